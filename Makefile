@@ -1,0 +1,97 @@
+# The targets are listed by `make help`. Cargo does the work of building Rust; this file
+# adds what Cargo does not do: packages, the libraries as C programs want them,
+# installation and the C examples.
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+DESTDIR ?=
+
+CC ?= cc
+CARGO ?= cargo
+CFLAGS ?= -O2 -g
+
+# rustup puts Cargo where a root shell often does not look.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export CARGO
+
+# libbpf is built below Cargo by a make of its own, which has variables of these names:
+# it must not see ours, neither in the environment nor in MAKEFLAGS.
+unexport DESTDIR PREFIX LIBDIR INCLUDEDIR PKGCONFIGDIR
+MAKEOVERRIDES :=
+
+target := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# Libraries as they are installed, and an installation of them for this tree's own use.
+libraries := $(target)/lib
+stage := $(target)/stage
+stage_pc := $(stage)/lib/pkgconfig/fluxcap.pc
+examples := $(patsubst examples-c/%.c,$(target)/examples-c/%,$(wildcard examples-c/*.c))
+# What the libraries are made of.
+sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build.rs
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Cargo uses all processors by itself.
+.NOTPARALLEL:
+.PHONY: help deps build all install uninstall examples header bpf demo test check bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+deps: ## install the Debian packages that are missing (as root)
+	.ci/deps build demo test check bench
+
+all: build
+build: $(libraries)/libfluxcap.so $(libraries)/libfluxcap.a ## the release libraries, into target/lib
+
+install: build ## install for C; PREFIX, DESTDIR, LIBDIR, INCLUDEDIR, PKGCONFIGDIR
+	$(call paths,$(DESTDIR),$(PREFIX),$(LIBDIR),$(INCLUDEDIR),$(PKGCONFIGDIR)) pkgconfig/install.sh $(libraries)
+
+uninstall: ## remove what install installed
+	$(call paths,$(DESTDIR),$(PREFIX),$(LIBDIR),$(INCLUDEDIR),$(PKGCONFIGDIR)) pkgconfig/install.sh --uninstall
+
+examples: $(examples) ## the C examples, into target/examples-c
+
+header: ## generate include/fluxcap.h anew
+	BLESS=1 $(CARGO) test --test header
+
+bpf: ## build the XDP program anew (clang-19)
+	bpf/build.sh
+
+demo: ## ping the C ping responder over a veth pair (root)
+	.ci/deps build demo
+	$(MAKE) examples
+	examples-c/demo.sh $(target)/examples-c/ping_responder
+
+test: ## all tests; what cannot run here is listed with the reason
+	.ci/deps build demo test
+	$(MAKE) examples
+	.ci/test
+
+check: ## formatting, lints, documentation, header, XDP program, C sources
+	.ci/deps build check
+	.ci/check
+
+bench: ## benchmarks against libxdp, into target/bench/results.json
+	.ci/deps build demo bench
+	$(CARGO) bench
+
+clean: ## remove everything that was built
+	$(CARGO) clean
+
+# The environment of pkgconfig/install.sh.
+paths = DESTDIR='$(1)' PREFIX='$(2)' LIBDIR='$(3)' INCLUDEDIR='$(4)' PKGCONFIGDIR='$(5)'
+
+$(libraries)/libfluxcap.so $(libraries)/libfluxcap.a &: $(sources) pkgconfig/build.sh
+	pkgconfig/build.sh $(libraries)
+
+$(stage_pc): $(libraries)/libfluxcap.so $(libraries)/libfluxcap.a include/fluxcap.h $(wildcard pkgconfig/*)
+	$(call paths,,$(stage),$(stage)/lib,$(stage)/include,$(stage)/lib/pkgconfig) pkgconfig/install.sh $(libraries)
+
+# As a user of the installed library builds a program. Only the rpath is added: the
+# library in this tree is in no place where the dynamic linker looks.
+$(target)/examples-c/%: examples-c/%.c $(wildcard examples-c/*.h) $(stage_pc)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Wall -Wextra -Werror $< -o $@ \
+		$$(PKG_CONFIG_PATH=$(dir $(stage_pc)) pkg-config --cflags --libs fluxcap) -Wl,-rpath,$(stage)/lib

@@ -1,0 +1,171 @@
+//! A kernel side in plain memory: what the program puts into fill and TX ring comes back through RX and completion ring.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fluxcap::kernel::{
+    Allocation, Backend, Bound, Interest, Interface, Kick, MemoryRequest, Opened, Ready, Rings,
+    Socket, SocketRequest, Steering,
+};
+use fluxcap::mem::Memory;
+use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair};
+use fluxcap::{Answer, Link, Result, SocketStatistics, UmemRegion, XdpMode};
+
+/// The benchmarks use the default chunk size.
+const CHUNK_SIZE: u64 = 4096;
+
+/// The kernel's ends of the four rings.
+#[derive(Debug)]
+pub struct KernelSide {
+    fill: ConsumerRing<u64>,
+    rx: ProducerRing<Desc>,
+    tx: ConsumerRing<Desc>,
+    completion: ProducerRing<u64>,
+}
+
+impl KernelSide {
+    /// Receives `count` packets of `len` bytes into frames of the fill ring.
+    pub fn deliver(&mut self, count: u32, len: u32) {
+        let frames = self.fill.peek(count);
+        let mut slots = self.rx.reserve(frames.len());
+        let (mut read, mut written) = (0, 0);
+        while read < frames.len() && written < slots.len() {
+            for (slot, &addr) in slots.run_mut(written).iter_mut().zip(frames.run(read)) {
+                *slot = Desc {
+                    // As the kernel: any address within a chunk names the chunk.
+                    addr: (addr & !(CHUNK_SIZE - 1)) + 256,
+                    len,
+                    options: 0,
+                };
+                written += 1;
+                read += 1;
+            }
+        }
+        slots.submit(written);
+        frames.release(read);
+    }
+
+    /// Sends everything that stands in the TX ring.
+    pub fn transmit(&mut self) {
+        let packets = self.tx.peek(u32::MAX);
+        let mut slots = self.completion.reserve(packets.len());
+        let (mut read, mut written) = (0, 0);
+        while read < packets.len() && written < slots.len() {
+            for (slot, desc) in slots.run_mut(written).iter_mut().zip(packets.run(read)) {
+                *slot = desc.addr;
+                written += 1;
+                read += 1;
+            }
+        }
+        slots.submit(written);
+        packets.release(read);
+    }
+}
+
+/// A link whose one queue is played by a [`KernelSide`].
+#[derive(Debug, Clone, Default)]
+pub struct PlainLink {
+    kernel: Arc<Mutex<Option<KernelSide>>>,
+}
+
+impl PlainLink {
+    pub fn link(&self) -> Link {
+        Link::new(Arc::new(self.clone()))
+    }
+
+    /// The kernel's side of the socket that was opened last.
+    pub fn kernel(&self) -> KernelSide {
+        let mut kernel = self.kernel.lock().unwrap();
+        kernel.take().expect("a socket was opened")
+    }
+}
+
+impl Backend for PlainLink {
+    fn interface(&self) -> Result<Interface> {
+        Ok(Interface {
+            name: "plain".to_owned(),
+            index: 1,
+            mtu: 1500,
+            up: true,
+            rx_queues: Some(1),
+            mac: None,
+        })
+    }
+
+    fn allocate(&self, request: &MemoryRequest) -> Result<Allocation> {
+        let memory = Memory::heap(request.bytes)?;
+        Ok(Allocation {
+            page_size: Answer::granted(request.hugepages, memory.page_size()),
+            numa_node: Answer::granted(request.numa_node, request.numa_node),
+            memory,
+        })
+    }
+
+    fn open(&self, request: &SocketRequest, _umem: &UmemRegion) -> Result<Opened> {
+        let (fill, kernel_fill) = pair(request.sizes.fill)?;
+        let (kernel_rx, rx) = pair(request.sizes.rx)?;
+        let (tx, kernel_tx) = pair(request.sizes.tx)?;
+        let (kernel_completion, completion) = pair(request.sizes.completion)?;
+        *self.kernel.lock().unwrap() = Some(KernelSide {
+            fill: kernel_fill,
+            rx: kernel_rx,
+            tx: kernel_tx,
+            completion: kernel_completion,
+        });
+        Ok(Opened {
+            socket: Arc::new(PlainSocket {
+                request: request.clone(),
+            }),
+            rings: Rings {
+                fill,
+                rx,
+                tx,
+                completion,
+            },
+        })
+    }
+
+    fn attach(&self, _mode: XdpMode) -> Result<Arc<dyn Steering>> {
+        unreachable!("the benchmarks load no program")
+    }
+
+    fn user_map(&self, _fd: i32) -> Result<Arc<dyn Steering>> {
+        unreachable!("the benchmarks use no map")
+    }
+}
+
+#[derive(Debug)]
+struct PlainSocket {
+    request: SocketRequest,
+}
+
+impl Socket for PlainSocket {
+    fn bind(&self) -> Result<Bound> {
+        Ok(Bound {
+            bind_mode: Answer::granted(self.request.bind_mode, self.request.bind_mode),
+            need_wakeup: Answer::granted(self.request.need_wakeup, true),
+            busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),
+            tx_budget: Answer::granted(32, 32),
+        })
+    }
+
+    fn wake_rx(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn wake_tx(&self) -> Result<Kick> {
+        Ok(Kick::Done)
+    }
+
+    fn wait(&self, _interest: Interest, _timeout: Option<Duration>) -> Result<Ready> {
+        Ok(Ready::default())
+    }
+
+    fn statistics(&self) -> Result<SocketStatistics> {
+        Ok(SocketStatistics::default())
+    }
+
+    fn fd(&self) -> Option<i32> {
+        None
+    }
+}

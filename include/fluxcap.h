@@ -1,0 +1,571 @@
+/* libfluxcap: packet I/O over Linux AF_XDP sockets. So fast, it feels like time travel.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ * Generated from src/ffi. Do not edit: change the Rust source and run `make header`.
+ *
+ * The rules
+ *
+ * Results. An int result is 0 or a count on success and a negative errno on failure; then
+ * fluxcap_last_error() has the cause and the cure. "Nothing now" is 0. Outputs are written on success only.
+ *
+ * Ownership. fluxcap_open() gives a handle, fluxcap_raw_free() takes it. A packet is yours until you
+ * send or free it. Freeing NULL is a no-op. NULL anywhere else is -EINVAL.
+ *
+ * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
+ * and not together with const uses. Different handles are independent. Packets are freed on any thread.
+ *
+ * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
+ * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
+ *
+ * Signals and forks. No function is safe in a signal handler: set a flag there. A handle does not survive fork().
+ */
+
+
+#ifndef FLUXCAP_H
+#define FLUXCAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// The version of this header.
+#define FLUXCAP_VERSION "0.1.0"
+#define FLUXCAP_VERSION_MAJOR 0
+#define FLUXCAP_VERSION_MINOR 1
+#define FLUXCAP_VERSION_PATCH 0
+
+// Zero-copy where the driver can, copy otherwise.
+#define FLUXCAP_BIND_AUTO 0
+
+// The kernel copies each packet once. Works with every driver.
+#define FLUXCAP_BIND_COPY 1
+
+// The driver reads and writes the UMEM itself. An error where it cannot.
+#define FLUXCAP_BIND_ZERO_COPY 2
+
+// Native where the driver can, generic otherwise.
+#define FLUXCAP_XDP_AUTO 0
+
+// The XDP program runs in the driver. An error where it cannot.
+#define FLUXCAP_XDP_NATIVE 1
+
+// The XDP program runs in the network stack. Works with every driver, slower.
+#define FLUXCAP_XDP_GENERIC 2
+
+// Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
+#define FLUXCAP_PROGRAM_BUNDLED 0
+
+// No XDP program: the socket can only send.
+#define FLUXCAP_PROGRAM_NONE 1
+
+// Enter the socket into the XSKMAP of your own program, `xskmap_fd`.
+#define FLUXCAP_PROGRAM_XSKMAP 2
+
+// Ordinary pages behind the UMEM.
+#define FLUXCAP_HUGEPAGES_NEVER 0
+
+// Hugepages of 2 MiB if enough are free, ordinary pages otherwise.
+#define FLUXCAP_HUGEPAGES_PREFER_2M 1
+
+// Hugepages of 2 MiB, or an error.
+#define FLUXCAP_HUGEPAGES_REQUIRE_2M 2
+
+// Hugepages of 1 GiB if enough are free, ordinary pages otherwise.
+#define FLUXCAP_HUGEPAGES_PREFER_1G 3
+
+// Hugepages of 1 GiB, or an error.
+#define FLUXCAP_HUGEPAGES_REQUIRE_1G 4
+
+// Memory from wherever the kernel puts it.
+#define FLUXCAP_NUMA_ANY 0
+
+// Memory from `numa_node`.
+#define FLUXCAP_NUMA_BIND 1
+
+// The kernel may ask for wake-ups instead of being called each time (Linux 5.4).
+#define FLUXCAP_WAKEUP_NEEDED 0
+
+// The kernel is called each time.
+#define FLUXCAP_WAKEUP_ALWAYS 1
+
+// Wait for received packets.
+#define FLUXCAP_WAIT_RECEIVE 1
+
+// Wait for free slots in the TX ring.
+#define FLUXCAP_WAIT_SEND 2
+
+// A socket in Mode C: its four rings, its frames, its UMEM.
+struct fluxcap_raw;
+
+// What a socket shall be. Zero everywhere but in `struct_size` and `ifname` (or `ifindex`) is a good start:
+//
+//     struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };
+struct fluxcap_config {
+  // sizeof(struct fluxcap_config).
+  uint32_t struct_size;
+  // The queue to bind to, from 0.
+  uint32_t queue;
+  // The interface's name; NULL to use `ifindex`. Read during the call only.
+  const char *ifname;
+  // The interface's index, used when `ifname` is NULL.
+  uint32_t ifindex;
+  // Frames in the UMEM, 1 to 16777216. 0: 8192.
+  uint32_t frames;
+  // Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux 6.6). 0: 4096.
+  uint32_t chunk_size;
+  // Bytes to keep free in front of each packet, besides the kernel's own 256.
+  uint32_t headroom;
+  // Slots of the fill ring, a power of two. 0: 4096.
+  uint32_t fill_size;
+  // Slots of the RX ring, a power of two. 0: 2048.
+  uint32_t rx_size;
+  // Slots of the TX ring, a power of two. 0: 2048.
+  uint32_t tx_size;
+  // Slots of the completion ring, a power of two. 0: 2048.
+  uint32_t completion_size;
+  // FLUXCAP_BIND_….
+  uint32_t bind_mode;
+  // FLUXCAP_XDP_…, for the bundled program.
+  uint32_t xdp_mode;
+  // FLUXCAP_PROGRAM_….
+  uint32_t program;
+  // The XSKMAP of your own program, with FLUXCAP_PROGRAM_XSKMAP. It is duplicated and stays yours.
+  int32_t xskmap_fd;
+  // FLUXCAP_HUGEPAGES_….
+  uint32_t hugepages;
+  // FLUXCAP_NUMA_….
+  uint32_t numa;
+  // The NUMA node, with FLUXCAP_NUMA_BIND.
+  uint32_t numa_node;
+  // FLUXCAP_WAKEUP_….
+  uint32_t wakeup;
+  // Preferred busy polling: microseconds that one call may poll the driver (Linux 5.11). 0: off.
+  uint32_t busy_poll_us;
+  // Preferred busy polling: packets that one poll may handle, 1 to 65535. 0: 64.
+  uint32_t busy_poll_budget;
+  // Packets that one transmit call may send in copy mode, 32 to tx_size (Linux 6.17; 32 before). 0: tx_size.
+  uint32_t tx_budget;
+  // How long a taken queue is tried again, in milliseconds. 0: 2000.
+  uint32_t bind_patience_ms;
+};
+
+// A packet that you own, in a frame of a UMEM.
+//
+// You may change `data` and `len` within the frame, and the bytes. The other fields are the library's. Sending or freeing a packet
+// sets `data` to NULL: it has moved away. The struct may be copied, but only one copy may be used: the others become stale, and using them
+// is an error. A packet may outlive the socket it came from, and may be freed on any thread.
+struct fluxcap_packet {
+  // The first byte; NULL when the packet has moved away.
+  uint8_t *data;
+  // The length in bytes.
+  uint32_t len;
+  // The descriptor's option bits, 0 for a plain packet.
+  uint32_t options;
+  // The library's.
+  const void *umem;
+  // The library's.
+  uint32_t frame;
+  // The library's.
+  uint32_t generation;
+};
+
+// Where a received packet lies in the UMEM: a slot of the RX ring, seen in place.
+struct fluxcap_desc {
+  // Offset of the first byte from fluxcap_raw_data().
+  uint64_t addr;
+  // The length in bytes.
+  uint32_t len;
+  // 0 for a plain packet.
+  uint32_t options;
+};
+
+// What a socket is: what became of the wishes in its config. fluxcap_raw_report() says why.
+struct fluxcap_info {
+  // sizeof(struct fluxcap_info), set by you.
+  uint32_t struct_size;
+  // FLUXCAP_BIND_COPY or FLUXCAP_BIND_ZERO_COPY.
+  uint32_t bind_mode;
+  // FLUXCAP_XDP_NATIVE or FLUXCAP_XDP_GENERIC; FLUXCAP_XDP_AUTO (0) when no bundled program is attached.
+  uint32_t xdp_mode;
+  // Frames in the UMEM.
+  uint32_t frames;
+  // Bytes a frame.
+  uint32_t chunk_size;
+  // Bytes kept free in front of each packet, besides the kernel's own 256.
+  uint32_t headroom;
+  // The longest packet that a frame holds behind both headrooms, in bytes.
+  uint32_t packet_capacity;
+  // Packets that one transmit call may send in copy mode.
+  uint32_t tx_budget;
+  // 1 when the kernel asks for wake-ups, 0 when it is called each time.
+  uint32_t need_wakeup;
+  // 1 when preferred busy polling is on.
+  uint32_t busy_poll;
+  // The size of the pages behind the UMEM, in bytes.
+  uint64_t page_size;
+  // The index of the interface.
+  uint32_t ifindex;
+  // The MTU of the interface in bytes, without Ethernet header, when the socket was opened.
+  uint32_t mtu;
+  // The Ethernet address of the interface; all 0 when it has none.
+  uint8_t mac[6];
+  // 0.
+  uint8_t reserved[2];
+};
+
+// What the kernel counted for a socket since it was opened, and what passed through its rings.
+struct fluxcap_statistics {
+  // sizeof(struct fluxcap_statistics), set by you.
+  uint32_t struct_size;
+  // 0.
+  uint32_t reserved;
+  // Packets taken from the RX ring.
+  uint64_t received;
+  // Packets put into the TX ring.
+  uint64_t sent;
+  // Packets the kernel dropped for reasons other than a full RX ring or an empty fill ring.
+  uint64_t rx_dropped;
+  // Descriptors on the fill ring that the kernel refused.
+  uint64_t rx_invalid_descs;
+  // Descriptors on the TX ring that the kernel refused; they are not sent and not completed.
+  uint64_t tx_invalid_descs;
+  // Packets dropped because the RX ring was full.
+  uint64_t rx_ring_full;
+  // Times that the kernel found no frame in the fill ring.
+  uint64_t rx_fill_ring_empty_descs;
+  // Times that the kernel looked for a descriptor in the TX ring and found none.
+  uint64_t tx_ring_empty_descs;
+};
+
+// What the bundled XDP program decided, for the whole interface. All 0 when it is not attached.
+struct fluxcap_program_counters {
+  // sizeof(struct fluxcap_program_counters), set by you.
+  uint32_t struct_size;
+  // 1 when the bundled program is attached.
+  uint32_t attached;
+  // Packets dropped by the program.
+  uint64_t drop;
+  // Packets handed to a socket.
+  uint64_t redirect;
+  // Packets passed on to the kernel's network stack.
+  uint64_t pass;
+};
+
+// One ring, as it stands.
+struct fluxcap_ring_state {
+  // Slots.
+  uint32_t size;
+  // The producer's index, which runs freely and wraps at 2^32.
+  uint32_t producer;
+  // The consumer's index, likewise.
+  uint32_t consumer;
+  // Entries that the consumer has not taken yet.
+  uint32_t occupied;
+  // 1 when the kernel asks for a wake-up; always 0 for RX and completion ring.
+  uint32_t needs_wakeup;
+  // 0.
+  uint32_t reserved;
+  // How often the kernel's index claimed the impossible. Anything but 0 is a fault.
+  uint64_t violations;
+  // Entries that named a frame which was not the kernel's to give. Anything but 0 is a fault.
+  uint64_t refused;
+};
+
+// Who has the frames. pool + user + kernel = frames, always.
+struct fluxcap_accounting {
+  // All frames.
+  uint32_t frames;
+  // Free frames.
+  uint32_t pool;
+  // Frames of packets in your hands.
+  uint32_t user;
+  // Frames in the four rings or in the kernel behind them.
+  uint32_t kernel;
+};
+
+// The four rings and the frames of a socket, as they stand.
+struct fluxcap_rings {
+  // sizeof(struct fluxcap_rings), set by you.
+  uint32_t struct_size;
+  // 1 when no frame is lost or owned twice: both accounts add up and agree.
+  uint32_t conserved;
+  // The fill ring.
+  struct fluxcap_ring_state fill;
+  // The RX ring.
+  struct fluxcap_ring_state rx;
+  // The TX ring.
+  struct fluxcap_ring_state tx;
+  // The completion ring.
+  struct fluxcap_ring_state completion;
+  // The frames, counted where they are.
+  struct fluxcap_accounting counted;
+  // The frames by the ledger, one by one.
+  struct fluxcap_accounting ledger;
+};
+
+// An Ethernet header, in host byte order.
+struct fluxcap_ethernet_header {
+  // To.
+  uint8_t destination[6];
+  // From.
+  uint8_t source[6];
+  // What follows: 0x0800 IPv4, 0x0806 ARP, ….
+  uint16_t ether_type;
+};
+
+// An ARP message for IPv4 over Ethernet (RFC 826), in host byte order.
+struct fluxcap_arp_header {
+  // 1 request, 2 reply.
+  uint16_t operation;
+  // From.
+  uint8_t sender_mac[6];
+  // From.
+  uint8_t sender_ip[4];
+  // To.
+  uint8_t target_mac[6];
+  // To, or asked for.
+  uint8_t target_ip[4];
+};
+
+// An IPv4 header (RFC 791), in host byte order.
+struct fluxcap_ipv4_header {
+  // Length of the header with its options, in bytes.
+  uint8_t header_len;
+  // Differentiated services codepoint, 6 bits.
+  uint8_t dscp;
+  // Explicit congestion notification, 2 bits.
+  uint8_t ecn;
+  // Time to live.
+  uint8_t ttl;
+  // What follows: 1 ICMP, 6 TCP, 17 UDP, ….
+  uint8_t protocol;
+  // 1 when routers must not fragment.
+  uint8_t dont_fragment;
+  // 1 when more fragments follow.
+  uint8_t more_fragments;
+  // 1 when the header checksum is right.
+  uint8_t checksum_ok;
+  // Length of header and payload, in bytes. What is behind it is padding.
+  uint16_t total_length;
+  // Groups fragments.
+  uint16_t identification;
+  // Where this fragment belongs, in bytes.
+  uint16_t fragment_offset;
+  // The header checksum as it stands.
+  uint16_t header_checksum;
+  // From.
+  uint8_t source[4];
+  // To.
+  uint8_t destination[4];
+};
+
+// An ICMP echo request or reply (RFC 792), in host byte order.
+struct fluxcap_icmp_echo_header {
+  // 8 request, 0 reply.
+  uint8_t icmp_type;
+  // 1 when the checksum over header and data is right.
+  uint8_t checksum_ok;
+  // The checksum as it stands.
+  uint16_t checksum;
+  // Who asks.
+  uint16_t identifier;
+  // Which question.
+  uint16_t sequence;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the library, such as "0.1.0".
+//
+// Any thread. The text is the library's own.
+const char *fluxcap_version(void);
+
+// What went wrong in the last call that failed on this thread: what was tried, what happened, and what to do.
+//
+// Empty before the first failure; a call that succeeds leaves it as it is. The text belongs to the library and is good until
+// the next failure on this thread, or the thread's end.
+const char *fluxcap_last_error(void);
+
+// Closes a socket: takes it out of the XDP program, which goes with its last socket, closes it, and frees the handle.
+//
+// NULL is a no-op. Packets that you still hold stay good; free them whenever you like. The handle is gone afterwards, and must not
+// be in use on another thread.
+void fluxcap_raw_free(struct fluxcap_raw *raw);
+
+// Opens a socket: UMEM, rings, XDP program, bind. All numbers are checked against each other before the first system call.
+//
+// On success `*raw` is a handle to be freed with fluxcap_raw_free(), and the result 0. Otherwise the result is negative, `*raw` is not
+// written, nothing is left behind, and fluxcap_last_error() tells the cause and the cure:
+// -EINVAL and -EMSGSIZE numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
+// -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
+// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
+int fluxcap_open(const struct fluxcap_config *config,
+                 struct fluxcap_raw **raw);
+
+// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
+//
+// Returns how many; 0: none now. Each packet is yours until you send or free it.
+int fluxcap_raw_receive(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
+
+// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
+//
+// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free().
+int fluxcap_raw_alloc(struct fluxcap_raw *raw,
+                      struct fluxcap_packet *packets,
+                      uint32_t count);
+
+// Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
+//
+// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again. A stale
+// or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken.
+int fluxcap_raw_send(struct fluxcap_raw *raw,
+                     struct fluxcap_packet *packets,
+                     uint32_t count);
+
+// Frees a packet: its frame returns to the pool. Any thread.
+//
+// NULL, and a packet that has moved away, are no-ops. A stale copy is -EINVAL.
+int fluxcap_packet_free(struct fluxcap_packet *packet);
+
+// Frees all packets of an array. Any thread. Those that have moved away are skipped.
+//
+// A stale copy is -EINVAL; the others are freed all the same.
+int fluxcap_packets_free(struct fluxcap_packet *packets, uint32_t count);
+
+// Shows up to `max` received packets in place: `*descs` points at their descriptors in the RX ring. Returns how many; 0: none now.
+//
+// All are checked: each lies within one frame that is on loan from this socket. They stand in one piece, so there may be more behind
+// the end of the ring: call again after consuming these. You may read and change the bytes until you consume the packets from the
+// front, with fluxcap_raw_recycle(), fluxcap_raw_forward() or fluxcap_raw_receive(); `*descs` is good until then, too.
+int fluxcap_raw_peek(struct fluxcap_raw *raw,
+                     uint32_t max,
+                     const struct fluxcap_desc **descs);
+
+// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were.
+int fluxcap_raw_recycle(struct fluxcap_raw *raw,
+                        uint32_t max);
+
+// Consumes the first `max` received packets by putting them into the TX ring, as they are now. Returns how many had room there.
+//
+// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
+int fluxcap_raw_forward(struct fluxcap_raw *raw,
+                        uint32_t max);
+
+// The start of the UMEM, to which descriptor addresses are offsets; NULL for NULL. The same for as long as the socket is open.
+uint8_t *fluxcap_raw_data(const struct fluxcap_raw *raw);
+
+// Tops the fill ring up, with frames just sent and then with free ones. Returns how many.
+//
+// Without frames in the fill ring the kernel drops what arrives. Call it once a batch.
+int fluxcap_raw_refill(struct fluxcap_raw *raw);
+
+// Takes all sent frames back into the pool. Returns how many.
+//
+// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full.
+int fluxcap_raw_reap(struct fluxcap_raw *raw);
+
+// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed.
+int fluxcap_raw_wake_rx(const struct fluxcap_raw *raw);
+
+// Makes the kernel send what is in the TX ring, if it asks for that.
+//
+// What the device has no room for stays in the ring, for a later call. -ENETDOWN: the interface is down; -ENODEV: it was removed.
+// Nothing is lost then: the packets stay in the ring.
+int fluxcap_raw_wake_tx(const struct fluxcap_raw *raw);
+
+// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
+//
+// Returns 1 when the kernel has no packet left, 0 when time ran out.
+int fluxcap_raw_flush(struct fluxcap_raw *raw, uint32_t timeout_ms);
+
+// Waits until what `interest` (FLUXCAP_WAIT_…, or both) names is there, or `timeout_ms` milliseconds are over; -1 waits for ever.
+//
+// Returns the FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed.
+int fluxcap_raw_wait(const struct fluxcap_raw *raw,
+                     uint32_t interest,
+                     int timeout_ms);
+
+// The socket's file descriptor, to wait on together with others. It stays the socket's own: do not close it.
+//
+// Wake-ups may be spurious. That the interface was removed shows in fluxcap_raw_wait() only, not on the descriptor.
+int fluxcap_raw_fd(const struct fluxcap_raw *raw);
+
+// What the socket is. `info->struct_size` must be set.
+int fluxcap_raw_info(const struct fluxcap_raw *raw, struct fluxcap_info *info);
+
+// What was counted. `statistics->struct_size` must be set.
+int fluxcap_raw_statistics(const struct fluxcap_raw *raw, struct fluxcap_statistics *statistics);
+
+// What the XDP program counted. `counters->struct_size` must be set.
+int fluxcap_raw_program_counters(const struct fluxcap_raw *raw,
+                                 struct fluxcap_program_counters *counters);
+
+// The rings and the whereabouts of every frame. `rings->struct_size` must be set. Time grows with the number of frames.
+int fluxcap_raw_debug_rings(const struct fluxcap_raw *raw,
+                            struct fluxcap_rings *rings);
+
+// The answers to all wishes as text, one a line: requested, achieved, and why.
+//
+// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+int fluxcap_raw_report(const struct fluxcap_raw *raw,
+                       char *text,
+                       size_t size);
+
+// The rings and the whereabouts of every frame as text, for a person with a question.
+//
+// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+int fluxcap_raw_debug_text(const struct fluxcap_raw *raw,
+                           char *text,
+                           size_t size);
+
+// Parses the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
+int fluxcap_ethernet_header_parse(const void *data,
+                                  size_t len,
+                                  struct fluxcap_ethernet_header *header);
+
+// Swaps the addresses of the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
+int fluxcap_ethernet_header_swap(void *data,
+                                 size_t len);
+
+// Parses the ARP message at the start of `data`, behind the Ethernet header. Returns its length, 28; -EINVAL when there is none.
+int fluxcap_arp_header_parse(const void *data,
+                             size_t len,
+                             struct fluxcap_arp_header *header);
+
+// Turns the ARP request at the start of `packet`, which begins with its Ethernet header, into the reply that names `mac`.
+//
+// Returns the length of both headers, 42; -EINVAL when there is none.
+int fluxcap_arp_reply(void *packet,
+                      size_t len,
+                      const uint8_t *mac);
+
+// Parses the IPv4 header at the start of `data`, behind the Ethernet header. Returns its length with options; -EINVAL when there is
+// none, or when `total_length` exceeds `len`.
+int fluxcap_ipv4_header_parse(const void *data,
+                              size_t len,
+                              struct fluxcap_ipv4_header *header);
+
+// Parses the ICMP echo message at the start of `data`, which ends with the message, so that its checksum can be checked.
+//
+// Returns the length of its header, 8; -EINVAL when it is no echo request or reply.
+int fluxcap_icmp_echo_header_parse(const void *data,
+                                   size_t len,
+                                   struct fluxcap_icmp_echo_header *header);
+
+// Turns the ICMP echo request in `packet`, which begins with its Ethernet header, into the reply: swaps the addresses, changes the
+// type, updates the checksum. Returns the length of all headers; -EINVAL when it is none.
+int fluxcap_icmp_echo_reply(void *packet,
+                            size_t len);
+
+// The Internet checksum (RFC 1071) of `len` bytes, in host byte order: 0 over data that contains its right checksum.
+//
+// NULL counts as no bytes.
+uint16_t fluxcap_checksum(const void *data,
+                          size_t len);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* FLUXCAP_H */

@@ -1,0 +1,372 @@
+//! From wishes to a bound socket.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::{Interface, MemoryRequest, RingSizes, SocketRequest, Steering};
+use crate::link::Link;
+use crate::mem::PAGE_SIZE;
+use crate::raw::{Cycle, FluxRaw, Place};
+use crate::report::{Answer, BindMode, BusyPoll, Hugepages, Report, XdpMode};
+use crate::ring::check_size;
+use crate::umem::{UmemConfig, UmemRegion};
+
+/// Sets up a socket: where to bind, how much memory, which rings, which XDP program.
+///
+/// Every wish has a default that works. Nothing happens before [`build`](Self::build), which checks all numbers against each other
+/// before the first system call.
+///
+/// ```no_run
+/// use fluxcap::{BindMode, FluxBuilder};
+///
+/// let raw = FluxBuilder::new("eth0")
+///     .queue(0)
+///     .frames(4096)
+///     .bind_mode(BindMode::Auto)
+///     .build()?;
+/// println!("{}", raw.report()); // copy or zero-copy, native or generic, and why
+/// # Ok::<(), fluxcap::FluxError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens before `build`"]
+pub struct FluxBuilder {
+    link: Link,
+    memory: UmemConfig,
+    umem: Option<UmemRegion>,
+    socket: SocketRequest,
+    program: Program,
+}
+
+/// Who decides which packets come to the socket.
+#[derive(Debug, Clone, Copy)]
+enum Program {
+    Bundled(XdpMode),
+    Xskmap(i32),
+    None,
+}
+
+impl FluxBuilder {
+    /// A socket on `link`: an interface's name, or a [`Link`].
+    pub fn new(link: impl Into<Link>) -> Self {
+        Self {
+            link: link.into(),
+            memory: UmemConfig::default(),
+            umem: None,
+            socket: SocketRequest {
+                queue: 0,
+                sizes: RingSizes {
+                    fill: 4096,
+                    rx: 2048,
+                    tx: 2048,
+                    completion: 2048,
+                },
+                bind_mode: BindMode::Auto,
+                need_wakeup: true,
+                busy_poll: None,
+                tx_budget: None,
+                bind_patience: Duration::from_secs(2),
+            },
+            program: Program::Bundled(XdpMode::Auto),
+        }
+    }
+
+    /// The receive and transmit queue to bind to. Default 0.
+    pub fn queue(mut self, queue: u32) -> Self {
+        self.socket.queue = queue;
+        self
+    }
+
+    /// The number of frames in the UMEM, 1 to 2²⁴. Default 8192. Half of them, at most, start in the fill ring.
+    pub fn frames(mut self, frames: u32) -> Self {
+        self.memory.frames = frames;
+        self
+    }
+
+    /// Bytes a frame: 2048 or 4096; more needs required hugepages and Linux 6.6. Default 4096.
+    pub fn chunk_size(mut self, bytes: u32) -> Self {
+        self.memory.chunk_size = bytes;
+        self
+    }
+
+    /// Bytes to keep free in front of each packet, besides the kernel's own 256. Default 0.
+    pub fn headroom(mut self, bytes: u32) -> Self {
+        self.memory.headroom = bytes;
+        self
+    }
+
+    /// Hugepages behind the UMEM. Default [`Hugepages::Never`].
+    pub fn hugepages(mut self, hugepages: Hugepages) -> Self {
+        self.memory.hugepages = hugepages;
+        self
+    }
+
+    /// The NUMA node to take the UMEM from: best the one that the card is plugged into. Default: wherever the kernel puts it.
+    pub fn numa_node(mut self, node: u32) -> Self {
+        self.memory.numa_node = Some(node);
+        self
+    }
+
+    /// Works on the frames of an existing UMEM instead of a new one, so that packets can pass between sockets uncopied.
+    ///
+    /// The wishes for frames, chunk size, headroom, hugepages and NUMA node are those of that UMEM then.
+    pub fn umem(mut self, umem: &UmemRegion) -> Self {
+        self.umem = Some(umem.clone());
+        self
+    }
+
+    /// Slots of the fill ring, a power of two. Default 4096: the RX ring's and as many for the device.
+    pub fn fill_size(mut self, slots: u32) -> Self {
+        self.socket.sizes.fill = slots;
+        self
+    }
+
+    /// Slots of the RX ring, a power of two. Default 2048.
+    pub fn rx_size(mut self, slots: u32) -> Self {
+        self.socket.sizes.rx = slots;
+        self
+    }
+
+    /// Slots of the TX ring, a power of two. Default 2048.
+    pub fn tx_size(mut self, slots: u32) -> Self {
+        self.socket.sizes.tx = slots;
+        self
+    }
+
+    /// Slots of the completion ring, a power of two. Default 2048.
+    pub fn completion_size(mut self, slots: u32) -> Self {
+        self.socket.sizes.completion = slots;
+        self
+    }
+
+    /// Copy or zero-copy. Default [`BindMode::Auto`].
+    pub fn bind_mode(mut self, mode: BindMode) -> Self {
+        self.socket.bind_mode = mode;
+        self
+    }
+
+    /// Whether the kernel may ask for wake-ups instead of being called each time (Linux 5.4). Default yes.
+    pub fn need_wakeup(mut self, wanted: bool) -> Self {
+        self.socket.need_wakeup = wanted;
+        self
+    }
+
+    /// Preferred busy polling (Linux 5.11). Default off.
+    pub fn busy_poll(mut self, busy_poll: BusyPoll) -> Self {
+        self.socket.busy_poll = Some(busy_poll);
+        self
+    }
+
+    /// Packets that one transmit call may send in copy mode, 32 to the size of the TX ring (Linux 6.17; 32 before).
+    /// Default: the size of the TX ring.
+    pub fn tx_budget(mut self, packets: u32) -> Self {
+        self.socket.tx_budget = Some(packets);
+        self
+    }
+
+    /// How long [`build`](Self::build) tries a queue again that is taken: right after another socket was closed, the kernel
+    /// may need a moment. Default 2 s.
+    pub fn bind_patience(mut self, patience: Duration) -> Self {
+        self.socket.bind_patience = patience;
+        self
+    }
+
+    /// Whether to attach the bundled XDP program, which directs the packets of bound queues to their sockets. Default yes.
+    ///
+    /// Without it, and without [`xskmap`](Self::xskmap), the socket can only send.
+    pub fn load_xdp(mut self, load: bool) -> Self {
+        self.program = match (load, self.program) {
+            (false, _) => Program::None,
+            (true, Program::Bundled(mode)) => Program::Bundled(mode),
+            (true, _) => Program::Bundled(XdpMode::Auto),
+        };
+        self
+    }
+
+    /// Where the bundled XDP program shall run. Default [`XdpMode::Auto`]. Implies [`load_xdp`](Self::load_xdp).
+    pub fn xdp_mode(mut self, mode: XdpMode) -> Self {
+        self.program = Program::Bundled(mode);
+        self
+    }
+
+    /// Enters the socket into the XSKMAP of your own XDP program instead of attaching the bundled one.
+    ///
+    /// `fd` is the map's file descriptor; it is duplicated and stays yours.
+    pub fn xskmap(mut self, fd: i32) -> Self {
+        self.program = Program::Xskmap(fd);
+        self
+    }
+
+    /// Makes the socket: UMEM, rings, XDP program, bind, entry in the program's map.
+    ///
+    /// # Errors
+    ///
+    /// - [`Invalid`](ErrorKind::Invalid): numbers that cannot work, with the rule and a fix;
+    /// - [`NotFound`](ErrorKind::NotFound), [`Down`](ErrorKind::Down): the interface;
+    /// - [`Busy`](ErrorKind::Busy): the queue is taken, or a foreign XDP program is attached, which is named and left alone;
+    /// - [`Permission`](ErrorKind::Permission): names the missing capability;
+    /// - [`Memory`](ErrorKind::Memory): locked-memory limit, hugepages;
+    /// - [`Unsupported`](ErrorKind::Unsupported): zero-copy or native XDP was demanded in vain, or the kernel lacks AF_XDP.
+    ///
+    /// After an error nothing is left behind.
+    pub fn build(self) -> Result<FluxRaw> {
+        self.check_sizes()?;
+        let geometry = match &self.umem {
+            Some(umem) => umem.geometry(),
+            None => self.memory.geometry()?,
+        };
+        let backend = self.link.backend();
+        let interface = backend.interface()?;
+        check_up(&interface)?;
+        check_queue(&interface, self.socket.queue)?;
+        if !matches!(self.program, Program::None) {
+            geometry.check_mtu(interface.mtu)?;
+        }
+        if self.socket.bind_mode == BindMode::ZeroCopy && interface.mtu > geometry.zero_copy_mtu() {
+            return Err(FluxError::invalid(
+                format_args!("zero-copy on {} with MTU {}", interface.name, interface.mtu),
+                format_args!(
+                    "chunks of {} bytes with headroom {} allow an MTU of {}",
+                    geometry.chunk_size(),
+                    geometry.headroom(),
+                    geometry.zero_copy_mtu()
+                ),
+                "use larger chunks or less headroom, or lower the MTU",
+            ));
+        }
+
+        let (umem, page_size, numa_node) = self.memory()?;
+        let lease = umem.frames().lease()?;
+        let steering = self.steering()?;
+        let opened = backend.open(&self.socket, &umem)?;
+        let mut cycle = Cycle::new(opened.rings, &lease);
+        // Some drivers hand out garbage when a socket is bound with an empty fill ring, even one that only sends.
+        let half = geometry.frames().div_ceil(2);
+        cycle.refill_free(half.min(self.socket.sizes.fill));
+        let bound = opened.socket.bind()?;
+        let report = Report {
+            bind_mode: bound.bind_mode,
+            xdp_mode: steering.as_ref().and_then(|steering| steering.xdp_mode()),
+            page_size,
+            numa_node,
+            need_wakeup: bound.need_wakeup,
+            busy_poll: bound.busy_poll,
+            tx_budget: bound.tx_budget,
+        };
+        let place = match steering {
+            Some(steering) => Some(Place::take(steering, self.socket.queue, &*opened.socket)?),
+            None => None,
+        };
+        let raw = FluxRaw {
+            cycle,
+            place,
+            socket: opened.socket,
+            _lease: lease,
+            umem,
+            interface,
+            report,
+        };
+        raw.wake_rx()?;
+        Ok(raw)
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        let sizes = self.socket.sizes;
+        check_size("fill ring", sizes.fill)?;
+        check_size("RX ring", sizes.rx)?;
+        check_size("TX ring", sizes.tx)?;
+        check_size("completion ring", sizes.completion)?;
+        if let Some(budget) = self.socket.tx_budget
+            && !(32..=sizes.tx.max(32)).contains(&budget)
+        {
+            return Err(FluxError::invalid(
+                format_args!("TX budget {budget}"),
+                format_args!(
+                    "it lies between 32 and the size of the TX ring, {}",
+                    sizes.tx
+                ),
+                "leave it at its default, the size of the TX ring",
+            ));
+        }
+        if let Some(busy_poll) = self.socket.busy_poll
+            && (busy_poll.microseconds == 0
+                || i32::try_from(busy_poll.microseconds).is_err()
+                || !(1..=u32::from(u16::MAX)).contains(&busy_poll.budget))
+        {
+            return Err(FluxError::invalid(
+                format_args!("{busy_poll:?}"),
+                "it polls for 1 to 2,147,483,647 microseconds and 1 to 65,535 packets",
+                "use 20 microseconds and 64 packets, or leave it off",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The UMEM and the answers to the wishes for its memory.
+    fn memory(&self) -> Result<(UmemRegion, Answer<Hugepages, usize>, Answer<Option<u32>>)> {
+        if let Some(umem) = &self.umem {
+            let page_size = Answer::granted(self.memory.hugepages, umem.page_size());
+            return Ok((umem.clone(), page_size, Answer::granted(None, None)));
+        }
+        let geometry = self.memory.geometry()?;
+        let bytes = usize::try_from(geometry.bytes())
+            .map(|bytes| bytes.next_multiple_of(PAGE_SIZE))
+            .map_err(|_| {
+                FluxError::new(
+                    ErrorKind::Memory,
+                    errno::ENOMEM,
+                    format_args!("UMEM of {} bytes", geometry.bytes()),
+                    "it exceeds this machine's address space",
+                    "ask for fewer frames",
+                )
+            })?;
+        let allocation = self.link.backend().allocate(&MemoryRequest {
+            bytes,
+            hugepages: self.memory.hugepages,
+            numa_node: self.memory.numa_node,
+        })?;
+        let umem = UmemRegion::new(allocation.memory, geometry)?;
+        Ok((umem, allocation.page_size, allocation.numa_node))
+    }
+
+    fn steering(&self) -> Result<Option<Arc<dyn Steering>>> {
+        match self.program {
+            Program::Bundled(mode) => self.link.backend().attach(mode).map(Some),
+            Program::Xskmap(fd) => self.link.backend().user_map(fd).map(Some),
+            Program::None => Ok(None),
+        }
+    }
+}
+
+/// The kernel would bind to an interface that is down, and fail at the first packet.
+fn check_up(interface: &Interface) -> Result<()> {
+    if interface.up {
+        return Ok(());
+    }
+    Err(FluxError::new(
+        ErrorKind::Down,
+        errno::ENETDOWN,
+        format_args!("bind to {}", interface.name),
+        "the interface is down",
+        format_args!("bring it up: ip link set dev {} up", interface.name),
+    ))
+}
+
+fn check_queue(interface: &Interface, queue: u32) -> Result<()> {
+    match interface.rx_queues {
+        Some(queues) if queue >= queues => Err(FluxError::invalid(
+            format_args!("bind to queue {queue} of {}", interface.name),
+            format_args!(
+                "the interface has {queues} receive queues, 0 to {}",
+                queues.saturating_sub(1)
+            ),
+            format_args!(
+                "use one of them, or add queues: ethtool -L {} combined N",
+                interface.name
+            ),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,228 @@
+//! What a socket shall be, as plain data.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::time::Duration;
+
+use super::error::{guard, null};
+use super::handle::{self, fluxcap_raw};
+use super::sized::{self, Sized32};
+use crate::builder::FluxBuilder;
+use crate::error::{FluxError, Result};
+use crate::link::Link;
+use crate::report::{BindMode, BusyPoll, HugepageSize, Hugepages, XdpMode};
+
+/// Zero-copy where the driver can, copy otherwise.
+pub const FLUXCAP_BIND_AUTO: u32 = 0;
+/// The kernel copies each packet once. Works with every driver.
+pub const FLUXCAP_BIND_COPY: u32 = 1;
+/// The driver reads and writes the UMEM itself. An error where it cannot.
+pub const FLUXCAP_BIND_ZERO_COPY: u32 = 2;
+
+/// Native where the driver can, generic otherwise.
+pub const FLUXCAP_XDP_AUTO: u32 = 0;
+/// The XDP program runs in the driver. An error where it cannot.
+pub const FLUXCAP_XDP_NATIVE: u32 = 1;
+/// The XDP program runs in the network stack. Works with every driver, slower.
+pub const FLUXCAP_XDP_GENERIC: u32 = 2;
+
+/// Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
+pub const FLUXCAP_PROGRAM_BUNDLED: u32 = 0;
+/// No XDP program: the socket can only send.
+pub const FLUXCAP_PROGRAM_NONE: u32 = 1;
+/// Enter the socket into the XSKMAP of your own program, `xskmap_fd`.
+pub const FLUXCAP_PROGRAM_XSKMAP: u32 = 2;
+
+/// Ordinary pages behind the UMEM.
+pub const FLUXCAP_HUGEPAGES_NEVER: u32 = 0;
+/// Hugepages of 2 MiB if enough are free, ordinary pages otherwise.
+pub const FLUXCAP_HUGEPAGES_PREFER_2M: u32 = 1;
+/// Hugepages of 2 MiB, or an error.
+pub const FLUXCAP_HUGEPAGES_REQUIRE_2M: u32 = 2;
+/// Hugepages of 1 GiB if enough are free, ordinary pages otherwise.
+pub const FLUXCAP_HUGEPAGES_PREFER_1G: u32 = 3;
+/// Hugepages of 1 GiB, or an error.
+pub const FLUXCAP_HUGEPAGES_REQUIRE_1G: u32 = 4;
+
+/// Memory from wherever the kernel puts it.
+pub const FLUXCAP_NUMA_ANY: u32 = 0;
+/// Memory from `numa_node`.
+pub const FLUXCAP_NUMA_BIND: u32 = 1;
+
+/// The kernel may ask for wake-ups instead of being called each time (Linux 5.4).
+pub const FLUXCAP_WAKEUP_NEEDED: u32 = 0;
+/// The kernel is called each time.
+pub const FLUXCAP_WAKEUP_ALWAYS: u32 = 1;
+
+/// What a socket shall be. Zero everywhere but in `struct_size` and `ifname` (or `ifindex`) is a good start:
+///
+///     struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_config {
+    /// sizeof(struct fluxcap_config).
+    pub struct_size: u32,
+    /// The queue to bind to, from 0.
+    pub queue: u32,
+    /// The interface's name; NULL to use `ifindex`. Read during the call only.
+    pub ifname: *const c_char,
+    /// The interface's index, used when `ifname` is NULL.
+    pub ifindex: u32,
+    /// Frames in the UMEM, 1 to 16777216. 0: 8192.
+    pub frames: u32,
+    /// Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux 6.6). 0: 4096.
+    pub chunk_size: u32,
+    /// Bytes to keep free in front of each packet, besides the kernel's own 256.
+    pub headroom: u32,
+    /// Slots of the fill ring, a power of two. 0: 4096.
+    pub fill_size: u32,
+    /// Slots of the RX ring, a power of two. 0: 2048.
+    pub rx_size: u32,
+    /// Slots of the TX ring, a power of two. 0: 2048.
+    pub tx_size: u32,
+    /// Slots of the completion ring, a power of two. 0: 2048.
+    pub completion_size: u32,
+    /// FLUXCAP_BIND_….
+    pub bind_mode: u32,
+    /// FLUXCAP_XDP_…, for the bundled program.
+    pub xdp_mode: u32,
+    /// FLUXCAP_PROGRAM_….
+    pub program: u32,
+    /// The XSKMAP of your own program, with FLUXCAP_PROGRAM_XSKMAP. It is duplicated and stays yours.
+    pub xskmap_fd: i32,
+    /// FLUXCAP_HUGEPAGES_….
+    pub hugepages: u32,
+    /// FLUXCAP_NUMA_….
+    pub numa: u32,
+    /// The NUMA node, with FLUXCAP_NUMA_BIND.
+    pub numa_node: u32,
+    /// FLUXCAP_WAKEUP_….
+    pub wakeup: u32,
+    /// Preferred busy polling: microseconds that one call may poll the driver (Linux 5.11). 0: off.
+    pub busy_poll_us: u32,
+    /// Preferred busy polling: packets that one poll may handle, 1 to 65535. 0: 64.
+    pub busy_poll_budget: u32,
+    /// Packets that one transmit call may send in copy mode, 32 to tx_size (Linux 6.17; 32 before). 0: tx_size.
+    pub tx_budget: u32,
+    /// How long a taken queue is tried again, in milliseconds. 0: 2000.
+    pub bind_patience_ms: u32,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, plain numbers and a pointer that is checked when used.
+unsafe impl Sized32 for fluxcap_config {
+    const LEAST: usize = size_of::<fluxcap_config>();
+    const NAME: &'static str = "fluxcap_config";
+}
+
+/// Opens a socket: UMEM, rings, XDP program, bind. All numbers are checked against each other before the first system call.
+///
+/// On success `*raw` is a handle to be freed with fluxcap_raw_free(), and the result 0. Otherwise the result is negative, `*raw` is not
+/// written, nothing is left behind, and fluxcap_last_error() tells the cause and the cure:
+/// -EINVAL and -EMSGSIZE numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
+/// -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
+/// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_open(
+    config: *const fluxcap_config,
+    raw: *mut *mut fluxcap_raw,
+) -> c_int {
+    guard(|| {
+        if raw.is_null() {
+            return Err(null("raw"));
+        }
+        // SAFETY: null, or as long as its `struct_size` says, as the header asks.
+        let config = unsafe { sized::read(config)? };
+        // SAFETY: `ifname` is null or a C string, as the header asks.
+        let builder = unsafe { builder(&config)? };
+        let opened = handle::open(builder.build()?);
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { raw.write(opened) };
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// `ifname` is null or a C string.
+unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
+    let link = if config.ifname.is_null() {
+        Link::index(config.ifindex)
+    } else {
+        // SAFETY: a C string, as the caller promises.
+        let name = unsafe { CStr::from_ptr(config.ifname) };
+        Link::interface(&name.to_string_lossy())
+    };
+    let mut builder = FluxBuilder::new(&link).queue(config.queue);
+    let numbers: [(u32, fn(FluxBuilder, u32) -> FluxBuilder); 8] = [
+        (config.frames, FluxBuilder::frames),
+        (config.chunk_size, FluxBuilder::chunk_size),
+        (config.headroom, FluxBuilder::headroom),
+        (config.fill_size, FluxBuilder::fill_size),
+        (config.rx_size, FluxBuilder::rx_size),
+        (config.tx_size, FluxBuilder::tx_size),
+        (config.completion_size, FluxBuilder::completion_size),
+        (config.tx_budget, FluxBuilder::tx_budget),
+    ];
+    for (number, set) in numbers {
+        if number != 0 {
+            builder = set(builder, number);
+        }
+    }
+    builder = builder.bind_mode(match config.bind_mode {
+        FLUXCAP_BIND_AUTO => BindMode::Auto,
+        FLUXCAP_BIND_COPY => BindMode::Copy,
+        FLUXCAP_BIND_ZERO_COPY => BindMode::ZeroCopy,
+        other => return Err(unknown("bind_mode", "FLUXCAP_BIND_", other)),
+    });
+    let xdp_mode = match config.xdp_mode {
+        FLUXCAP_XDP_AUTO => XdpMode::Auto,
+        FLUXCAP_XDP_NATIVE => XdpMode::Native,
+        FLUXCAP_XDP_GENERIC => XdpMode::Generic,
+        other => return Err(unknown("xdp_mode", "FLUXCAP_XDP_", other)),
+    };
+    builder = match config.program {
+        FLUXCAP_PROGRAM_BUNDLED => builder.xdp_mode(xdp_mode),
+        FLUXCAP_PROGRAM_NONE => builder.load_xdp(false),
+        FLUXCAP_PROGRAM_XSKMAP => builder.xskmap(config.xskmap_fd),
+        other => return Err(unknown("program", "FLUXCAP_PROGRAM_", other)),
+    };
+    builder = builder.hugepages(match config.hugepages {
+        FLUXCAP_HUGEPAGES_NEVER => Hugepages::Never,
+        FLUXCAP_HUGEPAGES_PREFER_2M => Hugepages::Prefer(HugepageSize::Size2M),
+        FLUXCAP_HUGEPAGES_REQUIRE_2M => Hugepages::Require(HugepageSize::Size2M),
+        FLUXCAP_HUGEPAGES_PREFER_1G => Hugepages::Prefer(HugepageSize::Size1G),
+        FLUXCAP_HUGEPAGES_REQUIRE_1G => Hugepages::Require(HugepageSize::Size1G),
+        other => return Err(unknown("hugepages", "FLUXCAP_HUGEPAGES_", other)),
+    });
+    builder = match config.numa {
+        FLUXCAP_NUMA_ANY => builder,
+        FLUXCAP_NUMA_BIND => builder.numa_node(config.numa_node),
+        other => return Err(unknown("numa", "FLUXCAP_NUMA_", other)),
+    };
+    builder = builder.need_wakeup(match config.wakeup {
+        FLUXCAP_WAKEUP_NEEDED => true,
+        FLUXCAP_WAKEUP_ALWAYS => false,
+        other => return Err(unknown("wakeup", "FLUXCAP_WAKEUP_", other)),
+    });
+    if config.busy_poll_us != 0 {
+        let usual = BusyPoll::default();
+        builder = builder.busy_poll(BusyPoll {
+            microseconds: config.busy_poll_us,
+            budget: match config.busy_poll_budget {
+                0 => usual.budget,
+                budget => budget,
+            },
+        });
+    }
+    if config.bind_patience_ms != 0 {
+        builder = builder.bind_patience(Duration::from_millis(config.bind_patience_ms.into()));
+    }
+    Ok(builder)
+}
+
+fn unknown(field: &str, names: &str, value: u32) -> FluxError {
+    FluxError::invalid(
+        format_args!("field {field} of struct fluxcap_config"),
+        format_args!("{value} is not known"),
+        format_args!("use one of {names}..."),
+    )
+}

@@ -1,0 +1,19 @@
+//! The C face: a thin layer over the safe Rust API, and the only source of `include/fluxcap.h`.
+//!
+//! Every exported function checks its pointers, calls the Rust API within [`guard`] and turns the result into an `int`. The rules
+//! that the header promises are written in `cbindgen.toml`.
+
+#![allow(non_camel_case_types, reason = "the names are those of C")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the documentation is that of the header; the rules of use stand at its top"
+)]
+
+pub mod config;
+pub mod error;
+pub mod handle;
+pub mod info;
+pub mod packet;
+pub mod proto;
+pub mod raw;
+mod sized;

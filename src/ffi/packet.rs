@@ -1,0 +1,224 @@
+//! Owned packets in C: 32 plain bytes that prove themselves when they come back.
+
+use std::ffi::{c_int, c_void};
+use std::slice;
+
+use super::error::{guard, null};
+use super::handle::{BATCH, exclusive, fluxcap_raw};
+use crate::batch::PacketBatch;
+use crate::error::Result;
+use crate::packet::Packet;
+use crate::packet::raw::RawPacket;
+
+/// A packet that you own, in a frame of a UMEM.
+///
+/// You may change `data` and `len` within the frame, and the bytes. The other fields are the library's. Sending or freeing a packet
+/// sets `data` to NULL: it has moved away. The struct may be copied, but only one copy may be used: the others become stale, and using them
+/// is an error. A packet may outlive the socket it came from, and may be freed on any thread.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_packet {
+    /// The first byte; NULL when the packet has moved away.
+    pub data: *mut u8,
+    /// The length in bytes.
+    pub len: u32,
+    /// The descriptor's option bits, 0 for a plain packet.
+    pub options: u32,
+    /// The library's.
+    pub umem: *const c_void,
+    /// The library's.
+    pub frame: u32,
+    /// The library's.
+    pub generation: u32,
+}
+
+const _: () = assert!(size_of::<fluxcap_packet>() == size_of::<RawPacket>());
+
+impl fluxcap_packet {
+    const MOVED: Self = Self {
+        data: std::ptr::null_mut(),
+        len: 0,
+        options: 0,
+        umem: std::ptr::null(),
+        frame: 0,
+        generation: 0,
+    };
+}
+
+impl From<RawPacket> for fluxcap_packet {
+    fn from(raw: RawPacket) -> Self {
+        Self {
+            data: raw.data,
+            len: raw.len,
+            options: raw.options,
+            umem: raw.umem.cast(),
+            frame: raw.frame,
+            generation: raw.generation,
+        }
+    }
+}
+
+impl From<fluxcap_packet> for RawPacket {
+    fn from(packet: fluxcap_packet) -> Self {
+        Self {
+            data: packet.data,
+            len: packet.len,
+            options: packet.options,
+            umem: packet.umem.cast(),
+            frame: packet.frame,
+            generation: packet.generation,
+        }
+    }
+}
+
+/// The caller's array of packets.
+///
+/// # Safety
+///
+/// `packets` is null or points to `count` packets that nobody else uses during `'a`.
+unsafe fn array<'a>(packets: *mut fluxcap_packet, count: u32) -> Result<&'a mut [fluxcap_packet]> {
+    match (packets.is_null(), count) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(null("packets")),
+        // SAFETY: not null, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(packets, count as usize) }),
+    }
+}
+
+/// Moves packets of the array into the batch, as many as it has room for. After an error they are all back.
+fn take(packets: &mut [fluxcap_packet], batch: &mut PacketBatch) -> Result<usize> {
+    let count = packets.len().min(batch.room());
+    for taken in 0..count {
+        match RawPacket::from(packets[taken]).claim() {
+            Ok(packet) => {
+                packets[taken] = fluxcap_packet::MOVED;
+                batch.append(packet);
+            }
+            Err(error) => {
+                give(batch, &mut packets[..taken]);
+                return Err(error.with_note(format_args!("packet {taken} of the array")));
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Moves the packets of the batch to the front of the array, which has room for them.
+fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) -> usize {
+    let count = batch.len();
+    for (packet, place) in batch.drain().zip(packets) {
+        *place = RawPacket::from(packet).into();
+    }
+    count
+}
+
+/// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
+///
+/// Returns how many; 0: none now. Each packet is yours until you send or free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_receive(
+    raw: *mut fluxcap_raw,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
+        let mut done = 0;
+        for part in packets.chunks_mut(BATCH) {
+            handle
+                .raw
+                .receive_at_most(&mut handle.batch, part.len() as u32);
+            let received = give(&mut handle.batch, part);
+            done += received;
+            if received < part.len() {
+                break;
+            }
+        }
+        Ok(done as c_int)
+    })
+}
+
+/// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
+///
+/// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_alloc(
+    raw: *mut fluxcap_raw,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
+        let mut done = 0;
+        for (place, packet) in packets.iter_mut().zip(iter_alloc(handle)) {
+            *place = RawPacket::from(packet).into();
+            done += 1;
+        }
+        Ok(done)
+    })
+}
+
+fn iter_alloc(handle: &mut fluxcap_raw) -> impl Iterator<Item = Packet> {
+    std::iter::from_fn(|| handle.raw.alloc())
+}
+
+/// Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
+///
+/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again. A stale
+/// or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_send(
+    raw: *mut fluxcap_raw,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
+        let mut done = 0;
+        for part in packets.chunks_mut(BATCH) {
+            let taken = take(part, &mut handle.batch)?;
+            let result = handle.raw.send(&mut handle.batch);
+            let left = handle.batch.len();
+            give(&mut handle.batch, &mut part[taken - left..]);
+            done += result? as usize;
+            if left > 0 {
+                break;
+            }
+        }
+        Ok(done as c_int)
+    })
+}
+
+/// Frees a packet: its frame returns to the pool. Any thread.
+///
+/// NULL, and a packet that has moved away, are no-ops. A stale copy is -EINVAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_packet_free(packet: *mut fluxcap_packet) -> c_int {
+    // SAFETY: null, or one packet, as the header asks.
+    unsafe { fluxcap_packets_free(packet, u32::from(!packet.is_null())) }
+}
+
+/// Frees all packets of an array. Any thread. Those that have moved away are skipped.
+///
+/// A stale copy is -EINVAL; the others are freed all the same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_packets_free(packets: *mut fluxcap_packet, count: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let packets = unsafe { array(packets, count)? };
+        let mut result = Ok(0);
+        for packet in packets.iter_mut().filter(|packet| !packet.data.is_null()) {
+            match RawPacket::from(*packet).claim() {
+                Ok(claimed) => {
+                    drop(claimed);
+                    *packet = fluxcap_packet::MOVED;
+                }
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    })
+}

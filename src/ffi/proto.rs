@@ -1,0 +1,288 @@
+//! Protocol views in C: parse into plain structs, answer in place.
+
+use std::ffi::{c_int, c_void};
+use std::slice;
+
+use super::error::{guard, null};
+use super::handle::count;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::proto::{Arp, Ethernet, IcmpEcho, Ipv4, MacAddr, ParseError, checksum};
+
+/// An Ethernet header, in host byte order.
+#[repr(C)]
+pub struct fluxcap_ethernet_header {
+    /// To.
+    pub destination: [u8; 6],
+    /// From.
+    pub source: [u8; 6],
+    /// What follows: 0x0800 IPv4, 0x0806 ARP, ….
+    pub ether_type: u16,
+}
+
+/// An ARP message for IPv4 over Ethernet (RFC 826), in host byte order.
+#[repr(C)]
+pub struct fluxcap_arp_header {
+    /// 1 request, 2 reply.
+    pub operation: u16,
+    /// From.
+    pub sender_mac: [u8; 6],
+    /// From.
+    pub sender_ip: [u8; 4],
+    /// To.
+    pub target_mac: [u8; 6],
+    /// To, or asked for.
+    pub target_ip: [u8; 4],
+}
+
+/// An IPv4 header (RFC 791), in host byte order.
+#[repr(C)]
+pub struct fluxcap_ipv4_header {
+    /// Length of the header with its options, in bytes.
+    pub header_len: u8,
+    /// Differentiated services codepoint, 6 bits.
+    pub dscp: u8,
+    /// Explicit congestion notification, 2 bits.
+    pub ecn: u8,
+    /// Time to live.
+    pub ttl: u8,
+    /// What follows: 1 ICMP, 6 TCP, 17 UDP, ….
+    pub protocol: u8,
+    /// 1 when routers must not fragment.
+    pub dont_fragment: u8,
+    /// 1 when more fragments follow.
+    pub more_fragments: u8,
+    /// 1 when the header checksum is right.
+    pub checksum_ok: u8,
+    /// Length of header and payload, in bytes. What is behind it is padding.
+    pub total_length: u16,
+    /// Groups fragments.
+    pub identification: u16,
+    /// Where this fragment belongs, in bytes.
+    pub fragment_offset: u16,
+    /// The header checksum as it stands.
+    pub header_checksum: u16,
+    /// From.
+    pub source: [u8; 4],
+    /// To.
+    pub destination: [u8; 4],
+}
+
+/// An ICMP echo request or reply (RFC 792), in host byte order.
+#[repr(C)]
+pub struct fluxcap_icmp_echo_header {
+    /// 8 request, 0 reply.
+    pub icmp_type: u8,
+    /// 1 when the checksum over header and data is right.
+    pub checksum_ok: u8,
+    /// The checksum as it stands.
+    pub checksum: u16,
+    /// Who asks.
+    pub identifier: u16,
+    /// Which question.
+    pub sequence: u16,
+}
+
+/// # Safety
+///
+/// `data` is null or points to `len` readable bytes.
+unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
+    match (data.is_null(), len) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(null("data")),
+        // SAFETY: not null, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts(data.cast(), len) }),
+    }
+}
+
+/// # Safety
+///
+/// `data` is null or points to `len` bytes that nobody else uses.
+unsafe fn bytes_mut<'a>(data: *mut c_void, len: usize) -> Result<&'a mut [u8]> {
+    match (data.is_null(), len) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(null("data")),
+        // SAFETY: not null, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(data.cast(), len) }),
+    }
+}
+
+/// Writes a parsed header for the caller and returns its length.
+///
+/// # Safety
+///
+/// `to` is null or writable.
+unsafe fn put<T>(to: *mut T, header: T, len: usize) -> Result<c_int> {
+    if to.is_null() {
+        return Err(null("header"));
+    }
+    // SAFETY: not null, so writable as the caller promises.
+    unsafe { to.write(header) };
+    count(len as u32)
+}
+
+fn malformed(error: ParseError) -> FluxError {
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::EINVAL,
+        "parse a packet",
+        error,
+        "pass it on, or drop it",
+    )
+}
+
+/// Parses the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_ethernet_header_parse(
+    data: *const c_void,
+    len: usize,
+    header: *mut fluxcap_ethernet_header,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (view, _) = Ethernet::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let value = fluxcap_ethernet_header {
+            destination: view.destination().octets(),
+            source: view.source().octets(),
+            ether_type: view.ether_type().0,
+        };
+        // SAFETY: as the header asks.
+        unsafe { put(header, value, Ethernet::LEN) }
+    })
+}
+
+/// Swaps the addresses of the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_ethernet_header_swap(data: *mut c_void, len: usize) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (view, _) = Ethernet::parse_mut(unsafe { bytes_mut(data, len)? }).map_err(malformed)?;
+        view.swap_addresses();
+        count(Ethernet::LEN as u32)
+    })
+}
+
+/// Parses the ARP message at the start of `data`, behind the Ethernet header. Returns its length, 28; -EINVAL when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_arp_header_parse(
+    data: *const c_void,
+    len: usize,
+    header: *mut fluxcap_arp_header,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (view, _) = Arp::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let value = fluxcap_arp_header {
+            operation: view.operation().0,
+            sender_mac: view.sender_mac().octets(),
+            sender_ip: view.sender_ip().octets(),
+            target_mac: view.target_mac().octets(),
+            target_ip: view.target_ip().octets(),
+        };
+        // SAFETY: as the header asks.
+        unsafe { put(header, value, Arp::LEN) }
+    })
+}
+
+/// Turns the ARP request at the start of `packet`, which begins with its Ethernet header, into the reply that names `mac`.
+///
+/// Returns the length of both headers, 42; -EINVAL when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_arp_reply(
+    packet: *mut c_void,
+    len: usize,
+    mac: *const u8,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (packet, mac) = unsafe { (bytes_mut(packet, len)?, bytes(mac.cast(), 6)?) };
+        let mac = MacAddr(mac.try_into().unwrap_or_default());
+        let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
+        let (arp, _) = Arp::parse_mut(rest).map_err(malformed)?;
+        arp.into_reply(mac);
+        ethernet.set_destination(ethernet.source());
+        ethernet.set_source(mac);
+        count((Ethernet::LEN + Arp::LEN) as u32)
+    })
+}
+
+/// Parses the IPv4 header at the start of `data`, behind the Ethernet header. Returns its length with options; -EINVAL when there is
+/// none, or when `total_length` exceeds `len`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_ipv4_header_parse(
+    data: *const c_void,
+    len: usize,
+    header: *mut fluxcap_ipv4_header,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (view, _) = Ipv4::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let value = fluxcap_ipv4_header {
+            header_len: view.header_len() as u8,
+            dscp: view.dscp(),
+            ecn: view.ecn(),
+            ttl: view.ttl(),
+            protocol: view.protocol().0,
+            dont_fragment: view.dont_fragment().into(),
+            more_fragments: view.more_fragments().into(),
+            checksum_ok: view.verify_checksum().into(),
+            total_length: view.total_length(),
+            identification: view.identification(),
+            fragment_offset: view.fragment_offset(),
+            header_checksum: view.header_checksum(),
+            source: view.source().octets(),
+            destination: view.destination().octets(),
+        };
+        // SAFETY: as the header asks.
+        unsafe { put(header, value, view.header_len()) }
+    })
+}
+
+/// Parses the ICMP echo message at the start of `data`, which ends with the message, so that its checksum can be checked.
+///
+/// Returns the length of its header, 8; -EINVAL when it is no echo request or reply.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_icmp_echo_header_parse(
+    data: *const c_void,
+    len: usize,
+    header: *mut fluxcap_icmp_echo_header,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (view, rest) = IcmpEcho::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let value = fluxcap_icmp_echo_header {
+            icmp_type: view.icmp_type().0,
+            checksum_ok: view.verify_checksum(rest).into(),
+            checksum: view.checksum(),
+            identifier: view.identifier(),
+            sequence: view.sequence(),
+        };
+        // SAFETY: as the header asks.
+        unsafe { put(header, value, IcmpEcho::LEN) }
+    })
+}
+
+/// Turns the ICMP echo request in `packet`, which begins with its Ethernet header, into the reply: swaps the addresses, changes the
+/// type, updates the checksum. Returns the length of all headers; -EINVAL when it is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_icmp_echo_reply(packet: *mut c_void, len: usize) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes_mut(packet, len)? };
+        let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
+        let (ipv4, rest) = Ipv4::parse_mut(rest).map_err(malformed)?;
+        let (echo, _) = IcmpEcho::parse_mut(rest).map_err(malformed)?;
+        ethernet.swap_addresses();
+        ipv4.swap_addresses();
+        echo.into_reply();
+        count((Ethernet::LEN + ipv4.header_len() + IcmpEcho::LEN) as u32)
+    })
+}
+
+/// The Internet checksum (RFC 1071) of `len` bytes, in host byte order: 0 over data that contains its right checksum.
+///
+/// NULL counts as no bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_checksum(data: *const c_void, len: usize) -> u16 {
+    // SAFETY: as the header asks.
+    checksum::checksum(unsafe { bytes(data, len) }.unwrap_or_default())
+}

@@ -1,0 +1,190 @@
+//! Mode C: packets in place, wake-ups and waiting.
+
+use std::ffi::c_int;
+use std::time::Duration;
+
+use super::error::{guard, null};
+use super::handle::{count, exclusive, fluxcap_raw, shared};
+use crate::error::{FluxError, Result};
+use crate::kernel::Interest;
+use crate::packet::Verdict;
+use crate::ring::Desc;
+
+/// Wait for received packets.
+pub const FLUXCAP_WAIT_RECEIVE: u32 = 1;
+/// Wait for free slots in the TX ring.
+pub const FLUXCAP_WAIT_SEND: u32 = 2;
+
+/// Where a received packet lies in the UMEM: a slot of the RX ring, seen in place.
+#[repr(C)]
+pub struct fluxcap_desc {
+    /// Offset of the first byte from fluxcap_raw_data().
+    pub addr: u64,
+    /// The length in bytes.
+    pub len: u32,
+    /// 0 for a plain packet.
+    pub options: u32,
+}
+
+const _: () = assert!(size_of::<fluxcap_desc>() == size_of::<Desc>());
+
+/// Shows up to `max` received packets in place: `*descs` points at their descriptors in the RX ring. Returns how many; 0: none now.
+///
+/// All are checked: each lies within one frame that is on loan from this socket. They stand in one piece, so there may be more behind
+/// the end of the ring: call again after consuming these. You may read and change the bytes until you consume the packets from the
+/// front, with fluxcap_raw_recycle(), fluxcap_raw_forward() or fluxcap_raw_receive(); `*descs` is good until then, too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_peek(
+    raw: *mut fluxcap_raw,
+    max: u32,
+    descs: *mut *const fluxcap_desc,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { exclusive(raw)? };
+        if descs.is_null() {
+            return Err(null("descs"));
+        }
+        let run = handle.raw.peek(max);
+        // SAFETY: not null, so writable as the header asks. The layouts are the same.
+        unsafe { descs.write(run.as_ptr().cast()) };
+        count(run.len() as u32)
+    })
+}
+
+/// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { exclusive(raw)? };
+        count(handle.raw.inspect(max, |_| {}))
+    })
+}
+
+/// Consumes the first `max` received packets by putting them into the TX ring, as they are now. Returns how many had room there.
+///
+/// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { exclusive(raw)? };
+        count(handle.raw.forward(max, |_| Verdict::Send))
+    })
+}
+
+/// The start of the UMEM, to which descriptor addresses are offsets; NULL for NULL. The same for as long as the socket is open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_data(raw: *const fluxcap_raw) -> *mut u8 {
+    // SAFETY: as the header asks.
+    match unsafe { shared(raw) } {
+        Ok(handle) => handle.raw.umem().memory().start().as_ptr(),
+        Err(_) => std::ptr::null_mut(),
+    }
+}
+
+/// Tops the fill ring up, with frames just sent and then with free ones. Returns how many.
+///
+/// Without frames in the fill ring the kernel drops what arrives. Call it once a batch.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { exclusive(raw)? };
+        count(handle.raw.refill())
+    })
+}
+
+/// Takes all sent frames back into the pool. Returns how many.
+///
+/// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { exclusive(raw)? };
+        count(handle.raw.reap())
+    })
+}
+
+/// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { shared(raw)? };
+        handle.raw.wake_rx().map(|()| 0)
+    })
+}
+
+/// Makes the kernel send what is in the TX ring, if it asks for that.
+///
+/// What the device has no room for stays in the ring, for a later call. -ENETDOWN: the interface is down; -ENODEV: it was removed.
+/// Nothing is lost then: the packets stay in the ring.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { shared(raw)? };
+        handle.raw.wake_tx().map(|()| 0)
+    })
+}
+
+/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
+///
+/// Returns 1 when the kernel has no packet left, 0 when time ran out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { exclusive(raw)? };
+        let timeout = Duration::from_millis(timeout_ms.into());
+        handle.raw.flush(timeout).map(c_int::from)
+    })
+}
+
+/// Waits until what `interest` (FLUXCAP_WAIT_…, or both) names is there, or `timeout_ms` milliseconds are over; -1 waits for ever.
+///
+/// Returns the FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_wait(
+    raw: *const fluxcap_raw,
+    interest: u32,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { shared(raw)? };
+        let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
+        let ready = handle.raw.wait(interest_of(interest)?, timeout)?;
+        let bit = |ready, bit| if ready { bit } else { 0 };
+        count(bit(ready.receive, FLUXCAP_WAIT_RECEIVE) | bit(ready.send, FLUXCAP_WAIT_SEND))
+    })
+}
+
+fn interest_of(bits: u32) -> Result<Interest> {
+    const BOTH: u32 = FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND;
+    match bits {
+        FLUXCAP_WAIT_RECEIVE => Ok(Interest::Receive),
+        FLUXCAP_WAIT_SEND => Ok(Interest::Send),
+        BOTH => Ok(Interest::Both),
+        _ => Err(FluxError::invalid(
+            "argument interest",
+            format_args!("{bits} is not known"),
+            "use FLUXCAP_WAIT_RECEIVE, FLUXCAP_WAIT_SEND, or both",
+        )),
+    }
+}
+
+/// The socket's file descriptor, to wait on together with others. It stays the socket's own: do not close it.
+///
+/// Wake-ups may be spurious. That the interface was removed shows in fluxcap_raw_wait() only, not on the descriptor.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let handle = unsafe { shared(raw)? };
+        Ok(handle.raw.fd())
+    })
+}

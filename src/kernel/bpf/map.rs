@@ -1,0 +1,221 @@
+//! The maps of an XDP program: which socket a queue's packets go to, and the counters.
+
+use std::ffi::{CStr, c_void};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use libbpf_sys::bpf_map_info;
+
+use super::object::check;
+use super::query;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::stats::ProgramCounters;
+
+/// An XSKMAP: queue number to socket.
+#[derive(Debug)]
+pub(super) struct SocketMap(OwnedFd);
+
+impl SocketMap {
+    /// The caller knows that `map` is an XSKMAP.
+    pub(super) fn new(map: OwnedFd) -> Self {
+        Self(map)
+    }
+
+    pub(super) fn insert(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<()> {
+        let value = socket.as_raw_fd();
+        // SAFETY: the map is an XSKMAP, whose keys and values are four bytes, as are `queue` and `value`.
+        let result = unsafe {
+            libbpf_sys::bpf_map_update_elem(
+                self.0.as_raw_fd(),
+                (&raw const queue).cast::<c_void>(),
+                (&raw const value).cast::<c_void>(),
+                libbpf_sys::BPF_ANY.into(),
+            )
+        };
+        match check(result) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refusal("putting the socket into", queue, error)),
+        }
+    }
+
+    /// Takes the socket of a queue out; an absent one is fine.
+    pub(super) fn remove(&self, queue: u32) -> Result<()> {
+        // SAFETY: the map is an XSKMAP, whose keys are four bytes, as is `queue`.
+        let result = unsafe {
+            libbpf_sys::bpf_map_delete_elem(self.0.as_raw_fd(), (&raw const queue).cast::<c_void>())
+        };
+        match check(result) {
+            Ok(_) | Err(libc::ENOENT) => Ok(()),
+            // There is nothing at a queue that the map has no room for.
+            Err(errno::EINVAL) => Ok(()),
+            Err(error) => Err(self.refusal("taking the socket out of", queue, error)),
+        }
+    }
+
+    fn refusal(&self, tried: &str, queue: u32, error: i32) -> FluxError {
+        let tried = format!("{tried} the XDP program's map for queue {queue}");
+        match error {
+            errno::E2BIG => {
+                let room = query::info::<bpf_map_info>(self.0.as_fd()).map_or_else(
+                    |_| "too few".to_owned(),
+                    |info| info.max_entries.to_string(),
+                );
+                FluxError::new(
+                    ErrorKind::Invalid,
+                    error,
+                    tried,
+                    format_args!("the map has room for {room} queues, counted from 0"),
+                    "use a queue below that, or a larger map",
+                )
+            }
+            errno::EOPNOTSUPP | libc::ENOTSOCK => FluxError::new(
+                ErrorKind::Invalid,
+                error,
+                tried,
+                "the descriptor is not an AF_XDP socket",
+                "give the descriptor of an AF_XDP socket",
+            ),
+            errno::EPERM => FluxError::new(
+                ErrorKind::Permission,
+                error,
+                tried,
+                "not permitted",
+                "the map must be writable and not frozen, and CAP_BPF is needed where unprivileged BPF is off",
+            ),
+            _ => FluxError::new(
+                ErrorKind::System,
+                error,
+                tried,
+                io::Error::from_raw_os_error(error),
+                "the map and the socket must be open",
+            ),
+        }
+    }
+}
+
+/// An XSKMAP that belongs to a program of the user, who has attached it.
+#[derive(Debug)]
+pub(crate) struct UserMap(SocketMap);
+
+impl UserMap {
+    /// Takes a copy of the descriptor of an XSKMAP; an error for anything else.
+    pub(crate) fn new(map: BorrowedFd<'_>) -> Result<Self> {
+        let refused = |found: &str| {
+            FluxError::invalid(
+                "using the given XSKMAP",
+                format_args!("the descriptor is {found}"),
+                "give the descriptor of a map of type BPF_MAP_TYPE_XSKMAP",
+            )
+        };
+        if let Some(kind) = other_than_map(map) {
+            return Err(refused(&kind));
+        }
+        let info: bpf_map_info = query::info(map).map_err(|_| refused("not a BPF object"))?;
+        // The sizes are those of every XSKMAP; where /proc is missing they tell a map from a program.
+        if info.type_ != libbpf_sys::BPF_MAP_TYPE_XSKMAP
+            || (info.key_size, info.value_size) != (4, 4)
+        {
+            return Err(refused(&format!("a map of type {}", type_name(info.type_))));
+        }
+        let map = map.try_clone_to_owned().map_err(|error| {
+            FluxError::new(
+                ErrorKind::System,
+                error.raw_os_error().unwrap_or(errno::EIO),
+                "copying the descriptor of the given XSKMAP",
+                error,
+                "raise the limit of open files (`ulimit -n`)",
+            )
+        })?;
+        Ok(Self(SocketMap::new(map)))
+    }
+
+    /// Enters `socket` for `queue`: a bound one with an RX ring, as for [`Program`](super::Program::insert).
+    pub(crate) fn insert(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<()> {
+        self.0.insert(queue, socket)
+    }
+
+    /// Takes the socket of `queue` out; an absent one is fine.
+    pub(crate) fn remove(&self, queue: u32) -> Result<()> {
+        self.0.remove(queue)
+    }
+}
+
+/// What a descriptor is, if /proc knows it to be anything but a BPF map.
+///
+/// `bpf()` itself describes programs, links and maps with the same call, each in its own layout.
+fn other_than_map(fd: BorrowedFd<'_>) -> Option<String> {
+    let target = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
+    let target = target.to_string_lossy();
+    let kind = target.strip_prefix("anon_inode:").unwrap_or(&target);
+    (kind != "bpf-map").then(|| kind.to_owned())
+}
+
+fn type_name(map_type: u32) -> String {
+    // SAFETY: takes a number, returns a static string or NULL.
+    let name = unsafe { libbpf_sys::libbpf_bpf_map_type_str(map_type) };
+    if name.is_null() {
+        return map_type.to_string();
+    }
+    // SAFETY: not NULL, so one of libbpf's static strings.
+    let name = unsafe { CStr::from_ptr(name) };
+    name.to_string_lossy().into_owned()
+}
+
+/// The per-CPU counters of the bundled program.
+#[derive(Debug)]
+pub(super) struct CounterMap {
+    map: OwnedFd,
+    /// One value for each CPU that the machine could have, which is what the kernel copies out.
+    cpus: usize,
+}
+
+impl CounterMap {
+    /// The caller knows that `map` is the `counters` map of the bundled program.
+    pub(super) fn new(map: OwnedFd) -> Result<Self> {
+        // SAFETY: takes nothing, returns a number.
+        let cpus = check(unsafe { libbpf_sys::libbpf_num_possible_cpus() }).map_err(|error| {
+            FluxError::new(
+                ErrorKind::System,
+                error,
+                "counting the CPUs",
+                io::Error::from_raw_os_error(error),
+                "/sys/devices/system/cpu/possible must be readable",
+            )
+        })?;
+        Ok(Self {
+            map,
+            cpus: cpus as usize,
+        })
+    }
+
+    pub(super) fn read(&self) -> Result<ProgramCounters> {
+        Ok(ProgramCounters {
+            drop: self.sum(0)?,
+            redirect: self.sum(1)?,
+            pass: self.sum(2)?,
+        })
+    }
+
+    fn sum(&self, counter: u32) -> Result<u64> {
+        let mut values = vec![0_u64; self.cpus];
+        // SAFETY: keys are four bytes, values eight for each possible CPU, and `values` has room for them all.
+        let result = unsafe {
+            libbpf_sys::bpf_map_lookup_elem(
+                self.map.as_raw_fd(),
+                (&raw const counter).cast::<c_void>(),
+                values.as_mut_ptr().cast::<c_void>(),
+            )
+        };
+        match check(result) {
+            Ok(_) => Ok(values.iter().sum()),
+            Err(error) => Err(FluxError::new(
+                ErrorKind::System,
+                error,
+                "reading the counters of the XDP program",
+                io::Error::from_raw_os_error(error),
+                "reading needs the capabilities that loading needed",
+            )),
+        }
+    }
+}

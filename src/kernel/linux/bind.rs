@@ -1,0 +1,228 @@
+//! Binding to a queue: the attempts, the patience, and what a refusal means.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::errors::{check, unexpected, words};
+use super::interface::absent;
+use super::options;
+use super::patience::{Deadline, patiently};
+use super::socket::XdpSocket;
+use super::uapi::{self, SockAddr};
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::Bound;
+use crate::report::{Answer, BindMode};
+
+pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
+    let request = &socket.request;
+    let fd = socket.fd.as_fd();
+    // The kernel counts queues in 16 bits and would take the remainder.
+    if request.queue > u32::from(u16::MAX) {
+        return Err(refusal(socket, BindMode::Copy, errno::EINVAL));
+    }
+    let busy_poll = options::busy_poll(fd, request.busy_poll);
+    let tx_budget = options::tx_budget(fd, request.tx_budget, request.sizes.tx);
+    let need_wakeup = need_wakeup(request.need_wakeup, socket.ring_flags);
+    let wakeup = if need_wakeup.achieved {
+        uapi::XDP_USE_NEED_WAKEUP
+    } else {
+        0
+    };
+    let deadline = Deadline::after(request.bind_patience);
+    let attempt = |mode: BindMode| {
+        let flag = match mode {
+            BindMode::Copy => uapi::XDP_COPY,
+            _ => uapi::XDP_ZEROCOPY,
+        };
+        patiently(
+            deadline,
+            |error| error == errno::EBUSY,
+            || call(socket, wakeup | flag),
+        )
+    };
+    let mut bind_mode = attempts(socket, attempt)?;
+    // Every attempt demanded its mode, so that this only guards against a driver that does something else.
+    if let Some(zero_copy) = options::is_zero_copy(fd) {
+        let told = if zero_copy {
+            BindMode::ZeroCopy
+        } else {
+            BindMode::Copy
+        };
+        if told != bind_mode.achieved {
+            bind_mode = Answer::refused(
+                bind_mode.requested,
+                told,
+                "the kernel says so after the bind",
+            );
+        }
+    }
+    Ok(Bound {
+        tx_budget: options::tx_budget_in(bind_mode.achieved, tx_budget),
+        bind_mode,
+        need_wakeup,
+        busy_poll,
+    })
+}
+
+fn need_wakeup(wish: bool, ring_flags: bool) -> Answer<bool> {
+    if wish && !ring_flags {
+        return Answer::refused(wish, false, "rings have flags since Linux 5.4");
+    }
+    Answer::granted(wish, wish)
+}
+
+/// Tries zero-copy and copy mode as requested. A socket that was refused can be bound again.
+fn attempts(
+    socket: &XdpSocket,
+    attempt: impl Fn(BindMode) -> Result<(), i32>,
+) -> Result<Answer<BindMode>> {
+    let requested = socket.request.bind_mode;
+    if requested != BindMode::Auto {
+        return match attempt(requested) {
+            Ok(()) => Ok(Answer::granted(requested, requested)),
+            Err(error) => Err(refusal(socket, requested, error)),
+        };
+    }
+    let error = match attempt(BindMode::ZeroCopy) {
+        Ok(()) => return Ok(Answer::granted(requested, BindMode::ZeroCopy)),
+        Err(error) => error,
+    };
+    // A driver that says so does zero-copy as soon as the interface is up; copy mode would last.
+    if error == errno::ENETDOWN {
+        return Err(refusal(socket, BindMode::ZeroCopy, error));
+    }
+    match attempt(BindMode::Copy) {
+        Ok(()) => {
+            let reason = no_zero_copy(socket, error);
+            Ok(Answer::refused(requested, BindMode::Copy, reason))
+        }
+        Err(error) => Err(refusal(socket, BindMode::Copy, error)),
+    }
+}
+
+fn call(socket: &XdpSocket, flags: u16) -> Result<(), i32> {
+    let address = SockAddr {
+        family: uapi::AF_XDP as u16,
+        flags,
+        ifindex: socket.ifindex,
+        queue_id: socket.request.queue,
+        shared_umem_fd: 0,
+    };
+    // SAFETY: the kernel reads an address of the stated size.
+    let result = unsafe {
+        libc::bind(
+            socket.fd.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<SockAddr>() as libc::socklen_t,
+        )
+    };
+    check(result).map(drop)
+}
+
+/// One clause that says why zero-copy was refused.
+fn no_zero_copy(socket: &XdpSocket, error: i32) -> String {
+    let name = socket.interface_name();
+    let driver = match socket.control.driver(&name) {
+        Some(driver) => format!("the driver of {name} ({driver})"),
+        None => format!("the driver of {name}"),
+    };
+    let said = words(error);
+    let mtu = socket.control.mtu(&name).unwrap_or(0);
+    let longest = socket.geometry.zero_copy_mtu();
+    match error {
+        errno::EOPNOTSUPP => format!("{driver} has no zero-copy for AF_XDP ({said})"),
+        errno::EINVAL if mtu > longest => format!(
+            "the MTU of {name} is {mtu}, and zero-copy with chunks of {} bytes and headroom {} takes at most {longest} ({said})",
+            socket.geometry.chunk_size(),
+            socket.geometry.headroom()
+        ),
+        errno::EINVAL => format!(
+            "{driver} does not do zero-copy with this queue, chunk size, ring size or number of channels ({said})"
+        ),
+        errno::EBUSY => format!(
+            "queue {} of {name} is used by something else ({said})",
+            socket.request.queue
+        ),
+        errno::ENOMEM => {
+            format!("{driver} found no memory to map the packet memory for the device ({said})")
+        }
+        _ => format!("{driver} refused zero-copy ({said})"),
+    }
+}
+
+/// The error for a refused bind.
+fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
+    let name = socket.interface_name();
+    let queue = socket.request.queue;
+    let mode_name = match mode {
+        BindMode::ZeroCopy => "zero-copy",
+        _ => "copy",
+    };
+    let tried = format!("binding to queue {queue} of {name} in {mode_name} mode");
+    if error == errno::EBUSY {
+        return FluxError::new(
+            ErrorKind::Busy,
+            error,
+            tried,
+            format_args!(
+                "queue {queue} of {name} is taken by another socket, for {:?} already",
+                socket.request.bind_patience
+            ),
+            "close the program that uses it (`ss --xdp -p` shows it), or take another queue",
+        );
+    }
+    if error == errno::ENODEV || socket.control.name(socket.ifindex).is_none() {
+        return absent(tried);
+    }
+    if matches!(error, errno::ENETDOWN | errno::ENXIO) {
+        return FluxError::new(
+            ErrorKind::Down,
+            error,
+            tried,
+            format_args!("{name} is down"),
+            format_args!("`ip link set {name} up`"),
+        );
+    }
+    if error == errno::EINVAL {
+        let queues = socket.control.queues(&name, socket.ifindex);
+        // The kernel takes a queue that exists for either direction.
+        let count = queues.map(|queues| queues.rx.max(queues.tx));
+        if count.is_some_and(|count| queue >= count) || queue > u32::from(u16::MAX) {
+            return no_queue(tried, &name, count);
+        }
+    }
+    match (mode, error) {
+        (_, errno::ENOMEM) => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "the kernel has not enough memory",
+            "ask for fewer frames or smaller rings",
+        ),
+        (BindMode::ZeroCopy, _) => FluxError::new(
+            ErrorKind::Unsupported,
+            error,
+            tried,
+            no_zero_copy(socket, error),
+            "use copy mode, or let the library choose",
+        ),
+        _ => unexpected(tried, error),
+    }
+}
+
+fn no_queue(tried: String, name: &str, count: Option<u32>) -> FluxError {
+    let happened = match count {
+        None => format!("{name} has no such queue"),
+        Some(1) => format!("{name} has 1 queue (0)"),
+        Some(count) => format!(
+            "{name} has {count} queues (0 to {})",
+            count.saturating_sub(1)
+        ),
+    };
+    FluxError::new(
+        ErrorKind::NotFound,
+        errno::EINVAL,
+        tried,
+        happened,
+        format_args!("use one of these, or raise their number (`ethtool -L {name}`)"),
+    )
+}

@@ -1,0 +1,149 @@
+//! What the kernel's refusals mean when a socket is opened.
+
+use std::io;
+
+use super::privileges;
+use crate::error::{ErrorKind, FluxError, errno};
+use crate::geometry::Geometry;
+
+/// The number of the last failed system call of this thread.
+pub(super) fn last() -> i32 {
+    io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(errno::EIO)
+}
+
+/// Turns the -1 of a system call into its number.
+pub(super) fn check(result: i32) -> Result<i32, i32> {
+    if result < 0 { Err(last()) } else { Ok(result) }
+}
+
+/// The kernel's own words for a number.
+pub(super) fn words(error: i32) -> String {
+    io::Error::from_raw_os_error(error).to_string()
+}
+
+/// A refusal that nobody expects.
+pub(super) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError {
+    FluxError::new(
+        ErrorKind::System,
+        error,
+        tried,
+        words(error),
+        "the kernel log may say more (`dmesg`)",
+    )
+}
+
+/// The kernel made no AF_XDP socket.
+pub(super) fn socket(error: i32) -> FluxError {
+    let tried = "opening an AF_XDP socket";
+    match error {
+        errno::EPERM | errno::EACCES => privileges::socket_refusal(tried, error),
+        errno::EAFNOSUPPORT => FluxError::new(
+            ErrorKind::Unsupported,
+            error,
+            tried,
+            "the kernel has no AF_XDP (CONFIG_XDP_SOCKETS is off), or a sandbox forbids it",
+            "use a kernel with CONFIG_XDP_SOCKETS=y, or add AF_XDP to RestrictAddressFamilies= of the systemd unit",
+        ),
+        libc::EMFILE | libc::ENFILE => FluxError::new(
+            ErrorKind::System,
+            error,
+            tried,
+            "too many files are open",
+            "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
+        ),
+        _ => unexpected(tried, error),
+    }
+}
+
+/// The kernel did not accept the packet memory.
+pub(super) fn umem(error: i32, geometry: Geometry, bytes: u64) -> FluxError {
+    let tried = format!(
+        "registering {bytes} bytes of packet memory ({} frames of {} bytes, headroom {})",
+        geometry.frames(),
+        geometry.chunk_size(),
+        geometry.headroom()
+    );
+    match error {
+        errno::ENOBUFS => privileges::memlock_refusal(tried, bytes),
+        errno::ENOMEM => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "the machine has not enough free memory to pin it",
+            "ask for fewer frames",
+        ),
+        errno::EINVAL => FluxError::new(
+            ErrorKind::Unsupported,
+            error,
+            tried,
+            "this kernel does not take such a geometry (chunks above a page need hugepages and Linux 6.6)",
+            "use chunks of 2048 or 4096 bytes and less headroom",
+        ),
+        errno::EFAULT => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "the pages cannot be pinned: they are not there, or on a node or in a group (cgroup) with none left",
+            "free memory on that node, or raise the group's limit",
+        ),
+        _ => unexpected(tried, error),
+    }
+}
+
+/// The kernel made no ring.
+pub(super) fn ring(error: i32, name: &str, size: u32) -> FluxError {
+    let tried = format!("making the {name} ring of {size} slots");
+    match error {
+        errno::EINVAL => FluxError::new(
+            ErrorKind::Invalid,
+            error,
+            tried,
+            "the kernel refused the size",
+            "use a smaller power of two, for example 2048",
+        ),
+        errno::ENOMEM => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "the kernel has not enough memory for it",
+            "use a smaller ring",
+        ),
+        errno::EAGAIN => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "mapped memory is locked in this process (mlockall), and the limit is reached",
+            "raise the limit (`ulimit -l`, LimitMEMLOCK=)",
+        ),
+        _ => unexpected(tried, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem::PAGE_SIZE;
+
+    #[test]
+    fn a_sandbox_is_suspected_when_the_family_is_unknown() {
+        let error = socket(errno::EAFNOSUPPORT);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("CONFIG_XDP_SOCKETS"), "{error}");
+        assert!(
+            error.to_string().contains("RestrictAddressFamilies"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_refused_geometry_is_repeated_in_the_error() {
+        let geometry = Geometry::new(64, 2048, 100, PAGE_SIZE).unwrap();
+        let error = umem(errno::EINVAL, geometry, geometry.bytes()).to_string();
+        assert!(
+            error.contains("64 frames of 2048 bytes, headroom 100"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! A network interface of this Linux machine, behind the seam.
+//!
+//! Everything belongs to the network namespace of the thread that looked the interface up.
+
+mod bind;
+mod errors;
+mod hugepages;
+mod interface;
+mod mapping;
+mod memory;
+mod options;
+mod patience;
+mod privileges;
+mod rings;
+mod socket;
+mod steering;
+#[cfg(test)]
+mod tests;
+mod uapi;
+mod wait;
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use interface::{Control, absent};
+
+use super::{Allocation, Backend, Interface, MemoryRequest, Opened, SocketRequest, Steering};
+use crate::error::{FluxError, Result};
+use crate::report::XdpMode;
+use crate::umem::UmemRegion;
+
+/// Room for sockets in the map of an XDP program, at least: queues can be added while it is attached.
+const LEAST_QUEUES: u32 = 64;
+
+/// A network interface of this machine. Whether it exists is seen at each use.
+#[derive(Debug)]
+pub(crate) struct LinuxInterface {
+    wanted: Wanted,
+    namespace: Namespace,
+}
+
+#[derive(Debug)]
+enum Wanted {
+    Name(String),
+    Index(u32),
+}
+
+/// The identity of a network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Namespace(Option<(u64, u64)>);
+
+impl Namespace {
+    /// That of this thread; all are the same where `/proc` is not mounted.
+    fn current() -> Self {
+        let metadata = fs::metadata("/proc/thread-self/ns/net").ok();
+        Self(metadata.map(|file| (file.dev(), file.ino())))
+    }
+}
+
+impl LinuxInterface {
+    /// The interface of this name in the network namespace of this thread.
+    pub(crate) fn by_name(name: &str) -> Self {
+        Self::new(Wanted::Name(name.to_owned()))
+    }
+
+    /// The interface of this index in the network namespace of this thread.
+    pub(crate) fn by_index(index: u32) -> Self {
+        Self::new(Wanted::Index(index))
+    }
+
+    fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            namespace: Namespace::current(),
+        }
+    }
+
+    /// The index of the interface, and a way to ask about it.
+    fn find(&self) -> Result<(Control, u32)> {
+        // In another network namespace name and index mean another interface, or none.
+        if Namespace::current() != self.namespace {
+            return Err(FluxError::invalid(
+                format_args!("using {self} on this thread"),
+                "it belongs to another network namespace than the thread",
+                "name the interface on the thread that uses it, after entering the namespace",
+            ));
+        }
+        let control = Control::open()?;
+        let index = match &self.wanted {
+            Wanted::Name(name) => control.index(name)?,
+            Wanted::Index(index) if control.name(*index).is_some() => *index,
+            Wanted::Index(_) => return Err(absent(format!("looking for {self}"))),
+        };
+        Ok((control, index))
+    }
+}
+
+impl fmt::Display for LinuxInterface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.wanted {
+            Wanted::Name(name) => write!(f, "the interface {name:?}"),
+            Wanted::Index(index) => write!(f, "the interface with index {index}"),
+        }
+    }
+}
+
+impl Backend for LinuxInterface {
+    fn interface(&self) -> Result<Interface> {
+        let (control, index) = self.find()?;
+        control.interface(index)
+    }
+
+    fn allocate(&self, request: &MemoryRequest) -> Result<Allocation> {
+        memory::allocate(request)
+    }
+
+    fn open(&self, request: &SocketRequest, umem: &UmemRegion) -> Result<Opened> {
+        let (control, index) = self.find()?;
+        socket::open(control, index, request, umem)
+    }
+
+    fn attach(&self, mode: XdpMode) -> Result<Arc<dyn Steering>> {
+        let (control, index) = self.find()?;
+        let name = control.interface(index)?.name;
+        let most = control
+            .queues(&name, index)
+            .map_or(0, |queues| queues.most_rx);
+        let key = steering::Key {
+            namespace: self.namespace,
+            ifindex: index,
+        };
+        let share = steering::attach(key, &name, most.max(LEAST_QUEUES), mode)?;
+        Ok(Arc::new(share))
+    }
+
+    fn user_map(&self, fd: i32) -> Result<Arc<dyn Steering>> {
+        Ok(Arc::new(steering::user_map(fd)?))
+    }
+}

@@ -1,0 +1,167 @@
+//! Socket options: typed access, and the wishes that are options.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::errors::{check, unexpected, words};
+use super::uapi::{self, Options, Statistics};
+use crate::error::{Result, errno};
+use crate::report::{Answer, BindMode, BusyPoll};
+use crate::stats::SocketStatistics;
+
+/// What an option can consist of: numbers without padding, for which every bit pattern is a value.
+///
+/// # Safety
+///
+/// Just that.
+pub(super) unsafe trait Plain {}
+
+// SAFETY: a number.
+unsafe impl Plain for i32 {}
+// SAFETY: a number.
+unsafe impl Plain for u32 {}
+// SAFETY: numbers.
+unsafe impl<const N: usize> Plain for [u64; N] {}
+// SAFETY: numbers in `repr(C)`, whose sizes add up to its own.
+unsafe impl Plain for uapi::UmemReg {}
+// SAFETY: as above.
+unsafe impl Plain for Statistics {}
+// SAFETY: as above.
+unsafe impl Plain for Options {}
+
+/// Sets an option.
+pub(super) fn set<T: Plain>(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    option: i32,
+    value: &T,
+) -> Result<(), i32> {
+    // SAFETY: the kernel reads `size_of::<T>()` initialised bytes. What the option refers to is up to the caller; of ours only
+    // XDP_UMEM_REG refers to memory, which its socket keeps (`XdpSocket`).
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            option,
+            (&raw const *value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    check(result).map(drop)
+}
+
+/// Reads an option; returns how many bytes of `value` the kernel wrote.
+pub(super) fn get<T: Plain>(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    option: i32,
+    value: &mut T,
+) -> Result<usize, i32> {
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into `value`, for which every bit pattern is valid.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            level,
+            option,
+            (&raw mut *value).cast(),
+            &mut len,
+        )
+    };
+    check(result).map(|_| len as usize)
+}
+
+/// The kernel's counters; what it does not count stays zero.
+pub(super) fn statistics(fd: BorrowedFd<'_>) -> Result<SocketStatistics> {
+    let mut counted = Statistics::default();
+    get(fd, uapi::SOL_XDP, uapi::XDP_STATISTICS, &mut counted)
+        .map_err(|error| unexpected("reading the socket's statistics", error))?;
+    Ok(SocketStatistics {
+        rx_dropped: counted.rx_dropped,
+        rx_invalid_descs: counted.rx_invalid_descs,
+        tx_invalid_descs: counted.tx_invalid_descs,
+        rx_ring_full: counted.rx_ring_full,
+        rx_fill_ring_empty_descs: counted.rx_fill_ring_empty_descs,
+        tx_ring_empty_descs: counted.tx_ring_empty_descs,
+    })
+}
+
+/// Whether a bound socket is in zero-copy mode; `None` on kernels that do not tell (before 5.3).
+pub(super) fn is_zero_copy(fd: BorrowedFd<'_>) -> Option<bool> {
+    let mut options = Options::default();
+    get(fd, uapi::SOL_XDP, uapi::XDP_OPTIONS, &mut options).ok()?;
+    Some(options.flags & uapi::XDP_OPTIONS_ZEROCOPY != 0)
+}
+
+/// The error of a socket, which reading clears; 0 is none.
+pub(super) fn pending_error(fd: BorrowedFd<'_>) -> i32 {
+    let mut error = 0_i32;
+    match get(fd, libc::SOL_SOCKET, libc::SO_ERROR, &mut error) {
+        Ok(_) => error,
+        Err(_) => 0,
+    }
+}
+
+/// Turns on preferred busy polling.
+pub(super) fn busy_poll(fd: BorrowedFd<'_>, wish: Option<BusyPoll>) -> Answer<Option<BusyPoll>> {
+    let Some(BusyPoll {
+        microseconds,
+        budget,
+    }) = wish
+    else {
+        return Answer::granted(None, None);
+    };
+    let steps = [
+        (uapi::SO_PREFER_BUSY_POLL, "SO_PREFER_BUSY_POLL", 1),
+        (uapi::SO_BUSY_POLL, "SO_BUSY_POLL", microseconds),
+        (uapi::SO_BUSY_POLL_BUDGET, "SO_BUSY_POLL_BUDGET", budget),
+    ];
+    for (option, name, value) in steps {
+        let Err(error) = set(fd, libc::SOL_SOCKET, option, &value) else {
+            continue;
+        };
+        for option in [uapi::SO_PREFER_BUSY_POLL, uapi::SO_BUSY_POLL] {
+            let _ = set(fd, libc::SOL_SOCKET, option, &0_u32);
+        }
+        let cause = match error {
+            errno::EPERM => "CAP_NET_ADMIN is missing",
+            errno::ENOPROTOOPT => "it needs Linux 5.11 with CONFIG_NET_RX_BUSY_POLL",
+            errno::EINVAL => "the value is out of its range",
+            _ => "the kernel refused",
+        };
+        let reason = format!("{cause} ({name} = {value}: {})", words(error));
+        return Answer::refused(wish, None, reason);
+    }
+    Answer::granted(wish, wish)
+}
+
+/// Sets how many packets a transmit call may send in copy mode; as many as the ring has slots unless told otherwise.
+pub(super) fn tx_budget(fd: BorrowedFd<'_>, wish: Option<u32>, tx_slots: u32) -> Answer<u32> {
+    let smallest = uapi::DEFAULT_TX_BUDGET;
+    let wanted = wish.unwrap_or(tx_slots.max(smallest));
+    let allowed = wanted.clamp(smallest, tx_slots.max(smallest));
+    let limited = (allowed != wanted)
+        .then(|| format!("the kernel allows {smallest} up to the {tx_slots} slots of the TX ring"));
+    let refused = if allowed == smallest {
+        // It stands there already, on every kernel.
+        None
+    } else {
+        set(fd, uapi::SOL_XDP, uapi::XDP_MAX_TX_SKB_BUDGET, &allowed).err()
+    };
+    match refused {
+        None => Answer {
+            requested: wanted,
+            achieved: allowed,
+            reason: limited,
+        },
+        Some(errno::ENOPROTOOPT) => Answer::refused(wanted, smallest, "more needs Linux 6.17"),
+        Some(error) => Answer::refused(wanted, smallest, words(error)),
+    }
+}
+
+/// The budget after bind: zero-copy mode does not know it.
+pub(super) fn tx_budget_in(mode: BindMode, mut answer: Answer<u32>) -> Answer<u32> {
+    if mode == BindMode::ZeroCopy {
+        answer.reason = Some("zero-copy mode has no such limit".to_owned());
+    }
+    answer
+}

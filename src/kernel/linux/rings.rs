@@ -1,0 +1,117 @@
+//! The four rings of a socket: made by the kernel, mapped from it.
+
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use super::mapping::Mapping;
+use super::uapi::{self, MmapOffsets, RingOffset};
+use super::{errors, options};
+use crate::error::{Result, errno};
+use crate::kernel::{RingSizes, Rings};
+use crate::ring::{ConsumerRing, ProducerRing, RingArea, RingElement};
+
+/// Makes the rings of a new socket, and tells whether they have flags (Linux 5.4).
+pub(super) fn make(fd: BorrowedFd<'_>, sizes: RingSizes) -> Result<(Rings, bool)> {
+    for (option, name, size) in [
+        (uapi::XDP_UMEM_FILL_RING, "fill", sizes.fill),
+        (
+            uapi::XDP_UMEM_COMPLETION_RING,
+            "completion",
+            sizes.completion,
+        ),
+        (uapi::XDP_RX_RING, "RX", sizes.rx),
+        (uapi::XDP_TX_RING, "TX", sizes.tx),
+    ] {
+        options::set(fd, uapi::SOL_XDP, option, &size)
+            .map_err(|error| errors::ring(error, name, size))?;
+    }
+    let (offsets, ring_flags) = mmap_offsets(fd)?;
+    let map = Mapper { fd, ring_flags };
+    let fill = map.ring(
+        "fill",
+        sizes.fill,
+        offsets.fill,
+        uapi::XDP_UMEM_PGOFF_FILL_RING,
+    )?;
+    let completion = map.ring(
+        "completion",
+        sizes.completion,
+        offsets.completion,
+        uapi::XDP_UMEM_PGOFF_COMPLETION_RING,
+    )?;
+    let rx = map.ring("RX", sizes.rx, offsets.rx, uapi::XDP_PGOFF_RX_RING)?;
+    let tx = map.ring("TX", sizes.tx, offsets.tx, uapi::XDP_PGOFF_TX_RING)?;
+    let rings = Rings {
+        fill: ProducerRing::new(fill),
+        rx: ConsumerRing::new(rx),
+        tx: ProducerRing::new(tx),
+        completion: ConsumerRing::new(completion),
+    };
+    Ok((rings, ring_flags))
+}
+
+/// Asks where the parts of the rings lie, and whether the rings have flags.
+fn mmap_offsets(fd: BorrowedFd<'_>) -> Result<(MmapOffsets, bool)> {
+    let tried = "asking for the layout of the rings";
+    let mut words = [0_u64; uapi::OFFSET_WORDS];
+    let len = options::get(fd, uapi::SOL_XDP, uapi::XDP_MMAP_OFFSETS, &mut words)
+        .map_err(|error| errors::unexpected(tried, error))?;
+    words
+        .get(..len / size_of::<u64>())
+        .and_then(MmapOffsets::from_words)
+        .ok_or_else(|| errors::unexpected(tried, errno::EINVAL))
+}
+
+/// Takes the place of the flags on kernels before 5.4, whose rings have none: never asks for a wake-up.
+static NO_FLAGS: AtomicU32 = AtomicU32::new(0);
+
+struct Mapper<'a> {
+    fd: BorrowedFd<'a>,
+    ring_flags: bool,
+}
+
+impl Mapper<'_> {
+    /// Maps one ring. Called once for each, so that there is one end of each kind: ours and the kernel's.
+    fn ring<T: RingElement>(
+        &self,
+        name: &str,
+        size: u32,
+        offset: RingOffset,
+        page_offset: u64,
+    ) -> Result<RingArea<T>> {
+        let refusal = |error| errors::ring(error, name, size);
+        let len = offset.desc as usize + size as usize * size_of::<T>();
+        let mapping = Mapping::ring(self.fd, len, page_offset).map_err(refusal)?;
+        let words_fit = [offset.producer, offset.consumer, offset.flags]
+            .iter()
+            .all(|word| *word as usize + size_of::<u32>() <= len && word.is_multiple_of(4));
+        if !words_fit || !offset.desc.is_multiple_of(align_of::<T>() as u64) {
+            return Err(refusal(libc::EPROTO));
+        }
+        let at = |offset: u64| {
+            // SAFETY: the offset lies within the mapping, checked above.
+            unsafe { mapping.start().add(offset as usize) }
+        };
+        let flags = if self.ring_flags {
+            at(offset.flags).cast()
+        } else {
+            NonNull::from(&NO_FLAGS).cast()
+        };
+        let (producer, consumer, slots) =
+            (at(offset.producer), at(offset.consumer), at(offset.desc));
+        // SAFETY: words and slots lie aligned in the mapping, which the area keeps, or in a static; they are initialised by the
+        // kernel, which is the one other end. The socket is new and each of its rings mapped once.
+        unsafe {
+            RingArea::from_parts(
+                producer.cast(),
+                consumer.cast(),
+                flags,
+                slots.cast(),
+                size,
+                Arc::new(mapping),
+            )
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! An AF_XDP socket: how it is opened, and the calls of the seam.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::errors::{self, check};
+use super::interface::Control;
+use super::patience::{AFTER_CLOSE, Deadline, patiently};
+use super::uapi::{self, UmemReg};
+use super::{bind, options, privileges, rings, wait};
+use crate::error::{Result, errno};
+use crate::geometry::Geometry;
+use crate::kernel::{Bound, Interest, Kick, Opened, Ready, Socket, SocketRequest};
+use crate::mem::PAGE_SIZE;
+use crate::stats::SocketStatistics;
+use crate::umem::UmemRegion;
+
+/// An AF_XDP socket.
+///
+/// To the kernel it is closed, and its queue free, when this value and all rings mapped from it are dropped.
+#[derive(Debug)]
+pub(super) struct XdpSocket {
+    pub(super) fd: OwnedFd,
+    pub(super) control: Control,
+    pub(super) ifindex: u32,
+    pub(super) request: SocketRequest,
+    pub(super) geometry: Geometry,
+    /// Whether the kernel's rings have a flags word at all (Linux 5.4).
+    pub(super) ring_flags: bool,
+    /// The kernel tells only once that the interface was removed.
+    pub(super) gone: AtomicBool,
+    /// Keeps the packet memory for as long as the kernel may use it.
+    _umem: UmemRegion,
+}
+
+/// Opens a socket for an interface in the network namespace of this thread, with the four rings.
+pub(super) fn open(
+    control: Control,
+    ifindex: u32,
+    request: &SocketRequest,
+    umem: &UmemRegion,
+) -> Result<Opened> {
+    // SAFETY: plain numbers; the result is checked.
+    let fd = unsafe { libc::socket(uapi::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    let fd = check(fd).map_err(errors::socket)?;
+    // SAFETY: a new descriptor, which nobody else knows.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+
+    register(fd.as_fd(), umem)?;
+    let (rings, ring_flags) = rings::make(fd.as_fd(), request.sizes)?;
+    let socket = XdpSocket {
+        fd,
+        control,
+        ifindex,
+        request: request.clone(),
+        geometry: umem.geometry(),
+        ring_flags,
+        gone: AtomicBool::new(false),
+        _umem: umem.clone(),
+    };
+    Ok(Opened {
+        socket: Arc::new(socket),
+        rings,
+    })
+}
+
+/// Registers the packet memory, which pins it.
+fn register(fd: BorrowedFd<'_>, umem: &UmemRegion) -> Result<()> {
+    let geometry = umem.geometry();
+    let memory = umem.memory();
+    // Kernels before 5.7 forget a last page that is only half used.
+    let whole_pages = geometry.bytes().next_multiple_of(PAGE_SIZE as u64);
+    let len = if whole_pages <= memory.len() as u64 {
+        whole_pages
+    } else {
+        geometry.bytes()
+    };
+    let registration = UmemReg {
+        addr: memory.start().as_ptr() as u64,
+        len,
+        chunk_size: geometry.chunk_size(),
+        headroom: geometry.headroom(),
+        ..Default::default()
+    };
+    let register = || options::set(fd, uapi::SOL_XDP, uapi::XDP_UMEM_REG, &registration);
+    let result = match register() {
+        Err(errno::ENOBUFS) => {
+            privileges::raise_memlock();
+            // Memory of a socket that was just closed may still count.
+            let passing = |error| error == errno::ENOBUFS && len <= privileges::memlock().rlim_cur;
+            patiently(Deadline::after(AFTER_CLOSE), passing, register)
+        }
+        result => result,
+    };
+    result.map_err(|error| errors::umem(error, geometry, len))
+}
+
+impl XdpSocket {
+    /// What to call the interface in a message.
+    pub(super) fn interface_name(&self) -> String {
+        self.control
+            .name(self.ifindex)
+            .unwrap_or_else(|| format!("the interface with index {}", self.ifindex))
+    }
+}
+
+impl Socket for XdpSocket {
+    fn bind(&self) -> Result<Bound> {
+        bind::bind(self)
+    }
+
+    fn wake_rx(&self) -> Result<()> {
+        wait::wake_rx(self)
+    }
+
+    fn wake_tx(&self) -> Result<Kick> {
+        wait::wake_tx(self)
+    }
+
+    fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
+        wait::wait(self, interest, timeout)
+    }
+
+    fn statistics(&self) -> Result<SocketStatistics> {
+        options::statistics(self.fd.as_fd())
+    }
+
+    fn fd(&self) -> Option<i32> {
+        Some(self.fd.as_raw_fd())
+    }
+}

@@ -1,0 +1,176 @@
+//! The bundled XDP program, attached once for all sockets of this process on an interface; and the user's own.
+
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::Namespace;
+use super::errors::check;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::bpf::{Program, UserMap};
+use crate::kernel::{Socket, Steering};
+use crate::report::{Answer, XdpMode};
+use crate::stats::ProgramCounters;
+
+/// An interface, seen from the whole machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) namespace: Namespace,
+    pub(super) ifindex: u32,
+}
+
+/// The programs that this process has attached. Attaching and detaching happen under its lock, or one socket's attach could meet
+/// the program that another one is just about to detach.
+static ATTACHED: Mutex<Vec<(Key, Weak<Program>)>> = Mutex::new(Vec::new());
+
+fn attached() -> MutexGuard<'static, Vec<(Key, Weak<Program>)>> {
+    // Each change of the list is one call, so that it is whole also after a panic.
+    ATTACHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One socket's share in an attached program.
+pub(super) struct Share {
+    /// `None` only while it is being dropped.
+    program: Option<Arc<Program>>,
+    mode: Answer<XdpMode>,
+}
+
+/// Joins the program on the interface, or attaches it with room for `queues` sockets.
+pub(super) fn attach(key: Key, name: &str, queues: u32, mode: XdpMode) -> Result<Share> {
+    let mut list = attached();
+    // The last share of a program goes away under the lock, so a program that is still here stays attached meanwhile, unless
+    // the interface went away.
+    list.retain(|(_, program)| program.strong_count() > 0);
+    let here = list
+        .iter()
+        .filter(|(other, _)| *other == key)
+        .filter_map(|(_, program)| program.upgrade())
+        .find(|program| program.is_attached());
+    if let Some(program) = here {
+        return join(program, name, mode);
+    }
+    let program = Arc::new(Program::attach(key.ifindex, name, queues, mode)?);
+    list.push((key, Arc::downgrade(&program)));
+    Ok(Share {
+        mode: program.xdp_mode().clone(),
+        program: Some(program),
+    })
+}
+
+fn join(program: Arc<Program>, name: &str, mode: XdpMode) -> Result<Share> {
+    let first = program.xdp_mode();
+    let mode = if mode == XdpMode::Auto {
+        let mut answer = first.clone();
+        if first.achieved == XdpMode::Generic && first.requested == XdpMode::Generic {
+            answer.reason =
+                Some("another socket of this process asked for generic mode".to_owned());
+        }
+        answer.requested = mode;
+        answer
+    } else if mode == first.achieved {
+        Answer::granted(mode, mode)
+    } else {
+        return Err(FluxError::new(
+            ErrorKind::Busy,
+            errno::EBUSY,
+            format_args!("attaching the XDP program to {name} in {mode:?} mode"),
+            format_args!(
+                "this process has attached it in {:?} mode for another socket",
+                first.achieved
+            ),
+            "ask for the same mode for all queues of an interface",
+        ));
+    };
+    Ok(Share {
+        program: Some(program),
+        mode,
+    })
+}
+
+impl Share {
+    fn program(&self) -> &Program {
+        self.program.as_ref().expect("taken in drop alone")
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let _list = attached();
+        drop(self.program.take());
+    }
+}
+
+impl Steering for Share {
+    fn insert(&self, queue: u32, socket: &dyn Socket) -> Result<()> {
+        self.program().insert(queue, descriptor(socket)?)
+    }
+
+    fn remove(&self, queue: u32) -> Result<()> {
+        self.program().remove(queue)
+    }
+
+    fn counters(&self) -> Result<Option<ProgramCounters>> {
+        self.program().counters().map(Some)
+    }
+
+    fn xdp_mode(&self) -> Option<Answer<XdpMode>> {
+        Some(self.mode.clone())
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Share")
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The descriptor of a socket, which has it open.
+fn descriptor(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
+    match socket.fd() {
+        // SAFETY: it stays open while the socket is borrowed.
+        Some(fd) if fd >= 0 => Ok(unsafe { BorrowedFd::borrow_raw(fd) }),
+        _ => Err(FluxError::invalid(
+            "directing packets to a socket",
+            "it is not a socket of this kernel",
+            "use program and socket of the same interface",
+        )),
+    }
+}
+
+/// The XSKMAP of a program that the user has attached.
+#[derive(Debug)]
+pub(super) struct Foreign(UserMap);
+
+/// Takes a copy of the descriptor of an XSKMAP.
+pub(super) fn user_map(fd: i32) -> Result<Foreign> {
+    // SAFETY: takes numbers; fails on a descriptor that is not open.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).map_err(|_| {
+        FluxError::invalid(
+            "using the given XSKMAP",
+            format_args!("{fd} is not an open descriptor"),
+            "give the descriptor of a map of type BPF_MAP_TYPE_XSKMAP",
+        )
+    })?;
+    // SAFETY: open, and used only during this call.
+    UserMap::new(unsafe { BorrowedFd::borrow_raw(fd) }).map(Foreign)
+}
+
+impl Steering for Foreign {
+    fn insert(&self, queue: u32, socket: &dyn Socket) -> Result<()> {
+        self.0.insert(queue, descriptor(socket)?)
+    }
+
+    fn remove(&self, queue: u32) -> Result<()> {
+        self.0.remove(queue)
+    }
+
+    fn counters(&self) -> Result<Option<ProgramCounters>> {
+        Ok(None)
+    }
+
+    fn xdp_mode(&self) -> Option<Answer<XdpMode>> {
+        None
+    }
+}

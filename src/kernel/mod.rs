@@ -1,0 +1,270 @@
+//! The seam between this library and whatever stands on the other side of the rings.
+//!
+//! Traits and plain data, no code of either side: everything above is the same over a real kernel and over a simulated one.
+//! A backend hands out ring memory once and answers a few calls that would be system calls anyway; ring operations never
+//! come through here.
+//!
+//! This module is public so that a backend can be written outside this crate (the benchmarks do); it is not covered by the
+//! promise of a stable interface.
+
+#[cfg(target_os = "linux")]
+pub(crate) mod bpf;
+#[cfg(target_os = "linux")]
+pub(crate) mod linux;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::mem::Memory;
+use crate::proto::MacAddr;
+use crate::report::{Answer, BindMode, BusyPoll, Hugepages, XdpMode};
+use crate::ring::{ConsumerRing, Desc, ProducerRing};
+use crate::stats::{ProgramCounters, SocketStatistics};
+use crate::umem::UmemRegion;
+
+/// One network interface, real or not.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// What is known of the interface now.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) when there is none.
+    fn interface(&self) -> Result<Interface>;
+
+    /// Packet memory of `bytes`, a multiple of [`PAGE_SIZE`](crate::mem::PAGE_SIZE).
+    ///
+    /// # Errors
+    ///
+    /// [`Memory`](crate::ErrorKind::Memory) when there is not enough, or no hugepage although required.
+    fn allocate(&self, request: &MemoryRequest) -> Result<Allocation>;
+
+    /// A socket with its four rings, which is not bound to a queue yet.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel refuses, translated to its cause.
+    fn open(&self, request: &SocketRequest, umem: &UmemRegion) -> Result<Opened>;
+
+    /// Attaches the bundled XDP program, or joins the one that this process has attached already.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](crate::ErrorKind::Busy) when somebody else's program is attached, [`Permission`](crate::ErrorKind::Permission),
+    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    fn attach(&self, mode: XdpMode) -> Result<Arc<dyn Steering>>;
+
+    /// Steering by the user's own program: `fd` is the file descriptor of its XSKMAP, which stays the user's.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when it is none.
+    fn user_map(&self, fd: i32) -> Result<Arc<dyn Steering>>;
+}
+
+/// An open socket. Dropping it closes it.
+pub trait Socket: fmt::Debug + Send + Sync {
+    /// Binds to the queue it was opened for. Called once, after the fill ring was filled.
+    ///
+    /// An interface that is down may well be bound (seen in copy mode on Linux 6.18); the first wake-up fails then.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](crate::ErrorKind::Busy) when the queue is taken, [`Unsupported`](crate::ErrorKind::Unsupported) when zero-copy was demanded in
+    /// vain, [`Down`](crate::ErrorKind::Down), [`NotFound`](crate::ErrorKind::NotFound).
+    fn bind(&self) -> Result<Bound>;
+
+    /// Makes the kernel look at the fill ring.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
+    fn wake_rx(&self) -> Result<()>;
+
+    /// Makes the kernel look at the TX ring.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
+    fn wake_tx(&self) -> Result<Kick>;
+
+    /// Waits until packets are there, or TX slots are free, or `timeout` is over; `None` waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
+    fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready>;
+
+    /// The kernel's counters.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System).
+    fn statistics(&self) -> Result<SocketStatistics>;
+
+    /// The file descriptor, where there is one.
+    fn fd(&self) -> Option<i32>;
+}
+
+/// An attached XDP program and its map of sockets. Dropping the last handle detaches it.
+pub trait Steering: fmt::Debug + Send + Sync {
+    /// Directs the packets of `queue` to `socket`.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the map has no such queue.
+    fn insert(&self, queue: u32, socket: &dyn Socket) -> Result<()>;
+
+    /// Directs the packets of `queue` to the kernel again. Removing an absent entry is fine.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System).
+    fn remove(&self, queue: u32) -> Result<()>;
+
+    /// What the program counted; `None` for a foreign program.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System).
+    fn counters(&self) -> Result<Option<ProgramCounters>>;
+
+    /// Where the program runs; `None` for a foreign program.
+    fn xdp_mode(&self) -> Option<Answer<XdpMode>>;
+}
+
+/// A network interface as it was when asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// Its MTU in bytes, without Ethernet header.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub up: bool,
+    /// Its number of receive queues, as far as known.
+    pub rx_queues: Option<u32>,
+    /// Its Ethernet address, where it has one.
+    pub mac: Option<MacAddr>,
+}
+
+/// A wish for packet memory.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryRequest {
+    /// Its size in bytes.
+    pub bytes: usize,
+    /// The pages behind it.
+    pub hugepages: Hugepages,
+    /// The NUMA node to take it from.
+    pub numa_node: Option<u32>,
+}
+
+/// Packet memory and what became of the wishes.
+#[derive(Debug)]
+pub struct Allocation {
+    /// The memory.
+    pub memory: Memory,
+    /// Its page size in bytes.
+    pub page_size: Answer<Hugepages, usize>,
+    /// Its NUMA node.
+    pub numa_node: Answer<Option<u32>>,
+}
+
+/// A wish for a socket.
+#[derive(Debug, Clone)]
+pub struct SocketRequest {
+    /// The queue to bind to.
+    pub queue: u32,
+    /// Slots of the four rings.
+    pub sizes: RingSizes,
+    /// Copy or zero-copy.
+    pub bind_mode: BindMode,
+    /// Whether the rings shall carry need-wakeup flags.
+    pub need_wakeup: bool,
+    /// Preferred busy polling.
+    pub busy_poll: Option<BusyPoll>,
+    /// Packets that one transmit call may send in copy mode; `None` leaves it to the backend.
+    pub tx_budget: Option<u32>,
+    /// How long a taken queue is tried again: right after another socket was closed, the kernel may need a moment.
+    pub bind_patience: Duration,
+}
+
+/// Slots of the four rings, each a power of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingSizes {
+    /// The fill ring.
+    pub fill: u32,
+    /// The RX ring.
+    pub rx: u32,
+    /// The TX ring.
+    pub tx: u32,
+    /// The completion ring.
+    pub completion: u32,
+}
+
+/// The program's ends of the four rings.
+#[derive(Debug)]
+pub struct Rings {
+    /// Frames to the kernel, to receive into.
+    pub fill: ProducerRing<u64>,
+    /// Received packets.
+    pub rx: ConsumerRing<Desc>,
+    /// Packets to send.
+    pub tx: ProducerRing<Desc>,
+    /// Sent frames.
+    pub completion: ConsumerRing<u64>,
+}
+
+/// A socket before it is bound.
+#[derive(Debug)]
+pub struct Opened {
+    /// The socket.
+    pub socket: Arc<dyn Socket>,
+    /// Its rings.
+    pub rings: Rings,
+}
+
+/// What became of the wishes when a socket was bound.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// Copy or zero-copy.
+    pub bind_mode: Answer<BindMode>,
+    /// Whether the rings carry need-wakeup flags.
+    pub need_wakeup: Answer<bool>,
+    /// Preferred busy polling.
+    pub busy_poll: Answer<Option<BusyPoll>>,
+    /// Packets that one transmit call may send in copy mode.
+    pub tx_budget: Answer<u32>,
+}
+
+/// What a transmit call came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kick {
+    /// The kernel took what was there.
+    Done,
+    /// The kernel stopped early, by its budget or because the completion ring or the device is full: call again.
+    Again,
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Received packets.
+    Receive,
+    /// Free slots in the TX ring.
+    Send,
+    /// Either.
+    Both,
+}
+
+/// What a wait found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ready {
+    /// Packets are in the RX ring.
+    pub receive: bool,
+    /// Slots of the TX ring are free.
+    pub send: bool,
+}

@@ -1,0 +1,82 @@
+//! A place to bind to.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::kernel::{Backend, Interface};
+
+/// A place to bind to: a network interface of this machine, or anything else that offers queues.
+///
+/// Cheap to clone. It names the interface; whether that exists is seen when it is used.
+#[derive(Clone)]
+pub struct Link {
+    backend: Arc<dyn Backend>,
+}
+
+impl Link {
+    /// The network interface `name` in the network namespace of the calling thread.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn interface(name: &str) -> Self {
+        Self::new(Arc::new(crate::kernel::linux::LinuxInterface::by_name(
+            name,
+        )))
+    }
+
+    /// The network interface with `index` in the network namespace of the calling thread.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn index(index: u32) -> Self {
+        Self::new(Arc::new(crate::kernel::linux::LinuxInterface::by_index(
+            index,
+        )))
+    }
+
+    /// A link over a backend of your own.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend }
+    }
+
+    /// What is known of the interface now: name, index, MTU, whether it is up, receive queues.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such interface.
+    pub fn info(&self) -> Result<Interface> {
+        self.backend.interface()
+    }
+
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl From<&str> for Link {
+    fn from(name: &str) -> Self {
+        Self::interface(name)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl From<&String> for Link {
+    fn from(name: &String) -> Self {
+        Self::interface(name)
+    }
+}
+
+impl From<&Link> for Link {
+    fn from(link: &Link) -> Self {
+        link.clone()
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Link").field(&self.backend).finish()
+    }
+}

@@ -1,0 +1,113 @@
+//! A packet borrowed while it stands in its RX ring slot, and what becomes of it.
+
+use std::fmt;
+use std::ptr::NonNull;
+use std::slice;
+
+use super::{SharedFrameState, too_long};
+use crate::error::Result;
+use crate::ring::Desc;
+
+/// What becomes of a borrowed packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Back to the kernel's fill ring, for the next packet.
+    Recycle,
+    /// Out through the TX ring, as it is now.
+    Send,
+}
+
+/// A packet that was just received and is looked at in place: no copy, no ownership, no bookkeeping.
+///
+/// It lives for one call of a callback; keeping it does not compile:
+///
+/// ```compile_fail
+/// # fn example(raw: &mut fluxcap::FluxRaw) {
+/// let mut kept = None;
+/// raw.inspect(64, |packet| kept = Some(packet.data()));
+/// # }
+/// ```
+pub struct PacketRef<'a> {
+    data: NonNull<u8>,
+    desc: Desc,
+    state: &'a SharedFrameState,
+}
+
+impl<'a> PacketRef<'a> {
+    /// The packet that `desc` describes, in the UMEM of `state`, which starts at `base`.
+    ///
+    /// # Safety
+    ///
+    /// `desc` must lie within one chunk of `state` which for `'a` nobody else reads or writes.
+    #[inline]
+    pub(super) unsafe fn new(state: &'a SharedFrameState, base: NonNull<u8>, desc: Desc) -> Self {
+        // SAFETY: the descriptor lies within the UMEM, as the caller promises.
+        let data = unsafe { base.add(desc.addr as usize) };
+        Self { data, desc, state }
+    }
+
+    /// The bytes of the packet.
+    #[inline]
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        // SAFETY: `new` promised that the descriptor's bytes are ours alone, and `set_len` keeps them in their chunk; UMEM memory is
+        // initialised.
+        unsafe { slice::from_raw_parts(self.data.as_ptr(), self.desc.len as usize) }
+    }
+
+    /// The bytes of the packet, to change in place.
+    #[inline]
+    #[must_use]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `data`.
+        unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), self.desc.len as usize) }
+    }
+
+    /// The length in bytes.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.desc.len as usize
+    }
+
+    /// Whether the packet has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.desc.len == 0
+    }
+
+    /// The descriptor's option bits: 0, or `XDP_PKT_CONTD` when more of the packet follows in the next frame.
+    #[must_use]
+    pub fn options(&self) -> u32 {
+        self.desc.options
+    }
+
+    /// Sets the length. Bytes that come into view hold whatever the frame held before.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) when the frame has no room for `len` bytes; the packet stays as it was.
+    pub fn set_len(&mut self, len: usize) -> Result<()> {
+        let chunk_size = u64::from(self.state.geometry().chunk_size());
+        let most = (chunk_size - (self.desc.addr & (chunk_size - 1))) as usize;
+        if len > most {
+            return Err(too_long("packet", len, most));
+        }
+        self.desc.len = len as u32;
+        Ok(())
+    }
+
+    /// The descriptor as it stands now.
+    #[inline]
+    pub(super) fn desc(&self) -> Desc {
+        self.desc
+    }
+}
+
+impl fmt::Debug for PacketRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacketRef")
+            .field("desc", &self.desc)
+            .finish_non_exhaustive()
+    }
+}

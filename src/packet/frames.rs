@@ -1,0 +1,375 @@
+//! Who owns each frame: the ledger, the home queue and the count that keeps the memory alive.
+//!
+//! One [`SharedFrameState`] stands behind a UMEM. Three things in it:
+//!
+//! - the *ledger*, one owner a chunk: the pool, the user, or the kernel, on loan from one socket. A frame that the kernel
+//!   hands back is accepted only if it is on loan from this very socket, so no frame ever has two owners, whatever stands in a ring;
+//! - the *home queue*, lock-free, where dropped packets return from any thread;
+//! - the *count* of handles and user-owned packets. It is adjusted once a batch, and the memory goes when it reaches zero: a packet
+//!   may outlive socket, UMEM handle and thread.
+
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+
+use crossbeam_queue::ArrayQueue;
+
+use super::live;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::geometry::{Geometry, KERNEL_HEADROOM};
+use crate::mem::Memory;
+
+/// Ledger entry: in the pool, or on its way there.
+pub(super) const POOL: u16 = 0;
+/// Ledger entry: owned by a [`Packet`](super::Packet).
+pub(super) const USER: u16 = 1;
+/// The other entries are sockets.
+const MAX_SOCKETS: u16 = u16::MAX - USER;
+
+/// One handle, in the count; the lower half counts packets in the user's hands.
+const HANDLE: u64 = 1 << 32;
+
+/// The state that all handles, sockets and packets of one UMEM share.
+pub struct SharedFrameState {
+    memory: Memory,
+    geometry: Geometry,
+    shift: u32,
+    /// One entry a chunk.
+    owners: Box<[AtomicU16]>,
+    /// Grows with each hand-over to the user: tells a live packet from a stale copy of it in C.
+    generations: Box<[AtomicU32]>,
+    home: ArrayQueue<u32>,
+    count: AtomicU64,
+    sockets: Mutex<Vec<bool>>,
+}
+
+impl SharedFrameState {
+    /// The geometry of the UMEM.
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The memory of the UMEM.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The chunk that `addr` lies in, if the UMEM has it.
+    pub(super) fn chunk_of(&self, addr: u64) -> Option<u32> {
+        let chunk = addr >> self.shift;
+        (chunk < u64::from(self.geometry.frames())).then_some(chunk as u32)
+    }
+
+    /// The address where a chunk starts.
+    pub(super) fn address_of(&self, chunk: u32) -> u64 {
+        u64::from(chunk) << self.shift
+    }
+
+    /// The address at which a packet starts in a fresh chunk, behind both headrooms.
+    pub(super) fn fresh_address(&self, chunk: u32) -> u64 {
+        self.address_of(chunk) + u64::from(KERNEL_HEADROOM + self.geometry.headroom())
+    }
+
+    /// The byte at `addr`, which must lie below the end of the UMEM.
+    pub(super) fn pointer(&self, addr: u64) -> NonNull<u8> {
+        debug_assert!(addr < self.geometry.bytes());
+        // SAFETY: callers pass an address inside a chunk of this UMEM, so it lies within `memory`.
+        unsafe { self.memory.start().add(addr as usize) }
+    }
+
+    /// The offset of `pointer` from the start of the UMEM, if it points into it.
+    #[cfg(feature = "capi")]
+    pub(super) fn offset_of(&self, pointer: *const u8) -> Option<u64> {
+        let offset = (pointer as usize).checked_sub(self.memory.start().as_ptr() as usize)?;
+        (offset < self.memory.len()).then_some(offset as u64)
+    }
+
+    pub(super) fn owner(&self, chunk: u32) -> u16 {
+        self.owners[chunk as usize].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_owner(&self, chunk: u32, owner: u16) {
+        self.owners[chunk as usize].store(owner, Ordering::Relaxed);
+    }
+
+    pub(super) fn generation(&self, chunk: u32) -> u32 {
+        self.generations[chunk as usize].load(Ordering::Relaxed)
+    }
+
+    /// Marks a chunk, which the caller has just taken from its owner, as the user's; returns the new generation.
+    pub(super) fn hand_to_user(&self, chunk: u32) -> u32 {
+        self.set_owner(chunk, USER);
+        let generation = self.generation(chunk).wrapping_add(1);
+        self.generations[chunk as usize].store(generation, Ordering::Relaxed);
+        generation
+    }
+
+    /// Moves the generation of a user's chunk on from `generation`, once: a second call with the same one fails.
+    #[cfg(feature = "capi")]
+    pub(super) fn next_generation(&self, chunk: u32, generation: u32) -> Option<u32> {
+        let next = generation.wrapping_add(1);
+        self.generations[chunk as usize]
+            .compare_exchange(generation, next, Ordering::Relaxed, Ordering::Relaxed)
+            .ok()
+            .map(|_| next)
+    }
+
+    /// Puts a chunk, which the caller owns, into the pool. Any thread.
+    pub(super) fn send_home(&self, chunk: u32) {
+        self.set_owner(chunk, POOL);
+        self.queue_home(chunk);
+    }
+
+    /// Queues a chunk that the ledger already gives to the pool.
+    pub(crate) fn queue_home(&self, chunk: u32) {
+        let full = self.home.push(chunk);
+        debug_assert!(full.is_ok(), "the home queue has room for every frame");
+    }
+
+    /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
+    pub(crate) fn take_home(&self) -> Option<u32> {
+        self.home.pop()
+    }
+
+    /// The number of frames in the home queue.
+    #[must_use]
+    pub fn at_home(&self) -> u32 {
+        self.home.len() as u32
+    }
+
+    /// The number of packets in the user's hands.
+    #[must_use]
+    pub fn with_user(&self) -> u32 {
+        (self.count.load(Ordering::Relaxed) & (HANDLE - 1)) as u32
+    }
+
+    /// Counts the ledger: frames of the pool, the user, and the kernel. O(frames); exact when nobody moves frames meanwhile.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        for owner in &self.owners {
+            match owner.load(Ordering::Relaxed) {
+                POOL => ledger.pool += 1,
+                USER => ledger.user += 1,
+                _ => ledger.kernel += 1,
+            }
+        }
+        ledger
+    }
+
+    /// Adds `packets` to the count, before they come into being.
+    pub(super) fn count_up(&self, packets: u32) {
+        self.count.fetch_add(u64::from(packets), Ordering::Relaxed);
+    }
+
+    /// Takes `packets` off the count and frees the state if nobody is left.
+    ///
+    /// # Safety
+    ///
+    /// `state` must be live with at least `packets` counted packets, which no longer exist, and must not be used by the caller
+    /// afterwards unless it holds a handle or another packet.
+    #[inline]
+    pub(super) unsafe fn count_down(state: NonNull<Self>, packets: u32) {
+        // SAFETY: live, as the caller promises.
+        unsafe { Self::subtract(state, u64::from(packets)) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`count_down`](Self::count_down), for handles or packets.
+    #[inline]
+    unsafe fn subtract(state: NonNull<Self>, amount: u64) {
+        // SAFETY: live, as the caller promises; the reference ends before the state may be freed.
+        let before = unsafe { state.as_ref() }
+            .count
+            .fetch_sub(amount, Ordering::Release);
+        if before == amount {
+            // Everything that others did with the state happens before it is freed.
+            fence(Ordering::Acquire);
+            live::remove(state);
+            // SAFETY: made by `Box::leak` in `Frames::new`; the count reached zero, so this was the last use.
+            drop(unsafe { Box::from_raw(state.as_ptr()) });
+        }
+    }
+}
+
+impl fmt::Debug for SharedFrameState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedFrameState")
+            .field("geometry", &self.geometry)
+            .field("at_home", &self.at_home())
+            .field("with_user", &self.with_user())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many frames each owner has, by the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ledger {
+    /// In the pool.
+    pub pool: u32,
+    /// In the user's hands.
+    pub user: u32,
+    /// Lent to the kernel.
+    pub kernel: u32,
+}
+
+/// A counted handle to the shared state of one UMEM.
+pub struct Frames {
+    state: NonNull<SharedFrameState>,
+}
+
+// SAFETY: the state is made of atomics, a lock-free queue, a mutex and addresses of memory; the bytes are reached only through
+// the owner that the ledger names.
+unsafe impl Send for Frames {}
+// SAFETY: as above.
+unsafe impl Sync for Frames {}
+
+impl Frames {
+    /// New state over `memory`, every frame in the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) when the memory is too small for the geometry, [`Memory`](ErrorKind::Memory) when too many
+    /// UMEMs are alive.
+    pub fn new(memory: Memory, geometry: Geometry) -> Result<Self> {
+        if (memory.len() as u64) < geometry.bytes() {
+            return Err(FluxError::invalid(
+                format_args!("UMEM of {} bytes", geometry.bytes()),
+                format_args!("its memory has only {}", memory.len()),
+                "ask for fewer frames",
+            ));
+        }
+        let frames = geometry.frames();
+        let home = ArrayQueue::new(frames as usize);
+        for chunk in 0..frames {
+            let full = home.push(chunk);
+            debug_assert!(full.is_ok());
+        }
+        let first = live::first_generation();
+        let state = SharedFrameState {
+            shift: geometry.chunk_size().trailing_zeros(),
+            memory,
+            geometry,
+            owners: (0..frames).map(|_| AtomicU16::new(POOL)).collect(),
+            generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
+            home,
+            count: AtomicU64::new(HANDLE),
+            sockets: Mutex::new(Vec::new()),
+        };
+        let state = NonNull::from(Box::leak(Box::new(state)));
+        let handle = Self { state };
+        live::add(state).map(|()| handle)
+    }
+
+    pub(super) fn state(&self) -> NonNull<SharedFrameState> {
+        self.state
+    }
+
+    /// Whether both handles mean the same UMEM.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
+
+    /// A place in the ledger for a socket that will lend frames to the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](ErrorKind::Busy) when the UMEM already serves as many sockets as the ledger can tell apart.
+    pub fn lease(&self) -> Result<Lease> {
+        let mut sockets = self.sockets.lock().unwrap_or_else(|e| e.into_inner());
+        let index = sockets
+            .iter()
+            .position(|taken| !taken)
+            .unwrap_or(sockets.len());
+        if index >= usize::from(MAX_SOCKETS) {
+            return Err(FluxError::new(
+                ErrorKind::Busy,
+                errno::ENOSPC,
+                "one more socket on this UMEM",
+                format_args!("it already serves {MAX_SOCKETS}"),
+                "use a second UMEM",
+            ));
+        }
+        if index == sockets.len() {
+            sockets.push(true);
+        } else {
+            sockets[index] = true;
+        }
+        drop(sockets);
+        Ok(Lease {
+            frames: self.clone(),
+            index: index as u16,
+        })
+    }
+}
+
+impl Deref for Frames {
+    type Target = SharedFrameState;
+
+    #[inline]
+    fn deref(&self) -> &SharedFrameState {
+        // SAFETY: this handle is counted, so the state is alive.
+        unsafe { self.state.as_ref() }
+    }
+}
+
+impl Clone for Frames {
+    fn clone(&self) -> Self {
+        self.count.fetch_add(HANDLE, Ordering::Relaxed);
+        Self { state: self.state }
+    }
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        // SAFETY: this handle was counted and ends here.
+        unsafe { SharedFrameState::subtract(self.state, HANDLE) }
+    }
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// One socket's place in the ledger. Dropped after the socket is closed, it takes back what the kernel still had.
+#[derive(Debug)]
+pub struct Lease {
+    frames: Frames,
+    index: u16,
+}
+
+impl Lease {
+    /// The UMEM.
+    #[must_use]
+    pub fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    pub(super) fn mark(&self) -> u16 {
+        USER + 1 + self.index
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        for chunk in 0..self.frames.geometry.frames() {
+            if self.frames.owner(chunk) == self.mark() {
+                self.frames.send_home(chunk);
+            }
+        }
+        let mut sockets = self
+            .frames
+            .sockets
+            .lock()
+            .unwrap_or_else(|e| e.into_inner());
+        sockets[usize::from(self.index)] = false;
+    }
+}

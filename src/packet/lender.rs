@@ -1,0 +1,291 @@
+//! A socket's frames changing hands, a contiguous run of ring slots at a time.
+//!
+//! What the kernel hands back is *accepted* only if it lies within one chunk that is on loan from this socket. There are two ways
+//! to know: to look each frame up in the ledger, or by counting. If all frames on loan lie below chunk `z`, and `z` frames are on
+//! loan, then every chunk below `z` is on loan, and it is enough that the addresses are below `z`. In a program whose frames all
+//! circulate between the four rings, counting always answers, and a packet costs no look-up at all.
+
+use super::borrow::{PacketRef, Verdict};
+use super::frames::{Lease, POOL, SharedFrameState};
+use super::{Frames, Packet};
+use crate::batch::PacketBatch;
+use crate::pool::FramePool;
+use crate::ring::Desc;
+
+/// One socket as the ledger knows it: lends frames to the kernel and accepts only those back.
+///
+/// The functions that accept stop at the first entry they refuse and return how many they handled; the caller skips that one.
+#[derive(Debug)]
+pub(crate) struct Lender {
+    frames: Frames,
+    mark: u16,
+    /// Ledger entries with this mark.
+    lent: u32,
+    /// No chunk from here on has this mark.
+    bound: u32,
+}
+
+/// How far [`Lender::forward_run`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Forwarded {
+    /// Addresses written to the fill run.
+    pub(crate) recycled: usize,
+    /// Descriptors written to the TX run.
+    pub(crate) sent: usize,
+}
+
+impl Lender {
+    pub(crate) fn new(lease: &Lease) -> Self {
+        Self {
+            frames: lease.frames().clone(),
+            mark: lease.mark(),
+            lent: 0,
+            bound: 0,
+        }
+    }
+
+    /// The UMEM.
+    pub(crate) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    /// Marks a chunk, which the caller owns, as on loan.
+    #[inline]
+    fn lend_chunk(&mut self, chunk: u32) {
+        self.frames.set_owner(chunk, self.mark);
+        self.lent += 1;
+        self.bound = self.bound.max(chunk + 1);
+    }
+
+    /// Whether every chunk below the bound is on loan.
+    #[inline]
+    fn all_below_bound(&self) -> bool {
+        self.lent == self.bound
+    }
+
+    /// The chunk at an address, if it is on loan.
+    #[inline]
+    fn chunk_on_loan(&self, addr: u64) -> Option<u32> {
+        let chunk = self.frames.chunk_of(addr)?;
+        (self.frames.owner(chunk) == self.mark).then_some(chunk)
+    }
+
+    /// The chunk of a descriptor, if it is acceptable.
+    #[inline]
+    fn accept(&self, desc: &Desc) -> Option<u32> {
+        let chunk_size = u64::from(self.frames.geometry().chunk_size());
+        let end = (desc.addr & (chunk_size - 1)) + u64::from(desc.len);
+        self.chunk_on_loan(desc.addr).filter(|_| end <= chunk_size)
+    }
+
+    /// How many descriptors at the front of a run are acceptable.
+    ///
+    /// The bits of all descriptors are united and the union is checked, at one instruction a packet. It may say no although
+    /// each descriptor is fine; then they are looked up one by one.
+    #[inline]
+    fn acceptable(&self, run: &[Desc]) -> usize {
+        let chunk_size = u64::from(self.frames.geometry().chunk_size());
+        let (addr, len) = Desc::union(run);
+        let fit = (addr & (chunk_size - 1)) + len <= chunk_size;
+        if fit && self.all_below_bound() && addr < self.frames.address_of(self.bound) {
+            return run.len();
+        }
+        self.look_up(run, |desc| self.accept(desc))
+    }
+
+    /// How many addresses at the front of a run are on loan.
+    #[inline]
+    fn on_loan(&self, run: &[u64]) -> usize {
+        let union = run.iter().fold(0, |all, addr| all | addr);
+        if self.all_below_bound() && union < self.frames.address_of(self.bound) {
+            return run.len();
+        }
+        self.look_up(run, |&addr| self.chunk_on_loan(addr))
+    }
+
+    #[inline(never)]
+    fn look_up<T>(&self, run: &[T], chunk: impl Fn(&T) -> Option<u32>) -> usize {
+        run.iter()
+            .position(|entry| chunk(entry).is_none())
+            .unwrap_or(run.len())
+    }
+
+    /// The acceptable descriptors at the front of a run.
+    #[inline]
+    pub(crate) fn accepted<'a>(&self, run: &'a [Desc]) -> &'a [Desc] {
+        &run[..self.acceptable(run)]
+    }
+
+    /// Shows each received packet to `look` and writes its frame to the fill run, which is at least as long.
+    ///
+    /// The frames stay on loan all the while.
+    #[inline]
+    pub(crate) fn recycle_run(
+        &mut self,
+        run: &[Desc],
+        fill: &mut [u64],
+        mut look: impl FnMut(&mut PacketRef<'_>),
+    ) -> usize {
+        let run = self.accepted(run);
+        let base = self.frames.memory().start();
+        for (desc, slot) in run.iter().zip(fill) {
+            *slot = desc.addr;
+            // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
+            // packet is borrowed at a time.
+            look(&mut unsafe { PacketRef::new(&self.frames, base, *desc) });
+        }
+        run.len()
+    }
+
+    /// Shows each received packet to `judge` and writes it to the fill or the TX run, both at least as long.
+    ///
+    /// The frames stay on loan all the while.
+    #[inline]
+    pub(crate) fn forward_run(
+        &mut self,
+        run: &[Desc],
+        fill: &mut [u64],
+        tx: &mut [Desc],
+        mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
+    ) -> Forwarded {
+        let run = self.accepted(run);
+        let base = self.frames.memory().start();
+        // Every packet takes one place in one of the two runs, so a place number stays below the number of packets.
+        let (fill, tx) = (&mut fill[..run.len()], &mut tx[..run.len()]);
+        let mut count = Forwarded::default();
+        for (number, desc) in run.iter().enumerate() {
+            // SAFETY: as in `recycle_run`.
+            let mut packet = unsafe { PacketRef::new(&self.frames, base, *desc) };
+            match judge(&mut packet) {
+                Verdict::Recycle => {
+                    let place = number - count.sent;
+                    // SAFETY: `sent` is at most `number`, which is below the length of the run and so of `fill`.
+                    *unsafe { fill.get_unchecked_mut(place) } = packet.desc().addr;
+                }
+                Verdict::Send => {
+                    // SAFETY: `sent` is at most `number`, as above.
+                    *unsafe { tx.get_unchecked_mut(count.sent) } = packet.desc();
+                    count.sent += 1;
+                }
+            }
+        }
+        count.recycled = run.len() - count.sent;
+        count
+    }
+
+    /// Writes the addresses of sent frames to the fill run. They stay on loan.
+    #[inline]
+    pub(crate) fn refill_run(&mut self, run: &[u64], fill: &mut [u64]) -> usize {
+        let done = self.on_loan(run);
+        fill[..done].copy_from_slice(&run[..done]);
+        done
+    }
+
+    /// Takes frames back into the pool.
+    pub(crate) fn reap_run(&mut self, run: &[u64], pool: &mut FramePool) -> usize {
+        for (done, &addr) in run.iter().enumerate() {
+            let Some(chunk) = self.chunk_on_loan(addr) else {
+                return done;
+            };
+            self.frames.set_owner(chunk, POOL);
+            self.lent -= 1;
+            pool.put(chunk);
+        }
+        run.len()
+    }
+
+    /// Makes owned packets of received ones, as far as the batch has room.
+    pub(crate) fn receive_run(&mut self, run: &[Desc], batch: &mut PacketBatch) -> usize {
+        let run = &run[..run.len().min(batch.room())];
+        self.frames.count_up(run.len() as u32);
+        let mut done = 0;
+        for desc in run {
+            let Some(chunk) = self.accept(desc) else {
+                break;
+            };
+            let generation = self.frames.hand_to_user(chunk);
+            batch.append(Packet::new(self.frames.state(), *desc, chunk, generation));
+            done += 1;
+        }
+        self.lent -= done;
+        self.frames.uncount(run.len() as u32 - done);
+        done as usize
+    }
+
+    /// Lends the packets at the front of the batch and writes their descriptors to the TX run.
+    ///
+    /// The caller has seen that they all [belong](Packet::belongs_to) to this UMEM.
+    pub(crate) fn send_run(&mut self, batch: &mut PacketBatch, tx: &mut [Desc]) -> usize {
+        let mut done = 0;
+        for (packet, slot) in batch.take_front(tx.len()).zip(tx) {
+            let (desc, chunk) = packet.dissolve();
+            self.lend_chunk(chunk);
+            *slot = desc;
+            done += 1;
+        }
+        self.frames.uncount(done);
+        done as usize
+    }
+
+    /// Lends one packet and returns its descriptor. The caller has seen that it [belongs](Packet::belongs_to) to this UMEM.
+    pub(crate) fn lend(&mut self, packet: Packet) -> Desc {
+        let (desc, chunk) = packet.dissolve();
+        self.lend_chunk(chunk);
+        self.frames.uncount(1);
+        desc
+    }
+
+    /// Lends the frames of the packets at the back of the batch and writes their addresses to the fill run.
+    ///
+    /// The caller has seen that they all [belong](Packet::belongs_to) to this UMEM.
+    pub(crate) fn give_run(&mut self, batch: &mut PacketBatch, fill: &mut [u64]) -> usize {
+        let mut done = 0;
+        for slot in fill {
+            let Some(packet) = batch.pop() else {
+                break;
+            };
+            let (_, chunk) = packet.dissolve();
+            self.lend_chunk(chunk);
+            *slot = self.frames.address_of(chunk);
+            done += 1;
+        }
+        self.frames.uncount(done);
+        done as usize
+    }
+
+    /// Lends frames of the pool and writes their addresses to the fill run.
+    pub(crate) fn lend_run(&mut self, pool: &mut FramePool, fill: &mut [u64]) -> usize {
+        let mut done = 0;
+        for slot in fill {
+            let Some(chunk) = pool.take() else {
+                break;
+            };
+            self.lend_chunk(chunk);
+            *slot = self.frames.address_of(chunk);
+            done += 1;
+        }
+        done
+    }
+}
+
+impl Frames {
+    /// Takes packets off the count that have been dissolved, or never came into being.
+    fn uncount(&self, packets: u32) {
+        if packets > 0 {
+            // SAFETY: they were counted and do not exist; this handle keeps the state alive.
+            unsafe { SharedFrameState::count_down(self.state(), packets) }
+        }
+    }
+
+    /// A fresh packet of length zero in a frame of the pool, behind both headrooms.
+    pub(crate) fn fresh(&self, chunk: u32) -> Packet {
+        self.count_up(1);
+        let generation = self.hand_to_user(chunk);
+        let desc = Desc {
+            addr: self.fresh_address(chunk),
+            len: 0,
+            options: 0,
+        };
+        Packet::new(self.state(), desc, chunk, generation)
+    }
+}

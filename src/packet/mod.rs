@@ -1,0 +1,264 @@
+//! A packet in a frame: owned ([`Packet`]) or borrowed in its ring slot ([`PacketRef`]).
+
+mod borrow;
+mod frames;
+mod lender;
+mod live;
+#[cfg(feature = "capi")]
+pub(crate) mod raw;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::mem;
+use std::ptr::NonNull;
+use std::slice;
+
+pub use borrow::{PacketRef, Verdict};
+pub use frames::{Frames, Lease, Ledger, SharedFrameState};
+pub(crate) use lender::Lender;
+
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::ring::Desc;
+use frames::USER;
+
+/// A packet that the program owns, in a frame of a UMEM.
+///
+/// It is 32 bytes, moves freely between threads, and keeps the memory of the UMEM alive, even after the socket it came
+/// from is gone. Dropping it gives the frame back to the pool, without a lock, from any thread. A packet that was given to the kernel
+/// is moved away and can't be touched any more:
+///
+/// ```compile_fail,E0382
+/// # fn example(raw: &mut fluxcap::FluxRaw, mut packet: fluxcap::Packet) {
+/// raw.send_one(packet).ok();
+/// packet.data_mut()[0] = 0; // error: borrow of moved value
+/// # }
+/// ```
+///
+/// Nor can it be sent twice, since it is no `Clone`:
+///
+/// ```compile_fail,E0382
+/// # fn example(raw: &mut fluxcap::FluxRaw, packet: fluxcap::Packet) {
+/// raw.send_one(packet).ok();
+/// raw.send_one(packet).ok(); // error: use of moved value
+/// # }
+/// ```
+#[repr(C)]
+pub struct Packet {
+    data: NonNull<u8>,
+    len: u32,
+    options: u32,
+    state: NonNull<SharedFrameState>,
+    chunk: u32,
+    generation: u32,
+}
+
+// SAFETY: the ledger names this packet the only owner of its chunk, so the bytes move with it; the shared state is
+// Sync and kept alive by the count that includes this packet.
+unsafe impl Send for Packet {}
+// SAFETY: a shared reference only reads the bytes.
+unsafe impl Sync for Packet {}
+
+impl Packet {
+    /// The packet that `desc` describes, in a chunk that was just handed to the user.
+    ///
+    /// The caller has counted it and checked that `desc` lies within `chunk`.
+    #[inline]
+    fn new(state: NonNull<SharedFrameState>, desc: Desc, chunk: u32, generation: u32) -> Self {
+        // SAFETY: counted, so the state is alive.
+        let data = unsafe { state.as_ref() }.pointer(desc.addr);
+        Self {
+            data,
+            len: desc.len,
+            options: desc.options,
+            state,
+            chunk,
+            generation,
+        }
+    }
+
+    /// The bytes of the packet.
+    #[inline]
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        // SAFETY: `len` bytes from `data` on lie in the chunk that this packet owns (kept by every method that moves
+        // either), and UMEM memory is initialised.
+        unsafe { slice::from_raw_parts(self.data.as_ptr(), self.len as usize) }
+    }
+
+    /// The bytes of the packet, to change in place.
+    #[inline]
+    #[must_use]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `data`; the chunk has no other owner.
+        unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), self.len as usize) }
+    }
+
+    /// The length in bytes.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether the packet has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The descriptor's option bits: 0, or `XDP_PKT_CONTD` when more of the packet follows in the next frame.
+    #[must_use]
+    pub fn options(&self) -> u32 {
+        self.options
+    }
+
+    /// Free bytes in front of the packet, in its frame.
+    #[must_use]
+    pub fn headroom(&self) -> usize {
+        (self.address() - self.state().address_of(self.chunk)) as usize
+    }
+
+    /// Free bytes behind the packet, in its frame.
+    #[must_use]
+    pub fn tailroom(&self) -> usize {
+        let chunk_size = self.state().geometry().chunk_size() as usize;
+        chunk_size - self.headroom() - self.len()
+    }
+
+    /// Sets the length. Bytes that come into view hold whatever the frame held before.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) (`EMSGSIZE`) when the frame has no room for `len` bytes; the packet stays as it was.
+    pub fn set_len(&mut self, len: usize) -> Result<()> {
+        let most = self.len() + self.tailroom();
+        if len > most {
+            return Err(too_long("packet", len, most));
+        }
+        self.len = len as u32;
+        Ok(())
+    }
+
+    /// Replaces the content.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) (`EMSGSIZE`) when `bytes` do not fit; the packet stays as it was.
+    ///
+    /// ```
+    /// # let umem = fluxcap::UmemRegion::heap(fluxcap::UmemConfig::default())?;
+    /// let mut packet = umem.alloc().expect("the pool is full");
+    /// packet.copy_from(b"hello")?;
+    /// assert_eq!(packet.data(), b"hello");
+    /// assert!(packet.copy_from(&[0; 5000]).is_err());
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn copy_from(&mut self, bytes: &[u8]) -> Result<()> {
+        self.set_len(bytes.len())?;
+        self.data_mut().copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Moves the start `bytes` back, to put a header in front, and returns the new first bytes to fill.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) (`EMSGSIZE`) when the [`headroom`](Self::headroom) is smaller.
+    pub fn push_front(&mut self, bytes: usize) -> Result<&mut [u8]> {
+        if bytes > self.headroom() {
+            return Err(too_long("header in front", bytes, self.headroom()));
+        }
+        // SAFETY: the headroom lies in the same chunk.
+        self.data = unsafe { self.data.sub(bytes) };
+        self.len += bytes as u32;
+        Ok(&mut self.data_mut()[..bytes])
+    }
+
+    /// Moves the start `bytes` forward, to take a header off.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) (`EMSGSIZE`) when the packet is shorter.
+    pub fn pull_front(&mut self, bytes: usize) -> Result<()> {
+        if bytes > self.len() {
+            return Err(too_long("header to take off", bytes, self.len()));
+        }
+        // SAFETY: the packet's bytes lie in the same chunk.
+        self.data = unsafe { self.data.add(bytes) };
+        self.len -= bytes as u32;
+        Ok(())
+    }
+
+    /// Offset of the first byte from the start of the UMEM, as a descriptor has it.
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        let start = self.state().memory().start().as_ptr() as usize;
+        (self.data.as_ptr() as usize - start) as u64
+    }
+
+    /// Whether the packet lies in the UMEM of `frames`.
+    #[inline]
+    pub(crate) fn belongs_to(&self, frames: &Frames) -> bool {
+        self.state == frames.state()
+    }
+
+    fn state(&self) -> &SharedFrameState {
+        // SAFETY: this packet is counted, so the state is alive.
+        unsafe { self.state.as_ref() }
+    }
+
+    /// Gives up ownership of the chunk without moving it; the caller sets its owner and takes the packet off the count.
+    #[inline]
+    fn dissolve(self) -> (Desc, u32) {
+        let desc = Desc {
+            addr: self.address(),
+            len: self.len,
+            options: self.options,
+        };
+        let chunk = self.chunk;
+        mem::forget(self);
+        (desc, chunk)
+    }
+}
+
+fn too_long(what: &str, wanted: usize, room: usize) -> FluxError {
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::EMSGSIZE,
+        format_args!("{what} of {wanted} bytes"),
+        format_args!("the frame has room for {room}"),
+        "use larger chunks, less headroom, or split the packet",
+    )
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        debug_assert_eq!(self.state().owner(self.chunk), USER);
+        self.state().send_home(self.chunk);
+        // SAFETY: this packet was counted and ends here.
+        unsafe { SharedFrameState::count_down(self.state, 1) }
+    }
+}
+
+impl AsRef<[u8]> for Packet {
+    fn as_ref(&self) -> &[u8] {
+        self.data()
+    }
+}
+
+impl AsMut<[u8]> for Packet {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.data_mut()
+    }
+}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packet")
+            .field("len", &self.len)
+            .field("chunk", &self.chunk)
+            .field("headroom", &self.headroom())
+            .finish_non_exhaustive()
+    }
+}

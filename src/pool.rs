@@ -1,0 +1,108 @@
+//! Frames that wait for work: one side's own stack in front of the UMEM's home queue.
+
+#![forbid(unsafe_code)]
+
+use crate::packet::{Frames, Packet};
+
+/// Free frames of one thread. Takes from the shared home queue when it runs dry and gives back when it grows too tall.
+///
+/// The stack never holds more than a bounded part of the UMEM, so that one side cannot starve the other.
+#[derive(Debug)]
+pub(crate) struct FramePool {
+    frames: Frames,
+    stack: Vec<u32>,
+    most: usize,
+}
+
+/// Frames moved between stack and queue at a time.
+const BATCH: usize = 64;
+
+impl FramePool {
+    pub(crate) fn new(frames: Frames) -> Self {
+        let most = (2 * BATCH).min(frames.geometry().frames() as usize / 8);
+        Self {
+            frames,
+            stack: Vec::with_capacity(most),
+            most,
+        }
+    }
+
+    /// A free chunk, if there is one. The ledger gives it to the pool until the caller says otherwise.
+    pub(crate) fn take(&mut self) -> Option<u32> {
+        self.stack.pop().or_else(|| {
+            let chunk = self.frames.take_home()?;
+            while self.stack.len() < self.most / 2 {
+                let Some(more) = self.frames.take_home() else {
+                    break;
+                };
+                self.stack.push(more);
+            }
+            // First out of the queue, first in use: frames on loan stay contiguous.
+            self.stack.reverse();
+            Some(chunk)
+        })
+    }
+
+    /// Adds a chunk that the ledger gives to the pool.
+    pub(crate) fn put(&mut self, chunk: u32) {
+        if self.stack.len() == self.most {
+            for chunk in self.stack.drain(self.most / 2..) {
+                self.frames.queue_home(chunk);
+            }
+        }
+        if self.stack.len() < self.most {
+            self.stack.push(chunk);
+        } else {
+            self.frames.queue_home(chunk);
+        }
+    }
+
+    /// A fresh packet of length zero, if there is a free frame.
+    pub(crate) fn alloc(&mut self) -> Option<Packet> {
+        self.take().map(|chunk| self.frames.fresh(chunk))
+    }
+
+    /// The number of frames on the stack.
+    pub(crate) fn len(&self) -> u32 {
+        self.stack.len() as u32
+    }
+}
+
+impl Drop for FramePool {
+    fn drop(&mut self) {
+        for chunk in self.stack.drain(..) {
+            self.frames.queue_home(chunk);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::umem::{UmemConfig, UmemRegion};
+
+    fn umem(frames: u32) -> UmemRegion {
+        UmemRegion::heap(UmemConfig {
+            frames,
+            ..UmemConfig::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn every_frame_can_be_taken_and_put_back() {
+        for frames in [1, 2, 7, 64, 1000] {
+            let umem = umem(frames);
+            let mut pool = FramePool::new(umem.frames().clone());
+            let mut taken: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+            taken.sort_unstable();
+            assert_eq!(taken, (0..frames).collect::<Vec<_>>());
+            for chunk in taken {
+                pool.put(chunk);
+                assert!(pool.len() <= frames / 8);
+            }
+            drop(pool);
+            assert_eq!(umem.frames().at_home(), frames);
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Ethernet II frames (RFC 894, IEEE 802.3).
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::str::FromStr;
+
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::proto::ParseError;
+
+/// A 48-bit Ethernet address, in wire order.
+///
+/// Reads and prints as `02:00:00:00:00:01`.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    FromBytes,
+    IntoBytes,
+    KnownLayout,
+    Immutable,
+    Unaligned,
+)]
+#[repr(transparent)]
+pub struct MacAddr(pub [u8; 6]);
+
+impl MacAddr {
+    /// The address every station listens to, `ff:ff:ff:ff:ff:ff`.
+    pub const BROADCAST: Self = Self([0xff; 6]);
+
+    /// The six bytes in wire order.
+    #[inline]
+    #[must_use]
+    pub const fn octets(self) -> [u8; 6] {
+        self.0
+    }
+
+    /// Whether this is [`MacAddr::BROADCAST`].
+    #[inline]
+    #[must_use]
+    pub fn is_broadcast(self) -> bool {
+        self == Self::BROADCAST
+    }
+
+    /// Whether this addresses a group of stations; the broadcast address does too.
+    #[inline]
+    #[must_use]
+    pub const fn is_multicast(self) -> bool {
+        self.0[0] & 1 == 1
+    }
+}
+
+impl From<[u8; 6]> for MacAddr {
+    #[inline]
+    fn from(octets: [u8; 6]) -> Self {
+        Self(octets)
+    }
+}
+
+impl fmt::Display for MacAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let o = self.0;
+        write!(
+            f,
+            "{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
+            o[0], o[1], o[2], o[3], o[4], o[5]
+        )
+    }
+}
+
+impl fmt::Debug for MacAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is not a [`MacAddr`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a MAC address is six pairs of hex digits joined by colons, like 02:00:00:00:00:01")]
+pub struct ParseMacAddrError(());
+
+impl FromStr for MacAddr {
+    type Err = ParseMacAddrError;
+
+    /// Reads six pairs of hex digits, of either case, joined by colons.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut octets = [0; 6];
+        let mut pairs = text.split(':');
+        for octet in &mut octets {
+            *octet = pairs
+                .next()
+                .and_then(hex_pair)
+                .ok_or(ParseMacAddrError(()))?;
+        }
+        match pairs.next() {
+            None => Ok(Self(octets)),
+            Some(_) => Err(ParseMacAddrError(())),
+        }
+    }
+}
+
+fn hex_pair(pair: &str) -> Option<u8> {
+    // `from_str_radix` alone would take "+f".
+    let is_pair = pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_pair.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
+}
+
+/// What an Ethernet frame carries. Values below `0x0600` are IEEE 802.3 lengths instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EtherType(pub u16);
+
+impl EtherType {
+    /// IPv4 (RFC 894).
+    pub const IPV4: Self = Self(0x0800);
+    /// ARP (RFC 826).
+    pub const ARP: Self = Self(0x0806);
+    /// IEEE 802.1Q customer VLAN tag.
+    pub const VLAN: Self = Self(0x8100);
+    /// IPv6 (RFC 2464).
+    pub const IPV6: Self = Self(0x86dd);
+    /// IEEE 802.1ad service VLAN tag, the outer one of two.
+    pub const QINQ: Self = Self(0x88a8);
+}
+
+impl fmt::Display for EtherType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::IPV4 => f.pad("IPv4"),
+            Self::ARP => f.pad("ARP"),
+            Self::VLAN => f.pad("VLAN"),
+            Self::IPV6 => f.pad("IPv6"),
+            Self::QINQ => f.pad("QinQ"),
+            Self(other) => write!(f, "{other:#06x}"),
+        }
+    }
+}
+
+/// Ethernet II header (RFC 894), without preamble and frame check sequence.
+///
+/// ```text
+/// byte   0  destination   6
+///        6  source        6
+///       12  ether type    2
+/// ```
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct Ethernet {
+    destination: MacAddr,
+    source: MacAddr,
+    ether_type: U16,
+}
+
+impl Ethernet {
+    /// Length of the header in bytes.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// Shortest frame in bytes, without the frame check sequence. Shorter ones must be padded
+    /// with zeros before they go out on a wire.
+    pub const MIN_FRAME_LEN: usize = 60;
+
+    /// The header at the start of `bytes`, and all that follows it.
+    ///
+    /// The payload may end in padding: its own length field says where it really ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::Truncated`] if there are fewer than [`Ethernet::LEN`] bytes.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
+        Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))
+    }
+
+    /// Like [`Ethernet::parse`], to change the frame in place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ethernet::parse`].
+    #[inline]
+    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
+        let available = bytes.len();
+        Self::mut_from_prefix(bytes).map_err(|_| truncated(available))
+    }
+
+    /// Whom the frame is for.
+    #[inline]
+    #[must_use]
+    pub fn destination(&self) -> MacAddr {
+        self.destination
+    }
+
+    /// Who sent the frame.
+    #[inline]
+    #[must_use]
+    pub fn source(&self) -> MacAddr {
+        self.source
+    }
+
+    /// What follows this header.
+    #[inline]
+    #[must_use]
+    pub fn ether_type(&self) -> EtherType {
+        EtherType(self.ether_type.get())
+    }
+
+    /// Sets whom the frame is for.
+    #[inline]
+    pub fn set_destination(&mut self, destination: MacAddr) {
+        self.destination = destination;
+    }
+
+    /// Sets who sent the frame.
+    #[inline]
+    pub fn set_source(&mut self, source: MacAddr) {
+        self.source = source;
+    }
+
+    /// Sets what follows this header.
+    #[inline]
+    pub fn set_ether_type(&mut self, ether_type: EtherType) {
+        self.ether_type.set(ether_type.0);
+    }
+
+    /// Exchanges destination and source, to send the frame back.
+    ///
+    /// A frame that came to a group address needs [`Ethernet::set_source`] afterwards: such an
+    /// address must never be a source.
+    #[inline]
+    pub fn swap_addresses(&mut self) {
+        std::mem::swap(&mut self.destination, &mut self.source);
+    }
+}
+
+const fn truncated(available: usize) -> ParseError {
+    ParseError::Truncated {
+        protocol: "Ethernet",
+        needed: Ethernet::LEN,
+        available,
+    }
+}
+
+impl fmt::Display for Ethernet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (source, destination) = (self.source(), self.destination());
+        write!(f, "Ethernet {source} > {destination} {}", self.ether_type())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTER: MacAddr = MacAddr([0x00, 0x1b, 0x21, 0x3c, 0x9d, 0xf8]);
+    const HOST: MacAddr = MacAddr([0x52, 0x54, 0x00, 0x12, 0x34, 0x56]);
+    const IPV4_FRAME: [u8; 18] = [
+        0x00, 0x1b, 0x21, 0x3c, 0x9d, 0xf8, // to the router
+        0x52, 0x54, 0x00, 0x12, 0x34, 0x56, // from the host
+        0x08, 0x00, // IPv4
+        0x45, 0x00, 0x00, 0x54, // first bytes of the payload
+    ];
+
+    #[test]
+    fn a_frame_shows_its_fields_and_payload() {
+        let (ethernet, payload) = Ethernet::parse(&IPV4_FRAME).unwrap();
+        assert_eq!(Ethernet::LEN, 14);
+        assert_eq!(ethernet.destination(), ROUTER);
+        assert_eq!(ethernet.source(), HOST);
+        assert_eq!(ethernet.ether_type(), EtherType::IPV4);
+        assert_eq!(payload, [0x45, 0x00, 0x00, 0x54]);
+        assert_eq!(
+            ethernet.to_string(),
+            "Ethernet 52:54:00:12:34:56 > 00:1b:21:3c:9d:f8 IPv4"
+        );
+    }
+
+    #[test]
+    fn a_truncated_header_names_what_is_missing() {
+        for available in 0..Ethernet::LEN {
+            let mut bytes = IPV4_FRAME;
+            let error = truncated(available);
+            assert_eq!(Ethernet::parse(&bytes[..available]), Err(error));
+            assert_eq!(Ethernet::parse_mut(&mut bytes[..available]), Err(error));
+        }
+    }
+
+    #[test]
+    fn setters_write_the_packet_itself() {
+        let mut bytes = [0; 15];
+        let (ethernet, payload) = Ethernet::parse_mut(&mut bytes).unwrap();
+        ethernet.set_destination(MacAddr::BROADCAST);
+        ethernet.set_source(HOST);
+        ethernet.set_ether_type(EtherType::ARP);
+        payload[0] = 9;
+        assert_eq!(bytes[..6], [0xff; 6]);
+        assert_eq!(bytes[6..12], HOST.octets());
+        assert_eq!(bytes[12..], [0x08, 0x06, 9]);
+    }
+
+    #[test]
+    fn swapping_addresses_sends_the_frame_back() {
+        let mut bytes = IPV4_FRAME;
+        let (ethernet, _) = Ethernet::parse_mut(&mut bytes).unwrap();
+        ethernet.swap_addresses();
+        assert_eq!((ethernet.destination(), ethernet.source()), (HOST, ROUTER));
+        assert_eq!(bytes[12..], IPV4_FRAME[12..]);
+    }
+
+    #[test]
+    fn mac_addresses_read_what_they_print() {
+        assert_eq!("52:54:00:12:34:56".parse(), Ok(HOST));
+        assert_eq!("FF:ff:Ff:fF:ff:ff".parse(), Ok(MacAddr::BROADCAST));
+        assert_eq!(ROUTER.to_string().parse(), Ok(ROUTER));
+    }
+
+    #[test]
+    fn texts_that_are_no_mac_address_are_refused() {
+        for text in [
+            "",
+            "52:54:00:12:34",
+            "52:54:00:12:34:56:78",
+            "52:54:00:12:34:56:",
+            "52-54-00-12-34-56",
+            "525400123456",
+            "52:54:0:12:34:56",
+            "+2:54:00:12:34:56",
+            "52:54:00:12:34:5g",
+            "52:54:00:12:34:é",
+        ] {
+            assert!(text.parse::<MacAddr>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn group_addresses_are_told_apart() {
+        assert!(MacAddr::BROADCAST.is_broadcast() && MacAddr::BROADCAST.is_multicast());
+        let all_hosts = MacAddr::from([0x01, 0x00, 0x5e, 0, 0, 1]);
+        assert!(all_hosts.is_multicast() && !all_hosts.is_broadcast());
+        assert!(!HOST.is_multicast() && !HOST.is_broadcast());
+    }
+
+    #[test]
+    fn unknown_ether_types_print_as_numbers() {
+        assert_eq!(EtherType::IPV6.to_string(), "IPv6");
+        assert_eq!(EtherType(0x00cc).to_string(), "0x00cc");
+    }
+}

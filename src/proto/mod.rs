@@ -1,0 +1,130 @@
+//! Protocol headers read and changed in place.
+//!
+//! A *view* is a struct laid over the packet's own bytes: nothing is copied or allocated, and
+//! no input makes it panic. Every protocol has the same shape:
+//!
+//! - The struct documents the fields in wire order with the RFC they come from, is `#[repr(C)]`
+//!   and made of byte arrays and big-endian integers, so that any address is aligned for it. Its
+//!   fields are private. `LEN` is the length in bytes of its fixed part.
+//! - `parse(&[u8])` and `parse_mut(&mut [u8])` give the view and the payload after it, or a
+//!   [`ParseError`]. They check structure (lengths, versions) and nothing more.
+//! - Getters carry the field's present-day RFC name, setters add `set_`; values are in host byte
+//!   order. A setter changes its own field only, never a checksum.
+//! - Checksums are checked and written by explicit calls (`verify_checksum`, `fill_checksum`),
+//!   since hardware may already have done it. What a checksum covers beyond the view is passed in.
+//! - `Display` is a one-line summary for people, `Debug` shows every field.
+//!
+//! A header of variable length, such as [`Ipv4`] with options, is a view that covers the whole
+//! header: its options are part of the view, and the payload starts after them.
+//!
+//! # Example
+//!
+//! Answering a ping inside the buffer it arrived in:
+//!
+//! ```
+//! use fluxcap::proto::{EtherType, Ethernet, IcmpEcho, IcmpType, IpProtocol, Ipv4, ParseError};
+//!
+//! /// Turns an echo request into its reply; `false` if the frame is something else.
+//! fn answer(frame: &mut [u8]) -> Result<bool, ParseError> {
+//!     let (ethernet, packet) = Ethernet::parse_mut(frame)?;
+//!     if ethernet.ether_type() != EtherType::IPV4 {
+//!         return Ok(false);
+//!     }
+//!     let (ip, message) = Ipv4::parse_mut(packet)?;
+//!     if ip.protocol() != IpProtocol::ICMP || ip.is_fragment() || !ip.verify_checksum() {
+//!         return Ok(false);
+//!     }
+//!     let (echo, data) = IcmpEcho::parse_mut(message)?;
+//!     if echo.icmp_type() != IcmpType::ECHO_REQUEST || !echo.verify_checksum(data) {
+//!         return Ok(false);
+//!     }
+//!     ethernet.swap_addresses();
+//!     ip.swap_addresses(); // the same words in another order: the checksum still holds
+//!     echo.into_reply();
+//!     Ok(true)
+//! }
+//!
+//! let mut frame = [
+//!     0x02, 0, 0, 0, 0, 0x02, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00, // Ethernet
+//!     0x45, 0x00, 0x00, 0x20, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x01, // IPv4
+//!     0x0a, 0x95, 10, 0, 0, 1, 10, 0, 0, 2, //
+//!     0x08, 0x00, 0x06, 0xfa, 0x12, 0x34, 0x00, 0x01, // ICMP echo request
+//!     b'p', b'i', b'n', b'g', //
+//! ];
+//! assert!(answer(&mut frame)?);
+//!
+//! let (ethernet, packet) = Ethernet::parse(&frame)?;
+//! let (ip, message) = Ipv4::parse(packet)?;
+//! let (echo, data) = IcmpEcho::parse(message)?;
+//! assert_eq!(ethernet.to_string(), "Ethernet 02:00:00:00:00:02 > 02:00:00:00:00:01 IPv4");
+//! assert_eq!(ip.to_string(), "IPv4 10.0.0.2 > 10.0.0.1 ICMP ttl 64 length 32");
+//! assert_eq!(echo.to_string(), "ICMP echo reply id 0x1234 seq 1");
+//! assert!(ip.verify_checksum() && echo.verify_checksum(data));
+//! # Ok::<(), ParseError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod checksum;
+
+mod arp;
+mod ethernet;
+mod icmp;
+mod ip;
+mod ipv4;
+
+pub use arp::{Arp, ArpOperation};
+pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
+pub use icmp::{IcmpEcho, IcmpType};
+pub use ip::IpProtocol;
+pub use ipv4::Ipv4;
+
+/// Why bytes are not a header of the protocol they were parsed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// The bytes end before the header, or the length it announces, does.
+    #[error("{protocol} needs {needed} bytes, only {available} are there")]
+    Truncated {
+        /// The protocol parsed, such as `"IPv4"`.
+        protocol: &'static str,
+        /// How many bytes are needed at least, counted from the start of this header.
+        needed: usize,
+        /// How many bytes there are, counted from the start of this header.
+        available: usize,
+    },
+    /// A field holds a value the protocol, or this view of it, does not allow.
+    #[error("{protocol} {field} cannot be {value}")]
+    Malformed {
+        /// The protocol parsed, such as `"IPv4"`.
+        protocol: &'static str,
+        /// The field at fault, such as `"version"`.
+        field: &'static str,
+        /// What the field holds.
+        value: u32,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_as_sentences() {
+        let truncated = ParseError::Truncated {
+            protocol: "ARP",
+            needed: 28,
+            available: 9,
+        };
+        assert_eq!(
+            truncated.to_string(),
+            "ARP needs 28 bytes, only 9 are there"
+        );
+        let malformed = ParseError::Malformed {
+            protocol: "IPv4",
+            field: "version",
+            value: 6,
+        };
+        assert_eq!(malformed.to_string(), "IPv4 version cannot be 6");
+    }
+}

@@ -1,0 +1,357 @@
+//! The four rings with the frames that go round in them.
+
+#![forbid(unsafe_code)]
+
+use crate::batch::PacketBatch;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::Rings;
+use crate::packet::{Lease, Lender, Packet, PacketRef, Verdict};
+use crate::pool::FramePool;
+use crate::raw::state::{RingState, RingsState};
+use crate::ring::{ConsumerRing, Desc, ProducerRing};
+use crate::umem::Accounting;
+
+/// The four rings of a socket, its free frames, and the count of what passed.
+#[derive(Debug)]
+pub(crate) struct Cycle {
+    fill: ProducerRing<u64>,
+    rx: ConsumerRing<Desc>,
+    tx: ProducerRing<Desc>,
+    completion: ConsumerRing<u64>,
+    lender: Lender,
+    pool: FramePool,
+    passed: Passed,
+    /// Where addresses go that the fill ring has no room for, on their way to the pool.
+    spare: Box<[u64; 64]>,
+}
+
+/// Frames that passed through each ring, ever, and entries that were refused.
+#[derive(Debug, Clone, Copy, Default)]
+struct Passed {
+    fill: u64,
+    rx: u64,
+    tx: u64,
+    completion: u64,
+    rx_refused: u64,
+    completion_refused: u64,
+}
+
+/// How far a call came along the entries of a ring.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// Entries looked at.
+    seen: u32,
+    /// Entries accepted.
+    taken: u32,
+}
+
+impl Progress {
+    /// Adds a run in which the first `done` of the `tried` entries were accepted; the one after them, if any, was refused.
+    #[inline]
+    fn add(&mut self, done: usize, tried: usize) {
+        self.taken += done as u32;
+        self.seen += done as u32 + u32::from(done < tried);
+    }
+
+    fn refused(self) -> u64 {
+        u64::from(self.seen - self.taken)
+    }
+}
+
+impl Cycle {
+    pub(crate) fn new(rings: Rings, lease: &Lease) -> Self {
+        Self {
+            fill: rings.fill,
+            rx: rings.rx,
+            tx: rings.tx,
+            completion: rings.completion,
+            lender: Lender::new(lease),
+            pool: FramePool::new(lease.frames().clone()),
+            passed: Passed::default(),
+            spare: Box::new([0; 64]),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn inspect(&mut self, max: u32, mut look: impl FnMut(&mut PacketRef<'_>)) -> u32 {
+        let entries = self.rx.peek(max);
+        let mut slots = self.fill.reserve(entries.len());
+        let mut progress = Progress::default();
+        let mut given = 0;
+        while progress.seen < entries.len() {
+            let run = entries.run(progress.seen);
+            let places = slots.run_mut(given);
+            let full = places.is_empty();
+            let places = if full { &mut self.spare[..] } else { places };
+            let tried = run.len().min(places.len());
+            let done = self.lender.recycle_run(&run[..tried], places, &mut look);
+            progress.add(done, tried);
+            if full {
+                self.lender.reap_run(&self.spare[..done], &mut self.pool);
+            } else {
+                given += done as u32;
+            }
+        }
+        slots.submit(given);
+        entries.release(progress.seen);
+        self.passed.fill += u64::from(given);
+        self.passed.rx += u64::from(progress.taken);
+        self.passed.rx_refused += progress.refused();
+        progress.taken
+    }
+
+    /// The first received packets, as far as they stand in one piece, up to `max`; refused entries in front are skipped.
+    pub(crate) fn peek(&mut self, max: u32) -> &[Desc] {
+        while self.rx.available(1) > 0 {
+            let entries = self.rx.peek(max);
+            if entries.is_empty() || !self.lender.accepted(&entries.run(0)[..1]).is_empty() {
+                break;
+            }
+            entries.release(1);
+            self.passed.rx_refused += 1;
+        }
+        self.lender.accepted(self.rx.peek(max).into_run())
+    }
+
+    #[inline]
+    pub(crate) fn forward(
+        &mut self,
+        max: u32,
+        mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
+    ) -> u32 {
+        let entries = self.rx.peek(max);
+        let mut out = self.tx.reserve(entries.len());
+        let most = out.len();
+        let mut slots = self.fill.reserve(most);
+        let mut progress = Progress::default();
+        let (mut given, mut sent) = (0, 0);
+        while progress.seen < most {
+            let run = entries.run(progress.seen);
+            let places = slots.run_mut(given);
+            let full = places.is_empty();
+            let places = if full { &mut self.spare[..] } else { places };
+            let out = out.run_mut(sent);
+            let left = (most - progress.seen) as usize;
+            let tried = run.len().min(places.len()).min(out.len()).min(left);
+            let done = self
+                .lender
+                .forward_run(&run[..tried], places, out, &mut judge);
+            progress.add(done.recycled + done.sent, tried);
+            sent += done.sent as u32;
+            if full {
+                self.lender
+                    .reap_run(&self.spare[..done.recycled], &mut self.pool);
+            } else {
+                given += done.recycled as u32;
+            }
+        }
+        slots.submit(given);
+        out.submit(sent);
+        entries.release(progress.seen);
+        self.passed.fill += u64::from(given);
+        self.passed.tx += u64::from(sent);
+        self.passed.rx += u64::from(progress.taken);
+        self.passed.rx_refused += progress.refused();
+        progress.taken
+    }
+
+    pub(crate) fn receive(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        let room = u32::try_from(batch.room()).unwrap_or(u32::MAX);
+        let entries = self.rx.peek(room.min(max));
+        let mut progress = Progress::default();
+        while progress.seen < entries.len() {
+            let run = entries.run(progress.seen);
+            progress.add(self.lender.receive_run(run, batch), run.len());
+        }
+        entries.release(progress.seen);
+        self.passed.rx += u64::from(progress.taken);
+        self.passed.rx_refused += progress.refused();
+        progress.taken
+    }
+
+    pub(crate) fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
+        self.check_home(batch)?;
+        let mut slots = self.fill.reserve(batch.len() as u32);
+        let mut done = 0;
+        while done < slots.len() {
+            done += self.lender.give_run(batch, slots.run_mut(done)) as u32;
+        }
+        slots.submit(done);
+        self.passed.fill += u64::from(done);
+        batch.clear();
+        Ok(())
+    }
+
+    pub(crate) fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        self.check_home(batch)?;
+        Self::check_filled(batch)?;
+        let mut slots = self.tx.reserve(batch.len() as u32);
+        let mut done = 0;
+        while done < slots.len() {
+            done += self.lender.send_run(batch, slots.run_mut(done)) as u32;
+        }
+        slots.submit(done);
+        self.passed.tx += u64::from(done);
+        Ok(done)
+    }
+
+    pub(crate) fn send_one(&mut self, packet: Packet) -> Result<(), Packet> {
+        if packet.is_empty() || !packet.belongs_to(self.lender.frames()) {
+            return Err(packet);
+        }
+        let mut slots = self.tx.reserve(1);
+        let [slot, ..] = slots.run_mut(0) else {
+            return Err(packet);
+        };
+        *slot = self.lender.lend(packet);
+        slots.submit(1);
+        self.passed.tx += 1;
+        Ok(())
+    }
+
+    pub(crate) fn alloc(&mut self) -> Option<Packet> {
+        self.pool.alloc().or_else(|| {
+            self.reap();
+            self.pool.alloc()
+        })
+    }
+
+    /// Sent frames to the pool.
+    pub(crate) fn reap(&mut self) -> u32 {
+        let entries = self.completion.peek(u32::MAX);
+        let mut progress = Progress::default();
+        while progress.seen < entries.len() {
+            let run = entries.run(progress.seen);
+            progress.add(self.lender.reap_run(run, &mut self.pool), run.len());
+        }
+        entries.release(progress.seen);
+        self.passed.completion += u64::from(progress.taken);
+        self.passed.completion_refused += progress.refused();
+        progress.taken
+    }
+
+    /// Sent frames to the fill ring, as far as it has room.
+    #[inline]
+    pub(crate) fn refill_sent(&mut self) -> u32 {
+        let entries = self.completion.peek(u32::MAX);
+        let mut slots = self.fill.reserve(entries.len());
+        let mut progress = Progress::default();
+        while progress.taken < slots.len() && progress.seen < entries.len() {
+            let (run, places) = (entries.run(progress.seen), slots.run_mut(progress.taken));
+            let tried = run.len().min(places.len());
+            progress.add(self.lender.refill_run(&run[..tried], places), tried);
+        }
+        slots.submit(progress.taken);
+        entries.release(progress.seen);
+        self.passed.fill += u64::from(progress.taken);
+        self.passed.completion += u64::from(progress.taken);
+        self.passed.completion_refused += progress.refused();
+        progress.taken
+    }
+
+    /// Up to `max` frames of the pool to the fill ring.
+    #[inline]
+    pub(crate) fn refill_free(&mut self, max: u32) -> u32 {
+        if self.fill.free(1) == 0 {
+            return 0;
+        }
+        self.lend_free(max)
+    }
+
+    fn lend_free(&mut self, max: u32) -> u32 {
+        let mut slots = self.fill.reserve(max);
+        let mut done = 0;
+        while done < slots.len() {
+            let lent = self.lender.lend_run(&mut self.pool, slots.run_mut(done));
+            if lent == 0 {
+                break;
+            }
+            done += lent as u32;
+        }
+        slots.submit(done);
+        self.passed.fill += u64::from(done);
+        done
+    }
+
+    fn check_home(&self, batch: &PacketBatch) -> Result<()> {
+        let frames = self.lender.frames();
+        if batch.iter().all(|packet| packet.belongs_to(frames)) {
+            return Ok(());
+        }
+        Err(FluxError::invalid(
+            "give packets to this socket",
+            "one of them lies in the UMEM of another socket",
+            "copy it into a packet from alloc(), or let both sockets share one UMEM",
+        ))
+    }
+
+    /// The kernel refuses empty descriptors, and does not give their frames back.
+    fn check_filled(batch: &PacketBatch) -> Result<()> {
+        if batch.iter().all(|packet| !packet.is_empty()) {
+            return Ok(());
+        }
+        Err(FluxError::new(
+            ErrorKind::Invalid,
+            errno::EMSGSIZE,
+            "send packets",
+            "one of them is empty",
+            "set its length and fill it in",
+        ))
+    }
+
+    pub(crate) fn rx_available(&mut self) -> bool {
+        self.rx.available(1) > 0
+    }
+
+    pub(crate) fn tx_pending(&self) -> u32 {
+        self.tx.occupied()
+    }
+
+    pub(crate) fn tx_room(&mut self) -> u32 {
+        self.tx.free(self.tx.size())
+    }
+
+    /// Packets that were given to the kernel and have not come back.
+    pub(crate) fn tx_outstanding(&self) -> u64 {
+        self.passed.tx - self.passed.completion
+    }
+
+    pub(crate) fn rx_needs_wakeup(&self) -> bool {
+        self.fill.needs_wakeup()
+    }
+
+    pub(crate) fn tx_needs_wakeup(&self) -> bool {
+        self.tx.needs_wakeup()
+    }
+
+    /// Packets received and packets sent, ever.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.passed.rx, self.passed.tx)
+    }
+
+    pub(crate) fn state(&self) -> RingsState {
+        let passed = self.passed;
+        let frames = self.lender.frames();
+        let ledger = frames.ledger();
+        let count = frames.geometry().frames();
+        let on_the_way = (passed.fill + passed.tx) - (passed.rx + passed.completion);
+        RingsState {
+            fill: RingState::of_producer(&self.fill),
+            rx: RingState::of_consumer(&self.rx, passed.rx_refused),
+            tx: RingState::of_producer(&self.tx),
+            completion: RingState::of_consumer(&self.completion, passed.completion_refused),
+            counted: Accounting {
+                frames: count,
+                pool: frames.at_home() + self.pool.len(),
+                user: frames.with_user(),
+                kernel: on_the_way as u32,
+            },
+            ledger: Accounting {
+                frames: count,
+                pool: ledger.pool,
+                user: ledger.user,
+                kernel: ledger.kernel,
+            },
+        }
+    }
+}

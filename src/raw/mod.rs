@@ -1,0 +1,377 @@
+//! Mode C: the four rings of one socket, on bare metal.
+
+#![forbid(unsafe_code)]
+
+mod cycle;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::batch::PacketBatch;
+use crate::error::Result;
+use crate::kernel::{Interest, Interface, Kick, Ready, Socket, Steering};
+use crate::packet::{Lease, Packet, PacketRef, Verdict};
+use crate::report::Report;
+use crate::ring::Desc;
+use crate::stats::{ProgramCounters, SocketStatistics};
+use crate::umem::UmemRegion;
+
+pub(crate) use cycle::Cycle;
+pub use state::{RingState, RingsState};
+
+/// Mode C: a bound socket and its four rings.
+///
+/// You decide when frames move; the library sees to it that none is lost or used twice. The guard-rails:
+///
+/// - a frame that the kernel has can't be reached: sending moves the [`Packet`] away, a packet seen in place ends with the callback;
+/// - what the kernel hands back is accepted only if it is on loan from this socket;
+/// - full rings and empty pools are counts that come out smaller, never lost frames;
+/// - [`debug_rings`](Self::debug_rings) shows where every frame is.
+///
+/// What remains yours: keep the fill ring [topped up](Self::refill), take sent frames [back](Self::reap), and
+/// [wake](Self::wake_tx) the kernel.
+///
+/// Made by [`FluxBuilder::build`](crate::FluxBuilder::build). `Send`; one thread at a time. Dropping it takes the socket out of
+/// the XDP program's map, detaches the program with its last socket, closes the socket, and takes back the frames that the kernel
+/// had. [`Packet`]s may outlive it.
+///
+/// ```no_run
+/// use fluxcap::{FluxBuilder, PacketBatch};
+///
+/// let mut raw = FluxBuilder::new("eth0").queue(0).build()?;
+/// let mut batch = PacketBatch::with_capacity(64);
+/// loop {
+///     raw.wait_rx(None)?;
+///     while raw.receive(&mut batch) > 0 {
+///         for packet in &batch {
+///             println!("{} bytes", packet.len());
+///         }
+///         raw.recycle(&mut batch)?;
+///     }
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), fluxcap::FluxError>(())
+/// ```
+#[derive(Debug)]
+pub struct FluxRaw {
+    // The order of the fields is the order of closing: rings unmapped, socket closed, kernel's frames taken back.
+    pub(crate) cycle: Cycle,
+    pub(crate) place: Option<Place>,
+    pub(crate) socket: Arc<dyn Socket>,
+    /// Only to be dropped after the socket.
+    pub(crate) _lease: Lease,
+    pub(crate) umem: UmemRegion,
+    pub(crate) interface: Interface,
+    pub(crate) report: Report,
+}
+
+/// A socket's entry in the map of an XDP program.
+#[derive(Debug)]
+pub(crate) struct Place {
+    steering: Arc<dyn Steering>,
+    queue: u32,
+}
+
+impl Place {
+    /// Enters a bound socket.
+    pub(crate) fn take(
+        steering: Arc<dyn Steering>,
+        queue: u32,
+        socket: &dyn Socket,
+    ) -> Result<Self> {
+        steering.insert(queue, socket)?;
+        Ok(Self { steering, queue })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // An entry that cannot be removed now goes with its socket.
+        let _ = self.steering.remove(self.queue);
+    }
+}
+
+impl FluxRaw {
+    /// Takes received packets as owned ones, as many as the batch has room for, and returns how many.
+    ///
+    /// Each takes a frame out of the cycle until it is [sent](Self::send), [recycled](Self::recycle) or dropped; the fill
+    /// ring is topped up from the pool.
+    pub fn receive(&mut self, batch: &mut PacketBatch) -> u32 {
+        self.receive_at_most(batch, u32::MAX)
+    }
+
+    /// [`receive`](Self::receive), up to `max` packets.
+    pub(crate) fn receive_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        let received = self.cycle.receive(batch, max);
+        if received > 0 {
+            self.cycle.refill_free(received);
+        }
+        received
+    }
+
+    /// Gives the frames of owned packets back to the kernel, for new packets.
+    ///
+    /// The batch is empty afterwards: frames that the fill ring has no room for go to the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM; nothing is taken then.
+    pub fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
+        self.cycle.recycle(batch)
+    }
+
+    /// Looks at up to `max` received packets in place and gives their frames back to the kernel; returns how many there were.
+    ///
+    /// The cheapest way to receive. Frames that the fill ring has no room for go to the pool. If `look` panics, the packets
+    /// of this call stay in the ring, perhaps changed, and come again.
+    ///
+    /// ```no_run
+    /// # let mut raw = fluxcap::FluxBuilder::new("eth0").build()?;
+    /// let mut bytes = 0;
+    /// let packets = raw.inspect(64, |packet| bytes += packet.len());
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[inline]
+    pub fn inspect<F>(&mut self, max: u32, look: F) -> u32
+    where
+        F: FnMut(&mut PacketRef<'_>),
+    {
+        self.cycle.inspect(max, look)
+    }
+
+    /// The descriptors of up to `max` received packets, accepted but still in the RX ring.
+    ///
+    /// They end at the end of the ring's array, so there may be more behind them. Consume them from the front, with
+    /// [`inspect`](Self::inspect), [`forward`](Self::forward) or [`receive`](Self::receive).
+    pub fn peek(&mut self, max: u32) -> &[Desc] {
+        self.cycle.peek(max)
+    }
+
+    /// Looks at received packets in place and, for each, gives its frame back to the kernel or puts it into the TX ring.
+    ///
+    /// Handles up to `max` packets, but never more than the TX ring has free slots: back-pressure shows as a smaller count,
+    /// and nothing is lost. Returns how many packets were handled. They leave with the next [`wake_tx`](Self::wake_tx); their
+    /// frames come back with [`refill`](Self::refill) or [`reap`](Self::reap). If `judge` panics, the packets of this call stay
+    /// in the ring, perhaps changed, and come again.
+    ///
+    /// ```no_run
+    /// use fluxcap::{FluxBuilder, Verdict, proto::Ethernet};
+    ///
+    /// let mut raw = FluxBuilder::new("eth0").build()?;
+    /// loop {
+    ///     raw.refill();
+    ///     raw.forward(64, |packet| match Ethernet::parse_mut(packet.data_mut()) {
+    ///         Ok((ethernet, _)) => {
+    ///             ethernet.swap_addresses();
+    ///             Verdict::Send
+    ///         }
+    ///         Err(_) => Verdict::Recycle,
+    ///     });
+    ///     raw.wake_tx()?;
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[inline]
+    pub fn forward<F>(&mut self, max: u32, judge: F) -> u32
+    where
+        F: FnMut(&mut PacketRef<'_>) -> Verdict,
+    {
+        self.cycle.forward(max, judge)
+    }
+
+    /// Puts the packets at the front of the batch into the TX ring, in order, and returns how many.
+    ///
+    /// Those that the ring has no room for stay in the batch: [wake](Self::wake_tx) the kernel, [reap](Self::reap), and try again.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM or is empty; nothing is taken then.
+    pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        self.cycle.send(batch)
+    }
+
+    /// Puts one packet into the TX ring.
+    ///
+    /// # Errors
+    ///
+    /// Gives the packet back when the ring is full, or when the packet lies in another UMEM or is empty.
+    pub fn send_one(&mut self, packet: Packet) -> Result<(), Packet> {
+        self.cycle.send_one(packet)
+    }
+
+    /// A packet of length zero in a free frame. Reaps if the pool is empty, and `None` when that does not help.
+    pub fn alloc(&mut self) -> Option<Packet> {
+        self.cycle.alloc()
+    }
+
+    /// Takes all sent frames back into the pool and returns how many.
+    ///
+    /// Call it (or [`refill`](Self::refill)) regularly: the kernel stops sending when the completion ring is full.
+    pub fn reap(&mut self) -> u32 {
+        self.cycle.reap()
+    }
+
+    /// Tops the fill ring up, with frames just sent and then with free ones, and returns how many.
+    ///
+    /// Without frames in the fill ring the kernel drops what arrives.
+    #[inline]
+    pub fn refill(&mut self) -> u32 {
+        let sent = self.cycle.refill_sent();
+        sent + self.cycle.refill_free(u32::MAX)
+    }
+
+    /// The number of packets that the TX ring has room for now.
+    pub fn tx_room(&mut self) -> u32 {
+        self.cycle.tx_room()
+    }
+
+    /// Makes the kernel look at the fill ring, if it asks for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
+    pub fn wake_rx(&self) -> Result<()> {
+        if self.cycle.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
+            self.socket.wake_rx()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the kernel send what is in the TX ring, if it asks for that.
+    ///
+    /// In copy mode one system call sends a bounded number of packets ([`Report::tx_budget`]); this calls as long as packets
+    /// leave. What the device has no room for stays in the ring, for a later call.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone); the packets stay in the ring.
+    pub fn wake_tx(&self) -> Result<()> {
+        let always = !self.report.need_wakeup.achieved;
+        let mut pending = self.cycle.tx_pending();
+        while pending > 0 && (always || self.cycle.tx_needs_wakeup()) {
+            let kick = self.socket.wake_tx()?;
+            let left = self.cycle.tx_pending();
+            if kick == Kick::Done || left >= pending {
+                break;
+            }
+            pending = left;
+        }
+        Ok(())
+    }
+
+    /// Sends everything in the TX ring and takes the frames back, for at most `timeout`.
+    ///
+    /// Returns whether the kernel has no packet left.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
+    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
+        let start = Instant::now();
+        loop {
+            self.wake_tx()?;
+            self.reap();
+            if self.cycle.tx_outstanding() == 0 {
+                return Ok(true);
+            }
+            if start.elapsed() >= timeout {
+                return Ok(false);
+            }
+            thread::sleep(Duration::from_micros(50));
+        }
+    }
+
+    /// Waits until a packet has arrived or `timeout` is over; `None` waits for ever. Returns whether one has.
+    ///
+    /// It may return early without one.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
+    pub fn wait_rx(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        if !self.cycle.rx_available() {
+            self.wait(Interest::Receive, timeout)?;
+        }
+        Ok(self.cycle.rx_available())
+    }
+
+    /// Waits for packets, for free slots in the TX ring, or for either; `None` waits for ever. It may return early.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
+    pub fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
+        self.socket.wait(interest, timeout)
+    }
+
+    /// The file descriptor, to wait on together with others; -1 where there is none.
+    ///
+    /// It stays the socket's own: do not close it. Wake-ups may be spurious.
+    #[must_use]
+    pub fn fd(&self) -> i32 {
+        self.socket.fd().unwrap_or(-1)
+    }
+
+    /// What became of the wishes: requested, achieved and why.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The interface, as it was when the socket was bound.
+    #[must_use]
+    pub fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    /// The UMEM.
+    #[must_use]
+    pub fn umem(&self) -> &UmemRegion {
+        &self.umem
+    }
+
+    /// The kernel's counters for this socket.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System).
+    pub fn statistics(&self) -> Result<SocketStatistics> {
+        self.socket.statistics()
+    }
+
+    /// What the bundled XDP program counted, for the whole interface; `None` when it was not loaded by this library.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System).
+    pub fn program_counters(&self) -> Result<Option<ProgramCounters>> {
+        match &self.place {
+            Some(place) => place.steering.counters(),
+            None => Ok(None),
+        }
+    }
+
+    /// Packets received from the kernel and packets given to it to send, ever.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64) {
+        self.cycle.totals()
+    }
+
+    /// The four rings and the whereabouts of every frame, for a person with a question. O(frames).
+    #[must_use]
+    pub fn debug_rings(&self) -> RingsState {
+        self.cycle.state()
+    }
+}
+
+impl Drop for FluxRaw {
+    fn drop(&mut self) {
+        // Some drivers crash when a socket closes while the XDP program still directs packets to it.
+        self.place = None;
+    }
+}

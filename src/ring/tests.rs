@@ -1,0 +1,702 @@
+//! A test owns both ends of a ring, or one end and the bare memory under it.
+
+use std::cell::UnsafeCell;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use super::*;
+use crate::error::ErrorKind;
+
+/// Where indices start: zero, just before the wrap of the index, and where its sign would change.
+const STARTS: [u32; 4] = [0, u32::MAX - 3, u32::MAX, (1 << 31) - 2];
+
+// All interleavings against a model.
+
+/// One step of a side, which the other side cannot interrupt.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Ask how much there is, for so many: the only load of the other side's index in the steps that follow.
+    Ask(u32),
+    /// Reserve or peek at so many, write or read them, and let go without submit or release.
+    Touch(u32),
+    /// Reserve or peek again, and submit or release so many of those written or read by the last `Touch`.
+    Pass(u32),
+    /// All in one: reserve or peek at so many, write or read them, submit or release so many.
+    Move(u32, u32),
+}
+use Step::{Ask, Move, Pass, Touch};
+
+/// Both ends of a ring and what must be true of them.
+struct Model {
+    producer: ProducerRing<u64>,
+    consumer: ConsumerRing<u64>,
+    size: u32,
+    /// Published and not released yet.
+    queue: VecDeque<u64>,
+    /// The next value to publish.
+    next: u64,
+    consumed: u64,
+    /// How many slots the last `Touch` wrote, and how many entries it read.
+    written: u32,
+    read: u32,
+}
+
+impl Model {
+    fn new(size: u32, start: u32) -> Self {
+        let (producer, consumer) = pair_at(size, start).unwrap();
+        Self {
+            producer,
+            consumer,
+            size,
+            queue: VecDeque::new(),
+            next: 1,
+            consumed: 0,
+            written: 0,
+            read: 0,
+        }
+    }
+
+    /// A side may know less than there is, but only as long as that is enough.
+    fn check(told: u32, wanted: u32, real: u32) {
+        assert!(told <= real, "told {told} of {real}");
+        assert!(
+            told >= wanted.min(real),
+            "told {told} of {real} for {wanted}"
+        );
+    }
+
+    fn produce(&mut self, step: Step) {
+        let real = self.size - self.queue.len() as u32;
+        let (wanted, submitted) = match step {
+            Ask(wanted) => return Self::check(self.producer.free(wanted), wanted, real),
+            Touch(wanted) => (wanted, 0),
+            Pass(count) => (self.written, count),
+            Move(wanted, count) => (wanted, count),
+        };
+        let mut slots = self.producer.reserve(wanted);
+        assert_eq!(slots.len(), wanted.min(real));
+        if !matches!(step, Pass(_)) {
+            let mut value = self.next;
+            let mut from = 0;
+            while from < slots.len() {
+                for slot in slots.run_mut(from) {
+                    *slot = value;
+                    value += 1;
+                    from += 1;
+                }
+            }
+        }
+        self.written = slots.len();
+        let submitted = submitted.min(slots.len());
+        if !matches!(step, Touch(_)) {
+            slots.submit(submitted);
+        }
+        for _ in 0..submitted {
+            self.queue.push_back(self.next);
+            self.next += 1;
+        }
+    }
+
+    fn consume(&mut self, step: Step) {
+        let real = self.queue.len() as u32;
+        let (wanted, released) = match step {
+            Ask(wanted) => return Self::check(self.consumer.available(wanted), wanted, real),
+            Touch(wanted) => (wanted, 0),
+            Pass(count) => (self.read, count),
+            Move(wanted, count) => (wanted, count),
+        };
+        let entries = self.consumer.peek(wanted);
+        assert_eq!(entries.len(), wanted.min(real));
+        let seen = [entries.run(0), entries.run(entries.run(0).len() as u32)].concat();
+        assert!(
+            seen.iter().eq(self.queue.iter().take(seen.len())),
+            "{seen:?} instead of {:?}",
+            self.queue
+        );
+        assert_eq!(seen.len(), entries.len() as usize);
+        self.read = entries.len();
+        let released = released.min(entries.len());
+        if !matches!(step, Touch(_)) {
+            entries.release(released);
+        }
+        self.consumed += u64::from(released);
+        self.queue.drain(..released as usize);
+    }
+
+    fn finish(mut self) {
+        self.consume(Move(u32::MAX, u32::MAX));
+        assert_eq!((self.queue.len(), self.consumed), (0, self.next - 1));
+        assert_eq!((self.producer.occupied(), self.consumer.occupied()), (0, 0));
+        assert_eq!(
+            (self.producer.violations(), self.consumer.violations()),
+            (0, 0)
+        );
+    }
+}
+
+/// Runs two scripts in every order that keeps the order within each; returns how many there are.
+fn interleave(size: u32, start: u32, producer: &[Step], consumer: &[Step]) -> usize {
+    let steps = producer.len() + consumer.len();
+    let schedules = (0..1u32 << steps).filter(|turns| turns.count_ones() == producer.len() as u32);
+    let mut count = 0;
+    for turns in schedules {
+        let mut model = Model::new(size, start);
+        let (mut produce, mut consume) = (producer.iter(), consumer.iter());
+        for turn in 0..steps {
+            if turns >> turn & 1 == 1 {
+                model.produce(*produce.next().unwrap());
+            } else {
+                model.consume(*consume.next().unwrap());
+            }
+        }
+        model.finish();
+        count += 1;
+    }
+    count
+}
+
+/// Each batch size as three steps: load, write or read, publish or give back.
+fn in_small_steps(batches: [(u32, u32); 3]) -> Vec<Step> {
+    batches
+        .into_iter()
+        .flat_map(|(wanted, count)| [Ask(wanted), Touch(wanted), Pass(count)])
+        .collect()
+}
+
+fn every_interleaving_in_small_steps(size: u32) {
+    let producer = in_small_steps([(1, 1), (3, 2), (4, 4)]);
+    let consumer = in_small_steps([(2, 1), (1, 1), (4, 4)]);
+    for start in [0, u32::MAX - 3] {
+        assert_eq!(interleave(size, start, &producer, &consumer), 48_620);
+    }
+}
+
+#[test]
+fn every_interleaving_of_small_steps_is_a_queue_of_size_1() {
+    every_interleaving_in_small_steps(1);
+}
+
+#[test]
+fn every_interleaving_of_small_steps_is_a_queue_of_size_2() {
+    every_interleaving_in_small_steps(2);
+}
+
+#[test]
+fn every_interleaving_of_small_steps_is_a_queue_of_size_4() {
+    every_interleaving_in_small_steps(4);
+}
+
+#[test]
+fn every_interleaving_of_whole_batches_is_a_queue() {
+    let scripts: [(&[Step], &[Step]); 4] = [
+        // One by one against greedy.
+        (
+            &[Move(1, 1), Move(1, 1), Move(1, 1), Move(1, 1), Move(1, 1)],
+            &[Move(4, 4), Ask(1), Move(4, 4), Ask(4), Move(4, 4)],
+        ),
+        // Mixed batches with questions between them.
+        (
+            &[
+                Move(3, 3),
+                Ask(2),
+                Move(2, 2),
+                Move(4, 1),
+                Ask(1),
+                Move(1, 1),
+            ],
+            &[
+                Ask(1),
+                Move(2, 1),
+                Move(1, 1),
+                Ask(4),
+                Move(4, 3),
+                Move(2, 2),
+            ],
+        ),
+        // More reserved than submitted, more peeked at than released, and nothing at all.
+        (
+            &[Move(4, 2), Move(2, 0), Touch(4), Move(4, 4), Move(0, 9)],
+            &[Touch(2), Move(4, 1), Move(0, 9), Move(4, 0), Move(9, 9)],
+        ),
+        // Knowledge of the other side that has grown stale.
+        (
+            &[Ask(4), Move(1, 1), Ask(1), Move(1, 1), Ask(9), Move(9, 9)],
+            &[Ask(9), Move(1, 1), Ask(1), Move(1, 1), Ask(2), Move(9, 9)],
+        ),
+    ];
+    for size in [1, 2, 4] {
+        for start in STARTS {
+            let counts =
+                scripts.map(|(producer, consumer)| interleave(size, start, producer, consumer));
+            assert_eq!(counts, [252, 924, 252, 924]);
+        }
+    }
+}
+
+#[test]
+fn values_keep_their_order_over_many_rounds_across_the_index_wrap() {
+    for start in STARTS {
+        for size in [1, 2, 8, 64] {
+            let mut model = Model::new(size, start.wrapping_sub(100));
+            let mut random = Random(u64::from(start) ^ u64::from(size));
+            while model.next < 500 {
+                let (put, take) = (random.below(size + 2), random.below(size + 2));
+                model.produce(Move(put, put));
+                model.consume(Move(take, take));
+            }
+            model.finish();
+        }
+    }
+}
+
+#[test]
+fn a_thread_at_each_end_passes_a_million_values_in_order() {
+    const VALUES: u64 = 1_000_000;
+    let (mut producer, mut consumer) = pair_at::<u64>(256, u32::MAX - 3).unwrap();
+    let sender = thread::spawn(move || {
+        let mut random = Random(1);
+        let mut next = 0;
+        while next < VALUES {
+            let mut slots = producer.reserve(1 + random.below(300));
+            let mut written = 0;
+            while written < slots.len() && next < VALUES {
+                for slot in slots.run_mut(written) {
+                    *slot = next;
+                    next += 1;
+                    written += 1;
+                }
+            }
+            // What lies beyond the last value is never published.
+            let surplus = next.saturating_sub(VALUES) as u32;
+            let waited = slots.is_empty();
+            slots.submit(written - surplus);
+            if waited {
+                thread::yield_now();
+            }
+        }
+        producer.violations()
+    });
+    let mut random = Random(2);
+    let (mut expected, mut sum) = (0, 0);
+    while expected < VALUES {
+        let entries = consumer.peek(1 + random.below(300));
+        let mut read = 0;
+        while read < entries.len() {
+            for &value in entries.run(read) {
+                assert_eq!(value, expected);
+                expected += 1;
+                sum += value;
+                read += 1;
+            }
+        }
+        entries.release(read);
+        if read == 0 {
+            thread::yield_now();
+        }
+    }
+    assert_eq!(sum, VALUES * (VALUES - 1) / 2);
+    assert_eq!((sender.join().unwrap(), consumer.violations()), (0, 0));
+    assert_eq!(consumer.available(1), 0);
+}
+
+// Batches, runs and their limits.
+
+#[test]
+fn a_full_ring_grants_no_slot_and_an_empty_one_no_entry() {
+    let (mut producer, mut consumer) = pair::<u64>(4).unwrap();
+    assert!(consumer.peek(4).is_empty());
+    assert_eq!(consumer.available(1), 0);
+    producer.reserve(4).submit(4);
+    let mut slots = producer.reserve(1);
+    assert!(slots.is_empty());
+    assert!(slots.run_mut(0).is_empty());
+    slots.submit(1);
+    assert_eq!((producer.free(1), producer.occupied()), (0, 4));
+    assert_eq!((consumer.available(9), consumer.occupied()), (4, 4));
+    assert_eq!((producer.size(), consumer.size()), (4, 4));
+}
+
+#[test]
+fn a_batch_larger_than_the_ring_is_granted_in_part() {
+    for wanted in [3, 4, 5, u32::MAX] {
+        let (mut producer, mut consumer) = pair_at::<u64>(4, u32::MAX - 3).unwrap();
+        assert_eq!(producer.reserve(wanted).len(), wanted.min(4));
+        producer.reserve(2).submit(2);
+        assert_eq!(producer.reserve(wanted).len(), 2);
+        assert_eq!(consumer.peek(wanted).len(), 2);
+    }
+}
+
+#[test]
+fn runs_split_where_the_array_ends() {
+    let (mut producer, mut consumer) = pair_at::<u64>(8, 5).unwrap();
+    let mut slots = producer.reserve(7);
+    assert_eq!((slots.run_mut(0).len(), slots.run_mut(3).len()), (3, 4));
+    assert_eq!((slots.run_mut(2).len(), slots.run_mut(6).len()), (1, 1));
+    slots.run_mut(0).copy_from_slice(&[1, 2, 3]);
+    slots.run_mut(3).copy_from_slice(&[4, 5, 6, 7]);
+    slots.submit(7);
+    let entries = consumer.peek(7);
+    assert_eq!(
+        (entries.run(0), entries.run(3)),
+        (&[1, 2, 3][..], &[4, 5, 6, 7][..])
+    );
+    assert_eq!((entries.run(1), entries.run(5)), (&[2, 3][..], &[6, 7][..]));
+    entries.release(7);
+    assert_eq!(producer.free(8), 8);
+}
+
+#[test]
+fn a_run_beyond_the_batch_is_empty() {
+    let (mut producer, mut consumer) = pair_at::<u64>(4, u32::MAX).unwrap();
+    let mut slots = producer.reserve(3);
+    for from in [3, 4, u32::MAX] {
+        assert!(slots.run_mut(from).is_empty());
+    }
+    slots.submit(3);
+    let entries = consumer.peek(3);
+    for from in [3, 4, u32::MAX] {
+        assert!(entries.run(from).is_empty());
+    }
+    assert_eq!(entries.run(0).len() + entries.run(1).len(), 3);
+}
+
+#[test]
+fn a_run_never_shows_more_than_was_peeked_at() {
+    let (mut producer, mut consumer) = pair::<u64>(8).unwrap();
+    producer.reserve(6).submit(6);
+    assert_eq!(consumer.peek(2).run(0).len(), 2);
+    assert_eq!(producer.reserve(1).run_mut(0).len(), 1);
+}
+
+#[test]
+fn submitting_or_releasing_more_than_granted_means_all_of_it() {
+    let (mut producer, mut consumer) = pair_at::<u64>(4, u32::MAX - 1).unwrap();
+    producer.reserve(3).submit(u32::MAX);
+    assert_eq!(consumer.available(9), 3);
+    consumer.peek(2).release(u32::MAX);
+    assert_eq!((consumer.available(9), producer.free(9)), (1, 3));
+    producer.reserve(0).submit(1);
+    consumer.peek(0).release(1);
+    assert_eq!((consumer.occupied(), producer.occupied()), (1, 1));
+}
+
+#[test]
+fn a_reservation_that_is_dropped_publishes_nothing() {
+    let (mut producer, mut consumer) = pair::<u64>(4).unwrap();
+    let mut slots = producer.reserve(4);
+    slots.run_mut(0).fill(7);
+    drop(slots);
+    assert_eq!((consumer.available(1), producer.free(4)), (0, 4));
+    assert_eq!(producer.indices(), (0, 0));
+    let mut slots = producer.reserve(2);
+    slots.run_mut(0).copy_from_slice(&[8, 9]);
+    slots.submit(1);
+    assert_eq!(consumer.peek(4).run(0), [8]);
+}
+
+#[test]
+fn entries_that_are_dropped_come_again() {
+    let (mut producer, mut consumer) = pair::<u64>(4).unwrap();
+    let mut slots = producer.reserve(2);
+    slots.run_mut(0).copy_from_slice(&[8, 9]);
+    slots.submit(2);
+    for _ in 0..3 {
+        assert_eq!(consumer.peek(4).run(0), [8, 9]);
+        assert_eq!(producer.free(4), 2);
+    }
+    consumer.peek(4).release(1);
+    assert_eq!(consumer.peek(4).run(0), [9]);
+    assert_eq!(consumer.indices(), (2, 1));
+}
+
+#[test]
+fn the_wish_for_a_wake_up_is_seen_at_the_other_end() {
+    let (producer, consumer) = pair::<Desc>(4).unwrap();
+    assert!(!producer.needs_wakeup());
+    consumer.set_need_wakeup(true);
+    assert!(producer.needs_wakeup());
+    consumer.set_need_wakeup(false);
+    assert!(!producer.needs_wakeup());
+}
+
+#[test]
+fn unknown_flags_ask_for_no_wake_up() {
+    let bare = Bare::new(4, 0);
+    bare.area().flags().store(!NEED_WAKEUP, Ordering::Relaxed);
+    assert!(!bare.producer().needs_wakeup());
+    bare.area().flags().store(u32::MAX, Ordering::Relaxed);
+    assert!(bare.producer().needs_wakeup());
+}
+
+#[test]
+fn an_impossible_size_names_the_ring_and_a_size_that_works() {
+    for (size, rule, fix) in [
+        (
+            0,
+            "a ring holds a power of two of slots",
+            "use for example 2",
+        ),
+        (
+            3,
+            "a ring holds a power of two of slots",
+            "use for example 4",
+        ),
+        (
+            MAX_RING_SIZE - 1,
+            "a power of two",
+            "use for example 1048576",
+        ),
+        (
+            MAX_RING_SIZE + 1,
+            "a power of two",
+            "use for example 1048576",
+        ),
+        (u32::MAX, "a power of two", "use for example 1048576"),
+        (2 * MAX_RING_SIZE, "at most 1048576 slots", "use 2048"),
+        (1 << 31, "at most 1048576 slots", "use 2048"),
+    ] {
+        let error = check_size("fill ring", size).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("fill ring size {size}: ")),
+            "{text}"
+        );
+        assert!(text.contains(rule) && text.contains(fix), "{text}");
+        assert_eq!(pair::<u64>(size).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}
+
+#[test]
+fn the_smallest_and_the_largest_ring_work() {
+    for size in [1, MAX_RING_SIZE] {
+        let (mut producer, mut consumer) = pair_at::<Desc>(size, u32::MAX).unwrap();
+        let mut slots = producer.reserve(u32::MAX);
+        let last = slots.len() - 1;
+        slots.run_mut(last)[0].len = 9;
+        slots.submit(u32::MAX);
+        assert_eq!(consumer.available(u32::MAX), size);
+        assert_eq!(consumer.peek(u32::MAX).run(last)[0].len, 9);
+    }
+}
+
+// A hostile other side.
+
+/// The memory of a ring, with nothing between it and the test.
+struct Bare {
+    area: RingArea<u64>,
+    slots: Range<usize>,
+}
+
+struct Parts {
+    words: [AtomicU32; 3],
+    slots: Box<[UnsafeCell<u64>]>,
+}
+
+// SAFETY: the words are atomics; the slots are reached by one ring end at a time in these tests.
+unsafe impl Sync for Parts {}
+
+impl Bare {
+    fn new(size: u32, index: u32) -> Self {
+        let parts = Arc::new(Parts {
+            words: [index, index, 0].map(AtomicU32::new),
+            slots: (0..size).map(|_| UnsafeCell::new(0)).collect(),
+        });
+        let [producer, consumer, flags] =
+            [0, 1, 2].map(|word| NonNull::from(&parts.words[word]).cast());
+        let slots = NonNull::from(&*parts.slots).cast();
+        let start = slots.as_ptr() as usize;
+        let end = start + size as usize * size_of::<u64>();
+        // SAFETY: words and slots lie in `parts`, which the area keeps alive; the tests make one end over an area.
+        let area =
+            unsafe { RingArea::from_parts(producer, consumer, flags, slots, size, parts) }.unwrap();
+        Self {
+            area,
+            slots: start..end,
+        }
+    }
+
+    fn area(&self) -> &RingArea<u64> {
+        &self.area
+    }
+
+    fn producer(&self) -> ProducerRing<u64> {
+        ProducerRing::new(self.area.clone())
+    }
+
+    fn consumer(&self) -> ConsumerRing<u64> {
+        ConsumerRing::new(self.area.clone())
+    }
+
+    /// What the other side claims.
+    fn claim_produced(&self, index: u32) {
+        self.area.producer().store(index, Ordering::Release);
+    }
+
+    fn claim_consumed(&self, index: u32) {
+        self.area.consumer().store(index, Ordering::Release);
+    }
+
+    /// Whether a run lies in the slots.
+    fn holds(&self, run: &[u64]) -> bool {
+        let run = run.as_ptr_range();
+        let run = run.start as usize..run.end as usize;
+        run.is_empty() || self.slots.start <= run.start && run.end <= self.slots.end
+    }
+}
+
+#[test]
+fn a_claim_of_more_entries_than_slots_reads_as_empty_and_is_counted() {
+    for start in STARTS {
+        let bare = Bare::new(4, start);
+        let mut consumer = bare.consumer();
+        let lies = [5, 6, 1 << 16, 1 << 31, u32::MAX];
+        for (count, lie) in (1..).zip(lies) {
+            bare.claim_produced(start.wrapping_add(lie));
+            assert!(consumer.peek(4).is_empty());
+            assert_eq!(consumer.violations(), count);
+            assert!(consumer.occupied() <= 4);
+        }
+        bare.claim_produced(start.wrapping_add(4));
+        assert_eq!(consumer.peek(9).len(), 4);
+        assert_eq!(consumer.violations(), lies.len() as u64);
+        consumer.peek(4).release(4);
+        assert_eq!(
+            bare.area().consumer().load(Ordering::Relaxed),
+            start.wrapping_add(4)
+        );
+    }
+}
+
+#[test]
+fn a_claim_to_have_consumed_the_impossible_reads_as_full_and_is_counted() {
+    for start in STARTS {
+        let bare = Bare::new(4, start);
+        let mut producer = bare.producer();
+        assert_eq!(producer.free(4), 4);
+        producer.reserve(4).submit(4);
+        // Beyond what was produced, or further back than the ring is long.
+        let lies = [5, 6, 1 << 31, u32::MAX, u32::MAX - 7];
+        for (count, lie) in (1..).zip(lies) {
+            bare.claim_consumed(start.wrapping_add(lie));
+            assert!(producer.reserve(1).is_empty());
+            assert_eq!(producer.violations(), count);
+            assert!(producer.occupied() <= 4);
+        }
+        bare.claim_consumed(start.wrapping_add(3));
+        assert_eq!(producer.reserve(9).len(), 3);
+        assert_eq!(producer.violations(), lies.len() as u64);
+    }
+}
+
+#[test]
+fn what_was_known_before_a_false_claim_can_still_be_used() {
+    let bare = Bare::new(8, u32::MAX - 3);
+    let mut consumer = bare.consumer();
+    bare.claim_produced(2);
+    assert_eq!(consumer.available(6), 6);
+    bare.claim_produced(1000);
+    assert_eq!(consumer.peek(2).len(), 2);
+    consumer.peek(2).release(2);
+    assert_eq!((consumer.available(5), consumer.violations()), (0, 1));
+    assert_eq!(consumer.peek(4).len(), 4);
+    bare.claim_produced(3);
+    assert_eq!((consumer.available(5), consumer.violations()), (5, 1));
+}
+
+#[test]
+fn an_index_that_goes_back_takes_unread_entries_away_and_nothing_else() {
+    let bare = Bare::new(8, 0);
+    let mut consumer = bare.consumer();
+    bare.claim_produced(6);
+    consumer.peek(2).release(2);
+    bare.claim_produced(3);
+    assert_eq!(consumer.available(5), 1);
+    bare.claim_produced(1); // Behind what was consumed: one less than none.
+    assert_eq!((consumer.available(5), consumer.violations()), (0, 1));
+}
+
+#[test]
+fn a_producer_over_a_wild_index_starts_full_and_recovers() {
+    let bare = Bare::new(4, 0);
+    bare.claim_consumed(77);
+    let mut producer = bare.producer();
+    assert_eq!((producer.free(1), producer.violations()), (0, 1));
+    bare.claim_consumed(0);
+    assert_eq!((producer.free(1), producer.violations()), (4, 1));
+}
+
+#[test]
+fn random_claims_of_the_other_side_never_lead_outside_the_slots() {
+    for seed in 0..8 {
+        let mut random = Random(seed);
+        let size = 1 << random.below(5);
+        let start = STARTS[random.below(4) as usize];
+        let (produced, consumed) = (Bare::new(size, start), Bare::new(size, start));
+        let (mut producer, mut consumer) = (produced.producer(), consumed.consumer());
+        for _ in 0..20_000 {
+            let (ours, theirs) = (producer.indices().0, consumer.indices().1);
+            // Half of the claims are near the truth, so that the ring goes on.
+            let mut wild = |near: u32| match random.below(4) {
+                0 => random.next() as u32,
+                1 => near.wrapping_add(random.below(3 * size)).wrapping_sub(size),
+                _ => near.wrapping_add(random.below(size + 1)),
+            };
+            produced.claim_consumed(wild(ours.wrapping_sub(size)));
+            consumed.claim_produced(wild(theirs));
+            let (wanted, passed) = (random.below(2 * size + 1), random.below(2 * size + 1));
+
+            let mut slots = producer.reserve(wanted);
+            let len = slots.len();
+            assert!(len <= size.min(wanted));
+            let first = slots.run_mut(0).len() as u32;
+            assert_eq!(first + slots.run_mut(first).len() as u32, len);
+            assert!(produced.holds(slots.run_mut(0)) && produced.holds(slots.run_mut(first)));
+            slots.run_mut(0).fill(1);
+            slots.submit(passed);
+            assert_eq!(producer.indices().0, ours.wrapping_add(passed.min(len)));
+            assert!(producer.occupied() <= size);
+
+            let entries = consumer.peek(wanted);
+            let len = entries.len();
+            assert!(len <= size.min(wanted));
+            let first = entries.run(0).len() as u32;
+            assert_eq!(first + entries.run(first).len() as u32, len);
+            assert!(consumed.holds(entries.run(0)) && consumed.holds(entries.run(first)));
+            entries.release(passed);
+            assert_eq!(consumer.indices().1, theirs.wrapping_add(passed.min(len)));
+            assert!(consumer.occupied() <= size);
+        }
+        assert!(producer.violations() > 1000 && consumer.violations() > 1000);
+        // The other side comes to its senses.
+        let (ours, theirs) = (producer.indices().0, consumer.indices().1);
+        produced.claim_consumed(ours);
+        consumed.claim_produced(theirs.wrapping_add(size));
+        assert_eq!(
+            (producer.free(size), consumer.available(size)),
+            (size, size)
+        );
+    }
+}
+
+/// A small generator of numbers that look random and are the same in each run (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u32) -> u32 {
+        (self.next() % u64::from(end)) as u32
+    }
+}

@@ -1,0 +1,177 @@
+//! The shared packet memory.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use crate::error::Result;
+use crate::geometry::Geometry;
+use crate::mem::{Memory, PAGE_SIZE};
+use crate::packet::{Frames, Packet};
+use crate::report::Hugepages;
+
+/// What a UMEM shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UmemConfig {
+    /// The number of frames, 1 to 2²⁴. Default 8192.
+    pub frames: u32,
+    /// Bytes a frame: 2048 or 4096, larger powers of two up to 65,536 with required hugepages (Linux 6.6). Default 4096.
+    pub chunk_size: u32,
+    /// Bytes to keep free in front of each packet, besides the kernel's own 256. Default 0.
+    pub headroom: u32,
+    /// Whether hugepages shall be behind it. Default [`Hugepages::Never`].
+    pub hugepages: Hugepages,
+    /// The NUMA node to take the memory from. Default: wherever the kernel puts it.
+    pub numa_node: Option<u32>,
+}
+
+impl Default for UmemConfig {
+    fn default() -> Self {
+        Self {
+            frames: 8192,
+            chunk_size: 4096,
+            headroom: 0,
+            hugepages: Hugepages::Never,
+            numa_node: None,
+        }
+    }
+}
+
+impl UmemConfig {
+    /// Checks frame count, chunk size and headroom against each other.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid), with the rule and numbers that would work.
+    pub fn geometry(&self) -> Result<Geometry> {
+        let smallest_page = match self.hugepages {
+            Hugepages::Require(size) => size.bytes(),
+            Hugepages::Never | Hugepages::Prefer(_) => PAGE_SIZE,
+        };
+        Geometry::new(self.frames, self.chunk_size, self.headroom, smallest_page)
+    }
+}
+
+/// A handle to shared packet memory, cut into equal frames. Cloning gives another handle to the same memory.
+///
+/// The memory lives until the last handle, socket and [`Packet`] is gone.
+#[derive(Clone)]
+pub struct UmemRegion {
+    frames: Frames,
+}
+
+impl UmemRegion {
+    /// A UMEM over memory that a kernel backend made.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the memory is smaller than the geometry says.
+    pub fn new(memory: Memory, geometry: Geometry) -> Result<Self> {
+        Frames::new(memory, geometry).map(|frames| Self { frames })
+    }
+
+    /// A UMEM in ordinary memory, without a kernel: to build packets, and for tests.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) for an impossible geometry, [`Memory`](crate::ErrorKind::Memory) when memory runs out.
+    pub fn heap(config: UmemConfig) -> Result<Self> {
+        let geometry = config.geometry()?;
+        let bytes = geometry.bytes().next_multiple_of(PAGE_SIZE as u64);
+        Self::new(Memory::heap(bytes as usize)?, geometry)
+    }
+
+    /// The number of frames.
+    #[must_use]
+    pub fn frame_count(&self) -> u32 {
+        self.frames.geometry().frames()
+    }
+
+    /// The geometry: frames, chunk size, headroom and what follows from them.
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        self.frames.geometry()
+    }
+
+    /// The size of the pages behind the memory, in bytes.
+    #[must_use]
+    pub fn page_size(&self) -> usize {
+        self.frames.memory().page_size()
+    }
+
+    /// The memory itself, for a kernel backend to register.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        self.frames.memory()
+    }
+
+    /// A packet of length zero in a free frame, behind both headrooms; `None` when the pool is empty. Any thread.
+    #[must_use]
+    pub fn alloc(&self) -> Option<Packet> {
+        let chunk = self.frames.take_home()?;
+        Some(self.frames.fresh(chunk))
+    }
+
+    /// Who has the frames now, by the ledger. O(frames); exact when nobody moves frames meanwhile.
+    #[must_use]
+    pub fn accounting(&self) -> Accounting {
+        let ledger = self.frames.ledger();
+        Accounting {
+            frames: self.frame_count(),
+            pool: ledger.pool,
+            user: ledger.user,
+            kernel: ledger.kernel,
+        }
+    }
+
+    pub(crate) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+}
+
+impl fmt::Debug for UmemRegion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UmemRegion")
+            .field("geometry", &self.geometry())
+            .field("page_size", &self.page_size())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who has the frames of a UMEM. `pool + user + kernel == frames`, always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accounting {
+    /// All frames.
+    pub frames: u32,
+    /// Free frames.
+    pub pool: u32,
+    /// Frames of packets in the user's hands.
+    pub user: u32,
+    /// Frames in the four rings or in the kernel behind them.
+    pub kernel: u32,
+}
+
+impl Accounting {
+    /// Whether the three shares add up to the whole.
+    #[must_use]
+    pub fn is_conserved(&self) -> bool {
+        u64::from(self.pool) + u64::from(self.user) + u64::from(self.kernel)
+            == u64::from(self.frames)
+    }
+}
+
+impl fmt::Display for Accounting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            frames,
+            pool,
+            user,
+            kernel,
+        } = self;
+        let verdict = if self.is_conserved() { "" } else { " (WRONG)" };
+        write!(
+            f,
+            "pool {pool} + user {user} + kernel {kernel} = {frames} frames{verdict}"
+        )
+    }
+}

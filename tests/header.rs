@@ -1,0 +1,67 @@
+//! `include/fluxcap.h` is what `src/ffi` says it is. `BLESS=1 cargo test --test header` writes it anew.
+
+use std::fs;
+use std::path::Path;
+
+/// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
+const SOURCES: [&str; 7] = [
+    "error.rs",
+    "handle.rs",
+    "config.rs",
+    "packet.rs",
+    "raw.rs",
+    "info.rs",
+    "proto.rs",
+];
+
+fn generate() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut config =
+        cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
+    config.after_includes = Some(format!(
+        "\n/// The version of this header.\n#define FLUXCAP_VERSION \"{}\"\n\
+         #define FLUXCAP_VERSION_MAJOR {}\n\
+         #define FLUXCAP_VERSION_MINOR {}\n\
+         #define FLUXCAP_VERSION_PATCH {}",
+        env!("CARGO_PKG_VERSION"),
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    ));
+    let builder = SOURCES.iter().fold(
+        cbindgen::Builder::new().with_config(config),
+        |builder, file| builder.with_src(root.join("src/ffi").join(file)),
+    );
+    let mut text = Vec::new();
+    builder.generate().expect("src/ffi parses").write(&mut text);
+    String::from_utf8(text).expect("UTF-8")
+}
+
+#[test]
+fn the_committed_header_is_the_generated_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/fluxcap.h");
+    let generated = generate();
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &generated).expect("include/fluxcap.h is writable");
+        return;
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    let differs = committed
+        .lines()
+        .zip(generated.lines())
+        .position(|(old, new)| old != new)
+        .unwrap_or(committed.lines().count().min(generated.lines().count()));
+    assert!(
+        committed == generated,
+        "include/fluxcap.h differs from src/ffi at line {}:\n  is        {}\n  should be {}\nrun `make header` and commit the result",
+        differs + 1,
+        committed.lines().nth(differs).unwrap_or("(end)"),
+        generated.lines().nth(differs).unwrap_or("(end)"),
+    );
+}
+
+#[test]
+fn the_header_carries_the_version_of_the_crate() {
+    let line = format!("#define FLUXCAP_VERSION \"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(generate().lines().any(|other| other == line));
+}

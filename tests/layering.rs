@@ -1,0 +1,317 @@
+//! The shape of the sources: who may import whom, where unsafe code may be, how long a file may get.
+//!
+//! A module that is not in [`LAYERS`] fails the test: give it a layer there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use source::Source;
+
+#[path = "layering/source.rs"]
+mod source;
+
+/// A module imports from its own layer and from those with a lower number.
+const LAYERS: [&[&str]; 8] = [
+    &["error", "stats", "report", "proto"],
+    &["mem", "ring", "rule", "geometry"],
+    &["umem", "packet", "batch", "pool"],
+    &["kernel"],
+    &["kernel::linux", "kernel::bpf", "sim"],
+    &["link", "builder", "raw", "system", "program"],
+    &["poller", "engine", "asynch", "doctor", "capture"],
+    &["ffi"],
+];
+
+/// The modules that may hold unsafe code.
+const UNSAFE: [&str; 6] = [
+    "mem",
+    "ring",
+    "packet",
+    "kernel::linux",
+    "kernel::bpf",
+    "ffi",
+];
+
+/// The lines a file may have, without its tests.
+const LINES: usize = 450;
+
+#[test]
+fn modules_import_only_from_their_own_and_lower_layers() {
+    hold(imports);
+}
+
+#[test]
+fn unsafe_code_is_only_in_the_named_modules() {
+    hold(safety);
+}
+
+#[test]
+fn files_are_short() {
+    hold(length);
+}
+
+/// Applies a rule to every file of `src`; tests' files are free.
+fn hold(rule: fn(&Source) -> Vec<String>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = rust_files(&root);
+    assert!(files.len() > 1, "no sources in {}", root.display());
+    let mut faults = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let source = Source::new(name, &text);
+        if !source.is_test() {
+            faults.extend(
+                rule(&source)
+                    .into_iter()
+                    .map(|fault| format!("src/{name}: {fault}")),
+            );
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+// The rules.
+
+fn imports(source: &Source) -> Vec<String> {
+    if source.module.is_empty() {
+        return Vec::new(); // lib.rs shows what the others hold.
+    }
+    let Some((layer, unit)) = source.unit() else {
+        return vec!["has no layer; add its module to LAYERS in tests/layering.rs".into()];
+    };
+    let mut faults = Vec::new();
+    for (path, line) in source.paths() {
+        let path_text = path.join("::");
+        let Some((other_layer, other)) = place(&path) else {
+            faults.push(format!(
+                "line {line}: crate::{path_text} is in no module of LAYERS in tests/layering.rs; \
+                 import a thing from the module that defines it"
+            ));
+            continue;
+        };
+        if other_layer > layer {
+            faults.push(format!(
+                "line {line}: {unit} (layer {layer}) imports crate::{path_text} (layer {other_layer})"
+            ));
+        } else if layer == other_layer && (unit == "sim") != (other == "sim") && layer == 4 {
+            faults.push(format!(
+                "line {line}: {unit} imports crate::{path_text}: the kernel and the simulator know nothing of each other"
+            ));
+        }
+    }
+    faults
+}
+
+fn safety(source: &Source) -> Vec<String> {
+    let Some((_, unit)) = source.unit() else {
+        return source.unsafe_lines(); // lib.rs; the other rule tells of modules without a layer.
+    };
+    if UNSAFE.contains(&unit) {
+        return Vec::new();
+    }
+    let mut faults = source.unsafe_lines();
+    let is_root = source.module.join("::") == unit;
+    let has_unsafe_child = UNSAFE
+        .iter()
+        .any(|name| name.starts_with(&format!("{unit}::")));
+    let forbid = ["#", "!", "[", "forbid", "(", "unsafe_code", ")", "]"];
+    if is_root && !has_unsafe_child && !source.contains(&forbid) {
+        faults.push("lacks #![forbid(unsafe_code)]".into());
+    }
+    faults
+}
+
+fn length(source: &Source) -> Vec<String> {
+    let lines = source.lines - source.test_lines;
+    if lines > LINES {
+        vec![format!(
+            "has {lines} lines without its tests; from {LINES} on, a file is two"
+        )]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Layer and unit of LAYERS that a path belongs to.
+fn place(path: &[String]) -> Option<(usize, &'static str)> {
+    let units = || {
+        LAYERS
+            .iter()
+            .enumerate()
+            .flat_map(|(layer, units)| units.iter().map(move |unit| (layer, *unit)))
+    };
+    let find = |length: usize| {
+        let name = path.get(..length)?.join("::");
+        units().find(|(_, unit)| *unit == name)
+    };
+    find(2).or_else(|| find(1))
+}
+
+// The rules can fail, and not by mistake.
+
+fn check(rule: fn(&Source) -> Vec<String>, name: &str, text: &str) -> usize {
+    rule(&Source::new(name, text)).len()
+}
+
+#[test]
+fn an_import_from_a_higher_layer_is_found_however_it_is_written() {
+    for text in [
+        "use crate::umem::UmemRegion;",
+        "use crate::{error::Result, umem};",
+        "use crate::{error::{self, Result as R}, umem::{UmemRegion}};",
+        "use super::umem::UmemRegion;",
+        "mod inner { use super::super::umem::UmemRegion; }",
+        "fn f(x: crate::umem::UmemRegion) {}",
+        "fn f() { let _ = '\"'; crate::umem::f(\"\"); }",
+        "#[cfg(test)] use crate::{raw::Raw}; use crate::umem::UmemRegion;",
+        "#[cfg(test)] mod tests; use crate::umem::UmemRegion;",
+    ] {
+        assert_eq!(check(imports, "mem.rs", text), 1, "{text}");
+        assert_eq!(
+            check(
+                imports,
+                "mem/deep.rs",
+                &text.replace("super::", "super::super::")
+            ),
+            1,
+            "{text}"
+        );
+        assert_eq!(check(imports, "pool.rs", text), 0, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_import_does_not_count() {
+    for text in [
+        "// use crate::umem::UmemRegion;",
+        "/* /* */ use crate::umem::UmemRegion; */",
+        "/// [`U`](crate::umem::UmemRegion)\npub(crate) fn f<'a>(x: &'a str) {}",
+        "const A: &str = \"\\\" crate::umem::f\"; const B: &str = r#\"\" crate::umem::f\"#;",
+        "#[cfg(test)] mod tests { use crate::umem::UmemRegion; }",
+        "#[cfg(test)] fn f(x: [u8; 2]) { crate::umem::f(); }",
+        "#[cfg(all(test, unix))] #[path = \"x\"] mod tests { use crate::umem::UmemRegion; }",
+        "use std::{mem, umem};",
+        "use self::umem::X;",
+    ] {
+        assert_eq!(check(imports, "mem.rs", text), 0, "{text}");
+    }
+}
+
+#[test]
+fn the_kernel_and_the_simulator_are_kept_apart() {
+    assert_eq!(
+        check(imports, "sim/nic.rs", "use crate::kernel::Socket;"),
+        0
+    );
+    assert_eq!(
+        check(imports, "sim/nic.rs", "use crate::kernel::bpf::Program;"),
+        1
+    );
+    assert_eq!(
+        check(
+            imports,
+            "sim/nic.rs",
+            "use crate::kernel::{Socket, linux::Socket as S};"
+        ),
+        1
+    );
+    assert_eq!(
+        check(imports, "kernel/linux/bind.rs", "use crate::sim::Nic;"),
+        1
+    );
+    assert_eq!(
+        check(
+            imports,
+            "kernel/linux/bind.rs",
+            "use crate::kernel::bpf::Program;"
+        ),
+        0
+    );
+    assert_eq!(
+        check(
+            imports,
+            "kernel/linux/bind.rs",
+            "use super::super::bpf::Program;"
+        ),
+        0
+    );
+    assert_eq!(
+        check(imports, "kernel/mod.rs", "mod linux; use linux::Socket;"),
+        1
+    );
+    assert_eq!(
+        check(imports, "raw.rs", "use crate::{kernel::linux, sim};"),
+        0
+    );
+}
+
+#[test]
+fn nothing_imports_the_c_face() {
+    assert_eq!(check(imports, "engine/mod.rs", "use crate::ffi::guard;"), 1);
+    assert_eq!(check(imports, "ffi/umem.rs", "use crate::ffi::guard;"), 0);
+}
+
+#[test]
+fn a_module_without_a_layer_is_refused() {
+    assert_eq!(check(imports, "novelty.rs", ""), 1);
+    assert_eq!(check(imports, "kernel/novelty.rs", ""), 1);
+    assert_eq!(check(imports, "raw.rs", "use crate::FluxError;"), 1);
+    assert_eq!(check(imports, "lib.rs", "pub use crate::novelty::X;"), 0);
+}
+
+#[test]
+fn unsafe_code_in_a_safe_module_is_found() {
+    let forbid = "#![forbid(unsafe_code)]\n";
+    assert_eq!(
+        check(
+            safety,
+            "umem.rs",
+            &format!("{forbid}// unsafe\nfn f() {{ \"unsafe\"; }}")
+        ),
+        0
+    );
+    assert_eq!(
+        check(
+            safety,
+            "umem.rs",
+            &format!("{forbid}fn f() {{ unsafe {{ g() }} }}")
+        ),
+        1
+    );
+    assert_eq!(check(safety, "umem.rs", "fn f() {}"), 1);
+    assert_eq!(
+        check(safety, "proto/mod.rs", "// #![forbid(unsafe_code)]"),
+        1
+    );
+    assert_eq!(check(safety, "proto/arp.rs", ""), 0);
+    assert_eq!(check(safety, "kernel/mod.rs", ""), 0);
+    assert_eq!(check(safety, "kernel/mod.rs", "unsafe trait Ring {}"), 1);
+    assert_eq!(check(safety, "kernel/linux/bind.rs", "unsafe fn f() {}"), 0);
+    assert_eq!(check(safety, "lib.rs", "unsafe fn f() {}"), 1);
+}
+
+#[test]
+fn a_long_file_is_found_and_its_tests_do_not_count() {
+    let lines = "fn f() {}\n".repeat(LINES);
+    let tests = format!("#[cfg(test)]\nmod tests {{\n{lines}}}\n");
+    assert_eq!(check(length, "mem.rs", &format!("{tests}{lines}")), 0);
+    assert_eq!(
+        check(length, "mem.rs", &format!("{lines}{tests}fn g() {{}}\n")),
+        1
+    );
+}

@@ -96,9 +96,8 @@
 // A socket in Mode C: its four rings, its frames, its UMEM.
 struct fluxcap_raw;
 
-// What a socket shall be. Zero everywhere but in `struct_size` and `ifname` (or `ifindex`) is a good start:
-//
-//     struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };
+// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex) is a good start:
+// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
 struct fluxcap_config {
   // sizeof(struct fluxcap_config).
   uint32_t struct_size;

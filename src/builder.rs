@@ -48,6 +48,12 @@ enum Program {
     None,
 }
 
+struct PreparedUmem {
+    umem: UmemRegion,
+    page_size: Answer<Hugepages, usize>,
+    numa_node: Answer<Option<u32>>,
+}
+
 impl FluxBuilder {
     /// A socket on `link`: an interface's name, or a [`Link`].
     pub fn new(link: impl Into<Link>) -> Self {
@@ -237,7 +243,11 @@ impl FluxBuilder {
             ));
         }
 
-        let (umem, page_size, numa_node) = self.memory()?;
+        let PreparedUmem {
+            umem,
+            page_size,
+            numa_node,
+        } = self.prepare_umem()?;
         let lease = umem.frames().lease()?;
         let steering = self.steering()?;
         let opened = backend.open(&self.socket, &umem)?;
@@ -305,30 +315,35 @@ impl FluxBuilder {
     }
 
     /// The UMEM and the answers to the wishes for its memory.
-    fn memory(&self) -> Result<(UmemRegion, Answer<Hugepages, usize>, Answer<Option<u32>>)> {
+    fn prepare_umem(&self) -> Result<PreparedUmem> {
         if let Some(umem) = &self.umem {
-            let page_size = Answer::granted(self.memory.hugepages, umem.page_size());
-            return Ok((umem.clone(), page_size, Answer::granted(None, None)));
+            return Ok(PreparedUmem {
+                umem: umem.clone(),
+                page_size: Answer::granted(self.memory.hugepages, umem.page_size()),
+                numa_node: Answer::granted(None, None),
+            });
         }
         let geometry = self.memory.geometry()?;
-        let bytes = usize::try_from(geometry.bytes())
-            .map(|bytes| bytes.next_multiple_of(PAGE_SIZE))
-            .map_err(|_| {
-                FluxError::new(
-                    ErrorKind::Memory,
-                    errno::ENOMEM,
-                    format_args!("UMEM of {} bytes", geometry.bytes()),
-                    "it exceeds this machine's address space",
-                    "ask for fewer frames",
-                )
-            })?;
+        let bytes = usize::try_from(geometry.bytes().next_multiple_of(PAGE_SIZE as u64));
+        let bytes = bytes.map_err(|_| {
+            FluxError::new(
+                ErrorKind::Memory,
+                errno::ENOMEM,
+                format_args!("UMEM of {} bytes", geometry.bytes()),
+                "it exceeds this machine's address space",
+                "ask for fewer frames",
+            )
+        })?;
         let allocation = self.link.backend().allocate(&MemoryRequest {
             bytes,
             hugepages: self.memory.hugepages,
             numa_node: self.memory.numa_node,
         })?;
-        let umem = UmemRegion::new(allocation.memory, geometry)?;
-        Ok((umem, allocation.page_size, allocation.numa_node))
+        Ok(PreparedUmem {
+            umem: UmemRegion::new(allocation.memory, geometry)?,
+            page_size: allocation.page_size,
+            numa_node: allocation.numa_node,
+        })
     }
 
     fn steering(&self) -> Result<Option<Arc<dyn Steering>>> {

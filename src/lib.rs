@@ -1,4 +1,51 @@
-//! Packet I/O over Linux AF_XDP sockets (XDP sockets).
+//! Packet I/O over Linux AF_XDP sockets (XDP sockets): packets move between a network card and your own memory, past the
+//! kernel's network stack, without a copy where the driver allows it.
+//!
+//! ```no_run
+//! use fluxcap::{FluxBuilder, Verdict, proto::Ethernet};
+//!
+//! // Attaches the bundled XDP program to eth0, so that the packets of queue 0 come here.
+//! let mut raw = FluxBuilder::new("eth0").queue(0).build()?;
+//! println!("{}", raw.report());
+//!
+//! loop {
+//!     raw.wait_rx(None)?;
+//!     raw.refill();
+//!     // Sends every packet back to where it came from.
+//!     raw.forward(64, |packet| match Ethernet::parse_mut(packet.data_mut()) {
+//!         Ok((ethernet, _)) => {
+//!             ethernet.swap_addresses();
+//!             Verdict::Send
+//!         }
+//!         Err(_) => Verdict::Recycle,
+//!     });
+//!     raw.wake_tx()?;
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), fluxcap::FluxError>(())
+//! ```
+//!
+//! # The parts
+//!
+//! - [`FluxBuilder`] takes your wishes and opens a socket; [`Report`] says what became of each, and why.
+//! - [`FluxRaw`] is that socket: the four rings it shares with the kernel, with guard-rails.
+//! - [`Packet`] is a packet you own: it moves between threads, outlives its socket, and gives its frame back when dropped.
+//!   [`PacketRef`] is one you look at in place.
+//! - [`UmemRegion`] is the memory that packets live in. Each of its frames has exactly one owner at any time: the pool, you, or
+//!   the kernel; [`FluxRaw::debug_rings`] proves it.
+//! - [`proto`] has views of protocol headers, over any bytes.
+//! - [`ring`] has the rings themselves.
+//!
+//! # What it needs
+//!
+//! Linux 5.9 or newer with `CONFIG_XDP_SOCKETS`, and CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF (or root) to open a socket with its
+//! XDP program. Newer kernels add abilities; where one is missing, the [`Report`] says so.
+//!
+//! # Features
+//!
+//! - `capi` (default): exports the C functions of `include/fluxcap.h`.
+//! - `vendored-libbpf` (default): builds the libbpf that comes with `libbpf-sys`; without it, the system's libbpf (1.7 or newer)
+//!   is linked.
 
 pub mod batch;
 pub mod builder;

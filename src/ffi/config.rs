@@ -53,9 +53,8 @@ pub const FLUXCAP_WAKEUP_NEEDED: u32 = 0;
 /// The kernel is called each time.
 pub const FLUXCAP_WAKEUP_ALWAYS: u32 = 1;
 
-/// What a socket shall be. Zero everywhere but in `struct_size` and `ifname` (or `ifindex`) is a good start:
-///
-///     struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };
+/// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex) is a good start:
+/// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_config {
@@ -140,6 +139,8 @@ pub unsafe extern "C" fn fluxcap_open(
     })
 }
 
+type Setter = fn(FluxBuilder, u32) -> FluxBuilder;
+
 /// # Safety
 ///
 /// `ifname` is null or a C string.
@@ -152,7 +153,7 @@ unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
         Link::interface(&name.to_string_lossy())
     };
     let mut builder = FluxBuilder::new(&link).queue(config.queue);
-    let numbers: [(u32, fn(FluxBuilder, u32) -> FluxBuilder); 8] = [
+    let numbers: [(u32, Setter); 8] = [
         (config.frames, FluxBuilder::frames),
         (config.chunk_size, FluxBuilder::chunk_size),
         (config.headroom, FluxBuilder::headroom),

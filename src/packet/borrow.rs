@@ -21,7 +21,7 @@ pub enum Verdict {
 ///
 /// It lives for one call of a callback; keeping it does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0521
 /// # fn example(raw: &mut fluxcap::FluxRaw) {
 /// let mut kept = None;
 /// raw.inspect(64, |packet| kept = Some(packet.data()));

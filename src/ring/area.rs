@@ -90,7 +90,7 @@ impl<T> fmt::Debug for RingArea<T> {
 /// [`Invalid`](crate::ErrorKind::Invalid), naming `what`, when it is zero, not a power of two or above [`MAX_RING_SIZE`].
 pub(crate) fn check_size(what: &str, size: u32) -> Result<()> {
     if size == 0 || !size.is_power_of_two() {
-        let near = size.max(2).min(MAX_RING_SIZE).next_power_of_two();
+        let near = size.clamp(2, MAX_RING_SIZE).next_power_of_two();
         return Err(FluxError::invalid(
             format_args!("{what} size {size}"),
             "a ring holds a power of two of slots",

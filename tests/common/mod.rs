@@ -18,22 +18,20 @@ use fluxcap::{
     UmemRegion, XdpMode,
 };
 
-/// An interface whose sockets are served by the test.
-#[derive(Debug, Clone)]
-pub struct Plain {
-    pub mtu: u32,
-    pub queues: Option<u32>,
+/// How the interface behaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setup {
+    pub(crate) mtu: u32,
+    pub(crate) queues: Option<u32>,
     /// Where the indices of all rings start.
-    pub start: u32,
-    /// What `bind` answers, if it shall fail.
-    pub refuse_bind: bool,
+    pub(crate) start: u32,
+    /// Whether `bind` fails.
+    pub(crate) refuse_bind: bool,
     /// Packets that one transmit call sends.
-    pub kick: u32,
-    kernels: Arc<Mutex<Vec<Kernel>>>,
-    log: Log,
+    pub(crate) kick: u32,
 }
 
-impl Default for Plain {
+impl Default for Setup {
     fn default() -> Self {
         Self {
             mtu: 1500,
@@ -41,25 +39,38 @@ impl Default for Plain {
             start: u32::MAX - 3,
             refuse_bind: false,
             kick: 0,
-            kernels: Arc::default(),
-            log: Log::default(),
         }
     }
 }
 
+/// An interface whose sockets are served by the test.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plain {
+    setup: Setup,
+    kernels: Arc<Mutex<Vec<Kernel>>>,
+    log: Log,
+}
+
 impl Plain {
+    pub(crate) fn new(setup: Setup) -> Self {
+        Self {
+            setup,
+            ..Self::default()
+        }
+    }
+
     /// A builder for a socket without an XDP program.
-    pub fn builder(&self) -> FluxBuilder {
+    pub(crate) fn builder(&self) -> FluxBuilder {
         FluxBuilder::new(Link::new(Arc::new(self.clone()))).load_xdp(false)
     }
 
     /// The kernel's side of the socket that was opened last.
-    pub fn kernel(&self) -> Kernel {
+    pub(crate) fn kernel(&self) -> Kernel {
         self.kernels.lock().unwrap().last().unwrap().clone()
     }
 
     /// What happened to sockets and programs, in order.
-    pub fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         mem::take(&mut self.log.0.lock().unwrap())
     }
 }
@@ -78,9 +89,10 @@ impl Backend for Plain {
         Ok(Interface {
             name: "plain".to_owned(),
             index: 1,
-            mtu: self.mtu,
+            mac: None,
+            mtu: self.setup.mtu,
             up: true,
-            rx_queues: self.queues,
+            rx_queues: self.setup.queues,
         })
     }
 
@@ -96,10 +108,10 @@ impl Backend for Plain {
 
     fn open(&self, request: &SocketRequest, umem: &UmemRegion) -> Result<Opened> {
         self.log.add("open");
-        let (fill, kernel_fill) = pair_at(request.sizes.fill, self.start)?;
-        let (kernel_rx, rx) = pair_at(request.sizes.rx, self.start)?;
-        let (tx, kernel_tx) = pair_at(request.sizes.tx, self.start)?;
-        let (kernel_completion, completion) = pair_at(request.sizes.completion, self.start)?;
+        let (fill, kernel_fill) = pair_at(request.sizes.fill, self.setup.start)?;
+        let (kernel_rx, rx) = pair_at(request.sizes.rx, self.setup.start)?;
+        let (tx, kernel_tx) = pair_at(request.sizes.tx, self.setup.start)?;
+        let (kernel_completion, completion) = pair_at(request.sizes.completion, self.setup.start)?;
         let kernel = Kernel(Arc::new(Mutex::new(Side {
             fill: kernel_fill,
             rx: kernel_rx,
@@ -130,7 +142,7 @@ impl Backend for Plain {
         self.log.add("attach");
         Ok(Arc::new(PlainProgram {
             mode,
-            queues: self.queues.unwrap_or(u32::MAX),
+            queues: self.setup.queues.unwrap_or(u32::MAX),
             log: self.log.clone(),
         }))
     }
@@ -154,7 +166,7 @@ struct PlainSocket {
 impl Socket for PlainSocket {
     fn bind(&self) -> Result<Bound> {
         self.plain.log.add("bind");
-        if self.plain.refuse_bind {
+        if self.plain.setup.refuse_bind {
             return Err(refusal("bind", "the queue is taken"));
         }
         Ok(Bound {
@@ -172,7 +184,7 @@ impl Socket for PlainSocket {
 
     fn wake_tx(&self) -> Result<Kick> {
         self.plain.log.add("wake tx");
-        self.kernel.transmit(self.plain.kick);
+        self.kernel.transmit(self.plain.setup.kick);
         let left = self.kernel.tx_entries().len();
         Ok(if left > 0 { Kick::Again } else { Kick::Done })
     }
@@ -236,7 +248,7 @@ impl Drop for PlainProgram {
 
 /// The kernel's ends of the four rings of one socket. It keeps the UMEM's address, not the UMEM.
 #[derive(Debug, Clone)]
-pub struct Kernel(Arc<Mutex<Side>>);
+pub(crate) struct Kernel(Arc<Mutex<Side>>);
 
 #[derive(Debug)]
 struct Side {
@@ -265,7 +277,7 @@ impl Side {
 }
 
 /// The content of the packet with a number: bytes that tell it from its neighbours.
-pub fn content(number: u64, len: u32) -> Vec<u8> {
+pub(crate) fn content(number: u64, len: u32) -> Vec<u8> {
     number
         .to_le_bytes()
         .into_iter()
@@ -276,7 +288,7 @@ pub fn content(number: u64, len: u32) -> Vec<u8> {
 
 impl Kernel {
     /// Receives packets of `len` bytes with the [`content`] of these numbers, as long as there are frames and room; returns how many.
-    pub fn deliver(&self, numbers: impl IntoIterator<Item = u64>, len: u32) -> u32 {
+    pub(crate) fn deliver(&self, numbers: impl IntoIterator<Item = u64>, len: u32) -> u32 {
         let side = &mut *self.0.lock().unwrap();
         let mut count = 0;
         for number in numbers {
@@ -299,7 +311,7 @@ impl Kernel {
     }
 
     /// Sends up to `most` packets and completes them, as long as there is room; returns what they held.
-    pub fn transmit(&self, most: u32) -> Vec<Vec<u8>> {
+    pub(crate) fn transmit(&self, most: u32) -> Vec<Vec<u8>> {
         let side = &mut *self.0.lock().unwrap();
         let mut sent = Vec::new();
         while (sent.len() as u32) < most && side.completion.free(1) > 0 {
@@ -313,46 +325,46 @@ impl Kernel {
     }
 
     /// Takes up to `most` addresses out of the fill ring, for whatever purpose.
-    pub fn take_fill(&self, most: u32) -> Vec<u64> {
+    pub(crate) fn take_fill(&self, most: u32) -> Vec<u64> {
         let side = &mut *self.0.lock().unwrap();
         (0..most).map_while(|_| take_one(&mut side.fill)).collect()
     }
 
     /// Takes up to `most` descriptors out of the TX ring.
-    pub fn take_tx(&self, most: u32) -> Vec<Desc> {
+    pub(crate) fn take_tx(&self, most: u32) -> Vec<Desc> {
         let side = &mut *self.0.lock().unwrap();
         (0..most).map_while(|_| take_one(&mut side.tx)).collect()
     }
 
     /// Puts anything into the RX ring; false when it is full.
-    pub fn push_rx(&self, addr: u64, len: u32, options: u32) -> bool {
+    pub(crate) fn push_rx(&self, addr: u64, len: u32, options: u32) -> bool {
         let desc = Desc { addr, len, options };
         put_one(&mut self.0.lock().unwrap().rx, desc)
     }
 
     /// Puts anything into the completion ring; false when it is full.
-    pub fn push_completion(&self, addr: u64) -> bool {
+    pub(crate) fn push_completion(&self, addr: u64) -> bool {
         put_one(&mut self.0.lock().unwrap().completion, addr)
     }
 
     /// What stands in the fill ring.
-    pub fn fill_entries(&self) -> Vec<u64> {
+    pub(crate) fn fill_entries(&self) -> Vec<u64> {
         entries(&mut self.0.lock().unwrap().fill)
     }
 
     /// What stands in the TX ring.
-    pub fn tx_entries(&self) -> Vec<Desc> {
+    pub(crate) fn tx_entries(&self) -> Vec<Desc> {
         entries(&mut self.0.lock().unwrap().tx)
     }
 
     /// How many entries the program has not taken yet out of the RX and the completion ring.
-    pub fn waiting(&self) -> (u32, u32) {
+    pub(crate) fn waiting(&self) -> (u32, u32) {
         let side = self.0.lock().unwrap();
         (side.rx.occupied(), side.completion.occupied())
     }
 
     /// Sets the need-wakeup flags of fill and TX ring.
-    pub fn set_need_wakeup(&self, rx: bool, tx: bool) {
+    pub(crate) fn set_need_wakeup(&self, rx: bool, tx: bool) {
         let side = self.0.lock().unwrap();
         side.fill.set_need_wakeup(rx);
         side.tx.set_need_wakeup(tx);
@@ -383,10 +395,10 @@ fn entries<T: fluxcap::ring::RingElement>(ring: &mut ConsumerRing<T>) -> Vec<T> 
 }
 
 /// A small generator of numbers that look random and are the same in each run (SplitMix64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -395,7 +407,7 @@ impl Random {
     }
 
     /// A number from zero up to but not including `end`.
-    pub fn below(&mut self, end: u32) -> u32 {
+    pub(crate) fn below(&mut self, end: u32) -> u32 {
         (self.next() % u64::from(end)) as u32
     }
 }

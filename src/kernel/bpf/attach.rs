@@ -6,8 +6,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use libbpf_sys::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 
 use super::object::ENOTSUPP;
-use super::{privilege, query};
+use super::query;
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::linux::privileges::program_refusal;
 use crate::report::{Answer, XdpMode};
 
 /// Attaches a loaded program, and says where it runs. Closing the descriptor takes it off.
@@ -137,7 +138,7 @@ impl Refused {
             self.mode_name()
         );
         match self.error {
-            errno::EPERM => return privilege::refusal(&tried),
+            errno::EPERM => return program_refusal(&tried),
             errno::EBUSY | errno::EEXIST => {
                 if let Ok(Some(foreign)) = query::foreign(ifindex) {
                     return FluxError::new(

@@ -6,7 +6,6 @@
 mod attach;
 mod map;
 mod object;
-mod privilege;
 mod query;
 #[cfg(test)]
 mod tests;

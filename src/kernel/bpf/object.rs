@@ -6,8 +6,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::privilege;
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::linux::privileges::program_refusal;
 
 /// ELF structures are read in place, so the bytes start where they may.
 #[repr(C, align(16))]
@@ -200,7 +200,7 @@ fn refusal(error: i32, log: &str) -> FluxError {
     };
     let (kind, number, fix) = match error {
         // The verifier also says EACCES and EPERM, but never without a log.
-        errno::EPERM if log.is_empty() => return privilege::refusal(tried),
+        errno::EPERM if log.is_empty() => return program_refusal(tried),
         libc::ENOSYS => (
             ErrorKind::Unsupported,
             error,

@@ -5,7 +5,7 @@ mod net;
 use std::thread;
 use std::time::Duration;
 
-use super::query::{Holder, Hook};
+use super::query::{Holder, Hook, foreign};
 use super::*;
 use crate::error::{ErrorKind, errno};
 use net::{Child, bound_socket, in_namespace, index, ip, send, unbound_socket};

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::privileges;
+use super::{memlock, privileges};
 use crate::error::{ErrorKind, FluxError, errno};
 use crate::geometry::Geometry;
 
@@ -66,7 +66,7 @@ pub(super) fn umem(error: i32, geometry: Geometry, bytes: u64) -> FluxError {
         geometry.headroom()
     );
     match error {
-        errno::ENOBUFS => privileges::memlock_refusal(tried, bytes),
+        errno::ENOBUFS => memlock::refusal(tried, bytes),
         errno::ENOMEM => FluxError::new(
             ErrorKind::Memory,
             error,

@@ -1,9 +1,8 @@
-//! Capabilities of this thread, and the limit of locked memory.
+//! Capabilities of this thread, and which of them a refused call would have needed.
 
-use std::fmt;
 use std::fs;
 
-use super::errors::{check, words};
+use super::errors::words;
 use crate::error::{ErrorKind, FluxError, errno};
 
 pub(super) const CAP_NET_ADMIN: u32 = 12;
@@ -27,16 +26,37 @@ fn effective() -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// What a program needs besides CAP_NET_RAW, as far as it is missing in `set`.
-fn also_missing(set: u64) -> Vec<&'static str> {
+/// What loading and attaching an XDP program needs, as far as it is missing in `set`.
+fn missing_for_program(set: u64) -> Vec<&'static str> {
     let has = |bit: u32| set >> bit & 1 == 1;
+    // CAP_SYS_ADMIN contains CAP_BPF, but not CAP_NET_ADMIN.
     [
-        (has(CAP_NET_ADMIN), "CAP_NET_ADMIN"),
         (has(CAP_BPF) || has(CAP_SYS_ADMIN), "CAP_BPF"),
+        (has(CAP_NET_ADMIN), "CAP_NET_ADMIN"),
     ]
     .into_iter()
     .filter_map(|(present, name)| (!present).then_some(name))
     .collect()
+}
+
+/// The error for an XDP program that may not be loaded or attached.
+pub(crate) fn program_refusal(tried: &str) -> FluxError {
+    let missing = effective().map(missing_for_program);
+    let (happened, fix) = match missing.as_deref() {
+        None => (
+            "not permitted".to_owned(),
+            "CAP_BPF and CAP_NET_ADMIN are needed (CAP_SYS_ADMIN before Linux 5.8)",
+        ),
+        Some([]) => (
+            "not permitted, although the capabilities are there".to_owned(),
+            "they do not count in a user namespace; otherwise a container's seccomp filter or kernel lockdown forbids bpf()",
+        ),
+        Some(missing) => (
+            format!("not permitted, {} missing", missing.join(" and ")),
+            "run as root, or `setcap cap_bpf,cap_net_admin,cap_net_raw+ep PROGRAM` (CAP_SYS_ADMIN instead of CAP_BPF before Linux 5.8)",
+        ),
+    };
+    FluxError::new(ErrorKind::Permission, errno::EPERM, tried, happened, fix)
 }
 
 /// The error for a socket that may not be opened.
@@ -44,7 +64,7 @@ pub(super) fn socket_refusal(tried: &str, error: i32) -> FluxError {
     let (happened, fix) = match effective() {
         Some(set) if set >> CAP_NET_RAW & 1 == 0 => {
             let mut happened = "not permitted, CAP_NET_RAW is missing".to_owned();
-            let also = also_missing(set);
+            let also = missing_for_program(set);
             if !also.is_empty() {
                 happened += " (and ";
                 happened += &also.join(" and ");
@@ -63,80 +83,14 @@ pub(super) fn socket_refusal(tried: &str, error: i32) -> FluxError {
     FluxError::new(ErrorKind::Permission, error, tried, happened, fix)
 }
 
-/// The limits of locked memory, soft and hard, in bytes.
-pub(super) fn memlock() -> libc::rlimit {
-    let mut limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: the kernel writes one `rlimit`.
-    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
-    limit
-}
-
-/// Raises the limit of locked memory as far as this process may.
-pub(super) fn raise_memlock() {
-    let old = memlock();
-    let set = |soft, hard| {
-        let limit = libc::rlimit {
-            rlim_cur: soft,
-            rlim_max: hard,
-        };
-        // SAFETY: the kernel reads one `rlimit`.
-        check(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) }).is_ok()
-    };
-    if old.rlim_cur != libc::RLIM_INFINITY && !set(libc::RLIM_INFINITY, libc::RLIM_INFINITY) {
-        set(old.rlim_max, old.rlim_max);
-    }
-}
-
-/// The error for packet memory beyond the limit of locked memory, which the kernel reports as ENOBUFS.
-pub(super) fn memlock_refusal(tried: impl fmt::Display, needed: u64) -> FluxError {
-    let limit = match memlock().rlim_cur {
-        libc::RLIM_INFINITY => "no limit, by getrlimit".to_owned(),
-        bytes => format!("{bytes} bytes"),
-    };
-    let lacking = if has(CAP_IPC_LOCK) {
-        ""
-    } else {
-        " and CAP_IPC_LOCK, which would lift it, is missing"
-    };
-    FluxError::new(
-        ErrorKind::Memory,
-        errno::ENOBUFS,
-        tried,
-        format_args!(
-            "the limit of locked memory (RLIMIT_MEMLOCK) is {limit} for all processes of this user, {needed} bytes are needed{lacking}"
-        ),
-        format_args!(
-            "raise it (`ulimit -l {}`, or LimitMEMLOCK=infinity in the systemd unit), give the program CAP_IPC_LOCK, or ask for fewer frames",
-            needed.div_ceil(1024)
-        ),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn missing_capabilities_are_told_apart() {
-        assert_eq!(also_missing(0), ["CAP_NET_ADMIN", "CAP_BPF"]);
-        assert_eq!(also_missing(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
-        assert!(also_missing(u64::MAX).is_empty());
-    }
-
-    #[test]
-    fn a_memlock_refusal_names_the_limit_what_is_needed_and_the_fix() {
-        let text = memlock_refusal("registering", 1 << 20).to_string();
-        for part in [
-            "RLIMIT_MEMLOCK",
-            "1048576 bytes",
-            "ulimit -l 1024",
-            "LimitMEMLOCK",
-            "CAP_IPC_LOCK",
-        ] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
+        assert_eq!(missing_for_program(0), ["CAP_BPF", "CAP_NET_ADMIN"]);
+        assert_eq!(missing_for_program(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
+        assert!(missing_for_program(u64::MAX).is_empty());
     }
 }

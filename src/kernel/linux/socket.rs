@@ -9,7 +9,7 @@ use super::errors::{self, check};
 use super::interface::Control;
 use super::patience::{AFTER_CLOSE, Deadline, patiently};
 use super::uapi::{self, UmemReg};
-use super::{bind, options, privileges, rings, wait};
+use super::{bind, memlock, options, rings, wait};
 use crate::error::{Result, errno};
 use crate::geometry::Geometry;
 use crate::kernel::{Bound, Interest, Kick, Opened, Ready, Socket, SocketRequest};
@@ -87,9 +87,9 @@ fn register(fd: BorrowedFd<'_>, umem: &UmemRegion) -> Result<()> {
     let register = || options::set(fd, uapi::SOL_XDP, uapi::XDP_UMEM_REG, &registration);
     let result = match register() {
         Err(errno::ENOBUFS) => {
-            privileges::raise_memlock();
+            memlock::raise();
             // Memory of a socket that was just closed may still count.
-            let passing = |error| error == errno::ENOBUFS && len <= privileges::memlock().rlim_cur;
+            let passing = |error| error == errno::ENOBUFS && len <= memlock::limit().rlim_cur;
             patiently(Deadline::after(AFTER_CLOSE), passing, register)
         }
         result => result,

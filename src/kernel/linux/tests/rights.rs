@@ -2,7 +2,8 @@
 
 use super::net::{drop_capabilities, in_namespace, near, request, umem, umem_of};
 use crate::error::{ErrorKind, errno};
-use crate::kernel::linux::privileges::{self, CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW};
+use crate::kernel::linux::memlock;
+use crate::kernel::linux::privileges::{CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW};
 use crate::kernel::{Backend, SocketRequest};
 use crate::report::{BusyPoll, Hugepages};
 
@@ -27,7 +28,7 @@ fn without_cap_net_raw_the_error_names_it() {
 #[test]
 fn too_little_locked_memory_is_answered_with_limit_need_and_fix() {
     in_namespace(|| {
-        let limit = privileges::memlock();
+        let limit = memlock::limit();
         if limit.rlim_max > 1 << 32 {
             eprintln!("skipped: too_little_locked_memory_…: the hard limit is too high to exceed");
             return;
@@ -41,7 +42,7 @@ fn too_little_locked_memory_is_answered_with_limit_need_and_fix() {
             (ErrorKind::Memory, errno::ENOBUFS)
         );
         let text = error.to_string();
-        let limit = privileges::memlock().rlim_cur;
+        let limit = memlock::limit().rlim_cur;
         let needed = umem.geometry().bytes();
         for part in [
             format!("is {limit} bytes"),
@@ -72,7 +73,7 @@ fn busy_polling_without_cap_net_admin_is_answered_with_the_reason() {
 #[test]
 fn locked_memory_of_a_closed_socket_does_not_stand_in_the_way_of_the_next_one() {
     in_namespace(|| {
-        let limit = privileges::memlock().rlim_max;
+        let limit = memlock::limit().rlim_max;
         if limit > 1 << 32 {
             eprintln!("skipped: locked_memory_of_…: the hard limit is too high to fill");
             return;

@@ -1,0 +1,85 @@
+/* What the example programs share: signals, numbers on the command line, and printing. */
+#ifndef PROGRAM_H
+#define PROGRAM_H
+
+#include <errno.h>
+#include <fluxcap.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A signal handler may do no more than this: the loops look at both. */
+static volatile sig_atomic_t stop_wanted;
+static volatile sig_atomic_t report_wanted;
+
+static inline void on_signal(int number)
+{
+    if (number == SIGUSR1)
+        report_wanted = 1;
+    else
+        stop_wanted = 1;
+}
+
+/* SIGINT and SIGTERM ask to stop, SIGUSR1 asks for a report. */
+static inline void catch_signals(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof(action));
+    /* No SA_RESTART: waiting shall end when a signal comes. */
+    action.sa_handler = on_signal;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+/* Reads a decimal number between two limits; ends the program when it is none. */
+static inline uint32_t number(const char *what, const char *text, uint32_t least, uint32_t most)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || *text == '-' || value < least || value > most) {
+        fprintf(stderr, "%s is a number from %u to %u, not '%s'\n", what, least, most, text);
+        exit(2);
+    }
+    return (uint32_t)value;
+}
+
+/* Says what the library says about the call that just failed. */
+static inline void complain(void)
+{
+    fflush(stdout);
+    fprintf(stderr, "%s\n", fluxcap_last_error());
+}
+
+/* Prints one of the library's texts, of which it tells the length first, as snprintf() does. */
+static inline void print_text(const struct fluxcap_raw *raw,
+                              int (*write_text)(const struct fluxcap_raw *, char *, size_t))
+{
+    int length = write_text(raw, NULL, 0);
+    char *text = length < 0 ? NULL : (char *)malloc((size_t)length + 1);
+
+    if (text != NULL && write_text(raw, text, (size_t)length + 1) >= 0)
+        printf("%s%s", text, length > 0 && text[length - 1] == '\n' ? "" : "\n");
+    free(text);
+}
+
+/* Whether every frame is where it should be: none lost, none owned twice. */
+static inline bool frames_add_up(const struct fluxcap_raw *raw)
+{
+    struct fluxcap_rings rings = {.struct_size = sizeof(rings)};
+
+    if (fluxcap_raw_debug_rings(raw, &rings) < 0) {
+        complain();
+        return false;
+    }
+    if (!rings.conserved)
+        fprintf(stderr, "the frames do not add up\n");
+    return rings.conserved;
+}
+
+#endif

@@ -1,6 +1,6 @@
 /*
- * Answers ARP requests and pings for an address that the kernel does not know, with packets that the program owns:
- * they are received, changed in place and sent, or freed. Prints its counters on SIGUSR1 and at the end.
+ * Answers ARP requests and pings for an address that the kernel does not have, with packets that the program owns:
+ * each is received, and then either changed in place and sent, or freed. Prints its counters on SIGUSR1 and at its end.
  *
  *     cc -O2 ping_responder.c -o ping_responder $(pkg-config --cflags --libs fluxcap)
  */
@@ -14,6 +14,7 @@
 
 enum {
     BATCH = 64,
+    ETHERNET_LENGTH = 14,
     ETHER_TYPE_IPV4 = 0x0800,
     ETHER_TYPE_ARP = 0x0806,
     ARP_REQUEST = 1,
@@ -21,7 +22,7 @@ enum {
     ICMP_ECHO_REQUEST = 8,
 };
 
-/* What became of a received packet. */
+/* What becomes of a received packet. */
 enum verdict { ANSWERED_ARP, ANSWERED_ECHO, IGNORED, BAD_CHECKSUM, VERDICTS };
 
 struct responder {
@@ -30,29 +31,240 @@ struct responder {
     uint8_t address[4];
     uint64_t received;
     uint64_t verdicts[VERDICTS];
-    uint64_t no_room; /* answers that the TX ring had no room for, for too long */
+    uint64_t unsent; /* answers that found no room in the TX ring for too long */
 };
-
-static bool is_ours(const struct responder *responder, const struct fluxcap_ethernet_header *ethernet)
-{
-    return memcmp(ethernet->destination, responder->mac, sizeof(responder->mac)) == 0;
-}
-
-static bool is_broadcast(const struct fluxcap_ethernet_header *ethernet)
-{
-    static const uint8_t all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-
-    return memcmp(ethernet->destination, all, sizeof(all)) == 0;
-}
 
 /* Turns an ARP request for our address into the reply. */
 static enum verdict answer_arp(const struct responder *responder, const struct fluxcap_packet *packet)
 {
     struct fluxcap_arp_header arp;
-    int offset = fluxcap_ethernet_header_parse(packet->data, packet->len, &(struct fluxcap_ethernet_header){{0}, {0}, 0});
 
-    if (fluxcap_arp_header_parse(packet->data + offset, packet->len - (uint32_t)offset, &arp) < 0 ||
+    if (fluxcap_arp_header_parse(packet->data + ETHERNET_LENGTH, packet->len - ETHERNET_LENGTH, &arp) < 0 ||
         arp.operation != ARP_REQUEST || memcmp(arp.target_ip, responder->address, sizeof(arp.target_ip)) != 0)
         return IGNORED;
     return fluxcap_arp_reply(packet->data, packet->len, responder->mac) < 0 ? IGNORED : ANSWERED_ARP;
+}
+
+/* Turns an ICMP echo request to our address into the reply. */
+static enum verdict answer_ipv4(const struct responder *responder, const struct fluxcap_packet *packet)
+{
+    const uint8_t *data = packet->data + ETHERNET_LENGTH;
+    struct fluxcap_ipv4_header ipv4;
+    struct fluxcap_icmp_echo_header echo;
+
+    int header_length = fluxcap_ipv4_header_parse(data, packet->len - ETHERNET_LENGTH, &ipv4);
+    if (header_length < 0)
+        return IGNORED;
+    if (!ipv4.checksum_ok)
+        return BAD_CHECKSUM;
+    if (memcmp(ipv4.destination, responder->address, sizeof(ipv4.destination)) != 0 ||
+        ipv4.protocol != PROTOCOL_ICMP || ipv4.more_fragments || ipv4.fragment_offset != 0)
+        return IGNORED;
+    /* What is behind total_length is padding and not part of the message. */
+    if (fluxcap_icmp_echo_header_parse(data + header_length, ipv4.total_length - (size_t)header_length, &echo) < 0 ||
+        echo.icmp_type != ICMP_ECHO_REQUEST)
+        return IGNORED;
+    if (!echo.checksum_ok)
+        return BAD_CHECKSUM;
+    return fluxcap_icmp_echo_reply(packet->data, packet->len) < 0 ? IGNORED : ANSWERED_ECHO;
+}
+
+static enum verdict answer(const struct responder *responder, const struct fluxcap_packet *packet)
+{
+    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    struct fluxcap_ethernet_header ethernet;
+
+    if (fluxcap_ethernet_header_parse(packet->data, packet->len, &ethernet) < 0)
+        return IGNORED;
+    bool to_us = memcmp(ethernet.destination, responder->mac, sizeof(responder->mac)) == 0;
+    bool to_all = memcmp(ethernet.destination, broadcast, sizeof(broadcast)) == 0;
+    if (ethernet.ether_type == ETHER_TYPE_ARP && (to_us || to_all))
+        return answer_arp(responder, packet);
+    if (ethernet.ether_type == ETHER_TYPE_IPV4 && to_us)
+        return answer_ipv4(responder, packet);
+    return IGNORED;
+}
+
+/* Wakes the kernel to send. A line that is down keeps the packets in the ring, which is no reason to give up. */
+static int wake_tx(struct responder *responder)
+{
+    int result = fluxcap_raw_wake_tx(responder->raw);
+
+    return result == -ENETDOWN ? 0 : result;
+}
+
+/* Sends the answers; what does not fit after some patience is dropped and counted. */
+static int send_all(struct responder *responder, struct fluxcap_packet *answers, uint32_t count)
+{
+    uint32_t done = 0;
+    int result = 0;
+
+    for (int tries = 0; done < count && tries < 10; tries++) {
+        if (tries > 0)
+            fluxcap_raw_wait(responder->raw, FLUXCAP_WAIT_SEND, 1);
+        result = fluxcap_raw_send(responder->raw, answers + done, count - done);
+        if (result < 0)
+            break;
+        done += (uint32_t)result;
+        result = wake_tx(responder);
+        if (result < 0)
+            break;
+        fluxcap_raw_reap(responder->raw);
+    }
+    responder->unsent += count - done;
+    if (result < 0)
+        complain(); /* before the next call that may fail */
+    fluxcap_packets_free(answers + done, count - done);
+    return result;
+}
+
+/* Answers what there is, up to a batch. Returns how many packets there were. */
+static int answer_batch(struct responder *responder)
+{
+    struct fluxcap_packet received[BATCH], answers[BATCH], others[BATCH];
+    uint32_t answered = 0, left = 0;
+
+    int count = fluxcap_raw_receive(responder->raw, received, BATCH);
+    if (count < 0) {
+        complain();
+        return count;
+    }
+    for (int i = 0; i < count; i++) {
+        enum verdict verdict = answer(responder, &received[i]);
+
+        responder->verdicts[verdict]++;
+        /* A packet may be copied like this as long as only the copy is used. */
+        if (verdict == ANSWERED_ARP || verdict == ANSWERED_ECHO)
+            answers[answered++] = received[i];
+        else
+            others[left++] = received[i];
+    }
+    responder->received += (uint32_t)count;
+    fluxcap_packets_free(others, left);
+    int result = send_all(responder, answers, answered);
+    return result < 0 ? result : count;
+}
+
+static void print_counters(const struct responder *responder)
+{
+    struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
+    struct fluxcap_program_counters program = {.struct_size = sizeof(program)};
+    const uint64_t *verdicts = responder->verdicts;
+
+    printf("received %" PRIu64 ": ARP answered %" PRIu64 ", echo answered %" PRIu64 ", ignored %" PRIu64
+           ", bad checksum %" PRIu64 "; answers not sent %" PRIu64 "\n",
+           responder->received, verdicts[ANSWERED_ARP], verdicts[ANSWERED_ECHO], verdicts[IGNORED],
+           verdicts[BAD_CHECKSUM], responder->unsent);
+    if (fluxcap_raw_statistics(responder->raw, &kernel) == 0)
+        printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64
+               ", invalid descriptors %" PRIu64 "\n",
+               kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs,
+               kernel.rx_invalid_descs + kernel.tx_invalid_descs);
+    if (fluxcap_raw_program_counters(responder->raw, &program) == 0)
+        printf("program: redirected %" PRIu64 ", passed on %" PRIu64 ", dropped %" PRIu64 "\n", program.redirect,
+               program.pass, program.drop);
+    print_text(responder->raw, fluxcap_raw_debug_text);
+    fflush(stdout);
+}
+
+/* Answers until a signal comes. Returns 0, or a negative errno. */
+static int run(struct responder *responder)
+{
+    while (!stop_wanted) {
+        int result = answer_batch(responder);
+        if (result < 0)
+            return result;
+        bool idle = result == 0;
+        /* The frames of sent answers go back to the kernel, for new packets. */
+        fluxcap_raw_refill(responder->raw);
+        result = fluxcap_raw_wake_rx(responder->raw);
+        if (result >= 0 || result == -ENETDOWN)
+            /* A signal may come just before the wait: so it is short. */
+            result = idle ? fluxcap_raw_wait(responder->raw, FLUXCAP_WAIT_RECEIVE, 200) : 0;
+        if (result < 0) {
+            complain();
+            return result;
+        }
+        if (report_wanted) {
+            report_wanted = 0;
+            print_counters(responder);
+        }
+    }
+    return 0;
+}
+
+static void usage(FILE *file, const char *program)
+{
+    fprintf(file,
+            "usage: %s -i INTERFACE -a ADDRESS [-q QUEUE] [--copy] [--generic]\n"
+            "Answers ARP requests and pings for an IPv4 address.\n\n"
+            "  -i, --interface NAME   the interface to receive on\n"
+            "  -a, --address ADDRESS  the address to answer for, one that the kernel does not have\n"
+            "  -q, --queue NUMBER     the queue to bind to (0)\n"
+            "      --copy             copy mode, even where the driver has zero-copy\n"
+            "      --generic          the XDP program in the network stack, not in the driver\n"
+            "  -h, --help             this text\n\n"
+            "SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.\n",
+            program);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"interface", required_argument, NULL, 'i'},
+        {"address", required_argument, NULL, 'a'},
+        {"queue", required_argument, NULL, 'q'},
+        {"copy", no_argument, NULL, 'c'},
+        {"generic", no_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct fluxcap_config config = {.struct_size = sizeof(config)};
+    struct fluxcap_info info = {.struct_size = sizeof(info)};
+    struct responder responder = {.raw = NULL};
+    const char *address = NULL;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "i:a:q:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'i': config.ifname = optarg; break;
+        case 'a': address = optarg; break;
+        case 'q': config.queue = number("a queue", optarg, 0, UINT16_MAX); break;
+        case 'c': config.bind_mode = FLUXCAP_BIND_COPY; break;
+        case 'g': config.xdp_mode = FLUXCAP_XDP_GENERIC; break;
+        case 'h': usage(stdout, argv[0]); return 0;
+        default: usage(stderr, argv[0]); return 2;
+        }
+    }
+    if (config.ifname == NULL || address == NULL || optind != argc) {
+        usage(stderr, argv[0]);
+        return 2;
+    }
+    if (inet_pton(AF_INET, address, responder.address) != 1) {
+        fprintf(stderr, "'%s' is no IPv4 address\n", address);
+        return 2;
+    }
+
+    catch_signals();
+    if (fluxcap_open(&config, &responder.raw) < 0) {
+        complain();
+        return 1;
+    }
+    int result = fluxcap_raw_info(responder.raw, &info);
+    if (result < 0) {
+        complain();
+    } else {
+        memcpy(responder.mac, info.mac, sizeof(responder.mac));
+        print_text(responder.raw, fluxcap_raw_report);
+        printf("answering ARP and ping for %s on %s, queue %u\n", address, config.ifname, config.queue);
+        fflush(stdout);
+        result = run(&responder);
+    }
+    /* What still waits in the TX ring shall leave, if it can. */
+    if (result == 0)
+        fluxcap_raw_flush(responder.raw, 1000);
+    print_counters(&responder);
+    bool good = frames_add_up(responder.raw) && result == 0;
+    fluxcap_raw_free(responder.raw);
+    return good ? 0 : 1;
 }

@@ -16,7 +16,7 @@ const CHUNK_SIZE: u64 = 4096;
 
 /// The kernel's ends of the four rings.
 #[derive(Debug)]
-pub struct KernelSide {
+pub(crate) struct KernelSide {
     fill: ConsumerRing<u64>,
     rx: ProducerRing<Desc>,
     tx: ConsumerRing<Desc>,
@@ -25,7 +25,7 @@ pub struct KernelSide {
 
 impl KernelSide {
     /// Receives `count` packets of `len` bytes into frames of the fill ring.
-    pub fn deliver(&mut self, count: u32, len: u32) {
+    pub(crate) fn deliver(&mut self, count: u32, len: u32) {
         let frames = self.fill.peek(count);
         let mut slots = self.rx.reserve(frames.len());
         let (mut read, mut written) = (0, 0);
@@ -46,7 +46,7 @@ impl KernelSide {
     }
 
     /// Sends everything that stands in the TX ring.
-    pub fn transmit(&mut self) {
+    pub(crate) fn transmit(&mut self) {
         let packets = self.tx.peek(u32::MAX);
         let mut slots = self.completion.reserve(packets.len());
         let (mut read, mut written) = (0, 0);
@@ -64,17 +64,17 @@ impl KernelSide {
 
 /// A link whose one queue is played by a [`KernelSide`].
 #[derive(Debug, Clone, Default)]
-pub struct PlainLink {
+pub(crate) struct PlainLink {
     kernel: Arc<Mutex<Option<KernelSide>>>,
 }
 
 impl PlainLink {
-    pub fn link(&self) -> Link {
+    pub(crate) fn link(&self) -> Link {
         Link::new(Arc::new(self.clone()))
     }
 
     /// The kernel's side of the socket that was opened last.
-    pub fn kernel(&self) -> KernelSide {
+    pub(crate) fn kernel(&self) -> KernelSide {
         let mut kernel = self.kernel.lock().unwrap();
         kernel.take().expect("a socket was opened")
     }

@@ -13,7 +13,7 @@ use crate::ring::Desc;
 pub enum Verdict {
     /// Back to the kernel's fill ring, for the next packet.
     Recycle,
-    /// Out through the TX ring, as it is now.
+    /// Out through the TX ring, as it is now. An empty packet is recycled instead.
     Send,
 }
 
@@ -71,6 +71,7 @@ impl<'a> PacketRef<'a> {
     }
 
     /// Whether the packet has no bytes.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.desc.len == 0

@@ -32,7 +32,7 @@ const MAX_SOCKETS: u16 = u16::MAX - USER;
 const HANDLE: u64 = 1 << 32;
 
 /// The state that all handles, sockets and packets of one UMEM share.
-pub struct SharedFrameState {
+pub(crate) struct SharedFrameState {
     memory: Memory,
     geometry: Geometry,
     shift: u32,
@@ -48,13 +48,13 @@ pub struct SharedFrameState {
 impl SharedFrameState {
     /// The geometry of the UMEM.
     #[must_use]
-    pub fn geometry(&self) -> Geometry {
+    pub(crate) fn geometry(&self) -> Geometry {
         self.geometry
     }
 
     /// The memory of the UMEM.
     #[must_use]
-    pub fn memory(&self) -> &Memory {
+    pub(crate) fn memory(&self) -> &Memory {
         &self.memory
     }
 
@@ -137,19 +137,19 @@ impl SharedFrameState {
 
     /// The number of frames in the home queue.
     #[must_use]
-    pub fn at_home(&self) -> u32 {
+    pub(crate) fn at_home(&self) -> u32 {
         self.home.len() as u32
     }
 
     /// The number of packets in the user's hands.
     #[must_use]
-    pub fn with_user(&self) -> u32 {
+    pub(crate) fn with_user(&self) -> u32 {
         (self.count.load(Ordering::Relaxed) & (HANDLE - 1)) as u32
     }
 
     /// Counts the ledger: frames of the pool, the user, and the kernel. O(frames); exact when nobody moves frames meanwhile.
     #[must_use]
-    pub fn ledger(&self) -> Ledger {
+    pub(crate) fn ledger(&self) -> Ledger {
         let mut ledger = Ledger::default();
         for owner in &self.owners {
             match owner.load(Ordering::Relaxed) {
@@ -209,17 +209,17 @@ impl fmt::Debug for SharedFrameState {
 
 /// How many frames each owner has, by the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// In the pool.
-    pub pool: u32,
+    pub(crate) pool: u32,
     /// In the user's hands.
-    pub user: u32,
+    pub(crate) user: u32,
     /// Lent to the kernel.
-    pub kernel: u32,
+    pub(crate) kernel: u32,
 }
 
 /// A counted handle to the shared state of one UMEM.
-pub struct Frames {
+pub(crate) struct Frames {
     state: NonNull<SharedFrameState>,
 }
 
@@ -236,7 +236,7 @@ impl Frames {
     ///
     /// [`Invalid`](ErrorKind::Invalid) when the memory is too small for the geometry, [`Memory`](ErrorKind::Memory) when too many
     /// UMEMs are alive.
-    pub fn new(memory: Memory, geometry: Geometry) -> Result<Self> {
+    pub(crate) fn new(memory: Memory, geometry: Geometry) -> Result<Self> {
         if (memory.len() as u64) < geometry.bytes() {
             return Err(FluxError::invalid(
                 format_args!("UMEM of {} bytes", geometry.bytes()),
@@ -270,18 +270,12 @@ impl Frames {
         self.state
     }
 
-    /// Whether both handles mean the same UMEM.
-    #[must_use]
-    pub fn same(&self, other: &Self) -> bool {
-        self.state == other.state
-    }
-
     /// A place in the ledger for a socket that will lend frames to the kernel.
     ///
     /// # Errors
     ///
     /// [`Busy`](ErrorKind::Busy) when the UMEM already serves as many sockets as the ledger can tell apart.
-    pub fn lease(&self) -> Result<Lease> {
+    pub(crate) fn lease(&self) -> Result<Lease> {
         let mut sockets = self.sockets.lock().unwrap_or_else(|e| e.into_inner());
         let index = sockets
             .iter()
@@ -341,7 +335,7 @@ impl fmt::Debug for Frames {
 
 /// One socket's place in the ledger. Dropped after the socket is closed, it takes back what the kernel still had.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     frames: Frames,
     index: u16,
 }
@@ -349,7 +343,7 @@ pub struct Lease {
 impl Lease {
     /// The UMEM.
     #[must_use]
-    pub fn frames(&self) -> &Frames {
+    pub(crate) fn frames(&self) -> &Frames {
         &self.frames
     }
 

@@ -86,7 +86,7 @@ impl Lender {
     fn acceptable(&self, run: &[Desc]) -> usize {
         let chunk_size = u64::from(self.frames.geometry().chunk_size());
         let (addr, len) = Desc::union(run);
-        let fit = (addr & (chunk_size - 1)) + len <= chunk_size;
+        let fit = len <= chunk_size - (addr & (chunk_size - 1));
         if fit && self.all_below_bound() && addr < self.frames.address_of(self.bound) {
             return run.len();
         }
@@ -150,27 +150,26 @@ impl Lender {
     ) -> Forwarded {
         let run = self.accepted(run);
         let base = self.frames.memory().start();
-        // Every packet takes one place in one of the two runs, so a place number stays below the number of packets.
-        let (fill, tx) = (&mut fill[..run.len()], &mut tx[..run.len()]);
-        let mut count = Forwarded::default();
-        for (number, desc) in run.iter().enumerate() {
+        let (mut fill, mut tx) = (fill[..run.len()].iter_mut(), tx[..run.len()].iter_mut());
+        for desc in run {
             // SAFETY: as in `recycle_run`.
             let mut packet = unsafe { PacketRef::new(&self.frames, base, *desc) };
             match judge(&mut packet) {
-                Verdict::Recycle => {
-                    let place = number - count.sent;
-                    // SAFETY: `sent` is at most `number`, which is below the length of the run and so of `fill`.
-                    *unsafe { fill.get_unchecked_mut(place) } = packet.desc().addr;
+                // The kernel refuses empty descriptors and does not give their frames back.
+                Verdict::Send if !packet.is_empty() => {
+                    // SAFETY: each packet takes one place in one of the runs, which are both as long as there are packets.
+                    *unsafe { tx.next().unwrap_unchecked() } = packet.desc();
                 }
-                Verdict::Send => {
-                    // SAFETY: `sent` is at most `number`, as above.
-                    *unsafe { tx.get_unchecked_mut(count.sent) } = packet.desc();
-                    count.sent += 1;
+                Verdict::Recycle | Verdict::Send => {
+                    // SAFETY: as above.
+                    *unsafe { fill.next().unwrap_unchecked() } = packet.desc().addr;
                 }
             }
         }
-        count.recycled = run.len() - count.sent;
-        count
+        Forwarded {
+            recycled: run.len() - fill.len(),
+            sent: run.len() - tx.len(),
+        }
     }
 
     /// Writes the addresses of sent frames to the fill run. They stay on loan.
@@ -192,6 +191,15 @@ impl Lender {
             pool.put(chunk);
         }
         run.len()
+    }
+
+    /// Puts received frames into the pool, but for those that are not on loan any more, because they came twice.
+    pub(crate) fn pool_run(&mut self, run: &[u64], pool: &mut FramePool) -> u32 {
+        let mut taken = 0;
+        for addr in run {
+            taken += self.reap_run(std::slice::from_ref(addr), pool) as u32;
+        }
+        taken
     }
 
     /// Makes owned packets of received ones, as far as the batch has room.

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use std::slice;
 
 pub use borrow::{PacketRef, Verdict};
-pub use frames::{Frames, Lease, Ledger, SharedFrameState};
+pub(crate) use frames::{Frames, Lease, SharedFrameState};
 pub(crate) use lender::Lender;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};

@@ -1,1 +1,503 @@
+//! Packets and the memory under them, without a socket.
 
+use std::collections::HashSet;
+use std::sync::mpsc;
+use std::thread;
+
+use super::*;
+use crate::batch::PacketBatch;
+use crate::pool::FramePool;
+use crate::umem::{UmemConfig, UmemRegion};
+
+fn umem(frames: u32, chunk_size: u32, headroom: u32) -> UmemRegion {
+    UmemRegion::heap(UmemConfig {
+        frames,
+        chunk_size,
+        headroom,
+        ..UmemConfig::default()
+    })
+    .unwrap()
+}
+
+fn alloc_all(umem: &UmemRegion) -> Vec<Packet> {
+    std::iter::from_fn(|| umem.alloc()).collect()
+}
+
+/// Every frame is in the pool, once.
+#[track_caller]
+fn assert_all_home(umem: &UmemRegion) {
+    let accounting = umem.accounting();
+    assert_eq!(accounting.pool, umem.frame_count(), "{accounting}");
+    assert_eq!(umem.frames().at_home(), umem.frame_count());
+    assert_eq!(umem.frames().with_user(), 0);
+    let size = u64::from(umem.geometry().chunk_size());
+    let frames: HashSet<_> = alloc_all(umem)
+        .iter()
+        .map(|packet| packet.address() / size)
+        .collect();
+    assert_eq!(frames.len() as u32, umem.frame_count());
+}
+
+#[test]
+fn a_packet_is_32_bytes_and_goes_to_any_thread() {
+    fn goes_anywhere<T: Send + Sync + 'static>() {}
+    goes_anywhere::<Packet>();
+    goes_anywhere::<UmemRegion>();
+    goes_anywhere::<PacketBatch>();
+    assert_eq!(size_of::<Packet>(), 32);
+    assert_eq!(size_of::<Option<Packet>>(), 32);
+}
+
+#[test]
+fn all_frames_can_be_allocated_once_and_dropped() {
+    for frames in [1, 2, 63, 500] {
+        let umem = umem(frames, 2048, 0);
+        let packets = alloc_all(&umem);
+        assert_eq!(packets.len() as u32, frames);
+        let addresses: HashSet<_> = packets.iter().map(Packet::address).collect();
+        assert_eq!(addresses.len() as u32, frames);
+        assert_eq!(
+            (umem.accounting().user, umem.frames().with_user()),
+            (frames, frames)
+        );
+        assert!(umem.accounting().is_conserved());
+        drop(packets);
+        assert_all_home(&umem);
+    }
+}
+
+#[test]
+fn packets_dropped_on_other_threads_come_home() {
+    let umem = umem(256, 2048, 0);
+    for _ in 0..20 {
+        let mut packets = alloc_all(&umem);
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let part = packets.split_off(packets.len().saturating_sub(64));
+                thread::spawn(move || drop(part))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        assert_all_home(&umem);
+    }
+}
+
+#[test]
+fn threads_that_allocate_and_drop_at_once_never_share_a_frame() {
+    let umem = umem(16, 2048, 0);
+    let threads: Vec<_> = (0..4_u8)
+        .map(|mark| {
+            let umem = umem.clone();
+            thread::spawn(move || {
+                let mut allocated = 0;
+                for _ in 0..20_000 {
+                    let Some(mut packet) = umem.alloc() else {
+                        continue;
+                    };
+                    packet.copy_from(&[mark; 64]).unwrap();
+                    assert_eq!(packet.data(), [mark; 64]);
+                    allocated += 1;
+                }
+                allocated
+            })
+        })
+        .collect();
+    let allocated: u32 = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .sum();
+    assert!(allocated > 20_000);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn packets_keep_the_memory_when_the_last_handle_is_gone() {
+    let umem = umem(8, 2048, 0);
+    let mut packets = alloc_all(&umem);
+    drop(umem);
+    for (packet, byte) in packets.iter_mut().zip(0..) {
+        packet.copy_from(&[byte; 1000]).unwrap();
+    }
+    for (packet, byte) in packets.iter().zip(0..) {
+        assert_eq!(packet.data(), [byte; 1000]);
+    }
+    // The last of them goes on another thread.
+    let mut last = packets.pop().unwrap();
+    drop(packets);
+    last.data_mut().fill(9);
+    let read = thread::spawn(move || last.data().iter().map(|byte| u32::from(*byte)).sum::<u32>());
+    assert_eq!(read.join().unwrap(), 9000);
+}
+
+#[test]
+fn the_memory_goes_with_the_last_packet_or_handle_and_not_before() {
+    for handle_last in [false, true] {
+        let geometry = umem(4, 2048, 0).geometry();
+        let (memory, gone) = watched_memory(geometry.bytes() as usize);
+        let umem = UmemRegion::new(memory, geometry).unwrap();
+        let other = umem.clone();
+        let packets = alloc_all(&umem);
+        drop(umem);
+        if handle_last {
+            drop(packets);
+            assert!(gone.try_recv().is_err());
+            assert_all_home(&other);
+            drop(other);
+        } else {
+            drop(other);
+            assert!(gone.try_recv().is_err());
+            thread::spawn(move || drop(packets)).join().unwrap();
+        }
+        assert_eq!(gone.try_recv(), Ok(()));
+    }
+}
+
+/// Memory that tells when it is given back.
+fn watched_memory(bytes: usize) -> (crate::mem::Memory, mpsc::Receiver<()>) {
+    struct Owner {
+        _memory: crate::mem::Memory,
+        gone: mpsc::SyncSender<()>,
+    }
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            self.gone.send(()).unwrap();
+        }
+    }
+    let memory = crate::mem::Memory::heap(bytes).unwrap();
+    let (start, page_size) = (memory.start(), memory.page_size());
+    let (gone, told) = mpsc::sync_channel(1);
+    let owner = Owner {
+        _memory: memory,
+        gone,
+    };
+    // SAFETY: the owner holds the memory, which nobody else uses.
+    let memory =
+        unsafe { crate::mem::Memory::from_parts(start, bytes, page_size, Box::new(owner)) };
+    (memory, told)
+}
+
+#[test]
+fn memory_that_is_too_small_for_the_geometry_is_refused() {
+    let geometry = umem(4, 4096, 0).geometry();
+    let memory = crate::mem::Memory::heap(3 * 4096).unwrap();
+    let error = UmemRegion::new(memory, geometry).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let text = error.to_string();
+    assert!(text.contains("16384") && text.contains("12288") && text.contains("fewer frames"));
+}
+
+#[test]
+fn a_fresh_packet_is_empty_and_starts_behind_both_headrooms() {
+    for (chunk_size, headroom) in [(2048, 0), (2048, 1791), (4096, 100), (4096, 256)] {
+        let umem = umem(5, chunk_size, headroom);
+        for (packet, frame) in alloc_all(&umem).iter().zip(0..) {
+            assert!(packet.is_empty() && packet.data().is_empty());
+            let front = u64::from(256 + headroom);
+            assert_eq!(packet.address(), frame * u64::from(chunk_size) + front);
+            assert_eq!(packet.headroom() as u64, front);
+            assert_eq!(packet.tailroom() as u64, u64::from(chunk_size) - front);
+            assert_eq!(packet.options(), 0);
+            let start = umem.memory().start().as_ptr() as u64;
+            assert_eq!(packet.data().as_ptr() as u64 - start, packet.address());
+        }
+        assert_all_home(&umem);
+    }
+}
+
+#[test]
+fn a_reused_frame_gives_a_fresh_packet_again() {
+    let umem = umem(1, 2048, 0);
+    let mut packet = umem.alloc().unwrap();
+    packet.copy_from(&[1; 100]).unwrap();
+    packet.push_front(20).unwrap();
+    drop(packet);
+    let packet = umem.alloc().unwrap();
+    assert_eq!((packet.len(), packet.headroom()), (0, 256));
+    drop(packet);
+    assert_all_home(&umem);
+}
+
+/// Everything that tells one state of a packet from another.
+fn snapshot(packet: &Packet) -> (u64, usize, usize, usize, Vec<u8>) {
+    (
+        packet.address(),
+        packet.len(),
+        packet.headroom(),
+        packet.tailroom(),
+        packet.data().to_vec(),
+    )
+}
+
+#[test]
+fn a_change_that_does_not_fit_is_refused_with_emsgsize_and_changes_nothing() {
+    let umem = umem(2, 2048, 0);
+    let mut packet = umem.alloc().unwrap();
+    packet.copy_from(b"hello").unwrap();
+    let before = snapshot(&packet);
+    let attempts: [fn(&mut Packet) -> Result<()>; 9] = [
+        |packet| packet.set_len(1793),
+        |packet| packet.set_len(usize::MAX),
+        |packet| packet.set_len((1 << 32) + 1),
+        |packet| packet.copy_from(&[7; 1793]),
+        |packet| packet.push_front(257).map(|_| ()),
+        |packet| packet.push_front(usize::MAX).map(|_| ()),
+        |packet| packet.push_front(1 << 32).map(|_| ()),
+        |packet| packet.pull_front(6),
+        |packet| packet.pull_front(usize::MAX),
+    ];
+    for (attempt, room) in attempts
+        .into_iter()
+        .zip([1792, 1792, 1792, 1792, 256, 256, 256, 5, 5])
+    {
+        let error = attempt(&mut packet).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.errno()),
+            (ErrorKind::Invalid, errno::EMSGSIZE)
+        );
+        assert!(
+            error.to_string().contains(&format!("room for {room};")),
+            "{error}"
+        );
+        assert_eq!(snapshot(&packet), before);
+    }
+    drop(packet);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn changes_up_to_the_limits_fit_and_stay_in_the_frame() {
+    let umem = umem(3, 2048, 0);
+    let mut packets = alloc_all(&umem);
+    for (packet, byte) in packets.iter_mut().zip(0..) {
+        packet.copy_from(&[byte; 1792]).unwrap();
+        assert_eq!(
+            (packet.headroom(), packet.len(), packet.tailroom()),
+            (256, 1792, 0)
+        );
+        packet.push_front(256).unwrap().fill(byte);
+        assert_eq!(
+            (packet.headroom(), packet.len(), packet.tailroom()),
+            (0, 2048, 0)
+        );
+    }
+    for (packet, byte) in packets.iter_mut().zip(0..) {
+        assert_eq!(packet.data(), [byte; 2048]);
+        packet.pull_front(2000).unwrap();
+        packet.set_len(0).unwrap();
+        assert_eq!(
+            (packet.headroom(), packet.len(), packet.tailroom()),
+            (2000, 0, 48)
+        );
+        packet.set_len(48).unwrap();
+        packet.pull_front(48).unwrap();
+        assert_eq!(
+            (packet.headroom(), packet.len(), packet.tailroom()),
+            (2048, 0, 0)
+        );
+        assert_eq!(packet.push_front(2048).unwrap(), [byte; 2048]);
+    }
+    drop(packets);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn headers_come_and_go_at_the_front_and_leave_the_rest_alone() {
+    let umem = umem(1, 2048, 0);
+    let mut packet = umem.alloc().unwrap();
+    packet.copy_from(b"payload").unwrap();
+    let front = packet.push_front(4).unwrap();
+    assert_eq!(front.len(), 4);
+    front.copy_from_slice(b"head");
+    assert_eq!(
+        (packet.data(), packet.headroom()),
+        (&b"headpayload"[..], 252)
+    );
+    packet.pull_front(6).unwrap();
+    assert_eq!((packet.data(), packet.headroom()), (&b"yload"[..], 258));
+    packet.push_front(0).unwrap();
+    packet.pull_front(0).unwrap();
+    packet.pull_front(5).unwrap();
+    assert_eq!((packet.data(), packet.headroom()), (&b""[..], 263));
+    packet.as_mut().fill(0);
+    assert_eq!(packet.as_ref(), b"");
+    drop(packet);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn packets_of_two_umems_go_home_to_their_own() {
+    let umems = [umem(8, 2048, 0), umem(5, 4096, 0)];
+    let mut packets = alloc_all(&umems[0]);
+    packets.extend(alloc_all(&umems[1]));
+    for packet in &packets {
+        let own = umems
+            .each_ref()
+            .map(|umem| packet.belongs_to(umem.frames()));
+        assert!(own[0] != own[1]);
+        assert_eq!(packet.tailroom(), if own[0] { 1792 } else { 3840 });
+    }
+    packets.sort_by_key(|packet| packet.address() % 7);
+    packets.truncate(6);
+    let shares = umems.each_ref().map(|umem| umem.accounting().user);
+    assert_eq!(shares[0] + shares[1], 6);
+    thread::spawn(move || drop(packets)).join().unwrap();
+    umems.iter().for_each(assert_all_home);
+}
+
+#[test]
+fn each_hand_over_to_the_user_has_a_generation_of_its_own() {
+    let umem = umem(1, 2048, 0);
+    let mut generations = HashSet::new();
+    for _ in 0..100 {
+        let packet = umem.alloc().unwrap();
+        assert!(generations.insert(packet.generation));
+        assert_eq!(umem.frames().generation(packet.chunk), packet.generation);
+    }
+    assert_all_home(&umem);
+}
+
+#[test]
+fn each_socket_has_a_mark_of_its_own_and_gives_it_back() {
+    let umem = umem(4, 2048, 0);
+    let first = umem.frames().lease().unwrap();
+    let second = umem.frames().lease().unwrap();
+    assert!(first.mark() != second.mark() && first.mark() > USER && second.mark() > USER);
+    let mark = first.mark();
+    drop(first);
+    let third = umem.frames().lease().unwrap();
+    assert_eq!(third.mark(), mark);
+    drop((second, third));
+    assert_all_home(&umem);
+}
+
+#[test]
+fn a_thousand_sockets_on_one_umem_have_different_marks() {
+    let umem = umem(1, 2048, 0);
+    let leases: Vec<_> = (0..1000).map(|_| umem.frames().lease().unwrap()).collect();
+    let marks: HashSet<_> = leases.iter().map(Lease::mark).collect();
+    assert_eq!(marks.len(), 1000);
+    assert!(!marks.contains(&USER));
+    drop(leases);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn a_lease_that_ends_takes_back_its_own_loans_only() {
+    let umem = umem(8, 2048, 0);
+    let leases = [
+        umem.frames().lease().unwrap(),
+        umem.frames().lease().unwrap(),
+    ];
+    let mut lenders = leases.each_ref().map(Lender::new);
+    let mut pool = FramePool::new(umem.frames().clone());
+    let mut fill = [0; 3];
+    for lender in &mut lenders {
+        assert_eq!(lender.lend_run(&mut pool, &mut fill), 3);
+    }
+    let packet = pool.alloc().unwrap();
+    let ledger = umem.frames().ledger();
+    assert_eq!((ledger.pool, ledger.user, ledger.kernel), (1, 1, 6));
+    let [first, second] = leases;
+    drop(first);
+    let ledger = umem.frames().ledger();
+    assert_eq!((ledger.pool, ledger.user, ledger.kernel), (4, 1, 3));
+    drop((second, pool, packet));
+    assert_all_home(&umem);
+}
+
+/// Ten thousand steps that move packets between hands, batches and threads, against a model of who has which frame.
+#[test]
+fn random_moves_conserve_the_frames() {
+    for seed in 0..4 {
+        let mut random = Random(seed);
+        let umems = [umem(40, 2048, 0), umem(3, 4096, 64)];
+        let (to_thread, inbox) = mpsc::channel::<(Packet, u64)>();
+        let (to_us, outbox) = mpsc::channel();
+        let worker = thread::spawn(move || {
+            for (packet, number) in inbox {
+                assert_eq!(packet.data(), number.to_le_bytes());
+                if number % 3 == 0 {
+                    drop(packet);
+                    to_us.send(None).unwrap();
+                } else {
+                    to_us.send(Some((packet, number))).unwrap();
+                }
+            }
+        });
+        // Packets with the number that is written in them, which nobody else may change.
+        let mut hand: Vec<(Packet, u64)> = Vec::new();
+        let mut batch = PacketBatch::with_capacity(10);
+        let mut in_batch: Vec<u64> = Vec::new();
+        for number in 0..10_000_u64 {
+            let pick = random.below(hand.len() as u32 + 1) as usize;
+            match random.below(8) {
+                0..3 => {
+                    let umem = &umems[random.below(2) as usize];
+                    if let Some(mut packet) = umem.alloc() {
+                        packet.copy_from(&number.to_le_bytes()).unwrap();
+                        hand.push((packet, number));
+                    } else {
+                        assert_eq!(umem.accounting().pool, 0);
+                    }
+                }
+                3 if pick < hand.len() => drop(hand.swap_remove(pick)),
+                4 if pick < hand.len() => {
+                    to_thread.send(hand.swap_remove(pick)).unwrap();
+                    hand.extend(outbox.recv().unwrap());
+                }
+                5 if pick < hand.len() => {
+                    let (packet, number) = hand.swap_remove(pick);
+                    match batch.push(packet) {
+                        Ok(()) => in_batch.push(number),
+                        Err(packet) => {
+                            assert_eq!(in_batch.len(), 10);
+                            hand.push((packet, number));
+                        }
+                    }
+                }
+                6 => match batch.pop() {
+                    Some(packet) => hand.push((packet, in_batch.pop().unwrap())),
+                    None => assert!(in_batch.is_empty()),
+                },
+                7 if random.below(20) == 0 => {
+                    batch.drain().take(random.below(5) as usize).for_each(drop);
+                    in_batch.clear();
+                }
+                _ => {}
+            }
+            let mut user = 0;
+            for umem in &umems {
+                let accounting = umem.accounting();
+                assert!(accounting.is_conserved(), "{accounting}");
+                assert_eq!(accounting.user, umem.frames().with_user());
+                user += accounting.user as usize;
+            }
+            assert_eq!(user, hand.len() + batch.len());
+            assert_eq!(batch.len(), in_batch.len());
+        }
+        for (packet, number) in &hand {
+            assert_eq!(packet.data(), number.to_le_bytes());
+        }
+        for (packet, number) in batch.iter().zip(&in_batch) {
+            assert_eq!(packet.data(), number.to_le_bytes());
+        }
+        drop((hand, batch, to_thread));
+        worker.join().unwrap();
+        umems.iter().for_each(assert_all_home);
+    }
+}
+
+/// A small generator of numbers that look random and are the same in each run (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % u64::from(end)) as u32
+    }
+}

@@ -74,30 +74,33 @@ impl Cycle {
 
     #[inline]
     pub(crate) fn inspect(&mut self, max: u32, mut look: impl FnMut(&mut PacketRef<'_>)) -> u32 {
-        let entries = self.rx.peek(max);
-        let mut slots = self.fill.reserve(entries.len());
-        let mut progress = Progress::default();
-        let mut given = 0;
-        while progress.seen < entries.len() {
-            let run = entries.run(progress.seen);
-            let places = slots.run_mut(given);
+        let mut left = self.rx.available(max).min(max);
+        let mut total = 0;
+        // A run at a time, each finished before the next begins, so that a panic of `look` leaves no frame half-way.
+        while left > 0 {
+            let entries = self.rx.peek(left);
+            let run = entries.run(0);
+            let mut slots = self.fill.reserve(run.len() as u32);
+            let places = slots.run_mut(0);
             let full = places.is_empty();
             let places = if full { &mut self.spare[..] } else { places };
             let tried = run.len().min(places.len());
             let done = self.lender.recycle_run(&run[..tried], places, &mut look);
-            progress.add(done, tried);
-            if full {
-                self.lender.reap_run(&self.spare[..done], &mut self.pool);
+            let seen = done as u32 + u32::from(done < tried);
+            let taken = if full {
+                self.lender.pool_run(&self.spare[..done], &mut self.pool)
             } else {
-                given += done as u32;
-            }
+                slots.submit(done as u32);
+                self.passed.fill += done as u64;
+                done as u32
+            };
+            entries.release(seen);
+            self.passed.rx += u64::from(taken);
+            self.passed.rx_refused += u64::from(seen - taken);
+            left -= seen;
+            total += done as u32;
         }
-        slots.submit(given);
-        entries.release(progress.seen);
-        self.passed.fill += u64::from(given);
-        self.passed.rx += u64::from(progress.taken);
-        self.passed.rx_refused += progress.refused();
-        progress.taken
+        total
     }
 
     /// The first received packets, as far as they stand in one piece, up to `max`; refused entries in front are skipped.
@@ -119,40 +122,45 @@ impl Cycle {
         max: u32,
         mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
     ) -> u32 {
-        let entries = self.rx.peek(max);
-        let mut out = self.tx.reserve(entries.len());
-        let most = out.len();
-        let mut slots = self.fill.reserve(most);
-        let mut progress = Progress::default();
-        let (mut given, mut sent) = (0, 0);
-        while progress.seen < most {
-            let run = entries.run(progress.seen);
-            let places = slots.run_mut(given);
+        let mut left = self.rx.available(max).min(max);
+        let mut total = 0;
+        // A run at a time, as in `inspect`.
+        while left > 0 {
+            let entries = self.rx.peek(left);
+            let run = entries.run(0);
+            let mut out = self.tx.reserve(run.len() as u32);
+            let mut slots = self.fill.reserve(run.len() as u32);
+            let (sent, places) = (out.run_mut(0), slots.run_mut(0));
             let full = places.is_empty();
             let places = if full { &mut self.spare[..] } else { places };
-            let out = out.run_mut(sent);
-            let left = (most - progress.seen) as usize;
-            let tried = run.len().min(places.len()).min(out.len()).min(left);
+            let tried = run.len().min(places.len()).min(sent.len());
+            if tried == 0 {
+                break;
+            }
             let done = self
                 .lender
-                .forward_run(&run[..tried], places, out, &mut judge);
-            progress.add(done.recycled + done.sent, tried);
-            sent += done.sent as u32;
-            if full {
+                .forward_run(&run[..tried], places, sent, &mut judge);
+            let (recycled, sent) = (done.recycled as u32, done.sent as u32);
+            let seen = recycled + sent + u32::from(done.recycled + done.sent < tried);
+            let kept = if !full {
+                slots.submit(recycled);
+                self.passed.fill += u64::from(recycled);
+                recycled
+            } else if recycled > 0 {
                 self.lender
-                    .reap_run(&self.spare[..done.recycled], &mut self.pool);
+                    .pool_run(&self.spare[..done.recycled], &mut self.pool)
             } else {
-                given += done.recycled as u32;
-            }
+                0
+            };
+            out.submit(sent);
+            entries.release(seen);
+            self.passed.tx += u64::from(sent);
+            self.passed.rx += u64::from(kept + sent);
+            self.passed.rx_refused += u64::from(seen - kept - sent);
+            left -= seen;
+            total += recycled + sent;
         }
-        slots.submit(given);
-        out.submit(sent);
-        entries.release(progress.seen);
-        self.passed.fill += u64::from(given);
-        self.passed.tx += u64::from(sent);
-        self.passed.rx += u64::from(progress.taken);
-        self.passed.rx_refused += progress.refused();
-        progress.taken
+        total
     }
 
     pub(crate) fn receive(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
@@ -313,7 +321,7 @@ impl Cycle {
 
     /// Packets that were given to the kernel and have not come back.
     pub(crate) fn tx_outstanding(&self) -> u64 {
-        self.passed.tx - self.passed.completion
+        self.passed.tx.saturating_sub(self.passed.completion)
     }
 
     pub(crate) fn rx_needs_wakeup(&self) -> bool {

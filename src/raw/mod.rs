@@ -126,8 +126,8 @@ impl FluxRaw {
 
     /// Looks at up to `max` received packets in place and gives their frames back to the kernel; returns how many there were.
     ///
-    /// The cheapest way to receive. Frames that the fill ring has no room for go to the pool. If `look` panics, the packets
-    /// of this call stay in the ring, perhaps changed, and come again.
+    /// The cheapest way to receive. Frames that the fill ring has no room for go to the pool. If `look` panics, packets
+    /// that it has seen may come again, perhaps changed.
     ///
     /// ```no_run
     /// # let mut raw = fluxcap::FluxBuilder::new("eth0").build()?;
@@ -155,8 +155,8 @@ impl FluxRaw {
     ///
     /// Handles up to `max` packets, but never more than the TX ring has free slots: back-pressure shows as a smaller count,
     /// and nothing is lost. Returns how many packets were handled. They leave with the next [`wake_tx`](Self::wake_tx); their
-    /// frames come back with [`refill`](Self::refill) or [`reap`](Self::reap). If `judge` panics, the packets of this call stay
-    /// in the ring, perhaps changed, and come again.
+    /// frames come back with [`refill`](Self::refill) or [`reap`](Self::reap). If `judge` panics, packets that it has
+    /// seen may come again, perhaps changed.
     ///
     /// ```no_run
     /// use fluxcap::{FluxBuilder, Verdict, proto::Ethernet};

@@ -1,0 +1,314 @@
+/*
+ * Mode C by hand, as fast as it goes: receives and drops packets (rxdrop), sends packets of its own (txonly), or sends
+ * what it receives back (l2fwd). Prints packets per second every second.
+ *
+ *     cc -O2 manual_packet_pump.c -o manual_packet_pump $(pkg-config --cflags --libs fluxcap)
+ */
+#define _GNU_SOURCE
+#include <fluxcap.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "program.h"
+
+enum { BATCH_MOST = 1024, ETHERNET_LENGTH = 14, LEAST_SIZE = 60 };
+
+struct pump;
+
+/* One turn of a loop: returns how many packets it handled, 0 when there was nothing to do, or a negative errno. */
+typedef int turn(struct pump *pump, uint32_t max);
+
+struct pump {
+    struct fluxcap_raw *raw;
+    uint32_t batch;
+    bool busy_poll;
+    uint64_t bytes;
+
+    /* rxdrop and l2fwd */
+    uint32_t swapped; /* packets at the front of the RX ring whose addresses are swapped already */
+
+    /* txonly */
+    uint32_t size;
+    uint8_t frame[65536]; /* what to send */
+    uint64_t sequence;
+    struct fluxcap_packet packets[BATCH_MOST]; /* made, but not taken by the TX ring yet */
+    uint32_t held;
+};
+
+/* Looks at packets in place and gives their frames back. */
+static int rxdrop(struct pump *pump, uint32_t max)
+{
+    const struct fluxcap_desc *descs;
+    int count = fluxcap_raw_peek(pump->raw, max, &descs);
+
+    for (int i = 0; i < count; i++)
+        pump->bytes += descs[i].len;
+    return count <= 0 ? count : fluxcap_raw_recycle(pump->raw, (uint32_t)count);
+}
+
+/* Sends packets back to where they came from, without moving a byte but the addresses. */
+static int l2fwd(struct pump *pump, uint32_t max)
+{
+    const struct fluxcap_desc *descs;
+    uint8_t *memory = fluxcap_raw_data(pump->raw);
+
+    fluxcap_raw_refill(pump->raw);
+    int count = fluxcap_raw_peek(pump->raw, max, &descs);
+    for (int i = (int)pump->swapped; i < count; i++)
+        fluxcap_ethernet_header_swap(memory + descs[i].addr, descs[i].len);
+    int done = count <= 0 ? count : fluxcap_raw_forward(pump->raw, (uint32_t)count);
+    if (done < 0)
+        return done;
+    /* Those that had no room in the TX ring come again, and must not be swapped back. */
+    if ((uint32_t)count > pump->swapped)
+        pump->swapped = (uint32_t)count;
+    pump->swapped -= (uint32_t)done;
+    int result = fluxcap_raw_wake_tx(pump->raw);
+    return result < 0 ? result : done;
+}
+
+/* Makes packets and sends them. */
+static int txonly(struct pump *pump, uint32_t max)
+{
+    struct fluxcap_packet *packets = pump->packets;
+
+    if (pump->held < max) {
+        int made = fluxcap_raw_alloc(pump->raw, packets + pump->held, max - pump->held);
+        if (made < 0)
+            return made;
+        for (int i = 0; i < made; i++) {
+            struct fluxcap_packet *packet = &packets[pump->held++];
+
+            memcpy(pump->frame + ETHERNET_LENGTH, &pump->sequence, sizeof(pump->sequence));
+            pump->sequence++;
+            memcpy(packet->data, pump->frame, pump->size);
+            packet->len = pump->size;
+        }
+    }
+    int sent = fluxcap_raw_send(pump->raw, packets, pump->held < max ? pump->held : max);
+    if (sent < 0)
+        return sent;
+    /* The rest moves to the front, for the next turn. */
+    pump->held -= (uint32_t)sent;
+    memmove(packets, packets + sent, pump->held * sizeof(*packets));
+    int result = fluxcap_raw_wake_tx(pump->raw);
+    if (result < 0)
+        return result;
+    fluxcap_raw_reap(pump->raw);
+    return sent;
+}
+
+static const struct {
+    const char *name;
+    turn *turn;
+    uint32_t interest; /* what to wait for when there is nothing to do */
+    uint32_t program;
+} modes[] = {
+    {"rxdrop", rxdrop, FLUXCAP_WAIT_RECEIVE, FLUXCAP_PROGRAM_BUNDLED},
+    {"txonly", txonly, FLUXCAP_WAIT_SEND, FLUXCAP_PROGRAM_NONE},
+    {"l2fwd", l2fwd, FLUXCAP_WAIT_RECEIVE, FLUXCAP_PROGRAM_BUNDLED},
+};
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static bool count_packets(const struct pump *pump, struct fluxcap_statistics *statistics)
+{
+    statistics->struct_size = sizeof(*statistics);
+    if (fluxcap_raw_statistics(pump->raw, statistics) == 0)
+        return true;
+    complain();
+    return false;
+}
+
+static void print_rates(const char *name, const struct fluxcap_statistics *from, const struct fluxcap_statistics *to,
+                        double seconds)
+{
+    printf("%-8s rx %12.0f packets/s   tx %12.0f packets/s\n", name, (double)(to->received - from->received) / seconds,
+           (double)(to->sent - from->sent) / seconds);
+    fflush(stdout);
+}
+
+/* Turns the loop until a signal comes, time is over or enough packets have passed (0: no limit). */
+static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
+{
+    struct fluxcap_statistics first, last, current;
+    double start = now(), printed = start, end = start;
+    uint64_t handled = 0;
+
+    if (!count_packets(pump, &first))
+        return -EIO;
+    last = first;
+    while (!stop_wanted && (duration == 0 || end - start < duration) && (limit == 0 || handled < limit)) {
+        uint64_t wanted = limit == 0 || limit - handled > pump->batch ? pump->batch : limit - handled;
+        int result = modes[mode].turn(pump, (uint32_t)wanted);
+
+        if (result > 0)
+            handled += (uint32_t)result;
+        else if (result == 0 && !pump->busy_poll)
+            result = fluxcap_raw_wait(pump->raw, modes[mode].interest, 100);
+        /* The kernel asks for this when the fill ring was empty; with busy polling it is what polls the driver. */
+        if (result >= 0 && modes[mode].interest == FLUXCAP_WAIT_RECEIVE)
+            result = fluxcap_raw_wake_rx(pump->raw);
+        if (result < 0) {
+            complain();
+            return result;
+        }
+        end = now();
+        if (end - printed >= 1) {
+            if (!count_packets(pump, &current))
+                return -EIO;
+            print_rates(modes[mode].name, &last, &current, end - printed);
+            last = current;
+            printed = end;
+        }
+    }
+
+    if (fluxcap_raw_flush(pump->raw, 1000) < 0) {
+        complain();
+        return -EIO;
+    }
+    if (!count_packets(pump, &current))
+        return -EIO;
+    print_rates("average", &first, &current, end > start ? end - start : 1);
+    printf("received %" PRIu64 ", sent %" PRIu64 " in %.2f s; looked at %" PRIu64 " bytes\n", current.received,
+           current.sent, end - start, pump->bytes);
+    printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", current.rx_dropped,
+           current.rx_ring_full, current.rx_fill_ring_empty_descs);
+    return 0;
+}
+
+static void usage(FILE *file, const char *program)
+{
+    fprintf(file,
+            "usage: %s -m MODE -i INTERFACE [OPTION...]\n"
+            "Receives, sends or forwards packets as fast as it goes.\n\n"
+            "  -m, --mode MODE        rxdrop: receive and drop; txonly: send; l2fwd: send back what is received\n"
+            "  -i, --interface NAME   the interface\n"
+            "  -q, --queue NUMBER     the queue to bind to (0)\n"
+            "  -b, --batch NUMBER     packets handled together, 1 to %d (64)\n"
+            "  -s, --size BYTES       size of the packets to send, from %d (64)\n"
+            "  -D, --destination MAC  where to send them (ff:ff:ff:ff:ff:ff)\n"
+            "  -d, --duration SECONDS how long (until a signal comes)\n"
+            "  -n, --packets NUMBER   how many packets (no limit)\n"
+            "  -B, --busy-poll        poll the driver instead of waiting for interrupts\n"
+            "      --copy             copy mode\n"
+            "      --zero-copy        zero-copy, or nothing\n"
+            "      --native           the XDP program in the driver, or nothing\n"
+            "      --generic          the XDP program in the network stack\n"
+            "  -h, --help             this text\n",
+            program, BATCH_MOST, LEAST_SIZE);
+}
+
+static void mac_address(const char *text, uint8_t *mac)
+{
+    int length = 0;
+
+    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5],
+               &length) != 6 || text[length] != '\0') {
+        fprintf(stderr, "a MAC address looks like 02:00:00:00:00:01, not like '%s'\n", text);
+        exit(2);
+    }
+}
+
+/* The Ethernet frame to send: of the type for local experiments, with a number in front and something behind it. */
+static bool fill_frame(struct pump *pump)
+{
+    struct fluxcap_info info = {.struct_size = sizeof(info)};
+
+    if (fluxcap_raw_info(pump->raw, &info) < 0) {
+        complain();
+        return false;
+    }
+    uint32_t most = info.mtu + ETHERNET_LENGTH < info.packet_capacity ? info.mtu + ETHERNET_LENGTH : info.packet_capacity;
+    if (pump->size > most) {
+        fprintf(stderr, "packets of %u bytes are too long here: %u at most\n", pump->size, most);
+        return false;
+    }
+    memcpy(pump->frame + 6, info.mac, sizeof(info.mac));
+    pump->frame[12] = 0x88;
+    pump->frame[13] = 0xb5;
+    for (uint32_t i = ETHERNET_LENGTH; i < pump->size; i++)
+        pump->frame[i] = (uint8_t)i;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    enum { COPY = 256, ZERO_COPY, NATIVE, GENERIC };
+    static const struct option options[] = {
+        {"mode", required_argument, NULL, 'm'},
+        {"interface", required_argument, NULL, 'i'},
+        {"queue", required_argument, NULL, 'q'},
+        {"batch", required_argument, NULL, 'b'},
+        {"size", required_argument, NULL, 's'},
+        {"destination", required_argument, NULL, 'D'},
+        {"duration", required_argument, NULL, 'd'},
+        {"packets", required_argument, NULL, 'n'},
+        {"busy-poll", no_argument, NULL, 'B'},
+        {"copy", no_argument, NULL, COPY},
+        {"zero-copy", no_argument, NULL, ZERO_COPY},
+        {"native", no_argument, NULL, NATIVE},
+        {"generic", no_argument, NULL, GENERIC},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    enum { MODES = sizeof(modes) / sizeof(modes[0]) };
+    static struct pump pump = {.batch = 64, .size = 64, .frame = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    struct fluxcap_config config = {.struct_size = sizeof(config)};
+    uint32_t duration = 0, limit = 0;
+    size_t mode = MODES;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "m:i:q:b:s:D:d:n:Bh", options, NULL)) != -1) {
+        switch (option) {
+        case 'm':
+            for (mode = 0; mode < MODES && strcmp(optarg, modes[mode].name) != 0;)
+                mode++;
+            break;
+        case 'i': config.ifname = optarg; break;
+        case 'q': config.queue = number("a queue", optarg, 0, UINT16_MAX); break;
+        case 'b': pump.batch = number("a batch", optarg, 1, BATCH_MOST); break;
+        case 's': pump.size = number("a size", optarg, LEAST_SIZE, sizeof(pump.frame)); break;
+        case 'D': mac_address(optarg, pump.frame); break;
+        case 'd': duration = number("a duration", optarg, 0, UINT32_MAX); break;
+        case 'n': limit = number("a number of packets", optarg, 0, UINT32_MAX); break;
+        case 'B': pump.busy_poll = true; break;
+        case COPY: config.bind_mode = FLUXCAP_BIND_COPY; break;
+        case ZERO_COPY: config.bind_mode = FLUXCAP_BIND_ZERO_COPY; break;
+        case NATIVE: config.xdp_mode = FLUXCAP_XDP_NATIVE; break;
+        case GENERIC: config.xdp_mode = FLUXCAP_XDP_GENERIC; break;
+        case 'h': usage(stdout, argv[0]); return 0;
+        default: usage(stderr, argv[0]); return 2;
+        }
+    }
+    if (config.ifname == NULL || mode == MODES || optind != argc) {
+        usage(stderr, argv[0]);
+        return 2;
+    }
+    config.program = modes[mode].program;
+    if (pump.busy_poll) {
+        config.busy_poll_us = 20;
+        config.busy_poll_budget = pump.batch;
+        config.wakeup = FLUXCAP_WAKEUP_ALWAYS; /* each wake-up polls the driver */
+    }
+
+    catch_signals();
+    if (fluxcap_open(&config, &pump.raw) < 0) {
+        complain();
+        return 1;
+    }
+    print_text(pump.raw, fluxcap_raw_report);
+    fflush(stdout);
+    bool good = fill_frame(&pump) && run(&pump, mode, duration, limit) == 0;
+    fluxcap_packets_free(pump.packets, pump.held);
+    good = frames_add_up(pump.raw) && good;
+    fluxcap_raw_free(pump.raw);
+    return good ? 0 : 1;
+}

@@ -1,0 +1,294 @@
+//! Answers ARP requests and pings for an address that the kernel does not know, each in the frame it came in.
+//!
+//! ```console
+//! # cargo run --release --example ping_responder -- -i eth0 -a 10.0.0.2
+//! ```
+//!
+//! Everything else that reaches the queue is dropped, so try it on an interface that you are not logged in through.
+//! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
+
+use std::env;
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use fluxcap::proto::{
+    Arp, ArpOperation, EtherType, Ethernet, IcmpEcho, IcmpType, IpProtocol, Ipv4, MacAddr,
+};
+use fluxcap::{BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, Verdict, XdpMode};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::flag;
+
+const USAGE: &str = "\
+usage: ping_responder -i INTERFACE -a ADDRESS [-q QUEUE] [--copy] [--generic]
+Answers ARP requests and pings for an IPv4 address.
+
+  -i, --interface NAME   the interface to receive on
+  -a, --address ADDRESS  the address to answer for, one that the kernel does not have
+  -q, --queue NUMBER     the queue to bind to (0)
+      --copy             copy mode, even where the driver has zero-copy
+      --generic          the XDP program in the network stack, not in the driver
+  -h, --help             this text
+
+SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
+
+/// Packets handled between two looks at the signals.
+const BATCH: u32 = 64;
+
+/// What became of a received packet.
+enum Outcome {
+    ArpAnswered,
+    EchoAnswered,
+    Ignored,
+    BadChecksum,
+}
+
+/// Turns a request for us into its reply, and leaves everything else alone.
+fn answer(frame: &mut [u8], mac: MacAddr, address: Ipv4Addr) -> Outcome {
+    let Ok((ethernet, payload)) = Ethernet::parse_mut(frame) else {
+        return Outcome::Ignored;
+    };
+    let to_us = ethernet.destination() == mac;
+    let outcome = match ethernet.ether_type() {
+        EtherType::ARP if to_us || ethernet.destination().is_broadcast() => {
+            answer_arp(payload, mac, address)
+        }
+        EtherType::IPV4 if to_us => answer_echo(payload, address),
+        _ => Outcome::Ignored,
+    };
+    if matches!(outcome, Outcome::ArpAnswered | Outcome::EchoAnswered) {
+        ethernet.swap_addresses();
+        ethernet.set_source(mac);
+    }
+    outcome
+}
+
+fn answer_arp(payload: &mut [u8], mac: MacAddr, address: Ipv4Addr) -> Outcome {
+    match Arp::parse_mut(payload) {
+        Ok((arp, _)) if arp.operation() == ArpOperation::REQUEST && arp.target_ip() == address => {
+            arp.into_reply(mac);
+            Outcome::ArpAnswered
+        }
+        _ => Outcome::Ignored,
+    }
+}
+
+fn answer_echo(payload: &mut [u8], address: Ipv4Addr) -> Outcome {
+    let Ok((ip, message)) = Ipv4::parse_mut(payload) else {
+        return Outcome::Ignored;
+    };
+    if !ip.verify_checksum() {
+        return Outcome::BadChecksum;
+    }
+    if ip.destination() != address || ip.protocol() != IpProtocol::ICMP || ip.is_fragment() {
+        return Outcome::Ignored;
+    }
+    match IcmpEcho::parse_mut(message) {
+        Ok((echo, data)) if echo.icmp_type() == IcmpType::ECHO_REQUEST => {
+            if !echo.verify_checksum(data) {
+                return Outcome::BadChecksum;
+            }
+            echo.into_reply();
+            // The same words in another order: the header's checksum still holds.
+            ip.swap_addresses();
+            Outcome::EchoAnswered
+        }
+        _ => Outcome::Ignored,
+    }
+}
+
+struct Responder {
+    raw: FluxRaw,
+    mac: MacAddr,
+    address: Ipv4Addr,
+    received: u64,
+    arp_answered: u64,
+    echo_answered: u64,
+    ignored: u64,
+    bad_checksum: u64,
+}
+
+impl Responder {
+    /// Answers until `stop` is set, and prints the counters whenever `print` is.
+    fn run(&mut self, stop: &AtomicBool, print: &AtomicBool) -> Result<(), Box<dyn Error>> {
+        while !stop.load(Ordering::Relaxed) {
+            if print.swap(false, Ordering::Relaxed) {
+                self.print_counters()?;
+            }
+            // The frames of sent answers go back to the kernel, for new packets.
+            self.raw.refill();
+            let received = self.answer_batch();
+            let woken = self.raw.wake_rx().and_then(|()| self.raw.wake_tx());
+            if is_down(&woken) {
+                // The answers stay in the ring until the line is up again.
+                thread::sleep(Duration::from_millis(10));
+            } else {
+                woken?;
+            }
+            if received == 0 {
+                // A signal may come just before the wait: so it is short.
+                self.raw.wait_rx(Some(Duration::from_millis(200)))?;
+            }
+        }
+        // What still waits in the TX ring shall leave, if it can.
+        let flushed = self.raw.flush(Duration::from_secs(1)).map(drop);
+        if !is_down(&flushed) {
+            flushed?;
+        }
+        Ok(())
+    }
+
+    /// Answers what there is, up to a batch; returns how many packets there were.
+    fn answer_batch(&mut self) -> u32 {
+        let (mac, address) = (self.mac, self.address);
+        self.raw.forward(BATCH, |packet| {
+            self.received += 1;
+            let (counter, verdict) = match answer(packet.data_mut(), mac, address) {
+                Outcome::ArpAnswered => (&mut self.arp_answered, Verdict::Send),
+                Outcome::EchoAnswered => (&mut self.echo_answered, Verdict::Send),
+                Outcome::Ignored => (&mut self.ignored, Verdict::Recycle),
+                Outcome::BadChecksum => (&mut self.bad_checksum, Verdict::Recycle),
+            };
+            *counter += 1;
+            verdict
+        })
+    }
+
+    fn print_counters(&self) -> Result<(), Box<dyn Error>> {
+        println!(
+            "received {}: ARP answered {}, echo answered {}, ignored {}, bad checksum {}",
+            self.received, self.arp_answered, self.echo_answered, self.ignored, self.bad_checksum
+        );
+        let kernel = self.raw.statistics()?;
+        println!(
+            "kernel: dropped {}, RX ring full {}, fill ring empty {}, invalid descriptors {}",
+            kernel.rx_dropped,
+            kernel.rx_ring_full,
+            kernel.rx_fill_ring_empty_descs,
+            kernel.rx_invalid_descs + kernel.tx_invalid_descs
+        );
+        if let Some(program) = self.raw.program_counters()? {
+            println!(
+                "program: redirected {}, passed on {}, dropped {}",
+                program.redirect, program.pass, program.drop
+            );
+        }
+        println!("{}", self.raw.debug_rings());
+        Ok(io::stdout().flush()?)
+    }
+}
+
+fn is_down(result: &Result<(), FluxError>) -> bool {
+    matches!(result, Err(error) if error.kind() == ErrorKind::Down)
+}
+
+/// Answers until a signal comes.
+fn respond(options: &Options) -> Result<(), Box<dyn Error>> {
+    let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    flag::register(SIGINT, Arc::clone(&stop))?;
+    flag::register(SIGTERM, Arc::clone(&stop))?;
+    flag::register(SIGUSR1, Arc::clone(&print))?;
+
+    let Options {
+        interface,
+        address,
+        queue,
+        ..
+    } = options;
+    let raw = FluxBuilder::new(interface)
+        .queue(*queue)
+        .bind_mode(options.bind_mode)
+        .xdp_mode(options.xdp_mode)
+        .build()?;
+    let Some(mac) = raw.interface().mac else {
+        return Err(format!("{interface} has no Ethernet address to answer from").into());
+    };
+    println!("{}", raw.report());
+    println!("answering {address} on {interface} queue {queue}: ARP and ping");
+    io::stdout().flush()?;
+
+    let mut responder = Responder {
+        raw,
+        mac,
+        address: *address,
+        received: 0,
+        arp_answered: 0,
+        echo_answered: 0,
+        ignored: 0,
+        bad_checksum: 0,
+    };
+    let result = responder.run(&stop, &print);
+    responder.print_counters()?;
+    result?;
+    if !responder.raw.debug_rings().is_conserved() {
+        return Err("the frames do not add up".into());
+    }
+    Ok(())
+}
+
+struct Options {
+    interface: String,
+    address: Ipv4Addr,
+    queue: u32,
+    bind_mode: BindMode,
+    xdp_mode: XdpMode,
+}
+
+/// Reads the command line; `None` when it asks for help.
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+    let (mut interface, mut address, mut queue) = (None, None, 0);
+    let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "-i" | "--interface" => interface = Some(value()?),
+            "-a" | "--address" => {
+                let text = value()?;
+                let parsed = text.parse();
+                address = Some(parsed.map_err(|_| format!("'{text}' is no IPv4 address"))?);
+            }
+            "-q" | "--queue" => {
+                let text = value()?;
+                let parsed = text.parse();
+                queue = parsed.map_err(|_| format!("a queue is a number, not '{text}'"))?;
+            }
+            "--copy" => bind_mode = BindMode::Copy,
+            "--generic" => xdp_mode = XdpMode::Generic,
+            "-h" | "--help" => return Ok(None),
+            _ => return Err(format!("what is '{word}'?")),
+        }
+    }
+    Ok(Some(Options {
+        interface: interface.ok_or("an interface is needed: -i INTERFACE")?,
+        address: address.ok_or("an address is needed: -a ADDRESS")?,
+        queue,
+        bind_mode,
+        xdp_mode,
+    }))
+}
+
+fn main() -> ExitCode {
+    let options = match parse(env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(mistake) => {
+            eprintln!("ping_responder: {mistake}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match respond(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ping_responder: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

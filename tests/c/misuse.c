@@ -1,0 +1,378 @@
+/* Every function of the header is used wrongly. Needs no privilege and no interface. */
+#include "check.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+const char *version_from_elsewhere(void);
+
+static_assert(sizeof(struct fluxcap_packet) == 32, "part of the ABI");
+static_assert(sizeof(struct fluxcap_desc) == 16, "as the kernel has it");
+
+static uint64_t zeros[8192];
+
+static void the_version_is_that_of_the_header(void)
+{
+    char version[32];
+
+    CHECK(strcmp(fluxcap_version(), FLUXCAP_VERSION) == 0);
+    CHECK(strcmp(version_from_elsewhere(), FLUXCAP_VERSION) == 0);
+    snprintf(version, sizeof(version), "%d.%d.%d", FLUXCAP_VERSION_MAJOR, FLUXCAP_VERSION_MINOR, FLUXCAP_VERSION_PATCH);
+    CHECK(strcmp(version, FLUXCAP_VERSION) == 0);
+}
+
+static void no_function_takes_this_handle(struct fluxcap_raw *raw, const char *words)
+{
+    struct fluxcap_packet packet = ZEROS;
+    const struct fluxcap_desc *descs = NULL;
+    struct fluxcap_info info = ZEROS;
+    struct fluxcap_statistics statistics = ZEROS;
+    struct fluxcap_program_counters counters = ZEROS;
+    struct fluxcap_rings rings = ZEROS;
+    char text[8] = "same";
+
+    info.struct_size = sizeof(info);
+    statistics.struct_size = sizeof(statistics);
+    counters.struct_size = sizeof(counters);
+    rings.struct_size = sizeof(rings);
+    CHECK_ERROR(fluxcap_raw_receive(raw, &packet, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_alloc(raw, &packet, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_send(raw, &packet, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_peek(raw, 1, &descs), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_recycle(raw, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_forward(raw, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_refill(raw), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_reap(raw), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_wake_rx(raw), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_wake_tx(raw), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_flush(raw, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_wait(raw, FLUXCAP_WAIT_RECEIVE, 0), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_fd(raw), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_info(raw, &info), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_statistics(raw, &statistics), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_program_counters(raw, &counters), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_debug_rings(raw, &rings), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_report(raw, text, sizeof(text)), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_debug_text(raw, text, sizeof(text)), -EINVAL, words);
+    CHECK(fluxcap_raw_data(raw) == NULL);
+    /* Outputs are written on success only. */
+    CHECK(packet.data == NULL && descs == NULL && strcmp(text, "same") == 0);
+    CHECK(info.frames == 0 && statistics.received == 0 && counters.attached == 0 && rings.counted.frames == 0);
+    fluxcap_raw_free(raw);
+}
+
+static void packets_that_never_were_are_refused(void)
+{
+    struct fluxcap_packet packets[3] = ZEROS;
+    uint8_t bytes[64] = ZEROS;
+
+    CHECK_RESULT(fluxcap_packet_free(NULL), 0);
+    CHECK_RESULT(fluxcap_packets_free(NULL, 0), 0);
+    CHECK_ERROR(fluxcap_packets_free(NULL, 3), -EINVAL, "packets");
+    /* These have moved away. */
+    CHECK_RESULT(fluxcap_packet_free(&packets[0]), 0);
+    CHECK_RESULT(fluxcap_packets_free(packets, 3), 0);
+    /* The one in the middle is made up, in several ways. */
+    packets[1].data = bytes;
+    packets[1].len = sizeof(bytes);
+    CHECK_ERROR(fluxcap_packets_free(packets, 3), -EINVAL, "packet");
+    packets[1].umem = bytes;
+    CHECK_ERROR(fluxcap_packets_free(packets, 3), -EINVAL, "packet");
+    packets[1].umem = (const void *)(uintptr_t)-8;
+    packets[1].frame = packets[1].generation = UINT32_MAX;
+    CHECK_ERROR(fluxcap_packet_free(&packets[1]), -EINVAL, "packet");
+    CHECK(packets[1].data == bytes);
+}
+
+/* Wants a refusal that writes no handle. */
+static void check_refused(const struct fluxcap_config *config, int wanted, const char *words)
+{
+    struct fluxcap_raw *const untouched = (struct fluxcap_raw *)zeros;
+    struct fluxcap_raw *raw = untouched;
+
+    CHECK_ERROR(fluxcap_open(config, &raw), wanted, words);
+    CHECK(raw == untouched);
+}
+
+static void a_config_of_another_size(void)
+{
+    struct {
+        struct fluxcap_config config;
+        uint64_t tail[4];
+    } longer = ZEROS;
+    struct fluxcap_config config = small("nosuch0");
+
+    CHECK_ERROR(fluxcap_open(&config, NULL), -EINVAL, "raw");
+    check_refused(NULL, -EINVAL, "fluxcap_config");
+    for (config.struct_size = 0; config.struct_size < sizeof(config); config.struct_size++)
+        check_refused(&config, -EINVAL, "struct_size");
+    config.struct_size = UINT32_MAX;
+    check_refused(&config, -EINVAL, "struct_size");
+    /* A program that was compiled against a later header, but uses nothing of it … */
+    longer.config = small("nosuch0");
+    longer.config.struct_size = sizeof(longer);
+    check_refused(&longer.config, -ENODEV, "nosuch0");
+    /* … and one that does. */
+    longer.tail[3] = 1;
+    check_refused(&longer.config, -E2BIG, "fluxcap_config");
+}
+
+static void unknown_constants(void)
+{
+    struct fluxcap_config config;
+
+#define CHECK_UNKNOWN(field, value)                                                                                    \
+    config = small("nosuch0");                                                                                         \
+    config.field = value;                                                                                              \
+    check_refused(&config, -EINVAL, #field)
+    CHECK_UNKNOWN(bind_mode, 3);
+    CHECK_UNKNOWN(xdp_mode, 3);
+    CHECK_UNKNOWN(program, 3);
+    CHECK_UNKNOWN(hugepages, 5);
+    CHECK_UNKNOWN(numa, 2);
+    CHECK_UNKNOWN(wakeup, 2);
+    CHECK_UNKNOWN(wakeup, UINT32_MAX);
+}
+
+static void interfaces_that_are_not_there(void)
+{
+    struct fluxcap_config config = small("nosuch0");
+
+    check_refused(&config, -ENODEV, "nosuch0");
+    config.ifname = "";
+    check_refused(&config, -EINVAL, "name");
+    config.ifname = "a-name-of-more-than-15-bytes";
+    check_refused(&config, -EINVAL, "a-name-of-more-than-15-bytes");
+    config.ifname = "\xff\xfe"; /* no UTF-8 */
+    check_refused(&config, -ENODEV, "interface");
+    config.ifname = NULL;
+    check_refused(&config, -ENODEV, "0");
+    config.ifindex = 2000000000;
+    check_refused(&config, -ENODEV, "2000000000");
+    config.ifindex = UINT32_MAX;
+    check_refused(&config, -ENODEV, "interface");
+}
+
+static void numbers_that_cannot_work(void)
+{
+    struct fluxcap_config config;
+
+#define CHECK_NUMBER(field, value, words)                                                                              \
+    config = small("lo");                                                                                              \
+    config.field = value;                                                                                              \
+    check_refused(&config, -EINVAL, words)
+    CHECK_NUMBER(fill_size, 3, "power of two");
+    CHECK_NUMBER(rx_size, 3, "power of two");
+    CHECK_NUMBER(tx_size, 3, "power of two");
+    CHECK_NUMBER(completion_size, 3, "power of two");
+    CHECK_NUMBER(fill_size, UINT32_MAX, "fill ring");
+    CHECK_NUMBER(fill_size, 1u << 31, "fill ring");
+    CHECK_NUMBER(rx_size, 1u << 31, "RX ring");
+    CHECK_NUMBER(tx_size, 1u << 31, "TX ring");
+    CHECK_NUMBER(completion_size, 1u << 31, "completion ring");
+    CHECK_NUMBER(frames, (1u << 24) + 1, "frames");
+    CHECK_NUMBER(frames, UINT32_MAX, "frames");
+    CHECK_NUMBER(chunk_size, 1, "power of two");
+    CHECK_NUMBER(chunk_size, 1024, "2048");
+    CHECK_NUMBER(chunk_size, 3000, "power of two");
+    CHECK_NUMBER(chunk_size, 8192, "page");
+    CHECK_NUMBER(chunk_size, 1u << 17, "65536");
+    CHECK_NUMBER(headroom, 1792, "1792");
+    CHECK_NUMBER(headroom, UINT32_MAX, "headroom");
+    CHECK_NUMBER(tx_budget, 31, "TX budget");
+    CHECK_NUMBER(tx_budget, 129, "TX budget");
+    CHECK_NUMBER(busy_poll_us, UINT32_MAX, "microseconds");
+    config = small("lo");
+    config.busy_poll_us = 20;
+    config.busy_poll_budget = 65536;
+    check_refused(&config, -EINVAL, "packets");
+}
+
+/* An ICMP echo request with a payload of 8 bytes, and padding behind it. */
+static const uint8_t echo_request[60] = {
+    0x02, 0, 0, 0, 0, 0x02, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00,                                        /* Ethernet */
+    0x45, 0, 0, 36, 0x12, 0x34, 0x40, 0, 64, 1, 0x14, 0xa3, 10, 0, 0, 1, 10, 0, 0, 2,                  /* IPv4 */
+    8, 0, 0x3c, 0x17, 0xab, 0xcd, 0, 7, 1, 2, 3, 4, 5, 6, 7, 8,                                        /* ICMP */
+    0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee,
+};
+
+static const uint8_t arp_request[42] = {
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x06,
+    0, 1, 8, 0, 6, 4, 0, 1, 0x02, 0, 0, 0, 0, 0x01, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2,
+};
+
+/* The first bytes of a packet in memory of exactly that size, so that tools see a byte read too much. */
+static uint8_t *first(const uint8_t *packet, size_t len)
+{
+    uint8_t *copy = (uint8_t *)malloc(len == 0 ? 1 : len);
+
+    CHECK(copy != NULL);
+    memcpy(copy, packet, len);
+    return copy;
+}
+
+static void views_on_truncated_packets(void)
+{
+    static const uint8_t mac[6] = {0x02, 0, 0, 0, 0, 0x02};
+    struct fluxcap_ethernet_header ethernet;
+    struct fluxcap_arp_header arp;
+    struct fluxcap_ipv4_header ipv4;
+    struct fluxcap_icmp_echo_header echo;
+
+    for (size_t len = 0; len <= sizeof(echo_request); len++) {
+        uint8_t *packet = first(echo_request, len);
+        uint8_t *inner = first(echo_request + 14, len < 14 ? 0 : len - 14);
+        uint8_t *innermost = first(echo_request + 34, len < 34 ? 0 : len - 34);
+
+        CHECK_RESULT(fluxcap_ethernet_header_parse(packet, len, &ethernet), len < 14 ? -EINVAL : 14);
+        CHECK_RESULT(fluxcap_ethernet_header_swap(packet, len), len < 14 ? -EINVAL : 14);
+        if (len >= 14) {
+            CHECK_RESULT(fluxcap_ethernet_header_swap(packet, len), 14);
+            /* The total length, 36, has to fit. */
+            CHECK_RESULT(fluxcap_ipv4_header_parse(inner, len - 14, &ipv4), len < 50 ? -EINVAL : 20);
+        }
+        if (len >= 34)
+            CHECK_RESULT(fluxcap_icmp_echo_header_parse(innermost, len - 34, &echo), len < 42 ? -EINVAL : 8);
+        CHECK_RESULT(fluxcap_icmp_echo_reply(packet, len), len < 50 ? -EINVAL : 42);
+        if (len < 50)
+            CHECK(memcmp(packet, echo_request, len) == 0);
+        free(packet);
+        free(inner);
+        free(innermost);
+    }
+    for (size_t len = 0; len <= sizeof(arp_request); len++) {
+        uint8_t *packet = first(arp_request, len);
+        uint8_t *inner = first(arp_request + 14, len < 14 ? 0 : len - 14);
+
+        if (len >= 14)
+            CHECK_RESULT(fluxcap_arp_header_parse(inner, len - 14, &arp), len < 42 ? -EINVAL : 28);
+        CHECK_RESULT(fluxcap_arp_reply(packet, len, mac), len < 42 ? -EINVAL : 42);
+        if (len < 42)
+            CHECK(memcmp(packet, arp_request, len) == 0);
+        free(packet);
+        free(inner);
+    }
+}
+
+static void views_tell_what_is_there(void)
+{
+    static const uint8_t mac[6] = {0x02, 0, 0, 0, 0, 0x02};
+    uint8_t packet[60];
+    struct fluxcap_ethernet_header ethernet;
+    struct fluxcap_arp_header arp;
+    struct fluxcap_ipv4_header ipv4;
+    struct fluxcap_icmp_echo_header echo;
+
+    memcpy(packet, echo_request, sizeof(packet));
+    CHECK_RESULT(fluxcap_ethernet_header_parse(packet, 60, &ethernet), 14);
+    CHECK(ethernet.ether_type == 0x0800 && ethernet.source[5] == 1 && ethernet.destination[5] == 2);
+    CHECK_RESULT(fluxcap_ipv4_header_parse(packet + 14, 46, &ipv4), 20);
+    CHECK(ipv4.header_len == 20 && ipv4.ttl == 64 && ipv4.protocol == 1 && ipv4.total_length == 36);
+    CHECK(ipv4.identification == 0x1234 && ipv4.dont_fragment == 1 && ipv4.more_fragments == 0 && ipv4.fragment_offset == 0);
+    CHECK(ipv4.source[3] == 1 && ipv4.destination[3] == 2 && ipv4.checksum_ok == 1);
+    CHECK_RESULT(fluxcap_icmp_echo_header_parse(packet + 34, 16, &echo), 8);
+    CHECK(echo.icmp_type == 8 && echo.identifier == 0xabcd && echo.sequence == 7 && echo.checksum_ok == 1);
+
+    CHECK_RESULT(fluxcap_icmp_echo_reply(packet, 60), 42);
+    CHECK(memcmp(packet, echo_request + 6, 6) == 0 && memcmp(packet + 6, echo_request, 6) == 0);
+    CHECK_RESULT(fluxcap_ipv4_header_parse(packet + 14, 46, &ipv4), 20);
+    CHECK(ipv4.source[3] == 2 && ipv4.destination[3] == 1 && ipv4.checksum_ok == 1);
+    CHECK_RESULT(fluxcap_icmp_echo_header_parse(packet + 34, 16, &echo), 8);
+    CHECK(echo.icmp_type == 0 && echo.identifier == 0xabcd && echo.sequence == 7 && echo.checksum_ok == 1);
+    CHECK(memcmp(packet + 42, echo_request + 42, 18) == 0);
+    /* A reply is no request, and is not answered. */
+    CHECK_ERROR(fluxcap_icmp_echo_reply(packet, 60), -EINVAL, "packet");
+    packet[49] ^= 1;
+    CHECK_RESULT(fluxcap_icmp_echo_header_parse(packet + 34, 16, &echo), 8);
+    CHECK(echo.checksum_ok == 0);
+
+    memcpy(packet, arp_request, sizeof(arp_request));
+    CHECK_RESULT(fluxcap_arp_header_parse(packet + 14, 28, &arp), 28);
+    CHECK(arp.operation == 1 && arp.sender_mac[5] == 1 && arp.sender_ip[3] == 1 && arp.target_ip[3] == 2);
+    CHECK_RESULT(fluxcap_arp_reply(packet, 42, mac), 42);
+    CHECK(memcmp(packet, arp_request + 6, 6) == 0 && memcmp(packet + 6, mac, 6) == 0);
+    CHECK_RESULT(fluxcap_arp_header_parse(packet + 14, 28, &arp), 28);
+    CHECK(arp.operation == 2 && memcmp(arp.sender_mac, mac, 6) == 0 && arp.sender_ip[3] == 2);
+    CHECK(arp.target_mac[5] == 1 && arp.target_ip[3] == 1);
+    CHECK_ERROR(fluxcap_arp_reply(packet, 42, mac), -EINVAL, "packet");
+}
+
+static void views_refuse_null(void)
+{
+    uint8_t packet[60];
+    uint8_t mac[6] = {2, 0, 0, 0, 0, 2};
+    struct fluxcap_ethernet_header ethernet;
+    struct fluxcap_arp_header arp;
+    struct fluxcap_ipv4_header ipv4;
+    struct fluxcap_icmp_echo_header echo;
+
+    CHECK_ERROR(fluxcap_ethernet_header_parse(NULL, 60, &ethernet), -EINVAL, "data");
+    CHECK_ERROR(fluxcap_ethernet_header_swap(NULL, 60), -EINVAL, "NULL");
+    CHECK_ERROR(fluxcap_arp_header_parse(NULL, 28, &arp), -EINVAL, "data");
+    CHECK_ERROR(fluxcap_arp_reply(NULL, 42, mac), -EINVAL, "NULL");
+    CHECK_ERROR(fluxcap_ipv4_header_parse(NULL, 46, &ipv4), -EINVAL, "data");
+    CHECK_ERROR(fluxcap_icmp_echo_header_parse(NULL, 16, &echo), -EINVAL, "data");
+    CHECK_ERROR(fluxcap_icmp_echo_reply(NULL, 60), -EINVAL, "NULL");
+    memcpy(packet, echo_request, sizeof(packet));
+    CHECK_ERROR(fluxcap_ethernet_header_parse(packet, 60, NULL), -EINVAL, "header");
+    CHECK_ERROR(fluxcap_ipv4_header_parse(packet + 14, 46, NULL), -EINVAL, "header");
+    CHECK_ERROR(fluxcap_icmp_echo_header_parse(packet + 34, 16, NULL), -EINVAL, "header");
+    memcpy(packet, arp_request, sizeof(arp_request));
+    CHECK_ERROR(fluxcap_arp_header_parse(packet + 14, 28, NULL), -EINVAL, "header");
+    CHECK_ERROR(fluxcap_arp_reply(packet, 42, NULL), -EINVAL, "NULL");
+    CHECK(memcmp(packet, arp_request, sizeof(arp_request)) == 0);
+}
+
+static void the_checksum_of_rfc_1071(void)
+{
+    static const uint8_t bytes[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
+
+    CHECK(fluxcap_checksum(bytes, sizeof(bytes)) == 0x220d);
+    CHECK(fluxcap_checksum(bytes, 0) == 0xffff);
+    CHECK(fluxcap_checksum(NULL, 0) == 0xffff);
+    CHECK(fluxcap_checksum(NULL, 8) == 0xffff);
+    /* An odd byte counts as the first of two. */
+    CHECK(fluxcap_checksum(bytes + 2, 1) == (uint16_t)~0xf200);
+    CHECK(fluxcap_checksum(echo_request + 14, 20) == 0);
+}
+
+static void *last_error_of_a_thread(void *words)
+{
+    CHECK(fluxcap_last_error()[0] == '\0');
+    CHECK_ERROR(fluxcap_raw_fd(NULL), -EINVAL, (const char *)words);
+    return NULL;
+}
+
+static void each_thread_has_its_last_error(void)
+{
+    struct fluxcap_config config = small("nosuch0");
+    char words[] = "raw";
+    pthread_t thread;
+
+    check_refused(&config, -ENODEV, "nosuch0");
+    CHECK(pthread_create(&thread, NULL, last_error_of_a_thread, words) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(strstr(fluxcap_last_error(), "nosuch0") != NULL);
+    /* A call that succeeds leaves it as it is. */
+    CHECK_RESULT(fluxcap_packet_free(NULL), 0);
+    CHECK(strstr(fluxcap_last_error(), "nosuch0") != NULL);
+}
+
+int main(void)
+{
+    CHECK(fluxcap_last_error()[0] == '\0');
+    the_version_is_that_of_the_header();
+    no_function_takes_this_handle(NULL, "NULL");
+    no_function_takes_this_handle((struct fluxcap_raw *)zeros, "fluxcap_open");
+    packets_that_never_were_are_refused();
+    a_config_of_another_size();
+    unknown_constants();
+    interfaces_that_are_not_there();
+    numbers_that_cannot_work();
+    views_on_truncated_packets();
+    views_tell_what_is_there();
+    views_refuse_null();
+    the_checksum_of_rfc_1071();
+    each_thread_has_its_last_error();
+    return 0;
+}

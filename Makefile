@@ -75,7 +75,9 @@ check: ## formatting, lints, documentation, header, XDP program, C sources
 
 bench: ## benchmarks against libxdp, into target/bench/results.json
 	.ci/deps build demo bench
-	$(CARGO) bench
+	$(CARGO) bench --bench instructions -- --check
+	$(CARGO) bench --bench veth
+	$(CARGO) bench --bench micro
 
 clean: ## remove everything that was built
 	$(CARGO) clean

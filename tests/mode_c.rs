@@ -314,7 +314,7 @@ fn forward_sends_and_recycles_by_verdict() {
         packet
             .data_mut()
             .copy_from_slice(&content(number + 1000, 60));
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             Verdict::Send
         } else {
             Verdict::Recycle
@@ -375,7 +375,7 @@ fn forward_over_a_full_fill_ring_puts_recycled_frames_into_the_pool() {
         kernel.deliver(0..u64::from(slots), 60);
         raw.refill();
         let count = raw.forward(u32::MAX, |packet| {
-            if number(packet.data()) % 2 == 0 {
+            if number(packet.data()).is_multiple_of(2) {
                 Verdict::Send
             } else {
                 Verdict::Recycle
@@ -400,61 +400,39 @@ fn forward_over_a_full_fill_ring_puts_recycled_frames_into_the_pool() {
 // A panic in the callback.
 
 #[test]
-fn after_a_panic_in_the_callback_the_packets_come_again() {
-    for forward in [false, true] {
-        let (mut raw, kernel) = socket(64);
-        kernel.deliver(0..10, 60);
-        let mut seen = 0;
-        let panic = catch_unwind(AssertUnwindSafe(|| {
-            let look = |packet: &mut fluxcap::PacketRef<'_>| {
-                seen += 1;
-                assert!(number(packet.data()) < 7, "as planned");
-            };
-            run(&mut raw, forward, look)
-        }));
-        assert!(panic.is_err());
-        assert_eq!(seen, 8);
-        assert_conserved(&raw);
-        let mut again = Vec::new();
-        assert_eq!(
-            run(&mut raw, forward, |packet| again
-                .push(number(packet.data()))),
-            10
-        );
-        assert!(again.into_iter().eq(0..10));
-        close(raw);
-    }
-}
-
-#[test]
-fn after_a_panic_over_a_full_fill_ring_no_packet_or_frame_is_lost() {
-    // More packets than the frames that are put aside at once, so that some are in the pool when the panic comes.
-    for (forward, slots) in [(false, 16), (true, 16), (false, 256), (true, 256)] {
-        let (mut raw, kernel) = socket_of(1024, [slots; 4]);
-        let slots = u64::from(slots);
-        kernel.deliver(0..slots, 60);
-        raw.refill();
-        let mut handled = Vec::new();
-        let panic = catch_unwind(AssertUnwindSafe(|| {
-            run(&mut raw, forward, |packet| {
-                let number = number(packet.data());
-                assert!(number < slots - 2, "as planned");
-                handled.push(number);
-            })
-        }));
-        assert!(panic.is_err());
-        assert!(handled.into_iter().eq(0..slots - 2));
-        assert_conserved(&raw);
-        let mut again = Vec::new();
-        while run(&mut raw, forward, |packet| {
-            again.push(number(packet.data()))
-        }) > 0
-        {}
-        // Those of the call that panicked come again, at the least the one that it stopped at and those behind it.
-        let first = again[0];
-        assert!(first <= slots - 2, "{again:?}");
-        assert!(again.into_iter().eq(first..slots));
-        close(raw);
+fn after_a_panic_in_the_callback_no_packet_or_frame_is_lost() {
+    // With places in the fill ring, and without: few, and more than are put aside at once.
+    for (slots, full) in [(64, false), (16, true), (256, true)] {
+        for forward in [false, true] {
+            let (mut raw, kernel) = socket_of(1024, [slots; 4]);
+            let last = u64::from(slots) - 1;
+            kernel.deliver(0..=last, 60);
+            if full {
+                raw.refill();
+            }
+            let mut handled = Vec::new();
+            let panic = catch_unwind(AssertUnwindSafe(|| {
+                run(&mut raw, forward, |packet| {
+                    let number = number(packet.data());
+                    assert!(number < last - 1, "as planned");
+                    handled.push(number);
+                })
+            }));
+            assert!(panic.is_err());
+            assert!(handled.into_iter().eq(0..last - 1));
+            assert_conserved(&raw);
+            // The one that it stopped at comes again, those behind it, and perhaps some before.
+            let mut again = Vec::new();
+            while run(&mut raw, forward, |packet| {
+                again.push(number(packet.data()))
+            }) > 0
+            {}
+            let first = again[0];
+            assert!(first < last, "{again:?}");
+            assert!(again.into_iter().eq(first..=last));
+            assert_eq!(raw.totals().0, last + 1);
+            close(raw);
+        }
     }
 }
 
@@ -640,6 +618,26 @@ fn the_kernel_is_called_only_when_it_asks() {
     assert_eq!(plain.events(), ["wake tx"; 3]);
     raw.wake_tx().unwrap();
     assert_eq!(plain.events(), [""; 0]);
+    assert_eq!(raw.reap(), 20);
+    close(raw);
+}
+
+#[test]
+fn a_kernel_that_cannot_ask_is_called_each_time() {
+    let plain = Plain::new(Setup {
+        kick: 64,
+        ..Setup::default()
+    });
+    let builder = plain.builder().frames(256).need_wakeup(false);
+    let mut raw = sized(builder, [64; 4]).build().unwrap();
+    plain.events();
+    raw.wake_rx().unwrap();
+    raw.wake_tx().unwrap();
+    assert_eq!(plain.events(), ["wake rx"]);
+    let mut batch = batch_of(&mut raw, 0..20);
+    raw.send(&mut batch).unwrap();
+    raw.wake_tx().unwrap();
+    assert_eq!(plain.events(), ["wake tx"]);
     assert_eq!(raw.reap(), 20);
     close(raw);
 }
@@ -1218,7 +1216,8 @@ fn play(seeds: std::ops::Range<u64>, steps: u32, frames: u32, ring: u32, in_plac
         }
         assert!(oracle.delivered > u64::from(steps) / 100);
         let (refused_rx, refused_completions) = oracle.close();
-        assert!(refused_rx > 100 && refused_completions > 100);
+        let few = u64::from(steps) / 400;
+        assert!(refused_rx > few && refused_completions > few);
     }
 }
 

@@ -57,9 +57,14 @@ impl RawPacket {
         };
         let chunk_size = frames.geometry().chunk_size();
         let start = frames.address_of(self.frame);
-        let room = (start + u64::from(chunk_size)).saturating_sub(addr);
-        if addr < start || u64::from(self.len) > room {
-            return Err(outside("data and len", room.min(u64::from(chunk_size))));
+        let end = start + u64::from(chunk_size);
+        if !(start..=end).contains(&addr) || u64::from(self.len) > end - addr {
+            let room = if addr < start {
+                0
+            } else {
+                end.saturating_sub(addr)
+            };
+            return Err(outside("data and len", room));
         }
         let generation = frames
             .next_generation(self.frame, self.generation)

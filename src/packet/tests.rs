@@ -407,6 +407,133 @@ fn a_lease_that_ends_takes_back_its_own_loans_only() {
     assert_all_home(&umem);
 }
 
+#[cfg(feature = "capi")]
+mod as_plain_data {
+    use super::*;
+    use crate::packet::raw::RawPacket;
+
+    #[test]
+    fn each_packet_can_be_claimed_once_whatever_copies_there_are() {
+        let umem = umem(2, 2048, 0);
+        let mut packet = umem.alloc().unwrap();
+        packet.copy_from(b"hello").unwrap();
+        let before = snapshot(&packet);
+        let raw = RawPacket::from(packet);
+        assert_eq!(umem.accounting().user, 1);
+        let packet = raw.claim().unwrap();
+        assert_eq!(snapshot(&packet), before);
+        assert_eq!(raw.claim().unwrap_err().kind(), ErrorKind::Invalid);
+        let again = RawPacket::from(packet);
+        assert!(raw.claim().is_err());
+        drop(again.claim().unwrap());
+        assert!(again.claim().is_err());
+        // The frame has a new owner now, whom the old copies do not touch.
+        let packets = alloc_all(&umem);
+        assert!(raw.claim().is_err() && again.claim().is_err());
+        assert_eq!(umem.accounting().user, 2);
+        drop(packets);
+        assert_all_home(&umem);
+    }
+
+    #[test]
+    fn a_packet_at_the_very_end_of_any_frame_can_be_claimed() {
+        let umem = umem(2, 2048, 0);
+        for mut packet in alloc_all(&umem) {
+            packet.set_len(1792).unwrap();
+            packet.pull_front(1792).unwrap();
+            let before = snapshot(&packet);
+            let packet = RawPacket::from(packet).claim().unwrap();
+            assert_eq!(snapshot(&packet), before);
+        }
+        assert_all_home(&umem);
+    }
+
+    #[test]
+    fn fields_that_leave_the_frame_are_refused_and_the_packet_can_still_be_claimed() {
+        let umem = umem(3, 2048, 0);
+        let packets = alloc_all(&umem);
+        for packet in packets {
+            let raw = RawPacket::from(packet);
+            let wrong = [
+                RawPacket { len: 1793, ..raw },
+                RawPacket {
+                    len: u32::MAX,
+                    ..raw
+                },
+                RawPacket {
+                    data: std::ptr::null_mut(),
+                    ..raw
+                },
+                RawPacket {
+                    data: raw.data.wrapping_sub(257),
+                    len: 1,
+                    ..raw
+                },
+                RawPacket {
+                    data: raw.data.wrapping_add(1793),
+                    len: 0,
+                    ..raw
+                },
+                RawPacket {
+                    data: raw.data.wrapping_add(1 << 20),
+                    len: 0,
+                    ..raw
+                },
+                RawPacket {
+                    frame: raw.frame ^ 1,
+                    ..raw
+                },
+                RawPacket { frame: 3, ..raw },
+                RawPacket {
+                    frame: u32::MAX,
+                    ..raw
+                },
+                RawPacket {
+                    generation: raw.generation.wrapping_add(1),
+                    ..raw
+                },
+                RawPacket {
+                    generation: raw.generation.wrapping_sub(1),
+                    ..raw
+                },
+                RawPacket {
+                    umem: std::ptr::null(),
+                    ..raw
+                },
+                RawPacket {
+                    umem: raw.umem.wrapping_byte_add(8),
+                    ..raw
+                },
+            ];
+            for raw in wrong {
+                assert_eq!(
+                    raw.claim().unwrap_err().kind(),
+                    ErrorKind::Invalid,
+                    "{raw:?}"
+                );
+            }
+            drop(raw.claim().unwrap());
+        }
+        assert_all_home(&umem);
+    }
+
+    #[test]
+    fn a_copy_that_outlives_its_umem_is_refused() {
+        let first = umem(1, 2048, 0);
+        let raw = RawPacket::from(first.alloc().unwrap());
+        drop(first);
+        let packet = raw.claim().unwrap();
+        drop(packet);
+        assert!(raw.claim().is_err());
+        // Even if another UMEM lies in its place.
+        let others: Vec<_> = (0..20).map(|_| umem(1, 2048, 0)).collect();
+        let packets: Vec<_> = others.iter().flat_map(alloc_all).collect();
+        assert!(raw.claim().is_err());
+        drop(packets);
+        others.iter().for_each(assert_all_home);
+    }
+}
+
 /// Ten thousand steps that move packets between hands, batches and threads, against a model of who has which frame.
 #[test]
 fn random_moves_conserve_the_frames() {
@@ -418,7 +545,7 @@ fn random_moves_conserve_the_frames() {
         let worker = thread::spawn(move || {
             for (packet, number) in inbox {
                 assert_eq!(packet.data(), number.to_le_bytes());
-                if number % 3 == 0 {
+                if number.is_multiple_of(3) {
                     drop(packet);
                     to_us.send(None).unwrap();
                 } else {

@@ -205,8 +205,10 @@ fn impossible() -> Vec<Desc> {
     list
 }
 
-/// The ways to consume the RX ring; each returns what it showed: length and options.
-const WAYS: [fn(&mut World) -> Vec<(usize, u32)>; 4] = [
+/// A way to consume the RX ring; returns what it showed: length and options.
+type Way = fn(&mut World) -> Vec<(usize, u32)>;
+
+const WAYS: [Way; 4] = [
     |world| {
         let packets = world.receive();
         packets
@@ -491,7 +493,7 @@ fn a_packet_in_place_that_was_cut_to_nothing_never_reaches_the_tx_ring() {
         let mut world = World::new(path);
         world.arrive(&[good(3), desc(4 * CHUNK, 0, 0), good(5)]);
         let count = world.cycle.forward(u32::MAX, |packet| {
-            if packet.len() > 0 {
+            if !packet.is_empty() {
                 packet.set_len(0).unwrap();
             }
             Verdict::Send
@@ -525,7 +527,7 @@ fn frames_stay_acceptable_when_loans_become_contiguous_again() {
 }
 
 #[test]
-fn a_panic_in_the_callback_leaves_its_packets_in_the_ring() {
+fn a_panic_in_the_callback_loses_no_packet_and_no_frame() {
     for path in PATHS {
         // Places for all frames in the fill ring, for some, for none.
         for slots in [64, 4, 1] {

@@ -9,7 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use super::*;
+use crate::batch::PacketBatch;
 use crate::error::ErrorKind;
+use crate::kernel::Rings;
+use crate::packet::Verdict;
+use crate::raw::Cycle;
+use crate::umem::{UmemConfig, UmemRegion};
 
 /// Where indices start: zero, just before the wrap of the index, and where its sign would change.
 const STARTS: [u32; 4] = [0, u32::MAX - 3, u32::MAX, (1 << 31) - 2];
@@ -426,7 +431,7 @@ fn the_wish_for_a_wake_up_is_seen_at_the_other_end() {
 
 #[test]
 fn unknown_flags_ask_for_no_wake_up() {
-    let bare = Bare::new(4, 0);
+    let bare = Bare::<u64>::new(4, 0);
     bare.area().flags().store(!NEED_WAKEUP, Ordering::Relaxed);
     assert!(!bare.producer().needs_wakeup());
     bare.area().flags().store(u32::MAX, Ordering::Relaxed);
@@ -488,30 +493,30 @@ fn the_smallest_and_the_largest_ring_work() {
 // A hostile other side.
 
 /// The memory of a ring, with nothing between it and the test.
-struct Bare {
-    area: RingArea<u64>,
+struct Bare<T> {
+    area: RingArea<T>,
     slots: Range<usize>,
 }
 
-struct Parts {
+struct Parts<T> {
     words: [AtomicU32; 3],
-    slots: Box<[UnsafeCell<u64>]>,
+    slots: Box<[UnsafeCell<T>]>,
 }
 
 // SAFETY: the words are atomics; the slots are reached by one ring end at a time in these tests.
-unsafe impl Sync for Parts {}
+unsafe impl<T: RingElement> Sync for Parts<T> {}
 
-impl Bare {
+impl<T: RingElement> Bare<T> {
     fn new(size: u32, index: u32) -> Self {
         let parts = Arc::new(Parts {
             words: [index, index, 0].map(AtomicU32::new),
-            slots: (0..size).map(|_| UnsafeCell::new(0)).collect(),
+            slots: (0..size).map(|_| UnsafeCell::new(T::default())).collect(),
         });
         let [producer, consumer, flags] =
             [0, 1, 2].map(|word| NonNull::from(&parts.words[word]).cast());
         let slots = NonNull::from(&*parts.slots).cast();
         let start = slots.as_ptr() as usize;
-        let end = start + size as usize * size_of::<u64>();
+        let end = start + size as usize * size_of::<T>();
         // SAFETY: words and slots lie in `parts`, which the area keeps alive; the tests make one end over an area.
         let area =
             unsafe { RingArea::from_parts(producer, consumer, flags, slots, size, parts) }.unwrap();
@@ -521,16 +526,23 @@ impl Bare {
         }
     }
 
-    fn area(&self) -> &RingArea<u64> {
+    fn area(&self) -> &RingArea<T> {
         &self.area
     }
 
-    fn producer(&self) -> ProducerRing<u64> {
+    fn producer(&self) -> ProducerRing<T> {
         ProducerRing::new(self.area.clone())
     }
 
-    fn consumer(&self) -> ConsumerRing<u64> {
+    fn consumer(&self) -> ConsumerRing<T> {
         ConsumerRing::new(self.area.clone())
+    }
+
+    /// Writes a slot as the other side would.
+    fn write(&self, slot: usize, entry: T) {
+        let slots = self.slots.start as *mut T;
+        // SAFETY: a slot of this ring, while no run of its slots is borrowed.
+        unsafe { slots.add(slot).write(entry) }
     }
 
     /// What the other side claims.
@@ -543,7 +555,7 @@ impl Bare {
     }
 
     /// Whether a run lies in the slots.
-    fn holds(&self, run: &[u64]) -> bool {
+    fn holds(&self, run: &[T]) -> bool {
         let run = run.as_ptr_range();
         let run = run.start as usize..run.end as usize;
         run.is_empty() || self.slots.start <= run.start && run.end <= self.slots.end
@@ -553,7 +565,7 @@ impl Bare {
 #[test]
 fn a_claim_of_more_entries_than_slots_reads_as_empty_and_is_counted() {
     for start in STARTS {
-        let bare = Bare::new(4, start);
+        let bare = Bare::<u64>::new(4, start);
         let mut consumer = bare.consumer();
         let lies = [5, 6, 1 << 16, 1 << 31, u32::MAX];
         for (count, lie) in (1..).zip(lies) {
@@ -576,7 +588,7 @@ fn a_claim_of_more_entries_than_slots_reads_as_empty_and_is_counted() {
 #[test]
 fn a_claim_to_have_consumed_the_impossible_reads_as_full_and_is_counted() {
     for start in STARTS {
-        let bare = Bare::new(4, start);
+        let bare = Bare::<u64>::new(4, start);
         let mut producer = bare.producer();
         assert_eq!(producer.free(4), 4);
         producer.reserve(4).submit(4);
@@ -596,7 +608,7 @@ fn a_claim_to_have_consumed_the_impossible_reads_as_full_and_is_counted() {
 
 #[test]
 fn what_was_known_before_a_false_claim_can_still_be_used() {
-    let bare = Bare::new(8, u32::MAX - 3);
+    let bare = Bare::<u64>::new(8, u32::MAX - 3);
     let mut consumer = bare.consumer();
     bare.claim_produced(2);
     assert_eq!(consumer.available(6), 6);
@@ -611,7 +623,7 @@ fn what_was_known_before_a_false_claim_can_still_be_used() {
 
 #[test]
 fn an_index_that_goes_back_takes_unread_entries_away_and_nothing_else() {
-    let bare = Bare::new(8, 0);
+    let bare = Bare::<u64>::new(8, 0);
     let mut consumer = bare.consumer();
     bare.claim_produced(6);
     consumer.peek(2).release(2);
@@ -623,7 +635,7 @@ fn an_index_that_goes_back_takes_unread_entries_away_and_nothing_else() {
 
 #[test]
 fn a_producer_over_a_wild_index_starts_full_and_recovers() {
-    let bare = Bare::new(4, 0);
+    let bare = Bare::<u64>::new(4, 0);
     bare.claim_consumed(77);
     let mut producer = bare.producer();
     assert_eq!((producer.free(1), producer.violations()), (0, 1));
@@ -637,7 +649,7 @@ fn random_claims_of_the_other_side_never_lead_outside_the_slots() {
         let mut random = Random(seed);
         let size = 1 << random.below(5);
         let start = STARTS[random.below(4) as usize];
-        let (produced, consumed) = (Bare::new(size, start), Bare::new(size, start));
+        let (produced, consumed) = (Bare::<u64>::new(size, start), Bare::<u64>::new(size, start));
         let (mut producer, mut consumer) = (produced.producer(), consumed.consumer());
         for _ in 0..20_000 {
             let (ours, theirs) = (producer.indices().0, consumer.indices().1);
@@ -681,6 +693,105 @@ fn random_claims_of_the_other_side_never_lead_outside_the_slots() {
             (producer.free(size), consumer.available(size)),
             (size, size)
         );
+    }
+}
+
+#[test]
+fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
+    const FRAMES: u32 = 24;
+    for seed in 0..8 {
+        let mut random = Random(seed);
+        let umem = UmemRegion::heap(UmemConfig {
+            frames: FRAMES,
+            chunk_size: 2048,
+            ..UmemConfig::default()
+        })
+        .unwrap();
+        let lease = umem.frames().lease().unwrap();
+        let start = STARTS[random.below(4) as usize];
+        let (fill, completion) = (Bare::<u64>::new(8, start), Bare::<u64>::new(16, start));
+        let (tx, rx) = (Bare::<Desc>::new(4, start), Bare::<Desc>::new(16, start));
+        let rings = Rings {
+            fill: fill.producer(),
+            rx: rx.consumer(),
+            tx: tx.producer(),
+            completion: completion.consumer(),
+        };
+        let mut cycle = Cycle::new(rings, &lease);
+        let mut batch = PacketBatch::with_capacity(8);
+        let mut held = Vec::new();
+        let mut received = 0;
+        for _ in 0..10_000 {
+            // The kernel: anything in the slots, and indices that may be true or not.
+            let mut claim = |ours: &AtomicU32, behind, range| {
+                let near = ours.load(Ordering::Relaxed).wrapping_sub(behind);
+                match random.below(8) {
+                    0 => random.next() as u32,
+                    1 => near.wrapping_sub(1 + random.below(20)),
+                    _ => near.wrapping_add(random.below(range)),
+                }
+            };
+            fill.claim_consumed(claim(fill.area().producer(), 8, 9));
+            tx.claim_consumed(claim(tx.area().producer(), 4, 5));
+            rx.claim_produced(claim(rx.area().consumer(), 0, 5));
+            completion.claim_produced(claim(completion.area().consumer(), 0, 5));
+            for slot in 0..16 {
+                let addr = u64::from(random.below((FRAMES + 2) * 2048));
+                completion.write(slot, addr);
+                let len = random.below(2048);
+                rx.write(
+                    slot,
+                    Desc {
+                        addr,
+                        len,
+                        options: 0,
+                    },
+                );
+            }
+            // The program.
+            match random.below(8) {
+                0 | 1 => {
+                    received += cycle.receive(&mut batch, u32::MAX);
+                    held.extend(batch.drain());
+                }
+                2 => {
+                    cycle.inspect(8, |packet| packet.data_mut().fill(1));
+                }
+                3 => {
+                    cycle.forward(8, |_| Verdict::Send);
+                }
+                4 => {
+                    cycle.refill_sent();
+                    cycle.refill_free(u32::MAX);
+                }
+                5 => {
+                    cycle.reap();
+                }
+                6 => {
+                    let kept = held.split_off(held.len().min(3));
+                    for packet in std::mem::replace(&mut held, kept) {
+                        let _ = cycle.send_one(packet);
+                    }
+                }
+                _ => held.extend(cycle.alloc()),
+            }
+            let mut frames: Vec<_> = held.iter().map(|packet| packet.address() / 2048).collect();
+            frames.sort_unstable();
+            frames.dedup();
+            assert_eq!(frames.len(), held.len());
+            let state = cycle.state();
+            assert!(state.is_conserved(), "{state}");
+            assert_eq!(state.ledger.user as usize, held.len());
+        }
+        assert!(received > 100);
+        let state = cycle.state();
+        for ring in [state.fill, state.rx, state.tx, state.completion] {
+            assert!(ring.violations > 100, "{state}");
+        }
+        assert!(state.rx.refused > 100 && state.completion.refused > 100);
+        drop((cycle, held));
+        drop(lease);
+        assert_eq!(umem.accounting().pool, FRAMES);
     }
 }
 

@@ -280,8 +280,6 @@ static void views_tell_what_is_there(void)
     CHECK_RESULT(fluxcap_icmp_echo_header_parse(packet + 34, 16, &echo), 8);
     CHECK(echo.icmp_type == 0 && echo.identifier == 0xabcd && echo.sequence == 7 && echo.checksum_ok == 1);
     CHECK(memcmp(packet + 42, echo_request + 42, 18) == 0);
-    /* A reply is no request, and is not answered. */
-    CHECK_ERROR(fluxcap_icmp_echo_reply(packet, 60), -EINVAL, "packet");
     packet[49] ^= 1;
     CHECK_RESULT(fluxcap_icmp_echo_header_parse(packet + 34, 16, &echo), 8);
     CHECK(echo.checksum_ok == 0);
@@ -294,7 +292,6 @@ static void views_tell_what_is_there(void)
     CHECK_RESULT(fluxcap_arp_header_parse(packet + 14, 28, &arp), 28);
     CHECK(arp.operation == 2 && memcmp(arp.sender_mac, mac, 6) == 0 && arp.sender_ip[3] == 2);
     CHECK(arp.target_mac[5] == 1 && arp.target_ip[3] == 1);
-    CHECK_ERROR(fluxcap_arp_reply(packet, 42, mac), -EINVAL, "packet");
 }
 
 static void views_refuse_null(void)

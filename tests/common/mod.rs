@@ -171,7 +171,7 @@ impl Socket for PlainSocket {
         }
         Ok(Bound {
             bind_mode: Answer::granted(self.request.bind_mode, self.request.bind_mode),
-            need_wakeup: Answer::granted(self.request.need_wakeup, true),
+            need_wakeup: Answer::granted(self.request.need_wakeup, self.request.need_wakeup),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),
             tx_budget: Answer::granted(32, 32),
         })

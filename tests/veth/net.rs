@@ -107,7 +107,6 @@ type Task = Box<dyn FnOnce() + Send>;
 pub(crate) struct Elsewhere {
     tasks: Option<Sender<Task>>,
     thread: Option<JoinHandle<()>>,
-    id: i32,
 }
 
 impl Elsewhere {
@@ -127,7 +126,6 @@ impl Elsewhere {
         let elsewhere = Self {
             tasks: Some(tasks),
             thread: Some(thread),
-            id,
         };
         ip(&format!("link set {interface} netns {id}"));
         elsewhere.run(move || {
@@ -150,12 +148,6 @@ impl Elsewhere {
             Err(panic) => resume_unwind(panic),
         }
     }
-
-    /// Starts something there that goes on while this thread does something else.
-    pub(crate) fn start(&self, work: impl FnOnce() + Send + 'static) {
-        let tasks = self.tasks.as_ref().expect("taken in drop alone");
-        tasks.send(Box::new(work)).expect("the thread works");
-    }
 }
 
 impl Drop for Elsewhere {
@@ -164,7 +156,6 @@ impl Drop for Elsewhere {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        debug_assert_ne!(self.id, 0);
     }
 }
 
@@ -233,11 +224,6 @@ impl Stack {
                 size_of_val(&self.address) as u32,
             )
         };
-        assert_eq!(
-            sent,
-            frame.len() as isize,
-            "{}",
-            io::Error::last_os_error()
-        );
+        assert_eq!(sent, frame.len() as isize, "{}", io::Error::last_os_error());
     }
 }

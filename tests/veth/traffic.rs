@@ -55,8 +55,9 @@ pub(crate) fn frames(count: usize, len: usize) -> Vec<Vec<u8>> {
     (0..count).map(|number| frame(number, len)).collect()
 }
 
-/// Puts frames into the TX ring and wakes the kernel, until all are given to it or the ring is full; returns how many.
+/// Takes back what was sent, puts frames into the TX ring as long as there is room, and wakes the kernel; returns how many.
 pub(crate) fn send(raw: &mut FluxRaw, frames: &[Vec<u8>]) -> usize {
+    raw.reap();
     let mut batch = PacketBatch::with_capacity(frames.len());
     for frame in frames {
         let Some(mut packet) = raw.alloc() else { break };

@@ -219,7 +219,7 @@ fn no_queue(tried: String, name: &str, count: Option<u32>) -> FluxError {
         ),
     };
     FluxError::new(
-        ErrorKind::NotFound,
+        ErrorKind::Invalid,
         errno::EINVAL,
         tried,
         happened,

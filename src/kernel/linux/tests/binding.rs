@@ -88,7 +88,7 @@ fn a_queue_out_of_range_is_answered_with_the_number_of_queues() {
         // 65,536 would be queue 0 to the kernel.
         for queue in [1, 65_536, u32::MAX] {
             let error = bind(&SocketRequest { queue, ..request() }).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
             assert!(
                 error.to_string().contains("near has 1 queue (0)"),
                 "{error}"

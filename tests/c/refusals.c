@@ -1,0 +1,400 @@
+/* Sockets that cannot be opened, and interfaces that go down or away. On fluxa and fluxb, the two ends of a veth pair. Needs root. */
+#include "check.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Wants a refusal that writes no handle. */
+static void check_refused(const struct fluxcap_config *config, int wanted, const char *words)
+{
+    struct fluxcap_raw *raw = NULL;
+
+    CHECK_ERROR(fluxcap_open(config, &raw), wanted, words);
+    CHECK(raw == NULL);
+}
+
+/* A refusal leaves nothing behind: the next socket works. */
+static void check_usable(const char *ifname)
+{
+    struct fluxcap_config config = small(ifname);
+
+    check_and_free(open_config(&config));
+}
+
+static void an_interface_that_is_down(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    run("ip link set fluxa down");
+    check_refused(&config, -ENETDOWN, "fluxa");
+    config.program = FLUXCAP_PROGRAM_NONE;
+    check_refused(&config, -ENETDOWN, "ip link set");
+    run("ip link set fluxa up");
+    check_usable("fluxa");
+}
+
+static void a_queue_that_is_not_there(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    config.queue = 1;
+    check_refused(&config, -EINVAL, "queue 1");
+    config.queue = 65536; /* 0 in 16 bits */
+    check_refused(&config, -EINVAL, "65536");
+    config.program = FLUXCAP_PROGRAM_NONE;
+    check_refused(&config, -EINVAL, "65536");
+    config.queue = UINT32_MAX;
+    check_refused(&config, -EINVAL, "queue");
+    check_usable("fluxa");
+}
+
+static void a_queue_that_is_taken(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_raw *raw = open_config(&config);
+
+    config.bind_patience_ms = 50;
+    double start = now();
+    check_refused(&config, -EBUSY, "queue 0 of fluxa is taken");
+    CHECK(now() - start >= 0.04 && now() - start < 2);
+    config.program = FLUXCAP_PROGRAM_NONE;
+    check_refused(&config, -EBUSY, "fluxa");
+    /* The first one does not notice. */
+    struct fluxcap_packet packet;
+    make_packets(raw, &packet, 1, 60, 0);
+    CHECK_RESULT(fluxcap_raw_send(raw, &packet, 1), 1);
+    CHECK_RESULT(fluxcap_raw_flush(raw, 3000), 1);
+    check_and_free(raw);
+    check_usable("fluxa");
+}
+
+static void packets_that_frames_cannot_hold(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    config.headroom = 400; /* 2048 - 256 - 400 is less than 1518 */
+    check_refused(&config, -EINVAL, "MTU 1500");
+    config.headroom = 0;
+    run("ip link set fluxa mtu 3000");
+    check_refused(&config, -EINVAL, "MTU 3000");
+    config.chunk_size = 4096;
+    check_and_free(open_config(&config));
+    run("ip link set fluxa mtu 1500");
+    check_usable("fluxa");
+}
+
+static void rings_that_the_kernel_does_not_make(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_raw *raw = NULL;
+
+    /* Every size that passes the checks is made, or refused in words; these take up to 32 GiB. */
+    config.rx_size = 1u << 30;
+    int result = fluxcap_open(&config, &raw);
+    CHECK(result == -EINVAL || result == -ENOMEM);
+    CHECK(strstr(fluxcap_last_error(), "RX ring") != NULL && raw == NULL);
+    check_usable("fluxa");
+}
+
+static void zero_copy_that_the_driver_does_not_have(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    config.bind_mode = FLUXCAP_BIND_ZERO_COPY;
+    check_refused(&config, -EOPNOTSUPP, "zero-copy");
+    check_usable("fluxa");
+}
+
+/* Hugepages that nobody uses, of a size as it stands in the path. */
+static unsigned long free_hugepages(const char *size)
+{
+    unsigned long count = 0;
+    char path[128];
+
+    snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%s/free_hugepages", size);
+    FILE *file = fopen(path, "r");
+    if (file != NULL) {
+        if (fscanf(file, "%lu", &count) != 1)
+            count = 0;
+        fclose(file);
+    }
+    return count;
+}
+
+static void hugepages_that_are_not_there(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_info info = ZEROS;
+    char report[4096];
+
+    if (free_hugepages("2048kB") > 0 || free_hugepages("1048576kB") > 0) {
+        printf("skipped: there are hugepages, so they cannot be missed\n");
+        return;
+    }
+    config.hugepages = FLUXCAP_HUGEPAGES_REQUIRE_2M;
+    check_refused(&config, -ENOMEM, "nr_hugepages");
+    config.hugepages = FLUXCAP_HUGEPAGES_REQUIRE_1G;
+    check_refused(&config, -ENOMEM, "1 GiB");
+    config.chunk_size = 16384; /* needs hugepages, and they are only preferred */
+    config.hugepages = FLUXCAP_HUGEPAGES_PREFER_2M;
+    check_refused(&config, -EINVAL, "hugepages");
+
+    config = small("fluxa");
+    config.hugepages = FLUXCAP_HUGEPAGES_PREFER_2M;
+    struct fluxcap_raw *raw = open_config(&config);
+    info.struct_size = sizeof(info);
+    CHECK_RESULT(fluxcap_raw_info(raw, &info), 0);
+    CHECK(info.page_size == 4096);
+    CHECK(fluxcap_raw_report(raw, report, sizeof(report)) > 0 && strstr(report, "hugepages of 2 MiB are needed") != NULL);
+    check_and_free(raw);
+}
+
+static void a_map_that_is_none(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_raw *raw = NULL;
+
+    config.program = FLUXCAP_PROGRAM_XSKMAP;
+    config.xskmap_fd = -1;
+    CHECK(fluxcap_open(&config, &raw) < 0 && raw == NULL && strstr(fluxcap_last_error(), "XSKMAP") != NULL);
+    config.xskmap_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(fluxcap_open(&config, &raw) < 0 && raw == NULL && strstr(fluxcap_last_error(), "XSKMAP") != NULL);
+    CHECK(close(config.xskmap_fd) == 0);
+}
+
+/* `object` is any XDP program. */
+static void a_foreign_program(const char *object)
+{
+    struct fluxcap_config config = small("fluxa");
+    char command[1024];
+
+    snprintf(command, sizeof(command), "ip link set dev fluxa xdpgeneric obj %s sec xdp", object);
+    if (system(command) != 0) {
+        printf("skipped: ip cannot load an XDP program, so none is in the way\n");
+        return;
+    }
+    check_refused(&config, -EBUSY, "fluxcap_xdp");
+    config.xdp_mode = FLUXCAP_XDP_GENERIC;
+    check_refused(&config, -EBUSY, "fluxcap_xdp");
+    /* It was left alone. */
+    run("ip link show dev fluxa | grep -q xdpgeneric");
+    run("ip link set dev fluxa xdpgeneric off");
+    check_usable("fluxa");
+}
+
+/* Takes capabilities away from this process. */
+static void drop_capabilities(uint64_t set)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+
+    CHECK(syscall(SYS_capget, &header, data) == 0);
+    for (int i = 0; i < 2; i++) {
+        data[i].effective &= ~(uint32_t)(set >> 32 * i);
+        data[i].permitted &= ~(uint32_t)(set >> 32 * i);
+    }
+    CHECK(syscall(SYS_capset, &header, data) == 0);
+}
+
+/* Runs a test in a process of its own, which may spoil itself. */
+static void in_a_child(void (*test)(void))
+{
+    int status;
+
+    fflush(stdout);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        test();
+        fflush(stdout);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+#define BIT(capability) (1ull << (capability))
+
+static void without_net_raw(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    drop_capabilities(BIT(CAP_NET_RAW));
+    check_refused(&config, -EPERM, "CAP_NET_RAW");
+    config.program = FLUXCAP_PROGRAM_NONE;
+    check_refused(&config, -EPERM, "CAP_NET_RAW");
+}
+
+static void without_net_admin(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    /* For programs, either of them is enough. */
+    drop_capabilities(BIT(CAP_NET_ADMIN) | BIT(CAP_SYS_ADMIN));
+    check_refused(&config, -EPERM, "CAP_NET_ADMIN");
+}
+
+static void without_bpf(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    drop_capabilities(BIT(CAP_BPF) | BIT(CAP_SYS_ADMIN));
+    check_refused(&config, -EPERM, "CAP_BPF");
+    /* Without a program it is not needed. */
+    config.program = FLUXCAP_PROGRAM_NONE;
+    check_and_free(open_config(&config));
+}
+
+static void without_any_capability(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    drop_capabilities(UINT64_MAX);
+    check_refused(&config, -EPERM, "CAP_");
+}
+
+static void with_little_locked_memory(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct rlimit limit = {64 * 1024, 64 * 1024};
+
+    CHECK(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    /* With this capability the limit does not count, whether it can be raised or not. */
+    check_and_free(open_config(&config));
+    drop_capabilities(BIT(CAP_IPC_LOCK) | BIT(CAP_SYS_RESOURCE));
+    check_refused(&config, -ENOBUFS, "RLIMIT_MEMLOCK");
+    CHECK(strstr(fluxcap_last_error(), "CAP_IPC_LOCK") != NULL);
+}
+
+static void with_just_enough_locked_memory(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct rlimit limit;
+
+    CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    if (limit.rlim_max < 2 << 20) {
+        printf("skipped: the hard limit of locked memory does not suffice\n");
+        return;
+    }
+    limit.rlim_cur = 4096;
+    CHECK(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+    drop_capabilities(BIT(CAP_IPC_LOCK) | BIT(CAP_SYS_RESOURCE));
+    /* The soft limit is raised to the hard one, which suffices. */
+    check_and_free(open_config(&config));
+}
+
+static void an_interface_that_goes_down_and_comes_back(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_packet packets[20], received[20];
+
+    struct fluxcap_raw *a = open_config(&config);
+    config.ifname = "fluxb";
+    struct fluxcap_raw *b = open_config(&config);
+    make_packets(a, packets, 20, 100, 0);
+    run("ip link set fluxa down");
+    CHECK_RESULT(fluxcap_raw_send(a, packets, 20), 20);
+    CHECK_ERROR(fluxcap_raw_wake_tx(a), -ENETDOWN, "down");
+    CHECK_RESULT(fluxcap_raw_flush(a, 10), -ENETDOWN);
+    CHECK(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE, 10) != -ENODEV);
+    check_frames(a);
+    CHECK(rings_of(a).tx.occupied == 20);
+    run("ip link set fluxa up");
+    CHECK_RESULT(fluxcap_raw_flush(a, 3000), 1);
+    receive_all(b, received, 20);
+    for (uint32_t i = 0; i < 20; i++)
+        CHECK(is_frame(received[i].data, 100, i));
+    /* And the other way. */
+    CHECK_RESULT(fluxcap_raw_send(b, received, 20), 20);
+    CHECK_RESULT(fluxcap_raw_flush(b, 3000), 1);
+    receive_all(a, received, 20);
+    CHECK_RESULT(fluxcap_packets_free(received, 20), 0);
+    check_and_free(a);
+    check_and_free(b);
+}
+
+struct waiter {
+    const struct fluxcap_raw *raw;
+    int timeout_ms;
+    int result;
+    double ended;
+};
+
+static void *wait_for_packets(void *argument)
+{
+    struct waiter *waiter = (struct waiter *)argument;
+
+    waiter->result = fluxcap_raw_wait(waiter->raw, FLUXCAP_WAIT_RECEIVE, waiter->timeout_ms);
+    waiter->ended = now();
+    return NULL;
+}
+
+/* With a timeout, or (-1) without one. */
+static void an_interface_that_is_removed(int timeout_ms)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct waiter waiter = {open_config(&config), timeout_ms, 1, 0};
+    struct fluxcap_raw *a = (struct fluxcap_raw *)waiter.raw;
+    struct fluxcap_packet packets[4], received[4];
+    struct fluxcap_statistics statistics = ZEROS;
+    struct fluxcap_program_counters counters = ZEROS;
+    const struct fluxcap_desc *descs;
+    pthread_t thread;
+
+    make_packets(a, packets, 4, 60, 0);
+    CHECK(pthread_create(&thread, NULL, wait_for_packets, &waiter) == 0);
+    usleep(100000);
+    run("ip link del fluxa");
+    double start = now();
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_RESULT(waiter.result, -ENODEV);
+    CHECK(waiter.ended - start < 2);
+    /* The handle stays good for everything that does not need the interface. */
+    CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND, 1000), -ENODEV, "removed");
+    CHECK_RESULT(fluxcap_raw_receive(a, received, 4), 0);
+    CHECK_RESULT(fluxcap_raw_peek(a, 4, &descs), 0);
+    CHECK_RESULT(fluxcap_raw_send(a, packets, 2), 2);
+    CHECK(fluxcap_raw_wake_tx(a) < 0 && strstr(fluxcap_last_error(), "removed") != NULL);
+    CHECK(fluxcap_raw_flush(a, 1000) < 0);
+    CHECK(fluxcap_raw_refill(a) >= 0 && fluxcap_raw_reap(a) >= 0);
+    fluxcap_raw_wake_rx(a);
+    statistics.struct_size = sizeof(statistics);
+    counters.struct_size = sizeof(counters);
+    CHECK_RESULT(fluxcap_raw_statistics(a, &statistics), 0);
+    fluxcap_raw_program_counters(a, &counters);
+    CHECK_RESULT(fluxcap_packets_free(packets, 4), 0);
+    check_and_free(a);
+    /* As it was; without an IPv6 address there are no packets but ours. */
+    run("ip link add fluxa type veth peer name fluxb && ip link set fluxa addrgenmode none up"
+        " && ip link set fluxb addrgenmode none up");
+    check_usable("fluxa");
+}
+
+int main(int argc, char **argv)
+{
+    an_interface_that_is_down();
+    a_queue_that_is_not_there();
+    a_queue_that_is_taken();
+    packets_that_frames_cannot_hold();
+    rings_that_the_kernel_does_not_make();
+    zero_copy_that_the_driver_does_not_have();
+    hugepages_that_are_not_there();
+    a_map_that_is_none();
+    if (argc > 1)
+        a_foreign_program(argv[1]);
+    in_a_child(without_net_raw);
+    in_a_child(without_net_admin);
+    in_a_child(without_bpf);
+    in_a_child(without_any_capability);
+    in_a_child(with_little_locked_memory);
+    in_a_child(with_just_enough_locked_memory);
+    an_interface_that_goes_down_and_comes_back();
+    an_interface_that_is_removed(5000);
+    an_interface_that_is_removed(-1);
+    return 0;
+}

@@ -1,0 +1,425 @@
+//! The C face, used by C programs: each is compiled as C11 and as C++17, with and without sanitizers, and run in a network namespace
+//! of its own, also under valgrind. And the example programs do what they say.
+#![cfg(all(target_os = "linux", feature = "capi"))]
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, id};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Runs a program in a new network namespace, where `fluxa` and `fluxb` are the ends of a cable. Exit code 77 means that it cannot run.
+const IN_NAMESPACE: &str = r#"
+PATH=$PATH:/usr/sbin:/sbin
+skip() { echo "skipped: $1"; exit 77; }
+[ "$(id -u)" -eq 0 ] || skip "needs root"
+unshare --net true 2>/dev/null || skip "no network namespace can be made"
+exec timeout --kill-after=5 100 unshare --net sh -c '
+    ip link add fluxa type veth peer name fluxb || { echo "skipped: no veth pair can be made"; exit 77; }
+    # Without an IPv6 address there are no packets but ours.
+    ip link set fluxa addrgenmode none up && ip link set fluxb addrgenmode none up || exit 1
+    exec "$@"' - "$@"
+"#;
+
+/// How a program is compiled.
+#[derive(Clone, Copy)]
+enum Language {
+    C11,
+    Cpp17,
+}
+
+/// How a program is watched while it runs.
+#[derive(Clone, Copy, PartialEq)]
+enum Watch {
+    Plain,
+    Sanitizers,
+    Valgrind,
+}
+
+macro_rules! programs {
+    ($($name:ident: $sources:expr;)*) => {$(
+        mod $name {
+            use super::{Language::*, Watch::*, compile_and_run};
+
+            #[test]
+            fn as_c11() {
+                compile_and_run(stringify!($name), &$sources, C11, Plain);
+            }
+
+            #[test]
+            fn as_cpp17() {
+                compile_and_run(stringify!($name), &$sources, Cpp17, Plain);
+            }
+
+            #[test]
+            fn as_c11_with_sanitizers() {
+                compile_and_run(stringify!($name), &$sources, C11, Sanitizers);
+            }
+
+            #[test]
+            fn as_cpp17_with_sanitizers() {
+                compile_and_run(stringify!($name), &$sources, Cpp17, Sanitizers);
+            }
+
+            #[test]
+            fn under_valgrind() {
+                compile_and_run(stringify!($name), &$sources, C11, Valgrind);
+            }
+        }
+    )*};
+}
+
+programs! {
+    misuse: ["misuse.c", "twice.c"];
+    packets: ["packets.c"];
+    refusals: ["refusals.c"];
+}
+
+fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watch) {
+    let place = Place::new();
+    let program = place.0.join(name);
+    let mut compiler = match language {
+        Language::C11 => tool("CC", "cc", &["-std=c11"]),
+        Language::Cpp17 => tool("CXX", "c++", &["-std=c++17", "-x", "c++"]),
+    };
+    let directory = Path::new(ROOT).join("tests/c");
+    compiler.args(sources.iter().map(|source| directory.join(source)));
+    compiler.args(["-x", "none", "-pthread"]);
+    if watch == Watch::Sanitizers {
+        compiler.args([
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+            "-fno-omit-frame-pointer",
+        ]);
+    }
+    place.compile(&mut compiler, &program);
+    // That a sanitizer is asked for does not prove that it is there.
+    let symbols = stdout(&run(Command::new("nm").arg(&program)));
+    assert_eq!(
+        symbols.contains("__asan_init"),
+        watch == Watch::Sanitizers,
+        "AddressSanitizer"
+    );
+
+    let mut words: Vec<&str> = Vec::new();
+    if watch == Watch::Valgrind {
+        if Command::new("valgrind").arg("--version").output().is_err() {
+            println!("skipped: valgrind is not installed");
+            return;
+        }
+        // It knows not all commands of bpf() and says so; what they write it takes as written.
+        words.extend([
+            "valgrind",
+            "--quiet",
+            "--error-exitcode=9",
+            "--leak-check=full",
+            "--errors-for-leak-kinds=definite,indirect,possible",
+        ]);
+    }
+    words.push(program.to_str().unwrap());
+    let object = format!("{ROOT}/bpf/fluxcap.bpf.o");
+    words.push(&object);
+    let mut command = if name == "misuse" {
+        // Works for everybody and everywhere.
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
+        command
+    } else {
+        in_namespace(&words)
+    };
+    check(command.env("UBSAN_OPTIONS", "print_stacktrace=1"));
+}
+
+#[test]
+fn the_pump_sends_receives_and_forwards() {
+    let place = Place::new();
+    let pump = place.example("manual_packet_pump");
+    // The receiver starts first and ends last; the sender's packets come back from l2fwd, to nobody.
+    let script = r#"
+        pump=$1 work=$2
+        rate() { awk -v way="$2" '/^average/ { for (i = 1; i < NF; i++) if ($i == way) print $(i + 1) }' "$work/$1"; }
+        for mode in rxdrop l2fwd; do
+            "$pump" -m $mode -i fluxb >"$work/$mode" 2>&1 &
+            receiver=$!
+            tries=0
+            until grep -q '^TX budget' "$work/$mode"; do
+                tries=$((tries + 1))
+                [ $tries -lt 100 ] && kill -0 $receiver || { cat "$work/$mode"; exit 1; }
+                sleep 0.05
+            done
+            "$pump" -m txonly -i fluxa -d 2 -b 32 -s 128 >"$work/txonly" 2>&1
+            sender=$?
+            kill -INT $receiver
+            wait $receiver
+            result=$?
+            cat "$work/txonly" "$work/$mode"
+            echo "exit codes $sender and $result"
+            [ $sender -eq 0 ] && [ $result -eq 0 ] || exit 1
+            [ "$(rate txonly tx)" -gt 1000 ] && [ "$(rate $mode rx)" -gt 1000 ] || exit 1
+            # A second passed, so there was a line for it.
+            grep -q '^txonly .* packets/s' "$work/txonly" && grep -q "^$mode .* packets/s" "$work/$mode" || exit 1
+        done
+        [ "$(rate l2fwd tx)" -gt 1000 ] || exit 1
+        "$pump" -m rxdrop -i fluxb -d 1 -B --generic --copy -q 0 || exit 1
+        # As many as were asked for, and no more.
+        "$pump" -m txonly -i fluxa -n 1000 -b 7 -D 02:00:00:00:00:09 | grep 'sent 1000 ' || exit 1
+    "#;
+    check(&mut in_namespace(&[
+        "sh",
+        "-c",
+        script,
+        "-",
+        pump.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}
+
+#[test]
+fn the_responder_answers_the_kernels_pings() {
+    let place = Place::new();
+    let responder = place.example("ping_responder");
+    if !is_root() {
+        println!("skipped: needs root");
+        return;
+    }
+    let demo = format!("{ROOT}/examples-c/demo.sh");
+    let output = run(Command::new("bash").arg(demo).arg(&responder));
+    let text = stdout(&output);
+    for part in ["10000 received, 0% packet loss", "echo answered 10010"] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+}
+
+#[test]
+fn the_responder_answers_nothing_that_is_damaged_or_not_for_it() {
+    let place = Place::new();
+    let responder = place.example("ping_responder");
+    let peer = place.0.join("strangers");
+    let source = format!("{ROOT}/tests/c/strangers.c");
+    place.compile(tool("CC", "cc", &["-std=c11"]).arg(source), &peer);
+    let script = r#"
+        responder=$1 strangers=$2 log=$3/log
+        "$responder" -i fluxb -a 10.9.8.7 >"$log" 2>&1 &
+        pid=$!
+        tries=0
+        until grep -q '^answering ' "$log"; do
+            tries=$((tries + 1))
+            [ $tries -lt 100 ] && kill -0 $pid || { cat "$log"; exit 1; }
+            sleep 0.05
+        done
+        mac=$(ip -o link show fluxb | sed 's|.*link/ether \([^ ]*\) .*|\1|')
+        "$strangers" fluxa "$mac" 10.9.8.7
+        result=$?
+        kill -TERM $pid
+        wait $pid
+        ended=$?
+        cat "$log"
+        echo "exit codes $result and $ended"
+        [ $result -eq 0 ] && [ $ended -eq 0 ] || exit $result
+        grep 'ARP answered 1, echo answered 3, ' "$log" | grep 'bad checksum 2;' || exit 1
+    "#;
+    check(&mut in_namespace(&[
+        "sh",
+        "-c",
+        script,
+        "-",
+        responder.to_str().unwrap(),
+        peer.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}
+
+#[test]
+fn the_responder_outlives_a_line_that_goes_down_and_ends_with_its_interface() {
+    let place = Place::new();
+    let responder = place.example("ping_responder");
+    let script = r#"
+        responder=$1 log=$2/log
+        ip address add 10.9.8.1/24 dev fluxa
+        "$responder" -i fluxb -a 10.9.8.7 --copy --generic >"$log" 2>&1 &
+        pid=$!
+        tries=0
+        until grep -q '^answering ' "$log"; do
+            tries=$((tries + 1))
+            [ $tries -lt 100 ] && kill -0 $pid || { cat "$log"; exit 1; }
+            sleep 0.05
+        done
+        ping -c 2 -i 0.2 -W 3 -q 10.9.8.7 || exit 1
+        ip link set fluxb down
+        sleep 0.3
+        ip link set fluxb up
+        ping -c 2 -i 0.2 -W 3 -q 10.9.8.7 || exit 1
+        ip link del fluxb
+        wait $pid
+        result=$?
+        cat "$log"
+        [ $result -eq 1 ] || exit 1
+        grep -q 'was removed' "$log" && grep -q 'echo answered 4, ' "$log" || exit 1
+        ! grep -q 'do not add up' "$log" || exit 1
+    "#;
+    check(&mut in_namespace(&[
+        "sh",
+        "-c",
+        script,
+        "-",
+        responder.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}
+
+#[test]
+fn the_examples_explain_themselves() {
+    let place = Place::new();
+    for name in ["manual_packet_pump", "ping_responder"] {
+        let program = place.example(name);
+        let command = || {
+            let mut command = Command::new(&program);
+            command.env("LD_LIBRARY_PATH", &place.0);
+            command
+        };
+        assert!(stdout(&run(command().arg("--help"))).starts_with("usage: "));
+        // Missing, unknown and impossible options.
+        for words in [
+            &[][..],
+            &["--unknown"],
+            &["-i"],
+            &["-i", "lo", "more"],
+            &["-i", "lo", "-q", "many"],
+            &["-i", "lo", "-q", "65536"],
+            &["-i", "lo", "-m", "backwards"],
+            &["-i", "lo", "-a", "10.0.0"],
+        ] {
+            let output = command().args(words).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{name} {words:?}");
+            assert!(!output.stderr.is_empty(), "{name} {words:?}");
+        }
+        // What the library says is passed on.
+        let words = match name {
+            "ping_responder" => ["-i", "nosuch0", "-a", "10.0.0.1"],
+            _ => ["-i", "nosuch0", "-m", "rxdrop"],
+        };
+        let output = command().args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("nosuch0"), "{text}");
+    }
+}
+
+/// A directory with the library as programs look for it. It goes away with the value.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let place = Self(tmp.join(format!("c_api-{}-{number}", id())));
+        fs::create_dir_all(&place.0).unwrap();
+        // Cargo leaves the library beside this test, without a link for its SONAME.
+        let library = env::current_exe().unwrap().with_file_name("libfluxcap.so");
+        let text = stdout(&run(Command::new("readelf").arg("--dynamic").arg(&library)));
+        let soname = text
+            .split_once("Library soname: [")
+            .and_then(|(_, rest)| rest.split_once(']'))
+            .expect("a SONAME")
+            .0;
+        for name in ["libfluxcap.so", soname] {
+            symlink(&library, place.0.join(name)).unwrap();
+        }
+        place
+    }
+
+    /// Compiles what the command names, without a warning, and links it to the library.
+    fn compile(&self, compiler: &mut Command, program: &Path) {
+        compiler
+            .args(["-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+            .args(["-I", &format!("{ROOT}/include")])
+            .arg("-o")
+            .arg(program)
+            .arg("-L")
+            .arg(&self.0)
+            .arg(format!("-Wl,-rpath,{}", self.0.display()))
+            .arg("-lfluxcap");
+        run(compiler);
+    }
+
+    fn example(&self, name: &str) -> PathBuf {
+        let program = self.0.join(name);
+        let source = format!("{ROOT}/examples-c/{name}.c");
+        self.compile(tool("CC", "cc", &["-std=c11"]).arg(source), &program);
+        program
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The program that a variable names, or the usual one.
+fn tool(variable: &str, usual: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os(variable).unwrap_or_else(|| usual.into()));
+    command.args(words);
+    command
+}
+
+fn is_root() -> bool {
+    stdout(&run(Command::new("id").arg("-u"))).trim() == "0"
+}
+
+fn in_namespace(words: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", IN_NAMESPACE, "-"]).args(words);
+    command
+}
+
+/// Runs a test program: it succeeds, or says why it is skipped.
+fn check(command: &mut Command) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = both(&output);
+    match output.status.code() {
+        // A program that skips a part of its tests says so, too.
+        Some(0 | 77) => text
+            .lines()
+            .filter(|line| line.starts_with("skipped:"))
+            .for_each(|line| println!("{line}")),
+        _ => panic!("{}:\n{text}", output.status),
+    }
+    assert!(
+        output.status.success() || text.contains("skipped:"),
+        "skipped without a reason:\n{text}"
+    );
+}
+
+/// Runs a command that has to succeed.
+fn run(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}:\n{}",
+        output.status,
+        both(&output)
+    );
+    output
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// All that a program printed, but for one warning that valgrind repeats endlessly.
+fn both(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors: Vec<&str> = errors
+        .lines()
+        .filter(|line| !line.contains("WARNING: unhandled eBPF command"))
+        .collect();
+    format!("{}{}", stdout(output), errors.join("\n"))
+}

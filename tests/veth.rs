@@ -1,0 +1,33 @@
+//! The whole library on veth pairs, in network namespaces that each test makes itself.
+//!
+//! Needs root and a kernel with AF_XDP; without them each test prints `skipped:` and the reason. Every test ends with the
+//! proof that no frame was lost. Namespaces, programs and processes are gone after each test, also when it fails.
+
+#![cfg(target_os = "linux")]
+
+#[path = "veth/echo.rs"]
+mod echo;
+#[path = "veth/examples.rs"]
+mod examples;
+#[path = "veth/interface.rs"]
+mod interface;
+#[path = "veth/lifetime.rs"]
+mod lifetime;
+#[path = "veth/net.rs"]
+mod net;
+#[path = "veth/ping.rs"]
+mod ping;
+#[path = "veth/process.rs"]
+mod process;
+#[path = "veth/refusals.rs"]
+mod refusals;
+#[path = "veth/rights.rs"]
+mod rights;
+#[path = "veth/rings.rs"]
+mod rings;
+#[path = "veth/steering.rs"]
+mod steering;
+#[path = "veth/traffic.rs"]
+mod traffic;
+#[path = "veth/wishes.rs"]
+mod wishes;

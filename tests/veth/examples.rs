@@ -1,0 +1,143 @@
+//! The example programs do what they say.
+
+use std::process::Command;
+
+use super::net::{Elsewhere, has_program, in_namespace};
+use super::process::{Program, example, is_installed, run};
+
+#[test]
+fn the_ping_responder_answers_and_prints_its_counters() {
+    in_namespace(|| {
+        if !is_installed("ping") {
+            println!("skipped: ping (iputils-ping) is not installed");
+            return;
+        }
+        let elsewhere = Elsewhere::with("far", "10.0.0.1/24");
+        for options in ["", "-q 0 --copy --generic"] {
+            let words = format!("-i near -a 10.0.0.2 {options}");
+            let mut responder = Program::start(&mut example("ping_responder", &words));
+            responder.wait_for("bind mode:");
+            responder.wait_for("answering 10.0.0.2 on near queue 0");
+            let said = elsewhere
+                .run(|| run(Command::new("ping").args(["-c", "3", "-i", "0.1", "10.0.0.2"])));
+            assert!(said.contains("3 received, 0% packet loss"), "{said}");
+            responder.signal(libc::SIGUSR1);
+            let counted = responder.wait_for("received ");
+            assert!(counted.contains("echo answered 3"), "{counted}");
+            responder.wait_for("frames ");
+            // A ping to somebody else is none of its business.
+            elsewhere.run(|| {
+                let words = ["-c", "1", "-W", "0.2", "10.0.0.3"];
+                Program::start(Command::new("ping").args(words)).finish()
+            });
+            responder.signal(libc::SIGTERM);
+            let (status, said) = responder.finish();
+            assert!(status.success(), "{said}");
+            assert!(said.contains("kernel: dropped 0, RX ring full 0"), "{said}");
+            assert!(said.contains("passed on 0, dropped 0"), "{said}");
+            assert!(!said.contains("WRONG"), "{said}");
+            assert!(!has_program("near"));
+        }
+    });
+}
+
+#[test]
+fn the_packet_pump_pumps_in_all_three_modes() {
+    in_namespace(|| {
+        let mut drain = Program::start(&mut example(
+            "manual_packet_pump",
+            "-m rxdrop -i near -b 32 --copy --native",
+        ));
+        drain.wait_for("bind mode:");
+        let sent = run(&mut example(
+            "manual_packet_pump",
+            "-m txonly -i far -s 100 -d 2",
+        ));
+        drain.wait_for("packets/s");
+        drain.signal(libc::SIGINT);
+        let (status, received) = drain.finish();
+        assert!(status.success(), "{received}");
+        assert!(pumped(&sent, "sent ") > 0, "{sent}");
+        assert!(pumped(&received, "received ") > 0, "{received}");
+        assert!(pumped(&received, "received ") <= pumped(&sent, "sent "));
+
+        let mut mirror = Program::start(&mut example(
+            "manual_packet_pump",
+            "-m l2fwd -i near --generic",
+        ));
+        mirror.wait_for("bind mode:");
+        run(&mut example("manual_packet_pump", "-m txonly -i far -d 1"));
+        mirror.signal(libc::SIGTERM);
+        let (status, said) = mirror.finish();
+        assert!(status.success(), "{said}");
+        let mirrored = pumped(&said, "sent ");
+        assert!(
+            mirrored > 0 && mirrored == pumped(&said, "received "),
+            "{said}"
+        );
+        assert!(!has_program("near") && !has_program("far"));
+    });
+}
+
+/// The number of packets behind `word` in the summary.
+fn pumped(said: &str, word: &str) -> u64 {
+    let summary = said
+        .lines()
+        .find(|line| line.contains("received ") && line.contains("sent "));
+    let number = summary.and_then(|line| line.split(word).nth(1));
+    let number = number.and_then(|rest| rest.split_whitespace().next());
+    number
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| panic!("no summary in {said}"))
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_explained() {
+    for (name, good, bad) in [
+        (
+            "ping_responder",
+            "--help",
+            [
+                "",
+                "-i near",
+                "-i near -a 10.0.0.999",
+                "-i near -a 10.0.0.2 -q one",
+                "-x",
+            ],
+        ),
+        (
+            "manual_packet_pump",
+            "-h",
+            [
+                "",
+                "-m rxdrop",
+                "-m sideways -i near",
+                "-m txonly -i near -s 3",
+                "-m",
+            ],
+        ),
+    ] {
+        assert!(run(&mut example(name, good)).contains("usage:"));
+        for words in bad {
+            let (status, said) = Program::start(&mut example(name, words)).finish();
+            assert_eq!(status.code(), Some(2), "{words}: {said}");
+            assert!(said.starts_with(name) && said.contains("usage:"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_the_library_refuses_is_printed_for_people() {
+    in_namespace(|| {
+        for (name, words) in [
+            ("ping_responder", "-i nowhere -a 10.0.0.2"),
+            ("manual_packet_pump", "-m rxdrop -i nowhere"),
+            ("manual_packet_pump", "-m rxdrop -i near --zero-copy"),
+        ] {
+            let (status, said) = Program::start(&mut example(name, words)).finish();
+            assert_eq!(status.code(), Some(1), "{said}");
+            assert!(said.starts_with(&format!("{name}: ")), "{said}");
+            assert!(!said.contains("FluxError"), "{said}");
+        }
+    });
+}

@@ -1,0 +1,336 @@
+//! The XDP program: ours, the user's own, and somebody else's.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::time::Duration;
+
+use fluxcap::{Answer, ErrorKind, FluxBuilder, XdpMode};
+
+use super::net::{Stack, add_pair, has_program, in_namespace, index, wait_until};
+use super::traffic::{carry, close, frames, receive, send, small};
+
+#[test]
+fn native_and_generic_mode_are_granted_where_demanded() {
+    in_namespace(|| {
+        for (mode, shown) in [(XdpMode::Native, "xdp "), (XdpMode::Generic, "xdpgeneric ")] {
+            let near = small("near").xdp_mode(mode).build().unwrap();
+            assert_eq!(near.report().xdp_mode, Some(Answer::granted(mode, mode)));
+            let link = super::net::ip("link show dev near");
+            assert!(link.contains(shown), "{link}");
+            close(near);
+            assert!(!has_program("near"));
+        }
+        let near = small("near").build().unwrap();
+        let granted = Answer::granted(XdpMode::Auto, XdpMode::Native);
+        assert_eq!(near.report().xdp_mode, Some(granted));
+        close(near);
+    });
+}
+
+#[test]
+fn auto_is_generic_where_native_cannot_be_and_says_why() {
+    in_namespace(|| {
+        // Fewer receive queues than the peer has transmit queues: no native mode on veth.
+        super::net::ip(
+            "link add q0 numrxqueues 1 numtxqueues 4 type veth peer name q1 numrxqueues 1 numtxqueues 4",
+        );
+        super::net::ip("link set q0 up");
+        let raw = small("q0").build().unwrap();
+        let answer = raw.report().xdp_mode.clone().unwrap();
+        assert_eq!(
+            (answer.requested, answer.achieved),
+            (XdpMode::Auto, XdpMode::Generic)
+        );
+        let reason = answer.reason.unwrap();
+        assert!(reason.contains("native mode was refused"), "{reason}");
+        assert!(raw.report().to_string().contains(&reason));
+        close(raw);
+        let error = small("q0").xdp_mode(XdpMode::Native).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(!has_program("q0"));
+    });
+}
+
+#[test]
+fn two_queues_share_the_program_until_the_last_socket_is_closed() {
+    in_namespace(|| {
+        add_pair("two", "too", "numrxqueues 2 numtxqueues 2");
+        let open = |interface, queue| small(interface).queue(queue).build().unwrap();
+        let [mut near0, mut near1] = [0, 1].map(|queue| open("two", queue));
+        let [mut far0, mut far1] = [0, 1].map(|queue| open("too", queue));
+        carry(&mut far0, &mut near0, &frames(300, 60), 32);
+        carry(&mut far1, &mut near1, &frames(500, 60), 32);
+        carry(&mut near1, &mut far1, &frames(100, 60), 32);
+        assert_eq!((near0.totals().0, near1.totals().0), (300, 500));
+        let counters = near0.program_counters().unwrap().unwrap();
+        assert_eq!((counters.redirect, counters.pass), (800, 0));
+        assert_eq!(near1.program_counters().unwrap().unwrap(), counters);
+
+        close(near0);
+        assert!(has_program("two"));
+        // The first queue is the kernel's again.
+        let stack = Stack::of("two");
+        send(&mut far0, &frames(10, 60));
+        assert!(stack.receive(Duration::from_secs(5)).is_some());
+        carry(&mut far1, &mut near1, &frames(300, 60), 32);
+        let counters = near1.program_counters().unwrap().unwrap();
+        assert_eq!((counters.redirect, counters.pass), (1100, 10));
+
+        close(near1);
+        assert!(!has_program("two"));
+        close(far0);
+        assert!(has_program("too"));
+        close(far1);
+        assert!(!has_program("too"));
+    });
+}
+
+#[test]
+fn packets_for_a_queue_without_socket_go_on_to_the_kernel() {
+    in_namespace(|| {
+        add_pair("two", "too", "numrxqueues 2 numtxqueues 2");
+        let near = small("two").queue(1).build().unwrap();
+        let mut far = small("too").queue(0).load_xdp(false).build().unwrap();
+        let stack = Stack::of("two");
+        let frames = frames(20, 60);
+        send(&mut far, &frames);
+        for frame in &frames {
+            assert_eq!(stack.receive(Duration::from_secs(5)).as_ref(), Some(frame));
+        }
+        assert_eq!(near.totals(), (0, 0));
+        close(near);
+        close(far);
+    });
+}
+
+#[test]
+fn a_foreign_program_is_named_and_left_alone() {
+    in_namespace(|| {
+        let foreign = pass();
+        for flags in [
+            libbpf_sys::XDP_FLAGS_DRV_MODE,
+            libbpf_sys::XDP_FLAGS_SKB_MODE,
+        ] {
+            attach_by_netlink("near", foreign.as_raw_fd(), flags);
+            for mode in [XdpMode::Auto, XdpMode::Native, XdpMode::Generic] {
+                let error = small("near").xdp_mode(mode).build().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                assert!(error.to_string().contains("foreigner"), "{error}");
+            }
+            assert!(has_program("near"));
+            attach_by_netlink("near", -1, flags);
+        }
+        let link = attach_by_link("near", foreign.as_raw_fd());
+        let error = small("near").build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+        assert!(error.to_string().contains("foreigner"), "{error}");
+        // Sending needs no program, so it is in nobody's way.
+        let mut near = small("near").load_xdp(false).build().unwrap();
+        let mut far = small("far").build().unwrap();
+        carry(&mut near, &mut far, &frames(50, 60), 32);
+        close(near);
+        assert!(has_program("near"));
+        drop(link);
+        wait_until("it is gone", || !has_program("near"));
+        let mut near = small("near").build().unwrap();
+        carry(&mut far, &mut near, &frames(50, 60), 32);
+        close(near);
+        assert!(!has_program("near"));
+        close(far);
+    });
+}
+
+#[test]
+fn a_program_of_the_users_own_is_used_by_its_map_and_stays() {
+    in_namespace(|| {
+        let own = OwnProgram::load();
+        let link = attach_by_link("near", own.program());
+        let mut far = small("far").build().unwrap();
+        for _ in 0..2 {
+            let mut near = small("near").xskmap(own.map()).build().unwrap();
+            assert_eq!(near.report().xdp_mode, None);
+            assert_eq!(near.program_counters().unwrap(), None);
+            carry(&mut far, &mut near, &frames(100, 60), 32);
+            close(near);
+            assert!(has_program("near"));
+        }
+        // The socket's entry is out of the map, so the program passes packets on.
+        let stack = Stack::of("near");
+        send(&mut far, &frames(1, 60));
+        assert!(stack.receive(Duration::from_secs(5)).is_some());
+
+        let error = small("near")
+            .queue(0)
+            .xskmap(link.as_raw_fd())
+            .build()
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        let error = small("near").xskmap(-1).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        drop(link);
+        close(far);
+    });
+}
+
+#[test]
+fn a_program_taken_off_by_somebody_else_is_no_harm_to_the_socket() {
+    in_namespace(|| {
+        let mut near = small("near").build().unwrap();
+        let mut far = small("far").build().unwrap();
+        carry(&mut far, &mut near, &frames(10, 60), 8);
+        let id = link_id("near");
+        // SAFETY: takes a number, returns a descriptor or an error.
+        let link = owned(unsafe { libbpf_sys::bpf_link_get_fd_by_id(id) });
+        // SAFETY: an open descriptor.
+        assert_eq!(unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) }, 0);
+        assert!(!has_program("near"));
+        carry(&mut near, &mut far, &frames(10, 60), 8);
+        assert!(!near.wait_rx(Some(Duration::from_millis(10))).unwrap());
+        close(near);
+        // A new socket attaches a new one.
+        let mut near = small("near").build().unwrap();
+        carry(&mut far, &mut near, &frames(10, 60), 8);
+        close(near);
+        close(far);
+    });
+}
+
+#[test]
+fn an_interface_is_bound_by_index_and_by_link_too() {
+    in_namespace(|| {
+        let link = fluxcap::Link::index(index("near"));
+        assert_eq!(link.info().unwrap().name, "near");
+        let mut near = FluxBuilder::new(&link).frames(256).build().unwrap();
+        assert_eq!(near.interface().name, "near");
+        let mut far = small("far").build().unwrap();
+        send(&mut far, &frames(3, 60));
+        drop(receive(&mut near, 3));
+        close(near);
+        close(far);
+    });
+}
+
+/// A program `foreigner` that passes every packet on.
+fn pass() -> OwnedFd {
+    let instruction = |code, imm| libbpf_sys::bpf_insn {
+        code,
+        imm,
+        ..Default::default()
+    };
+    // r0 = XDP_PASS; exit
+    let code = [instruction(0xb7, 2), instruction(0x95, 0)];
+    // SAFETY: strings that end with NUL, and instructions with their own number; no options.
+    owned(unsafe {
+        libbpf_sys::bpf_prog_load(
+            libbpf_sys::BPF_PROG_TYPE_XDP,
+            c"foreigner".as_ptr(),
+            c"GPL".as_ptr(),
+            code.as_ptr(),
+            code.len() as _,
+            ptr::null_mut(),
+        )
+    })
+}
+
+/// Attaches a program as `ip link` does; -1 takes it off.
+fn attach_by_netlink(interface: &str, program: i32, flags: u32) {
+    // SAFETY: plain numbers; no options.
+    let result =
+        unsafe { libbpf_sys::bpf_xdp_attach(index(interface) as i32, program, flags, ptr::null()) };
+    assert_eq!(result, 0, "attaching by netlink");
+}
+
+/// Attaches a program until the link is dropped.
+fn attach_by_link(interface: &str, program: i32) -> OwnedFd {
+    // SAFETY: plain numbers; no options.
+    owned(unsafe {
+        libbpf_sys::bpf_link_create(
+            program,
+            index(interface) as i32,
+            libbpf_sys::BPF_XDP,
+            ptr::null(),
+        )
+    })
+}
+
+/// The id of the link that holds the program of an interface of this namespace.
+fn link_id(interface: &str) -> u32 {
+    let shown = super::net::ip(&format!("-d link show dev {interface}"));
+    let program = shown.split("prog/xdp id ").nth(1).expect("a program");
+    let program: u32 = program.split_whitespace().next().unwrap().parse().unwrap();
+    let mut id = 0;
+    loop {
+        // SAFETY: the call reads the first number and writes the second.
+        let result = unsafe { libbpf_sys::bpf_link_get_next_id(id, &mut id) };
+        assert_eq!(result, 0, "no link holds program {program}");
+        // SAFETY: takes a number, returns a descriptor or an error.
+        let link = unsafe { libbpf_sys::bpf_link_get_fd_by_id(id) };
+        if link < 0 {
+            continue;
+        }
+        let link = owned(link);
+        let mut info = libbpf_sys::bpf_link_info::default();
+        let mut length = size_of_val(&info) as u32;
+        // SAFETY: the kernel writes at most `length` bytes into a structure of numbers.
+        let result = unsafe {
+            libbpf_sys::bpf_obj_get_info_by_fd(
+                link.as_raw_fd(),
+                (&raw mut info).cast(),
+                &mut length,
+            )
+        };
+        assert_eq!(result, 0);
+        if info.prog_id == program {
+            return id;
+        }
+    }
+}
+
+fn owned(fd: i32) -> OwnedFd {
+    assert!(fd >= 0, "{}", io::Error::from_raw_os_error(-fd));
+    // SAFETY: a new descriptor, which nobody else knows.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// A program with an XSKMAP that the library did not load.
+struct OwnProgram(*mut libbpf_sys::bpf_object);
+
+impl OwnProgram {
+    fn load() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/fluxcap.bpf.o\0");
+        // SAFETY: a string that ends with NUL; no options.
+        let object =
+            unsafe { libbpf_sys::bpf_object__open_file(path.as_ptr().cast(), ptr::null()) };
+        assert!(!object.is_null(), "{}", io::Error::last_os_error());
+        let own = Self(object);
+        // SAFETY: the object is open, and its map belongs to it.
+        unsafe {
+            let map = libbpf_sys::bpf_object__find_map_by_name(object, c"xsks_map".as_ptr());
+            assert_eq!(libbpf_sys::bpf_map__set_max_entries(map, 4), 0);
+            assert_eq!(libbpf_sys::bpf_object__load(object), 0);
+        }
+        own
+    }
+
+    fn program(&self) -> i32 {
+        // SAFETY: the object is loaded, and the program belongs to it.
+        unsafe {
+            let name = c"fluxcap_xdp".as_ptr();
+            let program = libbpf_sys::bpf_object__find_program_by_name(self.0, name);
+            libbpf_sys::bpf_program__fd(program)
+        }
+    }
+
+    fn map(&self) -> i32 {
+        // SAFETY: the object is loaded.
+        unsafe { libbpf_sys::bpf_object__find_map_fd_by_name(self.0, c"xsks_map".as_ptr()) }
+    }
+}
+
+impl Drop for OwnProgram {
+    fn drop(&mut self) {
+        // SAFETY: opened by `load`, closed only here.
+        unsafe { libbpf_sys::bpf_object__close(self.0) };
+    }
+}

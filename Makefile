@@ -32,6 +32,9 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# No built-in rules: one of them would compile bpf/*.c, an XDP program, for this machine.
+.SUFFIXES:
+%.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
 .PHONY: help deps build all install uninstall examples header bpf demo test check bench clean

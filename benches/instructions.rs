@@ -191,7 +191,7 @@ fn number_after(text: &str, label: &str) -> Result<f64, Box<dyn Error>> {
 /// Runs one case, to be counted from outside.
 fn run(case: &str) -> Result<(), Box<dyn Error>> {
     let plain = PlainLink::default();
-    let socket = FluxBuilder::new(&plain.link())
+    let socket = FluxBuilder::new(plain.link())
         .load_xdp(false)
         .frames(4096)
         .fill_size(2048)
@@ -235,7 +235,7 @@ fn run(case: &str) -> Result<(), Box<dyn Error>> {
 /// Who handles the packets.
 enum Side {
     Rust {
-        socket: FluxRaw,
+        socket: Box<FluxRaw>,
         batch: fn(&mut FluxRaw) -> u32,
     },
     C(CLoop),
@@ -245,11 +245,11 @@ impl Side {
     fn new(case: &str, socket: FluxRaw) -> Result<Self, Box<dyn Error>> {
         Ok(match case {
             "rust/C/rxdrop" | "rust/C/rxdrop+held" => Self::Rust {
-                socket,
+                socket: socket.into(),
                 batch: rust_rxdrop,
             },
             "rust/C/l2fwd" | "rust/C/l2fwd+held" => Self::Rust {
-                socket,
+                socket: socket.into(),
                 batch: rust_l2fwd,
             },
             "c/C/rxdrop" => Self::C(CLoop::load("c_rxdrop", socket)?),

@@ -10,6 +10,9 @@
 //! - `txonly`: write 60 bytes, send, take sent frames back. What came back counts.
 //! - `l2fwd`: swap the Ethernet addresses, send, take sent frames back to the fill ring.
 //!
+//! `…+cpu` is the same per second of processor time that the measured side took, in its process and in the kernel's receiving thread: it
+//! says the same on an idle machine, and still says something on a busy one.
+//!
 //! Everything happens in a network namespace without a name, which ends with the last process in it, however that ends.
 //!
 //! ```text
@@ -26,10 +29,12 @@ mod results;
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
+use std::mem;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use face::CLoop;
@@ -110,7 +115,7 @@ fn measure(rounds: usize) -> Result<()> {
     ip(&["link", "set", there, "up"])?;
 
     let _drop = Running::start(peer(1, there, &["drop"])?)?;
-    let mut threaded = spread(there, 1);
+    let mut threaded = spread(there, 1).is_some();
     let mut rows = Vec::new();
     for what in LOOPS {
         let mut figures = Vec::new();
@@ -119,24 +124,29 @@ fn measure(rounds: usize) -> Result<()> {
             _ => Some(Running::start(peer(1, there, &["send"])?)?),
         };
         for round in 0..rounds {
-            let mut figure = [0.0; SIDES.len()];
+            let mut figure = [Rate::default(); SIDES.len()];
             for turn in 0..SIDES.len() {
                 // Nobody is always the first.
                 let side = (round + turn) % SIDES.len();
                 let run = Running::start(measured(SIDES[side], what)?)?;
-                threaded &= spread(here, 0);
-                figure[side] = run.packets_per_second()?;
+                let thread = spread(here, 0);
+                threaded &= thread.is_some();
+                figure[side] = run.rate(thread.as_deref())?;
             }
             figures.push(figure);
         }
         drop(sender);
         for (side, face) in SIDES.iter().enumerate().skip(1) {
-            let pairs: Vec<_> = figures
-                .iter()
-                .map(|round| (round[side], round[0]))
-                .collect();
             let name = format!("{face}/C/{what}");
-            rows.push(Row::rounds(&name, "packets/s", Better::More, &pairs));
+            let pairs = |rate: fn(&Rate) -> f64| -> Vec<_> {
+                let pair = |round: &[Rate; 3]| (rate(&round[side]), rate(&round[0]));
+                figures.iter().map(pair).collect()
+            };
+            let wall = pairs(|rate| rate.wall);
+            rows.push(Row::rounds(&name, "packets/s", Better::More, &wall));
+            let name = name + "+cpu";
+            let cpu = pairs(|rate| rate.cpu);
+            rows.push(Row::rounds(&name, "packets/cpu-s", Better::More, &cpu));
         }
     }
     results::print(&rows);
@@ -182,27 +192,34 @@ fn on_core(core: u32, program: &Path) -> Command {
     command
 }
 
-/// Moves the kernel's receive work for an interface to a core; `false` where it can't be moved.
-fn spread(interface: &str, core: u32) -> bool {
-    if fs::write(format!("/sys/class/net/{interface}/threaded"), "1").is_err() {
-        return false;
-    }
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return false;
-    };
+/// Moves the kernel's receive work for an interface to a core; the directory of its thread, or `None` where it can't be moved.
+fn spread(interface: &str, core: u32) -> Option<PathBuf> {
+    fs::write(format!("/sys/class/net/{interface}/threaded"), "1").ok()?;
     let name = format!("napi/{interface}-");
-    let mut moved = false;
-    for process in processes.flatten() {
-        let comm = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-        if comm.starts_with(&name) {
-            let id = process.file_name();
-            let core = core.to_string();
-            let mut taskset = Command::new("taskset");
-            let done = taskset.args(["--pid", "--cpu-list", &core]).arg(&id);
-            moved |= done.output().is_ok_and(|output| output.status.success());
-        }
-    }
-    moved
+    let thread = fs::read_dir("/proc").ok()?.flatten().find(|process| {
+        let comm = fs::read_to_string(process.path().join("comm"));
+        comm.is_ok_and(|comm| comm.starts_with(&name))
+    })?;
+    let output = Command::new("taskset")
+        .args(["--pid", "--cpu-list", &core.to_string()])
+        .arg(thread.file_name())
+        .output();
+    output.ok()?.status.success().then(|| thread.path())
+}
+
+/// Nanoseconds that a thread has run.
+fn nanoseconds(thread: Option<&Path>) -> f64 {
+    let text = thread.map(|path| fs::read_to_string(path.join("schedstat")));
+    let text = text.and_then(std::result::Result::ok).unwrap_or_default();
+    let word = text.split_whitespace().next();
+    word.and_then(|word| word.parse().ok()).unwrap_or(0.0)
+}
+
+/// Packets per second, and per second on the processor.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rate {
+    wall: f64,
+    cpu: f64,
 }
 
 /// A process that has said that it is ready. It ends with this value.
@@ -224,25 +241,34 @@ impl Running {
             child,
             output: BufReader::new(output),
         };
-        let mut line = String::new();
-        this.output.read_line(&mut line)?;
-        if line == "ready\n" {
+        if this.line()? == "ready\n" {
             return Ok(this);
         }
         let log = fs::read_to_string(results::directory()?.join("veth.log"))?;
         Err(format!("{command:?} failed:\n{}", log.trim()).into())
     }
 
-    /// Waits for the end of a run.
-    fn packets_per_second(mut self) -> Result<f64> {
-        let mut text = String::new();
-        self.output.read_to_string(&mut text)?;
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    /// Waits for the end of a run. The kernel's receiving thread counts with the process.
+    fn rate(mut self, thread: Option<&Path>) -> Result<Rate> {
+        self.line()?;
+        let before = nanoseconds(thread);
+        let line = self.line()?;
+        let receiving = nanoseconds(thread) - before;
         self.child.wait()?;
-        let (packets, nanoseconds) = text
-            .trim()
-            .split_once(' ')
-            .ok_or("a run ended without a result")?;
-        Ok(packets.parse::<f64>()? * 1e9 / nanoseconds.parse::<f64>()?)
+        let numbers: Vec<f64> = line.split_whitespace().flat_map(str::parse).collect();
+        let [packets, wall, cpu] = numbers[..] else {
+            return Err("a run ended without a result".into());
+        };
+        Ok(Rate {
+            wall: packets * 1e9 / wall,
+            cpu: packets * 1e9 / (cpu + receiving),
+        })
     }
 }
 
@@ -266,7 +292,7 @@ fn run(face: &str, what: &str) -> Result<()> {
         .build()?;
     let mut side = if face == "rust" {
         Side::Rust {
-            socket,
+            socket: socket.into(),
             batch: PacketBatch::with_capacity(BATCH as usize),
         }
     } else {
@@ -277,18 +303,37 @@ fn run(face: &str, what: &str) -> Result<()> {
     while Instant::now() < end {
         side.step(what);
     }
+    println!("start");
+    let cpu = processor_time();
     let start = Instant::now();
     let mut packets = 0;
     while start.elapsed() < RUN {
         packets += u64::from(side.step(what));
     }
-    println!("{packets} {}", start.elapsed().as_nanos());
+    let wall = start.elapsed().as_nanos();
+    println!("{packets} {wall} {}", processor_time() - cpu);
+    // Whoever reads that looks at the kernel's thread now, which goes with the program.
+    thread::sleep(Duration::from_millis(50));
     Ok(())
+}
+
+/// Nanoseconds that this process has run.
+fn processor_time() -> u128 {
+    // SAFETY: all zero is a value of it.
+    let mut time: libc::timespec = unsafe { mem::zeroed() };
+    // SAFETY: it writes one `timespec`.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0, "Linux has this clock");
+    let time = Duration::new(time.tv_sec as u64, time.tv_nsec as u32);
+    time.as_nanos()
 }
 
 /// Who handles the packets.
 enum Side {
-    Rust { socket: FluxRaw, batch: PacketBatch },
+    Rust {
+        socket: Box<FluxRaw>,
+        batch: PacketBatch,
+    },
     C(CLoop),
 }
 

@@ -1,4 +1,4 @@
-//! Mode C by hand: receives and drops, sends, or sends back what arrives, and prints packets per second.
+//! Mode C by hand, as fast as it goes: receives and drops, sends, or sends back what arrives, and prints the rates.
 //!
 //! ```console
 //! # cargo run --release --example manual_packet_pump -- -m rxdrop -i eth0
@@ -10,7 +10,6 @@
 
 use std::env;
 use std::error::Error;
-use std::hint;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -19,138 +18,138 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fluxcap::proto::{EtherType, Ethernet, MacAddr};
-use fluxcap::{BindMode, FluxBuilder, FluxError, FluxRaw, Interest, PacketBatch, Verdict, XdpMode};
+use fluxcap::{
+    BindMode, BusyPoll, FluxBuilder, FluxError, FluxRaw, Interest, PacketBatch, Verdict, XdpMode,
+};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 const USAGE: &str = "\
 usage: manual_packet_pump -m MODE -i INTERFACE [OPTION...]
-Moves packets as fast as it can, and prints packets per second.
+Receives, sends or forwards packets as fast as it goes.
 
-  -m, --mode MODE       rxdrop: receive and drop
-                        txonly: send
-                        l2fwd:  send back what arrives, with swapped addresses
-  -i, --interface NAME  the interface
-  -q, --queue NUMBER    the queue to bind to (0)
-  -b, --batch NUMBER    packets handled at once (64)
-  -s, --size BYTES      the length of the packets that txonly sends (60)
-  -d, --duration SECS   end after so many seconds (0: on SIGINT or SIGTERM)
-      --copy            copy mode, even where the driver has zero-copy
-      --zero-copy       zero-copy mode, or an error
-      --native          the XDP program in the driver, or an error
-      --generic         the XDP program in the network stack, not in the driver
-  -h, --help            this text";
-
-/// How long to wait for packets before looking at clock and signals again.
-const PAUSE: Duration = Duration::from_millis(100);
+  -m, --mode MODE        rxdrop: receive and drop; txonly: send; l2fwd: send back what is received
+  -i, --interface NAME   the interface
+  -q, --queue NUMBER     the queue to bind to (0)
+  -b, --batch NUMBER     packets handled together, 1 to 1024 (64)
+  -s, --size BYTES       size of the packets to send, from 60 (64)
+  -D, --destination MAC  where to send them (ff:ff:ff:ff:ff:ff)
+  -d, --duration SECONDS how long (until a signal comes)
+  -n, --packets NUMBER   how many packets (no limit)
+  -B, --busy-poll        poll the driver instead of waiting for interrupts
+      --copy             copy mode
+      --zero-copy        zero-copy, or nothing
+      --native           the XDP program in the driver, or nothing
+      --generic          the XDP program in the network stack
+  -h, --help             this text";
 
 /// An ethertype that is free for experiments (IEEE 802): no network stack knows it.
 const EXPERIMENTAL: EtherType = EtherType(0x88b5);
 
-#[derive(Clone, Copy, PartialEq)]
-enum Mode {
-    RxDrop,
-    TxOnly,
-    L2Fwd,
+struct Pump {
+    raw: FluxRaw,
+    /// Looked at by rxdrop.
+    bytes: u64,
+    /// What txonly sends.
+    frame: Vec<u8>,
+    /// Made by txonly, but not taken by the TX ring yet.
+    batch: PacketBatch,
 }
 
-/// Looks at one byte of each packet and gives the frames back.
-fn rxdrop(raw: &mut FluxRaw, batch: u32) -> Result<(), FluxError> {
-    let count = raw.inspect(batch, |packet| {
-        hint::black_box(packet.data().first());
-    });
-    if count == 0 {
-        raw.refill();
-        raw.wake_rx()?;
-        raw.wait_rx(Some(PAUSE))?;
+impl Pump {
+    /// Looks at packets in place and gives their frames back.
+    fn rxdrop(&mut self, max: u32) -> Result<u32, FluxError> {
+        let bytes = &mut self.bytes;
+        Ok(self
+            .raw
+            .inspect(max, |packet| *bytes += packet.len() as u64))
     }
-    Ok(())
-}
 
-/// Fills the batch with copies of `frame` and sends as many as there is room for.
-fn txonly(raw: &mut FluxRaw, batch: &mut PacketBatch, frame: &[u8]) -> Result<(), FluxError> {
-    while batch.room() > 0
-        && let Some(mut packet) = raw.alloc()
-    {
-        packet.copy_from(frame)?;
-        batch
-            .push(packet)
-            .expect("the batch has room for one more packet");
+    /// Makes packets and sends them.
+    fn txonly(&mut self, max: u32) -> Result<u32, FluxError> {
+        while self.batch.len() < max as usize
+            && let Some(mut packet) = self.raw.alloc()
+        {
+            packet.copy_from(&self.frame)?;
+            self.batch.push(packet).expect("less than `max`");
+        }
+        // Packets that the ring has no room for stay in the batch, for the next turn.
+        let sent = self.raw.send(&mut self.batch)?;
+        self.raw.wake_tx()?;
+        self.raw.reap();
+        Ok(sent)
     }
-    // Packets that do not fit stay in the batch for the next time.
-    let sent = raw.send(batch)?;
-    raw.wake_tx()?;
-    if sent == 0 {
-        raw.wait(Interest::Send, Some(PAUSE))?;
-        raw.reap();
-    }
-    Ok(())
-}
 
-/// Sends each packet back where it came from, in the frame it came in.
-fn l2fwd(raw: &mut FluxRaw, batch: u32) -> Result<(), FluxError> {
-    raw.refill();
-    let count = raw.forward(batch, |packet| {
-        match Ethernet::parse_mut(packet.data_mut()) {
-            Ok((ethernet, _)) => {
-                ethernet.swap_addresses();
-                Verdict::Send
+    /// Sends packets back to where they came from, each in the frame it came in.
+    fn l2fwd(&mut self, max: u32) -> Result<u32, FluxError> {
+        self.raw.refill();
+        let count = self.raw.forward(max, |packet| {
+            let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) else {
+                return Verdict::Recycle;
+            };
+            ethernet.swap_addresses();
+            Verdict::Send
+        });
+        self.raw.wake_tx()?;
+        Ok(count)
+    }
+
+    /// Turns the loop until `stop` is set, time is over or enough packets have passed.
+    fn run(&mut self, options: &Options, stop: &AtomicBool) -> Result<(), FluxError> {
+        let start = Instant::now();
+        let (mut handled, mut printed, mut last) = (0, start, (0, 0));
+        while !stop.load(Ordering::Relaxed)
+            && start.elapsed() < options.duration
+            && handled < options.packets
+        {
+            let left = options.packets - handled;
+            let max = u32::try_from(left).map_or(options.batch, |left| left.min(options.batch));
+            let (count, interest) = match options.mode {
+                Mode::RxDrop => (self.rxdrop(max)?, Interest::Receive),
+                Mode::TxOnly => (self.txonly(max)?, Interest::Send),
+                Mode::L2Fwd => (self.l2fwd(max)?, Interest::Receive),
+            };
+            handled += u64::from(count);
+            if count == 0 && !options.busy_poll {
+                // A signal may come just before the wait: so it is short.
+                self.raw.wait(interest, Some(Duration::from_millis(100)))?;
             }
-            Err(_) => Verdict::Recycle,
+            if interest == Interest::Receive {
+                // With busy polling this is what polls the driver.
+                self.raw.wake_rx()?;
+            }
+            if printed.elapsed() >= Duration::from_secs(1) {
+                let totals = self.raw.totals();
+                print_rates("now", last, totals, printed.elapsed());
+                (printed, last) = (Instant::now(), totals);
+            }
         }
-    });
-    raw.wake_tx()?;
-    if count == 0 {
-        raw.wake_rx()?;
-        raw.wait_rx(Some(PAUSE))?;
-    }
-    Ok(())
-}
+        let elapsed = start.elapsed();
+        self.batch.clear();
+        self.raw.flush(Duration::from_secs(1))?;
 
-/// A broadcast frame of `size` bytes.
-fn frame(size: usize, source: MacAddr) -> Result<Vec<u8>, String> {
-    let mut frame = vec![0; size];
-    let (ethernet, _) = Ethernet::parse_mut(&mut frame).map_err(|error| error.to_string())?;
-    ethernet.set_destination(MacAddr::BROADCAST);
-    ethernet.set_source(source);
-    ethernet.set_ether_type(EXPERIMENTAL);
-    Ok(frame)
-}
-
-/// Packets per second, every second and over all.
-struct Meter {
-    begin: Instant,
-    last: Instant,
-    seen: (u64, u64),
-}
-
-impl Meter {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self {
-            begin: now,
-            last: now,
-            seen: (0, 0),
-        }
-    }
-
-    fn look(&mut self, raw: &FluxRaw) -> io::Result<()> {
-        let passed = self.last.elapsed();
-        if passed < Duration::from_secs(1) {
-            return Ok(());
-        }
-        let (rx, tx) = raw.totals();
-        let per_second = |count: u64| count as f64 / passed.as_secs_f64();
+        let totals = self.raw.totals();
+        print_rates("average", (0, 0), totals, elapsed);
         println!(
-            "{:4} s  rx {:>11.0} packets/s  tx {:>11.0} packets/s",
-            self.begin.elapsed().as_secs(),
-            per_second(rx - self.seen.0),
-            per_second(tx - self.seen.1)
+            "received {}, sent {} in {:.2} s; looked at {} bytes",
+            totals.0,
+            totals.1,
+            elapsed.as_secs_f64(),
+            self.bytes
         );
-        self.last = Instant::now();
-        self.seen = (rx, tx);
-        io::stdout().flush()
+        let kernel = self.raw.statistics()?;
+        println!(
+            "kernel: dropped {}, RX ring full {}, fill ring empty {}",
+            kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs
+        );
+        Ok(())
     }
+}
+
+fn print_rates(name: &str, from: (u64, u64), to: (u64, u64), time: Duration) {
+    let [rx, tx] = [to.0 - from.0, to.1 - from.1].map(|count| count as f64 / time.as_secs_f64());
+    println!("{name:<8} rx {rx:>12.0} packets/s   tx {tx:>12.0} packets/s");
+    let _ = io::stdout().flush();
 }
 
 fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -165,52 +164,49 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
         Mode::TxOnly => builder.load_xdp(false),
         Mode::RxDrop | Mode::L2Fwd => builder.xdp_mode(options.xdp_mode),
     };
-    let mut raw = builder.build()?;
+    if options.busy_poll {
+        // Each wake-up polls the driver.
+        builder = builder.need_wakeup(false).busy_poll(BusyPoll {
+            budget: options.batch,
+            ..BusyPoll::default()
+        });
+    }
+    let raw = builder.build()?;
     println!("{}", raw.report());
     io::stdout().flush()?;
 
-    let mac = raw
-        .interface()
-        .mac
-        .unwrap_or(MacAddr([0x02, 0, 0, 0, 0, 1]));
-    let frame = frame(options.size, mac)?;
-    let mut batch = PacketBatch::with_capacity(options.batch as usize);
-    let mut meter = Meter::new();
-    while !stop.load(Ordering::Relaxed) && meter.begin.elapsed() < options.duration {
-        match options.mode {
-            Mode::RxDrop => rxdrop(&mut raw, options.batch),
-            Mode::TxOnly => txonly(&mut raw, &mut batch, &frame),
-            Mode::L2Fwd => l2fwd(&mut raw, options.batch),
-        }?;
-        meter.look(&raw)?;
+    let longest = raw.umem().geometry().packet_capacity();
+    let longest = longest.min(raw.interface().mtu + Ethernet::LEN as u32) as usize;
+    if options.size > longest {
+        return Err(format!("packets of more than {longest} bytes do not pass here").into());
     }
-    let elapsed = meter.begin.elapsed().as_secs_f64();
-    batch.clear();
-    raw.flush(Duration::from_secs(1))?;
-    summary(&raw, elapsed)?;
-    if !raw.debug_rings().is_conserved() {
+    let mut frame: Vec<u8> = (0..options.size).map(|byte| byte as u8).collect();
+    let (ethernet, _) = Ethernet::parse_mut(&mut frame)?;
+    ethernet.set_destination(options.destination);
+    ethernet.set_source(raw.interface().mac.unwrap_or(options.destination));
+    ethernet.set_ether_type(EXPERIMENTAL);
+
+    let mut pump = Pump {
+        raw,
+        bytes: 0,
+        frame,
+        batch: PacketBatch::with_capacity(options.batch as usize),
+    };
+    let result = pump.run(options, &stop);
+    let rings = pump.raw.debug_rings();
+    println!("{rings}");
+    result?;
+    if !rings.is_conserved() {
         return Err("the frames do not add up".into());
     }
     Ok(())
 }
 
-fn summary(raw: &FluxRaw, seconds: f64) -> Result<(), FluxError> {
-    let (rx, tx) = raw.totals();
-    println!(
-        "{seconds:.1} s: received {rx} packets ({:.0}/s), sent {tx} packets ({:.0}/s)",
-        rx as f64 / seconds,
-        tx as f64 / seconds
-    );
-    let kernel = raw.statistics()?;
-    println!(
-        "kernel: dropped {}, RX ring full {}, fill ring empty {}, invalid descriptors {}",
-        kernel.rx_dropped,
-        kernel.rx_ring_full,
-        kernel.rx_fill_ring_empty_descs,
-        kernel.rx_invalid_descs + kernel.tx_invalid_descs
-    );
-    println!("{}", raw.debug_rings());
-    Ok(())
+#[derive(Clone, Copy)]
+enum Mode {
+    RxDrop,
+    TxOnly,
+    L2Fwd,
 }
 
 struct Options {
@@ -219,15 +215,19 @@ struct Options {
     queue: u32,
     batch: u32,
     size: usize,
+    destination: MacAddr,
     duration: Duration,
+    packets: u64,
+    busy_poll: bool,
     bind_mode: BindMode,
     xdp_mode: XdpMode,
 }
 
 /// Reads the command line; `None` when it asks for help.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut mode, mut interface) = (None, None);
-    let (mut queue, mut batch, mut size, mut seconds) = (0, 64, 60, 0);
+    let (mut mode, mut interface, mut busy_poll) = (None, None, false);
+    let (mut queue, mut batch, mut size) = (0, 64, 64);
+    let (mut destination, mut seconds, mut packets) = (MacAddr::BROADCAST, 0, 0);
     let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -241,10 +241,13 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
                 });
             }
             "-i" | "--interface" => interface = Some(value()?),
-            "-q" | "--queue" => queue = number(&word, &value()?)?,
-            "-b" | "--batch" => batch = number(&word, &value()?)?,
-            "-s" | "--size" => size = number(&word, &value()?)?,
-            "-d" | "--duration" => seconds = number(&word, &value()?)?,
+            "-q" | "--queue" => queue = read(&word, &value()?)?,
+            "-b" | "--batch" => batch = read(&word, &value()?)?,
+            "-s" | "--size" => size = read(&word, &value()?)?,
+            "-D" | "--destination" => destination = read(&word, &value()?)?,
+            "-d" | "--duration" => seconds = read(&word, &value()?)?,
+            "-n" | "--packets" => packets = read(&word, &value()?)?,
+            "-B" | "--busy-poll" => busy_poll = true,
             "--copy" => bind_mode = BindMode::Copy,
             "--zero-copy" => bind_mode = BindMode::ZeroCopy,
             "--native" => xdp_mode = XdpMode::Native,
@@ -253,11 +256,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
             _ => return Err(format!("what is '{word}'?")),
         }
     }
-    if !(1..=65_536).contains(&batch) {
-        return Err("a batch has 1 to 65536 packets".into());
-    }
-    if !(Ethernet::LEN..=65_536).contains(&size) {
-        return Err("a packet has 14 to 65536 bytes".into());
+    if !(1..=1024).contains(&batch) || !(60..=65_536).contains(&size) {
+        return Err("a batch has 1 to 1024 packets, a packet 60 to 65536 bytes".into());
     }
     Ok(Some(Options {
         mode: mode.ok_or("a mode is needed: -m rxdrop, txonly or l2fwd")?,
@@ -265,23 +265,23 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         queue,
         batch,
         size,
-        duration: match seconds {
-            0 => Duration::MAX,
-            seconds => Duration::from_secs(seconds),
-        },
+        destination,
+        duration: Duration::from_secs(if seconds == 0 { u64::MAX } else { seconds }),
+        packets: if packets == 0 { u64::MAX } else { packets },
+        busy_poll,
         bind_mode,
         xdp_mode,
     }))
 }
 
-fn number<T: FromStr>(word: &str, text: &str) -> Result<T, String> {
-    let parsed = text.parse();
-    parsed.map_err(|_| format!("{word} takes a number, not '{text}'"))
+fn read<T: FromStr>(word: &str, text: &str) -> Result<T, String> {
+    let value = text.parse();
+    value.map_err(|_| format!("{word} cannot be '{text}'"))
 }
 
 fn main() -> ExitCode {
-    let options = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => options,
+    let result = match parse(env::args().skip(1)) {
+        Ok(Some(options)) => pump(&options),
         Ok(None) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -291,7 +291,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match pump(&options) {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("manual_packet_pump: {error}");

@@ -416,8 +416,9 @@ int fluxcap_raw_alloc(struct fluxcap_raw *raw,
 
 // Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
 //
-// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again. A stale
-// or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken.
+// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
+// A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
+// than 256 packets, those before may be taken first: the count says so, and the next call the error.
 int fluxcap_raw_send(struct fluxcap_raw *raw,
                      struct fluxcap_packet *packets,
                      uint32_t count);

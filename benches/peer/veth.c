@@ -1,6 +1,7 @@
 /* The peer of the benchmark `veth`, and the other end of the cable.
  *
- *     veth INTERFACE rxdrop|txonly|l2fwd WARM-UP-MS MS   one loop on libxdp; prints packets and nanoseconds
+ *     veth INTERFACE rxdrop|txonly|l2fwd WARM-UP-MS MS   one loop on libxdp; prints packets, nanoseconds, and
+ *                                                      nanoseconds on the processor
  *     veth INTERFACE send                                sends until it is killed
  *     veth INTERFACE drop                                drops in XDP what arrives, until it is killed
  */
@@ -33,17 +34,22 @@ static void die(const char *what, int error)
 	exit(1);
 }
 
-static uint64_t now(void)
+static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
+	clock_gettime(clock, &time);
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-static void ready(void)
+static uint64_t now(void)
 {
-	puts("ready");
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+static void say(const char *line)
+{
+	puts(line);
 	fflush(stdout);
 }
 
@@ -61,7 +67,7 @@ static void drop(const char *interface)
 	error = bpf_xdp_attach((int)if_nametoindex(interface), fd, XDP_FLAGS_DRV_MODE, NULL);
 	if (error)
 		die("attaching the program that drops", error);
-	ready();
+	say("ready");
 	pause();
 }
 
@@ -173,7 +179,7 @@ int main(int argc, char **argv)
 	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	static struct peer peer;
 	uint32_t (*step)(struct peer *);
-	uint64_t packets = 0, start, end;
+	uint64_t packets = 0, start, end, cpu;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
@@ -183,7 +189,7 @@ int main(int argc, char **argv)
 	}
 	if (argc == 3 && !strcmp(argv[2], "send")) {
 		open_socket(&peer, argv[1], XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD);
-		ready();
+		say("ready");
 		for (;;)
 			txonly(&peer);
 	}
@@ -199,18 +205,24 @@ int main(int argc, char **argv)
 		return 2;
 
 	open_socket(&peer, argv[1], 0);
-	ready();
+	say("ready");
 	end = now() + strtoull(argv[3], NULL, 10) * 1000000;
 	while (now() < end)
 		step(&peer);
+	say("start");
+	cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID);
 	start = now();
 	end = start + strtoull(argv[4], NULL, 10) * 1000000;
 	while (now() < end)
 		packets += step(&peer);
 	end = now();
-	/* Takes the program off the interface, too. */
+	cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	printf("%llu %llu %llu\n", (unsigned long long)packets, (unsigned long long)(end - start),
+	       (unsigned long long)cpu);
+	fflush(stdout);
+	/* Whoever reads that looks at the kernel's thread now, which goes with the program. */
+	usleep(50000);
 	xsk_socket__delete(xsk);
 	xsk_umem__delete(umem);
-	printf("%llu %llu\n", (unsigned long long)packets, (unsigned long long)(end - start));
 	return 0;
 }

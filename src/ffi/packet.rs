@@ -166,8 +166,9 @@ fn iter_alloc(handle: &mut fluxcap_raw) -> impl Iterator<Item = Packet> {
 
 /// Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
 ///
-/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again. A stale
-/// or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken.
+/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
+/// A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
+/// than 256 packets, those before may be taken first: the count says so, and the next call the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_send(
     raw: *mut fluxcap_raw,
@@ -179,17 +180,29 @@ pub unsafe extern "C" fn fluxcap_raw_send(
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let mut done = 0;
         for part in packets.chunks_mut(BATCH) {
-            let taken = take(part, &mut handle.batch)?;
-            let result = handle.raw.send(&mut handle.batch);
-            let left = handle.batch.len();
-            give(&mut handle.batch, &mut part[taken - left..]);
-            done += result? as usize;
-            if left > 0 {
-                break;
+            match send_part(handle, part) {
+                Ok(sent) => {
+                    done += sent;
+                    if sent < part.len() {
+                        break;
+                    }
+                }
+                Err(error) if done == 0 => return Err(error),
+                // What was sent is sent; the caller meets the error at the front of the rest.
+                Err(_) => break,
             }
         }
         Ok(done as c_int)
     })
+}
+
+/// Sends up to a batch from the front of the array. What is not taken is back in its place.
+fn send_part(handle: &mut fluxcap_raw, part: &mut [fluxcap_packet]) -> Result<usize> {
+    let taken = take(part, &mut handle.batch)?;
+    let result = handle.raw.send(&mut handle.batch);
+    let left = handle.batch.len();
+    give(&mut handle.batch, &mut part[taken - left..]);
+    result.map(|sent| sent as usize)
 }
 
 /// Frees a packet: its frame returns to the pool. Any thread.

@@ -6,7 +6,10 @@ use std::slice;
 use super::error::{guard, null};
 use super::handle::count;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::proto::{Arp, Ethernet, IcmpEcho, Ipv4, MacAddr, ParseError, checksum};
+use crate::proto::{
+    Arp, ArpOperation, EtherType, Ethernet, IcmpEcho, IcmpType, IpProtocol, Ipv4, MacAddr,
+    ParseError, checksum,
+};
 
 /// An Ethernet header, in host byte order.
 #[repr(C)]
@@ -130,6 +133,20 @@ fn malformed(error: ParseError) -> FluxError {
     )
 }
 
+/// Refuses a packet that is not what it is to be answered as.
+fn expect(is: bool, what: &str) -> Result<()> {
+    if is {
+        return Ok(());
+    }
+    Err(FluxError::new(
+        ErrorKind::Invalid,
+        errno::EINVAL,
+        "answer a packet",
+        format_args!("it is not {what}"),
+        "pass it on, or drop it",
+    ))
+}
+
 /// Parses the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_ethernet_header_parse(
@@ -197,7 +214,9 @@ pub unsafe extern "C" fn fluxcap_arp_reply(
         let (packet, mac) = unsafe { (bytes_mut(packet, len)?, bytes(mac.cast(), 6)?) };
         let mac = MacAddr(mac.try_into().unwrap_or_default());
         let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
+        expect(ethernet.ether_type() == EtherType::ARP, "ARP")?;
         let (arp, _) = Arp::parse_mut(rest).map_err(malformed)?;
+        expect(arp.operation() == ArpOperation::REQUEST, "an ARP request")?;
         arp.into_reply(mac);
         ethernet.set_destination(ethernet.source());
         ethernet.set_source(mac);
@@ -269,8 +288,15 @@ pub unsafe extern "C" fn fluxcap_icmp_echo_reply(packet: *mut c_void, len: usize
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut(packet, len)? };
         let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
+        expect(ethernet.ether_type() == EtherType::IPV4, "IPv4")?;
         let (ipv4, rest) = Ipv4::parse_mut(rest).map_err(malformed)?;
+        expect(ipv4.protocol() == IpProtocol::ICMP, "ICMP")?;
+        expect(!ipv4.is_fragment(), "a whole message")?;
         let (echo, _) = IcmpEcho::parse_mut(rest).map_err(malformed)?;
+        expect(
+            echo.icmp_type() == IcmpType::ECHO_REQUEST,
+            "an ICMP echo request",
+        )?;
         ethernet.swap_addresses();
         ipv4.swap_addresses();
         echo.into_reply();

@@ -23,7 +23,8 @@
 //!
 //! The other side's index is never trusted: a value that claims more than `size` entries counts as a
 //! [violation](ConsumerRing::violations) and the ring reads as empty (consumer) or full (producer) until the index makes sense again.
-//! What stands in a slot is data, not truth; whoever reads it checks it.
+//! What stands in a slot is data, not truth; whoever reads it checks it. That a slot does not change while it is ours is the protocol
+//! itself: safe code on the other side cannot break it, and a kernel that would can write anywhere anyway.
 //!
 //! The two types serve either side. [`pair`] makes both ends over ordinary memory:
 //!

@@ -280,6 +280,7 @@ static void views_tell_what_is_there(void)
     CHECK_RESULT(fluxcap_icmp_echo_header_parse(packet + 34, 16, &echo), 8);
     CHECK(echo.icmp_type == 0 && echo.identifier == 0xabcd && echo.sequence == 7 && echo.checksum_ok == 1);
     CHECK(memcmp(packet + 42, echo_request + 42, 18) == 0);
+    CHECK_ERROR(fluxcap_icmp_echo_reply(packet, 60), -EINVAL, "not an ICMP echo request");
     packet[49] ^= 1;
     CHECK_RESULT(fluxcap_icmp_echo_header_parse(packet + 34, 16, &echo), 8);
     CHECK(echo.checksum_ok == 0);
@@ -292,6 +293,39 @@ static void views_tell_what_is_there(void)
     CHECK_RESULT(fluxcap_arp_header_parse(packet + 14, 28, &arp), 28);
     CHECK(arp.operation == 2 && memcmp(arp.sender_mac, mac, 6) == 0 && arp.sender_ip[3] == 2);
     CHECK(arp.target_mac[5] == 1 && arp.target_ip[3] == 1);
+    CHECK_ERROR(fluxcap_arp_reply(packet, 42, mac), -EINVAL, "not an ARP request");
+}
+
+/* Each has one byte that makes it something else than a question, and stays as it is. */
+static void only_questions_are_answered(void)
+{
+    static const uint8_t mac[6] = {0x02, 0, 0, 0, 0, 0x02};
+    static const struct {
+        size_t place;
+        uint8_t value;
+        const char *words;
+    } echo_faults[] = {
+        {12, 0x86, "not IPv4"},
+        {23, 17, "not ICMP"},
+        {20, 0x20, "not a whole message"},
+        {21, 0x01, "not a whole message"},
+        {34, 0, "not an ICMP echo request"},
+    };
+    uint8_t packet[60], before[60];
+
+    for (size_t i = 0; i < sizeof(echo_faults) / sizeof(echo_faults[0]); i++) {
+        memcpy(packet, echo_request, sizeof(packet));
+        packet[echo_faults[i].place] = echo_faults[i].value;
+        memcpy(before, packet, sizeof(packet));
+        CHECK_ERROR(fluxcap_icmp_echo_reply(packet, 60), -EINVAL, echo_faults[i].words);
+        CHECK(memcmp(packet, before, sizeof(packet)) == 0);
+    }
+    memcpy(packet, arp_request, sizeof(arp_request));
+    packet[13] = 0;
+    CHECK_ERROR(fluxcap_arp_reply(packet, 42, mac), -EINVAL, "not ARP");
+    packet[13] = 0x06;
+    packet[21] = 2;
+    CHECK_ERROR(fluxcap_arp_reply(packet, 42, mac), -EINVAL, "not an ARP request");
 }
 
 static void views_refuse_null(void)
@@ -368,6 +402,7 @@ int main(void)
     numbers_that_cannot_work();
     views_on_truncated_packets();
     views_tell_what_is_there();
+    only_questions_are_answered();
     views_refuse_null();
     the_checksum_of_rfc_1071();
     each_thread_has_its_last_error();

@@ -180,6 +180,30 @@ static void a_packet_is_not_sent_twice_in_one_array(void)
     close_both();
 }
 
+static void a_stale_packet_far_behind_lets_those_before_it_go(void)
+{
+    enum { COUNT = 400, BAD = 390 };
+    static struct fluxcap_packet many[COUNT];
+    struct fluxcap_config config = small("fluxa");
+
+    config.frames = 2048;
+    config.tx_size = 512;
+    config.completion_size = 512;
+    a = open_config(&config);
+    make_packets(a, many, COUNT, 100, 0);
+    struct fluxcap_packet good = many[BAD];
+    many[BAD].generation++;
+    int sent = fluxcap_raw_send(a, many, COUNT);
+    CHECK(sent > 0 && sent <= BAD);
+    for (int i = 0; i < COUNT; i++)
+        CHECK((many[i].data == NULL) == (i < sent));
+    CHECK_ERROR(fluxcap_raw_send(a, many + sent, (uint32_t)(COUNT - sent)), -EINVAL, "packet");
+    many[BAD] = good;
+    CHECK_RESULT(fluxcap_raw_send(a, many + sent, (uint32_t)(COUNT - sent)), COUNT - sent);
+    CHECK_RESULT(fluxcap_raw_flush(a, 3000), 1);
+    check_and_free(a);
+}
+
 static void a_foreign_packet_is_not_sent(void)
 {
     open_both();
@@ -600,6 +624,7 @@ int main(void)
     all_free_frames_can_be_had();
     a_packet_is_freed_once();
     a_stale_packet_is_not_sent();
+    a_stale_packet_far_behind_lets_those_before_it_go();
     a_packet_is_not_sent_twice_in_one_array();
     a_foreign_packet_is_not_sent();
     a_packet_stays_within_its_frame();

@@ -359,8 +359,8 @@ static void an_interface_that_is_removed(int timeout_ms)
     CHECK_RESULT(fluxcap_raw_receive(a, received, 4), 0);
     CHECK_RESULT(fluxcap_raw_peek(a, 4, &descs), 0);
     CHECK_RESULT(fluxcap_raw_send(a, packets, 2), 2);
-    CHECK(fluxcap_raw_wake_tx(a) < 0 && strstr(fluxcap_last_error(), "removed") != NULL);
-    CHECK(fluxcap_raw_flush(a, 1000) < 0);
+    CHECK_ERROR(fluxcap_raw_wake_tx(a), -ENODEV, "removed");
+    CHECK_RESULT(fluxcap_raw_flush(a, 1000), -ENODEV);
     CHECK(fluxcap_raw_refill(a) >= 0 && fluxcap_raw_reap(a) >= 0);
     fluxcap_raw_wake_rx(a);
     statistics.struct_size = sizeof(statistics);

@@ -53,7 +53,7 @@ fn the_packet_pump_pumps_in_all_three_modes() {
             "manual_packet_pump",
             "-m txonly -i far -s 100 -d 2",
         ));
-        drain.wait_for("packets/s");
+        drain.wait_for("now ");
         drain.signal(libc::SIGINT);
         let (status, received) = drain.finish();
         assert!(status.success(), "{received}");
@@ -66,7 +66,9 @@ fn the_packet_pump_pumps_in_all_three_modes() {
             "-m l2fwd -i near --generic",
         ));
         mirror.wait_for("bind mode:");
-        run(&mut example("manual_packet_pump", "-m txonly -i far -d 1"));
+        let words = "-m txonly -i far -n 20000 -B -D 02:00:00:00:00:01";
+        let sent = run(&mut example("manual_packet_pump", words));
+        assert_eq!(pumped(&sent, "sent "), 20_000, "{sent}");
         mirror.signal(libc::SIGTERM);
         let (status, said) = mirror.finish();
         assert!(status.success(), "{said}");
@@ -85,7 +87,7 @@ fn pumped(said: &str, word: &str) -> u64 {
         .lines()
         .find(|line| line.contains("received ") && line.contains("sent "));
     let number = summary.and_then(|line| line.split(word).nth(1));
-    let number = number.and_then(|rest| rest.split_whitespace().next());
+    let number = number.and_then(|rest| rest.split([' ', ',']).next());
     number
         .and_then(|number| number.parse().ok())
         .unwrap_or_else(|| panic!("no summary in {said}"))

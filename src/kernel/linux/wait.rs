@@ -85,7 +85,7 @@ pub(super) fn wait(
             return Ok(ready);
         }
         if is_gone(socket) {
-            return Err(gone(socket, "waiting for packets", errno::ENODEV));
+            return Err(gone(socket, "waiting for packets"));
         }
         // An interrupted call comes back with nothing, so that the caller can look at what the signal handler did.
         if found.is_none() || left.is_some_and(|left| left <= slice) {
@@ -129,7 +129,7 @@ fn lost(socket: &XdpSocket, tried: &str, error: i32) -> FluxError {
         errno::ENETDOWN | errno::ENXIO | errno::ENODEV | errno::ESHUTDOWN => {
             match socket.control.name(socket.ifindex) {
                 Some(name) if !is_gone(socket) => down(&name, tried, error),
-                _ => gone(socket, tried, error),
+                _ => gone(socket, tried),
             }
         }
         _ => unexpected(tried, error),
@@ -146,17 +146,17 @@ fn down(name: &str, tried: &str, error: i32) -> FluxError {
     };
     FluxError::new(
         ErrorKind::Down,
-        error,
+        errno::ENETDOWN,
         tried,
         happened,
         format_args!("`ip link set {name} up`"),
     )
 }
 
-fn gone(socket: &XdpSocket, tried: &str, error: i32) -> FluxError {
+fn gone(socket: &XdpSocket, tried: &str) -> FluxError {
     FluxError::new(
         ErrorKind::Gone,
-        error,
+        errno::ENODEV,
         tried,
         format_args!(
             "the interface with index {} was removed, or moved to another network namespace",

@@ -48,18 +48,16 @@ const EXPERIMENTAL: EtherType = EtherType(0x88b5);
 
 struct Pump {
     raw: FluxRaw,
-    /// Looked at by rxdrop.
-    bytes: u64,
+    bytes_seen: u64,
     /// What txonly sends.
     frame: Vec<u8>,
-    /// Made by txonly, but not taken by the TX ring yet.
-    batch: PacketBatch,
+    unsent: PacketBatch,
 }
 
 impl Pump {
     /// Looks at packets in place and gives their frames back.
     fn rxdrop(&mut self, max: u32) -> Result<u32, FluxError> {
-        let bytes = &mut self.bytes;
+        let bytes = &mut self.bytes_seen;
         Ok(self
             .raw
             .inspect(max, |packet| *bytes += packet.len() as u64))
@@ -67,14 +65,14 @@ impl Pump {
 
     /// Makes packets and sends them.
     fn txonly(&mut self, max: u32) -> Result<u32, FluxError> {
-        while self.batch.len() < max as usize
+        while self.unsent.len() < max as usize
             && let Some(mut packet) = self.raw.alloc()
         {
             packet.copy_from(&self.frame)?;
-            self.batch.push(packet).expect("less than `max`");
+            self.unsent.push(packet).expect("less than `max`");
         }
-        // Packets that the ring has no room for stay in the batch, for the next turn.
-        let sent = self.raw.send(&mut self.batch)?;
+        // Packets that the ring has no room for stay, for the next turn.
+        let sent = self.raw.send(&mut self.unsent)?;
         self.raw.wake_tx()?;
         self.raw.reap();
         Ok(sent)
@@ -125,7 +123,7 @@ impl Pump {
             }
         }
         let elapsed = start.elapsed();
-        self.batch.clear();
+        self.unsent.clear();
         self.raw.flush(Duration::from_secs(1))?;
 
         let totals = self.raw.totals();
@@ -135,7 +133,7 @@ impl Pump {
             totals.0,
             totals.1,
             elapsed.as_secs_f64(),
-            self.bytes
+            self.bytes_seen
         );
         let kernel = self.raw.statistics()?;
         println!(
@@ -188,9 +186,9 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
 
     let mut pump = Pump {
         raw,
-        bytes: 0,
+        bytes_seen: 0,
         frame,
-        batch: PacketBatch::with_capacity(options.batch as usize),
+        unsent: PacketBatch::with_capacity(options.batch as usize),
     };
     let result = pump.run(options, &stop);
     let rings = pump.raw.debug_rings();

@@ -77,3 +77,8 @@ pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, Xd
 pub use ring::{ConsumerRing, Desc, ProducerRing};
 pub use stats::{ProgramCounters, SocketStatistics};
 pub use umem::{Accounting, UmemConfig, UmemRegion};
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -115,7 +115,12 @@ fn measure(rounds: usize) -> Result<()> {
     ip(&["link", "set", there, "up"])?;
 
     let _drop = Running::start(peer(1, there, &["drop"])?)?;
-    let mut threaded = spread(there, 1).is_some();
+    let drops = spread(there, 1);
+    let mut threaded = drops.is_some();
+    if let Some(thread) = drops {
+        // Where a packet finds no room on the cable the send call fails, on both sides: the sender yields.
+        prefer(&thread);
+    }
     let mut rows = Vec::new();
     for what in LOOPS {
         let mut figures = Vec::new();
@@ -205,6 +210,12 @@ fn spread(interface: &str, core: u32) -> Option<PathBuf> {
         .arg(thread.file_name())
         .output();
     output.ok()?.status.success().then(|| thread.path())
+}
+
+/// Lets a thread of the kernel run before the program that it shares its core with.
+fn prefer(thread: &Path) {
+    let id = thread.file_name().unwrap_or_default();
+    let _ = Command::new("renice").args(["-n", "-20"]).arg(id).output();
 }
 
 /// Nanoseconds that a thread has run.

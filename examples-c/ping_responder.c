@@ -256,7 +256,7 @@ int main(int argc, char **argv)
     } else {
         memcpy(responder.mac, info.mac, sizeof(responder.mac));
         print_text(responder.raw, fluxcap_raw_report);
-        printf("answering ARP and ping for %s on %s, queue %u\n", address, config.ifname, config.queue);
+        printf("answering %s on %s queue %u: ARP and ping\n", address, config.ifname, config.queue);
         fflush(stdout);
         result = run(&responder);
     }

@@ -45,7 +45,7 @@ pub type Result<T, E = FluxError> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// The request can never work: a geometry, size, name or value out of its range.
     Invalid,
-    /// No such interface, queue or object.
+    /// No such interface.
     NotFound,
     /// The interface is down.
     Down,

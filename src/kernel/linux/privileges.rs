@@ -29,7 +29,7 @@ fn effective() -> Option<u64> {
 /// What loading and attaching an XDP program needs, as far as it is missing in `set`.
 fn missing_for_program(set: u64) -> Vec<&'static str> {
     let has = |bit: u32| set >> bit & 1 == 1;
-    // CAP_SYS_ADMIN contains CAP_BPF, but not CAP_NET_ADMIN.
+    // CAP_SYS_ADMIN stands in for CAP_BPF always, and for CAP_NET_ADMIN in newer kernels; when both are gone, both are named.
     [
         (has(CAP_BPF) || has(CAP_SYS_ADMIN), "CAP_BPF"),
         (has(CAP_NET_ADMIN), "CAP_NET_ADMIN"),
@@ -41,7 +41,14 @@ fn missing_for_program(set: u64) -> Vec<&'static str> {
 
 /// The error for an XDP program that may not be loaded or attached.
 pub(crate) fn program_refusal(tried: &str) -> FluxError {
-    let missing = effective().map(missing_for_program);
+    let missing = effective().map(|set| {
+        let mut missing = missing_for_program(set);
+        // The socket, which comes after the program, would be refused next.
+        if !missing.is_empty() && set >> CAP_NET_RAW & 1 == 0 {
+            missing.push("CAP_NET_RAW");
+        }
+        missing
+    });
     let (happened, fix) = match missing.as_deref() {
         None => (
             "not permitted".to_owned(),

@@ -76,7 +76,7 @@ check: ## formatting, lints, documentation, header, XDP program, C sources
 	.ci/deps build check
 	.ci/check
 
-bench: ## benchmarks against libxdp, into target/bench/results.json
+bench: ## benchmarks against libxdp, into target/bench/results.json (root)
 	.ci/deps build demo bench
 	$(CARGO) bench --bench instructions -- --check
 	$(CARGO) bench --bench veth

@@ -386,8 +386,9 @@ impl Side {
 fn rxdrop(socket: &mut FluxRaw) -> u32 {
     let mut sum = 0;
     let count = socket.inspect(BATCH, |packet| {
-        let first = packet.data().first().copied().unwrap_or(0);
-        sum += u64::from(first) + packet.len() as u64;
+        if let [first, ..] = packet.data() {
+            sum += u64::from(*first) + packet.len() as u64;
+        }
     });
     std::hint::black_box(sum);
     count
@@ -395,12 +396,10 @@ fn rxdrop(socket: &mut FluxRaw) -> u32 {
 
 fn txonly(socket: &mut FluxRaw, batch: &mut PacketBatch) -> u32 {
     let back = socket.reap();
-    while batch.room() > 0 {
-        let Some(mut packet) = socket.alloc() else {
-            break;
-        };
+    let left = batch.len();
+    socket.alloc_batch(batch);
+    for packet in batch.iter_mut().skip(left) {
         packet.copy_from(&PACKET).expect("a frame has room for it");
-        batch.push(packet).expect("there is room");
     }
     socket.send(batch).expect("they are of this socket");
     back

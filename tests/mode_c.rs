@@ -549,6 +549,33 @@ fn alloc_ends_with_none_and_reaps_by_itself_when_frames_were_sent() {
 }
 
 #[test]
+fn alloc_batch_fills_the_batch_and_reaps_when_the_pool_has_not_enough() {
+    let (mut raw, kernel) = socket_of(64, [16, 64, 64, 64]);
+    let mut batch = PacketBatch::with_capacity(32);
+    assert_eq!(
+        (raw.alloc_batch(&mut batch), raw.alloc_batch(&mut batch)),
+        (32, 0)
+    );
+    for packet in &mut batch {
+        packet.copy_from(b"to be sent").unwrap();
+    }
+    assert_eq!(raw.send(&mut batch).unwrap(), 32);
+    // 16 are left, 7 come back.
+    assert_eq!(kernel.transmit(7).len(), 7);
+    assert_eq!(raw.alloc_batch(&mut batch), 23);
+    assert_eq!(raw.alloc_batch(&mut batch), 0);
+    assert!(
+        batch
+            .iter()
+            .all(|packet| packet.is_empty() && packet.headroom() == 256)
+    );
+    assert_eq!(raw.debug_rings().counted.user, 23);
+    drop(batch);
+    assert_eq!(raw.debug_rings().counted.user, 0);
+    close(raw);
+}
+
+#[test]
 fn reap_brings_sent_frames_back_once() {
     let (mut raw, kernel) = socket(64);
     let mut batch = batch_of(&mut raw, 0..40);

@@ -7,7 +7,6 @@ use super::error::{guard, null};
 use super::handle::{BATCH, exclusive, fluxcap_raw};
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::packet::Packet;
 use crate::packet::raw::RawPacket;
 
 /// A packet that you own, in a frame of a UMEM.
@@ -152,16 +151,18 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let mut done = 0;
-        for (place, packet) in packets.iter_mut().zip(iter_alloc(handle)) {
-            *place = RawPacket::from(packet).into();
-            done += 1;
+        for part in packets.chunks_mut(BATCH) {
+            handle
+                .raw
+                .alloc_at_most(&mut handle.batch, part.len() as u32);
+            let fresh = give(&mut handle.batch, part);
+            done += fresh;
+            if fresh < part.len() {
+                break;
+            }
         }
-        Ok(done)
+        Ok(done as c_int)
     })
-}
-
-fn iter_alloc(handle: &mut fluxcap_raw) -> impl Iterator<Item = Packet> {
-    std::iter::from_fn(|| handle.raw.alloc())
 }
 
 /// Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().

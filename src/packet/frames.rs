@@ -92,6 +92,35 @@ impl SharedFrameState {
         self.owners[chunk as usize].load(Ordering::Relaxed)
     }
 
+    /// Whether the chunks at all these addresses exist and have this owner; `union` is at least as large as each of them.
+    ///
+    /// It may say no although all is well, if `union` lies outside of the UMEM.
+    #[inline]
+    pub(super) fn all_owned<T>(
+        &self,
+        entries: &[T],
+        addr: impl Fn(&T) -> u64,
+        union: u64,
+        owner: u16,
+    ) -> bool {
+        let (owners, shift) = (&*self.owners, self.shift);
+        if union >> shift >= owners.len() as u64 {
+            return false;
+        }
+        let mut difference = 0;
+        let mut compare = |entry: &T| {
+            let chunk = (addr(entry) >> shift) as usize;
+            debug_assert!(chunk < owners.len());
+            // SAFETY: no address is larger than `union`, so no chunk lies behind that of `union`, which exists.
+            let found = unsafe { owners.get_unchecked(chunk) };
+            difference |= found.load(Ordering::Relaxed) ^ owner;
+        };
+        let (quads, last) = entries.as_chunks::<4>();
+        quads.iter().flatten().for_each(&mut compare);
+        last.iter().for_each(&mut compare);
+        difference == 0
+    }
+
     pub(super) fn set_owner(&self, chunk: u32, owner: u16) {
         self.owners[chunk as usize].store(owner, Ordering::Relaxed);
     }

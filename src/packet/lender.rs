@@ -90,7 +90,7 @@ impl Lender {
         if fit && self.all_below_bound() && addr < self.frames.address_of(self.bound) {
             return run.len();
         }
-        self.look_up(run, |desc| self.accept(desc))
+        self.look_up_descs(run, addr, fit)
     }
 
     /// How many addresses at the front of a run are on loan.
@@ -100,13 +100,32 @@ impl Lender {
         if self.all_below_bound() && union < self.frames.address_of(self.bound) {
             return run.len();
         }
-        self.look_up(run, |&addr| self.chunk_on_loan(addr))
+        self.look_up_addrs(run, union)
     }
 
+    /// As [`acceptable`](Self::acceptable), by the ledger; `fit`: no descriptor leaves its chunk.
     #[inline(never)]
-    fn look_up<T>(&self, run: &[T], chunk: impl Fn(&T) -> Option<u32>) -> usize {
+    fn look_up_descs(&self, run: &[Desc], union: u64, fit: bool) -> usize {
+        if fit
+            && self
+                .frames
+                .all_owned(run, |desc| desc.addr, union, self.mark)
+        {
+            return run.len();
+        }
         run.iter()
-            .position(|entry| chunk(entry).is_none())
+            .position(|desc| self.accept(desc).is_none())
+            .unwrap_or(run.len())
+    }
+
+    /// As [`on_loan`](Self::on_loan), by the ledger.
+    #[inline(never)]
+    fn look_up_addrs(&self, run: &[u64], union: u64) -> usize {
+        if self.frames.all_owned(run, |&addr| addr, union, self.mark) {
+            return run.len();
+        }
+        run.iter()
+            .position(|&addr| self.chunk_on_loan(addr).is_none())
             .unwrap_or(run.len())
     }
 
@@ -285,9 +304,35 @@ impl Frames {
         }
     }
 
+    /// Fresh packets of length zero in frames of the pool, behind both headrooms, as far as the batch has room and the pool frames.
+    pub(crate) fn fresh_batch(
+        &self,
+        pool: &mut FramePool,
+        batch: &mut PacketBatch,
+        max: u32,
+    ) -> u32 {
+        let wanted = batch.room().min(max as usize) as u32;
+        self.count_up(wanted);
+        let mut done = 0;
+        while done < wanted {
+            let Some(chunk) = pool.take() else {
+                break;
+            };
+            batch.append(self.unpack(chunk));
+            done += 1;
+        }
+        self.uncount(wanted - done);
+        done
+    }
+
     /// A fresh packet of length zero in a frame of the pool, behind both headrooms.
     pub(crate) fn fresh(&self, chunk: u32) -> Packet {
         self.count_up(1);
+        self.unpack(chunk)
+    }
+
+    /// [`fresh`](Self::fresh), for a packet that is counted already.
+    fn unpack(&self, chunk: u32) -> Packet {
         let generation = self.hand_to_user(chunk);
         let desc = Desc {
             addr: self.fresh_address(chunk),

@@ -224,6 +224,20 @@ impl Cycle {
         })
     }
 
+    /// Up to `max` fresh packets; reaps if the pool has not enough.
+    pub(crate) fn alloc_batch(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        let wanted = batch.room().min(max as usize) as u32;
+        let mut done = self.lender.frames().fresh_batch(&mut self.pool, batch, max);
+        if done < wanted && self.reap() > 0 {
+            let rest = wanted - done;
+            done += self
+                .lender
+                .frames()
+                .fresh_batch(&mut self.pool, batch, rest);
+        }
+        done
+    }
+
     /// Sent frames to the pool.
     pub(crate) fn reap(&mut self) -> u32 {
         let entries = self.completion.peek(u32::MAX);

@@ -209,6 +209,18 @@ impl FluxRaw {
         self.cycle.alloc()
     }
 
+    /// Fills the batch with packets of length zero in free frames, and returns how many were added.
+    ///
+    /// Reaps if the pool has not enough; fewer, even none, when that does not help.
+    pub fn alloc_batch(&mut self, batch: &mut PacketBatch) -> u32 {
+        self.alloc_at_most(batch, u32::MAX)
+    }
+
+    /// [`alloc_batch`](Self::alloc_batch), up to `max` packets.
+    pub(crate) fn alloc_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        self.cycle.alloc_batch(batch, max)
+    }
+
     /// Takes all sent frames back into the pool and returns how many.
     ///
     /// Call it (or [`refill`](Self::refill)) regularly: the kernel stops sending when the completion ring is full.

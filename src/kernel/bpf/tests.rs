@@ -285,7 +285,10 @@ fn missing_capabilities_are_named() {
             (ErrorKind::Permission, errno::EPERM)
         );
         let text = error.to_string();
-        assert!(text.contains("CAP_BPF and CAP_NET_ADMIN missing"), "{text}");
+        assert!(
+            text.contains("CAP_BPF and CAP_NET_ADMIN and CAP_NET_RAW missing"),
+            "{text}"
+        );
     });
 }
 

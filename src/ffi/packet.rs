@@ -8,6 +8,7 @@ use super::handle::{BATCH, exclusive, fluxcap_raw};
 use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::packet::raw::RawPacket;
+use crate::raw::FluxRaw;
 
 /// A packet that you own, in a frame of a UMEM.
 ///
@@ -123,19 +124,26 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
     guard(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
-        let mut done = 0;
-        for part in packets.chunks_mut(BATCH) {
-            handle
-                .raw
-                .receive_at_most(&mut handle.batch, part.len() as u32);
-            let received = give(&mut handle.batch, part);
-            done += received;
-            if received < part.len() {
-                break;
-            }
-        }
-        Ok(done as c_int)
+        Ok(fill(handle, packets, FluxRaw::receive_at_most))
     })
+}
+
+/// Fills the array from the front with packets that `more` adds to a batch, as far as it has any.
+fn fill(
+    handle: &mut fluxcap_raw,
+    packets: &mut [fluxcap_packet],
+    more: fn(&mut FluxRaw, &mut PacketBatch, u32) -> u32,
+) -> c_int {
+    let mut done = 0;
+    for part in packets.chunks_mut(BATCH) {
+        more(&mut handle.raw, &mut handle.batch, part.len() as u32);
+        let filled = give(&mut handle.batch, part);
+        done += filled;
+        if filled < part.len() {
+            break;
+        }
+    }
+    done as c_int
 }
 
 /// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
@@ -150,18 +158,7 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
     guard(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
-        let mut done = 0;
-        for part in packets.chunks_mut(BATCH) {
-            handle
-                .raw
-                .alloc_at_most(&mut handle.batch, part.len() as u32);
-            let fresh = give(&mut handle.batch, part);
-            done += fresh;
-            if fresh < part.len() {
-                break;
-            }
-        }
-        Ok(done as c_int)
+        Ok(fill(handle, packets, FluxRaw::alloc_at_most))
     })
 }
 

@@ -269,7 +269,7 @@ mod tests {
     fn preferred_hugepages_that_are_missing_are_answered_with_the_reason() {
         let wish = Hugepages::Prefer(HugepageSize::Size1G);
         if free_hugepages(HugepageSize::Size1G) > 0 {
-            eprintln!("skipped: preferred_hugepages_…: somebody reserved 1 GiB pages");
+            println!("skipped: somebody reserved 1 GiB pages");
             return;
         }
         let answer = allocate(&request(8192, wish)).unwrap().page_size;

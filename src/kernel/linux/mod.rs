@@ -16,7 +16,7 @@ mod rings;
 mod socket;
 mod steering;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod uapi;
 mod wait;
 

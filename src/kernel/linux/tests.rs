@@ -3,5 +3,5 @@
 mod attached;
 mod binding;
 mod lifetime;
-pub(super) mod net;
+pub(crate) mod net;
 mod rights;

@@ -1,4 +1,4 @@
-//! Networks, sockets and processes for the tests, all gone when the test ends.
+//! Sockets and processes for the tests, all gone when the test ends.
 
 use std::ffi::CString;
 use std::io;
@@ -9,45 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::super::query::owned;
-
-/// Runs `body` in a network namespace of its own that holds the veth pair `near`–`far`, both up.
-///
-/// The namespace belongs to the thread: when it ends, in whatever way, interfaces and programs are gone.
-pub(super) fn in_namespace(body: impl FnOnce() + Send + 'static) {
-    // SAFETY: a plain system call without arguments.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("skipped: needs root");
-        return;
-    }
-    let thread = thread::spawn(move || {
-        // SAFETY: concerns only this thread, which makes no use of the network it leaves.
-        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            let error = io::Error::last_os_error();
-            println!("skipped: no network namespace: {error}");
-            return;
-        }
-        ip("link add near type veth peer name far");
-        ip("link set near up");
-        ip("link set far up");
-        body();
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-/// Runs `ip` with these words.
-pub(super) fn ip(words: &str) {
-    let output = Command::new("ip")
-        .args(words.split_whitespace())
-        .output()
-        .expect("ip of iproute2 must be installed");
-    assert!(
-        output.status.success(),
-        "ip {words}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
+pub(super) use crate::kernel::linux::tests::net::{in_namespace, ip};
 
 pub(super) fn index(interface: &str) -> u32 {
     let name = CString::new(interface).unwrap();

@@ -14,25 +14,24 @@ use crate::umem::{UmemConfig, UmemRegion};
 /// Runs `body` in a network namespace of its own that holds the veth pair `near`–`far`, both up.
 ///
 /// The namespace belongs to the thread: when it ends, in whatever way, interfaces and programs are gone.
-pub(super) fn in_namespace(body: impl FnOnce() + Send + 'static) {
-    let test = thread::current().name().unwrap_or("a test").to_owned();
+pub(crate) fn in_namespace(body: impl FnOnce() + Send + 'static) {
     // SAFETY: a plain system call without arguments.
     if unsafe { libc::geteuid() } != 0 {
-        eprintln!("skipped: {test}: needs root");
+        println!("skipped: needs root");
         return;
     }
     let thread = thread::spawn(move || {
         // SAFETY: concerns only this thread, which makes no use of the network it leaves.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
             let error = io::Error::last_os_error();
-            eprintln!("skipped: {test}: no network namespace: {error}");
+            println!("skipped: no network namespace: {error}");
             return;
         }
         // SAFETY: plain numbers; the descriptor is closed at once.
         let fd = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW, 0) };
         if fd < 0 {
             let error = io::Error::last_os_error();
-            eprintln!("skipped: {test}: no AF_XDP: {error}");
+            println!("skipped: no AF_XDP: {error}");
             return;
         }
         // SAFETY: opened above, and known to nobody else.
@@ -48,7 +47,7 @@ pub(super) fn in_namespace(body: impl FnOnce() + Send + 'static) {
 }
 
 /// Runs `ip` with these words.
-pub(super) fn ip(words: &str) {
+pub(crate) fn ip(words: &str) {
     let output = Command::new("ip")
         .args(words.split_whitespace())
         .output()

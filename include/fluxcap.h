@@ -9,7 +9,8 @@
  * fluxcap_last_error() has the cause and the cure. "Nothing now" is 0. Outputs are written on success only.
  *
  * Ownership. fluxcap_open() gives a handle, fluxcap_raw_free() takes it. A packet is yours until you
- * send or free it. Freeing NULL is a no-op. NULL anywhere else is -EINVAL.
+ * send or free it. Freeing NULL is a no-op. NULL for anything that must be there is an error: -EINVAL
+ * from a function that returns int, NULL from one that returns a pointer.
  *
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
  * and not together with const uses. Different handles are independent. Packets are freed on any thread.
@@ -225,7 +226,7 @@ struct fluxcap_statistics {
   uint64_t rx_dropped;
   // Descriptors on the fill ring that the kernel refused.
   uint64_t rx_invalid_descs;
-  // Descriptors on the TX ring that the kernel refused; they are not sent and not completed.
+  // Descriptors on the TX ring that the kernel refused; they are not sent, and may not be completed.
   uint64_t tx_invalid_descs;
   // Packets dropped because the RX ring was full.
   uint64_t rx_ring_full;
@@ -382,8 +383,8 @@ const char *fluxcap_version(void);
 
 // What went wrong in the last call that failed on this thread: what was tried, what happened, and what to do.
 //
-// Empty before the first failure; a call that succeeds leaves it as it is. The text belongs to the library and is good until
-// the next failure on this thread, or the thread's end.
+// Empty before the first failure; a call that succeeds leaves it as it is. The text belongs to the library, changes with the
+// next failure on this thread, and goes with the thread.
 const char *fluxcap_last_error(void);
 
 // Closes a socket: takes it out of the XDP program, which goes with its last socket, closes it, and frees the handle.
@@ -396,7 +397,7 @@ void fluxcap_raw_free(struct fluxcap_raw *raw);
 //
 // On success `*raw` is a handle to be freed with fluxcap_raw_free(), and the result 0. Otherwise the result is negative, `*raw` is not
 // written, nothing is left behind, and fluxcap_last_error() tells the cause and the cure:
-// -EINVAL and -EMSGSIZE numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
+// -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
 // -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
 // limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
 int fluxcap_open(const struct fluxcap_config *config,
@@ -457,7 +458,7 @@ uint8_t *fluxcap_raw_data(const struct fluxcap_raw *raw);
 
 // Tops the fill ring up, with frames just sent and then with free ones. Returns how many.
 //
-// Without frames in the fill ring the kernel drops what arrives. Call it once a batch.
+// A part of the frames stays for sending. Without frames in the fill ring the kernel drops what arrives: call it once a batch.
 int fluxcap_raw_refill(struct fluxcap_raw *raw);
 
 // Takes all sent frames back into the pool. Returns how many.
@@ -481,8 +482,9 @@ int fluxcap_raw_flush(struct fluxcap_raw *raw, uint32_t timeout_ms);
 
 // Waits until what `interest` (FLUXCAP_WAIT_…, or both) names is there, or `timeout_ms` milliseconds are over; -1 waits for ever.
 //
-// Returns the FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed.
-int fluxcap_raw_wait(const struct fluxcap_raw *raw,
+// Takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. Returns the
+// FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed.
+int fluxcap_raw_wait(struct fluxcap_raw *raw,
                      uint32_t interest,
                      int timeout_ms);
 

@@ -40,6 +40,9 @@ pub struct FluxBuilder {
     program: Program,
 }
 
+/// In zero-copy mode the kernel takes the frames from the device only some time after the socket was closed.
+const DEVICE_GRACE: Duration = Duration::from_millis(100);
+
 /// Who decides which packets come to the socket.
 #[derive(Debug, Clone, Copy)]
 enum Program {
@@ -117,7 +120,8 @@ impl FluxBuilder {
 
     /// Works on the frames of an existing UMEM instead of a new one, so that packets can pass between sockets uncopied.
     ///
-    /// The wishes for frames, chunk size, headroom, hugepages and NUMA node are those of that UMEM then.
+    /// The wishes for frames, chunk size, headroom, hugepages and NUMA node are those of that UMEM then. Each socket takes half of the
+    /// frames that are free when it is built, as far as its fill ring has room, to receive into; the others stay for all to send.
     pub fn umem(mut self, umem: &UmemRegion) -> Self {
         self.umem = Some(umem.clone());
         self
@@ -226,8 +230,8 @@ impl FluxBuilder {
         let backend = self.link.backend();
         let interface = backend.interface()?;
         check_up(&interface)?;
-        check_queue(&interface, self.socket.queue)?;
         if !matches!(self.program, Program::None) {
+            check_queue(&interface, self.socket.queue)?;
             geometry.check_mtu(interface.mtu)?;
         }
         if self.socket.bind_mode == BindMode::ZeroCopy && interface.mtu > geometry.zero_copy_mtu() {
@@ -248,14 +252,18 @@ impl FluxBuilder {
             page_size,
             numa_node,
         } = self.prepare_umem()?;
-        let lease = umem.frames().lease()?;
+        let mut lease = umem.frames().lease()?;
         let steering = self.steering()?;
         let opened = backend.open(&self.socket, &umem)?;
         let mut cycle = Cycle::new(opened.rings, &lease);
         // Some drivers hand out garbage when a socket is bound with an empty fill ring, even one that only sends.
-        let half = geometry.frames().div_ceil(2);
-        cycle.refill_free(half.min(self.socket.sizes.fill));
+        if cycle.refill_free() == 0 {
+            return Err(no_free_frame(geometry.frames()));
+        }
         let bound = opened.socket.bind()?;
+        if bound.bind_mode.achieved == BindMode::ZeroCopy {
+            lease.set_grace(DEVICE_GRACE);
+        }
         let report = Report {
             bind_mode: bound.bind_mode,
             xdp_mode: steering.as_ref().and_then(|steering| steering.xdp_mode()),
@@ -319,8 +327,8 @@ impl FluxBuilder {
         if let Some(umem) = &self.umem {
             return Ok(PreparedUmem {
                 umem: umem.clone(),
-                page_size: Answer::granted(self.memory.hugepages, umem.page_size()),
-                numa_node: Answer::granted(None, None),
+                page_size: given(self.memory.hugepages, Hugepages::Never, umem.page_size()),
+                numa_node: given(self.memory.numa_node, None, None),
             });
         }
         let geometry = self.memory.geometry()?;
@@ -355,6 +363,25 @@ impl FluxBuilder {
     }
 }
 
+/// The answer to a wish for the memory of a UMEM that was there already.
+fn given<R: PartialEq, A>(wish: R, none: R, achieved: A) -> Answer<R, A> {
+    if wish == none {
+        Answer::granted(wish, achieved)
+    } else {
+        Answer::refused(wish, achieved, "the UMEM was given, and stays as it is")
+    }
+}
+
+fn no_free_frame(frames: u32) -> FluxError {
+    FluxError::new(
+        ErrorKind::Memory,
+        errno::ENOMEM,
+        "fill the fill ring of one more socket on this UMEM",
+        format_args!("none of its {frames} frames is free"),
+        "make the UMEM larger: each socket takes half of what is free when it is built",
+    )
+}
+
 /// The kernel would bind to an interface that is down, and fail at the first packet.
 fn check_up(interface: &Interface) -> Result<()> {
     if interface.up {
@@ -373,10 +400,13 @@ fn check_queue(interface: &Interface, queue: u32) -> Result<()> {
     match interface.rx_queues {
         Some(queues) if queue >= queues => Err(FluxError::invalid(
             format_args!("bind to queue {queue} of {}", interface.name),
-            format_args!(
-                "the interface has {queues} receive queues, 0 to {}",
-                queues.saturating_sub(1)
-            ),
+            match queues {
+                1 => "the interface has 1 receive queue, 0".to_owned(),
+                _ => format!(
+                    "the interface has {queues} receive queues, 0 to {}",
+                    queues.saturating_sub(1)
+                ),
+            },
             format_args!(
                 "use one of them, or add queues: ethtool -L {} combined N",
                 interface.name

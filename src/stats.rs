@@ -12,7 +12,7 @@ pub struct SocketStatistics {
     pub rx_dropped: u64,
     /// Descriptors on the fill ring that the kernel refused.
     pub rx_invalid_descs: u64,
-    /// Descriptors on the TX ring that the kernel refused; they are not sent and not completed.
+    /// Descriptors on the TX ring that the kernel refused; they are not sent, and may not be completed.
     pub tx_invalid_descs: u64,
     /// Packets dropped because the RX ring was full.
     pub rx_ring_full: u64,

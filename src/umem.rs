@@ -105,7 +105,9 @@ impl UmemRegion {
         self.frames.memory()
     }
 
-    /// A packet of length zero in a free frame, behind both headrooms; `None` when the pool is empty. Any thread.
+    /// A packet of length zero in a free frame, behind both headrooms. Any thread.
+    ///
+    /// `None` when no free frame is at hand: each socket keeps up to 128 free frames, but at most an eighth of all, for itself.
     #[must_use]
     pub fn alloc(&self) -> Option<Packet> {
         let chunk = self.frames.take_home()?;

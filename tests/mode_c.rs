@@ -70,6 +70,13 @@ fn close(raw: FluxRaw) {
     assert_eq!(packets.len() as u32, all - user);
 }
 
+/// Fills the fill ring beyond what the library itself would put into it.
+fn fill_up(raw: &mut FluxRaw, slots: u32) {
+    let mut batch = batch_of(raw, 0..u64::from(slots));
+    raw.recycle(&mut batch).unwrap();
+    assert_eq!(raw.debug_rings().fill.occupied, slots);
+}
+
 fn batch_of(raw: &mut FluxRaw, numbers: std::ops::Range<u64>) -> PacketBatch {
     let mut batch = PacketBatch::with_capacity(numbers.clone().count());
     for number in numbers {
@@ -283,7 +290,7 @@ fn inspect_over_a_full_fill_ring_puts_the_frames_into_the_pool() {
     for slots in [8, 64, 128] {
         let (mut raw, kernel) = socket_of(512, [slots; 4]);
         kernel.deliver(0..u64::from(slots), 60);
-        assert_eq!(raw.refill(), slots);
+        fill_up(&mut raw, slots);
         let mut count = 0;
         assert_eq!(raw.inspect(u32::MAX, |_| count += 1), slots);
         assert_eq!(count, slots);
@@ -293,7 +300,7 @@ fn inspect_over_a_full_fill_ring_puts_the_frames_into_the_pool() {
         // Partly full.
         let taken = slots / 4 + 1;
         kernel.deliver(0..u64::from(slots), 60);
-        raw.refill();
+        fill_up(&mut raw, slots);
         let held = kernel.take_fill(taken);
         assert_eq!(raw.inspect(u32::MAX, |_| ()), slots);
         assert_eq!(kernel.fill_entries().len() as u32, slots);
@@ -373,7 +380,7 @@ fn forward_over_a_full_fill_ring_puts_recycled_frames_into_the_pool() {
     for slots in [8, 64, 128] {
         let (mut raw, kernel) = socket_of(512, [slots; 4]);
         kernel.deliver(0..u64::from(slots), 60);
-        raw.refill();
+        fill_up(&mut raw, slots);
         let count = raw.forward(u32::MAX, |packet| {
             if number(packet.data()).is_multiple_of(2) {
                 Verdict::Send
@@ -549,6 +556,135 @@ fn alloc_ends_with_none_and_reaps_by_itself_when_frames_were_sent() {
 }
 
 #[test]
+fn a_receiver_that_held_all_frames_hears_again_when_they_are_free() {
+    for frames in [1, 2, 3, 64, 8192] {
+        let (mut raw, kernel) = socket_of(frames, [4096, 2048, 64, 64]);
+        let mut batch = PacketBatch::with_capacity(frames as usize);
+        let mut held = Vec::new();
+        while kernel.deliver(0..2048, 60) > 0 {
+            raw.receive(&mut batch);
+            held.extend(batch.drain());
+        }
+        assert!(!held.is_empty());
+        drop(held);
+        for _ in 0..3 {
+            raw.receive(&mut batch);
+            assert!(batch.is_empty());
+            let half = frames.div_ceil(2).min(4096);
+            assert_eq!(raw.debug_rings().fill.occupied, half, "{frames} frames");
+            // And again and again: the level does not sink.
+            assert!(kernel.deliver(0..1, 60) == 1);
+            assert_eq!(raw.receive(&mut batch), 1);
+            batch.clear();
+        }
+        close(raw);
+    }
+}
+
+#[test]
+fn waiting_tops_the_fill_ring_up_so_that_a_packet_can_arrive() {
+    let (mut raw, kernel) = socket_of(8, [8, 8, 8, 8]);
+    let mut batch = PacketBatch::with_capacity(8);
+    while kernel.deliver(0..8, 60) > 0 {
+        raw.receive(&mut batch);
+    }
+    assert_eq!((batch.len(), raw.debug_rings().fill.occupied), (8, 0));
+    batch.clear();
+    raw.wait(fluxcap::Interest::Receive, Some(Duration::ZERO))
+        .unwrap();
+    assert_eq!(raw.debug_rings().fill.occupied, 4);
+    close(raw);
+}
+
+#[test]
+fn refill_leaves_frames_for_sending() {
+    for frames in [2, 4096, 8192] {
+        let (mut raw, kernel) = socket_of(frames, [4096, 2048, 2048, 2048]);
+        raw.refill();
+        let mut packet = raw.alloc().expect("half of the frames are for sending");
+        packet.copy_from(b"hello").unwrap();
+        raw.send_one(packet).unwrap();
+        kernel.transmit(1);
+        raw.refill();
+        assert!(raw.alloc().is_some(), "{frames} frames");
+        close(raw);
+    }
+}
+
+#[test]
+fn a_sender_that_only_refills_is_never_stuck() {
+    let (mut raw, kernel) = socket_of(16_384, [4096, 64, 64, 64]);
+    let mut batch = PacketBatch::with_capacity(64);
+    let mut sent = 0;
+    for _ in 0..1000 {
+        raw.alloc_batch(&mut batch);
+        for packet in &mut batch {
+            packet.copy_from(b"hello").unwrap();
+        }
+        sent += raw.send(&mut batch).unwrap();
+        kernel.transmit(64);
+        raw.refill();
+    }
+    assert_eq!(sent, 64_000);
+    drop(batch);
+    close(raw);
+}
+
+#[test]
+fn a_forwarder_that_also_sends_its_own_packets_is_never_stuck() {
+    let (mut raw, kernel) = socket_of(256, [128, 64, 64, 64]);
+    for round in 0..5000_u64 {
+        assert!(kernel.deliver(0..8, 60) > 0, "round {round}");
+        assert!(raw.forward(64, |_| Verdict::Send) > 0);
+        if let Some(mut packet) = raw.alloc() {
+            packet.copy_from(b"hello").unwrap();
+            raw.send_one(packet).ok();
+        }
+        kernel.transmit(9);
+        raw.refill();
+    }
+    close(raw);
+}
+
+#[test]
+fn a_later_socket_on_a_shared_umem_gets_half_of_what_is_free_or_an_error() {
+    let plain = Plain::default();
+    let builder = || sized(plain.builder().frames(4), [64; 4]);
+    let first = builder().build().unwrap();
+    let umem = first.umem().clone();
+    let mut sockets = vec![first];
+    sockets.push(builder().umem(&umem).build().unwrap());
+    sockets.push(builder().umem(&umem).build().unwrap());
+    let error = builder().umem(&umem).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Memory);
+    assert!(
+        error.to_string().contains("none of its 4 frames is free"),
+        "{error}"
+    );
+    for socket in &sockets {
+        assert!(socket.debug_rings().fill.occupied > 0);
+    }
+    drop(sockets);
+    assert_eq!(umem.accounting().pool, 4);
+}
+
+#[test]
+fn wishes_for_the_memory_of_a_given_umem_are_answered_as_refused() {
+    let plain = Plain::default();
+    let first = plain.builder().build().unwrap();
+    let second = plain
+        .builder()
+        .umem(first.umem())
+        .hugepages(fluxcap::Hugepages::Require(fluxcap::HugepageSize::Size2M))
+        .numa_node(1)
+        .build()
+        .unwrap();
+    assert!(second.report().page_size.reason.is_some());
+    assert!(second.report().numa_node.reason.is_some());
+    assert!(first.report().page_size.reason.is_none());
+}
+
+#[test]
 fn alloc_batch_fills_the_batch_and_reaps_when_the_pool_has_not_enough() {
     let (mut raw, kernel) = socket_of(64, [16, 64, 64, 64]);
     let mut batch = PacketBatch::with_capacity(32);
@@ -600,24 +736,25 @@ fn refill_takes_the_frames_just_sent_before_those_of_the_pool() {
     kernel.transmit(10);
     let held = kernel.take_fill(24);
     let pool = raw.debug_rings().ledger.pool;
-    assert_eq!(raw.refill(), 24);
+    assert_eq!(raw.refill(), 10);
     let entries = kernel.fill_entries();
     assert!(entries[40..50].iter().map(|addr| addr / CHUNK).eq(frames));
-    assert_eq!(raw.debug_rings().ledger.pool, pool - 14);
+    assert_eq!(raw.debug_rings().ledger.pool, pool);
     assert_eq!((raw.refill(), held.len()), (0, 24));
     close(raw);
 }
 
 #[test]
-fn refill_leaves_sent_frames_that_do_not_fit_in_the_completion_ring() {
+fn refill_puts_sent_frames_that_do_not_fit_into_the_pool() {
     let (mut raw, kernel) = socket(16);
     let mut batch = batch_of(&mut raw, 0..10);
     raw.send(&mut batch).unwrap();
     kernel.transmit(10);
     kernel.take_fill(4);
     assert_eq!(raw.refill(), 4);
-    assert_eq!(kernel.waiting().1, 6);
-    assert_eq!((raw.refill(), raw.reap()), (0, 6));
+    assert_eq!(kernel.waiting().1, 0);
+    assert_eq!(raw.debug_rings().ledger.pool, 256 - 20);
+    assert_eq!((raw.refill(), raw.reap()), (0, 0));
     close(raw);
 }
 
@@ -1171,7 +1308,7 @@ fn an_mtu_that_does_not_fit_a_frame_is_refused_unless_nothing_is_received() {
 }
 
 #[test]
-fn impossible_budgets_and_queues_are_refused_with_rule_and_fix() {
+fn impossible_budgets_are_refused_with_rule_and_fix() {
     let plain = Plain::default();
     let busy = |microseconds, budget| {
         plain.builder().busy_poll(BusyPoll {
@@ -1202,18 +1339,6 @@ fn impossible_budgets_and_queues_are_refused_with_rule_and_fix() {
         ),
         (busy(20, 0), ["budget: 0", "1 to 65,535 packets", "use 20"]),
         (busy(20, 65_536), ["65536", "1 to 65,535 packets", "use 20"]),
-        (
-            plain.builder().queue(4),
-            [
-                "queue 4 of plain",
-                "4 receive queues, 0 to 3",
-                "ethtool -L plain",
-            ],
-        ),
-        (
-            plain.builder().queue(u32::MAX),
-            ["queue 4294967295", "0 to 3", "use one of them"],
-        ),
     ] {
         assert_says(&refusal(&plain, builder), &parts);
     }

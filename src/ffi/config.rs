@@ -116,7 +116,7 @@ unsafe impl Sized32 for fluxcap_config {
 ///
 /// On success `*raw` is a handle to be freed with fluxcap_raw_free(), and the result 0. Otherwise the result is negative, `*raw` is not
 /// written, nothing is left behind, and fluxcap_last_error() tells the cause and the cure:
-/// -EINVAL and -EMSGSIZE numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
+/// -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
 /// -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
 /// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
 #[unsafe(no_mangle)]

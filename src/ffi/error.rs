@@ -1,14 +1,19 @@
 //! From results and panics to negative `errno` numbers and a text.
 
 use std::any::Any;
-use std::cell::RefCell;
-use std::ffi::{CString, c_char, c_int};
+use std::cell::Cell;
+use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
+/// The longest text kept, with its final NUL.
+const LONGEST: usize = 1024;
+
 thread_local! {
-    static LAST: RefCell<CString> = RefCell::default();
+    // Overwritten in place and never freed: a pointer to it stays good while later calls fail, as in
+    // `printf("%d: %s", fluxcap_open(...), fluxcap_last_error())`, whose arguments are evaluated in any order.
+    static LAST: [Cell<u8>; LONGEST] = const { [const { Cell::new(0) }; LONGEST] };
 }
 
 /// The version of the library, such as "0.1.0".
@@ -21,11 +26,11 @@ pub extern "C" fn fluxcap_version() -> *const c_char {
 
 /// What went wrong in the last call that failed on this thread: what was tried, what happened, and what to do.
 ///
-/// Empty before the first failure; a call that succeeds leaves it as it is. The text belongs to the library and is good until
-/// the next failure on this thread, or the thread's end.
+/// Empty before the first failure; a call that succeeds leaves it as it is. The text belongs to the library, changes with the
+/// next failure on this thread, and goes with the thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn fluxcap_last_error() -> *const c_char {
-    LAST.try_with(|last| last.borrow().as_ptr())
+    LAST.try_with(|last| last.as_ptr().cast())
         .unwrap_or(c"".as_ptr())
 }
 
@@ -42,9 +47,17 @@ pub(super) fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
 
 #[cold]
 fn keep(error: &FluxError) -> c_int {
-    let text = CString::new(error.to_string().replace('\0', "?")).unwrap_or_default();
+    let text = error.to_string().replace('\0', "?");
+    let mut len = text.len().min(LONGEST - 1);
+    while !text.is_char_boundary(len) {
+        len -= 1;
+    }
     // At the end of a thread its last error may be gone already; the number still tells.
-    let _ = LAST.try_with(|last| last.replace(text));
+    let _ = LAST.try_with(|last| {
+        for (place, byte) in last.iter().zip(text.bytes().take(len).chain([0])) {
+            place.set(byte);
+        }
+    });
     -error.errno()
 }
 
@@ -92,6 +105,14 @@ mod tests {
         assert_eq!((number, last().as_str()), (-22, "a: b; c?d"));
         assert_eq!(guard(|| Ok(7)), 7);
         assert_eq!(last(), "a: b; c?d");
+    }
+
+    #[test]
+    fn a_text_too_long_is_cut_between_characters_and_a_pointer_to_it_stays_good() {
+        let before = fluxcap_last_error();
+        guard(|| Err(FluxError::invalid("ä".repeat(2 * LONGEST), "b", "c")));
+        assert_eq!(before, fluxcap_last_error());
+        assert_eq!(last(), "ä".repeat((LONGEST - 1) / 2));
     }
 
     #[test]

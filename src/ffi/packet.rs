@@ -85,10 +85,9 @@ unsafe fn array<'a>(packets: *mut fluxcap_packet, count: u32) -> Result<&'a mut 
     }
 }
 
-/// Moves packets of the array into the batch, as many as it has room for. After an error they are all back.
-fn take(packets: &mut [fluxcap_packet], batch: &mut PacketBatch) -> Result<usize> {
-    let count = packets.len().min(batch.room());
-    for taken in 0..count {
+/// Moves the packets of the array, at most a batch, into the empty batch. After an error they are all back.
+fn take(packets: &mut [fluxcap_packet], batch: &mut PacketBatch) -> Result<()> {
+    for taken in 0..packets.len() {
         match RawPacket::from(packets[taken]).claim() {
             Ok(packet) => {
                 packets[taken] = fluxcap_packet::MOVED;
@@ -100,7 +99,7 @@ fn take(packets: &mut [fluxcap_packet], batch: &mut PacketBatch) -> Result<usize
             }
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 /// Moves the packets of the batch to the front of the array, which has room for them.
@@ -194,13 +193,23 @@ pub unsafe extern "C" fn fluxcap_raw_send(
     })
 }
 
-/// Sends up to a batch from the front of the array. What is not taken is back in its place.
+/// Sends up to a batch from the front of the array.
+///
+/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken as there is room for,
+/// and only when all of them can be sent.
 fn send_part(handle: &mut fluxcap_raw, part: &mut [fluxcap_packet]) -> Result<usize> {
-    let taken = take(part, &mut handle.batch)?;
-    let result = handle.raw.send(&mut handle.batch);
-    let left = handle.batch.len();
-    give(&mut handle.batch, &mut part[taken - left..]);
-    result.map(|sent| sent as usize)
+    let room = handle.raw.tx_room() as usize;
+    let count = part.len().min(room);
+    let part = &mut part[..count];
+    for (number, packet) in part.iter().enumerate() {
+        RawPacket::from(*packet)
+            .check_for_sending(handle.raw.umem().frames())
+            .map_err(|error| error.with_note(format_args!("packet {number} of the array")))?;
+    }
+    take(part, &mut handle.batch)?;
+    let sent = handle.raw.send(&mut handle.batch);
+    give(&mut handle.batch, part);
+    sent.map(|sent| sent as usize)
 }
 
 /// Frees a packet: its frame returns to the pool. Any thread.

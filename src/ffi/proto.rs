@@ -85,10 +85,23 @@ pub struct fluxcap_icmp_echo_header {
     pub sequence: u16,
 }
 
+/// No object is larger than half the address space: a longer length is a negative number gone wrong.
+fn check_len(len: usize) -> Result<()> {
+    if isize::try_from(len).is_ok() {
+        return Ok(());
+    }
+    Err(FluxError::invalid(
+        format_args!("argument len of {len}"),
+        "no packet is that long",
+        "pass the length of the packet in bytes",
+    ))
+}
+
 /// # Safety
 ///
 /// `data` is null or points to `len` readable bytes.
 unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
+    check_len(len)?;
     match (data.is_null(), len) {
         (_, 0) => Ok(&[]),
         (true, _) => Err(null("data")),
@@ -101,6 +114,7 @@ unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
 ///
 /// `data` is null or points to `len` bytes that nobody else uses.
 unsafe fn bytes_mut<'a>(data: *mut c_void, len: usize) -> Result<&'a mut [u8]> {
+    check_len(len)?;
     match (data.is_null(), len) {
         (_, 0) => Ok(&mut []),
         (true, _) => Err(null("data")),

@@ -86,7 +86,7 @@ pub unsafe extern "C" fn fluxcap_raw_data(raw: *const fluxcap_raw) -> *mut u8 {
 
 /// Tops the fill ring up, with frames just sent and then with free ones. Returns how many.
 ///
-/// Without frames in the fill ring the kernel drops what arrives. Call it once a batch.
+/// A part of the frames stays for sending. Without frames in the fill ring the kernel drops what arrives: call it once a batch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
     guard(|| {
@@ -146,16 +146,17 @@ pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u3
 
 /// Waits until what `interest` (FLUXCAP_WAIT_…, or both) names is there, or `timeout_ms` milliseconds are over; -1 waits for ever.
 ///
-/// Returns the FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed.
+/// Takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. Returns the
+/// FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wait(
-    raw: *const fluxcap_raw,
+    raw: *mut fluxcap_raw,
     interest: u32,
     timeout_ms: c_int,
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
+        let handle = unsafe { exclusive(raw)? };
         let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
         let ready = handle.raw.wait(interest_of(interest)?, timeout)?;
         let bit = |ready, bit| if ready { bit } else { 0 };

@@ -13,6 +13,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+use std::thread;
+use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
@@ -328,6 +330,7 @@ impl Frames {
         Ok(Lease {
             frames: self.clone(),
             index: index as u16,
+            grace: Duration::ZERO,
         })
     }
 }
@@ -344,7 +347,11 @@ impl Deref for Frames {
 
 impl Clone for Frames {
     fn clone(&self) -> Self {
-        self.count.fetch_add(HANDLE, Ordering::Relaxed);
+        let before = self.count.fetch_add(HANDLE, Ordering::Relaxed);
+        // As `Arc`: who forgets so many handles must not bring the count round.
+        if before >> 32 > i32::MAX as u64 {
+            std::process::abort();
+        }
         Self { state: self.state }
     }
 }
@@ -367,6 +374,7 @@ impl fmt::Debug for Frames {
 pub(crate) struct Lease {
     frames: Frames,
     index: u16,
+    grace: Duration,
 }
 
 impl Lease {
@@ -379,10 +387,17 @@ impl Lease {
     pub(super) fn mark(&self) -> u16 {
         USER + 1 + self.index
     }
+
+    /// How long the device may still write to frames after the socket was closed.
+    pub(crate) fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // Frames that go home can be used at once, by packets and other sockets, where there are any.
+        thread::sleep(self.grace);
         for chunk in 0..self.frames.geometry.frames() {
             if self.frames.owner(chunk) == self.mark() {
                 self.frames.send_home(chunk);

@@ -49,6 +49,12 @@ impl Lender {
         &self.frames
     }
 
+    /// The number of frames on loan.
+    #[inline]
+    pub(crate) fn lent(&self) -> u32 {
+        self.lent
+    }
+
     /// Marks a chunk, which the caller owns, as on loan.
     #[inline]
     fn lend_chunk(&mut self, chunk: u32) {

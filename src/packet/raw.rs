@@ -3,8 +3,8 @@
 use std::ptr::NonNull;
 
 use super::frames::USER;
-use super::{Packet, SharedFrameState, live};
-use crate::error::{FluxError, Result};
+use super::{Frames, Packet, SharedFrameState, live};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// The fields of a [`Packet`], in its memory layout. `data` is null when the packet has moved away.
 #[repr(C)]
@@ -41,34 +41,13 @@ impl RawPacket {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a stale copy (freed, sent, or taken before), a UMEM that is gone, and a `data` or `len`
-    /// that leaves the frame. The packet stays as it was.
+    /// As [`check`](Self::check). The packet stays as it was.
     pub(crate) fn claim(self) -> Result<Packet> {
-        let state = live::find(self.umem).ok_or_else(|| stale("its UMEM is gone, or never was"))?;
-        // SAFETY: it is alive now, and a packet that proves to be counted keeps it so; a program that frees the last
-        // packet of a UMEM on one thread while it uses a stale copy on another breaks the rule of exclusive use.
-        let frames = unsafe { state.as_ref() };
-        if self.frame >= frames.geometry().frames() || frames.owner(self.frame) != USER {
-            return Err(stale("its frame has another owner"));
-        }
-        let (Some(addr), Some(data)) = (frames.offset_of(self.data), NonNull::new(self.data))
-        else {
-            return Err(outside("data", 0));
-        };
-        let chunk_size = frames.geometry().chunk_size();
-        let start = frames.address_of(self.frame);
-        let end = start + u64::from(chunk_size);
-        if !(start..=end).contains(&addr) || u64::from(self.len) > end - addr {
-            let room = if addr < start {
-                0
-            } else {
-                end.saturating_sub(addr)
-            };
-            return Err(outside("data and len", room));
-        }
-        let generation = frames
+        let (state, data) = self.check()?;
+        // SAFETY: as in `check`.
+        let generation = unsafe { state.as_ref() }
             .next_generation(self.frame, self.generation)
-            .ok_or_else(|| stale("it was freed, sent or taken through another copy"))?;
+            .ok_or_else(stale)?;
         Ok(Packet {
             data,
             len: self.len,
@@ -78,20 +57,87 @@ impl RawPacket {
             generation,
         })
     }
+
+    /// Whether the packet could be claimed now, and sent on a socket that works on `frames`.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check), and [`Invalid`](crate::ErrorKind::Invalid) for one that no socket, or not this one, can send.
+    pub(crate) fn check_for_sending(self, frames: &Frames) -> Result<()> {
+        let (state, _) = self.check()?;
+        if state != frames.state() {
+            return Err(FluxError::invalid(
+                "send a packet",
+                "it lies in the UMEM of another socket",
+                "copy it into a packet from fluxcap_raw_alloc()",
+            ));
+        }
+        if self.options != 0 {
+            return Err(FluxError::invalid(
+                "send a packet",
+                format_args!("its options are {}", self.options),
+                "set options to 0",
+            ));
+        }
+        if self.len == 0 {
+            return Err(FluxError::new(
+                ErrorKind::Invalid,
+                errno::EMSGSIZE,
+                "send a packet",
+                "it is empty",
+                "set its length and fill it in",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks the fields against the ledger and the frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a stale copy (freed, sent, or taken before), a UMEM that is gone, and a `data` or `len`
+    /// that leaves the frame.
+    fn check(self) -> Result<(NonNull<SharedFrameState>, NonNull<u8>)> {
+        let state = live::find(self.umem).ok_or_else(stale)?;
+        // SAFETY: it is alive now, and a packet that proves to be counted keeps it so; a program that frees the last
+        // packet of a UMEM on one thread while it uses a stale copy on another breaks the rule of exclusive use.
+        let frames = unsafe { state.as_ref() };
+        let ours = self.frame < frames.geometry().frames()
+            && frames.owner(self.frame) == USER
+            && frames.generation(self.frame) == self.generation;
+        if !ours {
+            return Err(stale());
+        }
+        let (Some(addr), Some(data)) = (frames.offset_of(self.data), NonNull::new(self.data))
+        else {
+            return Err(outside("data", 0));
+        };
+        let start = frames.address_of(self.frame);
+        let end = start + u64::from(frames.geometry().chunk_size());
+        if addr < start {
+            return Err(outside("data", 0));
+        }
+        let room = end.saturating_sub(addr);
+        if addr > end || u64::from(self.len) > room {
+            return Err(outside("data and len", room));
+        }
+        Ok((state, data))
+    }
 }
 
-fn stale(how: &str) -> FluxError {
+#[cold]
+fn stale() -> FluxError {
     FluxError::invalid(
         "use a packet",
-        how,
+        "it was freed, sent or taken before, perhaps through another copy",
         "use each packet once, through one copy of its struct",
     )
 }
 
 fn outside(what: &str, room: u64) -> FluxError {
     FluxError::new(
-        crate::error::ErrorKind::Invalid,
-        crate::error::errno::EMSGSIZE,
+        ErrorKind::Invalid,
+        errno::EMSGSIZE,
         "use a packet",
         format_args!("{what} leave its frame, which has room for {room} bytes from there"),
         "keep data and len within the frame",

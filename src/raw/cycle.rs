@@ -21,8 +21,27 @@ pub(crate) struct Cycle {
     lender: Lender,
     pool: FramePool,
     passed: Passed,
+    share: Share,
     /// Where addresses go that the fill ring has no room for, on their way to the pool.
     spare: Box<[u64; 64]>,
+}
+
+/// How many frames the receiving side may have, in the fill ring, the RX ring and the kernel between them.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    /// Free frames go to the fill ring up to here.
+    wanted: u32,
+    /// Frames that were sent go there, the shortest way, up to here. The rest of the UMEM stays for sending.
+    most: u32,
+}
+
+impl Share {
+    /// Of `free` frames.
+    fn of(free: u32, fill_slots: u32, rx_slots: u32) -> Self {
+        let wanted = free.div_ceil(2).min(fill_slots);
+        let most = (free / 4 * 3).min(fill_slots + rx_slots).max(wanted);
+        Self { wanted, most }
+    }
 }
 
 /// Frames that passed through each ring, ever, and entries that were refused.
@@ -60,7 +79,9 @@ impl Progress {
 
 impl Cycle {
     pub(crate) fn new(rings: Rings, lease: &Lease) -> Self {
+        let free = lease.frames().at_home();
         Self {
+            share: Share::of(free, rings.fill.size(), rings.rx.size()),
             fill: rings.fill,
             rx: rings.rx,
             tx: rings.tx,
@@ -204,7 +225,7 @@ impl Cycle {
     }
 
     pub(crate) fn send_one(&mut self, packet: Packet) -> Result<(), Packet> {
-        if packet.is_empty() || !packet.belongs_to(self.lender.frames()) {
+        if packet.is_empty() || packet.options() != 0 || !packet.belongs_to(self.lender.frames()) {
             return Err(packet);
         }
         let mut slots = self.tx.reserve(1);
@@ -252,10 +273,22 @@ impl Cycle {
         progress.taken
     }
 
-    /// Sent frames to the fill ring, as far as it has room.
+    /// Tops the receiving side up: with frames that were sent, then with free ones. What it does not need of the sent frames goes
+    /// to the pool, so that the completion ring is empty afterwards.
+    #[inline]
+    pub(crate) fn refill(&mut self) -> u32 {
+        let sent = self.refill_sent();
+        if self.completion.available(1) > 0 {
+            self.reap();
+        }
+        sent + self.refill_free()
+    }
+
+    /// Sent frames to the fill ring.
     #[inline]
     pub(crate) fn refill_sent(&mut self) -> u32 {
-        let entries = self.completion.peek(u32::MAX);
+        let missing = self.share.most.saturating_sub(self.rx_outstanding());
+        let entries = self.completion.peek(missing);
         let mut slots = self.fill.reserve(entries.len());
         let mut progress = Progress::default();
         while progress.taken < slots.len() && progress.seen < entries.len() {
@@ -271,16 +304,17 @@ impl Cycle {
         progress.taken
     }
 
-    /// Up to `max` frames of the pool to the fill ring.
+    /// Free frames to the fill ring.
     #[inline]
-    pub(crate) fn refill_free(&mut self, max: u32) -> u32 {
-        if self.fill.free(1) == 0 {
+    pub(crate) fn refill_free(&mut self) -> u32 {
+        let missing = self.share.wanted.saturating_sub(self.rx_outstanding());
+        if missing == 0 {
             return 0;
         }
-        self.lend_free(max)
+        self.lend_free(missing)
     }
 
-    fn lend_free(&mut self, max: u32) -> u32 {
+    pub(crate) fn lend_free(&mut self, max: u32) -> u32 {
         let mut slots = self.fill.reserve(max);
         let mut done = 0;
         while done < slots.len() {
@@ -295,6 +329,14 @@ impl Cycle {
         done
     }
 
+    /// Frames on loan to receive into: all but those of packets that are being sent.
+    #[inline]
+    fn rx_outstanding(&self) -> u32 {
+        self.lender
+            .lent()
+            .saturating_sub(self.tx_outstanding() as u32)
+    }
+
     fn check_home(&self, batch: &PacketBatch) -> Result<()> {
         let frames = self.lender.frames();
         if batch.iter().all(|packet| packet.belongs_to(frames)) {
@@ -307,8 +349,16 @@ impl Cycle {
         ))
     }
 
-    /// The kernel refuses empty descriptors, and does not give their frames back.
+    /// The kernel refuses empty descriptors, and may not give their frames back; options that the socket was not bound for
+    /// can block its TX ring.
     fn check_filled(batch: &PacketBatch) -> Result<()> {
+        if batch.iter().any(|packet| packet.options() != 0) {
+            return Err(FluxError::invalid(
+                "send packets",
+                "one of them has option bits set",
+                "set options to 0",
+            ));
+        }
         if batch.iter().all(|packet| !packet.is_empty()) {
             return Ok(());
         }

@@ -37,7 +37,7 @@ pub use state::{RingState, RingsState};
 ///
 /// Made by [`FluxBuilder::build`](crate::FluxBuilder::build). `Send`; one thread at a time. Dropping it takes the socket out of
 /// the XDP program's map, detaches the program with its last socket, closes the socket, and takes back the frames that the kernel
-/// had. [`Packet`]s may outlive it.
+/// had; in zero-copy mode it gives the device a tenth of a second for that. [`Packet`]s may outlive it.
 ///
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
@@ -107,9 +107,8 @@ impl FluxRaw {
     /// [`receive`](Self::receive), up to `max` packets.
     pub(crate) fn receive_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
         let received = self.cycle.receive(batch, max);
-        if received > 0 {
-            self.cycle.refill_free(received);
-        }
+        // Also after none: frames that were held may be free by now.
+        self.cycle.refill_free();
         received
     }
 
@@ -230,11 +229,12 @@ impl FluxRaw {
 
     /// Tops the fill ring up, with frames just sent and then with free ones, and returns how many.
     ///
-    /// Without frames in the fill ring the kernel drops what arrives.
+    /// It leaves a part of the UMEM for sending: the receiving side gets half of the frames, and up to three quarters when it can
+    /// take them straight from the completion ring. The rest of the sent frames goes to the pool. Without frames in the fill ring the
+    /// kernel drops what arrives.
     #[inline]
     pub fn refill(&mut self) -> u32 {
-        let sent = self.cycle.refill_sent();
-        sent + self.cycle.refill_free(u32::MAX)
+        self.cycle.refill()
     }
 
     /// The number of packets that the TX ring has room for now.
@@ -314,10 +314,14 @@ impl FluxRaw {
 
     /// Waits for packets, for free slots in the TX ring, or for either; `None` waits for ever. It may return early.
     ///
+    /// It takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. The kernel
+    /// calls the TX ring free when it is at most half full.
+    ///
     /// # Errors
     ///
     /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
-    pub fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
+    pub fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
+        self.cycle.refill();
         self.socket.wait(interest, timeout)
     }
 

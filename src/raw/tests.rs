@@ -41,7 +41,7 @@ impl World {
         if path == Path::LookUp {
             world.held.extend(world.cycle.alloc());
         }
-        assert_eq!(world.cycle.refill_free(12), 12);
+        assert_eq!(world.cycle.lend_free(12), 12);
         let lent = world.take_fill();
         let first = world.held.len() as u64;
         assert!(
@@ -369,7 +369,7 @@ fn a_frame_that_arrives_twice_over_a_full_fill_ring_goes_to_the_pool_once() {
             }
             // Twelve lent frames, four of which fill the fill ring.
             for _ in 0..3 {
-                assert_eq!(world.cycle.refill_free(4), 4);
+                assert_eq!(world.cycle.lend_free(4), 4);
                 if world.cycle.state().ledger.kernel < 12 {
                     world.take_fill();
                 }
@@ -392,9 +392,9 @@ fn a_frame_that_arrives_twice_over_a_full_fill_ring_goes_to_the_pool_once() {
 #[test]
 fn more_returns_of_one_frame_than_frames_on_loan_do_not_upset_the_count() {
     let mut world = World::with_fill_ring(1);
-    assert_eq!(world.cycle.refill_free(1), 1);
+    assert_eq!(world.cycle.lend_free(1), 1);
     world.take_fill();
-    assert_eq!(world.cycle.refill_free(1), 1);
+    assert_eq!(world.cycle.lend_free(1), 1);
     world.arrive(&[desc(0, 60, 0); 64]);
     assert!(world.cycle.inspect(u32::MAX, |_| ()) > 0);
     world.close();
@@ -417,7 +417,7 @@ fn completions_of_frames_that_were_not_lent_are_refused_and_counted() {
             let all: Vec<_> = foreign.iter().flat_map(|&addr| [addr, addr]).collect();
             world.complete(&all);
             let done = if refill {
-                world.cycle.refill_sent()
+                world.cycle.refill()
             } else {
                 world.cycle.reap()
             };
@@ -539,7 +539,7 @@ fn a_panic_in_the_callback_loses_no_packet_and_no_frame() {
                 while world.cycle.state().ledger.kernel < 12 {
                     world.take_fill();
                     let missing = 12 - world.cycle.state().ledger.kernel;
-                    world.cycle.refill_free(missing);
+                    world.cycle.lend_free(missing);
                 }
                 let frames: Vec<_> = (1..9).map(good).collect();
                 world.arrive(&frames);

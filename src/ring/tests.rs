@@ -762,7 +762,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
                 }
                 4 => {
                     cycle.refill_sent();
-                    cycle.refill_free(u32::MAX);
+                    cycle.lend_free(u32::MAX);
                 }
                 5 => {
                     cycle.reap();

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <unistd.h>
 
 enum { CHUNK = 2048, MTU = 1500, MOST = 512 };
 
@@ -201,6 +202,71 @@ static void a_stale_packet_far_behind_lets_those_before_it_go(void)
     many[BAD] = good;
     CHECK_RESULT(fluxcap_raw_send(a, many + sent, (uint32_t)(COUNT - sent)), COUNT - sent);
     CHECK_RESULT(fluxcap_raw_flush(a, 3000), 1);
+    check_and_free(a);
+}
+
+static void a_packet_with_options_is_not_sent(void)
+{
+    open_both();
+    make_packets(a, packets, 4, 100, 0);
+    packets[2].options = 1;
+    check_third_is_bad(-EINVAL, "options");
+    packets[2].options = 0;
+    send_all(a, &packets[2], 1);
+    receive_all(b, others, 1);
+    CHECK_RESULT(fluxcap_packet_free(&others[0]), 0);
+    close_both();
+}
+
+static void a_send_that_takes_nothing_leaves_copies_good(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    config.tx_size = 2;
+    a = open_config(&config);
+    make_packets(a, packets, 4, 100, 0);
+    CHECK_RESULT(fluxcap_raw_send(a, packets, 2), 2);
+    struct fluxcap_packet copy = packets[2];
+    CHECK_RESULT(fluxcap_raw_send(a, &copy, 1), 0);
+    CHECK_RESULT(fluxcap_packet_free(&packets[2]), 0);
+    CHECK_ERROR(fluxcap_packet_free(&copy), -EINVAL, "packet");
+    CHECK_RESULT(fluxcap_packet_free(&packets[3]), 0);
+    CHECK_RESULT(fluxcap_raw_flush(a, 3000), 1);
+    check_and_free(a);
+}
+
+/* The whole program of the README: wait, receive, free; it never refills by itself. */
+static void a_receiver_hears_for_ever(void)
+{
+    uint32_t received = 0;
+
+    open_both();
+    for (uint32_t round = 0; round < 40; round++) {
+        make_packets(a, packets, 64, 100, 0);
+        send_all(a, packets, 64);
+        for (uint32_t in_round = 0; in_round < 64;) {
+            CHECK(fluxcap_raw_wait(b, FLUXCAP_WAIT_RECEIVE, 3000) == FLUXCAP_WAIT_RECEIVE);
+            int count = fluxcap_raw_receive(b, others, 64);
+            CHECK(count > 0);
+            CHECK_RESULT(fluxcap_packets_free(others, (uint32_t)count), 0);
+            in_round += (uint32_t)count;
+            received += (uint32_t)count;
+        }
+    }
+    CHECK(received == 40 * 64);
+    close_both();
+}
+
+static void a_closed_descriptor_ends_a_wait(void)
+{
+    struct fluxcap_config config = small("fluxa");
+
+    a = open_config(&config);
+    int fd = fluxcap_raw_fd(a);
+    int copy = dup(fd);
+    CHECK(copy >= 0 && close(fd) == 0);
+    CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE, -1), -EBADF, "closed");
+    CHECK(dup2(copy, fd) == fd && close(copy) == 0);
     check_and_free(a);
 }
 
@@ -624,6 +690,10 @@ int main(void)
     all_free_frames_can_be_had();
     a_packet_is_freed_once();
     a_stale_packet_is_not_sent();
+    a_packet_with_options_is_not_sent();
+    a_send_that_takes_nothing_leaves_copies_good();
+    a_receiver_hears_for_ever();
+    a_closed_descriptor_ends_a_wait();
     a_stale_packet_far_behind_lets_those_before_it_go();
     a_packet_is_not_sent_twice_in_one_array();
     a_foreign_packet_is_not_sent();

@@ -319,7 +319,7 @@ static void an_interface_that_goes_down_and_comes_back(void)
 }
 
 struct waiter {
-    const struct fluxcap_raw *raw;
+    struct fluxcap_raw *raw;
     int timeout_ms;
     int result;
     double ended;

@@ -110,6 +110,24 @@ impl Oracle {
         }
     }
 
+    /// What a refill has done: sent frames that went straight to the fill ring stay the kernel's, the others are free.
+    fn note_refilled(&mut self) {
+        let fill = self.kernel.fill_entries();
+        let mut still = true;
+        while let Some(addr) = self.completions.pop_front() {
+            if self.owner(addr) != Some(Owner::Kernel) {
+                self.refused_completions += 1;
+                continue;
+            }
+            still &= fill.get(self.known_fill) == Some(&addr);
+            if still {
+                self.known_fill += 1;
+            } else {
+                self.set(addr, Owner::Pool);
+            }
+        }
+    }
+
     /// One random act of the kernel or of the program.
     pub(crate) fn step(&mut self, in_place_only: bool) {
         let amount = 1 + self.random.below(8);
@@ -122,8 +140,7 @@ impl Oracle {
             6 | 7 => self.forward(amount),
             8 => {
                 self.raw.refill();
-                // Sent frames stay the kernel's.
-                self.note_completions(Owner::Kernel);
+                self.note_refilled();
                 self.note_lent();
             }
             9 => {
@@ -180,7 +197,13 @@ impl Oracle {
         }
     }
 
+    /// Never the very start of a chunk: the fill ring shows by that who put an address there, a completion or the pool.
     fn complete(&mut self, addr: u64) {
+        let addr = if addr.is_multiple_of(CHUNK) {
+            addr | 1
+        } else {
+            addr
+        };
         if self.kernel.push_completion(addr) {
             self.completions.push_back(addr);
         }
@@ -353,6 +376,19 @@ impl Oracle {
 
     fn send(&mut self, amount: u32) {
         self.fill_batch(amount);
+        if self.batch.iter().any(|packet| packet.options() != 0) {
+            let before = self.batch.len();
+            assert_eq!(self.raw.send(&mut self.batch).unwrap_err().errno(), 22);
+            assert_eq!(self.batch.len(), before);
+            let all: Vec<_> = self.batch.drain().collect();
+            for packet in all {
+                if packet.options() == 0 {
+                    self.batch.push(packet).unwrap();
+                } else {
+                    self.set(packet.address(), Owner::Pool);
+                }
+            }
+        }
         let wanted = self.batch.len();
         let count = self.raw.send(&mut self.batch).unwrap() as usize;
         assert_eq!(self.batch.len(), wanted - count);

@@ -153,7 +153,7 @@ fn peeked_packets_stay_in_the_ring_until_they_are_consumed() {
 #[test]
 fn a_wait_tells_what_is_ready() {
     in_namespace(|| {
-        let near = small("near").build().unwrap();
+        let mut near = small("near").build().unwrap();
         let mut far = small("far").build().unwrap();
         let short = Some(Duration::from_millis(20));
         assert!(!near.wait(Interest::Receive, short).unwrap().receive);

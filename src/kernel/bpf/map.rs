@@ -30,7 +30,8 @@ impl SocketMap {
                 self.0.as_raw_fd(),
                 (&raw const queue).cast::<c_void>(),
                 (&raw const value).cast::<c_void>(),
-                libbpf_sys::BPF_ANY.into(),
+                // A socket that is there already keeps its place.
+                libbpf_sys::BPF_NOEXIST.into(),
             )
         };
         match check(result) {
@@ -69,6 +70,13 @@ impl SocketMap {
                     "use a queue below that, or a larger map",
                 )
             }
+            errno::EEXIST => FluxError::new(
+                ErrorKind::Busy,
+                errno::EBUSY,
+                tried,
+                "another socket has this place in the map",
+                "use one map for each interface, and each queue once",
+            ),
             errno::EOPNOTSUPP | libc::ENOTSOCK => FluxError::new(
                 ErrorKind::Invalid,
                 error,

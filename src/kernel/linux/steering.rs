@@ -33,6 +33,8 @@ pub(super) struct Share {
     /// `None` only while it is being dropped.
     program: Option<Arc<Program>>,
     mode: Answer<XdpMode>,
+    /// The process that attached it. A forked child has a copy of everything, but the program is not its own.
+    process: u32,
 }
 
 /// Joins the program on the interface, or attaches it with room for `queues` sockets.
@@ -54,6 +56,7 @@ pub(super) fn attach(key: Key, name: &str, queues: u32, mode: XdpMode) -> Result
     Ok(Share {
         mode: program.xdp_mode().clone(),
         program: Some(program),
+        process: std::process::id(),
     })
 }
 
@@ -84,6 +87,7 @@ fn join(program: Arc<Program>, name: &str, mode: XdpMode) -> Result<Share> {
     Ok(Share {
         program: Some(program),
         mode,
+        process: std::process::id(),
     })
 }
 
@@ -93,8 +97,19 @@ impl Share {
     }
 }
 
+impl Share {
+    fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
+        if self.is_forked() {
+            // Detaching would take the parent's packets away. The child's descriptors go with its process.
+            std::mem::forget(self.program.take());
+            return;
+        }
         let _list = attached();
         drop(self.program.take());
     }
@@ -106,6 +121,9 @@ impl Steering for Share {
     }
 
     fn remove(&self, queue: u32) -> Result<()> {
+        if self.is_forked() {
+            return Ok(());
+        }
         self.program().remove(queue)
     }
 

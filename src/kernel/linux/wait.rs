@@ -105,6 +105,15 @@ fn poll(socket: &XdpSocket, events: i16, timeout: Duration) -> Result<Option<i16
     let millis = i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
     // SAFETY: the kernel reads and writes one entry.
     let result = unsafe { libc::poll(&mut entry, 1, millis) };
+    if result >= 0 && entry.revents & libc::POLLNVAL != 0 {
+        return Err(FluxError::new(
+            ErrorKind::System,
+            libc::EBADF,
+            "waiting for packets",
+            "somebody closed the socket's file descriptor",
+            "leave closing to the socket itself",
+        ));
+    }
     if result >= 0 {
         return Ok(Some(entry.revents));
     }

@@ -212,8 +212,10 @@ impl Cycle {
     }
 
     pub(crate) fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
-        self.check_home(batch)?;
-        Self::check_filled(batch)?;
+        if !batch.iter().all(|packet| self.can_send(packet)) {
+            self.check_home(batch)?;
+            return Err(unfit_to_send(batch));
+        }
         let mut slots = self.tx.reserve(batch.len() as u32);
         let mut done = 0;
         while done < slots.len() {
@@ -225,7 +227,7 @@ impl Cycle {
     }
 
     pub(crate) fn send_one(&mut self, packet: Packet) -> Result<(), Packet> {
-        if packet.is_empty() || packet.options() != 0 || !packet.belongs_to(self.lender.frames()) {
+        if !self.can_send(&packet) {
             return Err(packet);
         }
         let mut slots = self.tx.reserve(1);
@@ -351,24 +353,9 @@ impl Cycle {
 
     /// The kernel refuses empty descriptors, and may not give their frames back; options that the socket was not bound for
     /// can block its TX ring.
-    fn check_filled(batch: &PacketBatch) -> Result<()> {
-        if batch.iter().any(|packet| packet.options() != 0) {
-            return Err(FluxError::invalid(
-                "send packets",
-                "one of them has option bits set",
-                "set options to 0",
-            ));
-        }
-        if batch.iter().all(|packet| !packet.is_empty()) {
-            return Ok(());
-        }
-        Err(FluxError::new(
-            ErrorKind::Invalid,
-            errno::EMSGSIZE,
-            "send packets",
-            "one of them is empty",
-            "set its length and fill it in",
-        ))
+    #[inline]
+    fn can_send(&self, packet: &Packet) -> bool {
+        packet.belongs_to(self.lender.frames()) && packet.options() == 0 && !packet.is_empty()
     }
 
     pub(crate) fn rx_available(&mut self) -> bool {
@@ -426,4 +413,22 @@ impl Cycle {
             },
         }
     }
+}
+
+#[cold]
+fn unfit_to_send(batch: &PacketBatch) -> FluxError {
+    if batch.iter().any(|packet| packet.options() != 0) {
+        return FluxError::invalid(
+            "send packets",
+            "one of them has option bits set",
+            "set options to 0",
+        );
+    }
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::EMSGSIZE,
+        "send packets",
+        "one of them is empty",
+        "set its length and fill it in",
+    )
 }

@@ -63,6 +63,7 @@ pub mod proto;
 pub mod raw;
 pub mod report;
 pub mod ring;
+pub mod sim;
 pub mod stats;
 pub mod umem;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::kernel::{Backend, Interface};
+use crate::sim::Nic;
 
 /// A place to bind to: a network interface of this machine, or anything else that offers queues.
 ///
@@ -66,6 +67,12 @@ impl From<&str> for Link {
 impl From<&String> for Link {
     fn from(name: &String) -> Self {
         Self::interface(name)
+    }
+}
+
+impl From<&Nic> for Link {
+    fn from(nic: &Nic) -> Self {
+        Self::new(nic.backend())
     }
 }
 

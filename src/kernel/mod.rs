@@ -96,6 +96,11 @@ pub trait Socket: fmt::Debug + Send + Sync {
     /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
     fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready>;
 
+    /// Lets `time` pass, so that the other side gets on.
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
     /// The kernel's counters.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod lender;
 mod live;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
+mod side;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::slice;
 pub use borrow::{PacketRef, Verdict};
 pub(crate) use frames::{Frames, Lease, SharedFrameState};
 pub(crate) use lender::Lender;
+pub(crate) use side::{InFlight, KernelSide, Received};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::ring::Desc;

@@ -1,0 +1,258 @@
+//! The kernel's side of a socket's four rings, for a kernel that lives in this program.
+
+use std::collections::VecDeque;
+use std::ptr;
+
+use super::Frames;
+use super::frames::{POOL, USER};
+use crate::geometry::KERNEL_HEADROOM;
+use crate::ring::{ConsumerRing, Desc, ProducerRing};
+
+/// The other ends of the four rings of one socket, with hands on the frames that are on loan.
+///
+/// Whoever holds it plays the kernel: it takes frames out of the fill ring and puts packets into them, and takes packets out
+/// of the TX ring. A frame is touched only between being taken out of a ring and being put into another, and only if the ledger
+/// says that it is on loan; so whatever stands in the rings, no byte is touched that a program can reach.
+///
+/// It must be gone before the socket's lease ends, because then the frames on loan go home.
+#[derive(Debug)]
+pub(crate) struct KernelSide {
+    frames: Frames,
+    fill: ConsumerRing<u64>,
+    rx: ProducerRing<Desc>,
+    tx: ConsumerRing<Desc>,
+    completion: ProducerRing<u64>,
+    /// Entries of the fill ring that were used and not released yet.
+    fill_used: u32,
+    /// Received packets that the program does not see yet.
+    staged: Vec<Desc>,
+    /// Frames taken from the fill ring that found no use.
+    unused: VecDeque<u64>,
+    /// Slots of the completion ring that packets on their way have reserved.
+    reserved: u32,
+    fill_invalid: u64,
+    tx_invalid: u64,
+}
+
+/// What became of an attempt to receive a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// It stands in the RX ring as soon as that is [flushed](KernelSide::flush).
+    Done,
+    /// It is longer than a frame.
+    TooLong,
+    /// The fill ring has no frame.
+    NoFrame,
+    /// The RX ring is full.
+    RxFull,
+}
+
+/// A packet that was taken out of the TX ring: its frame, until it is [completed](KernelSide::complete).
+#[derive(Debug)]
+#[must_use = "a frame comes back by `complete`"]
+pub(crate) struct InFlight {
+    addr: u64,
+}
+
+impl KernelSide {
+    pub(crate) fn new(
+        frames: Frames,
+        fill: ConsumerRing<u64>,
+        rx: ProducerRing<Desc>,
+        tx: ConsumerRing<Desc>,
+        completion: ProducerRing<u64>,
+    ) -> Self {
+        Self {
+            frames,
+            fill,
+            rx,
+            tx,
+            completion,
+            fill_used: 0,
+            staged: Vec::new(),
+            unused: VecDeque::new(),
+            reserved: 0,
+            fill_invalid: 0,
+            tx_invalid: 0,
+        }
+    }
+
+    /// Descriptors of the fill and of the TX ring that were refused.
+    pub(crate) fn invalid(&self) -> (u64, u64) {
+        (self.fill_invalid, self.tx_invalid)
+    }
+
+    /// Whether a program has the chunk at `addr` lent out: neither pool nor user owns it.
+    fn is_lent(&self, addr: u64) -> bool {
+        self.frames
+            .chunk_of(addr)
+            .is_some_and(|chunk| !matches!(self.frames.owner(chunk), POOL | USER))
+    }
+
+    /// The start of the next frame to receive into.
+    fn take_frame(&mut self) -> Option<u64> {
+        if let Some(frame) = self.unused.pop_front() {
+            return Some(frame);
+        }
+        loop {
+            let entries = self.fill.peek(self.fill_used + 1);
+            let addr = *entries.run(self.fill_used).first()?;
+            self.fill_used += 1;
+            let chunk_size = u64::from(self.frames.geometry().chunk_size());
+            // The kernel ignores where in its chunk an address points (`xp_aligned_extract_addr`).
+            let frame = addr & !(chunk_size - 1);
+            if self.is_lent(frame) {
+                return Some(frame);
+            }
+            self.fill_invalid += 1;
+        }
+    }
+
+    fn rx_has_room(&mut self) -> bool {
+        let staged = self.staged.len() as u32;
+        self.rx.free(staged + 1) > staged
+    }
+
+    /// Whether there is a frame for the next packet.
+    pub(crate) fn has_frame(&mut self) -> bool {
+        let wanted = self.fill_used + 1;
+        !self.unused.is_empty() || self.fill.available(wanted) >= wanted
+    }
+
+    /// Whether the next packet finds a frame and room.
+    pub(crate) fn can_receive(&mut self) -> bool {
+        self.has_frame() && self.rx_has_room()
+    }
+
+    /// Puts a packet into a frame, behind both headrooms, and its descriptor onto the RX ring.
+    pub(crate) fn receive(&mut self, packet: &[u8]) -> Received {
+        let geometry = self.frames.geometry();
+        if packet.len() > geometry.packet_capacity() as usize {
+            return Received::TooLong;
+        }
+        let Some(frame) = self.take_frame() else {
+            return Received::NoFrame;
+        };
+        if !self.rx_has_room() {
+            // As the kernel's pool does, it is kept for the next packet.
+            self.unused.push_back(frame);
+            return Received::RxFull;
+        }
+        let addr = frame + u64::from(KERNEL_HEADROOM + geometry.headroom());
+        // SAFETY: the frame is on loan and came out of the fill ring, where it is not any more, nor in another ring: nobody
+        // else reads or writes it. The packet fits behind the headrooms, checked above.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                packet.as_ptr(),
+                self.frames.pointer(addr).as_ptr(),
+                packet.len(),
+            );
+        }
+        self.staged.push(Desc {
+            addr,
+            len: packet.len() as u32,
+            options: 0,
+        });
+        Received::Done
+    }
+
+    /// Shows the program what was received, and gives used slots of the fill ring back; returns how many packets are new.
+    pub(crate) fn flush(&mut self) -> u32 {
+        if self.fill_used > 0 {
+            self.fill.peek(self.fill_used).release(self.fill_used);
+            self.fill_used = 0;
+        }
+        let count = self.staged.len() as u32;
+        if count > 0 {
+            let mut slots = self.rx.reserve(count);
+            let mut done = 0;
+            while done < slots.len() {
+                let run = slots.run_mut(done);
+                let end = done as usize + run.len();
+                run.copy_from_slice(&self.staged[done as usize..end]);
+                done = end as u32;
+            }
+            slots.submit(done);
+            self.staged.clear();
+        }
+        count
+    }
+
+    /// Whether a valid packet is next in the TX ring; invalid ones in front of it are counted and gone.
+    pub(crate) fn has_packet(&mut self) -> bool {
+        self.next_packet().is_some()
+    }
+
+    /// The next valid packet in the TX ring (`xskq_cons_peek_desc`).
+    fn next_packet(&mut self) -> Option<Desc> {
+        loop {
+            let desc = *self.tx.peek(1).run(0).first()?;
+            if self.is_valid(desc) {
+                return Some(desc);
+            }
+            self.tx_invalid += 1;
+            self.tx.peek(1).release(1);
+        }
+    }
+
+    /// The kernel's rules (`xp_aligned_validate_desc`), and that the frame was lent at all.
+    fn is_valid(&self, desc: Desc) -> bool {
+        let chunk_size = u64::from(self.frames.geometry().chunk_size());
+        let end = (desc.addr & (chunk_size - 1)) + u64::from(desc.len);
+        desc.len > 0 && end <= chunk_size && desc.options == 0 && self.is_lent(desc.addr)
+    }
+
+    /// Takes the next packet out of the TX ring into `bytes`, if the completion ring has a slot to reserve for it.
+    pub(crate) fn transmit(&mut self, bytes: &mut Vec<u8>) -> Option<InFlight> {
+        if self.completion.free(self.reserved + 1) <= self.reserved {
+            return None;
+        }
+        let desc = self.next_packet()?;
+        let len = desc.len as usize;
+        bytes.clear();
+        bytes.reserve(len);
+        // SAFETY: the frame is on loan and stands in the TX ring, so nobody writes it; the descriptor stays within its chunk. The vector
+        // has room for `len` bytes, which are initialised by the copy.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                self.frames.pointer(desc.addr).as_ptr(),
+                bytes.as_mut_ptr(),
+                len,
+            );
+            bytes.set_len(len);
+        }
+        self.tx.peek(1).release(1);
+        self.reserved += 1;
+        Some(InFlight { addr: desc.addr })
+    }
+
+    /// Gives the frame of a packet back through the completion ring.
+    pub(crate) fn complete(&mut self, packet: InFlight) {
+        let mut slots = self.completion.reserve(1);
+        if let Some(slot) = slots.run_mut(0).first_mut() {
+            *slot = packet.addr;
+            slots.submit(1);
+            self.reserved = self.reserved.saturating_sub(1);
+        }
+    }
+
+    /// The packets that the program has not taken yet.
+    pub(crate) fn rx_waiting(&self) -> u32 {
+        self.rx.occupied()
+    }
+
+    /// Whether the TX ring is at most half full (`xsk_tx_writeable`).
+    pub(crate) fn is_writable(&self) -> bool {
+        self.tx.occupied() <= self.tx.size() / 2
+    }
+
+    /// Asks for a call before frames in the fill ring are seen.
+    pub(crate) fn set_rx_wakeup(&self, needed: bool) {
+        self.fill.set_need_wakeup(needed);
+    }
+
+    /// Asks for a call before packets in the TX ring are seen.
+    pub(crate) fn set_tx_wakeup(&self, needed: bool) {
+        self.tx.set_need_wakeup(needed);
+    }
+}

@@ -1,0 +1,421 @@
+//! A simulated network card: where a test puts packets in and takes them out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::backend::SimBackend;
+use super::faults::Faults;
+use super::network::{Network, Shared};
+use super::play::{Playback, Player};
+use super::port::{Port, Queue};
+use super::transmit::has_room;
+use super::world::World;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::Backend;
+use crate::proto::MacAddr;
+
+/// The largest number of queues of a NIC.
+pub(super) const MOST_QUEUES: u32 = 256;
+/// The shortest packet that a test may put in: an Ethernet header.
+const SHORTEST: usize = 14;
+
+/// What a simulated NIC shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NicConfig {
+    /// Its name, different from the others of its network.
+    pub name: String,
+    /// Its MTU in bytes, 68 to 65,535. Default 1500.
+    pub mtu: u32,
+    /// Its queues, 1 to 256. Default 1.
+    pub queues: u32,
+    /// Its Ethernet address. Default: 02:00:00:00:00:01 for the first NIC, and so on.
+    pub mac: Option<MacAddr>,
+    /// Whether its driver has zero-copy. Default no, as veth.
+    pub zero_copy: bool,
+    /// Whether the kernel knows the TX budget option (Linux 6.17); without it one transmit call sends 32 packets. Default yes.
+    pub tx_budget: bool,
+    /// Packets on the way to one of its queues, at most; a sender finds the device busy then. Default 2048.
+    pub cable: u32,
+    /// Packets kept for [`take_sent`](Nic::take_sent) and for [`take_passed`](Nic::take_passed), at most. A sender finds the device busy
+    /// then; the host drops. 0: what is sent without a cable, or passed, is only counted. Default 65,536.
+    pub keep: u32,
+}
+
+impl NicConfig {
+    /// An ordinary NIC with this name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            mtu: 1500,
+            queues: 1,
+            mac: None,
+            zero_copy: false,
+            tx_budget: true,
+            cable: 2048,
+            keep: 65_536,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let refuse = |what: &str, value: u32, least: u32, most: u32| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(FluxError::invalid(
+                format_args!("simulated NIC {:?} with {what} {value}", self.name),
+                format_args!("it lies between {least} and {most}"),
+                "use a number in that range",
+            ))
+        };
+        if self.name.is_empty() || self.name.len() > 255 {
+            return Err(FluxError::invalid(
+                format_args!("simulated NIC {:?}", self.name),
+                "a name has 1 to 255 bytes",
+                "use another name",
+            ));
+        }
+        refuse("MTU", self.mtu, 68, 65_535)?;
+        refuse("queues", self.queues, 1, MOST_QUEUES)?;
+        refuse("cable", self.cable, 1, 1 << 20)
+    }
+}
+
+/// What a simulated NIC counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct NicCounters {
+    /// Packets that reached it.
+    pub rx_packets: u64,
+    /// Packets that left it.
+    pub tx_packets: u64,
+    /// Packets that went on to the host's network stack.
+    pub passed: u64,
+    /// Of these, packets for which the host had no room.
+    pub host_dropped: u64,
+    /// Packets that came while it was down, or for a queue that it has not any more.
+    pub rx_down: u64,
+    /// Packets for which a zero-copy driver had no frame.
+    pub rx_missed: u64,
+    /// Packets that a fault took on the way.
+    pub rx_lost: u64,
+    /// Packets too short or too long to leave; the kernel completes them all the same.
+    pub tx_dropped: u64,
+}
+
+/// A NIC of a simulated [`Network`]: give it to [`FluxBuilder::new`](crate::FluxBuilder::new), and play the world around it.
+///
+/// A handle, cheap to clone. Any thread.
+#[derive(Clone)]
+pub struct Nic {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+}
+
+impl Nic {
+    /// The network that it belongs to.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        Network {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.shared.lock().ports[self.index].config.name.clone()
+    }
+
+    /// The seam's view of it.
+    pub(crate) fn backend(&self) -> Arc<dyn Backend> {
+        Arc::new(SimBackend { nic: self.clone() })
+    }
+
+    /// Does something with the NIC, unless it was removed.
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut World, usize) -> Result<R>) -> Result<R> {
+        let mut world = self.shared.lock();
+        let port = &world.ports[self.index];
+        if port.removed {
+            return Err(FluxError::new(
+                ErrorKind::NotFound,
+                errno::ENODEV,
+                format_args!("using the simulated NIC {:?}", port.config.name),
+                "it was removed from its network",
+                "add another one",
+            ));
+        }
+        let result = work(&mut world, self.index);
+        self.shared.announce(&mut world);
+        result
+    }
+
+    /// Lets a packet arrive at `queue`, as if it came over the cable; it is handled in the network's next step.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid): no such queue, or a packet shorter than an Ethernet header or longer than the MTU with
+    /// header and VLAN tag; [`Busy`](ErrorKind::Busy): the cable is full; [`Down`](ErrorKind::Down); [`NotFound`](ErrorKind::NotFound)
+    /// when the NIC was removed.
+    pub fn inject(&self, queue: u32, packet: &[u8]) -> Result<()> {
+        self.with(|world, port| inject(world, port, queue, packet))
+    }
+
+    /// Lets packets arrive in order; returns how many had room on the cable.
+    ///
+    /// # Errors
+    ///
+    /// As [`inject`](Self::inject), but for a full cable, which shows as a smaller count. No packet arrives if one of them is invalid.
+    pub fn inject_batch<P: AsRef<[u8]>>(&self, queue: u32, packets: &[P]) -> Result<u32> {
+        self.with(|world, port| {
+            for packet in packets {
+                check_packet(&world.ports[port], queue, packet.as_ref())?;
+            }
+            let mut done = 0;
+            for packet in packets {
+                match inject(world, port, queue, packet.as_ref()) {
+                    Ok(()) => done += 1,
+                    Err(error) if error.kind() == ErrorKind::Busy => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(done)
+        })
+    }
+
+    /// Lets the host's network stack send a packet through this NIC.
+    ///
+    /// # Errors
+    ///
+    /// As [`inject`](Self::inject).
+    pub fn host_send(&self, queue: u32, packet: &[u8]) -> Result<()> {
+        self.with(|world, port| {
+            check_packet(&world.ports[port], queue, packet)?;
+            if !has_room(&world.ports, port, queue as usize) {
+                return Err(busy(&world.ports[port]));
+            }
+            let mut bytes = world.buffer();
+            bytes.clear();
+            bytes.extend_from_slice(packet);
+            world.leave(port, queue as usize, bytes, None);
+            Ok(())
+        })
+    }
+
+    /// The oldest packet that left this NIC and was not taken yet. Only a NIC without a cable keeps what it sent.
+    #[must_use]
+    pub fn take_sent(&self) -> Option<Vec<u8>> {
+        self.shared.lock().ports[self.index].sent.pop_front()
+    }
+
+    /// The oldest packet that the host's network stack received from this NIC and that was not taken yet.
+    #[must_use]
+    pub fn take_passed(&self) -> Option<Vec<u8>> {
+        self.shared.lock().ports[self.index].passed.pop_front()
+    }
+
+    /// Sets the NIC up or down. It begins up. What arrives while it is down is lost, and counted.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when it was removed.
+    pub fn set_up(&self, up: bool) -> Result<()> {
+        self.with(|world, port| {
+            world.ports[port].up = up;
+            Ok(())
+        })
+    }
+
+    /// Changes the number of queues, as `ethtool -L` does.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) for a number that cannot be; [`Busy`](ErrorKind::Busy) when a queue that would go has
+    /// a zero-copy socket: the kernel refuses that, too (`ethnl_set_channels`).
+    pub fn set_queues(&self, queues: u32) -> Result<()> {
+        self.with(|world, index| {
+            let port = &world.ports[index];
+            let config = NicConfig {
+                queues,
+                ..port.config.clone()
+            };
+            config.check()?;
+            let sockets = &world.sockets;
+            let in_use = port.queues.iter().skip(queues as usize).any(|queue| {
+                let socket = queue.bound.and_then(|id| sockets.get(&id));
+                socket.is_some_and(|socket| socket.zero_copy)
+            });
+            if in_use {
+                return Err(FluxError::new(
+                    ErrorKind::Busy,
+                    errno::EINVAL,
+                    format_args!("{queues} queues for {}", port.config.name),
+                    "a queue that would go has a zero-copy socket",
+                    "close it first",
+                ));
+            }
+            let port = &mut world.ports[index];
+            let most = port.queues.len().max(queues as usize);
+            port.queues.resize_with(most, Queue::default);
+            port.active = queues;
+            port.config.queues = queues;
+            Ok(())
+        })
+    }
+
+    /// Changes the MTU.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) for one that cannot be.
+    pub fn set_mtu(&self, mtu: u32) -> Result<()> {
+        self.with(|world, port| {
+            let config = NicConfig {
+                mtu,
+                ..world.ports[port].config.clone()
+            };
+            config.check()?;
+            world.ports[port].config = config;
+            Ok(())
+        })
+    }
+
+    /// What goes wrong on the way into this NIC and in its sockets, from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) for a chance or a delay out of its range.
+    pub fn set_faults(&self, faults: Faults) -> Result<()> {
+        faults.check()?;
+        self.with(|world, port| {
+            world.ports[port].faults = faults;
+            Ok(())
+        })
+    }
+
+    /// Starts to play packets into a queue, in place of what is played there now.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid): no packets, no such queue, or a packet too short or too long, which is named; nothing is played then.
+    pub fn play(&self, playback: Playback) -> Result<()> {
+        self.with(|world, port| {
+            if playback.packets.is_empty() {
+                return Err(FluxError::invalid(
+                    "a playback",
+                    "it has no packets",
+                    "give it some",
+                ));
+            }
+            for (number, (_, packet)) in playback.packets.iter().enumerate() {
+                check_packet(&world.ports[port], playback.queue, packet)
+                    .map_err(|error| error.with_note(format_args!("packet {number}")))?;
+            }
+            let player = Player::new(playback.clone(), world.now);
+            world.ports[port].queues[playback.queue as usize].player = Some(player);
+            Ok(())
+        })
+    }
+
+    /// Whether a playback is under way.
+    #[must_use]
+    pub fn is_playing(&self) -> bool {
+        let world = self.shared.lock();
+        let queues = &world.ports[self.index].queues;
+        queues.iter().any(|queue| queue.player.is_some())
+    }
+
+    /// Ends all playbacks.
+    pub fn stop_playing(&self) {
+        for queue in &mut self.shared.lock().ports[self.index].queues {
+            queue.player = None;
+        }
+    }
+
+    /// What it counted.
+    #[must_use]
+    pub fn counters(&self) -> NicCounters {
+        self.shared.lock().ports[self.index].counters
+    }
+
+    /// Takes the NIC out of its network, as when a card is unplugged. Its sockets learn that it is gone.
+    pub fn remove(&self) {
+        let mut world = self.shared.lock();
+        let port = &mut world.ports[self.index];
+        port.removed = true;
+        port.up = false;
+        let peer = port.peer.take();
+        for queue in &mut port.queues {
+            queue.player = None;
+        }
+        if let Some(peer) = peer {
+            world.ports[peer].peer = None;
+        }
+        world.news = true;
+        self.shared.announce(&mut world);
+    }
+}
+
+/// Whether a packet may come to a queue.
+fn check_packet(port: &Port, queue: u32, packet: &[u8]) -> Result<()> {
+    let name = &port.config.name;
+    if queue >= port.active {
+        return Err(FluxError::invalid(
+            format_args!("a packet for queue {queue} of {name}"),
+            format_args!("it has {} queues, counted from 0", port.active),
+            "use one of them, or add queues",
+        ));
+    }
+    if !(SHORTEST..=port.longest()).contains(&packet.len()) {
+        return Err(FluxError::new(
+            ErrorKind::Invalid,
+            errno::EMSGSIZE,
+            format_args!("a packet of {} bytes for {name}", packet.len()),
+            format_args!(
+                "{SHORTEST} to {} bytes pass: the MTU of {}, an Ethernet header and a VLAN tag",
+                port.longest(),
+                port.config.mtu
+            ),
+            "use another length or set the MTU",
+        ));
+    }
+    if !port.up {
+        return Err(FluxError::new(
+            ErrorKind::Down,
+            errno::ENETDOWN,
+            format_args!("a packet for {name}"),
+            "the simulated NIC is down",
+            "set it up first",
+        ));
+    }
+    Ok(())
+}
+
+fn busy(port: &Port) -> FluxError {
+    FluxError::new(
+        ErrorKind::Busy,
+        errno::ENOBUFS,
+        format_args!("a packet for {}", port.config.name),
+        "the cable, or what is kept of the packets sent, is full",
+        "let the network step, or take sent packets out",
+    )
+}
+
+fn inject(world: &mut World, port: usize, queue: u32, packet: &[u8]) -> Result<()> {
+    check_packet(&world.ports[port], queue, packet)?;
+    let nic = &world.ports[port];
+    if nic.queues[queue as usize].inbound.len() >= nic.config.cable as usize {
+        return Err(busy(nic));
+    }
+    let mut bytes = world.buffer();
+    bytes.clear();
+    bytes.extend_from_slice(packet);
+    world.enter(port, queue as usize, bytes, None);
+    Ok(())
+}
+
+impl fmt::Debug for Nic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Nic").field(&self.name()).finish()
+    }
+}

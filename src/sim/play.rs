@@ -1,0 +1,174 @@
+//! Packets that come by themselves: a capture replayed, or traffic made up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::world::World;
+
+/// How fast a [`Playback`] goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Speed {
+    /// At the recorded times, counted from the start of the playback.
+    #[default]
+    Recorded,
+    /// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a real link.
+    Full,
+    /// As fast as the receiving socket takes them, so that none is dropped. Without a socket: as [`Full`](Self::Full).
+    Paced,
+}
+
+/// Packets to be played into a NIC.
+///
+/// ```
+/// use std::time::Duration;
+/// use fluxcap::sim::{Network, Playback, Speed};
+///
+/// let network = Network::new();
+/// let nic = network.nic("sim0")?;
+/// nic.play(Playback::of([vec![0; 64]]).speed(Speed::Full).times(1000))?;
+/// network.settle();
+/// assert_eq!(nic.counters().rx_packets, 1000);
+/// # Ok::<(), fluxcap::FluxError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "it starts with `Nic::play`"]
+pub struct Playback {
+    pub(super) packets: Arc<[(Duration, Vec<u8>)]>,
+    pub(super) queue: u32,
+    pub(super) speed: Speed,
+    pub(super) times: u64,
+}
+
+impl Playback {
+    /// Packets at their times, which are counted from the start and should not go back.
+    pub fn at(packets: impl IntoIterator<Item = (Duration, Vec<u8>)>) -> Self {
+        Self {
+            packets: packets.into_iter().collect(),
+            queue: 0,
+            speed: Speed::Recorded,
+            times: 1,
+        }
+    }
+
+    /// Packets without times: all are due at once.
+    pub fn of(packets: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self::at(packets.into_iter().map(|bytes| (Duration::ZERO, bytes)))
+    }
+
+    /// The queue to play into. Default 0.
+    pub fn queue(mut self, queue: u32) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// How fast. Default [`Speed::Recorded`].
+    pub fn speed(mut self, speed: Speed) -> Self {
+        self.speed = speed;
+        self
+    }
+
+    /// How often all packets are played; `u64::MAX` is as good as for ever. Default once.
+    pub fn times(mut self, times: u64) -> Self {
+        self.times = times;
+        self
+    }
+}
+
+/// A playback under way.
+#[derive(Debug)]
+pub(super) struct Player {
+    playback: Playback,
+    start: Duration,
+    next: usize,
+    round: u64,
+}
+
+impl Player {
+    pub(super) fn new(playback: Playback, start: Duration) -> Self {
+        Self {
+            playback,
+            start,
+            next: 0,
+            round: 0,
+        }
+    }
+
+    /// When the next packet is due; `None` when there is none.
+    pub(super) fn due(&self) -> Option<Duration> {
+        if self.round >= self.playback.times {
+            return None;
+        }
+        let (time, _) = self.playback.packets.get(self.next)?;
+        match self.playback.speed {
+            Speed::Recorded => Some(self.start + *time),
+            Speed::Full | Speed::Paced => Some(self.start),
+        }
+    }
+
+    fn advance(&mut self) {
+        self.next += 1;
+        if self.next == self.playback.packets.len() {
+            if let Some((last, _)) = self.playback.packets.last() {
+                self.start += *last;
+            }
+            self.next = 0;
+            self.round += 1;
+        }
+    }
+}
+
+impl World {
+    /// Plays up to `most` packets that are due into a queue.
+    pub(super) fn play(&mut self, port: usize, queue: usize, most: u32) -> u32 {
+        if self.ports[port].queues[queue].player.is_none() {
+            return 0;
+        }
+        let Some(mut player) = self.ports[port].queues[queue].player.take() else {
+            return 0;
+        };
+        let packets = Arc::clone(&player.playback.packets);
+        let direct = self.ports[port].faults.spare_packets();
+        let mut done = 0;
+        while done < most && player.due().is_some_and(|due| due <= self.now) {
+            let (_, bytes) = &packets[player.next];
+            let ready = match player.playback.speed {
+                Speed::Paced => self
+                    .receiver(port, queue)
+                    .is_none_or(|socket| socket.side.can_receive()),
+                Speed::Recorded | Speed::Full => true,
+            };
+            if !ready {
+                break;
+            }
+            if direct && self.ports[port].queues[queue].inbound.is_empty() {
+                if self.is_driver_dry(port, queue) {
+                    if player.playback.speed == Speed::Paced {
+                        break;
+                    }
+                    self.ports[port].counters.rx_missed += 1;
+                } else {
+                    self.arrive(port, queue, bytes);
+                }
+            } else if (self.ports[port].queues[queue].inbound.len() as u32)
+                < self.ports[port].config.cable
+            {
+                let mut copy = self.buffer();
+                copy.clone_from(bytes);
+                self.enter(port, queue, copy, None);
+            } else if player.playback.speed == Speed::Full {
+                self.ports[port].counters.rx_missed += 1;
+            } else {
+                break;
+            }
+            player.advance();
+            done += 1;
+        }
+        if done > 0 {
+            self.flush(port, queue);
+        }
+        if player.due().is_some() {
+            self.ports[port].queues[queue].player = Some(player);
+        }
+        done
+    }
+}

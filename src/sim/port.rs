@@ -1,0 +1,122 @@
+//! What the simulated kernel knows of NICs and sockets: plain state.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::faults::Faults;
+use super::nic::{NicConfig, NicCounters};
+use super::play::Player;
+use super::record::Recorder;
+use crate::packet::{InFlight, KernelSide};
+use crate::report::XdpMode;
+use crate::stats::{ProgramCounters, SocketStatistics};
+
+/// Names a socket. Never used twice.
+pub(super) type SocketId = u64;
+
+/// One NIC.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) config: NicConfig,
+    pub(super) up: bool,
+    pub(super) removed: bool,
+    /// Queues in use; there may be more in `queues`, that were in use once.
+    pub(super) active: u32,
+    pub(super) queues: Vec<Queue>,
+    /// The NIC at the other end of the cable.
+    pub(super) peer: Option<usize>,
+    pub(super) program: Option<Program>,
+    pub(super) faults: Faults,
+    /// What left a NIC without a cable.
+    pub(super) sent: VecDeque<Vec<u8>>,
+    /// What the host's network stack received.
+    pub(super) passed: VecDeque<Vec<u8>>,
+    pub(super) counters: NicCounters,
+    pub(super) recorder: Option<Recorder>,
+}
+
+impl Port {
+    pub(super) fn new(config: NicConfig, faults: Faults) -> Self {
+        let mut queues = Vec::new();
+        queues.resize_with(config.queues as usize, Queue::default);
+        Self {
+            up: true,
+            removed: false,
+            active: config.queues,
+            queues,
+            peer: None,
+            program: None,
+            faults,
+            sent: VecDeque::new(),
+            passed: VecDeque::new(),
+            counters: NicCounters::default(),
+            recorder: None,
+            config,
+        }
+    }
+
+    /// The longest packet that passes: the MTU, an Ethernet header and one VLAN tag.
+    pub(super) fn longest(&self) -> usize {
+        self.config.mtu as usize + 14 + 4
+    }
+}
+
+/// One receive and transmit queue.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Packets on their way to the NIC.
+    pub(super) inbound: VecDeque<Frame>,
+    /// No packet arrives before those in front of it.
+    pub(super) last_due: Duration,
+    pub(super) bound: Option<SocketId>,
+    /// The entry in the XDP program's map.
+    pub(super) entry: Option<SocketId>,
+    pub(super) player: Option<Player>,
+}
+
+/// A packet on its way.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) bytes: Vec<u8>,
+    pub(super) due: Duration,
+    /// Whose frame it came from, if that is completed on arrival.
+    pub(super) origin: Option<(SocketId, InFlight)>,
+}
+
+/// The XDP program on a NIC.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) achieved: XdpMode,
+    pub(super) shares: usize,
+    pub(super) counters: ProgramCounters,
+}
+
+/// One socket.
+#[derive(Debug)]
+pub(super) struct Sock {
+    pub(super) side: KernelSide,
+    pub(super) port: usize,
+    pub(super) queue: u32,
+    pub(super) bound: bool,
+    pub(super) zero_copy: bool,
+    pub(super) need_wakeup: bool,
+    /// Packets that one kick sends in copy mode.
+    pub(super) budget: u32,
+    pub(super) statistics: SocketStatistics,
+    /// In zero-copy mode: the driver looks at the TX ring by itself.
+    pub(super) tx_active: bool,
+    /// In zero-copy mode: the driver found no frame, and waits for a wake-up.
+    pub(super) rx_stopped: bool,
+}
+
+impl Sock {
+    /// What the kernel counted.
+    pub(super) fn statistics(&self) -> SocketStatistics {
+        let (rx_invalid_descs, tx_invalid_descs) = self.side.invalid();
+        SocketStatistics {
+            rx_invalid_descs,
+            tx_invalid_descs,
+            ..self.statistics
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The simulated kernel: how packets leave, and what happens to them on the cable.
+
+use std::time::Duration;
+
+use super::port::{Frame, Sock, SocketId};
+use super::trace::EventKind;
+use super::world::World;
+use crate::kernel::Kick;
+use crate::packet::InFlight;
+
+/// Packets that one other may overtake.
+const OVERTAKEN: u64 = 8;
+/// The shortest packet: an Ethernet header.
+const SHORTEST: usize = 14;
+
+impl World {
+    /// A transmit call in copy mode (`__xsk_generic_xmit`).
+    pub(super) fn transmit_generic(&mut self, id: SocketId) -> Kick {
+        let Some(socket) = self.sockets.get(&id) else {
+            return Kick::Done;
+        };
+        let (port, queue) = (socket.port, socket.queue);
+        let mut budget = socket.budget;
+        // The kernel says nothing when the queue went away.
+        if queue >= self.ports[port].active {
+            return Kick::Done;
+        }
+        loop {
+            let Some(socket) = self.sockets.get_mut(&id) else {
+                return Kick::Done;
+            };
+            if !socket.side.has_packet() {
+                socket.statistics.tx_ring_empty_descs += 1;
+                return Kick::Done;
+            }
+            if budget == 0 {
+                return Kick::Again;
+            }
+            budget -= 1;
+            if !self.transmit_one(id) {
+                return Kick::Again;
+            }
+        }
+    }
+
+    /// A zero-copy driver's look at the TX ring; without packets it asks the program to call.
+    pub(super) fn transmit_driver(&mut self, port: usize, queue: usize, most: u32) -> u32 {
+        let Some(id) = self.ports[port].queues[queue].bound else {
+            return 0;
+        };
+        if !self.ports[port].up || queue >= self.ports[port].active as usize {
+            return 0;
+        }
+        let mut done = 0;
+        while done < most {
+            let Some(socket) = self.sockets.get_mut(&id) else {
+                break;
+            };
+            if !socket.zero_copy || !socket.tx_active {
+                break;
+            }
+            if !socket.side.has_packet() {
+                go_idle(socket);
+                if socket.tx_active {
+                    continue;
+                }
+                break;
+            }
+            if !self.transmit_one(id) {
+                break;
+            }
+            done += 1;
+        }
+        done
+    }
+
+    /// Sends the next packet, which is there; false when the device or the completion ring has no room.
+    fn transmit_one(&mut self, id: SocketId) -> bool {
+        let mut bytes = self.buffer();
+        let Some(socket) = self.sockets.get_mut(&id) else {
+            return false;
+        };
+        let (port, queue, zero_copy) = (socket.port, socket.queue as usize, socket.zero_copy);
+        if !has_room(&self.ports, port, queue) {
+            self.keep(bytes);
+            return false;
+        }
+        let Some(packet) = socket.side.transmit(&mut bytes) else {
+            self.keep(bytes);
+            return false;
+        };
+        self.news = true;
+        let origin = if zero_copy {
+            // The device has read the frame.
+            self.complete(id, packet);
+            None
+        } else {
+            Some((id, packet))
+        };
+        self.leave(port, queue, bytes, origin);
+        true
+    }
+
+    /// A packet leaves a NIC, which has room for it.
+    pub(super) fn leave(
+        &mut self,
+        port: usize,
+        queue: usize,
+        bytes: Vec<u8>,
+        origin: Option<(SocketId, InFlight)>,
+    ) {
+        self.note(port, queue, EventKind::Sent, &bytes);
+        let now = self.now;
+        let nic = &mut self.ports[port];
+        nic.counters.tx_packets += 1;
+        if let Some(recorder) = &mut nic.recorder {
+            recorder.left(now, &bytes);
+        }
+        let longest = nic.longest();
+        let fits = (SHORTEST..=longest).contains(&bytes.len());
+        match nic.peer {
+            Some(peer) if fits => {
+                let queue = queue % self.ports[peer].active as usize;
+                self.enter(peer, queue, bytes, origin);
+                return;
+            }
+            None if fits => {
+                if nic.config.keep > 0 {
+                    nic.sent.push_back(bytes);
+                } else {
+                    self.keep(bytes);
+                }
+            }
+            // As the kernel's veth: it is gone without a word, but for a counter.
+            _ => {
+                nic.counters.tx_dropped += 1;
+                self.keep(bytes);
+            }
+        }
+        if let Some((socket, packet)) = origin {
+            self.complete(socket, packet);
+        }
+    }
+
+    /// A packet enters the cable towards a NIC, where faults wait for it.
+    pub(super) fn enter(
+        &mut self,
+        port: usize,
+        queue: usize,
+        mut bytes: Vec<u8>,
+        origin: Option<(SocketId, InFlight)>,
+    ) {
+        let faults = self.ports[port].faults;
+        if faults.spare_packets() {
+            return self.queue(port, queue, bytes, origin, Duration::ZERO);
+        }
+        if self.random.happens(faults.loss) {
+            self.note(port, queue, EventKind::Lost, &bytes);
+            self.ports[port].counters.rx_lost += 1;
+            if let Some((socket, packet)) = origin {
+                self.complete(socket, packet);
+            }
+            return self.keep(bytes);
+        }
+        if self.random.happens(faults.corruption) {
+            let bit = self.random.below(bytes.len() as u64 * 8) as usize;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            self.note(port, queue, EventKind::Corrupted, &bytes);
+        }
+        if self.random.happens(faults.truncation) && bytes.len() > SHORTEST {
+            let cut = self.random.below((bytes.len() - SHORTEST) as u64) as usize;
+            bytes.truncate(SHORTEST + cut);
+            self.note(port, queue, EventKind::Truncated, &bytes);
+        }
+        let mut late = Duration::ZERO;
+        if self.random.happens(faults.delay) {
+            late = self.some_time(faults.max_delay);
+            self.note(port, queue, EventKind::Delayed, &bytes);
+        } else if self.random.happens(faults.burst) {
+            late = faults.max_delay;
+            self.note(port, queue, EventKind::Delayed, &bytes);
+        }
+        let twin = self.random.happens(faults.duplication);
+        let overtakes = self.random.happens(faults.reordering);
+        if twin {
+            let mut copy = self.buffer();
+            copy.clone_from(&bytes);
+            self.note(port, queue, EventKind::Duplicated, &copy);
+            self.queue(port, queue, bytes, origin, late);
+            self.queue(port, queue, copy, None, late);
+        } else {
+            self.queue(port, queue, bytes, origin, late);
+        }
+        if overtakes {
+            self.overtake(port, queue);
+        }
+    }
+
+    /// Puts a packet behind all others; it is due in `late`, and not before them.
+    fn queue(
+        &mut self,
+        port: usize,
+        queue: usize,
+        bytes: Vec<u8>,
+        origin: Option<(SocketId, InFlight)>,
+        late: Duration,
+    ) {
+        let due = self.now + late;
+        let queue = &mut self.ports[port].queues[queue];
+        queue.last_due = due.max(queue.last_due);
+        queue.inbound.push_back(Frame {
+            bytes,
+            due: queue.last_due,
+            origin,
+        });
+    }
+
+    /// Moves the last packet before some of the others.
+    fn overtake(&mut self, port: usize, queue: usize) {
+        let waiting = self.ports[port].queues[queue].inbound.len();
+        let by = self.random.below(OVERTAKEN) as usize + 1;
+        let place = (waiting - 1).saturating_sub(by);
+        let inbound = &mut self.ports[port].queues[queue].inbound;
+        let Some(mut last) = inbound.pop_back() else {
+            return;
+        };
+        // Due when the packet is whose place it takes, so that the queue stays in the order of time.
+        if let Some(other) = inbound.get(place) {
+            last.due = other.due;
+        }
+        let bytes = last.bytes.clone();
+        inbound.insert(place, last);
+        self.note(port, queue, EventKind::Reordered, &bytes);
+    }
+}
+
+/// Whether the way out of a NIC has room for one more packet.
+pub(super) fn has_room(ports: &[super::port::Port], port: usize, queue: usize) -> bool {
+    let nic = &ports[port];
+    match nic.peer {
+        Some(peer) => {
+            let peer = &ports[peer];
+            let queue = &peer.queues[queue % peer.active as usize];
+            queue.inbound.len() < peer.config.cable as usize
+        }
+        None => nic.config.keep == 0 || nic.sent.len() < nic.config.keep as usize,
+    }
+}
+
+/// The driver stops looking at the TX ring, unless the program has just put something there, or is never asked to call.
+fn go_idle(socket: &mut Sock) {
+    socket.statistics.tx_ring_empty_descs += 1;
+    if socket.need_wakeup {
+        socket.side.set_tx_wakeup(true);
+        // The program may have looked at the flag just before.
+        socket.tx_active = socket.side.has_packet();
+        socket.side.set_tx_wakeup(!socket.tx_active);
+    } else {
+        socket.tx_active = false;
+    }
+}

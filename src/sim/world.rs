@@ -1,0 +1,324 @@
+//! The simulated kernel: what happens when packets arrive.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::faults::Faults;
+use super::port::{Frame, Port, Sock, SocketId};
+use super::random::Random;
+use super::trace::{Event, EventKind, Trace, digest};
+use crate::packet::{InFlight, Received};
+
+/// Packets that one queue handles before the next has its turn, as NAPI does.
+const TURN: u32 = 64;
+/// Buffers kept for packets to come.
+const SPARE: usize = 1024;
+
+/// Everything that a network consists of.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) seed: u64,
+    /// The time since the network was made: real while its thread runs, simulated otherwise.
+    pub(super) now: Duration,
+    /// While the thread runs: when it started, and the time it was then.
+    pub(super) running: Option<(Instant, Duration)>,
+    pub(super) ports: Vec<Port>,
+    pub(super) sockets: BTreeMap<SocketId, Sock>,
+    pub(super) next_socket: SocketId,
+    pub(super) random: Random,
+    /// For NICs to come.
+    pub(super) faults: Faults,
+    pub(super) trace: Trace,
+    /// Sent packets whose frames come back late.
+    pub(super) stalled: VecDeque<(Duration, SocketId, InFlight)>,
+    pub(super) spare: Vec<Vec<u8>>,
+    /// Something happened that a waiting program wants to know.
+    pub(super) news: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            now: Duration::ZERO,
+            running: None,
+            ports: Vec::new(),
+            sockets: BTreeMap::new(),
+            next_socket: 0,
+            random: Random::new(seed),
+            faults: Faults::default(),
+            trace: Trace::default(),
+            stalled: VecDeque::new(),
+            spare: Vec::new(),
+            news: false,
+        }
+    }
+
+    /// Reads the clock, if real time counts.
+    pub(super) fn tick(&mut self) {
+        if let Some((start, before)) = self.running {
+            self.now = before + start.elapsed();
+        }
+    }
+
+    /// Handles up to `budget` packets that are due; returns how many.
+    pub(super) fn step(&mut self, budget: u32) -> u32 {
+        let mut left = budget;
+        loop {
+            let before = left;
+            left -= self.unstall(left);
+            for port in 0..self.ports.len() {
+                for queue in 0..self.ports[port].queues.len() {
+                    left -= self.transmit_driver(port, queue, left.min(TURN));
+                    left -= self.play(port, queue, left.min(TURN));
+                    left -= self.arrivals(port, queue, left.min(TURN));
+                }
+            }
+            if left == 0 || left == before {
+                return budget - left;
+            }
+        }
+    }
+
+    /// The next time at which something happens by itself.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let queues = self.ports.iter().flat_map(|port| &port.queues);
+        queues
+            .flat_map(|queue| {
+                let frame = queue.inbound.front().map(|frame| frame.due);
+                let player = queue.player.as_ref().and_then(|player| player.due());
+                [frame, player]
+            })
+            .flatten()
+            .chain(self.stalled.iter().map(|&(due, ..)| due))
+            .filter(|&due| due > self.now)
+            .min()
+    }
+
+    /// Lets simulated time pass, in which what is due happens.
+    pub(super) fn advance(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            while self.step(u32::MAX) > 0 {}
+            match self.next_due() {
+                Some(due) if due <= end => self.now = due,
+                _ => break,
+            }
+        }
+        self.now = self.now.max(end);
+        while self.step(u32::MAX) > 0 {}
+    }
+
+    /// Completes what was stalled long enough.
+    fn unstall(&mut self, most: u32) -> u32 {
+        let mut done = 0;
+        for _ in 0..self.stalled.len() {
+            let Some((due, socket, packet)) = self.stalled.pop_front() else {
+                break;
+            };
+            if due <= self.now && done < most {
+                self.complete_now(socket, packet);
+                done += 1;
+            } else {
+                self.stalled.push_back((due, socket, packet));
+            }
+        }
+        done
+    }
+
+    /// Takes packets off the cable.
+    fn arrivals(&mut self, port: usize, queue: usize, most: u32) -> u32 {
+        let mut done = 0;
+        while done < most {
+            let inbound = &self.ports[port].queues[queue].inbound;
+            if inbound.front().is_none_or(|frame| frame.due > self.now)
+                || self.is_driver_dry(port, queue)
+            {
+                break;
+            }
+            let Some(frame) = self.ports[port].queues[queue].inbound.pop_front() else {
+                break;
+            };
+            let Frame { bytes, origin, .. } = frame;
+            self.arrive(port, queue, &bytes);
+            if let Some((socket, packet)) = origin {
+                self.complete(socket, packet);
+            }
+            self.keep(bytes);
+            done += 1;
+        }
+        if done > 0 {
+            self.flush(port, queue);
+        }
+        done
+    }
+
+    /// Whether a zero-copy driver has no frame to receive into: packets stay on the cable then, and the program is asked to call.
+    ///
+    /// In copy mode the kernel looks at the fill ring when a packet has come, and drops it if there is no frame.
+    pub(super) fn is_driver_dry(&mut self, port: usize, queue: usize) -> bool {
+        let Some(socket) = self.receiver(port, queue) else {
+            return false;
+        };
+        if !socket.zero_copy {
+            return false;
+        }
+        if socket.rx_stopped && socket.need_wakeup {
+            return true;
+        }
+        if socket.side.has_frame() {
+            socket.rx_stopped = false;
+            return false;
+        }
+        if !socket.rx_stopped {
+            socket.rx_stopped = true;
+            socket.statistics.rx_fill_ring_empty_descs += 1;
+        }
+        if socket.need_wakeup {
+            socket.side.set_rx_wakeup(true);
+        }
+        true
+    }
+
+    /// The socket that the packets of a queue go to.
+    pub(super) fn receiver(&mut self, port: usize, queue: usize) -> Option<&mut Sock> {
+        let port = &self.ports[port];
+        port.program.as_ref()?;
+        if queue >= port.active as usize || !port.up {
+            return None;
+        }
+        self.sockets.get_mut(&port.queues[queue].entry?)
+    }
+
+    /// One packet reaches a NIC: to a socket, to the host, or nowhere. Sockets see it after [`flush`](Self::flush).
+    pub(super) fn arrive(&mut self, port: usize, queue: usize, bytes: &[u8]) {
+        self.note(port, queue, EventKind::Arrived, bytes);
+        let now = self.now;
+        let nic = &mut self.ports[port];
+        nic.counters.rx_packets += 1;
+        if !nic.up || nic.removed || queue >= nic.active as usize {
+            nic.counters.rx_down += 1;
+            return self.note(port, queue, EventKind::Dropped, bytes);
+        }
+        if let Some(recorder) = &mut nic.recorder {
+            recorder.arrived(now, bytes);
+        }
+        let starved = self.random.happens(nic.faults.starvation);
+        let entry = nic.queues[queue].entry;
+        let socket = entry.and_then(|entry| self.sockets.get_mut(&entry));
+        let kind = match (&mut nic.program, socket) {
+            (Some(program), Some(socket)) => {
+                program.counters.redirect += 1;
+                let received = if starved {
+                    Received::NoFrame
+                } else {
+                    socket.side.receive(bytes)
+                };
+                let statistics = &mut socket.statistics;
+                match received {
+                    Received::Done => EventKind::Received,
+                    // `xsk_rcv_check`: the packet does not fit a frame.
+                    Received::TooLong => {
+                        statistics.rx_dropped += 1;
+                        EventKind::Dropped
+                    }
+                    // `xp_alloc` counts the empty fill ring, `__xsk_rcv` the packet.
+                    Received::NoFrame => {
+                        statistics.rx_fill_ring_empty_descs += 1;
+                        statistics.rx_dropped += 1;
+                        if starved {
+                            EventKind::Starved
+                        } else {
+                            EventKind::Dropped
+                        }
+                    }
+                    // `__xsk_rcv_zc`.
+                    Received::RxFull => {
+                        statistics.rx_ring_full += 1;
+                        EventKind::Dropped
+                    }
+                }
+            }
+            (program, _) => {
+                if let Some(program) = program {
+                    program.counters.pass += 1;
+                }
+                nic.counters.passed += 1;
+                if nic.passed.len() < nic.config.keep as usize {
+                    nic.passed.push_back(bytes.to_vec());
+                    EventKind::Passed
+                } else {
+                    nic.counters.host_dropped += 1;
+                    EventKind::Dropped
+                }
+            }
+        };
+        self.note(port, queue, kind, bytes);
+    }
+
+    /// Shows a socket what was received.
+    pub(super) fn flush(&mut self, port: usize, queue: usize) {
+        if let Some(socket) = self.receiver(port, queue)
+            && socket.side.flush() > 0
+        {
+            self.news = true;
+        }
+    }
+
+    /// Gives the frame of a sent packet back, unless a fault holds it.
+    pub(super) fn complete(&mut self, socket: SocketId, packet: InFlight) {
+        let Some(owner) = self.sockets.get(&socket) else {
+            return;
+        };
+        let (port, queue) = (owner.port, owner.queue as usize);
+        let faults = self.ports[port].faults;
+        if self.random.happens(faults.stalled_completion) {
+            let due = self.now + self.some_time(faults.max_delay);
+            self.note(port, queue, EventKind::Stalled, &[]);
+            self.stalled.push_back((due, socket, packet));
+        } else {
+            self.complete_now(socket, packet);
+        }
+    }
+
+    fn complete_now(&mut self, id: SocketId, packet: InFlight) {
+        // The frames of a socket that was closed went home with it.
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.side.complete(packet);
+            self.news = true;
+            let (port, queue) = (socket.port, socket.queue as usize);
+            self.note(port, queue, EventKind::Completed, &[]);
+        }
+    }
+
+    /// A time between zero and `most`.
+    pub(super) fn some_time(&mut self, most: Duration) -> Duration {
+        let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX - 1);
+        Duration::from_nanos(self.random.below(nanos + 1))
+    }
+
+    pub(super) fn note(&mut self, port: usize, queue: usize, kind: EventKind, bytes: &[u8]) {
+        if self.trace.is_on() {
+            self.trace.add(Event {
+                time: self.now,
+                nic: port as u32,
+                queue: queue as u32,
+                kind,
+                len: bytes.len() as u32,
+                digest: if bytes.is_empty() { 0 } else { digest(bytes) },
+            });
+        }
+    }
+
+    /// An empty buffer.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for later.
+    pub(super) fn keep(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(buffer);
+        }
+    }
+}

@@ -256,3 +256,187 @@ impl KernelSide {
         self.tx.set_need_wakeup(needed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Lease;
+    use crate::ring::pair;
+    use crate::umem::{UmemConfig, UmemRegion};
+
+    const CHUNK: u64 = 2048;
+
+    /// The program's ends, which may hold anything here.
+    struct Program {
+        _lease: Lease,
+        fill: ProducerRing<u64>,
+        rx: ConsumerRing<Desc>,
+        tx: ProducerRing<Desc>,
+        completion: ConsumerRing<u64>,
+    }
+
+    /// Eight frames, of which the first four are on loan, and rings of four slots.
+    fn sides() -> (Program, KernelSide) {
+        let config = UmemConfig {
+            frames: 8,
+            chunk_size: CHUNK as u32,
+            headroom: 32,
+            ..UmemConfig::default()
+        };
+        let umem = UmemRegion::heap(config).unwrap();
+        let lease = umem.frames().lease().unwrap();
+        for chunk in 0..4 {
+            assert_eq!(umem.frames().take_home(), Some(chunk));
+            umem.frames().set_owner(chunk, lease.mark());
+        }
+        let (fill, kernel_fill) = pair(4).unwrap();
+        let (kernel_rx, rx) = pair(4).unwrap();
+        let (tx, kernel_tx) = pair(4).unwrap();
+        let (kernel_completion, completion) = pair(4).unwrap();
+        let frames = umem.frames().clone();
+        let side = KernelSide::new(frames, kernel_fill, kernel_rx, kernel_tx, kernel_completion);
+        let program = Program {
+            _lease: lease,
+            fill,
+            rx,
+            tx,
+            completion,
+        };
+        (program, side)
+    }
+
+    fn put<T: crate::ring::RingElement>(ring: &mut ProducerRing<T>, entry: T) {
+        let mut slots = ring.reserve(1);
+        slots.run_mut(0)[0] = entry;
+        slots.submit(1);
+    }
+
+    fn take<T: crate::ring::RingElement>(ring: &mut ConsumerRing<T>) -> Option<T> {
+        let entries = ring.peek(1);
+        let entry = entries.run(0).first().copied();
+        entries.release(1);
+        entry
+    }
+
+    fn desc(addr: u64, len: u32) -> Desc {
+        Desc {
+            addr,
+            len,
+            options: 0,
+        }
+    }
+
+    #[test]
+    fn a_packet_lands_behind_both_headrooms_wherever_the_address_points_in_its_chunk() {
+        let (mut program, mut side) = sides();
+        put(&mut program.fill, CHUNK + 99);
+        assert_eq!(side.receive(b"hello"), Received::Done);
+        assert_eq!(take(&mut program.rx), None, "not seen before the flush");
+        assert_eq!(side.flush(), 1);
+        assert_eq!(take(&mut program.rx), Some(desc(CHUNK + 256 + 32, 5)));
+        let (producer, consumer) = program.fill.indices();
+        assert_eq!(producer, consumer, "its slot came back");
+    }
+
+    #[test]
+    fn addresses_that_are_not_on_loan_are_counted_and_skipped() {
+        let (mut program, mut side) = sides();
+        for addr in [8 * CHUNK, u64::MAX, 5 * CHUNK, 3 * CHUNK] {
+            put(&mut program.fill, addr);
+        }
+        assert_eq!(side.receive(b"hello"), Received::Done);
+        side.flush();
+        assert_eq!(take(&mut program.rx).unwrap().addr, 3 * CHUNK + 288);
+        assert_eq!(side.invalid(), (3, 0));
+    }
+
+    #[test]
+    fn a_full_rx_ring_keeps_the_frame_for_the_next_packet() {
+        let (mut program, mut side) = sides();
+        for addr in 0..4 {
+            put(&mut program.fill, addr * CHUNK);
+        }
+        for _ in 0..4 {
+            assert_eq!(side.receive(b"a"), Received::Done);
+        }
+        side.flush();
+        assert_eq!(side.receive(b"b"), Received::NoFrame);
+        let first = take(&mut program.rx).unwrap();
+        put(&mut program.fill, first.addr);
+        assert_eq!(side.receive(b"c"), Received::Done);
+        side.flush();
+        let second = take(&mut program.rx).unwrap();
+        put(&mut program.fill, second.addr);
+        for _ in 0..3 {
+            assert!(side.has_frame());
+        }
+        put(&mut program.fill, 0);
+        assert_eq!(side.receive(b"d"), Received::Done);
+        side.flush();
+        assert_eq!(side.receive(b"e"), Received::RxFull);
+        assert!(!side.can_receive());
+        take(&mut program.rx).unwrap();
+        assert_eq!(
+            side.receive(b"f"),
+            Received::Done,
+            "into the frame that was kept"
+        );
+        assert_eq!(side.receive(&[0; 2048]), Received::TooLong);
+    }
+
+    #[test]
+    fn each_kind_of_invalid_tx_descriptor_is_counted_and_never_completed() {
+        // `xp_aligned_validate_desc` of Linux 6.18, rule by rule.
+        let invalid = [
+            ("no bytes", desc(0, 0)),
+            ("beyond the UMEM", desc(8 * CHUNK, 60)),
+            ("far beyond the UMEM", desc(u64::MAX - 10, 60)),
+            ("crossing a chunk", desc(CHUNK - 10, 11)),
+            ("longer than a chunk", desc(0, 2049)),
+            ("longer than anything", desc(0, u32::MAX)),
+            (
+                "unknown options",
+                Desc {
+                    options: 4,
+                    ..desc(0, 60)
+                },
+            ),
+            // Not the kernel's: it cannot know.
+            ("not on loan", desc(5 * CHUNK, 60)),
+        ];
+        for (number, (what, wrong)) in invalid.into_iter().enumerate() {
+            let (mut program, mut side) = sides();
+            put(&mut program.tx, wrong);
+            put(&mut program.tx, desc(CHUNK - 10, 10));
+            let mut bytes = Vec::new();
+            let packet = side.transmit(&mut bytes).unwrap();
+            assert_eq!(bytes.len(), 10, "{number}: {what}");
+            assert_eq!(side.invalid(), (0, 1), "{what}");
+            side.complete(packet);
+            assert_eq!(take(&mut program.completion), Some(CHUNK - 10), "{what}");
+            assert_eq!(take(&mut program.completion), None, "{what}");
+            assert!(!side.has_packet());
+        }
+    }
+
+    #[test]
+    fn packets_on_their_way_reserve_slots_of_the_completion_ring() {
+        let (mut program, mut side) = sides();
+        let mut bytes = Vec::new();
+        let mut away = Vec::new();
+        for addr in 0..4 {
+            put(&mut program.tx, desc(addr * CHUNK, 20));
+            away.push(side.transmit(&mut bytes).unwrap());
+        }
+        put(&mut program.tx, desc(0, 20));
+        assert!(side.has_packet());
+        assert!(side.transmit(&mut bytes).is_none(), "no slot is left");
+        side.complete(away.pop().unwrap());
+        assert!(
+            side.transmit(&mut bytes).is_none(),
+            "a completion that nobody took fills its slot"
+        );
+        assert_eq!(take(&mut program.completion), Some(3 * CHUNK));
+        assert!(side.transmit(&mut bytes).is_some());
+    }
+}

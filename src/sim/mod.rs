@@ -55,6 +55,8 @@ mod play;
 mod port;
 mod random;
 mod record;
+mod socket;
+mod steering;
 mod trace;
 mod transmit;
 mod world;

@@ -38,7 +38,7 @@ mod tests {
         let mut random = Random::new(7);
         assert_eq!(
             [random.next(), random.next()],
-            [0x63cb_e1e4_5932_0dd7, 0x044c_3cd7_f435_61ff_u64]
+            [0x63cb_e1e4_5932_0dd7, 0x044c_3cd7_f43c_661c]
         );
     }
 

@@ -1,0 +1,16 @@
+//! The simulator: each rule of the kernel by name, the control interface, faults and traces.
+//!
+//! Needs no rights and no Linux.
+
+#[path = "sim/control.rs"]
+mod control;
+#[path = "sim/faults.rs"]
+mod faults;
+#[path = "sim/kernel.rs"]
+mod kernel;
+#[path = "sim/soak.rs"]
+mod soak;
+#[path = "sim/threads.rs"]
+mod threads;
+#[path = "sim/tools.rs"]
+mod tools;

@@ -51,6 +51,7 @@ mod backend;
 mod faults;
 mod network;
 mod nic;
+mod pcap;
 mod play;
 mod port;
 mod random;
@@ -64,5 +65,8 @@ mod world;
 pub use faults::Faults;
 pub use network::{Network, Running};
 pub use nic::{Nic, NicConfig, NicCounters};
+pub use pcap::{
+    Capture, CaptureFormat, CaptureWriter, CapturedInterface, CapturedPacket, Direction,
+};
 pub use play::{Playback, Speed};
 pub use trace::{Event, EventKind};

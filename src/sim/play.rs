@@ -108,7 +108,10 @@ impl Player {
     fn advance(&mut self) {
         self.next += 1;
         if self.next == self.playback.packets.len() {
-            if let Some((last, _)) = self.playback.packets.last() {
+            // The next round begins when this one ends; without regard to times, it begins at once.
+            if let (Speed::Recorded, Some((last, _))) =
+                (self.playback.speed, self.playback.packets.last())
+            {
                 self.start += *last;
             }
             self.next = 0;
@@ -170,5 +173,25 @@ impl World {
             self.ports[port].queues[queue].player = Some(player);
         }
         done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Network;
+
+    #[test]
+    fn rounds_follow_each_other_at_once_unless_recorded_times_count() {
+        let at = |nanos| (Duration::from_nanos(nanos), vec![0; 60]);
+        for (speed, wanted) in [(Speed::Full, 30), (Speed::Paced, 30), (Speed::Recorded, 1)] {
+            let network = Network::new();
+            let nic = network.nic("sim0").unwrap();
+            let playback = Playback::at([at(0), at(500), at(1000)]);
+            nic.play(playback.speed(speed).times(10)).unwrap();
+            assert_eq!(network.settle(), wanted, "{speed:?}");
+            network.advance(Duration::from_micros(10));
+            assert_eq!(nic.counters().rx_packets, 30, "{speed:?}");
+        }
     }
 }

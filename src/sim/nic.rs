@@ -7,7 +7,7 @@ use super::backend::SimBackend;
 use super::faults::Faults;
 use super::network::{Network, Shared};
 use super::play::{Playback, Player};
-use super::port::{Port, Queue};
+use super::port::{Port, Queue, take_into};
 use super::transmit::has_room;
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -212,6 +212,24 @@ impl Nic {
     #[must_use]
     pub fn take_passed(&self) -> Option<Vec<u8>> {
         self.shared.lock().ports[self.index].passed.pop_front()
+    }
+
+    /// Copies the packet that [`take_sent`](Self::take_sent) would give to the front of `buffer`; returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) (EMSGSIZE) when the buffer is too short; the packet stays then.
+    pub fn take_sent_into(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
+        take_into(&mut self.shared.lock().ports[self.index].sent, buffer)
+    }
+
+    /// Copies the packet that [`take_passed`](Self::take_passed) would give to the front of `buffer`; returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) (EMSGSIZE) when the buffer is too short; the packet stays then.
+    pub fn take_passed_into(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
+        take_into(&mut self.shared.lock().ports[self.index].passed, buffer)
     }
 
     /// Sets the NIC up or down. It begins up. What arrives while it is down is lost, and counted.

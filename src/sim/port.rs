@@ -7,6 +7,7 @@ use super::faults::Faults;
 use super::nic::{NicConfig, NicCounters};
 use super::play::Player;
 use super::record::Recorder;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{InFlight, KernelSide};
 use crate::report::XdpMode;
 use crate::stats::{ProgramCounters, SocketStatistics};
@@ -119,4 +120,25 @@ impl Sock {
             ..self.statistics
         }
     }
+}
+
+/// Moves the oldest of the kept packets to the front of a buffer that has room for it; its length.
+pub(super) fn take_into(kept: &mut VecDeque<Vec<u8>>, buffer: &mut [u8]) -> Result<Option<usize>> {
+    let Some(len) = kept.front().map(Vec::len) else {
+        return Ok(None);
+    };
+    let room = buffer.len();
+    let Some(place) = buffer.get_mut(..len) else {
+        return Err(FluxError::new(
+            ErrorKind::Invalid,
+            errno::EMSGSIZE,
+            format_args!("a packet of {len} bytes into a buffer of {room}"),
+            "it does not fit",
+            "use a larger buffer; the packet waits",
+        ));
+    };
+    Ok(kept.pop_front().map(|packet| {
+        place.copy_from_slice(&packet);
+        len
+    }))
 }

@@ -8,8 +8,8 @@
  * Results. An int result is 0 or a count on success and a negative errno on failure; then
  * fluxcap_last_error() has the cause and the cure. "Nothing now" is 0. Outputs are written on success only.
  *
- * Ownership. fluxcap_open() gives a handle, fluxcap_raw_free() takes it. A packet is yours until you
- * send or free it. Freeing NULL is a no-op. NULL for anything that must be there is an error: -EINVAL
+ * Ownership. fluxcap_open() gives a handle, fluxcap_raw_free() takes it; links and simulated networks likewise.
+ * They are freed in any order. A packet is yours until you send or free it. Freeing NULL is a no-op. NULL for anything that must be there is an error: -EINVAL
  * from a function that returns int, NULL from one that returns a pointer.
  *
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
@@ -94,17 +94,90 @@
 // Wait for free slots in the TX ring.
 #define FLUXCAP_WAIT_SEND 2
 
+// For `keep` of struct fluxcap_sim_nic_config: nothing is kept, only counted.
+#define FLUXCAP_SIM_KEEP_NOTHING 4294967295
+
+// At the recorded times, counted from the start of the playback.
+#define FLUXCAP_SIM_SPEED_RECORDED 0
+
+// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a real link.
+#define FLUXCAP_SIM_SPEED_FULL 1
+
+// As fast as the receiving socket takes them, so that none is dropped. Without a socket: as FLUXCAP_SIM_SPEED_FULL.
+#define FLUXCAP_SIM_SPEED_PACED 2
+
+// The packet reached the NIC.
+#define FLUXCAP_SIM_ARRIVED 1
+
+// The packet stands in the RX ring of the queue's socket.
+#define FLUXCAP_SIM_RECEIVED 2
+
+// The packet went on to the host's network stack.
+#define FLUXCAP_SIM_PASSED 3
+
+// The packet was dropped on arrival: the host's queue or the RX ring full, no frame, too long, or the NIC down.
+#define FLUXCAP_SIM_DROPPED 4
+
+// The packet was taken out of a TX ring.
+#define FLUXCAP_SIM_SENT 5
+
+// A frame came back through the completion ring.
+#define FLUXCAP_SIM_COMPLETED 6
+
+// A fault took the packet.
+#define FLUXCAP_SIM_LOST 7
+
+// A fault made a second packet.
+#define FLUXCAP_SIM_DUPLICATED 8
+
+// A fault let the packet overtake others.
+#define FLUXCAP_SIM_REORDERED 9
+
+// A fault changed a bit of the packet.
+#define FLUXCAP_SIM_CORRUPTED 10
+
+// A fault cut the packet.
+#define FLUXCAP_SIM_TRUNCATED 11
+
+// A fault held the packet up.
+#define FLUXCAP_SIM_DELAYED 12
+
+// A fault made a kick or a wait pass without effect.
+#define FLUXCAP_SIM_WAKEUP_LOST 13
+
+// A fault ended a wait early.
+#define FLUXCAP_SIM_WAKEUP_SPURIOUS 14
+
+// A fault hid the frames of the fill ring.
+#define FLUXCAP_SIM_STARVED 15
+
+// A fault holds a sent frame back.
+#define FLUXCAP_SIM_STALLED 16
+
+// A place to bind to: a network interface of this machine, or a simulated NIC. Goes into struct fluxcap_config.
+struct fluxcap_link;
+
 // A socket in Mode C: its four rings, its frames, its UMEM.
 struct fluxcap_raw;
 
-// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex) is a good start:
+// A network without a kernel: NICs that sockets can be opened on, and cables between them. Needs no root, and no network.
+//
+// Your program opens its sockets on links of this network, in place of an interface's name, and runs as in production: the rings, the
+// counters and the errors are those of the kernel. Your test plays the world around it.
+//
+// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
+// or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
+// thread give the same results each time. A socket here has no file descriptor: fluxcap_raw_fd() is -1.
+struct fluxcap_sim;
+
+// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
 // `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
 struct fluxcap_config {
   // sizeof(struct fluxcap_config).
   uint32_t struct_size;
   // The queue to bind to, from 0.
   uint32_t queue;
-  // The interface's name; NULL to use `ifindex`. Read during the call only.
+  // The interface's name; NULL to use `ifindex` or `link`. Read during the call only.
   const char *ifname;
   // The interface's index, used when `ifname` is NULL.
   uint32_t ifindex;
@@ -146,6 +219,9 @@ struct fluxcap_config {
   uint32_t tx_budget;
   // How long a taken queue is tried again, in milliseconds. 0: 2000.
   uint32_t bind_patience_ms;
+  // What to bind to, such as a simulated NIC, in place of `ifname` and `ifindex`, which must be NULL and 0 then. NULL: those.
+  // Used during the call only.
+  const struct fluxcap_link *link;
 };
 
 // A packet that you own, in a frame of a UMEM.
@@ -372,6 +448,114 @@ struct fluxcap_icmp_echo_header {
   uint16_t sequence;
 };
 
+// What a simulated NIC shall be. Zero everywhere but in struct_size and name is an ordinary one.
+struct fluxcap_sim_nic_config {
+  // sizeof(struct fluxcap_sim_nic_config).
+  uint32_t struct_size;
+  // Its MTU in bytes, 68 to 65535. 0: 1500.
+  uint32_t mtu;
+  // Its name, different from the others of its network. Read during the call only.
+  const char *name;
+  // Its queues, 1 to 256. 0: 1.
+  uint32_t queues;
+  // Packets on the way to one of its queues, at most; a sender finds the device busy then. 0: 2048.
+  uint32_t cable;
+  // Packets kept for fluxcap_sim_take_sent() and for fluxcap_sim_take_passed(), at most; a sender finds the device busy then, and
+  // the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING: what is sent without a cable, or passed, is only counted.
+  uint32_t keep;
+  // 1: its driver has zero-copy. 0: it has not, as that of veth.
+  uint32_t zero_copy;
+  // 1: the kernel does not know the TX budget option (Linux before 6.17), so one transmit call sends 32 packets. 0: it does.
+  uint32_t no_tx_budget;
+  // Its Ethernet address. All 0: 02:00:00:00:00:01 for the first NIC of a network, and so on.
+  uint8_t mac[6];
+  // 0.
+  uint8_t reserved[6];
+};
+
+// What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size: nothing.
+//
+// All but max_delay_ns are chances, in parts per million of packets (or of calls), 0 to 1000000. Which packets are hit follows from the
+// network's seed alone.
+struct fluxcap_sim_faults {
+  // sizeof(struct fluxcap_sim_faults).
+  uint32_t struct_size;
+  // Packets that never arrive.
+  uint32_t loss;
+  // Packets that arrive twice.
+  uint32_t duplication;
+  // Packets that overtake up to eight others.
+  uint32_t reordering;
+  // Packets of which one bit is flipped.
+  uint32_t corruption;
+  // Packets that are cut short, to no less than an Ethernet header.
+  uint32_t truncation;
+  // Packets that are late, by up to max_delay_ns, and all behind them.
+  uint32_t delay;
+  // Packets that start a pause of max_delay_ns, after which all that waited arrive in one burst.
+  uint32_t burst;
+  // Packets for which the fill ring seems to be empty; counted as the kernel counts it.
+  uint32_t starvation;
+  // Sent packets whose frames come back late, by up to max_delay_ns.
+  uint32_t stalled_completion;
+  // Waits that end early, with nothing there. Up to 500000.
+  uint32_t spurious_wakeup;
+  // Wake-ups, of the program or of the kernel, that have no effect. Up to 500000.
+  uint32_t lost_wakeup;
+  // How late, at most, in nanoseconds. Not more than a minute.
+  uint64_t max_delay_ns;
+};
+
+// Bytes that come to a simulated NIC. Read during the call only.
+struct fluxcap_sim_packet {
+  // The first byte, of the Ethernet header.
+  const uint8_t *data;
+  // The length in bytes.
+  size_t len;
+  // When, in nanoseconds from the start of a playback, not going back. For fluxcap_sim_play() with FLUXCAP_SIM_SPEED_RECORDED.
+  uint64_t time_ns;
+};
+
+// What a simulated NIC counted.
+struct fluxcap_sim_counters {
+  // sizeof(struct fluxcap_sim_counters), set by you.
+  uint32_t struct_size;
+  // 1 while a playback is under way.
+  uint32_t playing;
+  // Packets that reached it.
+  uint64_t rx_packets;
+  // Packets that left it.
+  uint64_t tx_packets;
+  // Packets that went on to the host's network stack.
+  uint64_t passed;
+  // Of these, packets for which the host had no room.
+  uint64_t host_dropped;
+  // Packets that came while it was down, or for a queue that it has not any more.
+  uint64_t rx_down;
+  // Packets for which a zero-copy driver had no frame.
+  uint64_t rx_missed;
+  // Packets that a fault took on the way.
+  uint64_t rx_lost;
+  // Packets too short or too long to leave; the kernel completes them all the same.
+  uint64_t tx_dropped;
+};
+
+// One thing that happened in a simulated network. There may be more kinds in later versions.
+struct fluxcap_sim_event {
+  // When, in nanoseconds since the network was made.
+  uint64_t time_ns;
+  // A hash of the packet's bytes (FNV-1a); 0 where there is none.
+  uint64_t digest;
+  // The number of the NIC, from 0, in the order they were added.
+  uint32_t nic;
+  // The queue.
+  uint32_t queue;
+  // FLUXCAP_SIM_…: what.
+  uint32_t kind;
+  // The packet's length in bytes; 0 where there is none.
+  uint32_t len;
+};
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -392,6 +576,18 @@ const char *fluxcap_last_error(void);
 // NULL is a no-op. Packets that you still hold stay good; free them whenever you like. The handle is gone afterwards, and must not
 // be in use on another thread.
 void fluxcap_raw_free(struct fluxcap_raw *raw);
+
+// A link to the network interface `name`, in the network namespace of the thread that uses it.
+//
+// On success `*link` is a handle to be freed with fluxcap_link_free(), and the result 0. Whether there is such an interface is seen
+// when it is used. Any thread.
+int fluxcap_link_interface(const char *name,
+                           struct fluxcap_link **link);
+
+// Frees a link. NULL is a no-op. Sockets on it stay open, and a simulated NIC stays in its network.
+//
+// The handle is gone afterwards, and must not be in use on another thread.
+void fluxcap_link_free(struct fluxcap_link *link);
 
 // Opens a socket: UMEM, rings, XDP program, bind. All numbers are checked against each other before the first system call.
 //
@@ -565,6 +761,172 @@ int fluxcap_icmp_echo_reply(void *packet,
 // NULL counts as no bytes.
 uint16_t fluxcap_checksum(const void *data,
                           size_t len);
+
+// Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
+//
+// On success `*sim` is a handle to be freed with fluxcap_sim_free(), and the result 0. Any thread.
+int fluxcap_sim_create(uint64_t seed,
+                       struct fluxcap_sim **sim);
+
+// Frees a network's handle, and ends its thread. NULL is a no-op.
+//
+// Links and sockets of the network stay good: it goes with the last of them. The handle is gone afterwards, and must not be in use on
+// another thread.
+void fluxcap_sim_free(struct fluxcap_sim *sim);
+
+// Adds a NIC to the network. It is up, and without a cable.
+//
+// On success `*link` is a handle to it, to be freed with fluxcap_link_free(), and the result 0. -EINVAL: a number out of its range;
+// -EEXIST: a name that the network has already. Any thread.
+int fluxcap_sim_add(const struct fluxcap_sim *sim,
+                    const struct fluxcap_sim_nic_config *config,
+                    struct fluxcap_link **link);
+
+// Finds the NIC of this name. On success `*link` is one more handle to it, to be freed with fluxcap_link_free(), and the result 0.
+//
+// -ENODEV: there is none. Any thread.
+int fluxcap_sim_find(const struct fluxcap_sim *sim,
+                     const char *name,
+                     struct fluxcap_link **link);
+
+// Joins two NICs of the network by a cable: what one sends, the other receives, on the queue of the same number.
+//
+// -EINVAL: twice the same, or not of this network; -EBUSY: one has a cable already; -ENODEV: one was removed. Any thread.
+int fluxcap_sim_join(const struct fluxcap_sim *sim,
+                     const struct fluxcap_link *one,
+                     const struct fluxcap_link *other);
+
+// Handles up to `budget` packets that are due, and returns how many: those that leave a zero-copy socket, are played, arrive, or are
+// completed late. 0: nothing is left to do at this time. Any thread.
+int fluxcap_sim_step(const struct fluxcap_sim *sim,
+                     uint32_t budget);
+
+// Steps until nothing is left to do at this time, and returns how many packets were handled (INT_MAX: that many or more).
+//
+// Ends after some hundred million packets at the latest: a playback for ever has no end. Any thread.
+int fluxcap_sim_settle(const struct fluxcap_sim *sim);
+
+// Lets simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played.
+//
+// While the network's thread runs, real time counts, and this waits for it. Without it, an endless playback at full speed lets no time
+// pass, and this does not return. Any thread.
+int fluxcap_sim_advance(const struct fluxcap_sim *sim,
+                        uint64_t nanoseconds);
+
+// The nanoseconds since the network was made, as its packets see it, into `*nanoseconds`. Any thread.
+int fluxcap_sim_now(const struct fluxcap_sim *sim,
+                    uint64_t *nanoseconds);
+
+// Starts a thread that moves packets as they come, in real time. -EBUSY: it runs already. Any thread.
+//
+// With it, programs of several threads run as on a real machine; without it, a single thread sees the same happen each time.
+int fluxcap_sim_start(const struct fluxcap_sim *sim);
+
+// Ends the thread; time is simulated again, and goes on from where it is. Without a thread it is a no-op. Any thread.
+int fluxcap_sim_stop(const struct fluxcap_sim *sim);
+
+// What goes wrong from now on, at all NICs, and at those to come. -EINVAL: a chance or the delay is out of its range. Any thread.
+int fluxcap_sim_set_faults(const struct fluxcap_sim *sim,
+                           const struct fluxcap_sim_faults *faults);
+
+// Lets a packet arrive at a queue of a simulated NIC, as if it came over the cable; it is handled in the network's next step.
+//
+// -EINVAL: no such queue; -EMSGSIZE: shorter than an Ethernet header, or longer than the MTU with header and VLAN tag; -ENOBUFS: the cable
+// is full; -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+int fluxcap_sim_inject(const struct fluxcap_link *link,
+                       uint32_t queue,
+                       const uint8_t *data,
+                       size_t len);
+
+// Lets packets arrive at a queue of a simulated NIC in order, at once. Returns how many had room on the cable.
+//
+// The errors are those of fluxcap_sim_inject(), but for a full cable, which shows as a smaller count; no packet arrives if one of them is
+// invalid. Any thread.
+int fluxcap_sim_inject_batch(const struct fluxcap_link *link,
+                             uint32_t queue,
+                             const struct fluxcap_sim_packet *packets,
+                             uint32_t count);
+
+// Lets the host's network stack send a packet through a simulated NIC. The errors are those of fluxcap_sim_inject(). Any thread.
+int fluxcap_sim_host_send(const struct fluxcap_link *link,
+                          uint32_t queue,
+                          const uint8_t *data,
+                          size_t len);
+
+// Takes the oldest packet that left a simulated NIC and was not taken yet. Only a NIC without a cable keeps what it sent.
+//
+// Returns its length; 0 when there is none. -EMSGSIZE: it is longer than `size`, and waits. Any thread.
+int fluxcap_sim_take_sent(const struct fluxcap_link *link,
+                          uint8_t *buffer,
+                          size_t size);
+
+// Takes the oldest packet that the host's network stack received from a simulated NIC and that was not taken yet.
+//
+// Returns its length; 0 when there is none. -EMSGSIZE: it is longer than `size`, and waits. Any thread.
+int fluxcap_sim_take_passed(const struct fluxcap_link *link,
+                            uint8_t *buffer,
+                            size_t size);
+
+// Sets a simulated NIC up (1) or down (0). It begins up. What arrives while it is down is lost, and counted. -ENODEV: it was removed.
+// Any thread.
+int fluxcap_sim_set_up(const struct fluxcap_link *link,
+                       uint32_t up);
+
+// Changes the number of queues of a simulated NIC, as `ethtool -L` does.
+//
+// -EINVAL: a number that cannot be, or a queue that would go has a zero-copy socket; -ENODEV: the NIC was removed. Any thread.
+int fluxcap_sim_set_queues(const struct fluxcap_link *link,
+                           uint32_t queues);
+
+// Changes the MTU of a simulated NIC. -EINVAL: it cannot be; -ENODEV: the NIC was removed. Any thread.
+int fluxcap_sim_set_mtu(const struct fluxcap_link *link,
+                        uint32_t mtu);
+
+// What goes wrong on the way into this simulated NIC and in its sockets, from now on.
+//
+// -EINVAL: a chance or the delay is out of its range; -ENODEV: the NIC was removed. Any thread.
+int fluxcap_sim_link_faults(const struct fluxcap_link *link,
+                            const struct fluxcap_sim_faults *faults);
+
+// Starts to play packets into a queue of a simulated NIC, in place of what is played there now: `speed` (FLUXCAP_SIM_SPEED_…) says how
+// fast, `times` how often all of them; 0: for ever.
+//
+// The packets are copied. -EINVAL: none, no such queue, or an unknown speed; -EMSGSIZE: one is too short or too long, and named; nothing is
+// played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+int fluxcap_sim_play(const struct fluxcap_link *link,
+                     uint32_t queue,
+                     const struct fluxcap_sim_packet *packets,
+                     uint32_t count,
+                     uint32_t speed,
+                     uint64_t times);
+
+// Ends all playbacks into a simulated NIC. Any thread.
+int fluxcap_sim_play_end(const struct fluxcap_link *link);
+
+// What a simulated NIC counted. `counters->struct_size` must be set. Any thread.
+int fluxcap_sim_counters(const struct fluxcap_link *link, struct fluxcap_sim_counters *counters);
+
+// Takes a simulated NIC out of its network, as when a card is unplugged. Its sockets learn that it is gone (-ENODEV); the handle still has
+// to be freed. Any thread.
+int fluxcap_sim_remove(const struct fluxcap_link *link);
+
+// Notes down what happens in the network from now on, up to `events` of it; 0 ends that. What was noted before is gone. Any thread.
+int fluxcap_sim_trace_start(const struct fluxcap_sim *sim,
+                            uint32_t events);
+
+// What happened since fluxcap_sim_trace_start(), in order.
+//
+// Writes the first `count` events to `events`, or fewer if there are fewer, and returns how many there are in all. Any thread.
+int fluxcap_sim_trace_events(const struct fluxcap_sim *sim,
+                             struct fluxcap_sim_event *events,
+                             uint32_t count);
+
+// What happened since fluxcap_sim_trace_start(), in order, as text: one event a line.
+//
+// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Any thread.
+int fluxcap_sim_trace_text(const struct fluxcap_sim *sim,
+                           char *text,
+                           size_t size);
 
 #ifdef __cplusplus
 }  // extern "C"

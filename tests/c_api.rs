@@ -75,6 +75,7 @@ programs! {
     misuse: ["misuse.c", "twice.c"];
     packets: ["packets.c"];
     refusals: ["refusals.c"];
+    simulate: ["simulate.c"];
 }
 
 fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watch) {
@@ -121,7 +122,7 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     words.push(program.to_str().unwrap());
     let object = format!("{ROOT}/bpf/fluxcap.bpf.o");
     words.push(&object);
-    let mut command = if name == "misuse" {
+    let mut command = if ["misuse", "simulate"].contains(&name) {
         // Works for everybody and everywhere.
         let mut command = Command::new(words[0]);
         command.args(&words[1..]);

@@ -4,14 +4,18 @@ use std::fs;
 use std::path::Path;
 
 /// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 11] = [
     "error.rs",
     "handle.rs",
+    "link.rs",
     "config.rs",
     "packet.rs",
     "raw.rs",
     "info.rs",
     "proto.rs",
+    "sim.rs",
+    "nic.rs",
+    "trace.rs",
 ];
 
 fn generate() -> String {

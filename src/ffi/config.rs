@@ -1,10 +1,13 @@
 //! What a socket shall be, as plain data.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::offset_of;
 use std::time::Duration;
 
 use super::error::{guard, null};
 use super::handle::{self, fluxcap_raw};
+use super::link::fluxcap_link;
+use super::opaque;
 use super::sized::{self, Sized32};
 use crate::builder::FluxBuilder;
 use crate::error::{FluxError, Result};
@@ -53,7 +56,7 @@ pub const FLUXCAP_WAKEUP_NEEDED: u32 = 0;
 /// The kernel is called each time.
 pub const FLUXCAP_WAKEUP_ALWAYS: u32 = 1;
 
-/// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex) is a good start:
+/// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
 /// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -62,7 +65,7 @@ pub struct fluxcap_config {
     pub struct_size: u32,
     /// The queue to bind to, from 0.
     pub queue: u32,
-    /// The interface's name; NULL to use `ifindex`. Read during the call only.
+    /// The interface's name; NULL to use `ifindex` or `link`. Read during the call only.
     pub ifname: *const c_char,
     /// The interface's index, used when `ifname` is NULL.
     pub ifindex: u32,
@@ -104,11 +107,14 @@ pub struct fluxcap_config {
     pub tx_budget: u32,
     /// How long a taken queue is tried again, in milliseconds. 0: 2000.
     pub bind_patience_ms: u32,
+    /// What to bind to, such as a simulated NIC, in place of `ifname` and `ifindex`, which must be NULL and 0 then. NULL: those.
+    /// Used during the call only.
+    pub link: *const fluxcap_link,
 }
 
-// SAFETY: `repr(C)`, begins with a `u32`, plain numbers and a pointer that is checked when used.
+// SAFETY: `repr(C)`, begins with a `u32`, plain numbers and pointers that are checked when used.
 unsafe impl Sized32 for fluxcap_config {
-    const LEAST: usize = size_of::<fluxcap_config>();
+    const LEAST: usize = offset_of!(fluxcap_config, link);
     const NAME: &'static str = "fluxcap_config";
 }
 
@@ -130,7 +136,7 @@ pub unsafe extern "C" fn fluxcap_open(
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
         let config = unsafe { sized::read(config)? };
-        // SAFETY: `ifname` is null or a C string, as the header asks.
+        // SAFETY: `ifname` is null or a C string, and `link` null or an open handle, as the header asks.
         let builder = unsafe { builder(&config)? };
         let opened = handle::open(builder.build()?);
         // SAFETY: not null, so writable as the header asks.
@@ -143,15 +149,33 @@ type Setter = fn(FluxBuilder, u32) -> FluxBuilder;
 
 /// # Safety
 ///
-/// `ifname` is null or a C string.
+/// `ifname` is null or a C string, and `link` is null or an open handle.
+unsafe fn place(config: &fluxcap_config) -> Result<Link> {
+    if !config.link.is_null() {
+        if !config.ifname.is_null() || config.ifindex != 0 {
+            return Err(FluxError::invalid(
+                "struct fluxcap_config",
+                "it has a link, and ifname or ifindex, too",
+                "set one of them",
+            ));
+        }
+        // SAFETY: an open handle, as the caller promises.
+        return Ok(unsafe { opaque::shared(config.link)? }.link.clone());
+    }
+    if config.ifname.is_null() {
+        return Ok(Link::index(config.ifindex));
+    }
+    // SAFETY: a C string, as the caller promises.
+    let name = unsafe { CStr::from_ptr(config.ifname) };
+    Ok(Link::interface(&name.to_string_lossy()))
+}
+
+/// # Safety
+///
+/// `ifname` is null or a C string, and `link` is null or an open handle.
 unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
-    let link = if config.ifname.is_null() {
-        Link::index(config.ifindex)
-    } else {
-        // SAFETY: a C string, as the caller promises.
-        let name = unsafe { CStr::from_ptr(config.ifname) };
-        Link::interface(&name.to_string_lossy())
-    };
+    // SAFETY: as the caller promises.
+    let link = unsafe { place(config)? };
     let mut builder = FluxBuilder::new(&link).queue(config.queue);
     let numbers: [(u32, Setter); 8] = [
         (config.frames, FluxBuilder::frames),

@@ -9,7 +9,8 @@ use super::config::{
     FLUXCAP_XDP_NATIVE,
 };
 use super::error::{guard, null};
-use super::handle::{count, fluxcap_raw, shared};
+use super::handle::{count, fluxcap_raw};
+use super::opaque::shared;
 use super::sized::{self, Sized32};
 use crate::proto::MacAddr;
 use crate::raw::RingState;
@@ -340,7 +341,7 @@ pub unsafe extern "C" fn fluxcap_raw_debug_text(
 /// # Safety
 ///
 /// `text` is null or points to `size` writable bytes.
-unsafe fn print(
+pub(super) unsafe fn print(
     value: &dyn Display,
     text: *mut c_char,
     size: usize,

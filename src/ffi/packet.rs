@@ -4,7 +4,8 @@ use std::ffi::{c_int, c_void};
 use std::slice;
 
 use super::error::{guard, null};
-use super::handle::{BATCH, exclusive, fluxcap_raw};
+use super::handle::{BATCH, Open, fluxcap_raw};
+use super::opaque::exclusive;
 use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::packet::raw::RawPacket;
@@ -129,7 +130,7 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
 
 /// Fills the array from the front with packets that `more` adds to a batch, as far as it has any.
 fn fill(
-    handle: &mut fluxcap_raw,
+    handle: &mut Open,
     packets: &mut [fluxcap_packet],
     more: fn(&mut FluxRaw, &mut PacketBatch, u32) -> u32,
 ) -> c_int {
@@ -197,7 +198,7 @@ pub unsafe extern "C" fn fluxcap_raw_send(
 ///
 /// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken as there is room for,
 /// and only when all of them can be sent.
-fn send_part(handle: &mut fluxcap_raw, part: &mut [fluxcap_packet]) -> Result<usize> {
+fn send_part(handle: &mut Open, part: &mut [fluxcap_packet]) -> Result<usize> {
     let room = handle.raw.tx_room() as usize;
     let count = part.len().min(room);
     let part = &mut part[..count];

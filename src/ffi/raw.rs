@@ -4,7 +4,8 @@ use std::ffi::c_int;
 use std::time::Duration;
 
 use super::error::{guard, null};
-use super::handle::{count, exclusive, fluxcap_raw, shared};
+use super::handle::{count, fluxcap_raw};
+use super::opaque::{exclusive, shared};
 use crate::error::{FluxError, Result};
 use crate::kernel::Interest;
 use crate::packet::Verdict;

@@ -100,12 +100,17 @@ static void a_config_of_another_size(void)
         struct fluxcap_config config;
         uint64_t tail[4];
     } longer = ZEROS;
+    const uint32_t first_size = offsetof(struct fluxcap_config, link);
     struct fluxcap_config config = small("nosuch0");
 
     CHECK_ERROR(fluxcap_open(&config, NULL), -EINVAL, "raw");
     check_refused(NULL, -EINVAL, "fluxcap_config");
-    for (config.struct_size = 0; config.struct_size < sizeof(config); config.struct_size++)
+    for (config.struct_size = 0; config.struct_size < first_size; config.struct_size++)
         check_refused(&config, -EINVAL, "struct_size");
+    /* A program that was compiled against the first header. What is behind its struct is not read. */
+    config.link = (const struct fluxcap_link *)zeros;
+    check_refused(&config, -ENODEV, "nosuch0");
+    config.link = NULL;
     config.struct_size = UINT32_MAX;
     check_refused(&config, -EINVAL, "struct_size");
     /* A program that was compiled against a later header, but uses nothing of it … */

@@ -1,0 +1,341 @@
+//! A simulated NIC: what its link offers beyond those of a machine's interfaces.
+
+use std::ffi::c_int;
+use std::slice;
+use std::time::Duration;
+
+use super::error::{guard, null};
+use super::handle::count;
+use super::link::{fluxcap_link, nic};
+use super::sim::fluxcap_sim_faults;
+use super::sized::{self, Sized32};
+use crate::error::{FluxError, Result};
+use crate::sim::{Playback, Speed};
+
+/// At the recorded times, counted from the start of the playback.
+pub const FLUXCAP_SIM_SPEED_RECORDED: u32 = 0;
+/// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a real link.
+pub const FLUXCAP_SIM_SPEED_FULL: u32 = 1;
+/// As fast as the receiving socket takes them, so that none is dropped. Without a socket: as FLUXCAP_SIM_SPEED_FULL.
+pub const FLUXCAP_SIM_SPEED_PACED: u32 = 2;
+
+/// Bytes that come to a simulated NIC. Read during the call only.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_sim_packet {
+    /// The first byte, of the Ethernet header.
+    pub data: *const u8,
+    /// The length in bytes.
+    pub len: usize,
+    /// When, in nanoseconds from the start of a playback, not going back. For fluxcap_sim_play() with FLUXCAP_SIM_SPEED_RECORDED.
+    pub time_ns: u64,
+}
+
+/// What a simulated NIC counted.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_sim_counters {
+    /// sizeof(struct fluxcap_sim_counters), set by you.
+    pub struct_size: u32,
+    /// 1 while a playback is under way.
+    pub playing: u32,
+    /// Packets that reached it.
+    pub rx_packets: u64,
+    /// Packets that left it.
+    pub tx_packets: u64,
+    /// Packets that went on to the host's network stack.
+    pub passed: u64,
+    /// Of these, packets for which the host had no room.
+    pub host_dropped: u64,
+    /// Packets that came while it was down, or for a queue that it has not any more.
+    pub rx_down: u64,
+    /// Packets for which a zero-copy driver had no frame.
+    pub rx_missed: u64,
+    /// Packets that a fault took on the way.
+    pub rx_lost: u64,
+    /// Packets too short or too long to leave; the kernel completes them all the same.
+    pub tx_dropped: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_sim_counters {
+    const LEAST: usize = size_of::<fluxcap_sim_counters>();
+    const NAME: &'static str = "fluxcap_sim_counters";
+}
+
+/// # Safety
+///
+/// `data` is null or points to `len` bytes that do not change during `'a`.
+unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8]> {
+    // No object is longer.
+    let len = len.min(isize::MAX as usize);
+    match (data.is_null(), len) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(null("data")),
+        // SAFETY: not null, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts(data, len) }),
+    }
+}
+
+/// # Safety
+///
+/// `packets` is null or points to `count` packets, whose `data` is null or points to `len` bytes; nothing of it changes during `'a`.
+unsafe fn array<'a>(
+    packets: *const fluxcap_sim_packet,
+    count: u32,
+) -> Result<Vec<(Duration, &'a [u8])>> {
+    let packets = match (packets.is_null(), count) {
+        (_, 0) => &[][..],
+        (true, _) => return Err(null("packets")),
+        // SAFETY: not null, so as the caller promises.
+        (false, _) => unsafe { slice::from_raw_parts(packets, count as usize) },
+    };
+    let packet = |(number, packet): (usize, &fluxcap_sim_packet)| {
+        // SAFETY: as the caller promises.
+        let bytes = unsafe { bytes(packet.data, packet.len) };
+        let bytes = bytes.map_err(|error| error.with_note(format_args!("packet {number}")))?;
+        Ok((Duration::from_nanos(packet.time_ns), bytes))
+    };
+    packets.iter().enumerate().map(packet).collect()
+}
+
+/// Lets a packet arrive at a queue of a simulated NIC, as if it came over the cable; it is handled in the network's next step.
+///
+/// -EINVAL: no such queue; -EMSGSIZE: shorter than an Ethernet header, or longer than the MTU with header and VLAN tag; -ENOBUFS: the cable
+/// is full; -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_inject(
+    link: *const fluxcap_link,
+    queue: u32,
+    data: *const u8,
+    len: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, packet) = unsafe { (nic(link)?, bytes(data, len)?) };
+        nic.inject(queue, packet).map(|()| 0)
+    })
+}
+
+/// Lets packets arrive at a queue of a simulated NIC in order, at once. Returns how many had room on the cable.
+///
+/// The errors are those of fluxcap_sim_inject(), but for a full cable, which shows as a smaller count; no packet arrives if one of them is
+/// invalid. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_inject_batch(
+    link: *const fluxcap_link,
+    queue: u32,
+    packets: *const fluxcap_sim_packet,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, packets) = unsafe { (nic(link)?, array(packets, count)?) };
+        let packets: Vec<&[u8]> = packets.into_iter().map(|(_, packet)| packet).collect();
+        self::count(nic.inject_batch(queue, &packets)?)
+    })
+}
+
+/// Lets the host's network stack send a packet through a simulated NIC. The errors are those of fluxcap_sim_inject(). Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_host_send(
+    link: *const fluxcap_link,
+    queue: u32,
+    data: *const u8,
+    len: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, packet) = unsafe { (nic(link)?, bytes(data, len)?) };
+        nic.host_send(queue, packet).map(|()| 0)
+    })
+}
+
+/// Takes the oldest packet that left a simulated NIC and was not taken yet. Only a NIC without a cable keeps what it sent.
+///
+/// Returns its length; 0 when there is none. -EMSGSIZE: it is longer than `size`, and waits. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_take_sent(
+    link: *const fluxcap_link,
+    buffer: *mut u8,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, buffer) = unsafe { (nic(link)?, room(buffer, size)?) };
+        count(nic.take_sent_into(buffer)?.unwrap_or(0) as u32)
+    })
+}
+
+/// Takes the oldest packet that the host's network stack received from a simulated NIC and that was not taken yet.
+///
+/// Returns its length; 0 when there is none. -EMSGSIZE: it is longer than `size`, and waits. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_take_passed(
+    link: *const fluxcap_link,
+    buffer: *mut u8,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, buffer) = unsafe { (nic(link)?, room(buffer, size)?) };
+        count(nic.take_passed_into(buffer)?.unwrap_or(0) as u32)
+    })
+}
+
+/// # Safety
+///
+/// `buffer` is null or points to `size` writable bytes that nobody else uses during `'a`.
+unsafe fn room<'a>(buffer: *mut u8, size: usize) -> Result<&'a mut [u8]> {
+    // No object is longer.
+    let size = size.min(isize::MAX as usize);
+    match (buffer.is_null(), size) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(null("buffer")),
+        // SAFETY: not null, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(buffer, size) }),
+    }
+}
+
+/// Sets a simulated NIC up (1) or down (0). It begins up. What arrives while it is down is lost, and counted. -ENODEV: it was removed.
+/// Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let nic = unsafe { nic(link)? };
+        nic.set_up(up != 0).map(|()| 0)
+    })
+}
+
+/// Changes the number of queues of a simulated NIC, as `ethtool -L` does.
+///
+/// -EINVAL: a number that cannot be, or a queue that would go has a zero-copy socket; -ENODEV: the NIC was removed. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_set_queues(link: *const fluxcap_link, queues: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let nic = unsafe { nic(link)? };
+        nic.set_queues(queues).map(|()| 0)
+    })
+}
+
+/// Changes the MTU of a simulated NIC. -EINVAL: it cannot be; -ENODEV: the NIC was removed. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_set_mtu(link: *const fluxcap_link, mtu: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let nic = unsafe { nic(link)? };
+        nic.set_mtu(mtu).map(|()| 0)
+    })
+}
+
+/// What goes wrong on the way into this simulated NIC and in its sockets, from now on.
+///
+/// -EINVAL: a chance or the delay is out of its range; -ENODEV: the NIC was removed. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_link_faults(
+    link: *const fluxcap_link,
+    faults: *const fluxcap_sim_faults,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks; `faults` is null or as long as its `struct_size` says.
+        let (nic, faults) = unsafe { (nic(link)?, sized::read(faults)?) };
+        nic.set_faults(faults.into()).map(|()| 0)
+    })
+}
+
+/// Starts to play packets into a queue of a simulated NIC, in place of what is played there now: `speed` (FLUXCAP_SIM_SPEED_…) says how
+/// fast, `times` how often all of them; 0: for ever.
+///
+/// The packets are copied. -EINVAL: none, no such queue, or an unknown speed; -EMSGSIZE: one is too short or too long, and named; nothing is
+/// played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_play(
+    link: *const fluxcap_link,
+    queue: u32,
+    packets: *const fluxcap_sim_packet,
+    count: u32,
+    speed: u32,
+    times: u64,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, packets) = unsafe { (nic(link)?, array(packets, count)?) };
+        let packets = packets
+            .into_iter()
+            .map(|(time, packet)| (time, packet.to_vec()));
+        let playback = Playback::at(packets)
+            .queue(queue)
+            .speed(speed_of(speed)?)
+            .times(rounds(times));
+        nic.play(playback).map(|()| 0)
+    })
+}
+
+fn rounds(times: u64) -> u64 {
+    if times == 0 { u64::MAX } else { times }
+}
+
+fn speed_of(speed: u32) -> Result<Speed> {
+    match speed {
+        FLUXCAP_SIM_SPEED_RECORDED => Ok(Speed::Recorded),
+        FLUXCAP_SIM_SPEED_FULL => Ok(Speed::Full),
+        FLUXCAP_SIM_SPEED_PACED => Ok(Speed::Paced),
+        _ => Err(FluxError::invalid(
+            "argument speed",
+            format_args!("{speed} is not known"),
+            "use one of FLUXCAP_SIM_SPEED_...",
+        )),
+    }
+}
+
+/// Ends all playbacks into a simulated NIC. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let nic = unsafe { nic(link)? };
+        nic.stop_playing();
+        Ok(0)
+    })
+}
+
+/// What a simulated NIC counted. `counters->struct_size` must be set. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_counters(
+    link: *const fluxcap_link,
+    counters: *mut fluxcap_sim_counters,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let nic = unsafe { nic(link)? };
+        let counted = nic.counters();
+        let value = fluxcap_sim_counters {
+            struct_size: 0,
+            playing: nic.is_playing().into(),
+            rx_packets: counted.rx_packets,
+            tx_packets: counted.tx_packets,
+            passed: counted.passed,
+            host_dropped: counted.host_dropped,
+            rx_down: counted.rx_down,
+            rx_missed: counted.rx_missed,
+            rx_lost: counted.rx_lost,
+            tx_dropped: counted.tx_dropped,
+        };
+        // SAFETY: as the header asks.
+        unsafe { sized::write(counters, &value) }.map(|()| 0)
+    })
+}
+
+/// Takes a simulated NIC out of its network, as when a card is unplugged. Its sockets learn that it is gone (-ENODEV); the handle still has
+/// to be freed. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_remove(link: *const fluxcap_link) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let nic = unsafe { nic(link)? };
+        nic.remove();
+        Ok(0)
+    })
+}

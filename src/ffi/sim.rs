@@ -1,0 +1,374 @@
+//! A simulated network, behind its opaque handle.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::error::{guard, null};
+use super::handle::count;
+use super::link::{self, fluxcap_link};
+use super::opaque::{self, Opaque, shared};
+use super::sized::{self, Sized32};
+use crate::error::{FluxError, Result};
+use crate::proto::MacAddr;
+use crate::sim::{Faults, Network, NicConfig, Running};
+
+/// For `keep` of struct fluxcap_sim_nic_config: nothing is kept, only counted.
+pub const FLUXCAP_SIM_KEEP_NOTHING: u32 = 0xffff_ffff;
+
+/// A network without a kernel: NICs that sockets can be opened on, and cables between them. Needs no root, and no network.
+///
+/// Your program opens its sockets on links of this network, in place of an interface's name, and runs as in production: the rings, the
+/// counters and the errors are those of the kernel. Your test plays the world around it.
+///
+/// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
+/// or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
+/// thread give the same results each time. A socket here has no file descriptor: fluxcap_raw_fd() is -1.
+pub struct fluxcap_sim {
+    _opaque: [u8; 0],
+}
+
+/// What is behind the handle.
+pub(super) struct Simulation {
+    pub(super) network: Network,
+    running: Mutex<Option<Running>>,
+}
+
+impl Opaque for fluxcap_sim {
+    type Value = Simulation;
+    const KIND: u64 = u64::from_le_bytes(*b"flux_sim");
+    const NAME: &'static str = "fluxcap_sim";
+    const ARGUMENT: &'static str = "sim";
+    const GIVER: &'static str = "fluxcap_sim_create";
+}
+
+/// What a simulated NIC shall be. Zero everywhere but in struct_size and name is an ordinary one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_sim_nic_config {
+    /// sizeof(struct fluxcap_sim_nic_config).
+    pub struct_size: u32,
+    /// Its MTU in bytes, 68 to 65535. 0: 1500.
+    pub mtu: u32,
+    /// Its name, different from the others of its network. Read during the call only.
+    pub name: *const c_char,
+    /// Its queues, 1 to 256. 0: 1.
+    pub queues: u32,
+    /// Packets on the way to one of its queues, at most; a sender finds the device busy then. 0: 2048.
+    pub cable: u32,
+    /// Packets kept for fluxcap_sim_take_sent() and for fluxcap_sim_take_passed(), at most; a sender finds the device busy then, and
+    /// the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING: what is sent without a cable, or passed, is only counted.
+    pub keep: u32,
+    /// 1: its driver has zero-copy. 0: it has not, as that of veth.
+    pub zero_copy: u32,
+    /// 1: the kernel does not know the TX budget option (Linux before 6.17), so one transmit call sends 32 packets. 0: it does.
+    pub no_tx_budget: u32,
+    /// Its Ethernet address. All 0: 02:00:00:00:00:01 for the first NIC of a network, and so on.
+    pub mac: [u8; 6],
+    /// 0.
+    pub reserved: [u8; 6],
+}
+
+/// What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size: nothing.
+///
+/// All but max_delay_ns are chances, in parts per million of packets (or of calls), 0 to 1000000. Which packets are hit follows from the
+/// network's seed alone.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_sim_faults {
+    /// sizeof(struct fluxcap_sim_faults).
+    pub struct_size: u32,
+    /// Packets that never arrive.
+    pub loss: u32,
+    /// Packets that arrive twice.
+    pub duplication: u32,
+    /// Packets that overtake up to eight others.
+    pub reordering: u32,
+    /// Packets of which one bit is flipped.
+    pub corruption: u32,
+    /// Packets that are cut short, to no less than an Ethernet header.
+    pub truncation: u32,
+    /// Packets that are late, by up to max_delay_ns, and all behind them.
+    pub delay: u32,
+    /// Packets that start a pause of max_delay_ns, after which all that waited arrive in one burst.
+    pub burst: u32,
+    /// Packets for which the fill ring seems to be empty; counted as the kernel counts it.
+    pub starvation: u32,
+    /// Sent packets whose frames come back late, by up to max_delay_ns.
+    pub stalled_completion: u32,
+    /// Waits that end early, with nothing there. Up to 500000.
+    pub spurious_wakeup: u32,
+    /// Wake-ups, of the program or of the kernel, that have no effect. Up to 500000.
+    pub lost_wakeup: u32,
+    /// How late, at most, in nanoseconds. Not more than a minute.
+    pub max_delay_ns: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, plain numbers and a pointer that is checked when used.
+unsafe impl Sized32 for fluxcap_sim_nic_config {
+    const LEAST: usize = size_of::<fluxcap_sim_nic_config>();
+    const NAME: &'static str = "fluxcap_sim_nic_config";
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_sim_faults {
+    const LEAST: usize = size_of::<fluxcap_sim_faults>();
+    const NAME: &'static str = "fluxcap_sim_faults";
+}
+
+impl From<fluxcap_sim_faults> for Faults {
+    fn from(faults: fluxcap_sim_faults) -> Self {
+        Self {
+            loss: faults.loss,
+            duplication: faults.duplication,
+            reordering: faults.reordering,
+            corruption: faults.corruption,
+            truncation: faults.truncation,
+            delay: faults.delay,
+            max_delay: Duration::from_nanos(faults.max_delay_ns),
+            burst: faults.burst,
+            starvation: faults.starvation,
+            stalled_completion: faults.stalled_completion,
+            spurious_wakeup: faults.spurious_wakeup,
+            lost_wakeup: faults.lost_wakeup,
+        }
+    }
+}
+
+/// Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
+///
+/// On success `*sim` is a handle to be freed with fluxcap_sim_free(), and the result 0. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_create(seed: u64, sim: *mut *mut fluxcap_sim) -> c_int {
+    guard(|| {
+        if sim.is_null() {
+            return Err(null("sim"));
+        }
+        let simulation = Simulation {
+            network: Network::with_seed(seed),
+            running: Mutex::new(None),
+        };
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { sim.write(opaque::give(simulation)) };
+        Ok(0)
+    })
+}
+
+/// Frees a network's handle, and ends its thread. NULL is a no-op.
+///
+/// Links and sockets of the network stay good: it goes with the last of them. The handle is gone afterwards, and must not be in use on
+/// another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_free(sim: *mut fluxcap_sim) {
+    guard(|| {
+        // SAFETY: null, or a handle that nobody else uses, as the header asks.
+        drop(unsafe { opaque::take(sim) });
+        Ok(0)
+    });
+}
+
+/// Adds a NIC to the network. It is up, and without a cable.
+///
+/// On success `*link` is a handle to it, to be freed with fluxcap_link_free(), and the result 0. -EINVAL: a number out of its range;
+/// -EEXIST: a name that the network has already. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_add(
+    sim: *const fluxcap_sim,
+    config: *const fluxcap_sim_nic_config,
+    link: *mut *mut fluxcap_link,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { shared(sim)? };
+        if link.is_null() {
+            return Err(null("link"));
+        }
+        // SAFETY: null, or as long as its `struct_size` says, as the header asks.
+        let config = unsafe { sized::read(config)? };
+        // SAFETY: its `name` is null or a C string, as the header asks.
+        let nic = sim.network.add(unsafe { nic_config(&config)? })?;
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { link.write(link::simulated(nic)) };
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// `name` is null or a C string.
+unsafe fn nic_config(config: &fluxcap_sim_nic_config) -> Result<NicConfig> {
+    if config.name.is_null() {
+        return Err(null("name of struct fluxcap_sim_nic_config"));
+    }
+    if config.reserved != [0; 6] {
+        return Err(field("reserved", "it is not 0", "set it to 0"));
+    }
+    // SAFETY: not null, so a C string as the caller promises.
+    let name = unsafe { CStr::from_ptr(config.name) };
+    let usual = NicConfig::new(&name.to_string_lossy());
+    let or = |number, usual| if number == 0 { usual } else { number };
+    Ok(NicConfig {
+        mtu: or(config.mtu, usual.mtu),
+        queues: or(config.queues, usual.queues),
+        mac: (config.mac != [0; 6]).then_some(MacAddr(config.mac)),
+        zero_copy: switch("zero_copy", config.zero_copy)?,
+        tx_budget: !switch("no_tx_budget", config.no_tx_budget)?,
+        cable: or(config.cable, usual.cable),
+        keep: match config.keep {
+            FLUXCAP_SIM_KEEP_NOTHING => 0,
+            number => or(number, usual.keep),
+        },
+        ..usual
+    })
+}
+
+fn switch(name: &str, value: u32) -> Result<bool> {
+    match value {
+        0 | 1 => Ok(value == 1),
+        _ => Err(field(name, &format!("{value} is not known"), "use 0 or 1")),
+    }
+}
+
+fn field(name: &str, wrong: &str, fix: &str) -> FluxError {
+    FluxError::invalid(
+        format_args!("field {name} of struct fluxcap_sim_nic_config"),
+        wrong,
+        fix,
+    )
+}
+
+/// Finds the NIC of this name. On success `*link` is one more handle to it, to be freed with fluxcap_link_free(), and the result 0.
+///
+/// -ENODEV: there is none. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_find(
+    sim: *const fluxcap_sim,
+    name: *const c_char,
+    link: *mut *mut fluxcap_link,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { shared(sim)? };
+        if name.is_null() {
+            return Err(null("name"));
+        }
+        if link.is_null() {
+            return Err(null("link"));
+        }
+        // SAFETY: not null, so a C string as the header asks.
+        let name = unsafe { CStr::from_ptr(name) };
+        let nic = sim.network.find(&name.to_string_lossy())?;
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { link.write(link::simulated(nic)) };
+        Ok(0)
+    })
+}
+
+/// Joins two NICs of the network by a cable: what one sends, the other receives, on the queue of the same number.
+///
+/// -EINVAL: twice the same, or not of this network; -EBUSY: one has a cable already; -ENODEV: one was removed. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_join(
+    sim: *const fluxcap_sim,
+    one: *const fluxcap_link,
+    other: *const fluxcap_link,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (sim, one, other) = unsafe { (shared(sim)?, link::nic(one)?, link::nic(other)?) };
+        sim.network.join(one, other).map(|()| 0)
+    })
+}
+
+/// Handles up to `budget` packets that are due, and returns how many: those that leave a zero-copy socket, are played, arrive, or are
+/// completed late. 0: nothing is left to do at this time. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { shared(sim)? };
+        count(sim.network.step(budget))
+    })
+}
+
+/// Steps until nothing is left to do at this time, and returns how many packets were handled (INT_MAX: that many or more).
+///
+/// Ends after some hundred million packets at the latest: a playback for ever has no end. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { shared(sim)? };
+        Ok(c_int::try_from(sim.network.settle()).unwrap_or(c_int::MAX))
+    })
+}
+
+/// Lets simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played.
+///
+/// While the network's thread runs, real time counts, and this waits for it. Without it, an endless playback at full speed lets no time
+/// pass, and this does not return. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanoseconds: u64) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { shared(sim)? };
+        sim.network.advance(Duration::from_nanos(nanoseconds));
+        Ok(0)
+    })
+}
+
+/// The nanoseconds since the network was made, as its packets see it, into `*nanoseconds`. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *mut u64) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { shared(sim)? };
+        if nanoseconds.is_null() {
+            return Err(null("nanoseconds"));
+        }
+        let now = u64::try_from(sim.network.now().as_nanos()).unwrap_or(u64::MAX);
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { nanoseconds.write(now) };
+        Ok(0)
+    })
+}
+
+/// Starts a thread that moves packets as they come, in real time. -EBUSY: it runs already. Any thread.
+///
+/// With it, programs of several threads run as on a real machine; without it, a single thread sees the same happen each time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { shared(sim)? };
+        let mut running = sim.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = sim.network.run()?;
+        *running = Some(started);
+        Ok(0)
+    })
+}
+
+/// Ends the thread; time is simulated again, and goes on from where it is. Without a thread it is a no-op. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_stop(sim: *const fluxcap_sim) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { shared(sim)? };
+        let mut running = sim.running.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(running.take());
+        Ok(0)
+    })
+}
+
+/// What goes wrong from now on, at all NICs, and at those to come. -EINVAL: a chance or the delay is out of its range. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_set_faults(
+    sim: *const fluxcap_sim,
+    faults: *const fluxcap_sim_faults,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks; `faults` is null or as long as its `struct_size` says.
+        let (sim, faults) = unsafe { (shared(sim)?, sized::read(faults)?) };
+        sim.network.set_faults(faults.into()).map(|()| 0)
+    })
+}

@@ -2,6 +2,8 @@
 //!
 //! Needs no rights and no Linux.
 
+#[path = "sim/capture.rs"]
+mod capture;
 #[path = "sim/control.rs"]
 mod control;
 #[path = "sim/faults.rs"]

@@ -55,6 +55,12 @@ impl Playback {
         Self::at(packets.into_iter().map(|bytes| (Duration::ZERO, bytes)))
     }
 
+    /// How many packets there are, in one round.
+    #[must_use]
+    pub fn packet_count(&self) -> usize {
+        self.packets.len()
+    }
+
     /// The queue to play into. Default 0.
     pub fn queue(mut self, queue: u32) -> Self {
         self.queue = queue;

@@ -910,6 +910,31 @@ int fluxcap_sim_counters(const struct fluxcap_link *link, struct fluxcap_sim_cou
 // to be freed. Any thread.
 int fluxcap_sim_remove(const struct fluxcap_link *link);
 
+// Starts to play a capture file, pcap or pcapng, into a queue of a simulated NIC, in place of what is played there now.
+//
+// `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all of it; 0: for ever. The file is read whole before this returns how many
+// packets it has. -ENOENT: no such file; -EACCES: it may not be read; -EINVAL: it is no capture file, a damaged or an empty one, there is
+// no such queue, or the speed is unknown; -EOPNOTSUPP: its packets are not of Ethernet; -EMSGSIZE: a packet is too short or too long for the
+// NIC, and named. Nothing is played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+int fluxcap_sim_replay(const struct fluxcap_link *link,
+                       uint32_t queue,
+                       const char *path,
+                       uint32_t speed,
+                       uint64_t times);
+
+// Writes what arrives at a simulated NIC and what leaves it into a capture file, until fluxcap_sim_record_end(): a pcap file if its name
+// ends so, and otherwise a pcapng file. Times count from when the network was made.
+//
+// A file that is there is overwritten. -EBUSY: the NIC is recorded already; -ENOENT: no such directory; -EACCES: it may not be written to;
+// -ENODEV: the NIC was removed; or another errno of the operating system. Any thread.
+int fluxcap_sim_record(const struct fluxcap_link *link,
+                       const char *path);
+
+// Ends the recording of a simulated NIC, and the file is complete. Without one it is a no-op.
+//
+// A negative result, such as -ENOSPC, tells what went wrong since the recording began: the file is incomplete then. Any thread.
+int fluxcap_sim_record_end(const struct fluxcap_link *link);
+
 // Notes down what happens in the network from now on, up to `events` of it; 0 ends that. What was noted before is gone. Any thread.
 int fluxcap_sim_trace_start(const struct fluxcap_sim *sim,
                             uint32_t events);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "error.rs",
     "handle.rs",
     "link.rs",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 11] = [
     "proto.rs",
     "sim.rs",
     "nic.rs",
+    "capture.rs",
     "trace.rs",
 ];
 

@@ -273,11 +273,11 @@ pub unsafe extern "C" fn fluxcap_sim_play(
     })
 }
 
-fn rounds(times: u64) -> u64 {
+pub(super) fn rounds(times: u64) -> u64 {
     if times == 0 { u64::MAX } else { times }
 }
 
-fn speed_of(speed: u32) -> Result<Speed> {
+pub(super) fn speed_of(speed: u32) -> Result<Speed> {
     match speed {
         FLUXCAP_SIM_SPEED_RECORDED => Ok(Speed::Recorded),
         FLUXCAP_SIM_SPEED_FULL => Ok(Speed::Full),

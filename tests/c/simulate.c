@@ -402,6 +402,59 @@ static void many_packets_are_injected_at_once(void)
     fluxcap_sim_free(sim);
 }
 
+/* A file beside this program. */
+static const char *beside(const char *program, const char *suffix)
+{
+    static char path[4096];
+
+    CHECK(snprintf(path, sizeof(path), "%s%s", program, suffix) < (int)sizeof(path));
+    return path;
+}
+
+static void captures_are_written_and_played(const char *program)
+{
+    struct fluxcap_sim *sim = create(0);
+    struct fluxcap_link *link = add(sim, "sim0"), *other = add(sim, "sim1");
+    uint8_t frame[100], buffer[100];
+    const char *path = beside(program, ".pcapng");
+
+    CHECK_RESULT(fluxcap_sim_record_end(link), 0); /* nothing to end */
+    CHECK_RESULT(fluxcap_sim_record(link, path), 0);
+    CHECK_ERROR(fluxcap_sim_record(link, path), -EBUSY, "recorded already");
+    for (uint32_t i = 0; i < 10; i++) {
+        fill_frame(frame, sizeof(frame), i);
+        CHECK_RESULT(fluxcap_sim_inject(link, 0, frame, sizeof(frame)), 0);
+        CHECK_RESULT(fluxcap_sim_advance(sim, 1000), 0);
+    }
+    CHECK_RESULT(fluxcap_sim_record_end(link), 0);
+
+    CHECK_RESULT(fluxcap_sim_replay(other, 0, path, FLUXCAP_SIM_SPEED_FULL, 3), 10);
+    CHECK_RESULT(fluxcap_sim_settle(sim), 30);
+    for (uint32_t i = 0; i < 30; i++) {
+        CHECK_RESULT(fluxcap_sim_take_passed(other, buffer, sizeof(buffer)), 100);
+        CHECK(is_frame(buffer, sizeof(buffer), i % 10));
+    }
+    /* The first comes at once, the others nine microseconds later at the latest. */
+    CHECK_RESULT(fluxcap_sim_replay(other, 0, path, FLUXCAP_SIM_SPEED_RECORDED, 1), 10);
+    CHECK_RESULT(fluxcap_sim_settle(sim), 1);
+    CHECK_RESULT(fluxcap_sim_advance(sim, 9000), 0);
+    CHECK(counters_of(other).rx_packets == 40 && counters_of(other).playing == 0);
+
+    CHECK_ERROR(fluxcap_sim_replay(other, 1, path, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, "queue 1");
+    CHECK_ERROR(fluxcap_sim_replay(other, 0, path, 3, 1), -EINVAL, "speed");
+    CHECK_RESULT(fluxcap_sim_set_mtu(other, 68), 0);
+    CHECK_ERROR(fluxcap_sim_replay(other, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -EMSGSIZE, "packet 0");
+    CHECK_ERROR(fluxcap_sim_replay(other, 0, NULL, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, "path");
+    CHECK_ERROR(fluxcap_sim_record(other, NULL), -EINVAL, "path");
+    path = beside(program, ".nowhere/file.pcap");
+    CHECK_ERROR(fluxcap_sim_replay(other, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -ENOENT, "file.pcap");
+    CHECK_ERROR(fluxcap_sim_record(other, path), -ENOENT, "file.pcap");
+    CHECK_ERROR(fluxcap_sim_replay(other, 0, program, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, "capture");
+    fluxcap_link_free(link);
+    fluxcap_link_free(other);
+    fluxcap_sim_free(sim);
+}
+
 struct mirror {
     struct fluxcap_raw *raw;
     int count;
@@ -592,6 +645,9 @@ static void no_function_takes_this_link(struct fluxcap_link *link, const char *w
     CHECK_ERROR(fluxcap_sim_link_faults(link, &faults), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_play(link, 0, &packet, 1, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_play_end(link), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_replay(link, 0, "none", FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_record(link, "none"), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_record_end(link), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_counters(link, &counters), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_remove(link), -EINVAL, words);
     CHECK(memcmp(before, frame, sizeof(frame)) == 0 && counters.rx_packets == 0);
@@ -711,8 +767,9 @@ static void configs_that_cannot_work(void)
     fluxcap_sim_free(sim);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    CHECK(argc > 0);
     packets_go_there_and_back();
     a_network_goes_with_the_last_that_uses_it();
     what_no_socket_takes_goes_to_the_host();
@@ -721,6 +778,7 @@ int main(void)
     faults_of_one_link();
     packets_are_played();
     many_packets_are_injected_at_once();
+    captures_are_written_and_played(argv[0]);
     a_thread_moves_the_packets_of_two_others();
     a_nic_goes_down_and_changes_and_is_removed();
     a_handle_of_another_kind_is_told_apart();

@@ -40,9 +40,6 @@ pub struct FluxBuilder {
     program: Program,
 }
 
-/// In zero-copy mode the kernel takes the frames from the device only some time after the socket was closed.
-const DEVICE_GRACE: Duration = Duration::from_millis(100);
-
 /// Who decides which packets come to the socket.
 #[derive(Debug, Clone, Copy)]
 enum Program {
@@ -261,9 +258,7 @@ impl FluxBuilder {
             return Err(no_free_frame(geometry.frames()));
         }
         let bound = opened.socket.bind()?;
-        if bound.bind_mode.achieved == BindMode::ZeroCopy {
-            lease.set_grace(DEVICE_GRACE);
-        }
+        lease.set_grace(bound.grace);
         let report = Report {
             bind_mode: bound.bind_mode,
             xdp_mode: steering.as_ref().and_then(|steering| steering.xdp_mode()),

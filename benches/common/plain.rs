@@ -142,6 +142,7 @@ struct PlainSocket {
 impl Socket for PlainSocket {
     fn bind(&self) -> Result<Bound> {
         Ok(Bound {
+            grace: Duration::ZERO,
             bind_mode: Answer::granted(self.request.bind_mode, self.request.bind_mode),
             need_wakeup: Answer::granted(self.request.need_wakeup, true),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),

@@ -243,6 +243,8 @@ pub struct Bound {
     pub busy_poll: Answer<Option<BusyPoll>>,
     /// Packets that one transmit call may send in copy mode.
     pub tx_budget: Answer<u32>,
+    /// How long after the close a device may still write to frames that it had.
+    pub grace: Duration,
 }
 
 /// What a transmit call came to.

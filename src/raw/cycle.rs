@@ -200,7 +200,9 @@ impl Cycle {
 
     pub(crate) fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
         self.check_home(batch)?;
-        let mut slots = self.fill.reserve(batch.len() as u32);
+        // While they were held, others took their place: without a limit the receiving side would end up with every frame.
+        let missing = self.share.most.saturating_sub(self.rx_outstanding());
+        let mut slots = self.fill.reserve(missing.min(batch.len() as u32));
         let mut done = 0;
         while done < slots.len() {
             done += self.lender.give_run(batch, slots.run_mut(done)) as u32;

@@ -113,7 +113,8 @@ impl FluxRaw {
 
     /// Gives the frames of owned packets back to the kernel, for new packets.
     ///
-    /// The batch is empty afterwards: frames that the fill ring has no room for go to the pool.
+    /// The batch is empty afterwards: frames that the fill ring has no room for, or that the receiving side would have beyond
+    /// three quarters of the UMEM, go to the pool.
     ///
     /// # Errors
     ///

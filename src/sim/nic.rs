@@ -8,7 +8,6 @@ use super::faults::Faults;
 use super::network::{Network, Shared};
 use super::play::{Playback, Player};
 use super::port::{Port, Queue, take_into};
-use super::transmit::has_room;
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Backend;
@@ -191,7 +190,7 @@ impl Nic {
     pub fn host_send(&self, queue: u32, packet: &[u8]) -> Result<()> {
         self.with(|world, port| {
             check_packet(&world.ports[port], queue, packet)?;
-            if !has_room(&world.ports, port, queue as usize) {
+            if !world.has_room(port, queue as usize) {
                 return Err(busy(&world.ports[port]));
             }
             let mut bytes = world.buffer();

@@ -182,6 +182,7 @@ impl Socket for SimSocket {
             socket.side.set_tx_wakeup(socket.need_wakeup);
         }
         Ok(Bound {
+            grace: Duration::ZERO,
             bind_mode,
             need_wakeup: Answer::granted(self.request.need_wakeup, self.request.need_wakeup),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),

@@ -76,16 +76,16 @@ impl World {
 
     /// Sends the next packet, which is there; false when the device or the completion ring has no room.
     fn transmit_one(&mut self, id: SocketId) -> bool {
-        let mut bytes = self.buffer();
-        let Some(socket) = self.sockets.get_mut(&id) else {
+        let Some(socket) = self.sockets.get(&id) else {
             return false;
         };
         let (port, queue, zero_copy) = (socket.port, socket.queue as usize, socket.zero_copy);
-        if !has_room(&self.ports, port, queue) {
-            self.keep(bytes);
+        if !self.has_room(port, queue) {
             return false;
         }
-        let Some(packet) = socket.side.transmit(&mut bytes) else {
+        let mut bytes = self.buffer();
+        let socket = self.sockets.get_mut(&id);
+        let Some(packet) = socket.and_then(|socket| socket.side.transmit(&mut bytes)) else {
             self.keep(bytes);
             return false;
         };
@@ -99,6 +99,32 @@ impl World {
         };
         self.leave(port, queue, bytes, origin);
         true
+    }
+
+    /// Whether the way out of a NIC has room for one more packet.
+    pub(super) fn has_room(&self, port: usize, queue: usize) -> bool {
+        let nic = &self.ports[port];
+        match nic.peer {
+            Some(peer) => {
+                let queue = queue % self.ports[peer].active as usize;
+                !self.is_full(peer, queue) || self.is_stopped(peer, queue)
+            }
+            None => nic.config.keep == 0 || nic.sent.len() < nic.config.keep as usize,
+        }
+    }
+
+    /// Whether the cable towards a queue is full.
+    fn is_full(&self, port: usize, queue: usize) -> bool {
+        let port = &self.ports[port];
+        port.queues[queue].inbound.len() >= port.config.cable as usize
+    }
+
+    /// Whether a driver without frames receives nothing now. It does not stop the sender: what the cable has no room for is lost,
+    /// or two such drivers would wait for each other for ever.
+    fn is_stopped(&self, port: usize, queue: usize) -> bool {
+        let bound = self.ports[port].queues[queue].bound;
+        let socket = bound.and_then(|id| self.sockets.get(&id));
+        socket.is_some_and(|socket| socket.zero_copy && socket.rx_stopped)
     }
 
     /// A packet leaves a NIC, which has room for it.
@@ -121,8 +147,12 @@ impl World {
         match nic.peer {
             Some(peer) if fits => {
                 let queue = queue % self.ports[peer].active as usize;
-                self.enter(peer, queue, bytes, origin);
-                return;
+                if !self.is_full(peer, queue) {
+                    return self.enter(peer, queue, bytes, origin);
+                }
+                self.ports[peer].counters.rx_missed += 1;
+                self.note(peer, queue, EventKind::Dropped, &bytes);
+                self.keep(bytes);
             }
             None if fits => {
                 if nic.config.keep > 0 {
@@ -231,19 +261,6 @@ impl World {
         let bytes = last.bytes.clone();
         inbound.insert(place, last);
         self.note(port, queue, EventKind::Reordered, &bytes);
-    }
-}
-
-/// Whether the way out of a NIC has room for one more packet.
-pub(super) fn has_room(ports: &[super::port::Port], port: usize, queue: usize) -> bool {
-    let nic = &ports[port];
-    match nic.peer {
-        Some(peer) => {
-            let peer = &ports[peer];
-            let queue = &peer.queues[queue % peer.active as usize];
-            queue.inbound.len() < peer.config.cable as usize
-        }
-        None => nic.config.keep == 0 || nic.sent.len() < nic.config.keep as usize,
     }
 }
 

@@ -131,9 +131,11 @@ impl World {
         let mut done = 0;
         while done < most {
             let inbound = &self.ports[port].queues[queue].inbound;
-            if inbound.front().is_none_or(|frame| frame.due > self.now)
-                || self.is_driver_dry(port, queue)
-            {
+            if inbound.front().is_none_or(|frame| frame.due > self.now) {
+                break;
+            }
+            if self.is_driver_dry(port, queue) {
+                self.complete_waiting(port, queue);
                 break;
             }
             let Some(frame) = self.ports[port].queues[queue].inbound.pop_front() else {
@@ -151,6 +153,19 @@ impl World {
             self.flush(port, queue);
         }
         done
+    }
+
+    /// Completes packets that wait for a receiver without frames: they have left their sender all the same.
+    fn complete_waiting(&mut self, port: usize, queue: usize) {
+        let mut away = Vec::new();
+        for frame in &mut self.ports[port].queues[queue].inbound {
+            if frame.due <= self.now {
+                away.extend(frame.origin.take());
+            }
+        }
+        for (socket, packet) in away {
+            self.complete(socket, packet);
+        }
     }
 
     /// Whether a zero-copy driver has no frame to receive into: packets stay on the cable then, and the program is asked to call.

@@ -170,6 +170,7 @@ impl Socket for PlainSocket {
             return Err(refusal("bind", "the queue is taken"));
         }
         Ok(Bound {
+            grace: Duration::ZERO,
             bind_mode: Answer::granted(self.request.bind_mode, self.request.bind_mode),
             need_wakeup: Answer::granted(self.request.need_wakeup, self.request.need_wakeup),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),

@@ -3,6 +3,8 @@
  * what it receives back (l2fwd). Prints packets per second every second.
  *
  *     cc -O2 manual_packet_pump.c -o manual_packet_pump $(pkg-config --cflags --libs fluxcap)
+ *
+ * With --sim it needs no root and no network: a simulated link brings packets without end, and takes what is sent.
  */
 #define _GNU_SOURCE
 #include <fluxcap.h>
@@ -11,6 +13,7 @@
 #include <time.h>
 
 #include "program.h"
+#include "simulate.h"
 
 enum { BATCH_MOST = 1024, ETHERNET_LENGTH = 14, LEAST_SIZE = 60 };
 
@@ -21,6 +24,8 @@ typedef int turn(struct pump *pump, uint32_t max);
 
 struct pump {
     struct fluxcap_raw *raw;
+    struct simulation simulation;
+    bool once; /* a capture file is replayed once, and ends the loop */
     uint32_t batch;
     bool busy_poll;
     uint64_t bytes;
@@ -141,6 +146,7 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
     struct fluxcap_statistics first, last, current;
     double start = now(), printed = start, end = start;
     uint64_t handled = 0;
+    bool over = false;
 
     if (!count_packets(pump, &first))
         return -EIO;
@@ -151,6 +157,10 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
 
         if (result > 0)
             handled += (uint32_t)result;
+        else if (result == 0 && over)
+            break;
+        else if (result == 0 && pump->once && !is_playing(&pump->simulation))
+            over = true; /* when nothing is left of what came since that turn */
         else if (result == 0 && !pump->busy_poll)
             result = fluxcap_raw_wait(pump->raw, modes[mode].interest, 100);
         /* The kernel asks for this when the fill ring was empty; with busy polling it is what polls the driver. */
@@ -188,6 +198,7 @@ static void usage(FILE *file, const char *program)
 {
     fprintf(file,
             "usage: %s -m MODE -i INTERFACE [OPTION...]\n"
+            "       %s -m MODE --sim [--pcap FILE] [--record FILE] [OPTION...]\n"
             "Receives, sends or forwards packets as fast as it goes.\n\n"
             "  -m, --mode MODE        rxdrop: receive and drop; txonly: send; l2fwd: send back what is received\n"
             "  -i, --interface NAME   the interface\n"
@@ -202,19 +213,12 @@ static void usage(FILE *file, const char *program)
             "      --zero-copy        zero-copy, or nothing\n"
             "      --native           the XDP program in the driver, or nothing\n"
             "      --generic          the XDP program in the network stack\n"
+            "      --sim              no interface and no root: a simulated link brings the packets that txonly sends\n"
+            "      --pcap FILE        replay a capture file into the simulated link: once, or with -d or -n without end\n"
+            "      --record FILE      write what the simulated link carries into a capture file; with -d, -n or --pcap\n"
+            "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n",
-            program, BATCH_MOST, LEAST_SIZE);
-}
-
-static void mac_address(const char *text, uint8_t *mac)
-{
-    int length = 0;
-
-    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5],
-               &length) != 6 || text[length] != '\0') {
-        fprintf(stderr, "a MAC address looks like 02:00:00:00:00:01, not like '%s'\n", text);
-        exit(2);
-    }
+            program, program, BATCH_MOST, LEAST_SIZE);
 }
 
 /* The Ethernet frame to send: of the type for local experiments, with a number in front and something behind it. */
@@ -239,6 +243,50 @@ static bool fill_frame(struct pump *pump)
     return true;
 }
 
+/* Lets the simulated link bring packets: of a capture file, or the one that txonly sends, as fast as it goes. */
+static bool simulate_traffic(struct pump *pump, uint32_t queue)
+{
+    struct simulation *simulation = &pump->simulation;
+    struct fluxcap_sim_packet packet = {.data = pump->frame, .len = pump->size};
+
+    if (simulation->pcap != NULL)
+        return simulate_capture(simulation, queue, pump->once ? 1 : 0);
+    if (fluxcap_sim_play(simulation->link, queue, &packet, 1, FLUXCAP_SIM_SPEED_FULL, 0) < 0) {
+        complain();
+        return false;
+    }
+    return true;
+}
+
+/* From the first to the last packet; whether all was well. */
+static bool open_and_run(struct pump *pump, struct fluxcap_config *config, size_t mode, double duration, uint64_t limit)
+{
+    struct simulation *simulation = &pump->simulation;
+
+    if (simulation->wanted && !simulate_link(simulation, config, FLUXCAP_SIM_KEEP_NOTHING))
+        return false;
+    if (fluxcap_open(config, &pump->raw) < 0) {
+        complain();
+        return false;
+    }
+    print_text(pump->raw, fluxcap_raw_report);
+    bool good = fill_frame(pump);
+    if (good && simulation->wanted) {
+        good = modes[mode].interest != FLUXCAP_WAIT_RECEIVE || simulate_traffic(pump, config->queue);
+        /* The network moves its packets on a thread of its own. */
+        if (good && fluxcap_sim_start(simulation->sim) < 0) {
+            complain();
+            good = false;
+        }
+    }
+    fflush(stdout);
+    good = good && run(pump, mode, duration, limit) == 0;
+    fluxcap_packets_free(pump->packets, pump->held);
+    good = frames_add_up(pump->raw) && good;
+    fluxcap_raw_free(pump->raw);
+    return good;
+}
+
 int main(int argc, char **argv)
 {
     enum { COPY = 256, ZERO_COPY, NATIVE, GENERIC };
@@ -256,12 +304,14 @@ int main(int argc, char **argv)
         {"zero-copy", no_argument, NULL, ZERO_COPY},
         {"native", no_argument, NULL, NATIVE},
         {"generic", no_argument, NULL, GENERIC},
+        SIMULATION_OPTIONS,
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     enum { MODES = sizeof(modes) / sizeof(modes[0]) };
     static struct pump pump = {.batch = 64, .size = 64, .frame = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
     struct fluxcap_config config = {.struct_size = sizeof(config)};
+    struct simulation *simulation = &pump.simulation;
     uint32_t duration = 0, limit = 0;
     size_t mode = MODES;
     int option;
@@ -284,14 +334,28 @@ int main(int argc, char **argv)
         case ZERO_COPY: config.bind_mode = FLUXCAP_BIND_ZERO_COPY; break;
         case NATIVE: config.xdp_mode = FLUXCAP_XDP_NATIVE; break;
         case GENERIC: config.xdp_mode = FLUXCAP_XDP_GENERIC; break;
+        case OPTION_SIM:
+        case OPTION_PCAP:
+        case OPTION_RECORD:
+        case OPTION_MAC: simulation_option(simulation, option, optarg); break;
         case 'h': usage(stdout, argv[0]); return 0;
         default: usage(stderr, argv[0]); return 2;
         }
     }
-    if (config.ifname == NULL || mode == MODES || optind != argc) {
+    bool ends = duration != 0 || limit != 0;
+    if ((config.ifname == NULL) != simulation->wanted || mode == MODES || optind != argc) {
         usage(stderr, argv[0]);
         return 2;
     }
+    if (simulation->record != NULL && simulation->pcap == NULL && !ends) {
+        fprintf(stderr, "--record without an end would fill the disk: add -d, -n or --pcap\n");
+        return 2;
+    }
+    if (simulation->pcap != NULL && modes[mode].interest != FLUXCAP_WAIT_RECEIVE) {
+        fprintf(stderr, "%s receives nothing, so there is no use for --pcap\n", modes[mode].name);
+        return 2;
+    }
+    pump.once = simulation->pcap != NULL && !ends;
     config.program = modes[mode].program;
     if (pump.busy_poll) {
         config.busy_poll_us = 20;
@@ -300,15 +364,8 @@ int main(int argc, char **argv)
     }
 
     catch_signals();
-    if (fluxcap_open(&config, &pump.raw) < 0) {
-        complain();
-        return 1;
-    }
-    print_text(pump.raw, fluxcap_raw_report);
-    fflush(stdout);
-    bool good = fill_frame(&pump) && run(&pump, mode, duration, limit) == 0;
-    fluxcap_packets_free(pump.packets, pump.held);
-    good = frames_add_up(pump.raw) && good;
-    fluxcap_raw_free(pump.raw);
+    bool good = open_and_run(&pump, &config, mode, duration, limit);
+    if (simulation->wanted)
+        good = simulation_end(simulation) && good;
     return good ? 0 : 1;
 }

@@ -3,6 +3,8 @@
  * each is received, and then either changed in place and sent, or freed. Prints its counters on SIGUSR1 and at its end.
  *
  *     cc -O2 ping_responder.c -o ping_responder $(pkg-config --cflags --libs fluxcap)
+ *
+ * With --sim it needs no root and no network: it answers a neighbour of its own on a simulated link.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -10,7 +12,9 @@
 #include <getopt.h>
 #include <inttypes.h>
 
+#include "pinger.h"
 #include "program.h"
+#include "simulate.h"
 
 enum {
     BATCH = 64,
@@ -27,6 +31,8 @@ enum verdict { ANSWERED_ARP, ANSWERED_ECHO, IGNORED, BAD_CHECKSUM, VERDICTS };
 
 struct responder {
     struct fluxcap_raw *raw;
+    struct simulation simulation;
+    struct pinger pinger;
     uint8_t mac[6];
     uint8_t address[4];
     uint64_t received;
@@ -167,14 +173,27 @@ static void print_counters(const struct responder *responder)
     fflush(stdout);
 }
 
-/* Answers until a signal comes. Returns 0, or a negative errno. */
+/* Lets the packets of a simulated link move, with a capture file or a neighbour at its other end. False when no more will come. */
+static bool simulate(struct responder *responder)
+{
+    struct simulation *simulation = &responder->simulation;
+    bool more = simulation->pcap != NULL ? is_playing(simulation) : ping(&responder->pinger);
+
+    fluxcap_sim_settle(simulation->sim);
+    return more;
+}
+
+/* Answers until a signal comes, or the simulation is over. Returns 0, or a negative errno. */
 static int run(struct responder *responder)
 {
     while (!stop_wanted) {
+        bool over = responder->simulation.wanted && !simulate(responder);
         int result = answer_batch(responder);
         if (result < 0)
             return result;
         bool idle = result == 0;
+        if (idle && over)
+            break;
         /* The frames of sent answers go back to the kernel, for new packets. */
         fluxcap_raw_refill(responder->raw);
         result = fluxcap_raw_wake_rx(responder->raw);
@@ -193,19 +212,72 @@ static int run(struct responder *responder)
     return 0;
 }
 
+/* The simulated link: with a capture file, or with a neighbour who pings. */
+static bool begin_simulation(struct responder *responder, struct fluxcap_config *config)
+{
+    struct simulation *simulation = &responder->simulation;
+
+    if (!simulate_link(simulation, config, simulation->pcap == NULL ? 0 : FLUXCAP_SIM_KEEP_NOTHING))
+        return false;
+    responder->pinger.link = simulation->link;
+    responder->pinger.queue = config->queue;
+    memcpy(responder->pinger.address, responder->address, sizeof(responder->address));
+    return true;
+}
+
+/* From the first to the last packet; whether all was well. */
+static bool respond(struct responder *responder, struct fluxcap_config *config, const char *address)
+{
+    struct simulation *simulation = &responder->simulation;
+    struct fluxcap_info info = {.struct_size = sizeof(info)};
+
+    if (simulation->wanted && !begin_simulation(responder, config))
+        return false;
+    if (fluxcap_open(config, &responder->raw) < 0) {
+        complain();
+        return false;
+    }
+    bool good = fluxcap_raw_info(responder->raw, &info) == 0;
+    if (!good) {
+        complain();
+    } else {
+        memcpy(responder->mac, info.mac, sizeof(responder->mac));
+        print_text(responder->raw, fluxcap_raw_report);
+        printf("answering %s on %s queue %u: ARP and ping\n", address,
+               simulation->wanted ? "a simulated link," : config->ifname, config->queue);
+        fflush(stdout);
+        good = simulation->pcap == NULL || simulate_capture(simulation, config->queue, 1);
+    }
+    good = good && run(responder) == 0;
+    /* What still waits in the TX ring shall leave, if it can. */
+    if (good)
+        fluxcap_raw_flush(responder->raw, 1000);
+    print_counters(responder);
+    if (simulation->wanted && simulation->pcap == NULL)
+        good = pinged(&responder->pinger) && good;
+    good = frames_add_up(responder->raw) && good;
+    fluxcap_raw_free(responder->raw);
+    return good;
+}
+
 static void usage(FILE *file, const char *program)
 {
     fprintf(file,
             "usage: %s -i INTERFACE -a ADDRESS [-q QUEUE] [--copy] [--generic]\n"
+            "       %s --sim [--pcap FILE] [--record FILE] [OPTION...]\n"
             "Answers ARP requests and pings for an IPv4 address.\n\n"
             "  -i, --interface NAME   the interface to receive on\n"
             "  -a, --address ADDRESS  the address to answer for, one that the kernel does not have\n"
             "  -q, --queue NUMBER     the queue to bind to (0)\n"
             "      --copy             copy mode, even where the driver has zero-copy\n"
             "      --generic          the XDP program in the network stack, not in the driver\n"
+            "      --sim              no interface and no root: answer %d pings on a simulated link, and end\n"
+            "      --pcap FILE        replay a capture file into the simulated link instead, once\n"
+            "      --record FILE      write what the simulated link carries into a capture file\n"
+            "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
             "SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.\n",
-            program);
+            program, program, PINGS);
 }
 
 int main(int argc, char **argv)
@@ -216,12 +288,13 @@ int main(int argc, char **argv)
         {"queue", required_argument, NULL, 'q'},
         {"copy", no_argument, NULL, 'c'},
         {"generic", no_argument, NULL, 'g'},
+        SIMULATION_OPTIONS,
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     struct fluxcap_config config = {.struct_size = sizeof(config)};
-    struct fluxcap_info info = {.struct_size = sizeof(info)};
     struct responder responder = {.raw = NULL};
+    struct simulation *simulation = &responder.simulation;
     const char *address = NULL;
     int option;
 
@@ -232,11 +305,17 @@ int main(int argc, char **argv)
         case 'q': config.queue = number("a queue", optarg, 0, UINT16_MAX); break;
         case 'c': config.bind_mode = FLUXCAP_BIND_COPY; break;
         case 'g': config.xdp_mode = FLUXCAP_XDP_GENERIC; break;
+        case OPTION_SIM:
+        case OPTION_PCAP:
+        case OPTION_RECORD:
+        case OPTION_MAC: simulation_option(simulation, option, optarg); break;
         case 'h': usage(stdout, argv[0]); return 0;
         default: usage(stderr, argv[0]); return 2;
         }
     }
-    if (config.ifname == NULL || address == NULL || optind != argc) {
+    if (address == NULL && simulation->wanted)
+        address = "10.111.0.2";
+    if ((config.ifname == NULL) != simulation->wanted || address == NULL || optind != argc) {
         usage(stderr, argv[0]);
         return 2;
     }
@@ -246,25 +325,8 @@ int main(int argc, char **argv)
     }
 
     catch_signals();
-    if (fluxcap_open(&config, &responder.raw) < 0) {
-        complain();
-        return 1;
-    }
-    int result = fluxcap_raw_info(responder.raw, &info);
-    if (result < 0) {
-        complain();
-    } else {
-        memcpy(responder.mac, info.mac, sizeof(responder.mac));
-        print_text(responder.raw, fluxcap_raw_report);
-        printf("answering %s on %s queue %u: ARP and ping\n", address, config.ifname, config.queue);
-        fflush(stdout);
-        result = run(&responder);
-    }
-    /* What still waits in the TX ring shall leave, if it can. */
-    if (result == 0)
-        fluxcap_raw_flush(responder.raw, 1000);
-    print_counters(&responder);
-    bool good = frames_add_up(responder.raw) && result == 0;
-    fluxcap_raw_free(responder.raw);
+    bool good = respond(&responder, &config, address);
+    if (responder.simulation.wanted)
+        good = simulation_end(&responder.simulation) && good;
     return good ? 0 : 1;
 }

@@ -49,6 +49,18 @@ static inline uint32_t number(const char *what, const char *text, uint32_t least
     return (uint32_t)value;
 }
 
+/* Reads an Ethernet address; ends the program when it is none. */
+static inline void mac_address(const char *text, uint8_t *mac)
+{
+    int length = 0;
+
+    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5],
+               &length) != 6 || text[length] != '\0') {
+        fprintf(stderr, "a MAC address looks like 02:00:00:00:00:01, not like '%s'\n", text);
+        exit(2);
+    }
+}
+
 /* Says what the library says about the call that just failed. */
 static inline void complain(void)
 {

@@ -4,8 +4,10 @@
 //! # cargo run --release --example manual_packet_pump -- -m rxdrop -i eth0
 //! # cargo run --release --example manual_packet_pump -- -m txonly -i eth0 -s 64 -d 10
 //! # cargo run --release --example manual_packet_pump -- -m l2fwd -i eth0 -q 1 --zero-copy
+//! $ cargo run --release --example manual_packet_pump -- -m l2fwd --sim
 //! ```
 //!
+//! With `--sim` it needs no root and no network: a simulated link brings packets without end, and takes what is sent.
 //! rxdrop and l2fwd take everything that reaches the queue, so try them on an interface that you are not logged in through.
 
 use std::env;
@@ -18,14 +20,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fluxcap::proto::{EtherType, Ethernet, MacAddr};
+use fluxcap::sim::{Nic, Playback, Running, Speed};
 use fluxcap::{
     BindMode, BusyPoll, FluxBuilder, FluxError, FluxRaw, Interest, PacketBatch, Verdict, XdpMode,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use simulate::Place;
+
+mod simulate;
+
 const USAGE: &str = "\
 usage: manual_packet_pump -m MODE -i INTERFACE [OPTION...]
+       manual_packet_pump -m MODE --sim [--pcap FILE] [--record FILE] [OPTION...]
 Receives, sends or forwards packets as fast as it goes.
 
   -m, --mode MODE        rxdrop: receive and drop; txonly: send; l2fwd: send back what is received
@@ -41,6 +49,10 @@ Receives, sends or forwards packets as fast as it goes.
       --zero-copy        zero-copy, or nothing
       --native           the XDP program in the driver, or nothing
       --generic          the XDP program in the network stack
+      --sim              no interface and no root: a simulated link brings the packets that txonly sends
+      --pcap FILE        replay a capture file into the simulated link: once, or with -d or -n without end
+      --record FILE      write what the simulated link carries into a capture file; with -d, -n or --pcap
+      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text";
 
 /// An ethertype that is free for experiments (IEEE 802): no network stack knows it.
@@ -48,6 +60,8 @@ const EXPERIMENTAL: EtherType = EtherType(0x88b5);
 
 struct Pump {
     raw: FluxRaw,
+    /// A simulated card into which a capture file is replayed once, which ends the loop.
+    replay: Option<Nic>,
     bytes_seen: u64,
     /// What txonly sends.
     frame: Vec<u8>,
@@ -96,6 +110,7 @@ impl Pump {
     fn run(&mut self, options: &Options, stop: &AtomicBool) -> Result<(), FluxError> {
         let start = Instant::now();
         let (mut handled, mut printed, mut last) = (0, start, (0, 0));
+        let mut over = false;
         while !stop.load(Ordering::Relaxed)
             && start.elapsed() < options.duration
             && handled < options.packets
@@ -108,7 +123,13 @@ impl Pump {
                 Mode::L2Fwd => (self.l2fwd(max)?, Interest::Receive),
             };
             handled += u64::from(count);
-            if count == 0 && !options.busy_poll {
+            if count == 0 && over {
+                break;
+            }
+            if count == 0 && self.replay.as_ref().is_some_and(|nic| !nic.is_playing()) {
+                // When nothing is left of what came since that turn.
+                over = true;
+            } else if count == 0 && !options.busy_poll {
                 // A signal may come just before the wait: so it is short.
                 self.raw.wait(interest, Some(Duration::from_millis(100)))?;
             }
@@ -155,7 +176,8 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
 
-    let mut builder = FluxBuilder::new(&options.interface)
+    let (link, nic) = options.place.open(options.queue, false)?;
+    let mut builder = FluxBuilder::new(&link)
         .queue(options.queue)
         .bind_mode(options.bind_mode);
     builder = match options.mode {
@@ -184,8 +206,13 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
     ethernet.set_source(raw.interface().mac.unwrap_or(options.destination));
     ethernet.set_ether_type(EXPERIMENTAL);
 
+    let _running = nic
+        .as_ref()
+        .map(|nic| simulate_traffic(nic, options, &frame))
+        .transpose()?;
     let mut pump = Pump {
         raw,
+        replay: nic.clone().filter(|_| options.replays_once()),
         bytes_seen: 0,
         frame,
         unsent: PacketBatch::with_capacity(options.batch as usize),
@@ -197,7 +224,27 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
     if !rings.is_conserved() {
         return Err("the frames do not add up".into());
     }
+    if let Some(nic) = nic {
+        nic.end_recording()?;
+    }
     Ok(())
+}
+
+/// Lets the simulated link bring packets, of a capture file or the one that txonly sends, and moves them on a thread.
+fn simulate_traffic(nic: &Nic, options: &Options, frame: &[u8]) -> Result<Running, FluxError> {
+    let queue = options.queue;
+    match (&options.place.pcap, options.mode) {
+        (_, Mode::TxOnly) => {}
+        (Some(file), _) => {
+            let times = if options.ends() { u64::MAX } else { 1 };
+            simulate::replay(nic, file, queue, times)?;
+        }
+        (None, _) => {
+            let playback = Playback::of([frame.to_vec()]).queue(queue);
+            nic.play(playback.speed(Speed::Full).times(u64::MAX))?;
+        }
+    }
+    nic.network().run()
 }
 
 #[derive(Clone, Copy)]
@@ -209,7 +256,7 @@ enum Mode {
 
 struct Options {
     mode: Mode,
-    interface: String,
+    place: Place,
     queue: u32,
     batch: u32,
     size: usize,
@@ -221,9 +268,20 @@ struct Options {
     xdp_mode: XdpMode,
 }
 
+impl Options {
+    /// Whether the loop ends without a signal.
+    fn ends(&self) -> bool {
+        self.duration != Duration::MAX || self.packets != u64::MAX
+    }
+
+    fn replays_once(&self) -> bool {
+        self.place.pcap.is_some() && !self.ends()
+    }
+}
+
 /// Reads the command line; `None` when it asks for help.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut mode, mut interface, mut busy_poll) = (None, None, false);
+    let (mut mode, mut place, mut busy_poll) = (None, Place::default(), false);
     let (mut queue, mut batch, mut size) = (0, 64, 64);
     let (mut destination, mut seconds, mut packets) = (MacAddr::BROADCAST, 0, 0);
     let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
@@ -238,7 +296,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
                     other => return Err(format!("there is no mode '{other}'")),
                 });
             }
-            "-i" | "--interface" => interface = Some(value()?),
             "-q" | "--queue" => queue = read(&word, &value()?)?,
             "-b" | "--batch" => batch = read(&word, &value()?)?,
             "-s" | "--size" => size = read(&word, &value()?)?,
@@ -251,25 +308,38 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
             "--native" => xdp_mode = XdpMode::Native,
             "--generic" => xdp_mode = XdpMode::Generic,
             "-h" | "--help" => return Ok(None),
+            _ if place.option(&word, &mut value)? => {}
             _ => return Err(format!("what is '{word}'?")),
         }
     }
+    place.check()?;
     if !(1..=1024).contains(&batch) || !(60..=65_536).contains(&size) {
         return Err("a batch has 1 to 1024 packets, a packet 60 to 65536 bytes".into());
     }
-    Ok(Some(Options {
+    let options = Options {
         mode: mode.ok_or("a mode is needed: -m rxdrop, txonly or l2fwd")?,
-        interface: interface.ok_or("an interface is needed: -i INTERFACE")?,
+        place,
         queue,
         batch,
         size,
         destination,
-        duration: Duration::from_secs(if seconds == 0 { u64::MAX } else { seconds }),
+        duration: match seconds {
+            0 => Duration::MAX,
+            seconds => Duration::from_secs(seconds),
+        },
         packets: if packets == 0 { u64::MAX } else { packets },
         busy_poll,
         bind_mode,
         xdp_mode,
-    }))
+    };
+    let place = &options.place;
+    if place.record.is_some() && place.pcap.is_none() && !options.ends() {
+        return Err("--record without an end would fill the disk: add -d, -n or --pcap".into());
+    }
+    if place.pcap.is_some() && matches!(options.mode, Mode::TxOnly) {
+        return Err("txonly receives nothing, so there is no use for --pcap".into());
+    }
+    Ok(Some(options))
 }
 
 fn read<T: FromStr>(word: &str, text: &str) -> Result<T, String> {

@@ -2,8 +2,10 @@
 //!
 //! ```console
 //! # cargo run --release --example ping_responder -- -i eth0 -a 10.0.0.2
+//! $ cargo run --release --example ping_responder -- --sim
 //! ```
 //!
+//! With `--sim` it needs no root and no network: it answers a neighbour of its own on a simulated link.
 //! Everything else that reaches the queue is dropped, so try it on an interface that you are not logged in through.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
@@ -20,12 +22,21 @@ use std::time::Duration;
 use fluxcap::proto::{
     Arp, ArpOperation, EtherType, Ethernet, IcmpEcho, IcmpType, IpProtocol, Ipv4, MacAddr,
 };
+use fluxcap::sim::Nic;
 use fluxcap::{BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, Verdict, XdpMode};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 
+use pinger::Pinger;
+use simulate::Place;
+
+#[path = "simulate/pinger.rs"]
+mod pinger;
+mod simulate;
+
 const USAGE: &str = "\
 usage: ping_responder -i INTERFACE -a ADDRESS [-q QUEUE] [--copy] [--generic]
+       ping_responder --sim [--pcap FILE] [--record FILE] [OPTION...]
 Answers ARP requests and pings for an IPv4 address.
 
   -i, --interface NAME   the interface to receive on
@@ -33,6 +44,10 @@ Answers ARP requests and pings for an IPv4 address.
   -q, --queue NUMBER     the queue to bind to (0)
       --copy             copy mode, even where the driver has zero-copy
       --generic          the XDP program in the network stack, not in the driver
+      --sim              no interface and no root: answer 10000 pings on a simulated link, and end
+      --pcap FILE        replay a capture file into the simulated link instead, once
+      --record FILE      write what the simulated link carries into a capture file
+      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text
 
 SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
@@ -102,8 +117,39 @@ fn answer_echo(payload: &mut [u8], address: Ipv4Addr) -> Outcome {
     }
 }
 
+/// What is at the other end of a simulated link.
+enum World {
+    /// A capture file that is played.
+    Replay(Nic),
+    /// A neighbour who pings.
+    Pinger(Nic, Pinger),
+}
+
+impl World {
+    /// Lets packets move. False when no more will come.
+    fn turn(&mut self) -> Result<bool, FluxError> {
+        let (nic, more) = match self {
+            Self::Replay(nic) => (&*nic, nic.is_playing()),
+            Self::Pinger(nic, pinger) => (&*nic, pinger.turn()?),
+        };
+        nic.network().settle();
+        Ok(more)
+    }
+
+    /// Whether all was well.
+    fn finish(self) -> Result<bool, FluxError> {
+        let (nic, good) = match self {
+            Self::Replay(nic) => (nic, true),
+            Self::Pinger(nic, pinger) => (nic, pinger.finish()),
+        };
+        nic.end_recording()?;
+        Ok(good)
+    }
+}
+
 struct Responder {
     raw: FluxRaw,
+    world: Option<World>,
     mac: MacAddr,
     address: Ipv4Addr,
     received: u64,
@@ -114,12 +160,16 @@ struct Responder {
 }
 
 impl Responder {
-    /// Answers until `stop` is set, and prints the counters whenever `print` is.
+    /// Answers until `stop` is set, or a simulation is over, and prints the counters whenever `print` is set.
     fn run(&mut self, stop: &AtomicBool, print: &AtomicBool) -> Result<(), Box<dyn Error>> {
         while !stop.load(Ordering::Relaxed) {
             if print.swap(false, Ordering::Relaxed) {
                 self.print_counters()?;
             }
+            let over = match &mut self.world {
+                Some(world) => !world.turn()?,
+                None => false,
+            };
             // The frames of sent answers go back to the kernel, for new packets.
             self.raw.refill();
             let received = self.answer_batch();
@@ -129,6 +179,9 @@ impl Responder {
                 thread::sleep(Duration::from_millis(10));
             } else {
                 woken?;
+            }
+            if received == 0 && over {
+                break;
             }
             if received == 0 {
                 // A signal may come just before the wait: so it is short.
@@ -194,28 +247,35 @@ fn respond(options: &Options) -> Result<(), Box<dyn Error>> {
     flag::register(SIGTERM, Arc::clone(&stop))?;
     flag::register(SIGUSR1, Arc::clone(&print))?;
 
-    let Options {
-        interface,
-        address,
-        queue,
-        ..
-    } = options;
-    let raw = FluxBuilder::new(interface)
-        .queue(*queue)
+    let Options { address, queue, .. } = *options;
+    let place = &options.place;
+    let (link, nic) = place.open(queue, place.pcap.is_none())?;
+    let raw = FluxBuilder::new(&link)
+        .queue(queue)
         .bind_mode(options.bind_mode)
         .xdp_mode(options.xdp_mode)
         .build()?;
+    let interface = raw.interface().name.clone();
     let Some(mac) = raw.interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
     println!("{}", raw.report());
     println!("answering {address} on {interface} queue {queue}: ARP and ping");
     io::stdout().flush()?;
+    let world = match (nic, &place.pcap) {
+        (Some(nic), Some(file)) => {
+            simulate::replay(&nic, file, queue, 1)?;
+            Some(World::Replay(nic))
+        }
+        (Some(nic), None) => Some(World::Pinger(nic.clone(), Pinger::new(nic, queue, address))),
+        (None, _) => None,
+    };
 
     let mut responder = Responder {
         raw,
+        world,
         mac,
-        address: *address,
+        address,
         received: 0,
         arp_answered: 0,
         echo_answered: 0,
@@ -228,11 +288,14 @@ fn respond(options: &Options) -> Result<(), Box<dyn Error>> {
     if !responder.raw.debug_rings().is_conserved() {
         return Err("the frames do not add up".into());
     }
-    Ok(())
+    match responder.world.map(World::finish).transpose()? {
+        Some(false) => Err("not every ping was answered as it should be".into()),
+        _ => Ok(()),
+    }
 }
 
 struct Options {
-    interface: String,
+    place: Place,
     address: Ipv4Addr,
     queue: u32,
     bind_mode: BindMode,
@@ -241,12 +304,11 @@ struct Options {
 
 /// Reads the command line; `None` when it asks for help.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut interface, mut address, mut queue) = (None, None, 0);
+    let (mut place, mut address, mut queue) = (Place::default(), None, 0);
     let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
-            "-i" | "--interface" => interface = Some(value()?),
             "-a" | "--address" => {
                 let text = value()?;
                 let parsed = text.parse();
@@ -260,11 +322,16 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
             "--copy" => bind_mode = BindMode::Copy,
             "--generic" => xdp_mode = XdpMode::Generic,
             "-h" | "--help" => return Ok(None),
+            _ if place.option(&word, &mut value)? => {}
             _ => return Err(format!("what is '{word}'?")),
         }
     }
+    place.check()?;
+    if place.sim {
+        address.get_or_insert(Ipv4Addr::new(10, 111, 0, 2));
+    }
     Ok(Some(Options {
-        interface: interface.ok_or("an interface is needed: -i INTERFACE")?,
+        place,
         address: address.ok_or("an address is needed: -a ADDRESS")?,
         queue,
         bind_mode,

@@ -145,7 +145,9 @@ fn is_up_to_date(program: &Path, name: &str) -> bool {
         root.join("examples").join(name).with_extension("rs"),
         root.join("Cargo.toml"),
     ];
-    let mut directories = vec![root.join("src"), root.join("bpf")];
+    let mut directories = ["src", "bpf", "examples/simulate"]
+        .map(|name| root.join(name))
+        .to_vec();
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

@@ -1,0 +1,127 @@
+//! The Rust examples on a simulated link: no root, and no network.
+#![cfg(target_os = "linux")]
+
+use std::path::PathBuf;
+use std::process::{Stdio, id};
+
+use process::{example, run};
+
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "veth/process.rs"]
+mod process;
+
+/// A directory for capture files. It goes away with the value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let directory = format!("examples-sim-{}-{name}", id());
+        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        Self(directory)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs an example, which succeeds and says all of that.
+fn says(name: &str, words: &str, parts: &[&str]) {
+    let said = run(&mut example(name, words));
+    for part in parts {
+        assert!(said.contains(part), "{words}: no {part:?} in:\n{said}");
+    }
+    assert!(!said.contains("WRONG"), "{said}");
+}
+
+/// Runs an example, which fails with that code and says that.
+fn refuses(name: &str, words: &str, code: i32, part: &str) {
+    let mut command = example(name, words);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{words}: {said}");
+    assert!(said.contains(part), "{words}: no {part:?} in:\n{said}");
+}
+
+#[test]
+fn the_ping_responder_answers_its_own_pings_and_replays_what_it_recorded() {
+    let scratch = Scratch::new("responder");
+    let answered = ["echo answered 10000,", "10000 answered, 0 answers wrong"];
+    says("ping_responder", "--sim", &answered);
+    let words = "--sim --copy -q 3 -a 192.0.2.1";
+    says("ping_responder", words, &answered);
+    let file = scratch.file("pings.pcapng");
+    let mac = "--mac 02:00:00:00:00:77";
+    says(
+        "ping_responder",
+        &format!("--record {file} {mac}"),
+        &answered,
+    );
+    let replayed = ["20002 packets", "echo answered 10000, ignored 10001"];
+    says("ping_responder", &format!("--pcap {file} {mac}"), &replayed);
+    // To another address than the recorded one nobody answers.
+    let ignored = ["ARP answered 1, echo answered 0, ignored 20001"];
+    says("ping_responder", &format!("--pcap {file}"), &ignored);
+}
+
+#[test]
+fn the_packet_pump_pumps_simulated_packets() {
+    let scratch = Scratch::new("pump");
+    for (mode, counted) in [
+        ("rxdrop", "received 50000, sent 0 in"),
+        ("l2fwd", "received 50000, sent 50000 in"),
+        ("txonly", "received 0, sent 50000 in"),
+    ] {
+        let words = format!("-m {mode} --sim -n 50000 -s 100 -q 1");
+        says("manual_packet_pump", &words, &[counted]);
+    }
+    let words = "-m rxdrop --sim -B --copy -d 1";
+    says("manual_packet_pump", words, &["average"]);
+    let [sent, forwarded] = ["sent.pcapng", "forwarded.pcap"].map(|name| scratch.file(name));
+    let words = format!("-m txonly --sim -n 5000 --record {sent}");
+    says("manual_packet_pump", &words, &["received 0, sent 5000 "]);
+    let words = format!("-m l2fwd --pcap {sent} --record {forwarded}");
+    says("manual_packet_pump", &words, &["received 5000, sent 5000 "]);
+    let words = format!("-m rxdrop --pcap {forwarded}");
+    says("manual_packet_pump", &words, &["received 10000, sent 0 "]);
+    let words = format!("-m l2fwd --pcap {sent} -n 12345");
+    says(
+        "manual_packet_pump",
+        &words,
+        &["received 12345, sent 12345 "],
+    );
+}
+
+#[test]
+fn files_and_options_that_cannot_work_are_explained() {
+    let scratch = Scratch::new("mistakes");
+    let nowhere = scratch.file("nowhere.pcap");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for (name, mode) in [("ping_responder", ""), ("manual_packet_pump", "-m l2fwd ")] {
+        let refuses =
+            |words: &str, code, part| refuses(name, &format!("{mode}{words}"), code, part);
+        refuses(
+            &format!("--pcap {nowhere}"),
+            1,
+            "nowhere.pcap: No such file",
+        );
+        refuses(&format!("--pcap {source}"), 1, "neither pcap nor pcapng");
+        let unwritable = format!("--pcap {source} --record {nowhere}/file");
+        refuses(&unwritable, 1, "nowhere.pcap/file");
+        refuses("--sim -i lo", 2, "not both");
+        refuses("--sim --mac 02:00", 2, "--mac");
+        refuses("--sim -q 300", 1, "queues 301");
+        refuses("--pcap", 2, "needs a value");
+    }
+    let endless = format!("-m l2fwd --sim --record {nowhere}");
+    refuses("manual_packet_pump", &endless, 2, "without an end");
+    let useless = "-m txonly --pcap x";
+    refuses("manual_packet_pump", useless, 2, "receives nothing");
+}

@@ -4,7 +4,8 @@
 #
 #     examples-c/demo.sh target/examples-c/ping_responder
 #
-# Needs root. Leaves nothing behind, whatever happens.
+# Needs root, and a kernel with AF_XDP; without them it shows the ping responder on the simulator,
+# and says so. Leaves nothing behind, whatever happens.
 set -euo pipefail
 export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin
@@ -20,6 +21,17 @@ work=
 fail() {
     echo "demo: $*" >&2
     exit 1
+}
+
+# Ends with a demo that needs nothing of what is missing here.
+simulate() {
+    echo "demo: $*; so this is the simulator, not a kernel: it needs neither root nor a network"
+    echo
+    echo "== ping_responder --sim"
+    "$responder" --sim || fail "the simulated demo failed"
+    echo
+    echo "demo: every ping was answered and no frame was lost, on the simulator"
+    exit 0
 }
 
 # Waits up to ten seconds for a command to succeed.
@@ -54,8 +66,11 @@ clean_up() {
     exit "$code"
 }
 
-[[ $(id -u) -eq 0 ]] || fail "needs root, to make network namespaces and to load an XDP program"
 [[ -x $responder ]] || fail "there is no program $responder; make examples builds it"
+[[ $(id -u) -eq 0 ]] || simulate "root is missing, which it takes to make network namespaces and to load an XDP program"
+for program in ip ping; do
+    command -v "$program" >/dev/null || simulate "the program $program is missing"
+done
 
 trap clean_up EXIT
 trap 'exit 130' INT
@@ -65,10 +80,10 @@ log=$work/log
 
 echo "== a kernel ($kernel) and a responder ($library), joined by a cable"
 for namespace in "$kernel" "$library"; do
-    ip netns add "$namespace" || fail "no network namespace could be made"
+    ip netns add "$namespace" || simulate "network namespaces are missing (ip netns add fails)"
 done
 ip -n "$kernel" link add "$interface" type veth peer name "$interface" netns "$library" ||
-    fail "no pair of veth interfaces could be made"
+    simulate "veth interfaces are missing (ip link add fails)"
 for namespace in "$kernel" "$library"; do
     # No IPv6 address, so no packets but ours.
     ip -n "$namespace" link set "$interface" addrgenmode none 2>/dev/null || true
@@ -76,6 +91,7 @@ for namespace in "$kernel" "$library"; do
 done
 ip -n "$kernel" address add 10.111.0.1/24 dev "$interface"
 
+: >"$log" # it is looked into at once
 # Namespaces are entered by exec, so the process is the responder's own.
 ip netns exec "$library" "$responder" -i "$interface" -a "$address" >"$log" 2>&1 &
 pid=$!
@@ -85,7 +101,13 @@ answering_or_ended() {
 wait_for answering_or_ended || fail "the responder is not ready after ten seconds"
 cat "$log"
 if ended; then
-    fail "the responder could not start: is this a kernel with AF_XDP (CONFIG_XDP_SOCKETS)?"
+    # What the library says when the kernel or the rights do not suffice.
+    if grep -q 'CONFIG_XDP_SOCKETS' "$log"; then
+        simulate "AF_XDP is missing in this kernel, or forbidden here"
+    elif grep -q 'CAP_[A-Z]' "$log"; then
+        simulate "capabilities are missing, although this is root"
+    fi
+    fail "the responder could not start"
 fi
 
 # Pings, shows what ping says, and wants each of the given number of replies, intact.

@@ -194,6 +194,142 @@ fn the_responder_answers_the_kernels_pings() {
 }
 
 #[test]
+fn without_what_it_needs_the_demo_shows_the_simulator_and_says_why() {
+    let place = Place::new();
+    let responder = place.example("ping_responder");
+    let demo = format!("{ROOT}/examples-c/demo.sh");
+    let script = |name: &str, lines: &str| {
+        let path = place.0.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        run(Command::new("chmod").arg("+x").arg(&path));
+        path
+    };
+    let path = format!("{}:{}", place.0.display(), env::var("PATH").unwrap());
+    let missing = |words: &str, responder: &Path| {
+        let mut command = Command::new("bash");
+        let text = stdout(&run(command.arg(&demo).arg(responder).env("PATH", &path)));
+        for part in [words, "so this is the simulator", "echo answered 10000,"] {
+            assert!(text.contains(part), "no {part:?} in:\n{text}");
+        }
+    };
+    // Programs that stand in for those of the machine.
+    script("id", "echo 1000");
+    missing("root is missing", &responder);
+    script("id", "echo 0");
+    script(
+        "ip",
+        "[ \"$1\" = netns ] && [ \"$2\" = add ] && exit 1; exit 0",
+    );
+    script("ping", "exit 1");
+    missing("network namespaces are missing", &responder);
+    script(
+        "ip",
+        "[ \"$3\" = link ] && [ \"$4\" = add ] && exit 1; exit 0",
+    );
+    missing("veth interfaces are missing", &responder);
+    script(
+        "ip",
+        "[ \"$1 $2\" = \"netns exec\" ] || exit 0; shift 3; exec \"$@\"",
+    );
+    for (says, words) in [
+        ("no AF_XDP (CONFIG_XDP_SOCKETS is off)", "AF_XDP is missing"),
+        ("CAP_NET_RAW", "capabilities are missing"),
+    ] {
+        let lines = format!(
+            "[ \"$1\" = --sim ] && exec {} \"$@\"; echo '{says}'; exit 1",
+            responder.display()
+        );
+        missing(words, &script("refused", &lines));
+    }
+    // Any other failure is one of the demo.
+    let broken = script("broken", "exit 1");
+    let output = Command::new("bash")
+        .arg(&demo)
+        .arg(&broken)
+        .env("PATH", &path)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(both(&output).contains("could not start"));
+}
+
+#[test]
+fn the_examples_run_on_a_simulated_link() {
+    let place = Place::new();
+    let [pump, responder] =
+        ["manual_packet_pump", "ping_responder"].map(|name| place.example(name));
+    let sanitized = place.0.join("sanitized");
+    place.compile(
+        tool("CC", "cc", &["-std=c11", "-fsanitize=address,undefined"])
+            .arg("-fno-sanitize-recover=all")
+            .arg(format!("{ROOT}/examples-c/ping_responder.c")),
+        &sanitized,
+    );
+    let file = |name: &str| place.0.join(name).to_str().unwrap().to_owned();
+    let says = |program: &Path, words: &str, parts: &[&str]| {
+        let text = stdout(&run(Command::new(program).args(words.split(' '))));
+        for part in parts {
+            assert!(text.contains(part), "{words}: no {part:?} in:\n{text}");
+        }
+    };
+    let answered = ["echo answered 10000,", "10000 answered, 0 answers wrong"];
+    for words in ["--sim", "--sim --copy -q 3 -a 192.0.2.1"] {
+        says(&responder, words, &answered);
+        says(&sanitized, words, &answered);
+    }
+    // What one program recorded, the others replay.
+    let capture = file("pings.pcapng");
+    let words = format!("--record {capture} --mac 02:00:00:00:00:77");
+    says(&responder, &words, &answered);
+    let words = format!("--pcap {capture} --mac 02:00:00:00:00:77");
+    let parts = ["20002 packets", "echo answered 10000, ignored 10001"];
+    says(&responder, &words, &parts);
+    let forwarded = file("forwarded.pcap");
+    let words = format!("-m l2fwd --pcap {capture} --record {forwarded}");
+    says(&pump, &words, &["received 20002, sent 20002 "]);
+    let words = format!("-m rxdrop --pcap {forwarded}");
+    says(&pump, &words, &["replaying", "received 40004, sent 0 "]);
+    // Again and again, until there are enough.
+    let words = format!("-m l2fwd --pcap {capture} -n 50000");
+    says(&pump, &words, &["received 50000, sent 50000 "]);
+    for mode in ["rxdrop", "l2fwd", "txonly"] {
+        let words = format!("-m {mode} --sim -n 50000 -s 100 -q 1");
+        let count = match mode {
+            "rxdrop" => "received 50000, sent 0 in",
+            "l2fwd" => "received 50000, sent 50000 in",
+            _ => "received 0, sent 50000 in",
+        };
+        says(&pump, &words, &[count]);
+    }
+    says(&pump, "-m rxdrop --sim -B --copy -d 1", &["average"]);
+
+    let refused = |program: &Path, words: &str, code: i32, part: &str| {
+        let words = words.split(' ');
+        let output = Command::new(program).args(words).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    };
+    let nowhere = file("nowhere.pcap");
+    let source = format!("{ROOT}/Cargo.toml");
+    for (program, mode) in [(&responder, ""), (&pump, "-m l2fwd ")] {
+        let words = |rest: &str| format!("{mode}{rest}");
+        let missing = words(&format!("--pcap {nowhere}"));
+        refused(program, &missing, 1, "nowhere.pcap: No such file");
+        let malformed = words(&format!("--pcap {source}"));
+        refused(program, &malformed, 1, "neither pcap nor pcapng");
+        let unwritable = words(&format!("--pcap {capture} --record {nowhere}/file"));
+        refused(program, &unwritable, 1, "nowhere.pcap/file");
+        refused(program, &words("--sim -i lo"), 2, "usage: ");
+        refused(program, &words("--sim --mac 02:00"), 2, "MAC address");
+        refused(program, &words("--sim -q 300"), 1, "queues 301");
+    }
+    let endless = format!("-m l2fwd --sim --record {nowhere}");
+    refused(&pump, &endless, 2, "without an end");
+    refused(&pump, "-m txonly --pcap x", 2, "receives nothing");
+}
+
+#[test]
 fn the_responder_answers_nothing_that_is_damaged_or_not_for_it() {
     let place = Place::new();
     let responder = place.example("ping_responder");

@@ -14,16 +14,23 @@ use std::time::{Duration, Instant};
 ///
 /// Where that cannot be, it prints why and returns.
 pub(crate) fn in_namespace(body: impl FnOnce() + Send + 'static) {
-    let thread = thread::spawn(move || {
-        if let Err(reason) = enter_namespace() {
-            println!("skipped: {reason}");
-            return;
-        }
+    let done = in_empty_namespace(|| {
         add_pair("near", "far", "");
         body();
     });
-    if let Err(panic) = thread.join() {
-        resume_unwind(panic);
+    if let Err(reason) = done {
+        println!("skipped: {reason}");
+    }
+}
+
+/// Runs `body` in a network namespace of its own. Where that cannot be, it says why.
+pub(crate) fn in_empty_namespace<R: Send + 'static>(
+    body: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, String> {
+    let thread = thread::spawn(move || enter_namespace().map(|()| body()));
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => resume_unwind(panic),
     }
 }
 

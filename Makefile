@@ -76,11 +76,12 @@ check: ## formatting, lints, documentation, header, XDP program, C sources
 	.ci/deps build check
 	.ci/check
 
-bench: ## benchmarks against libxdp, into target/bench/results.json (root)
+bench: ## benchmarks against libxdp, and the simulator's speed, into target/bench/results.json (root)
 	.ci/deps build demo bench
 	$(CARGO) bench --bench instructions -- --check
 	$(CARGO) bench --bench veth
 	$(CARGO) bench --bench micro
+	$(CARGO) bench --bench sim
 
 clean: ## remove everything that was built
 	$(CARGO) clean

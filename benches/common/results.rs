@@ -110,6 +110,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// Prints a table of the rows.
+#[allow(dead_code, reason = "figures without a peer are printed otherwise")]
 pub(crate) fn print(rows: &[Row]) {
     let places = if rows.iter().all(|row| row.ours < 1000.0) {
         2

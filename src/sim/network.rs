@@ -1,6 +1,7 @@
 //! A simulated network: NICs, cables between them, and who moves the packets.
 
 use std::fmt;
+use std::hint;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -363,9 +364,15 @@ impl Shared {
                 continue;
             }
             let since = *idle_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < SPIN {
+            let idle = since.elapsed();
+            if idle < SPIN {
                 drop(world);
-                thread::yield_now();
+                // Who yields on a busy machine waits long for its next turn.
+                if idle < SPIN / 4 {
+                    hint::spin_loop();
+                } else {
+                    thread::yield_now();
+                }
                 continue;
             }
             let nap = world.next_due().map_or(NAP, |due| NAP.min(due - world.now));

@@ -7,6 +7,8 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 DESTDIR ?=
+# How many random programs `make soak` runs.
+SEEDS ?= 10000
 
 CC ?= cc
 CARGO ?= cargo
@@ -37,7 +39,7 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 %.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help deps build all install uninstall examples header bpf demo test check bench clean
+.PHONY: help deps build all install uninstall examples header bpf demo test soak check bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +74,10 @@ test: ## all tests; what cannot run here is listed with the reason
 	.ci/deps build demo test
 	$(MAKE) examples
 	.ci/test
+
+soak: ## 10,000 random programs on simulated links where everything goes wrong (SEEDS=100000 for more)
+	.ci/deps build
+	FLUXCAP_SOAK=$(SEEDS) $(CARGO) test --release --test sim soak
 
 check: ## formatting, lints, documentation, header, XDP program, C sources
 	.ci/deps build check

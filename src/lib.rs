@@ -34,6 +34,7 @@
 //! - [`UmemRegion`] is the memory that packets live in. Each of its frames has exactly one owner at any time: the pool, you, or
 //!   the kernel; [`FluxRaw::debug_rings`] proves it.
 //! - [`proto`] has views of protocol headers, over any bytes.
+//! - [`sim`] is a network without a kernel: the same sockets on simulated links, without root, on every operating system.
 //! - [`ring`] has the rings themselves.
 //!
 //! # What it needs

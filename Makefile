@@ -39,10 +39,10 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 %.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help deps build all install uninstall examples header bpf demo test soak check bench clean
+.PHONY: help deps build all install uninstall examples header bpf demo test test-sim soak check bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install the Debian packages that are missing (as root)
 	.ci/deps build demo test check bench
@@ -74,6 +74,10 @@ test: ## all tests; what cannot run here is listed with the reason
 	.ci/deps build demo test
 	$(MAKE) examples
 	.ci/test
+
+test-sim: ## the tests that need neither root nor AF_XDP, without any rights, in a minute
+	.ci/deps build
+	.ci/test-sim
 
 soak: ## 10,000 random programs on simulated links where everything goes wrong (SEEDS=100000 for more)
 	.ci/deps build

@@ -9,13 +9,13 @@ use fluxcap::sim::{Capture, Direction, Network, Nic, Playback, Speed};
 
 use super::tools::{assert_conserved, drain, packet, small};
 
-/// A file in the directory for tests. It goes away with the value.
+/// A temporary file. It goes away with the value.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Self {
         let name = format!("{}-{name}", std::process::id());
-        Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name))
+        Self(std::env::temp_dir().join(name))
     }
 }
 

@@ -175,15 +175,17 @@ impl Network {
     /// are completed late. 0 means that nothing is left to do at this time.
     pub fn step(&self, budget: u32) -> u32 {
         let mut world = self.shared.lock();
+        world.allowance = None;
         let done = world.step(budget);
         self.shared.announce(&mut world);
         done
     }
 
-    /// Steps until nothing is left to do at this time, but at most a million times 256 packets; returns how many were handled.
+    /// Steps until nothing is left to do at this time; returns how many packets were handled. After a million it stops, for a playback
+    /// without end.
     pub fn settle(&self) -> u64 {
         let mut total = 0;
-        for _ in 0..1_000_000 {
+        while total < 1_000_000 {
             match self.step(TURN) {
                 0 => break,
                 done => total += u64::from(done),
@@ -269,6 +271,7 @@ impl Network {
                     "use fewer threads, or step the network by hand",
                 )
             })?;
+        world.allowance = None;
         world.running = Some((Instant::now(), world.now));
         Ok(Running {
             shared: Arc::clone(&self.shared),

@@ -11,7 +11,8 @@ pub enum Speed {
     /// At the recorded times, counted from the start of the playback.
     #[default]
     Recorded,
-    /// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a real link.
+    /// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a real link. When simulated
+    /// time passes, one packet a microsecond.
     Full,
     /// As fast as the receiving socket takes them, so that none is dropped. Without a socket: as [`Full`](Self::Full).
     Paced,
@@ -87,7 +88,14 @@ pub(super) struct Player {
     start: Duration,
     next: usize,
     round: u64,
+    /// The receiver takes nothing now.
+    blocked: bool,
 }
+
+/// What one packet takes at full speed, when simulated time passes.
+pub(super) const GAP: Duration = Duration::from_micros(1);
+/// Packets that come at once then.
+const CROWD: u32 = 64;
 
 impl Player {
     pub(super) fn new(playback: Playback, start: Duration) -> Self {
@@ -96,6 +104,18 @@ impl Player {
             start,
             next: 0,
             round: 0,
+            blocked: false,
+        }
+    }
+
+    /// When time has to pass until, for the next packet to come; `None` when time changes nothing.
+    pub(super) fn next_due(&self, now: Duration) -> Option<Duration> {
+        let due = self.due()?;
+        match self.playback.speed {
+            Speed::Recorded => Some(due),
+            Speed::Full | Speed::Paced => {
+                (!self.blocked).then(|| now.saturating_add(CROWD * GAP).max(due))
+            }
         }
     }
 
@@ -106,7 +126,7 @@ impl Player {
         }
         let (time, _) = self.playback.packets.get(self.next)?;
         match self.playback.speed {
-            Speed::Recorded => Some(self.start + *time),
+            Speed::Recorded => Some(self.start.saturating_add(*time)),
             Speed::Full | Speed::Paced => Some(self.start),
         }
     }
@@ -118,7 +138,8 @@ impl Player {
             if let (Speed::Recorded, Some((last, _))) =
                 (self.playback.speed, self.playback.packets.last())
             {
-                self.start += *last;
+                // Rounds without end must not come all at once.
+                self.start = self.start.saturating_add((*last).max(GAP));
             }
             self.next = 0;
             self.round += 1;
@@ -137,6 +158,13 @@ impl World {
         };
         let packets = Arc::clone(&player.playback.packets);
         let direct = self.ports[port].faults.spare_packets();
+        let mut most = most;
+        if player.playback.speed != Speed::Recorded
+            && let Some(allowed) = self.allowance
+        {
+            most = most.min(u32::try_from(allowed).unwrap_or(u32::MAX));
+        }
+        player.blocked = false;
         let mut done = 0;
         while done < most && player.due().is_some_and(|due| due <= self.now) {
             let (_, bytes) = &packets[player.next];
@@ -147,11 +175,13 @@ impl World {
                 Speed::Recorded | Speed::Full => true,
             };
             if !ready {
+                player.blocked = true;
                 break;
             }
             if direct && self.ports[port].queues[queue].inbound.is_empty() {
                 if self.is_driver_dry(port, queue) {
                     if player.playback.speed == Speed::Paced {
+                        player.blocked = true;
                         break;
                     }
                     self.ports[port].counters.rx_missed += 1;
@@ -167,6 +197,7 @@ impl World {
             } else if player.playback.speed == Speed::Full {
                 self.ports[port].counters.rx_missed += 1;
             } else {
+                player.blocked = true;
                 break;
             }
             player.advance();
@@ -174,6 +205,11 @@ impl World {
         }
         if done > 0 {
             self.flush(port, queue);
+        }
+        if player.playback.speed != Speed::Recorded
+            && let Some(allowed) = &mut self.allowance
+        {
+            *allowed -= u64::from(done);
         }
         if player.due().is_some() {
             self.ports[port].queues[queue].player = Some(player);
@@ -186,6 +222,31 @@ impl World {
 mod tests {
     use super::*;
     use crate::sim::Network;
+
+    #[test]
+    fn an_endless_playback_plays_a_packet_a_microsecond_when_time_passes() {
+        for speed in [Speed::Full, Speed::Recorded] {
+            let network = Network::new();
+            let nic = network.nic("sim0").unwrap();
+            let endless = Playback::of([vec![0; 60]]).times(u64::MAX);
+            nic.play(endless.speed(speed)).unwrap();
+            network.advance(Duration::from_millis(1));
+            let played = nic.counters().rx_packets;
+            assert!((1000..=1001).contains(&played), "{speed:?}: {played}");
+            assert_eq!(network.step(10), if speed == Speed::Full { 10 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn time_that_cannot_be_counted_is_no_fault() {
+        let network = Network::new();
+        let nic = network.nic("sim0").unwrap();
+        nic.play(Playback::at([(Duration::MAX, vec![0; 60])]).times(2))
+            .unwrap();
+        network.advance(Duration::from_secs(1));
+        network.advance(Duration::MAX);
+        assert_eq!(network.now(), Duration::MAX);
+    }
 
     #[test]
     fn rounds_follow_each_other_at_once_unless_recorded_times_count() {

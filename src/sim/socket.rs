@@ -257,18 +257,20 @@ impl Socket for SimSocket {
                 continue;
             }
             // Nobody else moves the packets: so waiting does, and lets simulated time pass.
+            world.allowance.get_or_insert(0);
             if world.step(1) > 0 {
                 continue;
             }
-            let end = left.map(|left| world.now + left);
+            let end = left.map(|left| world.now.saturating_add(left));
             match (world.next_due(), end) {
-                (Some(due), None) => world.now = due,
+                (Some(due), None) => world.pass_to(due),
                 (Some(due), Some(end)) if due <= end => {
                     left = Some(end - due);
-                    world.now = due;
+                    world.pass_to(due);
                 }
                 (_, end) => {
-                    world.now = end.unwrap_or(world.now);
+                    let end = end.unwrap_or(world.now);
+                    world.pass_to(end);
                     return Ok(ready);
                 }
             }

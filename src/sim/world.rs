@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::faults::Faults;
+use super::play::GAP;
 use super::port::{Frame, Port, Sock, SocketId};
 use super::random::Random;
 use super::trace::{Event, EventKind, Trace, digest};
@@ -31,6 +32,8 @@ pub(super) struct World {
     pub(super) trace: Trace,
     /// Sent packets whose frames come back late.
     pub(super) stalled: VecDeque<(Duration, SocketId, InFlight)>,
+    /// Packets that may come at full speed while simulated time passes; `None` is without limit.
+    pub(super) allowance: Option<u64>,
     pub(super) spare: Vec<Vec<u8>>,
     /// Something happened that a waiting program wants to know.
     pub(super) news: bool,
@@ -49,6 +52,7 @@ impl World {
             faults: Faults::default(),
             trace: Trace::default(),
             stalled: VecDeque::new(),
+            allowance: None,
             spare: Vec::new(),
             news: false,
         }
@@ -86,7 +90,8 @@ impl World {
         queues
             .flat_map(|queue| {
                 let frame = queue.inbound.front().map(|frame| frame.due);
-                let player = queue.player.as_ref().and_then(|player| player.due());
+                let player = queue.player.as_ref();
+                let player = player.and_then(|player| player.next_due(self.now));
                 [frame, player]
             })
             .flatten()
@@ -97,16 +102,27 @@ impl World {
 
     /// Lets simulated time pass, in which what is due happens.
     pub(super) fn advance(&mut self, time: Duration) {
-        let end = self.now + time;
+        let end = self.now.saturating_add(time);
+        self.allowance = Some(0);
         loop {
             while self.step(u32::MAX) > 0 {}
             match self.next_due() {
-                Some(due) if due <= end => self.now = due,
+                Some(due) if due < end => self.pass_to(due),
                 _ => break,
             }
         }
-        self.now = self.now.max(end);
+        self.pass_to(end);
         while self.step(u32::MAX) > 0 {}
+        self.allowance = None;
+    }
+
+    /// Sets the simulated clock forward.
+    pub(super) fn pass_to(&mut self, time: Duration) {
+        if let Some(allowed) = &mut self.allowance {
+            let passed = time.saturating_sub(self.now).as_nanos() / GAP.as_nanos();
+            *allowed = allowed.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
+        }
+        self.now = self.now.max(time);
     }
 
     /// Completes what was stalled long enough.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fluxcap::sim::{Faults, Network, NicConfig, Playback, Speed};
-use fluxcap::{ErrorKind, FluxBuilder, Link};
+use fluxcap::{ErrorKind, FluxBuilder, Interest, Link};
 
 use super::tools::{close, drain, packet, put, small};
 
@@ -234,6 +234,26 @@ fn traffic_at_full_speed_overruns_a_slow_reader_and_paced_traffic_does_not() {
         lost > 0 && count + lost as usize == 200,
         "{count} and {lost}"
     );
+}
+
+#[test]
+fn waiting_ends_in_time_although_a_playback_never_does() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let mut raw = small(&nic).build().unwrap();
+    let endless = Playback::of([packet(0, 60)]).times(u64::MAX);
+    nic.play(endless.speed(Speed::Full)).unwrap();
+    assert!(network.settle() >= 1_000_000);
+    nic.set_up(false).unwrap();
+    put(&mut raw, (0..64).map(|number| packet(number, 60)));
+    let timeout = Duration::from_millis(20);
+    let before = network.now();
+    assert!(!raw.wait(Interest::Send, Some(timeout)).unwrap().send);
+    assert_eq!(network.now(), before + timeout);
+    nic.set_up(true).unwrap();
+    assert!(raw.flush(timeout).unwrap());
+    assert!(raw.wait_rx(None).unwrap());
+    close(raw);
 }
 
 #[test]

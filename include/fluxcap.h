@@ -808,8 +808,8 @@ int fluxcap_sim_settle(const struct fluxcap_sim *sim);
 
 // Lets simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played.
 //
-// While the network's thread runs, real time counts, and this waits for it. Without it, an endless playback at full speed lets no time
-// pass, and this does not return. Any thread.
+// While the network's thread runs, real time counts, and this waits for it. Without it, traffic at full speed comes at one packet a
+// microsecond. Any thread.
 int fluxcap_sim_advance(const struct fluxcap_sim *sim,
                         uint64_t nanoseconds);
 

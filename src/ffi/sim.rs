@@ -305,8 +305,8 @@ pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
 
 /// Lets simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played.
 ///
-/// While the network's thread runs, real time counts, and this waits for it. Without it, an endless playback at full speed lets no time
-/// pass, and this does not return. Any thread.
+/// While the network's thread runs, real time counts, and this waits for it. Without it, traffic at full speed comes at one packet a
+/// microsecond. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanoseconds: u64) -> c_int {
     guard(|| {

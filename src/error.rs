@@ -71,9 +71,9 @@ pub enum ErrorKind {
 /// ```
 /// use fluxcap::{ErrorKind, FluxBuilder};
 ///
-/// let error = FluxBuilder::new("no-such-nic").build().unwrap_err();
-/// assert_eq!(error.kind(), ErrorKind::NotFound);
-/// assert!(error.to_string().contains("no-such-nic"));
+/// let error = FluxBuilder::new("eth0").chunk_size(1000).build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Invalid);
+/// assert!(error.to_string().contains("chunk size 1000"));
 /// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.text)]

@@ -6,12 +6,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::kernel::{Backend, Interface};
+use crate::kernel::{Backend, Interface, machine};
 use crate::sim::Nic;
 
 /// A place to bind to: a network interface of this machine, or anything else that offers queues.
 ///
-/// Cheap to clone. It names the interface; whether that exists is seen when it is used.
+/// Cheap to clone. It names the interface; whether that exists is seen when it is used. Elsewhere than on Linux, each use of a
+/// network interface of the machine is [`Unsupported`](crate::ErrorKind::Unsupported).
 #[derive(Clone)]
 pub struct Link {
     backend: Arc<dyn Backend>,
@@ -19,21 +20,15 @@ pub struct Link {
 
 impl Link {
     /// The network interface `name` in the network namespace of the calling thread.
-    #[cfg(target_os = "linux")]
     #[must_use]
     pub fn interface(name: &str) -> Self {
-        Self::new(Arc::new(crate::kernel::linux::LinuxInterface::by_name(
-            name,
-        )))
+        Self::new(machine::by_name(name))
     }
 
     /// The network interface with `index` in the network namespace of the calling thread.
-    #[cfg(target_os = "linux")]
     #[must_use]
     pub fn index(index: u32) -> Self {
-        Self::new(Arc::new(crate::kernel::linux::LinuxInterface::by_index(
-            index,
-        )))
+        Self::new(machine::by_index(index))
     }
 
     /// A link over a backend of your own.
@@ -56,14 +51,12 @@ impl Link {
     }
 }
 
-#[cfg(target_os = "linux")]
 impl From<&str> for Link {
     fn from(name: &str) -> Self {
         Self::interface(name)
     }
 }
 
-#[cfg(target_os = "linux")]
 impl From<&String> for Link {
     fn from(name: &String) -> Self {
         Self::interface(name)

@@ -1,9 +1,10 @@
-//! The shape of the sources: who may import whom, where unsafe code may be, how long a file may get.
+//! The shape of the sources: who may import whom, where unsafe code may be, who knows of the operating system, how long a file
+//! may get.
 //!
 //! A module that is not in [`LAYERS`] fails the test: give it a layer there.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use source::Source;
 
@@ -16,7 +17,13 @@ const LAYERS: [&[&str]; 8] = [
     &["mem", "ring", "rule", "geometry"],
     &["umem", "packet", "batch", "pool"],
     &["kernel"],
-    &["kernel::linux", "kernel::bpf", "sim"],
+    &[
+        "kernel::linux",
+        "kernel::bpf",
+        "kernel::elsewhere",
+        "kernel::machine", // another name of linux or elsewhere
+        "sim",
+    ],
     &["link", "builder", "raw", "system", "program"],
     &["poller", "engine", "asynch", "doctor", "capture"],
     &["ffi"],
@@ -32,6 +39,12 @@ const UNSAFE: [&str; 6] = [
     "ffi",
 ];
 
+/// The modules that are Linux' own: everything else is the same on every system.
+const LINUX: [&str; 2] = ["kernel::linux", "kernel::bpf"];
+
+/// The module that asks what system it is compiled for.
+const CHOICE: &str = "kernel";
+
 /// The lines a file may have, without its tests.
 const LINES: usize = 450;
 
@@ -43,6 +56,11 @@ fn modules_import_only_from_their_own_and_lower_layers() {
 #[test]
 fn unsafe_code_is_only_in_the_named_modules() {
     hold(safety);
+}
+
+#[test]
+fn one_module_asks_for_the_operating_system_and_only_its_own_modules_call_it() {
+    hold(portability);
 }
 
 #[test]
@@ -58,8 +76,9 @@ fn hold(rule: fn(&Source) -> Vec<String>) {
     let mut faults = Vec::new();
     for file in files {
         let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
+        let name = name.replace(MAIN_SEPARATOR, "/");
         let text = fs::read_to_string(&file).unwrap();
-        let source = Source::new(name, &text);
+        let source = Source::new(&name, &text);
         if !source.is_test() {
             faults.extend(
                 rule(&source)
@@ -132,6 +151,28 @@ fn safety(source: &Source) -> Vec<String> {
     let forbid = ["#", "!", "[", "forbid", "(", "unsafe_code", ")", "]"];
     if is_root && !has_unsafe_child && !source.contains(&forbid) {
         faults.push("lacks #![forbid(unsafe_code)]".into());
+    }
+    faults
+}
+
+fn portability(source: &Source) -> Vec<String> {
+    let module = source.module.join("::");
+    if source.unit().is_some_and(|(_, unit)| LINUX.contains(&unit)) {
+        return Vec::new();
+    }
+    let mut faults = Vec::new();
+    if module != CHOICE {
+        for (condition, line) in source.system_conditions() {
+            faults.push(format!(
+                "line {line}: compiled only for some systems ({condition}); the place to choose is {CHOICE}"
+            ));
+        }
+    }
+    for (name, line) in source.system_calls() {
+        faults.push(format!(
+            "line {line}: uses {name}, which belongs into {}",
+            LINUX.join(", ")
+        ));
     }
     faults
 }
@@ -303,6 +344,54 @@ fn unsafe_code_in_a_safe_module_is_found() {
     assert_eq!(check(safety, "kernel/mod.rs", "unsafe trait Ring {}"), 1);
     assert_eq!(check(safety, "kernel/linux/bind.rs", "unsafe fn f() {}"), 0);
     assert_eq!(check(safety, "lib.rs", "unsafe fn f() {}"), 1);
+}
+
+#[test]
+fn what_only_one_system_has_is_found_outside_its_modules() {
+    for text in [
+        "#[cfg(target_os = \"linux\")] mod x;",
+        "#[cfg(not(unix))] fn f() {}",
+        "#[cfg(all(feature = \"capi\", windows))] fn f() {}",
+        "#[cfg_attr(target_os = \"linux\", path = \"x\")] mod x;",
+        "#![cfg(target_family = \"unix\")]",
+        "fn f() -> bool { cfg!(target_env = \"musl\") }",
+        "fn f() { match X { _ if cfg!(windows) => {} _ => {} } }",
+    ] {
+        assert_eq!(check(portability, "pool.rs", text), 1, "{text}");
+        assert_eq!(check(portability, "lib.rs", text), 1, "{text}");
+        assert_eq!(check(portability, "sim/nic.rs", text), 1, "{text}");
+        assert_eq!(check(portability, "kernel/elsewhere.rs", text), 1, "{text}");
+        assert_eq!(check(portability, "kernel/mod.rs", text), 0, "{text}");
+        assert_eq!(check(portability, "kernel/bpf/map.rs", text), 0, "{text}");
+        assert_eq!(check(portability, "kernel/linux/mod.rs", text), 0, "{text}");
+    }
+    for text in [
+        "use libc::c_int;",
+        "use {libc as c};",
+        "fn f() { libbpf_sys::bpf_map_create(); }",
+        "use std::os::fd::RawFd;",
+        "use std::{fmt, os::unix::fs::MetadataExt};",
+        "fn f() -> std::os::fd::RawFd { 0 }",
+    ] {
+        assert_eq!(check(portability, "pool.rs", text), 1, "{text}");
+        assert_eq!(check(portability, "kernel/mod.rs", text), 1, "{text}");
+        assert_eq!(check(portability, "kernel/bpf/map.rs", text), 0, "{text}");
+    }
+}
+
+#[test]
+fn what_every_system_has_is_free() {
+    for text in [
+        "#[cfg(test)] mod tests { #[cfg(unix)] use std::os::fd::RawFd; }",
+        "#[cfg(feature = \"capi\")] mod ffi;",
+        "#[cfg(target_pointer_width = \"64\")] const A: u8 = 0;",
+        "#[cfg(target_endian = \"big\")] const A: u8 = 0;",
+        "// #[cfg(unix)] libc::poll",
+        "fn f(x: &[u8]) { for (a, b) in x.windows(2) { unix(a, b); } }",
+        "use std::{io, sync::Arc};",
+    ] {
+        assert_eq!(check(portability, "pool.rs", text), 0, "{text}");
+    }
 }
 
 #[test]

@@ -9,8 +9,16 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod bpf;
+#[cfg(any(test, not(target_os = "linux")))]
+pub(crate) mod elsewhere;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+
+/// The network interfaces of the machine: the only place where the library asks what system it is built for.
+#[cfg(not(target_os = "linux"))]
+pub(crate) use elsewhere as machine;
+#[cfg(target_os = "linux")]
+pub(crate) use linux as machine;
 
 use std::fmt;
 use std::sync::Arc;

@@ -77,6 +77,46 @@ impl Source {
             .collect()
     }
 
+    /// Every word of a condition on the operating system, and its line.
+    pub(super) fn system_conditions(&self) -> Vec<(&str, usize)> {
+        const WORDS: [&str; 6] = [
+            "target_os",
+            "target_family",
+            "target_env",
+            "target_vendor",
+            "unix",
+            "windows",
+        ];
+        let mut found = Vec::new();
+        let mut depth = 0; // of the brackets since `cfg`
+        let mut words = self.product.iter().map(|token| &*token.text).peekable();
+        for token in &self.product {
+            words.next();
+            let next = words.peek().copied().unwrap_or_default();
+            match &*token.text {
+                "cfg" | "cfg_attr" if depth == 0 && matches!(next, "(" | "!") => depth = 1,
+                "(" if depth > 0 => depth += 1,
+                // The bracket of `cfg` itself is the second.
+                ")" if depth > 0 => depth = if depth == 2 { 0 } else { depth - 1 },
+                word if depth > 0 && WORDS.contains(&word) => found.push((word, token.line)),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Every use of something that not all operating systems have, and its line.
+    pub(super) fn system_calls(&self) -> Vec<(&str, usize)> {
+        let text = |at: usize| self.product.get(at).map_or("", |token| &*token.text);
+        let tokens = self.product.iter().enumerate();
+        let found = tokens.filter(|(at, token)| match &*token.text {
+            "libc" | "libbpf_sys" => true,
+            "os" => text(at + 1) == "::",
+            _ => false,
+        });
+        found.map(|(_, token)| (&*token.text, token.line)).collect()
+    }
+
     /// Every path to something in this crate, from the crate's root, and its line.
     pub(super) fn paths(&self) -> Vec<(Vec<String>, usize)> {
         let mut found = Vec::new();

@@ -35,6 +35,16 @@ use crate::umem::UmemRegion;
 /// Room for sockets in the map of an XDP program, at least: queues can be added while it is attached.
 const LEAST_QUEUES: u32 = 64;
 
+/// The interface of this name in the network namespace of this thread.
+pub(crate) fn by_name(name: &str) -> Arc<dyn Backend> {
+    Arc::new(LinuxInterface::by_name(name))
+}
+
+/// The interface of this index in the network namespace of this thread.
+pub(crate) fn by_index(index: u32) -> Arc<dyn Backend> {
+    Arc::new(LinuxInterface::by_index(index))
+}
+
 /// A network interface of this machine. Whether it exists is seen at each use.
 #[derive(Debug)]
 pub(crate) struct LinuxInterface {
@@ -61,12 +71,10 @@ impl Namespace {
 }
 
 impl LinuxInterface {
-    /// The interface of this name in the network namespace of this thread.
     pub(crate) fn by_name(name: &str) -> Self {
         Self::new(Wanted::Name(name.to_owned()))
     }
 
-    /// The interface of this index in the network namespace of this thread.
     pub(crate) fn by_index(index: u32) -> Self {
         Self::new(Wanted::Index(index))
     }

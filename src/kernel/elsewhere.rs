@@ -1,0 +1,99 @@
+//! Systems without AF_XDP: a network interface can be named there, and every use of it says what to do instead.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Allocation, Backend, Interface, MemoryRequest, Opened, SocketRequest, Steering};
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::report::XdpMode;
+use crate::umem::UmemRegion;
+
+/// The interface of this name.
+pub(crate) fn by_name(name: &str) -> Arc<dyn Backend> {
+    Arc::new(Absent::Name(name.to_owned()))
+}
+
+/// The interface of this index.
+pub(crate) fn by_index(index: u32) -> Arc<dyn Backend> {
+    Arc::new(Absent::Index(index))
+}
+
+/// A network interface that nothing here can open.
+#[derive(Debug)]
+enum Absent {
+    Name(String),
+    Index(u32),
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "the interface {name:?}"),
+            Self::Index(index) => write!(f, "the interface with index {index}"),
+        }
+    }
+}
+
+impl Absent {
+    fn refusal(&self) -> FluxError {
+        FluxError::new(
+            ErrorKind::Unsupported,
+            errno::EAFNOSUPPORT,
+            format_args!("using {self}"),
+            "network interfaces are opened by Linux AF_XDP, which this system does not have",
+            "run the program on Linux, or over a simulated network (fluxcap::sim) here",
+        )
+    }
+}
+
+impl Backend for Absent {
+    fn interface(&self) -> Result<Interface> {
+        Err(self.refusal())
+    }
+
+    fn allocate(&self, _request: &MemoryRequest) -> Result<Allocation> {
+        Err(self.refusal())
+    }
+
+    fn open(&self, _request: &SocketRequest, _umem: &UmemRegion) -> Result<Opened> {
+        Err(self.refusal())
+    }
+
+    fn attach(&self, _mode: XdpMode) -> Result<Arc<dyn Steering>> {
+        Err(self.refusal())
+    }
+
+    fn user_map(&self, _fd: i32) -> Result<Arc<dyn Steering>> {
+        Err(self.refusal())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::FluxBuilder;
+    use crate::link::Link;
+
+    #[test]
+    fn every_use_of_an_interface_says_what_to_do_instead() {
+        for (backend, name) in [(by_name("eth0"), "\"eth0\""), (by_index(7), "index 7")] {
+            for error in [
+                backend.interface().unwrap_err(),
+                backend.attach(XdpMode::Auto).unwrap_err(),
+                backend.user_map(3).unwrap_err(),
+                FluxBuilder::new(Link::new(backend)).build().unwrap_err(),
+            ] {
+                assert_eq!(
+                    (error.kind(), error.errno()),
+                    (ErrorKind::Unsupported, errno::EAFNOSUPPORT)
+                );
+                let text = error.to_string();
+                for word in [name, "Linux", "fluxcap::sim"] {
+                    assert!(text.contains(word), "{text}");
+                }
+            }
+        }
+    }
+}

@@ -24,7 +24,7 @@ use fluxcap::proto::{
 };
 use fluxcap::sim::Nic;
 use fluxcap::{BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, Verdict, XdpMode};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use pinger::Pinger;
@@ -245,7 +245,8 @@ fn respond(options: &Options) -> Result<(), Box<dyn Error>> {
     let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
-    flag::register(SIGUSR1, Arc::clone(&print))?;
+    #[cfg(unix)] // elsewhere there is no such signal
+    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&print))?;
 
     let Options { address, queue, .. } = *options;
     let place = &options.place;

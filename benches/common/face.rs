@@ -9,7 +9,7 @@ use fluxcap::FluxRaw;
 use fluxcap::ffi::handle::{fluxcap_raw, fluxcap_raw_free, open};
 use fluxcap::ffi::{packet, raw};
 
-use crate::native;
+use super::native;
 
 /// A socket as a C program has it, and a loop that uses it.
 pub(crate) struct CLoop {
@@ -43,7 +43,7 @@ impl CLoop {
 
     /// The loop that `c/loops.c` calls `name`, over a socket.
     pub(crate) fn load(name: &str, socket: FluxRaw) -> Result<Self, Box<dyn Error>> {
-        let path = crate::results::directory()?.join("libloops.so");
+        let path = super::results::directory()?.join("libloops.so");
         let path = CString::new(path.as_os_str().as_bytes())?;
         // SAFETY: a library of ours, made by `compile`, without constructors.
         let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::results;
+use super::results;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

@@ -39,10 +39,10 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 %.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help deps build all install uninstall examples header bpf demo test test-sim soak check bench clean
+.PHONY: help deps build all install uninstall examples header bpf demo test test-sim soak check test-windows check-platforms bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install the Debian packages that are missing (as root)
 	.ci/deps build demo test check bench
@@ -86,6 +86,14 @@ soak: ## 10,000 random programs on simulated links where everything goes wrong (
 check: ## formatting, lints, documentation, header, XDP program, C sources
 	.ci/deps build check
 	.ci/check
+
+test-windows: ## the tests of a Windows build, run by wine
+	.ci/deps build platforms
+	.ci/platforms windows
+
+check-platforms: ## whether everything compiles for macOS, Windows and FreeBSD
+	.ci/deps build
+	.ci/platforms check
 
 bench: ## benchmarks against libxdp, and the simulator's speed, into target/bench/results.json (root)
 	.ci/deps build demo bench

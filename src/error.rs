@@ -22,9 +22,14 @@ pub mod errno {
     pub const EBUSY: i32 = 16;
     pub const EEXIST: i32 = 17;
     pub const ENODEV: i32 = 19;
+    pub const ENOTDIR: i32 = 20;
+    pub const EISDIR: i32 = 21;
     pub const EINVAL: i32 = 22;
+    pub const EFBIG: i32 = 27;
     pub const ENOSPC: i32 = 28;
+    pub const EROFS: i32 = 30;
     pub const EDOM: i32 = 33;
+    pub const ENAMETOOLONG: i32 = 36;
     pub const ENOPROTOOPT: i32 = 92;
     pub const EPROTONOSUPPORT: i32 = 93;
     pub const EOPNOTSUPP: i32 = 95;
@@ -33,6 +38,7 @@ pub mod errno {
     pub const ENOBUFS: i32 = 105;
     pub const EMSGSIZE: i32 = 90;
     pub const ESHUTDOWN: i32 = 108;
+    pub const EDQUOT: i32 = 122;
     pub const ENOTRECOVERABLE: i32 = 131;
 }
 

@@ -8,6 +8,7 @@ use super::handle::count;
 use super::link::{fluxcap_link, nic};
 use super::nic::{rounds, speed_of};
 use crate::error::Result;
+use crate::kernel::machine;
 use crate::sim::Playback;
 
 /// Starts to play a capture file, pcap or pcapng, into a queue of a simulated NIC, in place of what is played there now.
@@ -72,14 +73,5 @@ unsafe fn file(path: *const c_char) -> Result<PathBuf> {
         return Err(null("path"));
     }
     // SAFETY: not null, so a C string as the caller promises.
-    let path = unsafe { CStr::from_ptr(path) };
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt;
-        Ok(std::ffi::OsStr::from_bytes(path.to_bytes()).into())
-    }
-    #[cfg(not(unix))]
-    {
-        Ok(path.to_string_lossy().into_owned().into())
-    }
+    machine::path(unsafe { CStr::from_ptr(path) })
 }

@@ -20,6 +20,18 @@ pub(crate) fn by_index(index: u32) -> Arc<dyn Backend> {
     Arc::new(Absent::Index(index))
 }
 
+/// The path that a C program means: UTF-8, which every system understands.
+#[cfg(feature = "capi")]
+pub(crate) fn path(name: &std::ffi::CStr) -> Result<std::path::PathBuf> {
+    name.to_str().map(From::from).map_err(|_| {
+        FluxError::invalid(
+            format_args!("using the path {name:?}"),
+            "it is not UTF-8",
+            "give the path in UTF-8",
+        )
+    })
+}
+
 /// A network interface that nothing here can open.
 #[derive(Debug)]
 enum Absent {
@@ -75,6 +87,17 @@ mod tests {
     use super::*;
     use crate::builder::FluxBuilder;
     use crate::link::Link;
+
+    #[cfg(feature = "capi")]
+    #[test]
+    fn a_path_is_utf_8_or_refused() {
+        assert_eq!(
+            path(c"übung.pcap").unwrap(),
+            std::path::Path::new("übung.pcap")
+        );
+        let error = path(c"\xfcbung.pcap").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
 
     #[test]
     fn every_use_of_an_interface_says_what_to_do_instead() {

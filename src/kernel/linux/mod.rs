@@ -45,6 +45,13 @@ pub(crate) fn by_index(index: u32) -> Arc<dyn Backend> {
     Arc::new(LinuxInterface::by_index(index))
 }
 
+/// The path that a C program means: any bytes.
+#[cfg(feature = "capi")]
+pub(crate) fn path(name: &std::ffi::CStr) -> Result<std::path::PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(std::ffi::OsStr::from_bytes(name.to_bytes()).into())
+}
+
 /// A network interface of this machine. Whether it exists is seen at each use.
 #[derive(Debug)]
 pub(crate) struct LinuxInterface {

@@ -147,18 +147,20 @@ impl Capture {
     }
 }
 
-/// An error of the operating system, with its number if that is one of Linux.
+/// An error of the operating system, with the number that Linux has for it, on every system.
 fn system(tried: &str, error: &io::Error, fix: &str) -> FluxError {
     let (kind, number) = match error.kind() {
         io::ErrorKind::NotFound => (ErrorKind::NotFound, errno::ENOENT),
         io::ErrorKind::PermissionDenied => (ErrorKind::Permission, errno::EACCES),
         io::ErrorKind::AlreadyExists => (ErrorKind::System, errno::EEXIST),
+        io::ErrorKind::NotADirectory => (ErrorKind::System, errno::ENOTDIR),
+        io::ErrorKind::IsADirectory => (ErrorKind::System, errno::EISDIR),
+        io::ErrorKind::InvalidFilename => (ErrorKind::System, errno::ENAMETOOLONG),
+        io::ErrorKind::ReadOnlyFilesystem => (ErrorKind::System, errno::EROFS),
+        io::ErrorKind::FileTooLarge => (ErrorKind::System, errno::EFBIG),
         io::ErrorKind::StorageFull => (ErrorKind::System, errno::ENOSPC),
+        io::ErrorKind::QuotaExceeded => (ErrorKind::System, errno::EDQUOT),
         _ => (ErrorKind::System, errno::EIO),
     };
-    let number = error
-        .raw_os_error()
-        .filter(|_| cfg!(target_os = "linux"))
-        .unwrap_or(number);
     FluxError::new(kind, number, tried, error, fix)
 }

@@ -39,7 +39,8 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 %.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help deps build all install uninstall examples header bpf demo test test-sim soak check test-windows check-platforms bench clean
+.PHONY: help deps build all install uninstall examples header bpf demo test test-sim soak check test-windows test-emulated \
+	check-platforms bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -90,6 +91,10 @@ check: ## formatting, lints, documentation, header, XDP program, C sources
 test-windows: ## the tests of a Windows build, run by wine
 	.ci/deps build platforms
 	.ci/platforms windows
+
+test-emulated: ## the tests that need no kernel, run by QEMU on aarch64 and s390x
+	.ci/deps build emulators
+	.ci/platforms emulated
 
 check-platforms: ## whether everything compiles for macOS, Windows and FreeBSD
 	.ci/deps build

@@ -6,6 +6,9 @@
 mod capture;
 #[path = "sim/control.rs"]
 mod control;
+#[cfg(target_os = "linux")]
+#[path = "sim/descriptor.rs"]
+mod descriptor;
 #[path = "sim/faults.rs"]
 mod faults;
 #[path = "sim/kernel.rs"]

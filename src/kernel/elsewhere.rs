@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Allocation, Backend, Interface, MemoryRequest, Opened, SocketRequest, Steering};
+use super::{Allocation, Backend, Bell, Interface, MemoryRequest, Opened, SocketRequest, Steering};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::XdpMode;
 use crate::umem::UmemRegion;
@@ -30,6 +30,11 @@ pub(crate) fn path(name: &std::ffi::CStr) -> Result<std::path::PathBuf> {
             "give the path in UTF-8",
         )
     })
+}
+
+/// A descriptor for a socket without one: there is none to be had here.
+pub(crate) fn bell() -> Option<Box<dyn Bell>> {
+    None
 }
 
 /// A network interface that nothing here can open.
@@ -89,6 +94,11 @@ mod tests {
     use crate::link::Link;
 
     #[cfg(feature = "capi")]
+    #[test]
+    fn there_is_no_descriptor_to_be_had() {
+        assert!(bell().is_none());
+    }
+
     #[test]
     fn a_path_is_utf_8_or_refused() {
         assert_eq!(

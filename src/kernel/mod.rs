@@ -118,6 +118,22 @@ pub trait Socket: fmt::Debug + Send + Sync {
 
     /// The file descriptor, where there is one.
     fn fd(&self) -> Option<i32>;
+
+    /// Takes a bell, to be rung while packets wait, in place of a file descriptor; returns its descriptor. A socket with a descriptor of
+    /// its own needs none.
+    fn hang(&self, bell: Box<dyn Bell>) -> Option<i32> {
+        drop(bell);
+        None
+    }
+}
+
+/// A file descriptor that is readable while it is rung.
+pub trait Bell: fmt::Debug + Send {
+    /// Makes it readable, or not.
+    fn set(&mut self, rung: bool);
+
+    /// The descriptor.
+    fn fd(&self) -> i32;
 }
 
 /// An attached XDP program and its map of sockets. Dropping the last handle detaches it.

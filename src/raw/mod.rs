@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{Interest, Interface, Kick, Ready, Socket, Steering};
+use crate::kernel::{Interest, Interface, Kick, Ready, Socket, Steering, machine};
 use crate::packet::{Lease, Packet, PacketRef, Verdict};
 use crate::report::Report;
 use crate::ring::Desc;
@@ -334,7 +334,9 @@ impl FluxRaw {
     /// It stays the socket's own: do not close it. Wake-ups may be spurious.
     #[must_use]
     pub fn fd(&self) -> i32 {
-        self.socket.fd().unwrap_or(-1)
+        // A simulated socket gets one when somebody asks.
+        let hang = || machine::bell().and_then(|bell| self.socket.hang(bell));
+        self.socket.fd().or_else(hang).unwrap_or(-1)
     }
 
     /// What became of the wishes: requested, achieved and why.

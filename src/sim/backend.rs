@@ -80,6 +80,7 @@ impl Backend for SimBackend {
                     statistics: SocketStatistics::default(),
                     tx_active: false,
                     rx_stopped: false,
+                    bell: None,
                 },
             );
             Ok(id)

@@ -40,7 +40,8 @@
 //!
 //! # What differs from a kernel
 //!
-//! - A socket has no file descriptor: `fd()` is -1.
+//! - The file descriptor, which Linux alone has, is no socket: it is readable while packets wait, seen at each step or millisecond,
+//!   and always writable. Elsewhere `fd()` is -1.
 //! - There is no XDP program but the bundled one's rules, and no foreign program: [`xskmap`](crate::FluxBuilder::xskmap) is refused.
 //! - A sender whose cable is full finds the device busy, as with a card; the kernel's veth drops.
 //! - Memory is ordinary memory, whatever pages were asked for; the [`Report`](crate::Report) says so.

@@ -8,6 +8,7 @@ use super::nic::{NicConfig, NicCounters};
 use super::play::Player;
 use super::record::Recorder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::Bell;
 use crate::packet::{InFlight, KernelSide};
 use crate::report::XdpMode;
 use crate::stats::{ProgramCounters, SocketStatistics};
@@ -108,9 +109,19 @@ pub(super) struct Sock {
     pub(super) tx_active: bool,
     /// In zero-copy mode: the driver found no frame, and waits for a wake-up.
     pub(super) rx_stopped: bool,
+    /// Made when the program asks for a file descriptor.
+    pub(super) bell: Option<Box<dyn Bell>>,
 }
 
 impl Sock {
+    /// Lets the file descriptor show what stands in the RX ring.
+    pub(super) fn show(&mut self) {
+        let waiting = self.side.rx_waiting() > 0;
+        if let Some(bell) = &mut self.bell {
+            bell.set(waiting);
+        }
+    }
+
     /// What the kernel counted.
     pub(super) fn statistics(&self) -> SocketStatistics {
         let (rx_invalid_descs, tx_invalid_descs) = self.side.invalid();

@@ -11,7 +11,7 @@ use super::port::{Sock, SocketId};
 use super::trace::EventKind;
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bound, Interest, Kick, Ready, Socket, SocketRequest};
+use crate::kernel::{Bell, Bound, Interest, Kick, Ready, Socket, SocketRequest};
 use crate::report::{Answer, BindMode};
 use crate::stats::SocketStatistics;
 
@@ -294,7 +294,22 @@ impl Socket for SimSocket {
     }
 
     fn fd(&self) -> Option<i32> {
-        None
+        let mut world = self.shared().lock();
+        let socket = world.sockets.get_mut(&self.id)?;
+        socket.show();
+        socket.bell.as_ref().map(|bell| bell.fd())
+    }
+
+    fn hang(&self, bell: Box<dyn Bell>) -> Option<i32> {
+        let mut guard = self.shared().lock();
+        let world = &mut *guard;
+        let socket = world.sockets.get_mut(&self.id)?;
+        if socket.bell.is_none() {
+            socket.bell = Some(bell);
+            world.bells += 1;
+        }
+        socket.show();
+        socket.bell.as_ref().map(|bell| bell.fd())
     }
 }
 
@@ -333,7 +348,8 @@ impl SimSocket {
 impl Drop for SimSocket {
     fn drop(&mut self) {
         let mut world = self.shared().lock();
-        world.sockets.remove(&self.id);
+        let socket = world.sockets.remove(&self.id);
+        world.bells -= u32::from(socket.is_some_and(|socket| socket.bell.is_some()));
         for queue in &mut world.ports[self.nic.index].queues {
             for place in [&mut queue.bound, &mut queue.entry] {
                 if *place == Some(self.id) {

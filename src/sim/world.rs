@@ -35,6 +35,8 @@ pub(super) struct World {
     /// Packets that may come at full speed while simulated time passes; `None` is without limit.
     pub(super) allowance: Option<u64>,
     pub(super) spare: Vec<Vec<u8>>,
+    /// Sockets that have a file descriptor.
+    pub(super) bells: u32,
     /// Something happened that a waiting program wants to know.
     pub(super) news: bool,
 }
@@ -54,6 +56,7 @@ impl World {
             stalled: VecDeque::new(),
             allowance: None,
             spare: Vec::new(),
+            bells: 0,
             news: false,
         }
     }
@@ -67,6 +70,15 @@ impl World {
 
     /// Handles up to `budget` packets that are due; returns how many.
     pub(super) fn step(&mut self, budget: u32) -> u32 {
+        let done = self.turns(budget);
+        // The program empties its rings unseen: so descriptors are looked after at each step.
+        if self.bells > 0 {
+            self.sockets.values_mut().for_each(Sock::show);
+        }
+        done
+    }
+
+    fn turns(&mut self, budget: u32) -> u32 {
         let mut left = budget;
         loop {
             let before = left;

@@ -2,6 +2,7 @@
 //!
 //! Everything belongs to the network namespace of the thread that looked the interface up.
 
+mod bell;
 mod bind;
 mod errors;
 mod hugepages;
@@ -25,6 +26,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+pub(crate) use bell::bell;
 use interface::{Control, absent};
 
 use super::{Allocation, Backend, Interface, MemoryRequest, Opened, SocketRequest, Steering};

@@ -4,6 +4,9 @@
 //! Over veth it needs root and a kernel with AF_XDP; without them those tests print `skipped:` and the reason. Every scenario
 //! ends with the proof that no frame was lost.
 
+#[cfg(all(target_os = "linux", feature = "capi"))]
+#[path = "scenarios/agent.rs"]
+mod agent;
 #[path = "scenarios/differences.rs"]
 mod differences;
 #[path = "scenarios/flow.rs"]
@@ -33,6 +36,24 @@ mod traffic;
 #[path = "scenarios/world.rs"]
 mod world;
 
+/// A test of the scenario in each world, and one that all told the same.
+macro_rules! worlds {
+    ($($(#[$condition:meta])? $name:ident: $face:expr, $place:expr;)*) => {
+        $(
+            $(#[$condition])?
+            #[test]
+            fn $name() {
+                check(SCENARIO, $face, $place);
+            }
+        )*
+
+        #[test]
+        fn tells_the_same_everywhere() {
+            compare(SCENARIO, &[$($(#[$condition])? ($face, $place)),*]);
+        }
+    };
+}
+
 /// Each scenario, and its tests.
 macro_rules! scenarios {
     ($($module:ident: $($name:ident)*;)*) => {
@@ -42,6 +63,8 @@ macro_rules! scenarios {
         }),*),*];
 
         $($(mod $name {
+            #[cfg(all(target_os = "linux", feature = "capi"))]
+            use super::agent::Build::{C11, Cpp17, Sanitized};
             use super::differences::compare;
             use super::harness::{Face::*, Scenario, Where::*, check};
 
@@ -50,24 +73,24 @@ macro_rules! scenarios {
                 play: super::$module::$name,
             };
 
-            #[test]
-            fn in_rust_over_the_simulator() {
-                check(SCENARIO, Rust, Sim);
-            }
-
-            #[test]
-            fn in_rust_over_the_simulator_step_by_step() {
-                check(SCENARIO, Rust, Stepped);
-            }
-
-            #[test]
-            fn in_rust_over_veth() {
-                check(SCENARIO, Rust, Veth);
-            }
-
-            #[test]
-            fn tells_the_same_everywhere() {
-                compare(SCENARIO, &[Rust]);
+            worlds! {
+                in_rust_over_the_simulator: Rust, Sim;
+                in_rust_over_the_simulator_step_by_step: Rust, Stepped;
+                in_rust_over_veth: Rust, Veth;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_over_the_simulator: C(C11), Sim;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_over_the_simulator_step_by_step: C(C11), Stepped;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_over_veth: C(C11), Veth;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_cpp17_over_the_simulator: C(Cpp17), Sim;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_cpp17_over_veth: C(Cpp17), Veth;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_with_sanitizers_over_the_simulator: C(Sanitized), Sim;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_with_sanitizers_over_veth: C(Sanitized), Veth;
             }
         })*)*
     };
@@ -108,4 +131,19 @@ scenarios! {
     life:
         both_ends_closed_and_opened
         teardown_in_every_order;
+}
+
+#[cfg(all(target_os = "linux", feature = "capi"))]
+mod all_under_valgrind {
+    use super::harness::{Where::*, watch};
+
+    #[test]
+    fn in_c11_over_the_simulator() {
+        watch(super::ALL, Sim);
+    }
+
+    #[test]
+    fn in_c11_over_veth() {
+        watch(super::ALL, Veth);
+    }
 }

@@ -5,7 +5,11 @@ use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::place::SimPlace;
+#[cfg(all(target_os = "linux", feature = "capi"))]
+use super::agent::{Agent, Build, CWorld};
+#[cfg(target_os = "linux")]
+use super::place::VethPlace;
+use super::place::{Place, SimPlace};
 use super::rust::RustWorld;
 use super::scene::{Outcome, Scene, Skip};
 use super::world::World;
@@ -32,6 +36,9 @@ pub(crate) enum Where {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Face {
     Rust,
+    /// The C face, by a program in C that is compiled and watched in this way.
+    #[cfg(all(target_os = "linux", feature = "capi"))]
+    C(Build),
 }
 
 /// What became of a scenario.
@@ -70,26 +77,74 @@ pub(crate) fn run(scenario: Scenario, face: Face, place: Where) -> Ran {
 
 fn run_anew(scenario: Scenario, face: Face, place: Where) -> Ran {
     match place {
-        Where::Sim => play(scenario, &mut *world(face, SimPlace::running())),
-        Where::Stepped => play(scenario, &mut *world(face, SimPlace::stepped())),
         #[cfg(target_os = "linux")]
-        Where::Veth => crate::net::in_empty_namespace(move || {
-            play(
-                scenario,
-                &mut *world(face, super::place::VethPlace::default()),
-            )
-        })
-        .unwrap_or_else(Ran::Skipped),
+        Where::Veth => crate::net::in_empty_namespace(move || anywhere(scenario, face, place))
+            .unwrap_or_else(Ran::Skipped),
         #[cfg(not(target_os = "linux"))]
         Where::Veth => Ran::Skipped("needs Linux".to_owned()),
+        Where::Sim | Where::Stepped => anywhere(scenario, face, place),
     }
 }
 
-fn world(face: Face, place: impl super::place::Place + 'static) -> Box<dyn World> {
+/// Runs a scenario; for veth in the network namespace that this thread is in.
+fn anywhere(scenario: Scenario, face: Face, place: Where) -> Ran {
     match face {
-        Face::Rust => Box::new(RustWorld {
-            place: Box::new(place),
-        }),
+        Face::Rust => {
+            let place: Box<dyn Place> = match place {
+                Where::Sim => Box::new(SimPlace::running()),
+                Where::Stepped => Box::new(SimPlace::stepped()),
+                #[cfg(target_os = "linux")]
+                Where::Veth => Box::new(VethPlace::default()),
+                #[cfg(not(target_os = "linux"))]
+                Where::Veth => unreachable!("skipped"),
+            };
+            play(scenario, &mut RustWorld { place })
+        }
+        #[cfg(all(target_os = "linux", feature = "capi"))]
+        Face::C(build) => match Agent::start(build) {
+            Ok(agent) => {
+                let mut world = c_world(agent, place);
+                let ran = play(scenario, &mut world);
+                world.into_agent().end();
+                ran
+            }
+            Err(reason) => Ran::Skipped(reason),
+        },
+    }
+}
+
+#[cfg(all(target_os = "linux", feature = "capi"))]
+fn c_world(agent: Agent, place: Where) -> CWorld {
+    match place {
+        Where::Veth => CWorld::over_veth(agent),
+        Where::Sim => CWorld::over_sim(agent, false),
+        Where::Stepped => CWorld::over_sim(agent, true),
+    }
+}
+
+/// A test: all scenarios under valgrind, which takes long to start: one after the other in one program.
+#[cfg(all(target_os = "linux", feature = "capi"))]
+pub(crate) fn watch(scenarios: &'static [Scenario], place: Where) {
+    let all = move || match Agent::start(Build::Valgrind) {
+        Ok(mut agent) => {
+            for &scenario in scenarios {
+                let start = Instant::now();
+                let mut world = c_world(agent, place);
+                let ran = play(scenario, &mut world);
+                agent = world.into_agent();
+                println!("{}: {:?}", scenario.name, start.elapsed());
+                if let Ran::Skipped(reason) = ran {
+                    println!("skipped: {}: {reason}", scenario.name);
+                }
+            }
+            agent.end();
+        }
+        Err(reason) => println!("skipped: {reason}"),
+    };
+    if place != Where::Veth {
+        all();
+    } else if let Err(reason) = crate::net::in_empty_namespace(all) {
+        println!("skipped: {reason}");
     }
 }
 

@@ -123,10 +123,21 @@ mod veth {
     use super::{BTreeMap, Duration, Link, Pair, Place, thread};
     use crate::net::{Stack, add_pair, ip};
 
-    /// The network namespace of this thread.
+    /// The network namespace of this thread, with which its links go.
     #[derive(Default)]
     pub(crate) struct VethPlace {
         stacks: BTreeMap<String, Stack>,
+        pairs: Vec<String>,
+    }
+
+    impl VethPlace {
+        /// Makes room for another scenario in the same namespace.
+        pub(crate) fn clear(&mut self) {
+            for link in self.pairs.drain(..) {
+                ip(&format!("link del {link}"));
+            }
+            self.stacks.clear();
+        }
     }
 
     impl Place for VethPlace {
@@ -136,6 +147,7 @@ mod veth {
 
         fn add_pair(&mut self, one: &str, other: &str, pair: Pair) {
             let queues = pair.queues;
+            self.pairs.push(one.to_owned());
             add_pair(
                 one,
                 other,

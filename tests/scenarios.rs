@@ -121,7 +121,8 @@ scenarios! {
         one_kick_sends_its_budget
         full_completion_ring
         all_frames_held_then_released
-        packets_too_long_for_a_frame;
+        packets_too_long_for_a_frame
+        packets_too_long_for_the_link;
     host:
         packets_from_the_host
         packets_to_the_host

@@ -653,6 +653,8 @@ static void obey(const char *command)
         uint32_t interest = number(), timeout = number();
 
         ok_or_error(fluxcap_raw_wait(raw, interest, (int)timeout));
+    } else if (strcmp(command, "has_descriptor") == 0) {
+        ok_number(fluxcap_raw_fd(open_end()->raw) >= 0);
     } else if (strcmp(command, "flush") == 0) {
         struct fluxcap_raw *raw = open_end()->raw;
 

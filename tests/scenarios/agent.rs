@@ -22,9 +22,9 @@ use super::world::{
 /// No answer takes longer, also under valgrind on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(100);
 /// Over veth, in each of the ways that C is compiled.
-const CYCLES_OVER_VETH: usize = 20;
+const CYCLES_OVER_VETH: usize = 10;
 /// Under valgrind.
-const CYCLES_WATCHED: usize = 20;
+const CYCLES_WATCHED: usize = 10;
 
 /// How the agent is compiled and watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -462,6 +462,10 @@ impl Socket for CSocket {
             receive: bits & 1 != 0,
             send: bits & 2 != 0,
         })
+    }
+
+    fn has_descriptor(&mut self) -> bool {
+        self.ask("has_descriptor", "")[0] == 1
     }
 
     fn flush(&mut self, ms: u32) -> bool {

@@ -11,8 +11,8 @@ use super::world::Pair;
 
 /// How often both ends are closed and opened.
 pub(crate) const CYCLES: usize = 1000;
-/// Over veth a cycle takes some 100 ms, nearly all of it waiting for the kernel (grace periods, as programs and sockets go): fewer.
-pub(crate) const CYCLES_OVER_VETH: usize = 100;
+/// Over veth a cycle takes some 90 ms, nearly all of it waiting for the kernel (grace periods, as programs and sockets go): fewer.
+pub(crate) const CYCLES_OVER_VETH: usize = 50;
 
 /// Where links are. The methods are those of [`World`](super::world::World).
 pub(crate) trait Place {

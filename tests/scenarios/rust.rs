@@ -239,6 +239,10 @@ impl Socket for RustSocket {
         })
     }
 
+    fn has_descriptor(&mut self) -> bool {
+        self.raw().fd() >= 0
+    }
+
     fn flush(&mut self, ms: u32) -> bool {
         self.raw().flush(Duration::from_millis(ms.into())).unwrap()
     }

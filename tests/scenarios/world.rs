@@ -141,6 +141,8 @@ pub(crate) trait Socket {
     fn refill(&mut self);
     /// Waits for at most `ms` milliseconds; an errno when that fails.
     fn wait(&mut self, interest: u32, ms: u32) -> Result<Ready, i32>;
+    /// Whether there is a file descriptor to wait on.
+    fn has_descriptor(&mut self) -> bool;
     /// Sends everything and takes it back; whether that worked.
     fn flush(&mut self, ms: u32) -> bool;
     /// Sends these frames again and again, and receives, on a thread of its own, until [`calm`](Self::calm).

@@ -23,21 +23,13 @@ enum Occurs {
     Perhaps,
 }
 
-const DIFFERENCES: &[Difference] = &[
-    Difference {
-        scenario: "waiting_to_receive",
-        what: "file descriptor",
-        occurs: Occurs::Always,
-        reason: "A simulated socket has none: there is no kernel to wait in.",
-    },
-    Difference {
-        scenario: "*",
-        what: " tx_ring_empty_descs",
-        occurs: Occurs::Perhaps,
-        reason: "It counts the looks at an empty TX ring, and each wait is a look: how often a program waits depends on how fast packets \
+const DIFFERENCES: &[Difference] = &[Difference {
+    scenario: "*",
+    what: " tx_ring_empty_descs",
+    occurs: Occurs::Perhaps,
+    reason: "It counts the looks at an empty TX ring, and each wait is a look: how often a program waits depends on how fast packets \
              come.",
-    },
-];
+}];
 
 /// A test: a scenario tells the same in all worlds, but for the differences that are listed.
 pub(crate) fn compare(scenario: Scenario, worlds: &[(Face, Where)]) {

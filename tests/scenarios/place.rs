@@ -132,6 +132,7 @@ mod veth {
 
     impl VethPlace {
         /// Makes room for another scenario in the same namespace.
+        #[cfg(feature = "capi")]
         pub(crate) fn clear(&mut self) {
             for link in self.pairs.drain(..) {
                 ip(&format!("link del {link}"));

@@ -1,6 +1,10 @@
 //! Where links are: a simulated network, or a network namespace with veth pairs.
 
-use std::collections::BTreeMap;
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "what only veth pairs need")
+)]
+
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -120,7 +124,9 @@ pub(crate) use veth::VethPlace;
 
 #[cfg(target_os = "linux")]
 mod veth {
-    use super::{BTreeMap, Duration, Link, Pair, Place, thread};
+    use std::collections::BTreeMap;
+
+    use super::{Duration, Link, Pair, Place, thread};
     use crate::net::{Stack, add_pair, ip};
 
     /// The network namespace of this thread, with which its links go.

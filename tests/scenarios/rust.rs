@@ -215,7 +215,7 @@ impl Socket for RustSocket {
                     .map_or_else(|error| error.errno(), |()| 0)
             }
             // Neither compiles: a packet that was sent has moved, and its options cannot be written.
-            Wrong::Stale | Wrong::Options => libc::EINVAL,
+            Wrong::Stale | Wrong::Options => fluxcap::error::errno::EINVAL,
         }
     }
 

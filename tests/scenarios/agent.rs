@@ -67,6 +67,7 @@ impl Read for Patient {
 impl Agent {
     /// Starts the agent, in the network namespace of this thread. The reason where that cannot be.
     pub(crate) fn start(build: Build) -> Result<Self, String> {
+        check_compiler()?;
         let program = program(build);
         let mut command = if build == Build::Valgrind {
             if Command::new("valgrind").arg("--version").output().is_err() {
@@ -544,6 +545,22 @@ impl Socket for CSocket {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// A program that the C compiler makes cannot use the library where the tests were built for another processor, and are emulated.
+fn check_compiler() -> Result<(), String> {
+    static MACHINE: OnceLock<String> = OnceLock::new();
+    let machine = MACHINE.get_or_init(|| {
+        let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
+        run(Command::new(compiler).arg("-dumpmachine"))
+    });
+    let (machine, wanted) = (machine.trim_end(), env::consts::ARCH);
+    if machine.starts_with(wanted) || wanted == "x86" {
+        return Ok(());
+    }
+    Err(format!(
+        "the C compiler is one for {machine}, not for {wanted}"
+    ))
 }
 
 /// The agent's program, compiled once a process.

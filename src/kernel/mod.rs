@@ -22,7 +22,8 @@ pub(crate) use linux as machine;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::mem::Memory;
@@ -104,9 +105,11 @@ pub trait Socket: fmt::Debug + Send + Sync {
     /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
     fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready>;
 
-    /// Lets `time` pass, so that the other side gets on.
-    fn pause(&self, time: Duration) {
-        std::thread::sleep(time);
+    /// Lets `time` pass, so that the other side gets on; returns how much has passed on its clock.
+    fn pause(&self, time: Duration) -> Duration {
+        let start = Instant::now();
+        thread::sleep(time);
+        start.elapsed()
     }
 
     /// The kernel's counters.

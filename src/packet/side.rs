@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ptr;
+use std::sync::atomic::{Ordering, fence};
 
 use super::Frames;
 use super::frames::{POOL, USER};
@@ -12,7 +13,8 @@ use crate::ring::{ConsumerRing, Desc, ProducerRing};
 ///
 /// Whoever holds it plays the kernel: it takes frames out of the fill ring and puts packets into them, and takes packets out
 /// of the TX ring. A frame is touched only between being taken out of a ring and being put into another, and only if the ledger
-/// says that it is on loan; so whatever stands in the rings, no byte is touched that a program can reach.
+/// says that it is on loan. The other ends belong to this crate's `Cycle`, which puts nothing into the rings but frames that it has
+/// just lent: so a frame on loan that comes out of these rings is one that no program can reach.
 ///
 /// It must be gone before the socket's lease ends, because then the frames on loan go home.
 #[derive(Debug)]
@@ -139,8 +141,8 @@ impl KernelSide {
             return Received::RxFull;
         }
         let addr = frame + u64::from(KERNEL_HEADROOM + geometry.headroom());
-        // SAFETY: the frame is on loan and came out of the fill ring, where it is not any more, nor in another ring: nobody
-        // else reads or writes it. The packet fits behind the headrooms, checked above.
+        // SAFETY: the frame is on loan and came out of the fill ring, into which its lender alone puts it, once: nobody else reads or
+        // writes it. The packet fits behind the headrooms, checked above.
         unsafe {
             ptr::copy_nonoverlapping(
                 packet.as_ptr(),
@@ -176,6 +178,11 @@ impl KernelSide {
             self.staged.clear();
         }
         count
+    }
+
+    /// Whether a packet could be sent: it is there, and the completion ring has a slot for it.
+    pub(crate) fn can_transmit(&mut self) -> bool {
+        self.completion.free(self.reserved + 1) > self.reserved && self.has_packet()
     }
 
     /// Whether a valid packet is next in the TX ring; invalid ones in front of it are counted and gone.
@@ -249,11 +256,14 @@ impl KernelSide {
     /// Asks for a call before frames in the fill ring are seen.
     pub(crate) fn set_rx_wakeup(&self, needed: bool) {
         self.fill.set_need_wakeup(needed);
+        // Who looks at the ring after this looks at it after the flag was set.
+        fence(Ordering::SeqCst);
     }
 
     /// Asks for a call before packets in the TX ring are seen.
     pub(crate) fn set_tx_wakeup(&self, needed: bool) {
         self.tx.set_need_wakeup(needed);
+        fence(Ordering::SeqCst);
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Faults {
     pub stalled_completion: u32,
     /// Waits that end early, with nothing there.
     pub spurious_wakeup: u32,
-    /// Wake-ups, of the program or of the kernel, that have no effect.
+    /// Wake-ups of the kernel that have no effect: kicks, and those that are part of a wait.
     pub lost_wakeup: u32,
 }
 

@@ -49,6 +49,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod config;
 mod faults;
 mod network;
 mod nic;
@@ -63,9 +64,10 @@ mod trace;
 mod transmit;
 mod world;
 
+pub use config::{NicConfig, NicCounters};
 pub use faults::Faults;
 pub use network::{Network, Running};
-pub use nic::{Nic, NicConfig, NicCounters};
+pub use nic::Nic;
 pub use pcap::{
     Capture, CaptureFormat, CaptureWriter, CapturedInterface, CapturedPacket, Direction,
 };

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::hint;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::config::NicConfig;
 use super::faults::Faults;
-use super::nic::{Nic, NicConfig};
+use super::nic::Nic;
 use super::port::Port;
 use super::trace::Event;
 use super::world::World;
@@ -18,6 +20,8 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 const TURN: u32 = 256;
 /// How long the thread looks for work before it sleeps.
 const SPIN: Duration = Duration::from_micros(200);
+/// How often it lets others in before it takes its own turn.
+const POLITE: u32 = 8;
 /// How long it sleeps at most: some work comes without a call.
 const NAP: Duration = Duration::from_millis(1);
 
@@ -107,6 +111,7 @@ impl Network {
         }
         let faults = world.faults;
         world.ports.push(Port::new(config, faults));
+        world.assign();
         Ok(Nic {
             shared: Arc::clone(&self.shared),
             index: world.ports.len() - 1,
@@ -152,8 +157,10 @@ impl Network {
             ));
         }
         let far = other.index;
-        other.with(|_, _| Ok(()))?;
         one.with(|world, near| {
+            if world.ports[far].removed {
+                return Err(Nic::absent(&world.ports[far]));
+            }
             for port in [near, far] {
                 if world.ports[port].peer.is_some() {
                     return Err(FluxError::new(
@@ -172,10 +179,10 @@ impl Network {
     }
 
     /// Handles up to `budget` packets that are due and returns how many: those that leave a zero-copy socket, are played, arrive, or
-    /// are completed late. 0 means that nothing is left to do at this time.
+    /// are completed late. 0 means that nothing is left to do at this time. Traffic at full speed comes as long as the budget lasts.
     pub fn step(&self, budget: u32) -> u32 {
         let mut world = self.shared.lock();
-        world.allowance = None;
+        world.paced = false;
         let done = world.step(budget);
         self.shared.announce(&mut world);
         done
@@ -198,13 +205,7 @@ impl Network {
     ///
     /// While the thread runs, real time counts, and this waits for it.
     pub fn advance(&self, time: Duration) {
-        let mut world = self.shared.lock();
-        if world.running.is_some() {
-            drop(world);
-            return thread::sleep(time);
-        }
-        world.advance(time);
-        self.shared.announce(&mut world);
+        self.shared.advance(time);
     }
 
     /// The time since the network was made, as its packets see it.
@@ -271,7 +272,7 @@ impl Network {
                     "use fewer threads, or step the network by hand",
                 )
             })?;
-        world.allowance = None;
+        world.paced = false;
         world.running = Some((Instant::now(), world.now));
         Ok(Running {
             shared: Arc::clone(&self.shared),
@@ -306,13 +307,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         self.shared.work.notify_all();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let fault = self.thread.take().and_then(|thread| thread.join().err());
         let mut world = self.shared.lock();
         world.running = None;
+        drop(world);
         // Who waits goes on by itself.
         self.shared.news.notify_all();
+        if let (Some(fault), false) = (fault, thread::panicking()) {
+            resume_unwind(fault);
+        }
     }
 }
 
@@ -349,11 +352,40 @@ impl Shared {
         }
     }
 
+    /// Lets simulated time pass, or waits while real time counts.
+    pub(super) fn advance(&self, time: Duration) {
+        let mut world = self.lock();
+        if world.running.is_some() {
+            drop(world);
+            return thread::sleep(time);
+        }
+        let end = world.now.saturating_add(time);
+        loop {
+            let done = world.running.is_some() || world.advance(end);
+            self.announce(&mut world);
+            if done {
+                world.paced = false;
+                return;
+            }
+            world = self.let_in(world);
+        }
+    }
+
+    /// Gives the lock away for a moment.
+    pub(super) fn let_in<'a>(&'a self, world: MutexGuard<'a, World>) -> MutexGuard<'a, World> {
+        drop(world);
+        thread::yield_now();
+        self.lock()
+    }
+
     /// The thread.
     fn serve(&self, stop: &AtomicBool) {
         let mut idle_since = None;
         while !stop.load(Ordering::Acquire) {
-            while self.queue.load(Ordering::Relaxed) > 0 {
+            for _ in 0..POLITE {
+                if self.queue.load(Ordering::Relaxed) == 0 {
+                    break;
+                }
                 thread::yield_now();
             }
             let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,9 +1,11 @@
 //! A simulated network card: where a test puts packets in and takes them out.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use super::backend::SimBackend;
+use super::config::{NicConfig, NicCounters};
 use super::faults::Faults;
 use super::network::{Network, Shared};
 use super::play::{Playback, Player};
@@ -11,96 +13,9 @@ use super::port::{Port, Queue, take_into};
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Backend;
-use crate::proto::MacAddr;
 
-/// The largest number of queues of a NIC.
-pub(super) const MOST_QUEUES: u32 = 256;
 /// The shortest packet that a test may put in: an Ethernet header.
 const SHORTEST: usize = 14;
-
-/// What a simulated NIC shall be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NicConfig {
-    /// Its name, different from the others of its network.
-    pub name: String,
-    /// Its MTU in bytes, 68 to 65,535. Default 1500.
-    pub mtu: u32,
-    /// Its queues, 1 to 256. Default 1.
-    pub queues: u32,
-    /// Its Ethernet address. Default: 02:00:00:00:00:01 for the first NIC, and so on.
-    pub mac: Option<MacAddr>,
-    /// Whether its driver has zero-copy. Default no, as veth.
-    pub zero_copy: bool,
-    /// Whether the kernel knows the TX budget option (Linux 6.17); without it one transmit call sends 32 packets. Default yes.
-    pub tx_budget: bool,
-    /// Packets on the way to one of its queues, at most; a sender finds the device busy then. Default 2048.
-    pub cable: u32,
-    /// Packets kept for [`take_sent`](Nic::take_sent) and for [`take_passed`](Nic::take_passed), at most. A sender finds the device busy
-    /// then; the host drops. 0: what is sent without a cable, or passed, is only counted. Default 65,536.
-    pub keep: u32,
-}
-
-impl NicConfig {
-    /// An ordinary NIC with this name.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            mtu: 1500,
-            queues: 1,
-            mac: None,
-            zero_copy: false,
-            tx_budget: true,
-            cable: 2048,
-            keep: 65_536,
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        let refuse = |what: &str, value: u32, least: u32, most: u32| {
-            if (least..=most).contains(&value) {
-                return Ok(());
-            }
-            Err(FluxError::invalid(
-                format_args!("simulated NIC {:?} with {what} {value}", self.name),
-                format_args!("it lies between {least} and {most}"),
-                "use a number in that range",
-            ))
-        };
-        if self.name.is_empty() || self.name.len() > 255 {
-            return Err(FluxError::invalid(
-                format_args!("simulated NIC {:?}", self.name),
-                "a name has 1 to 255 bytes",
-                "use another name",
-            ));
-        }
-        refuse("MTU", self.mtu, 68, 65_535)?;
-        refuse("queues", self.queues, 1, MOST_QUEUES)?;
-        refuse("cable", self.cable, 1, 1 << 20)
-    }
-}
-
-/// What a simulated NIC counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct NicCounters {
-    /// Packets that reached it.
-    pub rx_packets: u64,
-    /// Packets that left it.
-    pub tx_packets: u64,
-    /// Packets that went on to the host's network stack.
-    pub passed: u64,
-    /// Of these, packets for which the host had no room.
-    pub host_dropped: u64,
-    /// Packets that came while it was down, or for a queue that it has not any more.
-    pub rx_down: u64,
-    /// Packets for which a zero-copy driver had no frame.
-    pub rx_missed: u64,
-    /// Packets that a fault took on the way.
-    pub rx_lost: u64,
-    /// Packets too short or too long to leave; the kernel completes them all the same.
-    pub tx_dropped: u64,
-}
 
 /// A NIC of a simulated [`Network`]: give it to [`FluxBuilder::new`](crate::FluxBuilder::new), and play the world around it.
 ///
@@ -131,18 +46,23 @@ impl Nic {
         Arc::new(SimBackend { nic: self.clone() })
     }
 
+    /// The error for a NIC that was removed.
+    pub(super) fn absent(port: &Port) -> FluxError {
+        FluxError::new(
+            ErrorKind::NotFound,
+            errno::ENODEV,
+            format_args!("using the simulated NIC {:?}", port.config.name),
+            "it was removed from its network",
+            "add another one",
+        )
+    }
+
     /// Does something with the NIC, unless it was removed.
     pub(super) fn with<R>(&self, work: impl FnOnce(&mut World, usize) -> Result<R>) -> Result<R> {
         let mut world = self.shared.lock();
         let port = &world.ports[self.index];
         if port.removed {
-            return Err(FluxError::new(
-                ErrorKind::NotFound,
-                errno::ENODEV,
-                format_args!("using the simulated NIC {:?}", port.config.name),
-                "it was removed from its network",
-                "add another one",
-            ));
+            return Err(Self::absent(port));
         }
         let result = work(&mut world, self.index);
         self.shared.announce(&mut world);
@@ -166,13 +86,15 @@ impl Nic {
     ///
     /// As [`inject`](Self::inject), but for a full cable, which shows as a smaller count. No packet arrives if one of them is invalid.
     pub fn inject_batch<P: AsRef<[u8]>>(&self, queue: u32, packets: &[P]) -> Result<u32> {
+        // What the caller's type does stays outside of the lock.
+        let packets: Vec<&[u8]> = packets.iter().map(AsRef::as_ref).collect();
         self.with(|world, port| {
-            for packet in packets {
-                check_packet(&world.ports[port], queue, packet.as_ref())?;
+            for packet in &packets {
+                check_packet(&world.ports[port], queue, packet)?;
             }
             let mut done = 0;
             for packet in packets {
-                match inject(world, port, queue, packet.as_ref()) {
+                match inject(world, port, queue, packet) {
                     Ok(()) => done += 1,
                     Err(error) if error.kind() == ErrorKind::Busy => break,
                     Err(error) => return Err(error),
@@ -276,6 +198,7 @@ impl Nic {
             port.queues.resize_with(most, Queue::default);
             port.active = queues;
             port.config.queues = queues;
+            world.assign();
             Ok(())
         })
     }
@@ -362,13 +285,21 @@ impl Nic {
         port.removed = true;
         port.up = false;
         let peer = port.peer.take();
+        let mut waiting = Vec::new();
         for queue in &mut port.queues {
             queue.player = None;
+            waiting.extend(queue.inbound.drain(..).filter_map(|frame| frame.origin));
+        }
+        port.sent = VecDeque::new();
+        port.passed = VecDeque::new();
+        for (socket, packet) in waiting {
+            world.complete(socket, packet);
         }
         if let Some(peer) = peer {
             world.ports[peer].peer = None;
         }
         world.news = true;
+        world.assign();
         self.shared.announce(&mut world);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::trace::EventKind;
 use super::world::World;
 
 /// How fast a [`Playback`] goes.
@@ -90,6 +91,8 @@ pub(super) struct Player {
     round: u64,
     /// The receiver takes nothing now.
     blocked: bool,
+    /// Packets that may come at full speed while simulated time passes.
+    credit: u64,
 }
 
 /// What one packet takes at full speed, when simulated time passes.
@@ -105,7 +108,14 @@ impl Player {
             next: 0,
             round: 0,
             blocked: false,
+            credit: 0,
         }
+    }
+
+    /// Lets so many packets more come at full speed; what is not used is soon forgotten.
+    pub(super) fn allow(&mut self, packets: u64) {
+        let most = 2 * u64::from(CROWD);
+        self.credit = self.credit.saturating_add(packets).min(most);
     }
 
     /// When time has to pass until, for the next packet to come; `None` when time changes nothing.
@@ -148,6 +158,15 @@ impl Player {
 }
 
 impl World {
+    /// Whether a queue's receiver takes what is on the way and one packet more, as far as can be known.
+    fn takes_one_more(&mut self, port: usize, queue: usize) -> bool {
+        let on_the_way = !self.ports[port].queues[queue].inbound.is_empty();
+        match self.receiver(port, queue) {
+            Some(socket) => !on_the_way && socket.side.can_receive(),
+            None => true,
+        }
+    }
+
     /// Plays up to `most` packets that are due into a queue.
     pub(super) fn play(&mut self, port: usize, queue: usize, most: u32) -> u32 {
         if self.ports[port].queues[queue].player.is_none() {
@@ -158,44 +177,31 @@ impl World {
         };
         let packets = Arc::clone(&player.playback.packets);
         let direct = self.ports[port].faults.spare_packets();
-        let mut most = most;
-        if player.playback.speed != Speed::Recorded
-            && let Some(allowed) = self.allowance
-        {
-            most = most.min(u32::try_from(allowed).unwrap_or(u32::MAX));
-        }
+        let metered = self.paced && player.playback.speed != Speed::Recorded;
+        let most = if metered {
+            most.min(u32::try_from(player.credit).unwrap_or(u32::MAX))
+        } else {
+            most
+        };
         player.blocked = false;
         let mut done = 0;
         while done < most && player.due().is_some_and(|due| due <= self.now) {
             let (_, bytes) = &packets[player.next];
-            let ready = match player.playback.speed {
-                Speed::Paced => self
-                    .receiver(port, queue)
-                    .is_none_or(|socket| socket.side.can_receive()),
-                Speed::Recorded | Speed::Full => true,
-            };
-            if !ready {
+            let paced = player.playback.speed == Speed::Paced;
+            if paced && !self.takes_one_more(port, queue) {
                 player.blocked = true;
                 break;
             }
-            if direct && self.ports[port].queues[queue].inbound.is_empty() {
-                if self.is_driver_dry(port, queue) {
-                    if player.playback.speed == Speed::Paced {
-                        player.blocked = true;
-                        break;
-                    }
-                    self.ports[port].counters.rx_missed += 1;
-                } else {
-                    self.arrive(port, queue, bytes);
-                }
-            } else if (self.ports[port].queues[queue].inbound.len() as u32)
-                < self.ports[port].config.cable
-            {
+            let waiting = self.ports[port].queues[queue].inbound.len();
+            if direct && waiting == 0 && !self.is_driver_dry(port, queue) {
+                self.arrive(port, queue, bytes);
+            } else if waiting < self.ports[port].config.cable as usize {
                 let mut copy = self.buffer();
                 copy.clone_from(bytes);
                 self.enter(port, queue, copy, None);
             } else if player.playback.speed == Speed::Full {
                 self.ports[port].counters.rx_missed += 1;
+                self.note(port, queue, EventKind::Dropped, bytes);
             } else {
                 player.blocked = true;
                 break;
@@ -206,10 +212,8 @@ impl World {
         if done > 0 {
             self.flush(port, queue);
         }
-        if player.playback.speed != Speed::Recorded
-            && let Some(allowed) = &mut self.allowance
-        {
-            *allowed -= u64::from(done);
+        if metered {
+            player.credit -= u64::from(done);
         }
         if player.due().is_some() {
             self.ports[port].queues[queue].player = Some(player);

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::config::{NicConfig, NicCounters};
 use super::faults::Faults;
-use super::nic::{NicConfig, NicCounters};
 use super::play::Player;
 use super::record::Recorder;
 use crate::error::{ErrorKind, FluxError, Result, errno};

@@ -12,21 +12,25 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 #[derive(Debug)]
 pub(super) struct Recorder {
     name: String,
-    /// Keeps its first failure in mind until it is finished.
     writer: CaptureWriter,
+    /// The first thing that went wrong.
+    failure: Option<FluxError>,
 }
 
 impl Recorder {
     pub(super) fn arrived(&mut self, time: Duration, bytes: &[u8]) {
-        let _ = self
-            .writer
-            .write(&self.name, Some(Direction::In), time, bytes);
+        self.write(Direction::In, time, bytes);
     }
 
     pub(super) fn left(&mut self, time: Duration, bytes: &[u8]) {
-        let _ = self
-            .writer
-            .write(&self.name, Some(Direction::Out), time, bytes);
+        self.write(Direction::Out, time, bytes);
+    }
+
+    fn write(&mut self, direction: Direction, time: Duration, bytes: &[u8]) {
+        let written = self.writer.write(&self.name, Some(direction), time, bytes);
+        if let Err(error) = written {
+            self.failure.get_or_insert(error);
+        }
     }
 }
 
@@ -98,7 +102,11 @@ impl Nic {
             let name = port.config.name.clone();
             let mut writer = CaptureWriter::create(path)?;
             writer.interface(&name)?;
-            port.recorder = Some(Recorder { name, writer });
+            port.recorder = Some(Recorder {
+                name,
+                writer,
+                failure: None,
+            });
             Ok(())
         })
     }
@@ -111,7 +119,10 @@ impl Nic {
     pub fn end_recording(&self) -> Result<()> {
         let recorder = self.shared.lock().ports[self.index].recorder.take();
         match recorder {
-            Some(recorder) => recorder.writer.finish().map(drop),
+            Some(recorder) => {
+                let finished = recorder.writer.finish();
+                recorder.failure.map_or(finished.map(drop), Err)
+            }
             None => Ok(()),
         }
     }

@@ -2,14 +2,13 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::network::Shared;
 use super::nic::Nic;
 use super::port::{Sock, SocketId};
 use super::trace::EventKind;
-use super::world::World;
+use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{Bell, Bound, Interest, Kick, Ready, Socket, SocketRequest};
 use crate::report::{Answer, BindMode};
@@ -17,6 +16,8 @@ use crate::stats::SocketStatistics;
 
 /// What one transmit call sends in copy mode unless told otherwise (`TX_BATCH_SIZE`), and the least that can be asked for.
 pub(super) const TX_BUDGET: u32 = 32;
+/// Packets that a wait moves without one for its socket; it ends early then.
+const MOST: u32 = 256 * SLICE;
 /// A wake-up may be lost: nobody sleeps longer without a look.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
@@ -80,10 +81,50 @@ impl SimSocket {
         }
     }
 
+    /// The look of a `poll`: makes the kernel look at both sides, and tells what is there.
+    fn look(&self, world: &mut World, interest: Interest) -> Result<Ready> {
+        match self.check(world, "waiting for packets") {
+            Ok(true) => {}
+            Ok(false) => {
+                self.kick(world);
+                self.restart(world);
+            }
+            // The kernel tells nothing in `poll`; that the interface was removed, the library notices.
+            Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
+            Err(_) => return Ok(Ready::default()),
+        }
+        Ok(self.ready(world, interest))
+    }
+
+    /// Makes a zero-copy driver look at the fill ring.
+    fn restart(&self, world: &mut World) {
+        if let Some(socket) = world.sockets.get_mut(&self.id)
+            && socket.zero_copy
+        {
+            socket.rx_stopped = false;
+            socket.side.set_rx_wakeup(false);
+        }
+    }
+
+    /// Whether a fault ends a wait early.
+    fn is_spurious(&self, world: &mut World) -> bool {
+        let chance = world.ports[self.nic.index].faults.spurious_wakeup;
+        let spurious = world.random.happens(chance);
+        if spurious {
+            let queue = self.request.queue as usize;
+            world.note(self.nic.index, queue, EventKind::WakeupSpurious, &[]);
+        }
+        spurious
+    }
+
     fn ready(&self, world: &World, interest: Interest) -> Ready {
         let Some(socket) = world.sockets.get(&self.id) else {
             return Ready::default();
         };
+        let port = &world.ports[self.nic.index];
+        if !port.up {
+            return Ready::default();
+        }
         Ready {
             receive: interest != Interest::Send && socket.side.rx_waiting() > 0,
             send: interest != Interest::Receive && socket.side.is_writable(),
@@ -143,9 +184,9 @@ impl Socket for SimSocket {
     fn bind(&self) -> Result<Bound> {
         let queue = self.request.queue;
         let mut world = self.shared().lock();
-        self.nic_alive(&world)?;
         let start = Instant::now();
         loop {
+            self.nic_alive(&world)?;
             let port = &world.ports[self.nic.index];
             if queue >= port.active {
                 return Err(FluxError::invalid(
@@ -192,12 +233,8 @@ impl Socket for SimSocket {
 
     fn wake_rx(&self) -> Result<()> {
         let mut world = self.shared().lock();
-        if !self.check(&mut world, "waking the kernel to receive")?
-            && let Some(socket) = world.sockets.get_mut(&self.id)
-            && socket.zero_copy
-        {
-            socket.rx_stopped = false;
-            socket.side.set_rx_wakeup(false);
+        if !self.check(&mut world, "waking the kernel to receive")? {
+            self.restart(&mut world);
         }
         self.shared().announce(&mut world);
         Ok(())
@@ -214,77 +251,56 @@ impl Socket for SimSocket {
         Ok(kick)
     }
 
-    /// As the kernel's `xsk_poll`, which also drives both sides on.
+    /// As `poll` on a socket: one look that drives both sides on (`xsk_poll`), and another one after each sleep.
     fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
-        const TRIED: &str = "waiting for packets";
-        let mut world = self.shared().lock();
-        let mut left = timeout;
-        let real_deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let spurious = world.ports[self.nic.index].faults.spurious_wakeup;
-        if world.random.happens(spurious) {
-            let queue = self.request.queue as usize;
-            world.note(self.nic.index, queue, EventKind::WakeupSpurious, &[]);
+        let shared = self.shared();
+        let mut world = shared.lock();
+        if self.is_spurious(&mut world) {
             return Ok(Ready::default());
         }
-        loop {
-            match self.check(&mut world, TRIED) {
-                Ok(true) => {}
-                Ok(false) => {
-                    let _ = self.kick(&mut world);
-                    if let Some(socket) = world.sockets.get_mut(&self.id)
-                        && socket.zero_copy
-                    {
-                        socket.rx_stopped = false;
-                        socket.side.set_rx_wakeup(false);
-                    }
-                }
-                // The kernel tells nothing in `poll` but what stands in the rings; the library notices a removal.
-                Err(error) if error.kind() == ErrorKind::Gone => return Err(error),
-                Err(_) => {}
-            }
-            self.shared().announce(&mut world);
-            let ready = self.ready(&world, interest);
-            if ready != Ready::default() {
-                return Ok(ready);
-            }
+        let simulated_end = timeout.map(|timeout| world.now.saturating_add(timeout));
+        let real_end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut ready = self.look(&mut world, interest)?;
+        shared.announce(&mut world);
+        world.allow(1);
+        let mut handled = 0;
+        while ready == Ready::default() {
             if world.running.is_some() {
-                let left = real_deadline
-                    .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                let left = real_end.map(|end| end.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {
-                    return Ok(ready);
+                    break;
                 }
                 world = self.sleep(world, left.map_or(LOOK_UP, |left| left.min(LOOK_UP)));
+                ready = self.look(&mut world, interest)?;
+                shared.announce(&mut world);
                 continue;
             }
             // Nobody else moves the packets: so waiting does, and lets simulated time pass.
-            world.allowance.get_or_insert(0);
+            world.paced = true;
             if world.step(1) > 0 {
-                continue;
-            }
-            let end = left.map(|left| world.now.saturating_add(left));
-            match (world.next_due(), end) {
-                (Some(due), None) => world.pass_to(due),
-                (Some(due), Some(end)) if due <= end => {
-                    left = Some(end - due);
-                    world.pass_to(due);
+                handled += 1;
+                if handled % SLICE == 0 {
+                    world = shared.let_in(world);
                 }
-                (_, end) => {
-                    let end = end.unwrap_or(world.now);
-                    world.pass_to(end);
-                    return Ok(ready);
+                // An endless playback may bring nothing for this socket.
+                if handled == MOST {
+                    break;
+                }
+            } else {
+                match (world.next_due(), simulated_end) {
+                    (Some(due), end) if end.is_none_or(|end| due <= end) => world.pass_to(due),
+                    (_, Some(end)) if world.now < end => world.pass_to(end),
+                    _ => break,
                 }
             }
+            ready = self.ready(&world, interest);
         }
+        Ok(ready)
     }
 
-    fn pause(&self, time: Duration) {
-        let mut world = self.shared().lock();
-        if world.running.is_some() {
-            drop(world);
-            return thread::sleep(time);
-        }
-        world.advance(time);
-        self.shared().announce(&mut world);
+    fn pause(&self, time: Duration) -> Duration {
+        self.shared().advance(time);
+        time
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {

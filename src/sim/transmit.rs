@@ -37,7 +37,8 @@ impl World {
                 return Kick::Again;
             }
             budget -= 1;
-            if !self.transmit_one(id) {
+            // A packet that the device drops ends the call, too (NET_XMIT_DROP, EBUSY).
+            if self.transmit_one(id) != Transmitted::Sent {
                 return Kick::Again;
             }
         }
@@ -60,34 +61,41 @@ impl World {
                 break;
             }
             if !socket.side.has_packet() {
+                socket.statistics.tx_ring_empty_descs += 1;
                 go_idle(socket);
                 if socket.tx_active {
                     continue;
                 }
                 break;
             }
-            if !self.transmit_one(id) {
-                break;
+            match self.transmit_one(id) {
+                Transmitted::Sent | Transmitted::Dropped => done += 1,
+                Transmitted::DeviceFull => break,
+                Transmitted::CompletionFull => {
+                    if let Some(socket) = self.sockets.get_mut(&id) {
+                        go_idle(socket);
+                    }
+                    break;
+                }
             }
-            done += 1;
         }
         done
     }
 
-    /// Sends the next packet, which is there; false when the device or the completion ring has no room.
-    fn transmit_one(&mut self, id: SocketId) -> bool {
+    /// Sends the next packet, which is there.
+    fn transmit_one(&mut self, id: SocketId) -> Transmitted {
         let Some(socket) = self.sockets.get(&id) else {
-            return false;
+            return Transmitted::DeviceFull;
         };
         let (port, queue, zero_copy) = (socket.port, socket.queue as usize, socket.zero_copy);
         if !self.has_room(port, queue) {
-            return false;
+            return Transmitted::DeviceFull;
         }
         let mut bytes = self.buffer();
         let socket = self.sockets.get_mut(&id);
         let Some(packet) = socket.and_then(|socket| socket.side.transmit(&mut bytes)) else {
             self.keep(bytes);
-            return false;
+            return Transmitted::CompletionFull;
         };
         self.news = true;
         let origin = if zero_copy {
@@ -97,8 +105,11 @@ impl World {
         } else {
             Some((id, packet))
         };
-        self.leave(port, queue, bytes, origin);
-        true
+        if self.leave(port, queue, bytes, origin) {
+            Transmitted::Sent
+        } else {
+            Transmitted::Dropped
+        }
     }
 
     /// Whether the way out of a NIC has room for one more packet.
@@ -127,49 +138,46 @@ impl World {
         socket.is_some_and(|socket| socket.zero_copy && socket.rx_stopped)
     }
 
-    /// A packet leaves a NIC, which has room for it.
+    /// A packet leaves a NIC, which has room for it; false when it is dropped instead, for its length.
     pub(super) fn leave(
         &mut self,
         port: usize,
         queue: usize,
         bytes: Vec<u8>,
         origin: Option<(SocketId, InFlight)>,
-    ) {
+    ) -> bool {
         self.note(port, queue, EventKind::Sent, &bytes);
         let now = self.now;
         let nic = &mut self.ports[port];
-        nic.counters.tx_packets += 1;
-        if let Some(recorder) = &mut nic.recorder {
-            recorder.left(now, &bytes);
-        }
-        let longest = nic.longest();
-        let fits = (SHORTEST..=longest).contains(&bytes.len());
-        match nic.peer {
-            Some(peer) if fits => {
-                let queue = queue % self.ports[peer].active as usize;
-                if !self.is_full(peer, queue) {
-                    return self.enter(peer, queue, bytes, origin);
-                }
-                self.ports[peer].counters.rx_missed += 1;
-                self.note(peer, queue, EventKind::Dropped, &bytes);
-                self.keep(bytes);
+        let fits = (SHORTEST..=nic.longest()).contains(&bytes.len());
+        let peer = nic.peer;
+        if fits {
+            nic.counters.tx_packets += 1;
+            if let Some(recorder) = &mut nic.recorder {
+                recorder.left(now, &bytes);
             }
-            None if fits => {
-                if nic.config.keep > 0 {
-                    nic.sent.push_back(bytes);
-                } else {
-                    self.keep(bytes);
-                }
-            }
+        } else {
             // As the kernel's veth: it is gone without a word, but for a counter.
-            _ => {
-                nic.counters.tx_dropped += 1;
-                self.keep(bytes);
+            nic.counters.tx_dropped += 1;
+        }
+        if let (true, Some(peer)) = (fits, peer) {
+            let queue = queue % self.ports[peer].active as usize;
+            if !self.is_full(peer, queue) {
+                self.enter(peer, queue, bytes, origin);
+                return true;
             }
+            self.ports[peer].counters.rx_missed += 1;
+            self.note(peer, queue, EventKind::Dropped, &bytes);
+            self.keep(bytes);
+        } else if fits && self.ports[port].config.keep > 0 {
+            self.ports[port].sent.push_back(bytes);
+        } else {
+            self.keep(bytes);
         }
         if let Some((socket, packet)) = origin {
             self.complete(socket, packet);
         }
+        fits
     }
 
     /// A packet enters the cable towards a NIC, where faults wait for it.
@@ -235,7 +243,7 @@ impl World {
         origin: Option<(SocketId, InFlight)>,
         late: Duration,
     ) {
-        let due = self.now + late;
+        let due = self.now.saturating_add(late);
         let queue = &mut self.ports[port].queues[queue];
         queue.last_due = due.max(queue.last_due);
         queue.inbound.push_back(Frame {
@@ -245,34 +253,46 @@ impl World {
         });
     }
 
-    /// Moves the last packet before some of the others.
+    /// Moves the last packet before some of the others, if there are any.
     fn overtake(&mut self, port: usize, queue: usize) {
-        let waiting = self.ports[port].queues[queue].inbound.len();
         let by = self.random.below(OVERTAKEN) as usize + 1;
-        let place = (waiting - 1).saturating_sub(by);
         let inbound = &mut self.ports[port].queues[queue].inbound;
         let Some(mut last) = inbound.pop_back() else {
             return;
         };
+        let place = inbound.len().saturating_sub(by);
+        let Some(other) = inbound.get(place) else {
+            return inbound.push_back(last);
+        };
         // Due when the packet is whose place it takes, so that the queue stays in the order of time.
-        if let Some(other) = inbound.get(place) {
-            last.due = other.due;
-        }
-        let bytes = last.bytes.clone();
-        inbound.insert(place, last);
+        last.due = other.due;
+        let bytes = std::mem::take(&mut last.bytes);
         self.note(port, queue, EventKind::Reordered, &bytes);
+        last.bytes = bytes;
+        self.ports[port].queues[queue].inbound.insert(place, last);
     }
 }
 
-/// The driver stops looking at the TX ring, unless the program has just put something there, or is never asked to call.
+/// What became of an attempt to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transmitted {
+    Sent,
+    Dropped,
+    /// The cable has no room.
+    DeviceFull,
+    /// The completion ring has no room.
+    CompletionFull,
+}
+
+/// The driver stops looking at the TX ring until it is called, unless there is something to do after all.
 fn go_idle(socket: &mut Sock) {
-    socket.statistics.tx_ring_empty_descs += 1;
+    socket.tx_active = false;
     if socket.need_wakeup {
         socket.side.set_tx_wakeup(true);
         // The program may have looked at the flag just before.
-        socket.tx_active = socket.side.has_packet();
-        socket.side.set_tx_wakeup(!socket.tx_active);
-    } else {
-        socket.tx_active = false;
+        if socket.side.can_transmit() {
+            socket.side.set_tx_wakeup(false);
+            socket.tx_active = true;
+        }
     }
 }

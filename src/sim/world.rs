@@ -12,8 +12,18 @@ use crate::packet::{InFlight, Received};
 
 /// Packets that one queue handles before the next has its turn, as NAPI does.
 const TURN: u32 = 64;
+/// Packets that are handled before others may look in, while simulated time passes.
+pub(super) const SLICE: u32 = 4096;
 /// Buffers kept for packets to come.
 const SPARE: usize = 1024;
+
+/// Something that a NIC does again and again, at one of its queues.
+#[derive(Debug, Clone, Copy)]
+enum Chore {
+    Transmit(usize, usize),
+    Play(usize, usize),
+    Arrive(usize, usize),
+}
 
 /// Everything that a network consists of.
 #[derive(Debug)]
@@ -32,8 +42,11 @@ pub(super) struct World {
     pub(super) trace: Trace,
     /// Sent packets whose frames come back late.
     pub(super) stalled: VecDeque<(Duration, SocketId, InFlight)>,
-    /// Packets that may come at full speed while simulated time passes; `None` is without limit.
-    pub(super) allowance: Option<u64>,
+    /// Simulated time passes: traffic at full speed comes at its pace.
+    pub(super) paced: bool,
+    /// What is done in turn, so that nothing busy keeps the others waiting: all that the NICs have to do, and who is next.
+    chores: Vec<Chore>,
+    next_chore: usize,
     pub(super) spare: Vec<Vec<u8>>,
     /// Sockets that have a file descriptor.
     pub(super) bells: u32,
@@ -54,7 +67,9 @@ impl World {
             faults: Faults::default(),
             trace: Trace::default(),
             stalled: VecDeque::new(),
-            allowance: None,
+            paced: false,
+            chores: Vec::new(),
+            next_chore: 0,
             spare: Vec::new(),
             bells: 0,
             news: false,
@@ -64,7 +79,7 @@ impl World {
     /// Reads the clock, if real time counts.
     pub(super) fn tick(&mut self) {
         if let Some((start, before)) = self.running {
-            self.now = before + start.elapsed();
+            self.now = before.saturating_add(start.elapsed());
         }
     }
 
@@ -80,20 +95,41 @@ impl World {
 
     fn turns(&mut self, budget: u32) -> u32 {
         let mut left = budget;
-        loop {
+        // Chores in a row that found nothing to do.
+        let mut idle = 0;
+        while left > 0 && idle <= self.chores.len() {
             let before = left;
             left -= self.unstall(left);
-            for port in 0..self.ports.len() {
-                for queue in 0..self.ports[port].queues.len() {
-                    left -= self.transmit_driver(port, queue, left.min(TURN));
-                    left -= self.play(port, queue, left.min(TURN));
-                    left -= self.arrivals(port, queue, left.min(TURN));
-                }
+            if let Some(&chore) = self.chores.get(self.next_chore) {
+                let most = left.min(TURN);
+                left -= match chore {
+                    Chore::Transmit(port, queue) => self.transmit_driver(port, queue, most),
+                    Chore::Play(port, queue) => self.play(port, queue, most),
+                    Chore::Arrive(port, queue) => self.arrivals(port, queue, most),
+                };
+                self.next_chore = (self.next_chore + 1) % self.chores.len();
             }
-            if left == 0 || left == before {
-                return budget - left;
-            }
+            idle = if left == before { idle + 1 } else { 0 };
         }
+        budget - left
+    }
+
+    /// Makes the list of chores anew, after NICs or queues came or went.
+    pub(super) fn assign(&mut self) {
+        let ports = self.ports.iter().enumerate();
+        let queues = ports
+            .filter(|(_, port)| !port.removed)
+            .flat_map(|(index, port)| (0..port.queues.len()).map(move |queue| (index, queue)));
+        self.chores = queues
+            .flat_map(|(port, queue)| {
+                [
+                    Chore::Transmit(port, queue),
+                    Chore::Play(port, queue),
+                    Chore::Arrive(port, queue),
+                ]
+            })
+            .collect();
+        self.next_chore = 0;
     }
 
     /// The next time at which something happens by itself.
@@ -112,29 +148,36 @@ impl World {
             .min()
     }
 
-    /// Lets simulated time pass, in which what is due happens.
-    pub(super) fn advance(&mut self, time: Duration) {
-        let end = self.now.saturating_add(time);
-        self.allowance = Some(0);
+    /// Lets simulated time pass until `end`, in which what is due happens; handles some packets at most, and returns whether that was all.
+    pub(super) fn advance(&mut self, end: Duration) -> bool {
+        self.paced = true;
+        let mut left = SLICE;
         loop {
-            while self.step(u32::MAX) > 0 {}
+            left -= self.step(left);
+            if left == 0 {
+                return false;
+            }
             match self.next_due() {
                 Some(due) if due < end => self.pass_to(due),
-                _ => break,
+                _ if self.now < end => self.pass_to(end),
+                _ => return true,
             }
         }
-        self.pass_to(end);
-        while self.step(u32::MAX) > 0 {}
-        self.allowance = None;
     }
 
     /// Sets the simulated clock forward.
     pub(super) fn pass_to(&mut self, time: Duration) {
-        if let Some(allowed) = &mut self.allowance {
-            let passed = time.saturating_sub(self.now).as_nanos() / GAP.as_nanos();
-            *allowed = allowed.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
-        }
+        let passed = time.saturating_sub(self.now).as_nanos() / GAP.as_nanos();
+        self.allow(u64::try_from(passed).unwrap_or(u64::MAX));
         self.now = self.now.max(time);
+    }
+
+    /// Lets so many packets more come at full speed.
+    pub(super) fn allow(&mut self, packets: u64) {
+        let queues = self.ports.iter_mut().flat_map(|port| &mut port.queues);
+        for player in queues.filter_map(|queue| queue.player.as_mut()) {
+            player.allow(packets);
+        }
     }
 
     /// Completes what was stalled long enough.
@@ -219,8 +262,13 @@ impl World {
         }
         if socket.need_wakeup {
             socket.side.set_rx_wakeup(true);
+            // The program may have looked at the flag just before.
+            if socket.side.has_frame() {
+                socket.side.set_rx_wakeup(false);
+                socket.rx_stopped = false;
+            }
         }
-        true
+        socket.rx_stopped
     }
 
     /// The socket that the packets of a queue go to.
@@ -316,7 +364,7 @@ impl World {
         let (port, queue) = (owner.port, owner.queue as usize);
         let faults = self.ports[port].faults;
         if self.random.happens(faults.stalled_completion) {
-            let due = self.now + self.some_time(faults.max_delay);
+            let due = self.now.saturating_add(self.some_time(faults.max_delay));
             self.note(port, queue, EventKind::Stalled, &[]);
             self.stalled.push_back((due, socket, packet));
         } else {

@@ -328,3 +328,161 @@ fn sockets_and_packets_outlive_the_handles_of_their_network() {
     assert_eq!(drain(&mut raw), [packet(2, 60)]);
     close(raw);
 }
+
+#[test]
+fn nothing_busy_keeps_the_others_waiting() {
+    let network = Network::new();
+    let busy: Vec<_> = (0..8)
+        .map(|number| network.nic(&format!("busy{number}")).unwrap())
+        .collect();
+    for nic in &busy {
+        let endless = Playback::of([packet(0, 60)]).times(u64::MAX);
+        nic.play(endless.speed(Speed::Full)).unwrap();
+    }
+    let quiet = network.nic("quiet").unwrap();
+    quiet.inject(0, &packet(1, 60)).unwrap();
+    for _ in 0..100 {
+        network.step(64);
+    }
+    assert_eq!(quiet.take_passed(), Some(packet(1, 60)));
+    let counts = busy.iter().map(|nic| nic.counters().rx_packets);
+    let (least, most) = (counts.clone().min().unwrap(), counts.max().unwrap());
+    assert!(least > 0 && most < 2 * least, "{least} to {most}");
+    // What arrives by itself does not keep back what was injected at the same place.
+    busy[0].inject(0, &packet(2, 60)).unwrap();
+    for _ in 0..200 {
+        network.step(1);
+    }
+    let passed = std::iter::from_fn(|| busy[0].take_passed());
+    assert!(passed.into_iter().any(|bytes| bytes == packet(2, 60)));
+}
+
+#[test]
+fn every_playback_has_its_own_pace_and_hoards_nothing() {
+    let network = Network::new();
+    let nics = ["one", "two"].map(|name| network.nic(name).unwrap());
+    let mut raw = small(&nics[0]).build().unwrap();
+    assert!(!raw.wait_rx(Some(Duration::from_secs(10))).unwrap());
+    for nic in &nics {
+        let endless = Playback::of([packet(0, 60)]).times(u64::MAX);
+        nic.play(endless.speed(Speed::Full)).unwrap();
+    }
+    network.advance(Duration::from_millis(1));
+    for nic in &nics {
+        let played = nic.counters().rx_packets;
+        assert!((936..=1064).contains(&played), "{played}");
+    }
+    close(raw);
+}
+
+#[test]
+fn a_look_without_waiting_brings_traffic_at_full_speed_too() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let mut raw = small(&nic).build().unwrap();
+    let ten = Playback::of((0..10).map(|number| packet(number, 60)));
+    nic.play(ten.speed(Speed::Full)).unwrap();
+    let mut arrived = 0;
+    for _ in 0..20 {
+        raw.wait_rx(Some(Duration::ZERO)).unwrap();
+        arrived += drain(&mut raw).len();
+    }
+    assert_eq!(arrived, 10);
+    close(raw);
+}
+
+#[test]
+fn paced_traffic_waits_for_what_is_on_the_way() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let mut raw = small(&nic).build().unwrap();
+    let faults = Faults {
+        delay: 500_000,
+        max_delay: Duration::from_micros(50),
+        ..Faults::default()
+    };
+    nic.set_faults(faults).unwrap();
+    nic.inject(0, &packet(99, 60)).unwrap();
+    let many = Playback::of((0..200).map(|number| packet(number, 60)));
+    nic.play(many.speed(Speed::Paced)).unwrap();
+    let mut arrived = 0;
+    while nic.is_playing() {
+        raw.wait_rx(Some(Duration::from_millis(1))).unwrap();
+        arrived += drain(&mut raw).len();
+    }
+    network.advance(Duration::from_millis(1));
+    arrived += drain(&mut raw).len();
+    assert_eq!((arrived, raw.statistics().unwrap().rx_dropped), (201, 0));
+    close(raw);
+}
+
+#[test]
+fn a_wait_without_end_beside_an_endless_playback_ends_and_lets_others_in() {
+    let network = Network::new();
+    let (near, far) = (network.nic("near").unwrap(), network.nic("far").unwrap());
+    let mut raw = small(&near).build().unwrap();
+    let endless = Playback::of([packet(0, 60)]).times(u64::MAX);
+    far.play(endless.speed(Speed::Full)).unwrap();
+    assert!(!raw.wait_rx(None).unwrap());
+    std::thread::scope(|scope| {
+        let stopper = scope.spawn(|| far.stop_playing());
+        while far.is_playing() {
+            raw.wait_rx(None).unwrap();
+        }
+        stopper.join().unwrap();
+    });
+    close(raw);
+}
+
+#[test]
+fn the_end_of_time_is_no_fault() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let mut raw = small(&nic).build().unwrap();
+    assert!(!raw.wait_rx(Some(Duration::MAX)).unwrap());
+    nic.set_faults(Faults {
+        delay: 1_000_000,
+        max_delay: Duration::from_secs(1),
+        ..Faults::default()
+    })
+    .unwrap();
+    nic.inject(0, &packet(1, 60)).unwrap();
+    drop(network.run().unwrap());
+    network.settle();
+    assert_eq!(drain(&mut raw), [packet(1, 60)]);
+    close(raw);
+}
+
+#[test]
+fn a_flush_counts_simulated_time_alone() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    nic.set_faults(Faults {
+        stalled_completion: 1_000_000,
+        max_delay: Duration::from_secs(1),
+        ..Faults::default()
+    })
+    .unwrap();
+    let mut raw = small(&nic).build().unwrap();
+    put(&mut raw, (0..10).map(|number| packet(number, 60)));
+    let before = network.now();
+    assert!(raw.flush(Duration::from_secs(2)).unwrap());
+    let took = network.now() - before;
+    assert!(took > Duration::from_millis(100), "{took:?}");
+    close(raw);
+}
+
+#[test]
+fn the_caller_s_own_type_of_packet_may_use_the_network() {
+    struct Curious(fluxcap::sim::Nic);
+    impl AsRef<[u8]> for Curious {
+        fn as_ref(&self) -> &[u8] {
+            assert_eq!(self.0.counters().rx_packets, 0);
+            b"to all: from me: hello"
+        }
+    }
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    assert_eq!(nic.inject_batch(0, &[Curious(nic.clone())]).unwrap(), 1);
+    assert_eq!(network.settle(), 1);
+}

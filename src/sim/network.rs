@@ -24,6 +24,8 @@ const SPIN: Duration = Duration::from_micros(200);
 const POLITE: u32 = 8;
 /// How long it sleeps at most: some work comes without a call.
 const NAP: Duration = Duration::from_millis(1);
+/// How long it sleeps while traffic waits for a receiver, which may be ready any moment.
+const SHORT_NAP: Duration = Duration::from_micros(50);
 
 /// A network without a kernel: NICs that sockets can be opened on, and cables between them.
 ///
@@ -410,7 +412,8 @@ impl Shared {
                 }
                 continue;
             }
-            let nap = world.next_due().map_or(NAP, |due| NAP.min(due - world.now));
+            let nap = if world.is_blocked() { SHORT_NAP } else { NAP };
+            let nap = world.next_due().map_or(nap, |due| nap.min(due - world.now));
             let (guard, timeout) = self
                 .work
                 .wait_timeout(world, nap)

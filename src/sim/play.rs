@@ -167,6 +167,13 @@ impl World {
         }
     }
 
+    /// Whether traffic waits for its receiver.
+    pub(super) fn is_blocked(&self) -> bool {
+        let queues = self.ports.iter().flat_map(|port| &port.queues);
+        let mut players = queues.filter_map(|queue| queue.player.as_ref());
+        players.any(|player| player.blocked)
+    }
+
     /// Plays up to `most` packets that are due into a queue.
     pub(super) fn play(&mut self, port: usize, queue: usize, most: u32) -> u32 {
         if self.ports[port].queues[queue].player.is_none() {

@@ -170,6 +170,21 @@ struct fluxcap_raw;
 // thread give the same results each time. A socket here has no file descriptor: fluxcap_raw_fd() is -1.
 struct fluxcap_sim;
 
+// The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
+struct fluxcap_umem;
+
+// Who has the frames. pool + user + kernel = frames, always.
+struct fluxcap_accounting {
+  // All frames.
+  uint32_t frames;
+  // Free frames.
+  uint32_t pool;
+  // Frames of packets in your hands.
+  uint32_t user;
+  // Frames in the four rings or in the kernel behind them.
+  uint32_t kernel;
+};
+
 // What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
 // `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
 struct fluxcap_config {
@@ -222,6 +237,9 @@ struct fluxcap_config {
   // What to bind to, such as a simulated NIC, in place of `ifname` and `ifindex`, which must be NULL and 0 then. NULL: those.
   // Used during the call only.
   const struct fluxcap_link *link;
+  // The UMEM to work on, that of another socket. NULL: a new one. The frames are as they are then: frames, chunk_size, headroom,
+  // hugepages and numa say nothing. Used during the call only.
+  const struct fluxcap_umem *umem;
 };
 
 // A packet that you own, in a frame of a UMEM.
@@ -344,18 +362,6 @@ struct fluxcap_ring_state {
   uint64_t violations;
   // Entries that named a frame which was not the kernel's to give. Anything but 0 is a fault.
   uint64_t refused;
-};
-
-// Who has the frames. pool + user + kernel = frames, always.
-struct fluxcap_accounting {
-  // All frames.
-  uint32_t frames;
-  // Free frames.
-  uint32_t pool;
-  // Frames of packets in your hands.
-  uint32_t user;
-  // Frames in the four rings or in the kernel behind them.
-  uint32_t kernel;
 };
 
 // The four rings and the frames of a socket, as they stand.
@@ -588,6 +594,22 @@ int fluxcap_link_interface(const char *name,
 //
 // The handle is gone afterwards, and must not be in use on another thread.
 void fluxcap_link_free(struct fluxcap_link *link);
+
+// The UMEM of a socket, to open more sockets on it (`umem` in struct fluxcap_config), or to ask for its frames.
+//
+// On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0. The memory lives until the last handle, socket
+// and packet is gone. Any thread.
+int fluxcap_raw_umem(const struct fluxcap_raw *raw,
+                     struct fluxcap_umem **umem);
+
+// Who has the frames of a UMEM now, by the ledger, into `*accounting`. Exact when nobody moves frames meanwhile. Any thread.
+int fluxcap_umem_accounting(const struct fluxcap_umem *umem,
+                            struct fluxcap_accounting *accounting);
+
+// Frees a handle to a UMEM. NULL is a no-op. Sockets and packets on it stay good.
+//
+// The handle is gone afterwards, and must not be in use on another thread.
+void fluxcap_umem_free(struct fluxcap_umem *umem);
 
 // Opens a socket: UMEM, rings, XDP program, bind. All numbers are checked against each other before the first system call.
 //

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 /// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "error.rs",
     "handle.rs",
     "link.rs",
+    "umem.rs",
     "config.rs",
     "packet.rs",
     "raw.rs",

@@ -9,6 +9,7 @@ use super::handle::{self, fluxcap_raw};
 use super::link::fluxcap_link;
 use super::opaque;
 use super::sized::{self, Sized32};
+use super::umem::fluxcap_umem;
 use crate::builder::FluxBuilder;
 use crate::error::{FluxError, Result};
 use crate::link::Link;
@@ -110,6 +111,9 @@ pub struct fluxcap_config {
     /// What to bind to, such as a simulated NIC, in place of `ifname` and `ifindex`, which must be NULL and 0 then. NULL: those.
     /// Used during the call only.
     pub link: *const fluxcap_link,
+    /// The UMEM to work on, that of another socket. NULL: a new one. The frames are as they are then: frames, chunk_size, headroom,
+    /// hugepages and numa say nothing. Used during the call only.
+    pub umem: *const fluxcap_umem,
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, plain numbers and pointers that are checked when used.
@@ -136,7 +140,7 @@ pub unsafe extern "C" fn fluxcap_open(
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
         let config = unsafe { sized::read(config)? };
-        // SAFETY: `ifname` is null or a C string, and `link` null or an open handle, as the header asks.
+        // SAFETY: `ifname` is null or a C string, and `link` and `umem` are null or open handles, as the header asks.
         let builder = unsafe { builder(&config)? };
         let opened = handle::open(builder.build()?);
         // SAFETY: not null, so writable as the header asks.
@@ -172,11 +176,15 @@ unsafe fn place(config: &fluxcap_config) -> Result<Link> {
 
 /// # Safety
 ///
-/// `ifname` is null or a C string, and `link` is null or an open handle.
+/// `ifname` is null or a C string, and `link` and `umem` are null or open handles.
 unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
     // SAFETY: as the caller promises.
     let link = unsafe { place(config)? };
     let mut builder = FluxBuilder::new(&link).queue(config.queue);
+    if !config.umem.is_null() {
+        // SAFETY: an open handle, as the caller promises.
+        builder = builder.umem(unsafe { opaque::shared(config.umem)? });
+    }
     let numbers: [(u32, Setter); 8] = [
         (config.frames, FluxBuilder::frames),
         (config.chunk_size, FluxBuilder::chunk_size),

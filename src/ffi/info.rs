@@ -295,7 +295,7 @@ fn ring(state: RingState) -> fluxcap_ring_state {
     }
 }
 
-fn accounting(accounting: Accounting) -> fluxcap_accounting {
+pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
     fluxcap_accounting {
         frames: accounting.frames,
         pool: accounting.pool,

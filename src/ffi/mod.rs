@@ -23,3 +23,4 @@ pub mod raw;
 pub mod sim;
 mod sized;
 pub mod trace;
+pub mod umem;

@@ -74,7 +74,7 @@ static void packets_go_there_and_back(void)
     info.struct_size = sizeof(info);
     CHECK_RESULT(fluxcap_raw_info(far_end, &info), 0);
     CHECK(info.mtu == 1500 && info.mac[0] == 2 && info.mac[5] == 2 && info.bind_mode == FLUXCAP_BIND_COPY);
-    CHECK_RESULT(fluxcap_raw_fd(far_end), -1);
+    CHECK(fluxcap_raw_fd(far_end) >= 0 && fluxcap_raw_fd(far_end) != fluxcap_raw_fd(near_end));
 
     make_packets(near_end, packets, 40, 100, 0);
     send_all(near_end, packets, 40);
@@ -713,6 +713,58 @@ static void a_link_to_an_interface_is_no_simulated_one(void)
     fluxcap_link_free(link);
 }
 
+static void two_sockets_share_a_umem(void)
+{
+    struct fluxcap_sim *sim = create(0);
+    struct fluxcap_sim_nic_config nic = ZEROS;
+    struct fluxcap_config config = ZEROS;
+    struct fluxcap_accounting frames;
+    struct fluxcap_link *link;
+    struct fluxcap_umem *umem, *untouched = NULL;
+    struct fluxcap_raw *one, *other;
+    struct fluxcap_packet packet;
+    uint8_t bytes[100] = {1, 2, 3}, sent[100];
+
+    nic.struct_size = sizeof(nic);
+    nic.name = "sim0";
+    nic.queues = 2;
+    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    config.struct_size = sizeof(config);
+    config.frames = 256;
+    config.link = link;
+    CHECK_RESULT(fluxcap_open(&config, &one), 0);
+    CHECK_RESULT(fluxcap_raw_umem(one, &umem), 0);
+    config.umem = umem;
+    config.queue = 1;
+    CHECK_RESULT(fluxcap_open(&config, &other), 0);
+    CHECK(fluxcap_raw_data(one) == fluxcap_raw_data(other));
+    CHECK_RESULT(fluxcap_sim_inject(link, 0, bytes, sizeof(bytes)), 0);
+    CHECK_RESULT(fluxcap_sim_settle(sim), 1);
+    CHECK_RESULT(fluxcap_raw_receive(one, &packet, 1), 1);
+    CHECK_RESULT(fluxcap_raw_send(other, &packet, 1), 1);
+    CHECK_RESULT(fluxcap_raw_wake_tx(other), 0);
+    CHECK_RESULT(fluxcap_sim_take_sent(link, sent, sizeof(sent)), 100);
+    CHECK(memcmp(sent, bytes, sizeof(sent)) == 0);
+
+    CHECK_ERROR(fluxcap_raw_umem(NULL, &untouched), -EINVAL, "raw");
+    CHECK_ERROR(fluxcap_raw_umem(one, NULL), -EINVAL, "umem");
+    CHECK_ERROR(fluxcap_umem_accounting(NULL, &frames), -EINVAL, "umem");
+    CHECK_ERROR(fluxcap_umem_accounting(umem, NULL), -EINVAL, "accounting");
+    CHECK_ERROR(fluxcap_umem_accounting((struct fluxcap_umem *)(void *)link, &frames), -EINVAL, "fluxcap_umem");
+    CHECK(untouched == NULL);
+
+    fluxcap_raw_free(one);
+    CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
+    CHECK(frames.frames == 256 && frames.pool + frames.user + frames.kernel == 256 && frames.kernel > 0);
+    fluxcap_raw_free(other);
+    CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
+    CHECK(frames.pool == 256);
+    fluxcap_umem_free(umem);
+    fluxcap_umem_free(NULL);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 static void configs_that_cannot_work(void)
 {
     struct fluxcap_sim *sim = create(0);
@@ -783,6 +835,7 @@ int main(int argc, char **argv)
     a_nic_goes_down_and_changes_and_is_removed();
     a_handle_of_another_kind_is_told_apart();
     a_link_to_an_interface_is_no_simulated_one();
+    two_sockets_share_a_umem();
     configs_that_cannot_work();
     return 0;
 }

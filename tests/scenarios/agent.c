@@ -36,6 +36,9 @@
 /* One socket. */
 struct end {
     struct fluxcap_raw *raw;
+    struct fluxcap_umem *umem;
+    /* The socket that the UMEM was made for. */
+    uint32_t owner;
     /* The packets in the user's hands: `count` of them, from `first` on. */
     struct fluxcap_packet held[512];
     uint32_t first, count;
@@ -219,13 +222,15 @@ static void add_pair(void)
     ok_or_error(result);
 }
 
-/* open SOCKET LINK QUEUE FRAMES CHUNK HEADROOM FILL RX TX COMPLETION BUDGET WAKEUP PROGRAM XDP PATIENCE */
+/* open SOCKET LINK QUEUE FRAMES CHUNK HEADROOM FILL RX TX COMPLETION BUDGET WAKEUP PROGRAM XDP PATIENCE OTHER: on the UMEM of OTHER,
+ * if that is another socket. */
 static void open_socket(void)
 {
     struct fluxcap_config config = ZEROS;
     struct fluxcap_raw *raw = NULL;
     uint32_t id = number();
     const char *name = word();
+    uint32_t owner;
     int result;
 
     if (id >= SOCKETS || ends[id] != NULL)
@@ -248,12 +253,21 @@ static void open_socket(void)
     config.program = number();
     config.xdp_mode = number();
     config.bind_patience_ms = number();
+    owner = number();
+    if (owner != id) {
+        if (owner >= SOCKETS || ends[owner] == NULL)
+            give_up("no such socket to share with");
+        config.umem = ends[owner]->umem;
+        owner = ends[owner]->owner;
+    }
     result = fluxcap_open(&config, &raw);
     if (result == 0) {
         ends[id] = (struct end *)calloc(1, sizeof(struct end));
         if (ends[id] == NULL)
             give_up("out of memory");
         ends[id]->raw = raw;
+        ends[id]->owner = owner;
+        result = fluxcap_raw_umem(raw, &ends[id]->umem);
     }
     ok_or_error(result);
 }
@@ -338,6 +352,19 @@ static struct fluxcap_packet *take_held(struct end *end, uint32_t count)
     end->first += count;
     end->count -= count;
     return first;
+}
+
+/* pass SOCKET COUNT OTHER: packets in the user's hands leave by another socket on the same UMEM. */
+static void pass_on(void)
+{
+    struct end *end = open_end();
+    uint32_t count = number();
+    struct fluxcap_packet *first = take_held(end, count);
+    struct end *other = open_end();
+    int sent = fluxcap_raw_send(other->raw, first, count);
+
+    fluxcap_packets_free(first, count);
+    ok_or_error(sent);
 }
 
 /* release SOCKET COUNT */
@@ -517,16 +544,32 @@ static void program(void)
     }
 }
 
-/* Proves that no frame is lost; says so otherwise. */
-static bool conserved(struct fluxcap_raw *raw, struct fluxcap_rings *rings)
+/* The sockets on the same UMEM that were not forgotten. */
+static uint32_t sharers(const struct end *end)
 {
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < SOCKETS; i++)
+        count += ends[i] != NULL && ends[i]->owner == end->owner;
+    return count;
+}
+
+/* Proves that no frame is lost; says so otherwise. */
+static bool conserved(const struct end *end, struct fluxcap_rings *rings)
+{
+    struct fluxcap_raw *raw = end->raw;
+    bool add_up;
+
     memset(rings, 0, sizeof(*rings));
     rings->struct_size = sizeof(*rings);
     if (fluxcap_raw_debug_rings(raw, rings) < 0) {
         error(-EINVAL, fluxcap_last_error());
         return false;
     }
-    if (!rings->conserved || rings->fill.violations + rings->rx.violations + rings->tx.violations +
+    /* What is counted where it is adds up when one socket alone uses the UMEM. */
+    add_up = rings->conserved || (sharers(end) > 1 && rings->ledger.pool + rings->ledger.user + rings->ledger.kernel ==
+                                                          rings->ledger.frames);
+    if (!add_up || rings->fill.violations + rings->rx.violations + rings->tx.violations +
                                      rings->completion.violations + rings->rx.refused + rings->completion.refused >
                                  0) {
         char text[2048];
@@ -543,7 +586,7 @@ static void tell_rings(void)
 {
     struct fluxcap_rings rings;
 
-    if (conserved(open_end()->raw, &rings)) {
+    if (conserved(open_end(), &rings)) {
         uint64_t numbers[7] = {rings.fill.occupied, rings.rx.occupied,  rings.tx.occupied,   rings.completion.occupied,
                                rings.ledger.pool,   rings.ledger.user, rings.ledger.kernel};
 
@@ -558,22 +601,28 @@ static void close_socket(void)
     struct fluxcap_rings rings;
 
     calm(end);
-    if (!conserved(end->raw, &rings))
+    if (!conserved(end, &rings))
         return;
     fluxcap_raw_free(end->raw);
     end->raw = NULL;
     ok_number(0);
 }
 
-/* forget SOCKET: it is closed, and its packets are released. */
+/* forget SOCKET: it is closed, and its packets are released; the last one on a UMEM leaves all frames in the pool. */
 static void forget(void)
 {
+    struct fluxcap_accounting frames = ZEROS;
     uint32_t id = number();
 
     if (id >= SOCKETS || ends[id] == NULL || ends[id]->raw != NULL)
         give_up("the socket is not closed");
     if (ends[id]->count > 0)
         give_up("packets are left in the user's hands");
+    if (fluxcap_umem_accounting(ends[id]->umem, &frames) < 0 || frames.frames == 0)
+        give_up("the UMEM tells nothing");
+    if (sharers(ends[id]) == 1 && frames.pool != frames.frames)
+        give_up("not all frames are in the pool");
+    fluxcap_umem_free(ends[id]->umem);
     free(ends[id]);
     ends[id] = NULL;
     ok_number(0);
@@ -636,6 +685,8 @@ static void obey(const char *command)
         ok_or_error(fluxcap_raw_wake_tx(open_end()->raw));
     } else if (strcmp(command, "receive") == 0) {
         receive();
+    } else if (strcmp(command, "pass") == 0) {
+        pass_on();
     } else if (strcmp(command, "hold") == 0) {
         hold();
     } else if (strcmp(command, "release") == 0) {

@@ -15,9 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::place::{CYCLES, Place, VethPlace};
-use super::world::{
-    Feature, Options, Pair, Program, Ready, Rings, Socket, Statistics, World, Wrong,
-};
+use super::world::{Options, Pair, Program, Ready, Rings, Socket, Statistics, World, Wrong};
 
 /// No answer takes longer, also under valgrind on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(100);
@@ -249,14 +247,6 @@ impl CWorld {
 }
 
 impl World for CWorld {
-    fn can(&self, feature: Feature) -> Result<(), String> {
-        match feature {
-            Feature::SharedUmem => {
-                Err("the C face cannot open two sockets on one UMEM yet".to_owned())
-            }
-        }
-    }
-
     fn cycles(&self) -> usize {
         match (&self.veth, self.agent.borrow().build) {
             (_, Build::Valgrind) => CYCLES_WATCHED,
@@ -280,7 +270,7 @@ impl World for CWorld {
         &mut self,
         link: &str,
         options: &Options,
-        _umem: Option<&dyn Socket>,
+        umem: Option<&dyn Socket>,
     ) -> Result<Box<dyn Socket>, i32> {
         let Options {
             queue,
@@ -301,9 +291,13 @@ impl World for CWorld {
         let budget = tx_budget.unwrap_or(0);
         let (wakeup, program) = (u32::from(!need_wakeup), u32::from(!program));
         let xdp = if generic { 2 } else { 0 };
+        let owner = umem.map_or(id, |other| {
+            let other: &CSocket = other.as_any().downcast_ref().expect("of this face");
+            other.id
+        });
         self.ask(&format!(
             "open {id} {link} {queue} {frames} {chunk} {headroom} {fill} {rx} {tx} {completion} \
-             {budget} {wakeup} {program} {xdp} {patience_ms}"
+             {budget} {wakeup} {program} {xdp} {patience_ms} {owner}"
         ))?;
         // The numbers of sockets that are gone are free.
         self.next = (self.next + 1) % 64;
@@ -437,12 +431,15 @@ impl Socket for CSocket {
         self.ask("send_held", &format!("{count} {grow}"))[0] as usize
     }
 
-    fn give(&mut self, _count: usize) -> Box<dyn Any> {
-        unreachable!("no UMEM is shared")
+    fn give(&mut self, count: usize) -> Box<dyn Any> {
+        Box::new((self.id, count))
     }
 
-    fn adopt(&mut self, _packets: Box<dyn Any>) -> usize {
-        unreachable!("no UMEM is shared")
+    fn adopt(&mut self, packets: Box<dyn Any>) -> usize {
+        let (giver, count): (u32, usize) = *packets.downcast().expect("of this face");
+        let command = format!("pass {giver} {count} {}", self.id);
+        let answer = self.agent.borrow_mut().ask(&command, &[]);
+        answer.unwrap_or_else(|errno| panic!("{command}: errno {errno}"))[0] as usize
     }
 
     fn echo(&mut self, max: u32) -> usize {
@@ -538,7 +535,6 @@ impl Socket for CSocket {
     }
 
     fn prove_all_home(&mut self) {
-        // What a closed socket left behind cannot be asked of the C face; valgrind and the sanitizer see memory that stays.
         self.ask("forget", "");
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::scene::{PATIENCE, Scene, Skip, same};
+use super::scene::{PATIENCE, Scene, same};
 use super::traffic::{frame, frames, sizes};
-use super::world::{Feature, Options, Pair, RECEIVE};
+use super::world::{Options, Pair, RECEIVE};
 
 /// What a NIC with chunks of 4096 bytes may be asked to carry: less the kernel's 256, less Ethernet header and VLAN tag.
 const LARGEST_MTU: u32 = 3822;
@@ -21,7 +21,7 @@ fn roomy() -> Options {
     }
 }
 
-pub(crate) fn echo(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn echo(scene: &mut Scene<'_>) {
     let options = Options {
         chunk: 4096,
         ..roomy()
@@ -30,18 +30,16 @@ pub(crate) fn echo(scene: &mut Scene<'_>) -> Result<(), Skip> {
     scene.echo(&mut far, &mut near, &frames(4096, 60), 64);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn echo_in_small_chunks(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn echo_in_small_chunks(scene: &mut Scene<'_>) {
     let (mut near, mut far) = scene.ends(Pair::default(), &roomy(), &roomy());
     scene.echo(&mut far, &mut near, &frames(4096, 60), 64);
     scene.close(far);
     scene.close(near);
-    Ok(())
 }
 
-pub(crate) fn echo_in_generic_mode(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn echo_in_generic_mode(scene: &mut Scene<'_>) {
     let options = Options {
         generic: true,
         ..roomy()
@@ -51,10 +49,9 @@ pub(crate) fn echo_in_generic_mode(scene: &mut Scene<'_>) -> Result<(), Skip> {
     scene.echo(&mut far, &mut near, &frames, 32);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn echo_without_wakeup_flags(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn echo_without_wakeup_flags(scene: &mut Scene<'_>) {
     let options = Options {
         need_wakeup: false,
         ..Options::default()
@@ -63,19 +60,17 @@ pub(crate) fn echo_without_wakeup_flags(scene: &mut Scene<'_>) -> Result<(), Ski
     scene.echo(&mut far, &mut near, &frames(1000, 60), 32);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn one_packet(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn one_packet(scene: &mut Scene<'_>) {
     let options = Options::default();
     let (mut near, mut far) = scene.ends(Pair::default(), &options, &options);
     scene.carry(&mut far, &mut near, &frames(1, 60), 1);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn every_size(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn every_size(scene: &mut Scene<'_>) {
     let pair = Pair {
         mtu: LARGEST_MTU,
         ..Pair::default()
@@ -89,10 +84,9 @@ pub(crate) fn every_size(scene: &mut Scene<'_>) -> Result<(), Skip> {
     scene.echo(&mut far, &mut near, &frames, 32);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn bidirectional(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn bidirectional(scene: &mut Scene<'_>) {
     const WINDOW: usize = 48;
     let (near, far) = scene.ends(Pair::default(), &roomy(), &roomy());
     let mut ends = [far, near];
@@ -114,10 +108,9 @@ pub(crate) fn bidirectional(scene: &mut Scene<'_>) -> Result<(), Skip> {
         }
     }
     ends.into_iter().for_each(|end| scene.close(end));
-    Ok(())
 }
 
-pub(crate) fn bursts_larger_than_the_rings(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn bursts_larger_than_the_rings(scene: &mut Scene<'_>) {
     let near = Options {
         fill: 16,
         rx: 16,
@@ -137,10 +130,9 @@ pub(crate) fn bursts_larger_than_the_rings(scene: &mut Scene<'_>) -> Result<(), 
     scene.carry(&mut far, &mut near, &frames(2000, 128), 48);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn smallest_rings(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn smallest_rings(scene: &mut Scene<'_>) {
     let options = Options {
         frames: 8,
         fill: 1,
@@ -154,10 +146,9 @@ pub(crate) fn smallest_rings(scene: &mut Scene<'_>) -> Result<(), Skip> {
     scene.carry(&mut near, &mut far, &frames(200, 60), 1);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn largest_rings(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn largest_rings(scene: &mut Scene<'_>) {
     const SLOTS: u32 = 8192;
     const BATCH: usize = 128;
     let options = Options {
@@ -184,10 +175,9 @@ pub(crate) fn largest_rings(scene: &mut Scene<'_>) -> Result<(), Skip> {
     assert_eq!(far.put(&frames[..1]), 0);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn headers_grow_into_the_headroom(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn headers_grow_into_the_headroom(scene: &mut Scene<'_>) {
     let options = Options {
         headroom: 64,
         ..Options::default()
@@ -207,10 +197,9 @@ pub(crate) fn headers_grow_into_the_headroom(scene: &mut Scene<'_>) -> Result<()
     far.release(20);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn many_links(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn many_links(scene: &mut Scene<'_>) {
     let mut pairs = Vec::new();
     for number in 0..8 {
         let [one, other] = ["a", "b"].map(|end| format!("{end}{number}"));
@@ -227,10 +216,9 @@ pub(crate) fn many_links(scene: &mut Scene<'_>) -> Result<(), Skip> {
         scene.close(other);
         scene.close(one);
     }
-    Ok(())
 }
 
-pub(crate) fn many_queues(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn many_queues(scene: &mut Scene<'_>) {
     const QUEUES: u32 = 4;
     let pair = Pair {
         queues: QUEUES,
@@ -265,11 +253,9 @@ pub(crate) fn many_queues(scene: &mut Scene<'_>) -> Result<(), Skip> {
         scene.close(near);
         scene.close(far);
     }
-    Ok(())
 }
 
-pub(crate) fn sockets_sharing_a_umem(scene: &mut Scene<'_>) -> Result<(), Skip> {
-    scene.need(Feature::SharedUmem)?;
+pub(crate) fn sockets_sharing_a_umem(scene: &mut Scene<'_>) {
     let two = Pair {
         queues: 2,
         ..Pair::default()
@@ -312,5 +298,4 @@ pub(crate) fn sockets_sharing_a_umem(scene: &mut Scene<'_>) -> Result<(), Skip> 
     for end in [far, far1, right] {
         scene.close(end);
     }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Rings that are full or empty, and programs that do not keep up.
 
-use super::scene::{PATIENCE, Scene, Skip, same};
+use super::scene::{PATIENCE, Scene, same};
 use super::traffic::{frame, frames};
 use super::world::{Options, Pair, RECEIVE, SEND};
 
@@ -16,7 +16,7 @@ fn strong() -> Options {
     }
 }
 
-pub(crate) fn slow_reader(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn slow_reader(scene: &mut Scene<'_>) {
     let near = Options {
         fill: 128,
         ..Options::default()
@@ -38,10 +38,9 @@ pub(crate) fn slow_reader(scene: &mut Scene<'_>) -> Result<(), Skip> {
     scene.carry(&mut far, &mut near, &frames(500, 60), 48);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn slow_writer(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn slow_writer(scene: &mut Scene<'_>) {
     let (mut near, mut far) = scene.ends(Pair::default(), &Options::default(), &Options::default());
     for number in 0..50 {
         assert!(!near.wait(RECEIVE, 1).unwrap().receive);
@@ -53,10 +52,9 @@ pub(crate) fn slow_writer(scene: &mut Scene<'_>) -> Result<(), Skip> {
     }
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn waiting_to_receive(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn waiting_to_receive(scene: &mut Scene<'_>) {
     let (mut near, mut far) = scene.ends(Pair::default(), &Options::default(), &Options::default());
     scene.tell("file descriptor", near.has_descriptor().into());
     // Nothing comes, and time runs out.
@@ -79,10 +77,9 @@ pub(crate) fn waiting_to_receive(scene: &mut Scene<'_>) -> Result<(), Skip> {
     assert!(!near.wait(RECEIVE, 0).unwrap().receive);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn waiting_to_send(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn waiting_to_send(scene: &mut Scene<'_>) {
     let (mut near, mut far) = scene.ends(Pair::default(), &strong(), &Options::default());
     let burst = frames(100, 60);
     assert!(far.wait(SEND, 0).unwrap().send, "an empty ring has room");
@@ -99,10 +96,9 @@ pub(crate) fn waiting_to_send(scene: &mut Scene<'_>) -> Result<(), Skip> {
     near.release(100);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn link_down(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn link_down(scene: &mut Scene<'_>) {
     let (mut near, mut far) = scene.ends(Pair::default(), &strong(), &Options::default());
     let burst = frames(64, 60);
     assert_eq!(far.put(&burst), 64);
@@ -117,10 +113,9 @@ pub(crate) fn link_down(scene: &mut Scene<'_>) -> Result<(), Skip> {
     near.release(64);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn one_kick_sends_its_budget(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn one_kick_sends_its_budget(scene: &mut Scene<'_>) {
     let far = Options {
         tx_budget: Some(32),
         ..Options::default()
@@ -138,10 +133,9 @@ pub(crate) fn one_kick_sends_its_budget(scene: &mut Scene<'_>) -> Result<(), Ski
     near.release(64);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn full_completion_ring(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn full_completion_ring(scene: &mut Scene<'_>) {
     let far = Options {
         frames: 512,
         tx: 128,
@@ -160,10 +154,9 @@ pub(crate) fn full_completion_ring(scene: &mut Scene<'_>) -> Result<(), Skip> {
     near.release(100);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn all_frames_held_then_released(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn all_frames_held_then_released(scene: &mut Scene<'_>) {
     let near = Options {
         frames: 64,
         ..Options::default()
@@ -194,10 +187,9 @@ pub(crate) fn all_frames_held_then_released(scene: &mut Scene<'_>) -> Result<(),
     scene.carry(&mut near, &mut far, &frames(200, 60), 16);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn packets_too_long_for_the_link(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn packets_too_long_for_the_link(scene: &mut Scene<'_>) {
     let (mut near, mut far) = scene.ends(Pair::default(), &Options::default(), &strong());
     // The kernel takes them, drops them without a word, and gives their frames back.
     let lengths = [60, 1519, 1518, 1600, 1790, 14, 1500];
@@ -217,10 +209,9 @@ pub(crate) fn packets_too_long_for_the_link(scene: &mut Scene<'_>) -> Result<(),
     scene.carry(&mut far, &mut near, &frames(20, 60), 10);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn packets_too_long_for_a_frame(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn packets_too_long_for_a_frame(scene: &mut Scene<'_>) {
     let far = Options {
         chunk: 4096,
         ..strong()
@@ -243,5 +234,4 @@ pub(crate) fn packets_too_long_for_a_frame(scene: &mut Scene<'_>) -> Result<(), 
     near.release(20);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The host's network stack, and what is refused.
 
-use super::scene::{Scene, Skip, same};
+use super::scene::{Scene, same};
 use super::traffic::frames;
 use super::world::{Options, Pair, Wrong};
 
@@ -9,7 +9,7 @@ const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 const ENETDOWN: i32 = 100;
 
-pub(crate) fn packets_from_the_host(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn packets_from_the_host(scene: &mut Scene<'_>) {
     scene.world().add_pair("near", "far", Pair::default());
     let mut near = scene.open("near", &Options::default());
     let frames = frames(320, 64);
@@ -21,10 +21,9 @@ pub(crate) fn packets_from_the_host(scene: &mut Scene<'_>) -> Result<(), Skip> {
         near.release(32);
     }
     scene.close(near);
-    Ok(())
 }
 
-pub(crate) fn packets_to_the_host(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn packets_to_the_host(scene: &mut Scene<'_>) {
     scene.world().add_pair("near", "far", Pair::default());
     scene.world().listen("far");
     // Who only sends needs no program.
@@ -41,10 +40,9 @@ pub(crate) fn packets_to_the_host(scene: &mut Scene<'_>) -> Result<(), Skip> {
     }
     assert_eq!(near.program(), None);
     scene.close(near);
-    Ok(())
 }
 
-pub(crate) fn a_closed_queue_is_the_hosts_again(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn a_closed_queue_is_the_hosts_again(scene: &mut Scene<'_>) {
     let two = Pair {
         queues: 2,
         ..Pair::default()
@@ -80,10 +78,9 @@ pub(crate) fn a_closed_queue_is_the_hosts_again(scene: &mut Scene<'_>) -> Result
     }
     scene.close(far1);
     scene.close(far);
-    Ok(())
 }
 
-pub(crate) fn wrong_packets_never_reach_the_kernel(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn wrong_packets_never_reach_the_kernel(scene: &mut Scene<'_>) {
     for chunk in [4096, 2048] {
         let name = format!("far of {chunk}");
         let options = Options {
@@ -116,10 +113,9 @@ pub(crate) fn wrong_packets_never_reach_the_kernel(scene: &mut Scene<'_>) -> Res
         scene.close(near);
         scene.close(far);
     }
-    Ok(())
 }
 
-pub(crate) fn sockets_that_cannot_be(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn sockets_that_cannot_be(scene: &mut Scene<'_>) {
     let hasty = Options {
         patience_ms: 1,
         ..Options::default()
@@ -158,5 +154,4 @@ pub(crate) fn sockets_that_cannot_be(scene: &mut Scene<'_>) -> Result<(), Skip> 
     scene.carry(&mut far, &mut near, &frames(100, 60), 32);
     scene.close(near);
     scene.close(far);
-    Ok(())
 }

@@ -1,10 +1,10 @@
 //! Sockets that come and go, in any order.
 
-use super::scene::{Scene, Skip, same};
+use super::scene::{Scene, same};
 use super::traffic::frames;
 use super::world::{Options, Pair};
 
-pub(crate) fn both_ends_closed_and_opened(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn both_ends_closed_and_opened(scene: &mut Scene<'_>) {
     let cycles = scene.world().cycles();
     scene.world().add_pair("near", "far", Pair::default());
     let options = Options {
@@ -24,7 +24,6 @@ pub(crate) fn both_ends_closed_and_opened(scene: &mut Scene<'_>) -> Result<(), S
         };
         ends.into_iter().for_each(|end| scene.close(end));
     }
-    Ok(())
 }
 
 #[derive(Clone, Copy)]
@@ -53,7 +52,7 @@ fn orders() -> Vec<[Step; 4]> {
     orders
 }
 
-pub(crate) fn teardown_in_every_order(scene: &mut Scene<'_>) -> Result<(), Skip> {
+pub(crate) fn teardown_in_every_order(scene: &mut Scene<'_>) {
     const HELD: usize = 8;
     let (few, many) = (frames(HELD, 60), frames(32, 60));
     for (number, order) in orders().into_iter().enumerate() {
@@ -83,5 +82,4 @@ pub(crate) fn teardown_in_every_order(scene: &mut Scene<'_>) -> Result<(), Skip>
         scene.gone(near);
         scene.gone(far);
     }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use fluxcap::{FluxBuilder, FluxRaw, Interest, Packet, PacketBatch, UmemRegion, V
 
 use super::place::Place;
 use super::world::{
-    Feature, Options, Pair, Program, RECEIVE, Ready, Rings, SEND, Socket, Statistics, World, Wrong,
+    Options, Pair, Program, RECEIVE, Ready, Rings, SEND, Socket, Statistics, World, Wrong,
 };
 
 /// A place, seen through the Rust face.
@@ -22,10 +22,6 @@ pub(crate) struct RustWorld {
 }
 
 impl World for RustWorld {
-    fn can(&self, _feature: Feature) -> Result<(), String> {
-        Ok(())
-    }
-
     fn cycles(&self) -> usize {
         self.place.cycles()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use super::world::{Feature, Options, Pair, Program, RECEIVE, Socket, World};
+use super::world::{Options, Pair, Program, RECEIVE, Socket, World};
 
 /// No step of a scenario takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -13,9 +13,6 @@ const LOOK: u32 = 5;
 
 /// What a scenario told: numbers by name. The same in every world, but for the differences that are listed.
 pub(crate) type Outcome = BTreeMap<String, u64>;
-
-/// Why a scenario cannot be in a world.
-pub(crate) struct Skip(pub(crate) String);
 
 /// A scenario under way.
 pub(crate) struct Scene<'a> {
@@ -83,11 +80,6 @@ impl<'a> Scene<'a> {
 
     pub(crate) fn world(&mut self) -> &mut dyn World {
         self.world
-    }
-
-    /// Ends the scenario where something cannot be.
-    pub(crate) fn need(&self, feature: Feature) -> Result<(), Skip> {
-        self.world.can(feature).map_err(Skip)
     }
 
     /// Tells a number of its own.

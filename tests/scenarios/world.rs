@@ -162,16 +162,8 @@ pub(crate) trait Socket {
     fn as_any(&self) -> &dyn Any;
 }
 
-/// What not every world can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Feature {
-    SharedUmem,
-}
-
 /// A place, seen through a face.
 pub(crate) trait World {
-    /// Whether it can do something; the reason if not.
-    fn can(&self, feature: Feature) -> Result<(), String>;
     /// How often both ends are closed and opened.
     fn cycles(&self) -> usize;
     /// Two joined links, both up.

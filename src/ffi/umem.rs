@@ -1,0 +1,73 @@
+//! The packet memory behind its opaque handle.
+
+use std::ffi::c_int;
+
+use super::error::{guard, null};
+use super::handle::fluxcap_raw;
+use super::info::{accounting, fluxcap_accounting};
+use super::opaque::{self, Opaque};
+use crate::umem::UmemRegion;
+
+/// The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
+pub struct fluxcap_umem {
+    _opaque: [u8; 0],
+}
+
+impl Opaque for fluxcap_umem {
+    type Value = UmemRegion;
+    const KIND: u64 = u64::from_le_bytes(*b"fluxumem");
+    const NAME: &'static str = "fluxcap_umem";
+    const ARGUMENT: &'static str = "umem";
+    const GIVER: &'static str = "fluxcap_raw_umem";
+}
+
+/// The UMEM of a socket, to open more sockets on it (`umem` in struct fluxcap_config), or to ask for its frames.
+///
+/// On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0. The memory lives until the last handle, socket
+/// and packet is gone. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_umem(
+    raw: *const fluxcap_raw,
+    umem: *mut *mut fluxcap_umem,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let region = unsafe { opaque::shared(raw)? }.raw.umem().clone();
+        if umem.is_null() {
+            return Err(null("umem"));
+        }
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { umem.write(opaque::give(region)) };
+        Ok(0)
+    })
+}
+
+/// Who has the frames of a UMEM now, by the ledger, into `*accounting`. Exact when nobody moves frames meanwhile. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_umem_accounting(
+    umem: *const fluxcap_umem,
+    accounting: *mut fluxcap_accounting,
+) -> c_int {
+    guard(|| {
+        // SAFETY: null or an open handle, as the header asks.
+        let region = unsafe { opaque::shared(umem)? };
+        if accounting.is_null() {
+            return Err(null("accounting"));
+        }
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { accounting.write(self::accounting(region.accounting())) };
+        Ok(0)
+    })
+}
+
+/// Frees a handle to a UMEM. NULL is a no-op. Sockets and packets on it stay good.
+///
+/// The handle is gone afterwards, and must not be in use on another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_umem_free(umem: *mut fluxcap_umem) {
+    guard(|| {
+        // SAFETY: null, or a handle that nobody else uses, as the header asks.
+        drop(unsafe { opaque::take(umem) });
+        Ok(0)
+    });
+}

@@ -20,7 +20,7 @@ mod host;
 #[path = "scenarios/life.rs"]
 mod life;
 #[cfg(target_os = "linux")]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests of `veth` use the rest")]
 #[path = "veth/net.rs"]
 mod net;
 #[path = "scenarios/place.rs"]

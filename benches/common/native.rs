@@ -23,6 +23,7 @@ pub(crate) fn require(program: &str, package: &str) -> Result<()> {
 }
 
 /// What pkg-config says about a package.
+#[allow(dead_code, reason = "not every benchmark compiles C")]
 pub(crate) fn pkg_config(what: &[&str]) -> Result<Vec<String>> {
     require("pkg-config", "pkg-config")?;
     let output = Command::new("pkg-config").args(what).output()?;
@@ -36,6 +37,7 @@ pub(crate) fn pkg_config(what: &[&str]) -> Result<Vec<String>> {
 }
 
 /// Compiles C files of this directory's parent with the optimisation that C programs are built with, `-O2`.
+#[allow(dead_code, reason = "not every benchmark compiles C")]
 pub(crate) fn compile(name: &str, sources: &[&str], flags: &[String]) -> Result<PathBuf> {
     let compiler = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     require(&compiler, "gcc")?;

@@ -74,6 +74,20 @@ impl Row {
         }
     }
 
+    /// A case that there is no peer for.
+    #[allow(dead_code, reason = "most benchmarks have a peer")]
+    pub(crate) fn alone(case: &str, unit: &'static str, ours: f64) -> Self {
+        Self {
+            case: case.to_owned(),
+            unit,
+            ours,
+            // JSON shows null.
+            peer: f64::NAN,
+            ratio: f64::NAN,
+            spread: None,
+        }
+    }
+
     fn json(&self, bench: &str) -> Value {
         json!({
             "bench": bench,
@@ -111,17 +125,13 @@ fn rounded(value: f64) -> f64 {
 
 /// Prints a table of the rows.
 #[allow(dead_code, reason = "figures without a peer are printed otherwise")]
-pub(crate) fn print(rows: &[Row]) {
-    let places = if rows.iter().all(|row| row.ours < 1000.0) {
-        2
-    } else {
-        0
-    };
+pub(crate) fn print(rows: &[Row], peer: &str) {
     println!(
         "{:22} {:>12} {:>12} {:>7}  {:15} unit",
-        "case", "ours", "libxdp", "ratio", "spread"
+        "case", "ours", peer, "ratio", "spread"
     );
     for row in rows {
+        let places = if row.ours < 1000.0 { 2 } else { 0 };
         let spread = row.spread.map_or_else(
             || "exact".to_owned(),
             |[least, most]| format!("{least:.3} to {most:.3}"),

@@ -126,7 +126,7 @@ fn measure(check: bool) -> Result<ExitCode, Box<dyn Error>> {
         let theirs = count_peer(&peer, case.peer)?;
         rows.push(Row::exact(case.name, UNIT, Better::Less, ours, theirs));
     }
-    results::print(&rows);
+    results::print(&rows, "libxdp");
     println!(
         "libxdp without its functions for unaligned chunks: rxdrop {:.2}, l2fwd {:.2}",
         count_peer(&lean, "rxdrop")?,

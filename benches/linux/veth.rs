@@ -154,7 +154,7 @@ fn measure(rounds: usize) -> Result<()> {
             rows.push(Row::rounds(&name, "packets/cpu-s", Better::More, &cpu));
         }
     }
-    results::print(&rows);
+    results::print(&rows, "libxdp");
     if !threaded {
         println!("the kernel received on the core that sends: no threaded NAPI here");
     }

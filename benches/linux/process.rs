@@ -1,0 +1,95 @@
+//! The processes of a benchmark: one core each, ended with it.
+
+use std::error::Error;
+use std::io::{self, BufRead, BufReader, Read};
+use std::mem;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Binds what `command` starts to a core.
+pub(crate) fn on_core(core: u32, program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &core.to_string()]).arg(program);
+    command
+}
+
+/// A process that has said that it is ready. It ends with this value, and with this process.
+pub(crate) struct Running {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        // SAFETY: the function makes one system call.
+        unsafe { command.pre_exec(end_with_parent) };
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().expect("asked for above");
+        let mut this = Self {
+            child,
+            output: BufReader::new(output),
+        };
+        match this.line()?.as_str() {
+            "ready\n" => Ok(this),
+            other => Err(format!("{command:?} said {other:?}").into()),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of its output.
+    pub(crate) fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.output.read_line(&mut line)? > 0 {
+            return Ok(line);
+        }
+        let mut said = String::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            stderr.read_to_string(&mut said)?;
+        }
+        Err(format!("a process ended without a result: {}", said.trim()).into())
+    }
+
+    /// The numbers of the next line.
+    pub(crate) fn numbers<const N: usize>(&mut self) -> Result<[f64; N]> {
+        let line = self.line()?;
+        let numbers: Vec<f64> = line.split_whitespace().flat_map(str::parse).collect();
+        let numbers = <[f64; N]>::try_from(numbers);
+        numbers.map_err(|_| format!("a process said {line:?} for {N} numbers").into())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn end_with_parent() -> io::Result<()> {
+    // SAFETY: plain numbers.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What this process has run on a processor so far.
+pub(crate) fn processor_time() -> Duration {
+    // SAFETY: all zero is a value of it.
+    let mut time: libc::timespec = unsafe { mem::zeroed() };
+    // SAFETY: it writes one `timespec`.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0, "Linux has this clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

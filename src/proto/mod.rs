@@ -69,12 +69,14 @@ pub mod checksum;
 
 mod arp;
 mod ethernet;
+mod flow;
 mod icmp;
 mod ip;
 mod ipv4;
 
 pub use arp::{Arp, ArpOperation};
 pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
+pub use flow::FlowKey;
 pub use icmp::{IcmpEcho, IcmpType};
 pub use ip::IpProtocol;
 pub use ipv4::Ipv4;

@@ -105,6 +105,7 @@ bench: ## benchmarks against libxdp and UDP, and the simulator's speed, into tar
 	.ci/deps build demo bench
 	$(CARGO) bench --bench instructions -- --check
 	$(CARGO) bench --bench veth
+	$(CARGO) bench --bench forward
 	$(CARGO) bench --bench latency
 	$(CARGO) bench --bench micro
 	$(CARGO) bench --bench sim

@@ -24,7 +24,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(mut command: Command) -> Result<Self> {
+    pub(crate) fn start(command: Command) -> Result<Self> {
+        Self::start_saying(command, "ready")
+    }
+
+    /// A process that says in a line of its own words, with `word` among them, that it is ready.
+    pub(crate) fn start_saying(mut command: Command, word: &str) -> Result<Self> {
         // SAFETY: the function makes one system call.
         unsafe { command.pre_exec(end_with_parent) };
         let mut child = command
@@ -37,14 +42,22 @@ impl Running {
             child,
             output: BufReader::new(output),
         };
-        match this.line()?.as_str() {
-            "ready\n" => Ok(this),
-            other => Err(format!("{command:?} said {other:?}").into()),
-        }
+        while !this.line()?.contains(word) {}
+        Ok(this)
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it by SIGTERM, upon which it says some numbers.
+    #[allow(dead_code, reason = "most processes end by themselves")]
+    pub(crate) fn stop<const N: usize>(mut self) -> Result<[f64; N]> {
+        // SAFETY: plain numbers; the process is a child that nobody has waited for.
+        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
+        let numbers = self.numbers();
+        self.child.wait()?;
+        numbers
     }
 
     /// The next line of its output.
@@ -85,6 +98,7 @@ fn end_with_parent() -> io::Result<()> {
 }
 
 /// What this process has run on a processor so far.
+#[allow(dead_code, reason = "not every benchmark counts it")]
 pub(crate) fn processor_time() -> Duration {
     // SAFETY: all zero is a value of it.
     let mut time: libc::timespec = unsafe { mem::zeroed() };

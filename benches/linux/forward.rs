@@ -1,0 +1,202 @@
+//! TCP through a forwarder between two veth pairs: ours against a loop on libxdp, both with one UMEM for the two interfaces.
+//!
+//! `iperf3` sends for some seconds from one network namespace to another; between them stands nothing but the forwarder, on core 0,
+//! which passes on each packet from the frame that it came in (native XDP, copy mode). `iperf3` has core 1. The runs alternate, ours and
+//! the peer's in each round; the ratio is that of one round.
+//!
+//! Checksum offload is off at both ends (`ethtool -K … tx off`), since otherwise TCP leaves its checksums to a device, and through a
+//! veth pair they arrive unfinished.
+//!
+//! ```text
+//! cargo bench --bench forward [-- --rounds 5 --seconds 3]
+//! cargo bench --bench forward -- --rounds 1 --seconds 60
+//! ```
+
+#[path = "forwarders.rs"]
+mod forwarders;
+#[path = "namespace.rs"]
+mod namespace;
+#[path = "../common/native.rs"]
+mod native;
+#[path = "net.rs"]
+mod net;
+#[path = "process.rs"]
+mod process;
+#[path = "../common/results.rs"]
+mod results;
+
+use std::env;
+use std::error::Error;
+use std::process::{Command, ExitCode};
+
+use namespace::Namespace;
+use process::Running;
+use results::{Better, Row};
+use serde_json::Value;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const ROUNDS: &str = "5";
+const SECONDS: &str = "3";
+/// Addresses of the two ends, in one network: the forwarder is like a cable.
+const CLIENT: &str = "10.0.0.1/24";
+const SERVER: &str = "10.0.0.2/24";
+/// The forwarder's interfaces, one to each end.
+const PORTS: [&str; 2] = ["left", "right"];
+const PEER: &str = "libxdp";
+
+pub(super) fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let option = |name, default| {
+        let given = words.windows(2).find(|pair| pair[0] == name);
+        given.map_or(default, |pair| pair[1])
+    };
+    let result = match words[..] {
+        ["--forward", name] => forwarders::run(name, PORTS),
+        ["--inside", rounds, seconds] => inside(rounds, seconds),
+        _ => enter(option("--rounds", ROUNDS), option("--seconds", SECONDS)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("forward: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn enter(rounds: &str, seconds: &str) -> Result<()> {
+    native::require("iperf3", "iperf3")?;
+    native::require("ethtool", "ethtool")?;
+    let mut flags = native::pkg_config(&["--cflags", "libxdp", "libbpf"])?;
+    flags.extend(native::pkg_config(&["--libs", "libxdp", "libbpf"])?);
+    native::compile("forward-peer", &["peer/forward.c"], &flags)?;
+    net::enter(&["--inside", rounds, seconds]).map(drop)
+}
+
+fn inside(rounds: &str, seconds: &str) -> Result<()> {
+    let rows = measure(rounds.parse()?, seconds.parse()?)?;
+    println!("saved in {}", results::save("forward", &rows)?.display());
+    Ok(())
+}
+
+/// What stands at the ends.
+struct Ends {
+    client: Namespace,
+    _server: Namespace,
+    _listening: Running,
+}
+
+impl Ends {
+    fn new() -> Result<Self> {
+        net::quiet();
+        let [left, right] = PORTS;
+        let (client, server) = (Namespace::new()?, Namespace::new()?);
+        for (port, end, name, address) in [
+            (left, &client, "client", CLIENT),
+            (right, &server, "server", SERVER),
+        ] {
+            net::ip(&["link", "add", port, "type", "veth", "peer", "name", name])?;
+            net::ip(&["link", "set", port, "up"])?;
+            end.take(name, Some(address))?;
+            net::run(end.command("ethtool").args(["-K", name, "tx", "off"]))?;
+        }
+        let mut listening = server.command("taskset");
+        listening.args(["--cpu-list", "1", "iperf3", "--server", "--forceflush"]);
+        Ok(Self {
+            client,
+            _server: server,
+            _listening: Running::start_saying(listening, "listening")?,
+        })
+    }
+
+    /// Sends to the server as much as goes.
+    fn transfer(&self, seconds: u32) -> Result<Transfer> {
+        let (address, _) = SERVER.split_once('/').unwrap_or((SERVER, ""));
+        let output = self
+            .client
+            .command("timeout")
+            .arg((seconds + 10).to_string())
+            .args(["taskset", "--cpu-list", "1"])
+            .args(["iperf3", "--json", "--connect-timeout", "2000"])
+            .args(["--client", address, "--time", &seconds.to_string()])
+            .output()?;
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        if let Some(error) = report["error"].as_str() {
+            return Err(format!("iperf3: {error}").into());
+        }
+        let number = |part: &str, name: &str| {
+            let number = report["end"][part][name].as_f64();
+            number.ok_or_else(|| format!("iperf3 reports no {name}"))
+        };
+        Ok(Transfer {
+            rate: number("sum_received", "bits_per_second")? / 1e9,
+            again: number("sum_sent", "retransmits")?,
+            ..Transfer::default()
+        })
+    }
+}
+
+/// What one run came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Transfer {
+    /// Gigabits a second.
+    rate: f64,
+    /// Segments that TCP sent again.
+    again: f64,
+    /// Packets that the forwarder's sockets dropped.
+    dropped: f64,
+}
+
+fn measure(rounds: usize, seconds: u32) -> Result<Vec<Row>> {
+    let ends = Ends::new()?;
+    let names: Vec<&str> = [PEER].into_iter().chain(forwarders::names()).collect();
+    let mut figures = Vec::new();
+    for round in 0..rounds {
+        let mut figure = vec![Transfer::default(); names.len()];
+        for turn in 0..names.len() {
+            // Nobody is always the first.
+            let which = (round + turn) % names.len();
+            let forwarder = Running::start(forwarder(names[which])?)?;
+            let result = ends.transfer(seconds);
+            figure[which] = result.map_err(|error| format!("{}: {error}", names[which]))?;
+            let [_, dropped] = forwarder.stop()?;
+            figure[which].dropped = dropped;
+        }
+        figures.push(figure);
+    }
+    let mut rows = Vec::new();
+    for (which, name) in names.iter().enumerate().skip(1) {
+        let pair = |round: &Vec<Transfer>| (round[which].rate, round[0].rate);
+        let pairs: Vec<_> = figures.iter().map(pair).collect();
+        let case = format!("{name}/forward");
+        rows.push(Row::rounds(&case, "Gbit/s", Better::More, &pairs));
+    }
+    results::print(&rows, PEER);
+    for (which, name) in names.iter().enumerate() {
+        let sum = |value: fn(&Transfer) -> f64| -> f64 {
+            figures.iter().map(|round| value(&round[which])).sum()
+        };
+        println!(
+            "{name}: TCP sent {} segments again, the sockets dropped {} packets",
+            sum(|run| run.again),
+            sum(|run| run.dropped)
+        );
+    }
+    Ok(rows)
+}
+
+/// A forwarder, on core 0.
+fn forwarder(name: &str) -> Result<Command> {
+    if name == PEER {
+        let mut command = process::on_core(0, &results::directory()?.join("forward-peer"));
+        command.args(PORTS);
+        // The dispatcher would cost a second program a packet, and pins files outside of the namespace.
+        command.env("LIBXDP_SKIP_DISPATCHER", "1");
+        return Ok(command);
+    }
+    let mut command = process::on_core(0, &env::current_exe()?);
+    command.args(["--forward", name]);
+    Ok(command)
+}

@@ -1,0 +1,96 @@
+//! Our forwarders in the benchmark `forward`, one for each mode.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fluxcap::{BindMode, FluxBuilder, FluxRaw, PacketBatch, XdpMode};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Passes packets on between two ports until it is told to stop; returns how many.
+type Forwarder = fn([FluxRaw; 2], &AtomicBool) -> Result<Passed>;
+
+/// A new mode is one more line.
+const FORWARDERS: [(&str, Forwarder); 1] = [("rust/C", rust_c)];
+
+const BATCH: usize = 64;
+
+/// What a forwarder did.
+struct Passed {
+    packets: u64,
+    dropped: u64,
+}
+
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FORWARDERS.iter().map(|(name, _)| *name)
+}
+
+/// Runs one of them until SIGTERM; prints packets, and packets that the sockets dropped.
+pub(crate) fn run(name: &str, ports: [&str; 2]) -> Result<()> {
+    let (_, forward) = FORWARDERS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .ok_or_else(|| format!("there is no forwarder {name}"))?;
+    let stopped = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGTERM, stopped.clone())?;
+    let builder = |port| {
+        FluxBuilder::new(port)
+            .frames(16384)
+            .fill_size(4096)
+            .bind_mode(BindMode::Copy)
+            .xdp_mode(XdpMode::Native)
+    };
+    let left = builder(ports[0]).build()?;
+    let right = builder(ports[1]).umem(left.umem()).build()?;
+    println!("ready");
+    let Passed { packets, dropped } = forward([left, right], &stopped)?;
+    println!("{packets} {dropped}");
+    Ok(())
+}
+
+fn rust_c(mut ports: [FluxRaw; 2], stopped: &AtomicBool) -> Result<Passed> {
+    let mut batches = [BATCH; 2].map(PacketBatch::with_capacity);
+    let mut packets = 0;
+    while !stopped.load(Ordering::Relaxed) {
+        let mut count = 0;
+        for (from, batch) in batches.iter_mut().enumerate() {
+            let to = 1 - from;
+            // What there was no room for is still there, and goes first.
+            ports[from].receive(batch);
+            count += ports[to].send(batch)?;
+            ports[to].wake_tx()?;
+            ports[to].reap();
+        }
+        packets += u64::from(count);
+        if count == 0 {
+            wait(&ports)?;
+        }
+    }
+    drop(batches);
+    let mut dropped = 0;
+    for port in &ports {
+        let statistics = port.statistics()?;
+        dropped += statistics.rx_dropped + statistics.rx_ring_full;
+    }
+    Ok(Passed { packets, dropped })
+}
+
+/// Waits for packets at both ports, 100 milliseconds at most.
+fn wait(ports: &[FluxRaw; 2]) -> io::Result<()> {
+    let mut entries = ports.each_ref().map(|port| libc::pollfd {
+        fd: port.fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    // SAFETY: there are two entries.
+    let result = unsafe { libc::poll(entries.as_mut_ptr(), 2, 100) };
+    match result {
+        0.. => Ok(()),
+        _ => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            error => Err(error),
+        },
+    }
+}

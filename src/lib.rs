@@ -59,6 +59,7 @@ pub mod kernel;
 pub mod link;
 pub mod mem;
 pub mod packet;
+pub mod poller;
 mod pool;
 pub mod proto;
 pub mod raw;
@@ -74,10 +75,11 @@ pub use error::{ErrorKind, FluxError, Result};
 pub use kernel::{Interest, Interface, Ready};
 pub use link::Link;
 pub use packet::{Packet, PacketRef, Verdict};
+pub use poller::{Idle, Pacer, Poller};
 pub use raw::{FluxRaw, RingState, RingsState};
 pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, XdpMode};
 pub use ring::{ConsumerRing, Desc, ProducerRing};
-pub use stats::{ProgramCounters, SocketStatistics};
+pub use stats::{PollerStatistics, ProgramCounters, SocketStatistics};
 pub use umem::{Accounting, UmemConfig, UmemRegion};
 
 /// The examples of the README compile.

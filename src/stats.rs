@@ -33,3 +33,15 @@ pub struct ProgramCounters {
     /// Packets passed on to the kernel's network stack.
     pub pass: u64,
 }
+
+/// How a program spent the turns in which there were no packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct PollerStatistics {
+    /// Turns in which it kept looking.
+    pub spins: u64,
+    /// Turns in which it slept.
+    pub sleeps: u64,
+    /// Times that it went over from spinning to sleeping, or back.
+    pub switches: u64,
+}

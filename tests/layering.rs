@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 8] = [
     &["error", "stats", "report", "proto"],
     &["mem", "ring", "rule", "geometry"],
     &["umem", "packet", "batch", "pool"],
-    &["kernel"],
+    &["kernel", "kernel::alarm"],
     &[
         "kernel::linux",
         "kernel::bpf",
@@ -24,8 +24,8 @@ const LAYERS: [&[&str]; 8] = [
         "kernel::machine", // another name of linux or elsewhere
         "sim",
     ],
-    &["link", "builder", "raw", "system", "program"],
-    &["poller", "engine", "asynch", "doctor", "capture"],
+    &["link", "builder", "raw", "system", "program", "poller"],
+    &["engine", "asynch", "doctor", "capture"],
     &["ffi"],
 ];
 

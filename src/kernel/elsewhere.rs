@@ -5,7 +5,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Allocation, Backend, Bell, Interface, MemoryRequest, Opened, SocketRequest, Steering};
+use super::{
+    Alarm, Allocation, Backend, Bell, Interface, MemoryRequest, Opened, SocketRequest, Steering,
+};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::XdpMode;
 use crate::umem::UmemRegion;
@@ -35,6 +37,32 @@ pub(crate) fn path(name: &std::ffi::CStr) -> Result<std::path::PathBuf> {
 /// A descriptor for a socket without one: there is none to be had here.
 pub(crate) fn bell() -> Option<Box<dyn Bell>> {
     None
+}
+
+/// An alarm; who waits looks at it now and then.
+#[allow(dead_code, reason = "rung by whatever stops a loop from outside")]
+pub(crate) fn alarm() -> Alarm {
+    Alarm::unseen()
+}
+
+/// Pins the calling thread to a CPU.
+pub(crate) fn pin(cpu: u32) -> Result<()> {
+    Err(no_pinning(format_args!("pinning this thread to CPU {cpu}")))
+}
+
+/// The CPUs that the calling thread may run on.
+pub(crate) fn cpus() -> Result<Vec<u32>> {
+    Err(no_pinning("asking for the CPUs of this thread"))
+}
+
+fn no_pinning(tried: impl fmt::Display) -> FluxError {
+    FluxError::new(
+        ErrorKind::Unsupported,
+        errno::EOPNOTSUPP,
+        tried,
+        "the library pins threads on Linux only",
+        "leave the thread where it is",
+    )
 }
 
 /// A network interface that nothing here can open.
@@ -97,6 +125,13 @@ mod tests {
     #[test]
     fn there_is_no_descriptor_to_be_had() {
         assert!(bell().is_none());
+    }
+
+    #[test]
+    fn threads_are_not_pinned() {
+        for error in [pin(0).unwrap_err(), cpus().unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        }
     }
 
     #[test]

@@ -7,12 +7,15 @@
 //! This module is public so that a backend can be written outside this crate (the benchmarks do); it is not covered by the
 //! promise of a stable interface.
 
+pub mod alarm;
 #[cfg(target_os = "linux")]
 pub(crate) mod bpf;
 #[cfg(any(test, not(target_os = "linux")))]
 pub(crate) mod elsewhere;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+#[cfg(test)]
+mod tests;
 
 /// The network interfaces of the machine: the only place where the library asks what system it is built for.
 #[cfg(not(target_os = "linux"))]
@@ -21,6 +24,7 @@ pub(crate) use elsewhere as machine;
 pub(crate) use linux as machine;
 
 use std::fmt;
+use std::hint;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,6 +36,8 @@ use crate::report::{Answer, BindMode, BusyPoll, Hugepages, XdpMode};
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
 use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
+
+pub use alarm::Alarm;
 
 /// One network interface, real or not.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -98,12 +104,26 @@ pub trait Socket: fmt::Debug + Send + Sync {
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     fn wake_tx(&self) -> Result<Kick>;
 
-    /// Waits until packets are there, or TX slots are free, or `timeout` is over; `None` waits for ever.
+    /// Waits until packets are there, or TX slots are free, or something in its company ends the wait, or `timeout` is over; `None`
+    /// waits for ever. It may return early with nothing, as after a signal.
+    ///
+    /// The answer tells of this socket alone, and the error, too: the others want a look of their own.
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
-    fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready>;
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed; [`System`](crate::ErrorKind::System) when a descriptor is not open.
+    fn wait(
+        &self,
+        interest: Interest,
+        timeout: Option<Duration>,
+        company: &Company<'_>,
+    ) -> Result<Ready>;
+
+    /// One moment of busy waiting. With preferred busy polling it is a system call that runs the driver. What goes wrong shows in the next
+    /// [`wait`](Self::wait).
+    fn spin(&self) {
+        hint::spin_loop();
+    }
 
     /// Lets `time` pass, so that the other side gets on; returns how much has passed on its clock.
     fn pause(&self, time: Duration) -> Duration {
@@ -118,6 +138,9 @@ pub trait Socket: fmt::Debug + Send + Sync {
     ///
     /// [`System`](crate::ErrorKind::System).
     fn statistics(&self) -> Result<SocketStatistics>;
+
+    /// What it is a socket of, for a message: the driver, the interface, the kernel.
+    fn describe(&self) -> String;
 
     /// The file descriptor, where there is one.
     fn fd(&self) -> Option<i32>;
@@ -292,6 +315,36 @@ pub enum Interest {
     Send,
     /// Either.
     Both,
+}
+
+/// What else ends a wait.
+#[derive(Clone, Copy)]
+pub struct Company<'a> {
+    /// Descriptors, and what to wait for there; a negative one stands for nothing. Only a kernel looks at them.
+    pub fds: &'a [(i32, Interest)],
+    /// An alarm.
+    pub alarm: Option<&'a Alarm>,
+    /// Anything that has no descriptor. It is asked before each sleep, by the simulator whenever its network has moved and every ten
+    /// milliseconds, and must not call a socket: a ring may be looked at.
+    pub also: &'a dyn Fn() -> bool,
+}
+
+impl Company<'_> {
+    /// Nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            fds: &[],
+            alarm: None,
+            also: &|| false,
+        }
+    }
+
+    /// Whether the alarm or the rest ends the wait now.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.alarm.is_some_and(Alarm::is_rung) || (self.also)()
+    }
 }
 
 /// What a wait found.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{Interest, Interface, Kick, Ready, Socket, Steering, machine};
+use crate::kernel::{Company, Interest, Interface, Kick, Ready, Socket, Steering, machine};
 use crate::packet::{Lease, Packet, PacketRef, Verdict};
 use crate::report::Report;
 use crate::ring::Desc;
@@ -323,7 +323,25 @@ impl FluxRaw {
     /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
     pub fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
         self.cycle.refill();
-        self.socket.wait(interest, timeout)
+        self.socket.wait(interest, timeout, &Company::none())
+    }
+
+    /// One moment of busy waiting, for a loop that doesn't sleep.
+    ///
+    /// It takes sent frames back and tops the fill ring up first, and wakes the kernel if it asks for that, so that a packet can arrive.
+    /// With preferred busy polling it runs the driver. A simulated network without a thread makes a step. It does not notice that the
+    /// interface was removed: [`wait`](Self::wait) does, now and then, for no time.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
+    pub fn spin(&mut self) -> Result<()> {
+        self.cycle.refill();
+        if self.cycle.rx_needs_wakeup() {
+            self.socket.wake_rx()?;
+        }
+        self.socket.spin();
+        Ok(())
     }
 
     /// The file descriptor, to wait on together with others; -1 where there is none.

@@ -74,6 +74,7 @@ impl Network {
                 news: Condvar::new(),
                 sleepers: AtomicU32::new(0),
                 queue: AtomicU32::new(0),
+                has_thread: AtomicBool::new(false),
             }),
         }
     }
@@ -276,6 +277,7 @@ impl Network {
             })?;
         world.paced = false;
         world.running = Some((Instant::now(), world.now));
+        self.shared.has_thread.store(true, Ordering::Relaxed);
         Ok(Running {
             shared: Arc::clone(&self.shared),
             stop,
@@ -312,6 +314,7 @@ impl Drop for Running {
         let fault = self.thread.take().and_then(|thread| thread.join().err());
         let mut world = self.shared.lock();
         world.running = None;
+        self.shared.has_thread.store(false, Ordering::Relaxed);
         drop(world);
         // Who waits goes on by itself.
         self.shared.news.notify_all();
@@ -332,6 +335,8 @@ pub(super) struct Shared {
     pub(super) sleepers: AtomicU32,
     /// Who stands in front of the lock: the thread lets them in.
     queue: AtomicU32,
+    /// Whether a thread moves packets: for those who look without the lock.
+    pub(super) has_thread: AtomicBool,
 }
 
 impl Shared {

@@ -2,15 +2,17 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::network::Shared;
 use super::nic::Nic;
+use super::play::GAP;
 use super::port::{Sock, SocketId};
 use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bell, Bound, Interest, Kick, Ready, Socket, SocketRequest};
+use crate::kernel::{Bell, Bound, Company, Interest, Kick, Ready, Socket, SocketRequest};
 use crate::report::{Answer, BindMode};
 use crate::stats::SocketStatistics;
 
@@ -18,8 +20,10 @@ use crate::stats::SocketStatistics;
 pub(super) const TX_BUDGET: u32 = 32;
 /// Packets that a wait moves without one for its socket; it ends early then.
 const MOST: u32 = 256 * SLICE;
-/// A wake-up may be lost: nobody sleeps longer without a look.
-const LOOK_UP: Duration = Duration::from_millis(20);
+/// A wake-up may be lost, and who keeps company gives none: nobody sleeps longer without a look.
+const LOOK_UP: Duration = Duration::from_millis(10);
+/// Packets that move while a program spins once.
+const MOMENT: u32 = 64;
 
 /// A socket on a simulated NIC.
 #[derive(Debug)]
@@ -252,7 +256,12 @@ impl Socket for SimSocket {
     }
 
     /// As `poll` on a socket: one look that drives both sides on (`xsk_poll`), and another one after each sleep.
-    fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
+    fn wait(
+        &self,
+        interest: Interest,
+        timeout: Option<Duration>,
+        company: &Company<'_>,
+    ) -> Result<Ready> {
         let shared = self.shared();
         let mut world = shared.lock();
         if self.is_spurious(&mut world) {
@@ -264,7 +273,7 @@ impl Socket for SimSocket {
         shared.announce(&mut world);
         world.allow(1);
         let mut handled = 0;
-        while ready == Ready::default() {
+        while ready == Ready::default() && !company.is_here() {
             if world.running.is_some() {
                 let left = real_end.map(|end| end.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {
@@ -298,6 +307,20 @@ impl Socket for SimSocket {
         Ok(ready)
     }
 
+    fn spin(&self) {
+        let shared = self.shared();
+        if shared.has_thread.load(Ordering::Relaxed) {
+            return thread::yield_now();
+        }
+        let mut world = shared.lock();
+        world.paced = true;
+        if world.step(MOMENT) == 0 {
+            let end = world.now.saturating_add(GAP);
+            world.pass_to(end);
+        }
+        shared.announce(&mut world);
+    }
+
     fn pause(&self, time: Duration) -> Duration {
         self.shared().advance(time);
         time
@@ -307,6 +330,12 @@ impl Socket for SimSocket {
         let world = self.shared().lock();
         let socket = world.sockets.get(&self.id);
         Ok(socket.map(Sock::statistics).unwrap_or_default())
+    }
+
+    fn describe(&self) -> String {
+        let world = self.shared().lock();
+        let name = &world.ports[self.nic.index].config.name;
+        format!("simulated NIC {name}")
     }
 
     fn fd(&self) -> Option<i32> {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::kernel::{
-    Allocation, Backend, Bound, Interest, Interface, Kick, MemoryRequest, Opened, Ready, Rings,
-    Socket, SocketRequest, Steering,
+    Allocation, Backend, Bound, Company, Interest, Interface, Kick, MemoryRequest, Opened, Ready,
+    Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
@@ -190,13 +190,22 @@ impl Socket for PlainSocket {
         Ok(if left > 0 { Kick::Again } else { Kick::Done })
     }
 
-    fn wait(&self, _interest: Interest, _timeout: Option<Duration>) -> Result<Ready> {
+    fn wait(
+        &self,
+        _interest: Interest,
+        _timeout: Option<Duration>,
+        _company: &Company<'_>,
+    ) -> Result<Ready> {
         self.plain.log.add("wait");
         Ok(Ready::default())
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {
         Ok(SocketStatistics::default())
+    }
+
+    fn describe(&self) -> String {
+        "a kernel in plain memory".to_owned()
     }
 
     fn fd(&self) -> Option<i32> {

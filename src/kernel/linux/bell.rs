@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::errors::check;
-use crate::kernel::Bell;
+use crate::kernel::{Alarm, Bell};
 
 /// An eventfd, readable while it is rung.
 #[derive(Debug)]
@@ -16,14 +16,27 @@ struct EventFd {
 
 /// A bell that is not rung; `None` when no more files can be opened.
 pub(crate) fn bell() -> Option<Box<dyn Bell>> {
+    let fd = eventfd()?;
+    Some(Box::new(EventFd { fd, rung: false }))
+}
+
+/// An alarm that is not rung. When no more files can be opened, who waits looks at it now and then.
+#[allow(dead_code, reason = "rung by whatever stops a loop from outside")]
+pub(crate) fn alarm() -> Alarm {
+    match eventfd() {
+        Some(file) => {
+            let fd = file.as_raw_fd();
+            Alarm::with_counter(file, fd)
+        }
+        None => Alarm::unseen(),
+    }
+}
+
+fn eventfd() -> Option<File> {
     // SAFETY: plain numbers; the result is checked.
     let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }).ok()?;
     // SAFETY: a new descriptor, which nobody else knows.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    Some(Box::new(EventFd {
-        fd: fd.into(),
-        rung: false,
-    }))
+    Some(unsafe { OwnedFd::from_raw_fd(fd) }.into())
 }
 
 impl Bell for EventFd {

@@ -1,6 +1,7 @@
 //! Binding to a queue: the attempts, the patience, and what a refusal means.
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::errors::{check, unexpected, words};
@@ -24,6 +25,8 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
         return Err(refusal(socket, BindMode::Copy, errno::EINVAL));
     }
     let busy_poll = options::busy_poll(fd, request.busy_poll);
+    let polls = busy_poll.achieved.is_some();
+    socket.polls.store(polls, Ordering::Relaxed);
     let tx_budget = options::tx_budget(fd, request.tx_budget, request.sizes.tx);
     let need_wakeup = need_wakeup(request.need_wakeup, socket.ring_flags);
     let wakeup = if need_wakeup.achieved {

@@ -4,6 +4,7 @@
 
 mod bell;
 mod bind;
+mod cpu;
 mod errors;
 mod hugepages;
 mod interface;
@@ -26,7 +27,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
+#[allow(unused_imports, reason = "rung by whatever stops a loop from outside")]
+pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
+pub(crate) use cpu::{cpus, pin};
 use interface::{Control, absent};
 
 use super::{Allocation, Backend, Interface, MemoryRequest, Opened, SocketRequest, Steering};

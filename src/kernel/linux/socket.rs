@@ -1,5 +1,7 @@
 //! An AF_XDP socket: how it is opened, and the calls of the seam.
 
+use std::ffi::CStr;
+use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +14,7 @@ use super::uapi::{self, UmemReg};
 use super::{bind, memlock, options, rings, wait};
 use crate::error::{Result, errno};
 use crate::geometry::Geometry;
-use crate::kernel::{Bound, Interest, Kick, Opened, Ready, Socket, SocketRequest};
+use crate::kernel::{Bound, Company, Interest, Kick, Opened, Ready, Socket, SocketRequest};
 use crate::mem::PAGE_SIZE;
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
@@ -31,6 +33,8 @@ pub(super) struct XdpSocket {
     pub(super) ring_flags: bool,
     /// The kernel tells only once that the interface was removed.
     pub(super) gone: AtomicBool,
+    /// Whether preferred busy polling was granted: the program's calls run the driver.
+    pub(super) polls: AtomicBool,
     /// Keeps the packet memory for as long as the kernel may use it.
     _umem: UmemRegion,
 }
@@ -58,6 +62,7 @@ pub(super) fn open(
         geometry: umem.geometry(),
         ring_flags,
         gone: AtomicBool::new(false),
+        polls: AtomicBool::new(false),
         _umem: umem.clone(),
     };
     Ok(Opened {
@@ -97,6 +102,19 @@ fn register(fd: BorrowedFd<'_>, umem: &UmemRegion) -> Result<()> {
     result.map_err(|error| errors::umem(error, geometry, len))
 }
 
+/// The release of the kernel: "6.18.0".
+fn release() -> String {
+    // SAFETY: arrays of bytes: all zeros are valid.
+    let mut names: libc::utsname = unsafe { zeroed() };
+    // SAFETY: the kernel writes one `utsname`.
+    if unsafe { libc::uname(&mut names) } != 0 {
+        return "of an unknown release".to_owned();
+    }
+    // SAFETY: the kernel ends the release within its array, and zeros would, too.
+    let release = unsafe { CStr::from_ptr(names.release.as_ptr()) };
+    release.to_string_lossy().into_owned()
+}
+
 impl XdpSocket {
     /// What to call the interface in a message.
     pub(super) fn interface_name(&self) -> String {
@@ -119,12 +137,28 @@ impl Socket for XdpSocket {
         wait::wake_tx(self)
     }
 
-    fn wait(&self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
-        wait::wait(self, interest, timeout)
+    fn wait(
+        &self,
+        interest: Interest,
+        timeout: Option<Duration>,
+        company: &Company<'_>,
+    ) -> Result<Ready> {
+        wait::wait(self, interest, timeout, company)
+    }
+
+    fn spin(&self) {
+        wait::spin(self);
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {
         options::statistics(self.fd.as_fd())
+    }
+
+    fn describe(&self) -> String {
+        let name = self.interface_name();
+        let driver = self.control.driver(&name);
+        let driver = driver.as_deref().unwrap_or("unknown");
+        format!("driver {driver} on {name}, Linux {}", release())
     }
 
     fn fd(&self) -> Option<i32> {

@@ -2,6 +2,7 @@
 
 mod attached;
 mod binding;
+mod company;
 mod lifetime;
 pub(crate) mod net;
 mod rights;

@@ -1,5 +1,6 @@
 //! The calls on a bound socket: wake the kernel, wait for it.
 
+use std::hint;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -9,10 +10,18 @@ use super::errors::{last, unexpected};
 use super::options;
 use super::socket::XdpSocket;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Interest, Kick, Ready};
+use crate::kernel::{Alarm, Company, Interest, Kick, Ready};
 
 /// How long a removal of the interface may go unnoticed: it does not end a `poll`.
 const LOOK_UP: Duration = Duration::from_millis(100);
+/// Descriptors of one `poll` that need no memory of their own.
+const USUAL: usize = 16;
+/// No descriptor: `poll` passes over it.
+const NOTHING: i32 = -1;
+/// The place of the socket among what is polled.
+const SELF: usize = 0;
+/// The place of the alarm.
+const ALARM: usize = 1;
 
 pub(super) fn wake_rx(socket: &XdpSocket) -> Result<()> {
     // SAFETY: a buffer of length zero is never written.
@@ -31,7 +40,10 @@ pub(super) fn wake_rx(socket: &XdpSocket) -> Result<()> {
     }
     match last() {
         // Before Linux 5.11 there is no such call for AF_XDP; `poll` does it there.
-        errno::EOPNOTSUPP => poll(socket, libc::POLLIN, Duration::ZERO).map(drop),
+        errno::EOPNOTSUPP => {
+            let mut own = [entry(socket.fd.as_raw_fd(), Interest::Receive)];
+            poll(&mut own, Duration::ZERO).map(drop)
+        }
         errno::EAGAIN | errno::EBUSY | errno::ENOBUFS | libc::EINTR => Ok(()),
         error => Err(lost(socket, "waking the kernel to receive", error)),
     }
@@ -60,26 +72,40 @@ pub(super) fn wake_tx(socket: &XdpSocket) -> Result<Kick> {
     }
 }
 
+/// A moment of busy waiting, in which the driver runs if the kernel polls it for us.
+pub(super) fn spin(socket: &XdpSocket) {
+    if socket.polls.load(Ordering::Relaxed) {
+        // A lost interface shows in the next wait.
+        let _ = wake_rx(socket);
+    } else {
+        hint::spin_loop();
+    }
+}
+
 /// Waits in slices, because nothing but a look at the socket's error tells that the interface was removed.
 pub(super) fn wait(
     socket: &XdpSocket,
     interest: Interest,
     timeout: Option<Duration>,
+    company: &Company<'_>,
 ) -> Result<Ready> {
-    let events = match interest {
-        Interest::Receive => libc::POLLIN,
-        Interest::Send => libc::POLLOUT,
-        Interest::Both => libc::POLLIN | libc::POLLOUT,
-    };
     // A time beyond what the clock can count is as good as for ever.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut few = [entry(NOTHING, interest); USUAL];
+    let mut many = Vec::new();
+    let entries = entries(socket, interest, company, &mut few, &mut many);
     loop {
+        let here = company.is_here();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let slice = left.map_or(LOOK_UP, |left| left.min(LOOK_UP));
-        let found = poll(socket, events, slice)?;
+        let slice = match left {
+            _ if here => Duration::ZERO,
+            Some(left) => left.min(LOOK_UP),
+            None => LOOK_UP,
+        };
+        let interrupted = !poll(entries, slice)?;
         let ready = Ready {
-            receive: found.is_some_and(|events| events & libc::POLLIN != 0),
-            send: found.is_some_and(|events| events & libc::POLLOUT != 0),
+            receive: entries[SELF].revents & libc::POLLIN != 0,
+            send: entries[SELF].revents & libc::POLLOUT != 0,
         };
         if ready != Ready::default() {
             return Ok(ready);
@@ -87,40 +113,95 @@ pub(super) fn wait(
         if is_gone(socket) {
             return Err(gone(socket, "waiting for packets"));
         }
+        // What a ring and a reset at the same time left behind.
+        if let Some(alarm) = company.alarm
+            && entries[ALARM].revents != 0
+            && !alarm.is_rung()
+        {
+            alarm.drain();
+            continue;
+        }
+        let others = entries[ALARM..].iter().any(|entry| entry.revents != 0);
         // An interrupted call comes back with nothing, so that the caller can look at what the signal handler did.
-        if found.is_none() || left.is_some_and(|left| left <= slice) {
+        if interrupted || here || others || left.is_some_and(|left| left <= slice) {
             return Ok(ready);
         }
     }
 }
 
-/// One `poll`; its events, or `None` when a signal ended it.
-fn poll(socket: &XdpSocket, events: i16, timeout: Duration) -> Result<Option<i16>> {
-    let mut entry = libc::pollfd {
-        fd: socket.fd.as_raw_fd(),
-        events,
+/// What to poll: the socket at [`SELF`], the alarm at [`ALARM`], and the others.
+fn entries<'a>(
+    socket: &XdpSocket,
+    interest: Interest,
+    company: &Company<'_>,
+    few: &'a mut [libc::pollfd; USUAL],
+    many: &'a mut Vec<libc::pollfd>,
+) -> &'a mut [libc::pollfd] {
+    let alarm = company.alarm.and_then(Alarm::fd).unwrap_or(NOTHING);
+    let first = [
+        (socket.fd.as_raw_fd(), interest),
+        (alarm, Interest::Receive),
+    ];
+    let all = first.iter().chain(company.fds);
+    let all = all.map(|&(fd, interest)| entry(fd, interest));
+    let count = first.len() + company.fds.len();
+    if count > USUAL {
+        many.extend(all);
+        return many;
+    }
+    few.iter_mut()
+        .zip(all)
+        .for_each(|(place, entry)| *place = entry);
+    &mut few[..count]
+}
+
+fn entry(fd: i32, interest: Interest) -> libc::pollfd {
+    libc::pollfd {
+        fd,
+        events: match interest {
+            Interest::Receive => libc::POLLIN,
+            Interest::Send => libc::POLLOUT,
+            Interest::Both => libc::POLLIN | libc::POLLOUT,
+        },
         revents: 0,
+    }
+}
+
+/// One `poll`; false when a signal ended it.
+fn poll(entries: &mut [libc::pollfd], timeout: Duration) -> Result<bool> {
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs() as _,
+        tv_nsec: timeout.subsec_nanos().into(),
     };
-    // Rounded up, or the end of a wait would be a busy loop.
-    let millis = i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
-    // SAFETY: the kernel reads and writes one entry.
-    let result = unsafe { libc::poll(&mut entry, 1, millis) };
-    if result >= 0 && entry.revents & libc::POLLNVAL != 0 {
-        return Err(FluxError::new(
-            ErrorKind::System,
-            libc::EBADF,
-            "waiting for packets",
-            "somebody closed the socket's file descriptor",
-            "leave closing to the socket itself",
-        ));
+    let count = entries.len() as libc::nfds_t;
+    // SAFETY: the kernel reads and writes `count` entries; it reads the time, and no signal mask.
+    let result = unsafe { libc::ppoll(entries.as_mut_ptr(), count, &timeout, ptr::null()) };
+    if result < 0 {
+        return match last() {
+            libc::EINTR => Ok(false),
+            error => Err(unexpected("waiting for packets", error)),
+        };
     }
-    if result >= 0 {
-        return Ok(Some(entry.revents));
+    let closed = |entry: &libc::pollfd| entry.revents & libc::POLLNVAL != 0;
+    match entries.iter().position(closed) {
+        None => Ok(true),
+        Some(index) => Err(closed_descriptor(entries[index].fd, index)),
     }
-    match last() {
-        libc::EINTR => Ok(None),
-        error => Err(unexpected("waiting for packets", error)),
-    }
+}
+
+fn closed_descriptor(fd: i32, index: usize) -> FluxError {
+    let happened = if index == SELF {
+        "somebody closed the socket's file descriptor".to_owned()
+    } else {
+        format!("file descriptor {fd}, to be waited for as well, is not open")
+    };
+    FluxError::new(
+        ErrorKind::System,
+        libc::EBADF,
+        "waiting for packets",
+        happened,
+        "leave closing to what the descriptor belongs to",
+    )
 }
 
 /// Whether the interface was removed while the socket was bound to it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::net::{Reserved, in_namespace, ip, near, open, request, umem_of};
 use crate::error::ErrorKind;
-use crate::kernel::{Backend, Interest, MemoryRequest, Ready};
+use crate::kernel::{Backend, Company, Interest, MemoryRequest, Ready};
 use crate::report::{HugepageSize, Hugepages};
 use crate::stats::SocketStatistics;
 use crate::umem::{UmemConfig, UmemRegion};
@@ -45,7 +45,7 @@ fn a_wait_ends_when_its_time_is_over_and_not_before() {
             let begin = Instant::now();
             let ready = opened
                 .socket
-                .wait(Interest::Receive, Some(timeout))
+                .wait(Interest::Receive, Some(timeout), &Company::none())
                 .unwrap();
             assert_eq!(ready, Ready::default());
             assert!(begin.elapsed() >= timeout);
@@ -60,7 +60,10 @@ fn an_empty_tx_ring_is_ready_to_send() {
         let opened = open(&request());
         opened.socket.bind().unwrap();
         for interest in [Interest::Send, Interest::Both] {
-            let ready = opened.socket.wait(interest, None).unwrap();
+            let ready = opened
+                .socket
+                .wait(interest, None, &Company::none())
+                .unwrap();
             assert_eq!((ready.receive, ready.send), (false, true));
         }
     });
@@ -77,14 +80,20 @@ fn an_interface_removed_while_somebody_waits_is_gone() {
                 ip("link del near");
             });
             let begin = Instant::now();
-            let error = opened.socket.wait(Interest::Receive, None).unwrap_err();
+            let error = opened
+                .socket
+                .wait(Interest::Receive, None, &Company::none())
+                .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
             assert!(begin.elapsed() < Duration::from_secs(5));
         });
         // For every later call, too.
         let socket = &opened.socket;
         assert_eq!(
-            socket.wait(Interest::Receive, None).unwrap_err().kind(),
+            socket
+                .wait(Interest::Receive, None, &Company::none())
+                .unwrap_err()
+                .kind(),
             ErrorKind::Gone
         );
         assert_eq!(socket.wake_tx().unwrap_err().kind(), ErrorKind::Gone);
@@ -98,9 +107,11 @@ fn an_interface_that_goes_down_while_somebody_waits_is_waited_for() {
         let opened = open(&request());
         opened.socket.bind().unwrap();
         ip("link set near down");
-        let ready = opened
-            .socket
-            .wait(Interest::Receive, Some(Duration::from_millis(250)));
+        let ready = opened.socket.wait(
+            Interest::Receive,
+            Some(Duration::from_millis(250)),
+            &Company::none(),
+        );
         assert_eq!(ready.unwrap(), Ready::default());
     });
 }

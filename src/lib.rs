@@ -29,6 +29,7 @@
 //!
 //! - [`FluxBuilder`] takes your wishes and opens a socket; [`Report`] says what became of each, and why.
 //! - [`FluxRaw`] is that socket: the four rings it shares with the kernel, with guard-rails.
+//! - [`Poller`] decides how a loop waits for packets: spinning, sleeping, or one after the other.
 //! - [`Packet`] is a packet you own: it moves between threads, outlives its socket, and gives its frame back when dropped.
 //!   [`PacketRef`] is one you look at in place.
 //! - [`UmemRegion`] is the memory that packets live in. Each of its frames has exactly one owner at any time: the pool, you, or

@@ -17,7 +17,7 @@ const LOOK: u32 = 1 << 16;
 /// | | CPU while idle | added latency of a packet after a pause |
 /// |---|---|---|
 /// | [`Busy`](Self::Busy) | a whole one | none |
-/// | [`Wait`](Self::Wait) | none | a wake-up: some 5 to 50 µs, more when the CPU sleeps deeply |
+/// | [`Wait`](Self::Wait) | none | a wake-up: tens of microseconds, more when the CPU sleeps deeply |
 /// | [`Adaptive`](Self::Adaptive) | `spin` per pause | none in short pauses, a wake-up after long ones |
 ///
 /// While packets keep coming, all three do the same: they neither sleep nor read a clock.

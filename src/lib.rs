@@ -75,7 +75,7 @@ pub use builder::FluxBuilder;
 pub use error::{ErrorKind, FluxError, Result};
 pub use kernel::{Interest, Interface, Ready};
 pub use link::Link;
-pub use packet::{Packet, PacketRef, Verdict};
+pub use packet::{BatchRef, Packet, PacketRef, PortPacket, Verdict};
 pub use poller::{Idle, Pacer, Poller};
 pub use raw::{FluxRaw, RingState, RingsState};
 pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, XdpMode};

@@ -30,17 +30,57 @@ impl FramePool {
     /// A free chunk, if there is one. The ledger gives it to the pool until the caller says otherwise.
     pub(crate) fn take(&mut self) -> Option<u32> {
         self.stack.pop().or_else(|| {
-            let chunk = self.frames.take_home()?;
-            while self.stack.len() < self.most / 2 {
-                let Some(more) = self.frames.take_home() else {
-                    break;
-                };
-                self.stack.push(more);
-            }
-            // First out of the queue, first in use: frames on loan stay contiguous.
-            self.stack.reverse();
-            Some(chunk)
+            self.restock();
+            self.stack.pop().or_else(|| self.frames.take_home())
         })
+    }
+
+    /// Gives up to `max` free chunks to `give` and returns how many.
+    #[inline]
+    pub(crate) fn take_run(&mut self, max: usize, mut give: impl FnMut(u32)) -> usize {
+        let mut done = self.take_at_hand(max, &mut give);
+        if done == max {
+            return done;
+        }
+        let mut returned = self.frames.take_returned();
+        while done < max
+            && let Some(chunk) = returned.next()
+        {
+            give(chunk);
+            done += 1;
+        }
+        // What is too much even for the stack goes to the queue.
+        self.stack.extend(returned.by_ref().take(self.most));
+        drop(returned);
+        while done < max
+            && let Some(chunk) = self.frames.take_home()
+        {
+            give(chunk);
+            done += 1;
+        }
+        done
+    }
+
+    #[inline]
+    fn take_at_hand(&mut self, max: usize, mut give: impl FnMut(u32)) -> usize {
+        let rest = self.stack.len().saturating_sub(max);
+        let taken = self.stack.drain(rest..).rev();
+        taken.map(&mut give).count()
+    }
+
+    /// Fills the empty stack half: with frames just returned, then from the queue.
+    #[cold]
+    fn restock(&mut self) {
+        let most = self.most / 2;
+        self.stack
+            .extend(self.frames.take_returned().by_ref().take(most));
+        while self.stack.len() < most
+            && let Some(chunk) = self.frames.take_home()
+        {
+            self.stack.push(chunk);
+        }
+        // First out of the queue, first in use: frames on loan stay contiguous.
+        self.stack.reverse();
     }
 
     /// Adds a chunk that the ledger gives to the pool.

@@ -1,12 +1,11 @@
 //! A packet borrowed while it stands in its RX ring slot, and what becomes of it.
 
 use std::fmt;
-use std::ptr::NonNull;
 use std::slice;
 
+use super::burst::Slot;
 use super::{SharedFrameState, too_long};
 use crate::error::Result;
-use crate::ring::Desc;
 
 /// What becomes of a borrowed packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,31 +27,37 @@ pub enum Verdict {
 /// # }
 /// ```
 pub struct PacketRef<'a> {
-    data: NonNull<u8>,
-    desc: Desc,
+    pub(super) slot: &'a mut Slot,
+    options: u32,
     state: &'a SharedFrameState,
 }
 
 impl<'a> PacketRef<'a> {
-    /// The packet that `desc` describes, in the UMEM of `state`, which starts at `base`.
+    /// The packet that `slot` describes, in the UMEM of `state`.
     ///
     /// # Safety
     ///
-    /// `desc` must lie within one chunk of `state` which for `'a` nobody else reads or writes.
+    /// It must lie within one chunk of `state` which for `'a` nobody else reads or writes.
     #[inline]
-    pub(super) unsafe fn new(state: &'a SharedFrameState, base: NonNull<u8>, desc: Desc) -> Self {
-        // SAFETY: the descriptor lies within the UMEM, as the caller promises.
-        let data = unsafe { base.add(desc.addr as usize) };
-        Self { data, desc, state }
+    pub(super) unsafe fn new(
+        state: &'a SharedFrameState,
+        slot: &'a mut Slot,
+        options: u32,
+    ) -> Self {
+        Self {
+            slot,
+            options,
+            state,
+        }
     }
 
     /// The bytes of the packet.
     #[inline]
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        // SAFETY: `new` promised that the descriptor's bytes are ours alone, and `set_len` keeps them in their chunk; UMEM memory is
+        // SAFETY: `new` promised that the slot's bytes are ours alone, and `set_len` keeps them in their chunk; UMEM memory is
         // initialised.
-        unsafe { slice::from_raw_parts(self.data.as_ptr(), self.desc.len as usize) }
+        unsafe { slice::from_raw_parts(self.slot.data, self.slot.len as usize) }
     }
 
     /// The bytes of the packet, to change in place.
@@ -60,27 +65,28 @@ impl<'a> PacketRef<'a> {
     #[must_use]
     pub fn data_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `data`.
-        unsafe { slice::from_raw_parts_mut(self.data.as_ptr(), self.desc.len as usize) }
+        unsafe { slice::from_raw_parts_mut(self.slot.data, self.slot.len as usize) }
     }
 
     /// The length in bytes.
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.desc.len as usize
+        self.slot.len as usize
     }
 
     /// Whether the packet has no bytes.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.desc.len == 0
+        self.slot.len == 0
     }
 
     /// The descriptor's option bits: 0, or `XDP_PKT_CONTD` when more of the packet follows in the next frame.
+    #[inline]
     #[must_use]
     pub fn options(&self) -> u32 {
-        self.desc.options
+        self.options
     }
 
     /// Sets the length. Bytes that come into view hold whatever the frame held before.
@@ -90,25 +96,28 @@ impl<'a> PacketRef<'a> {
     /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) when the frame has no room for `len` bytes; the packet stays as it was.
     pub fn set_len(&mut self, len: usize) -> Result<()> {
         let chunk_size = u64::from(self.state.geometry().chunk_size());
-        let most = (chunk_size - (self.desc.addr & (chunk_size - 1))) as usize;
+        let most = (chunk_size - (self.address() & (chunk_size - 1))) as usize;
         if len > most {
             return Err(too_long("packet", len, most));
         }
-        self.desc.len = len as u32;
+        self.slot.len = len as u32;
         Ok(())
     }
 
-    /// The descriptor as it stands now.
+    /// Offset of the first byte from the start of the UMEM, as a descriptor has it.
     #[inline]
-    pub(super) fn desc(&self) -> Desc {
-        self.desc
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        let start = self.state.memory().start().as_ptr() as usize;
+        (self.slot.data as usize - start) as u64
     }
 }
 
 impl fmt::Debug for PacketRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PacketRef")
-            .field("desc", &self.desc)
+            .field("address", &self.address())
+            .field("len", &self.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,35 +1,37 @@
 //! Who owns each frame: the ledger, the home queue and the count that keeps the memory alive.
 //!
-//! One [`SharedFrameState`] stands behind a UMEM. Three things in it:
+//! One [`SharedFrameState`] stands behind a UMEM. Four things in it:
 //!
 //! - the *ledger*, one owner a chunk: the pool, the user, or the kernel, on loan from one socket. A frame that the kernel
 //!   hands back is accepted only if it is on loan from this very socket, so no frame ever has two owners, whatever stands in a ring;
-//! - the *home queue*, lock-free, where dropped packets return from any thread;
-//! - the *count* of handles and user-owned packets. It is adjusted once a batch, and the memory goes when it reaches zero: a packet
-//!   may outlive socket, UMEM handle and thread.
+//! - the *return stack*, where dropped packets arrive from any thread, at one exchange of its top each. The links stand in the ledger,
+//!   and whoever needs frames takes all of it at once, so that no frame is ever taken while another thread looks at it;
+//! - the *home queue*, lock-free, too, for the free frames that nobody keeps at hand;
+//! - the *count* of handles and user-owned packets. It is adjusted once a batch, and by a single drop, and the memory goes when it
+//!   reaches zero: a packet may outlive socket, UMEM handle and thread.
 
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
 use super::live;
+use super::returned::{BOTTOM, RETURNED};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
 use crate::mem::Memory;
 
-/// Ledger entry: in the pool, or on its way there.
-pub(super) const POOL: u16 = 0;
+/// Ledger entry: in the pool.
+pub(super) const POOL: u32 = 0;
 /// Ledger entry: owned by a [`Packet`](super::Packet).
-pub(super) const USER: u16 = 1;
-/// The other entries are sockets.
-const MAX_SOCKETS: u16 = u16::MAX - USER;
-
+pub(super) const USER: u32 = 1;
+/// The entries above are sockets, up to this many.
+const MAX_SOCKETS: u32 = u16::MAX as u32;
 /// One handle, in the count; the lower half counts packets in the user's hands.
 const HANDLE: u64 = 1 << 32;
 
@@ -39,9 +41,11 @@ pub(crate) struct SharedFrameState {
     geometry: Geometry,
     shift: u32,
     /// One entry a chunk.
-    owners: Box<[AtomicU16]>,
-    /// Grows with each hand-over to the user: tells a live packet from a stale copy of it in C.
+    owners: Box<[AtomicU32]>,
+    /// Grows with each packet that C gives back: tells a live packet from a stale copy of it.
     generations: Box<[AtomicU32]>,
+    /// The top of the return stack, or [`BOTTOM`].
+    pub(super) returned: AtomicU32,
     home: ArrayQueue<u32>,
     count: AtomicU64,
     sockets: Mutex<Vec<bool>>,
@@ -64,6 +68,13 @@ impl SharedFrameState {
     pub(super) fn chunk_of(&self, addr: u64) -> Option<u32> {
         let chunk = addr >> self.shift;
         (chunk < u64::from(self.geometry.frames())).then_some(chunk as u32)
+    }
+
+    /// The number of bits of an address within a chunk.
+    #[allow(dead_code, reason = "of the two halves, which come next")]
+    #[inline]
+    pub(super) fn shift(&self) -> u32 {
+        self.shift
     }
 
     /// The address where a chunk starts.
@@ -90,11 +101,23 @@ impl SharedFrameState {
         (offset <= self.memory.len()).then_some(offset as u64)
     }
 
-    pub(super) fn owner(&self, chunk: u32) -> u16 {
-        self.owners[chunk as usize].load(Ordering::Relaxed)
+    /// Who owns a chunk: [`POOL`], [`USER`] or the mark of a socket.
+    #[inline]
+    pub(super) fn owner(&self, chunk: u32) -> u32 {
+        match self.entry(chunk).load(Ordering::Relaxed) {
+            RETURNED.. => POOL,
+            owner => owner,
+        }
     }
 
-    /// Whether the chunks at all these addresses exist and have this owner; `union` is at least as large as each of them.
+    #[allow(dead_code, reason = "of the two halves, which come next")]
+    /// The ledger's entry of a chunk as it stands: [`owner`](Self::owner), or anything else that is no socket's mark.
+    #[inline]
+    pub(super) fn owner_entry(&self, chunk: u32) -> u32 {
+        self.entry(chunk).load(Ordering::Relaxed)
+    }
+
+    /// Whether the chunks at all these addresses exist and have this owner, a socket; `union` is at least as large as each of them.
     ///
     /// It may say no although all is well, if `union` lies outside of the UMEM.
     #[inline]
@@ -103,7 +126,7 @@ impl SharedFrameState {
         entries: &[T],
         addr: impl Fn(&T) -> u64,
         union: u64,
-        owner: u16,
+        owner: u32,
     ) -> bool {
         let (owners, shift) = (&*self.owners, self.shift);
         if union >> shift >= owners.len() as u64 {
@@ -123,36 +146,32 @@ impl SharedFrameState {
         difference == 0
     }
 
-    pub(super) fn set_owner(&self, chunk: u32, owner: u16) {
-        self.owners[chunk as usize].store(owner, Ordering::Relaxed);
+    /// The ledger's entry of a chunk that the UMEM has.
+    #[inline]
+    pub(super) fn entry(&self, chunk: u32) -> &AtomicU32 {
+        debug_assert!(chunk < self.geometry.frames());
+        // SAFETY: every chunk number in this crate comes from `chunk_of`, the home queue or the return stack of this state, or a packet
+        // that was made of one, so it is below the number of frames, for each of which there is an entry.
+        unsafe { self.owners.get_unchecked(chunk as usize) }
     }
 
+    #[inline]
+    pub(super) fn set_owner(&self, chunk: u32, owner: u32) {
+        self.entry(chunk).store(owner, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "capi")]
     pub(super) fn generation(&self, chunk: u32) -> u32 {
         self.generations[chunk as usize].load(Ordering::Relaxed)
     }
 
-    /// Marks a chunk, which the caller has just taken from its owner, as the user's; returns the new generation.
-    pub(super) fn hand_to_user(&self, chunk: u32) -> u32 {
-        self.set_owner(chunk, USER);
-        let generation = self.generation(chunk).wrapping_add(1);
-        self.generations[chunk as usize].store(generation, Ordering::Relaxed);
-        generation
-    }
-
     /// Moves the generation of a user's chunk on from `generation`, once: a second call with the same one fails.
     #[cfg(feature = "capi")]
-    pub(super) fn next_generation(&self, chunk: u32, generation: u32) -> Option<u32> {
+    pub(super) fn end_generation(&self, chunk: u32, generation: u32) -> bool {
         let next = generation.wrapping_add(1);
         self.generations[chunk as usize]
             .compare_exchange(generation, next, Ordering::Relaxed, Ordering::Relaxed)
-            .ok()
-            .map(|_| next)
-    }
-
-    /// Puts a chunk, which the caller owns, into the pool. Any thread.
-    pub(super) fn send_home(&self, chunk: u32) {
-        self.set_owner(chunk, POOL);
-        self.queue_home(chunk);
+            .is_ok()
     }
 
     /// Queues a chunk that the ledger already gives to the pool.
@@ -163,12 +182,13 @@ impl SharedFrameState {
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
     pub(crate) fn take_home(&self) -> Option<u32> {
-        self.home.pop()
+        self.home.pop().or_else(|| self.take_returned().next())
     }
 
-    /// The number of frames in the home queue.
+    /// The number of free frames that nobody keeps at hand.
     #[must_use]
     pub(crate) fn at_home(&self) -> u32 {
+        drop(self.take_returned());
         self.home.len() as u32
     }
 
@@ -184,7 +204,7 @@ impl SharedFrameState {
         let mut ledger = Ledger::default();
         for owner in &self.owners {
             match owner.load(Ordering::Relaxed) {
-                POOL => ledger.pool += 1,
+                POOL | RETURNED.. => ledger.pool += 1,
                 USER => ledger.user += 1,
                 _ => ledger.kernel += 1,
             }
@@ -219,12 +239,21 @@ impl SharedFrameState {
             .count
             .fetch_sub(amount, Ordering::Release);
         if before == amount {
-            // Everything that others did with the state happens before it is freed.
-            fence(Ordering::Acquire);
-            live::remove(state);
-            // SAFETY: made by `Box::leak` in `Frames::new`; the count reached zero, so this was the last use.
-            drop(unsafe { Box::from_raw(state.as_ptr()) });
+            // SAFETY: the count reached zero, so this was the last use.
+            unsafe { Self::free(state) }
         }
+    }
+
+    /// # Safety
+    ///
+    /// Nobody uses `state`, now or later.
+    #[cold]
+    unsafe fn free(state: NonNull<Self>) {
+        // Everything that others did with the state happens before it is freed.
+        fence(Ordering::Acquire);
+        live::remove(state);
+        // SAFETY: made by `Box::leak` in `Frames::new`, and not used any more.
+        drop(unsafe { Box::from_raw(state.as_ptr()) });
     }
 }
 
@@ -286,8 +315,9 @@ impl Frames {
             shift: geometry.chunk_size().trailing_zeros(),
             memory,
             geometry,
-            owners: (0..frames).map(|_| AtomicU16::new(POOL)).collect(),
+            owners: (0..frames).map(|_| AtomicU32::new(POOL)).collect(),
             generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
+            returned: AtomicU32::new(BOTTOM),
             home,
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),
@@ -312,7 +342,7 @@ impl Frames {
             .iter()
             .position(|taken| !taken)
             .unwrap_or(sockets.len());
-        if index >= usize::from(MAX_SOCKETS) {
+        if index >= MAX_SOCKETS as usize {
             return Err(FluxError::new(
                 ErrorKind::Busy,
                 errno::ENOSPC,
@@ -329,7 +359,7 @@ impl Frames {
         drop(sockets);
         Ok(Lease {
             frames: self.clone(),
-            index: index as u16,
+            index: index as u32,
             grace: Duration::ZERO,
         })
     }
@@ -373,7 +403,7 @@ impl fmt::Debug for Frames {
 #[derive(Debug)]
 pub(crate) struct Lease {
     frames: Frames,
-    index: u16,
+    index: u32,
     grace: Duration,
 }
 
@@ -384,7 +414,7 @@ impl Lease {
         &self.frames
     }
 
-    pub(super) fn mark(&self) -> u16 {
+    pub(super) fn mark(&self) -> u32 {
         USER + 1 + self.index
     }
 
@@ -408,6 +438,6 @@ impl Drop for Lease {
             .sockets
             .lock()
             .unwrap_or_else(|e| e.into_inner());
-        sockets[usize::from(self.index)] = false;
+        sockets[self.index as usize] = false;
     }
 }

@@ -5,8 +5,11 @@
 //! loan, then every chunk below `z` is on loan, and it is enough that the addresses are below `z`. In a program whose frames all
 //! circulate between the four rings, counting always answers, and a packet costs no look-up at all.
 
+use std::cell::Cell;
+
 use super::borrow::{PacketRef, Verdict};
-use super::frames::{Lease, POOL, SharedFrameState};
+use super::burst::Slot;
+use super::frames::{Lease, POOL, USER};
 use super::{Frames, Packet};
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
@@ -17,10 +20,10 @@ use crate::ring::Desc;
 /// The functions that accept stop at the first entry they refuse and return how many they handled; the caller skips that one.
 #[derive(Debug)]
 pub(crate) struct Lender {
-    frames: Frames,
-    mark: u16,
+    pub(super) frames: Frames,
+    mark: u32,
     /// Ledger entries with this mark.
-    lent: u32,
+    pub(super) lent: u32,
     /// No chunk from here on has this mark.
     bound: u32,
 }
@@ -78,7 +81,7 @@ impl Lender {
 
     /// The chunk of a descriptor, if it is acceptable.
     #[inline]
-    fn accept(&self, desc: &Desc) -> Option<u32> {
+    pub(super) fn accept(&self, desc: &Desc) -> Option<u32> {
         let chunk_size = u64::from(self.frames.geometry().chunk_size());
         let end = (desc.addr & (chunk_size - 1)) + u64::from(desc.len);
         self.chunk_on_loan(desc.addr).filter(|_| end <= chunk_size)
@@ -155,9 +158,10 @@ impl Lender {
         let base = self.frames.memory().start();
         for (desc, slot) in run.iter().zip(fill) {
             *slot = desc.addr;
+            let mut packet = Slot::new(base, desc);
             // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
             // packet is borrowed at a time.
-            look(&mut unsafe { PacketRef::new(&self.frames, base, *desc) });
+            look(&mut unsafe { PacketRef::new(&self.frames, &mut packet, desc.options) });
         }
         run.len()
     }
@@ -177,17 +181,19 @@ impl Lender {
         let base = self.frames.memory().start();
         let (mut fill, mut tx) = (fill[..run.len()].iter_mut(), tx[..run.len()].iter_mut());
         for desc in run {
+            let mut slot = Slot::new(base, desc);
             // SAFETY: as in `recycle_run`.
-            let mut packet = unsafe { PacketRef::new(&self.frames, base, *desc) };
-            match judge(&mut packet) {
+            let mut packet = unsafe { PacketRef::new(&self.frames, &mut slot, desc.options) };
+            let verdict = judge(&mut packet);
+            match verdict {
                 // The kernel refuses empty descriptors and does not give their frames back.
-                Verdict::Send if !packet.is_empty() => {
+                Verdict::Send if slot.len > 0 => {
                     // SAFETY: each packet takes one place in one of the runs, which are both as long as there are packets.
-                    *unsafe { tx.next().unwrap_unchecked() } = packet.desc();
+                    *unsafe { tx.next().unwrap_unchecked() } = slot.desc(base, desc.options);
                 }
                 Verdict::Recycle | Verdict::Send => {
                     // SAFETY: as above.
-                    *unsafe { fill.next().unwrap_unchecked() } = packet.desc().addr;
+                    *unsafe { fill.next().unwrap_unchecked() } = desc.addr;
                 }
             }
         }
@@ -236,13 +242,56 @@ impl Lender {
             let Some(chunk) = self.accept(desc) else {
                 break;
             };
-            let generation = self.frames.hand_to_user(chunk);
-            batch.append(Packet::new(self.frames.state(), *desc, chunk, generation));
+            self.frames.set_owner(chunk, USER);
+            batch.append(Packet::new(self.frames.state(), *desc, chunk));
             done += 1;
         }
         self.lent -= done;
         self.frames.uncount(run.len() as u32 - done);
         done as usize
+    }
+
+    #[allow(dead_code, reason = "of the two halves, which come next")]
+    /// Hands received packets over, one by one, and counts them in `handed`, before each.
+    ///
+    /// Should `take` panic, those handed over are the user's, and the others still on loan.
+    #[inline]
+    pub(crate) fn hand_over(
+        &mut self,
+        run: &[Desc],
+        handed: &Cell<u32>,
+        mut take: impl FnMut(Packet),
+    ) -> usize {
+        let chunk_size = u64::from(self.frames.geometry().chunk_size());
+        let (addr, len) = Desc::union(run);
+        // As in `acceptable`: the union may say no although all is well.
+        let fit =
+            len <= chunk_size - (addr & (chunk_size - 1)) && self.frames.chunk_of(addr).is_some();
+        let (state, mark) = (self.frames.state(), self.mark);
+        self.frames.count_up(run.len() as u32);
+        let before = handed.get();
+        let books = Books {
+            lender: self,
+            counted: run.len() as u32,
+            before,
+            handed,
+        };
+        let frames = &books.lender.frames;
+        for desc in run {
+            let chunk = match fit {
+                true => Some((desc.addr >> frames.shift()) as u32)
+                    .filter(|&chunk| frames.owner_entry(chunk) == mark),
+                false => books.lender.accept(desc),
+            };
+            let Some(chunk) = chunk else {
+                break;
+            };
+            // One by one, so that a frame that came twice is the user's once.
+            frames.set_owner(chunk, USER);
+            handed.set(handed.get() + 1);
+            take(Packet::new(state, *desc, chunk));
+        }
+        (handed.get() - before) as usize
     }
 
     /// Lends the packets at the front of the batch and writes their descriptors to the TX run.
@@ -288,63 +337,30 @@ impl Lender {
 
     /// Lends frames of the pool and writes their addresses to the fill run.
     pub(crate) fn lend_run(&mut self, pool: &mut FramePool, fill: &mut [u64]) -> usize {
-        let mut done = 0;
-        for slot in fill {
-            let Some(chunk) = pool.take() else {
-                break;
-            };
+        let mut slots = fill.iter_mut();
+        pool.take_run(slots.len(), |chunk| {
             self.lend_chunk(chunk);
-            *slot = self.frames.address_of(chunk);
-            done += 1;
-        }
-        done
+            if let Some(slot) = slots.next() {
+                *slot = self.frames.address_of(chunk);
+            }
+        })
     }
 }
 
-impl Frames {
-    /// Takes packets off the count that have been dissolved, or never came into being.
-    fn uncount(&self, packets: u32) {
-        if packets > 0 {
-            // SAFETY: they were counted and do not exist; this handle keeps the state alive.
-            unsafe { SharedFrameState::count_down(self.state(), packets) }
-        }
-    }
+#[allow(dead_code, reason = "of the two halves, which come next")]
+/// The count of packets that are being handed over, put right at the end, also by a panic.
+struct Books<'a> {
+    lender: &'a mut Lender,
+    counted: u32,
+    before: u32,
+    handed: &'a Cell<u32>,
+}
 
-    /// Fresh packets of length zero in frames of the pool, behind both headrooms, as far as the batch has room and the pool frames.
-    pub(crate) fn fresh_batch(
-        &self,
-        pool: &mut FramePool,
-        batch: &mut PacketBatch,
-        max: u32,
-    ) -> u32 {
-        let wanted = batch.room().min(max as usize) as u32;
-        self.count_up(wanted);
-        let mut done = 0;
-        while done < wanted {
-            let Some(chunk) = pool.take() else {
-                break;
-            };
-            batch.append(self.unpack(chunk));
-            done += 1;
-        }
-        self.uncount(wanted - done);
-        done
-    }
-
-    /// A fresh packet of length zero in a frame of the pool, behind both headrooms.
-    pub(crate) fn fresh(&self, chunk: u32) -> Packet {
-        self.count_up(1);
-        self.unpack(chunk)
-    }
-
-    /// [`fresh`](Self::fresh), for a packet that is counted already.
-    fn unpack(&self, chunk: u32) -> Packet {
-        let generation = self.hand_to_user(chunk);
-        let desc = Desc {
-            addr: self.fresh_address(chunk),
-            len: 0,
-            options: 0,
-        };
-        Packet::new(self.state(), desc, chunk, generation)
+impl Drop for Books<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let done = self.handed.get() - self.before;
+        self.lender.lent -= done;
+        self.lender.frames.uncount(self.counted - done);
     }
 }

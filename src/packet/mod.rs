@@ -1,11 +1,15 @@
 //! A packet in a frame: owned ([`Packet`]) or borrowed in its ring slot ([`PacketRef`]).
 
 mod borrow;
+#[allow(dead_code, reason = "of the engine, which comes next")]
+mod burst;
 mod frames;
+mod fresh;
 mod lender;
 mod live;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
+mod returned;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -16,6 +20,8 @@ use std::ptr::NonNull;
 use std::slice;
 
 pub use borrow::{PacketRef, Verdict};
+pub use burst::{BatchRef, PortPacket};
+pub(crate) use burst::{Settled, Slot, Through, Ways};
 pub(crate) use frames::{Frames, Lease, SharedFrameState};
 pub(crate) use lender::Lender;
 pub(crate) use side::{InFlight, KernelSide, Received};
@@ -52,7 +58,8 @@ pub struct Packet {
     options: u32,
     state: NonNull<SharedFrameState>,
     chunk: u32,
-    generation: u32,
+    /// The place of the generation in C.
+    _generation: u32,
 }
 
 // SAFETY: the ledger names this packet the only owner of its chunk, so the bytes move with it; the shared state is
@@ -66,7 +73,7 @@ impl Packet {
     ///
     /// The caller has counted it and checked that `desc` lies within `chunk`.
     #[inline]
-    fn new(state: NonNull<SharedFrameState>, desc: Desc, chunk: u32, generation: u32) -> Self {
+    fn new(state: NonNull<SharedFrameState>, desc: Desc, chunk: u32) -> Self {
         // SAFETY: counted, so the state is alive.
         let data = unsafe { state.as_ref() }.pointer(desc.addr);
         Self {
@@ -75,7 +82,7 @@ impl Packet {
             options: desc.options,
             state,
             chunk,
-            generation,
+            _generation: 0,
         }
     }
 
@@ -205,6 +212,7 @@ impl Packet {
         self.state == frames.state()
     }
 
+    #[inline]
     fn state(&self) -> &SharedFrameState {
         // SAFETY: this packet is counted, so the state is alive.
         unsafe { self.state.as_ref() }
@@ -235,6 +243,7 @@ fn too_long(what: &str, wanted: usize, room: usize) -> FluxError {
 }
 
 impl Drop for Packet {
+    #[inline]
     fn drop(&mut self) {
         debug_assert_eq!(self.state().owner(self.chunk), USER);
         self.state().send_home(self.chunk);

@@ -28,7 +28,7 @@ impl From<Packet> for RawPacket {
             options: packet.options,
             umem: packet.state.as_ptr(),
             frame: packet.chunk,
-            generation: packet.generation,
+            generation: packet.state().generation(packet.chunk),
         };
         std::mem::forget(packet);
         raw
@@ -45,16 +45,16 @@ impl RawPacket {
     pub(crate) fn claim(self) -> Result<Packet> {
         let (state, data) = self.check()?;
         // SAFETY: as in `check`.
-        let generation = unsafe { state.as_ref() }
-            .next_generation(self.frame, self.generation)
-            .ok_or_else(stale)?;
+        if !unsafe { state.as_ref() }.end_generation(self.frame, self.generation) {
+            return Err(stale());
+        }
         Ok(Packet {
             data,
             len: self.len,
             options: self.options,
             state,
             chunk: self.frame,
-            generation,
+            _generation: 0,
         })
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::mpsc;
 use std::thread;
 
+use super::frames::POOL;
 use super::*;
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
@@ -347,15 +348,24 @@ fn packets_of_two_umems_go_home_to_their_own() {
 }
 
 #[test]
-fn each_hand_over_to_the_user_has_a_generation_of_its_own() {
-    let umem = umem(1, 2048, 0);
-    let mut generations = HashSet::new();
-    for _ in 0..100 {
-        let packet = umem.alloc().unwrap();
-        assert!(generations.insert(packet.generation));
-        assert_eq!(umem.frames().generation(packet.chunk), packet.generation);
-    }
-    assert_all_home(&umem);
+fn a_return_stack_is_taken_whole_and_what_is_left_of_it_is_queued() {
+    let umem = umem(16, 2048, 0);
+    let frames = umem.frames();
+    let mut packets = alloc_all(&umem);
+    packets.truncate(10);
+    assert_eq!(umem.accounting().user, 10);
+    drop(packets);
+    let mut returned = frames.take_returned();
+    assert_eq!(frames.take_returned().count(), 0);
+    assert!(
+        returned
+            .by_ref()
+            .take(3)
+            .all(|chunk| frames.owner(chunk) == POOL)
+    );
+    drop(returned);
+    // Three of the 16 are in our hands.
+    assert_eq!(frames.at_home(), 13);
 }
 
 #[test]
@@ -411,6 +421,18 @@ fn a_lease_that_ends_takes_back_its_own_loans_only() {
 mod as_plain_data {
     use super::*;
     use crate::packet::raw::RawPacket;
+
+    #[test]
+    fn each_packet_that_c_gave_back_leaves_its_frame_a_new_generation() {
+        let umem = umem(1, 2048, 0);
+        let mut generations = HashSet::new();
+        for _ in 0..100 {
+            let raw = RawPacket::from(umem.alloc().unwrap());
+            assert!(generations.insert(raw.generation));
+            drop(raw.claim().unwrap());
+        }
+        assert_all_home(&umem);
+    }
 
     #[test]
     fn each_packet_can_be_claimed_once_whatever_copies_there_are() {

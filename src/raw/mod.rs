@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod cycle;
+mod inward;
+mod outward;
+mod progress;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,56 @@
+//! Fresh packets, in frames of the pool.
+
+use super::frames::USER;
+use super::{Frames, Packet, SharedFrameState};
+use crate::batch::PacketBatch;
+use crate::pool::FramePool;
+use crate::ring::Desc;
+
+impl Frames {
+    /// Takes packets off the count that have been dissolved, or never came into being.
+    #[inline]
+    pub(super) fn uncount(&self, packets: u32) {
+        if packets > 0 {
+            // SAFETY: they were counted and do not exist; this handle keeps the state alive.
+            unsafe { SharedFrameState::count_down(self.state(), packets) }
+        }
+    }
+
+    /// Fresh packets of length zero in frames of the pool, behind both headrooms, as far as the batch has room and the pool frames.
+    pub(crate) fn fresh_batch(
+        &self,
+        pool: &mut FramePool,
+        batch: &mut PacketBatch,
+        max: u32,
+    ) -> u32 {
+        let wanted = batch.room().min(max as usize) as u32;
+        self.count_up(wanted);
+        let mut done = 0;
+        while done < wanted {
+            let Some(chunk) = pool.take() else {
+                break;
+            };
+            batch.append(self.unpack(chunk));
+            done += 1;
+        }
+        self.uncount(wanted - done);
+        done
+    }
+
+    /// A fresh packet of length zero in a frame of the pool, behind both headrooms.
+    pub(crate) fn fresh(&self, chunk: u32) -> Packet {
+        self.count_up(1);
+        self.unpack(chunk)
+    }
+
+    /// [`fresh`](Self::fresh), for a packet that is counted already.
+    fn unpack(&self, chunk: u32) -> Packet {
+        self.set_owner(chunk, USER);
+        let desc = Desc {
+            addr: self.fresh_address(chunk),
+            len: 0,
+            options: 0,
+        };
+        Packet::new(self.state(), desc, chunk)
+    }
+}

@@ -1,0 +1,238 @@
+//! The receiving side of a socket: the fill ring and the RX ring.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+
+use crate::batch::PacketBatch;
+use crate::packet::{Lender, Packet, PacketRef};
+use crate::pool::FramePool;
+use crate::raw::progress::Progress;
+use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing};
+
+/// Fill ring and RX ring, the count of what passed, and how many frames may be on their way between them.
+#[derive(Debug)]
+pub(crate) struct Inward {
+    pub(super) fill: ProducerRing<u64>,
+    pub(super) rx: ConsumerRing<Desc>,
+    pub(super) share: Share,
+    /// Frames given to the kernel, ever.
+    pub(super) filled: u64,
+    /// Packets received, ever.
+    pub(super) received: u64,
+    /// Entries of the RX ring that were refused.
+    pub(super) refused: u64,
+    /// Where addresses go that the fill ring has no room for, on their way to the pool.
+    pub(super) spare: Box<[u64; 64]>,
+}
+
+/// How many frames the receiving side may have, in the fill ring, the RX ring and the kernel between them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    /// Free frames go to the fill ring up to here.
+    pub(super) wanted: u32,
+    /// Frames that were sent go there, the shortest way, up to here. The rest of the UMEM stays for sending.
+    pub(super) most: u32,
+}
+
+impl Share {
+    /// Of `free` frames.
+    fn of(free: u32, fill_slots: u32, rx_slots: u32) -> Self {
+        let wanted = free.div_ceil(2).min(fill_slots);
+        let most = (free / 4 * 3).min(fill_slots + rx_slots).max(wanted);
+        Self { wanted, most }
+    }
+}
+
+impl Inward {
+    /// Over these rings, with a share of `free` frames.
+    pub(crate) fn new(fill: ProducerRing<u64>, rx: ConsumerRing<Desc>, free: u32) -> Self {
+        Self {
+            share: Share::of(free, fill.size(), rx.size()),
+            fill,
+            rx,
+            filled: 0,
+            received: 0,
+            refused: 0,
+            spare: Box::new([0; 64]),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn inspect(
+        &mut self,
+        lender: &mut Lender,
+        pool: &mut FramePool,
+        max: u32,
+        mut look: impl FnMut(&mut PacketRef<'_>),
+    ) -> u32 {
+        let mut left = self.rx.available(max).min(max);
+        let mut total = 0;
+        // A run at a time, each finished before the next begins, so that a panic of `look` leaves no frame half-way.
+        while left > 0 {
+            let entries = self.rx.peek(left);
+            let run = entries.run(0);
+            let mut slots = self.fill.reserve(run.len() as u32);
+            let places = slots.run_mut(0);
+            let full = places.is_empty();
+            let places = if full { &mut self.spare[..] } else { places };
+            let tried = run.len().min(places.len());
+            let done = lender.recycle_run(&run[..tried], places, &mut look);
+            let seen = done as u32 + u32::from(done < tried);
+            let taken = if full {
+                lender.pool_run(&self.spare[..done], pool)
+            } else {
+                slots.submit(done as u32);
+                self.filled += done as u64;
+                done as u32
+            };
+            entries.release(seen);
+            self.received += u64::from(taken);
+            self.refused += u64::from(seen - taken);
+            left -= seen;
+            total += done as u32;
+        }
+        total
+    }
+
+    /// The first received packets, as far as they stand in one piece, up to `max`; refused entries in front are skipped.
+    pub(crate) fn peek(&mut self, lender: &Lender, max: u32) -> &[Desc] {
+        while self.rx.available(1) > 0 {
+            let entries = self.rx.peek(max);
+            if entries.is_empty() || !lender.accepted(&entries.run(0)[..1]).is_empty() {
+                break;
+            }
+            entries.release(1);
+            self.refused += 1;
+        }
+        lender.accepted(self.rx.peek(max).into_run())
+    }
+
+    pub(crate) fn receive(
+        &mut self,
+        lender: &mut Lender,
+        batch: &mut PacketBatch,
+        max: u32,
+    ) -> u32 {
+        let room = u32::try_from(batch.room()).unwrap_or(u32::MAX);
+        let entries = self.rx.peek(room.min(max));
+        let mut progress = Progress::default();
+        while progress.seen < entries.len() {
+            let run = entries.run(progress.seen);
+            progress.add(lender.receive_run(run, batch), run.len());
+        }
+        entries.release(progress.seen);
+        self.received += u64::from(progress.taken);
+        self.refused += progress.refused();
+        progress.taken
+    }
+
+    #[allow(dead_code, reason = "of the two halves, which come next")]
+    /// Hands up to `max` received packets over, one by one, and returns how many there were.
+    #[inline]
+    pub(crate) fn receive_each(
+        &mut self,
+        lender: &mut Lender,
+        max: u32,
+        mut take: impl FnMut(Packet),
+    ) -> u32 {
+        let mut left = self.rx.available(max).min(max);
+        let mut total = 0;
+        while left > 0 {
+            let handing = Handing {
+                entries: Some(self.rx.peek(left)),
+                handed: Cell::new(0),
+                refused: Cell::new(false),
+                received: &mut self.received,
+            };
+            let run = handing
+                .entries
+                .as_ref()
+                .map_or(&[][..], |entries| entries.run(0));
+            let tried = run.len();
+            let done = lender.hand_over(run, &handing.handed, &mut take);
+            handing.refused.set(done < tried);
+            drop(handing);
+            let refused = u32::from(done < tried);
+            self.refused += u64::from(refused);
+            left -= done as u32 + refused;
+            total += done as u32;
+        }
+        total
+    }
+
+    /// Gives the frames of packets at the back of the batch to the kernel, as many as the fill ring has room for and the share allows.
+    /// `outstanding`: the frames that the receiving side has now.
+    pub(crate) fn give(&mut self, lender: &mut Lender, batch: &mut PacketBatch, outstanding: u32) {
+        // While they were held, others took their place: without a limit the receiving side would end up with every frame.
+        let missing = self.share.most.saturating_sub(outstanding);
+        let mut slots = self.fill.reserve(missing.min(batch.len() as u32));
+        let mut done = 0;
+        while done < slots.len() {
+            done += lender.give_run(batch, slots.run_mut(done)) as u32;
+        }
+        slots.submit(done);
+        self.filled += u64::from(done);
+    }
+
+    /// Free frames to the fill ring, up to the wanted share. `outstanding`: the frames that the receiving side has now.
+    #[inline]
+    pub(crate) fn refill(
+        &mut self,
+        lender: &mut Lender,
+        pool: &mut FramePool,
+        outstanding: u32,
+    ) -> u32 {
+        let missing = self.share.wanted.saturating_sub(outstanding);
+        if missing == 0 {
+            return 0;
+        }
+        self.lend(lender, pool, missing)
+    }
+
+    /// Up to `max` free frames to the fill ring.
+    pub(crate) fn lend(&mut self, lender: &mut Lender, pool: &mut FramePool, max: u32) -> u32 {
+        let mut slots = self.fill.reserve(max);
+        let mut done = 0;
+        while done < slots.len() {
+            let lent = lender.lend_run(pool, slots.run_mut(done));
+            if lent == 0 {
+                break;
+            }
+            done += lent as u32;
+        }
+        slots.submit(done);
+        self.filled += u64::from(done);
+        done
+    }
+
+    #[inline]
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.rx.available(1) > 0
+    }
+
+    pub(crate) fn needs_wakeup(&self) -> bool {
+        self.fill.needs_wakeup()
+    }
+}
+
+#[allow(dead_code, reason = "of the two halves, which come next")]
+/// Entries of the RX ring whose packets are being handed over; dropped, also by a panic, it gives the slots of those handed over back.
+struct Handing<'a> {
+    entries: Option<Entries<'a, Desc>>,
+    handed: Cell<u32>,
+    /// Whether the entry after them was refused.
+    refused: Cell<bool>,
+    received: &'a mut u64,
+}
+
+impl Drop for Handing<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let handed = self.handed.get();
+        *self.received += u64::from(handed);
+        if let Some(entries) = self.entries.take() {
+            entries.release(handed + u32::from(self.refused.get()));
+        }
+    }
+}

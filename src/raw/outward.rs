@@ -1,0 +1,170 @@
+//! The sending side of a socket: the TX ring and the completion ring.
+
+#![forbid(unsafe_code)]
+
+use crate::batch::PacketBatch;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::packet::{Frames, Lender, Packet};
+use crate::pool::FramePool;
+use crate::raw::progress::Progress;
+use crate::ring::{ConsumerRing, Desc, ProducerRing};
+
+/// TX ring and completion ring, and the count of what passed.
+#[derive(Debug)]
+pub(crate) struct Outward {
+    pub(super) tx: ProducerRing<Desc>,
+    pub(super) completion: ConsumerRing<u64>,
+    /// Packets given to the kernel, ever.
+    pub(super) sent: u64,
+    /// Packets that came back, ever.
+    pub(super) completed: u64,
+    /// Entries of the completion ring that were refused.
+    pub(super) refused: u64,
+}
+
+impl Outward {
+    pub(crate) fn new(tx: ProducerRing<Desc>, completion: ConsumerRing<u64>) -> Self {
+        Self {
+            tx,
+            completion,
+            sent: 0,
+            completed: 0,
+            refused: 0,
+        }
+    }
+
+    pub(crate) fn send(&mut self, lender: &mut Lender, batch: &mut PacketBatch) -> Result<u32> {
+        check_batch(lender.frames(), batch)?;
+        let mut slots = self.tx.reserve(batch.len() as u32);
+        let mut done = 0;
+        while done < slots.len() {
+            done += lender.send_run(batch, slots.run_mut(done)) as u32;
+        }
+        slots.submit(done);
+        self.sent += u64::from(done);
+        Ok(done)
+    }
+
+    pub(crate) fn send_one(&mut self, lender: &mut Lender, packet: Packet) -> Result<(), Packet> {
+        if !can_send(lender.frames(), &packet) {
+            return Err(packet);
+        }
+        let mut slots = self.tx.reserve(1);
+        let [slot, ..] = slots.run_mut(0) else {
+            return Err(packet);
+        };
+        *slot = lender.lend(packet);
+        slots.submit(1);
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// Sent frames to the pool.
+    pub(crate) fn reap(&mut self, lender: &mut Lender, pool: &mut FramePool) -> u32 {
+        let entries = self.completion.peek(u32::MAX);
+        let mut progress = Progress::default();
+        while progress.seen < entries.len() {
+            let run = entries.run(progress.seen);
+            progress.add(lender.reap_run(run, pool), run.len());
+        }
+        entries.release(progress.seen);
+        self.completed += u64::from(progress.taken);
+        self.refused += progress.refused();
+        progress.taken
+    }
+
+    /// Fresh packets in free frames, up to `max`; reaps if the pool has not enough.
+    pub(crate) fn alloc_batch(
+        &mut self,
+        lender: &mut Lender,
+        pool: &mut FramePool,
+        batch: &mut PacketBatch,
+        max: u32,
+    ) -> u32 {
+        let wanted = batch.room().min(max as usize) as u32;
+        let mut done = lender.frames().fresh_batch(pool, batch, max);
+        if done < wanted && self.reap(lender, pool) > 0 {
+            done += lender.frames().fresh_batch(pool, batch, wanted - done);
+        }
+        done
+    }
+
+    /// A fresh packet in a free frame; reaps if the pool is empty.
+    pub(crate) fn alloc(&mut self, lender: &mut Lender, pool: &mut FramePool) -> Option<Packet> {
+        pool.alloc().or_else(|| {
+            self.reap(lender, pool);
+            pool.alloc()
+        })
+    }
+
+    pub(crate) fn pending(&self) -> u32 {
+        self.tx.occupied()
+    }
+
+    pub(crate) fn room(&mut self) -> u32 {
+        self.tx.free(self.tx.size())
+    }
+
+    /// Packets that were given to the kernel and have not come back.
+    #[inline]
+    pub(crate) fn outstanding(&self) -> u64 {
+        self.sent.saturating_sub(self.completed)
+    }
+
+    #[allow(dead_code, reason = "of the two halves, which come next")]
+    /// Packets that came back, ever.
+    pub(crate) fn completed(&self) -> u64 {
+        self.completed
+    }
+
+    pub(crate) fn needs_wakeup(&self) -> bool {
+        self.tx.needs_wakeup()
+    }
+}
+
+/// Whether all packets lie in this UMEM.
+pub(crate) fn check_home(frames: &Frames, batch: &PacketBatch) -> Result<()> {
+    if batch.iter().all(|packet| packet.belongs_to(frames)) {
+        return Ok(());
+    }
+    Err(FluxError::invalid(
+        "give packets to this socket",
+        "one of them lies in the UMEM of another socket",
+        "copy it into a packet from alloc(), or let both sockets share one UMEM",
+    ))
+}
+
+/// Whether all packets can be sent.
+#[inline]
+fn check_batch(frames: &Frames, batch: &PacketBatch) -> Result<()> {
+    if batch.iter().all(|packet| can_send(frames, packet)) {
+        return Ok(());
+    }
+    check_home(frames, batch)?;
+    Err(unfit_to_send(batch))
+}
+
+/// The kernel refuses empty descriptors, and may not give their frames back; options that the socket was not bound for
+/// can block its TX ring.
+#[inline]
+fn can_send(frames: &Frames, packet: &Packet) -> bool {
+    packet.belongs_to(frames) && packet.options() == 0 && !packet.is_empty()
+}
+
+#[cold]
+fn unfit_to_send(batch: &PacketBatch) -> FluxError {
+    if batch.iter().any(|packet| packet.options() != 0) {
+        return FluxError::invalid(
+            "send packets",
+            "one of them has option bits set",
+            "set options to 0",
+        );
+    }
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::EMSGSIZE,
+        "send packets",
+        "one of them is empty",
+        "set its length and fill it in",
+    )
+}

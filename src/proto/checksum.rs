@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::proto::IpProtocol;
 
@@ -72,30 +72,134 @@ impl Accumulator {
         self.odd ^= bytes.len() % 2 == 1;
     }
 
-    /// Adds the IPv4 pseudo header of TCP (RFC 9293, section 3.1) and UDP (RFC 768).
-    ///
-    /// `length` is that of the TCP or UDP header and its payload, in bytes.
+    /// Adds the IP addresses, what `message` is, and its length in bytes, that of its own header
+    /// included: the pseudo header of TCP (RFC 9293, section 3.1), UDP (RFC 768) and ICMPv6
+    /// (RFC 8200, section 8.1).
     #[inline]
-    pub fn add_ipv4_pseudo_header(
+    pub fn add_pseudo_header(
         &mut self,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
+        addresses: PseudoHeader,
         protocol: IpProtocol,
-        length: u16,
+        length: u32,
     ) {
-        self.add_bytes(&source.octets());
-        self.add_bytes(&destination.octets());
-        self.add_bytes(&u16::from(protocol.0).to_be_bytes());
-        self.add_bytes(&length.to_be_bytes());
+        let mut sum = addresses.with(protocol, length);
+        if self.odd {
+            sum = sum.swap_bytes();
+        }
+        self.native_sum = add(self.native_sum, sum);
     }
 
     /// The checksum of all pieces so far; 0 if they include a right checksum.
     ///
-    /// UDP sends 0 as `0xffff`, since 0 in its field means "no checksum" (RFC 768).
+    /// UDP sends [`nonzero`] instead of 0, which means "no checksum" in its field.
     #[inline]
     #[must_use]
     pub const fn finish(&self) -> u16 {
         !u16::from_be(self.native_sum)
+    }
+}
+
+/// The IP addresses, which the checksums of TCP, UDP and ICMPv6 cover together with protocol and
+/// length (RFC 9293, section 3.1; RFC 8200, section 8.1).
+///
+/// [`Ipv4::pseudo_header`](crate::proto::Ipv4::pseudo_header) and
+/// [`Ipv6::pseudo_header`](crate::proto::Ipv6::pseudo_header) give it. It is a copy: the packet
+/// may change meanwhile.
+///
+/// ```
+/// use std::net::Ipv6Addr;
+/// use fluxcap::proto::{IpProtocol, checksum::PseudoHeader};
+///
+/// let mut neighbour_solicitation = [
+///     0x87, 0x00, 0x00, 0x00, 0, 0, 0, 0, // type, code, checksum not yet known
+///     0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, // who is this?
+/// ];
+/// let from = "fe80::1".parse::<Ipv6Addr>()?;
+/// let to = "ff02::1:ff00:2".parse::<Ipv6Addr>()?;
+/// let addresses = PseudoHeader::ipv6(from, to);
+/// let checksum = addresses.checksum(IpProtocol::ICMPV6, &neighbour_solicitation);
+/// neighbour_solicitation[2..4].copy_from_slice(&checksum.to_be_bytes());
+/// assert!(addresses.is_valid(IpProtocol::ICMPV6, &neighbour_solicitation));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PseudoHeader {
+    /// Sum of the addresses, of words as this machine reads them from memory.
+    native_sum: u16,
+    is_ipv6: bool,
+}
+
+impl PseudoHeader {
+    /// Of an IPv4 packet.
+    #[inline]
+    #[must_use]
+    pub fn ipv4(source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+        let native_sum = add(
+            native_sum(&source.octets()),
+            native_sum(&destination.octets()),
+        );
+        Self {
+            native_sum,
+            is_ipv6: false,
+        }
+    }
+
+    /// Of an IPv6 packet; `destination` is the last one, if there is a routing header.
+    #[inline]
+    #[must_use]
+    pub fn ipv6(source: Ipv6Addr, destination: Ipv6Addr) -> Self {
+        let native_sum = add(
+            native_sum(&source.octets()),
+            native_sum(&destination.octets()),
+        );
+        Self {
+            native_sum,
+            is_ipv6: true,
+        }
+    }
+
+    /// Whether the addresses are those of IPv6.
+    #[inline]
+    #[must_use]
+    pub const fn is_ipv6(self) -> bool {
+        self.is_ipv6
+    }
+
+    /// The sum of the pseudo header itself, *not* complemented: what a sender puts into the
+    /// checksum field for its network card to finish.
+    ///
+    /// `length` is that of the message with its header, in bytes.
+    #[inline]
+    #[must_use]
+    pub const fn partial(self, protocol: IpProtocol, length: u32) -> u16 {
+        u16::from_be(self.with(protocol, length))
+    }
+
+    /// The checksum of `message`, whose checksum field is zero, with this pseudo header.
+    ///
+    /// UDP sends [`nonzero`] of it.
+    #[inline]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 65535 in a packet")]
+    pub fn checksum(self, protocol: IpProtocol, message: &[u8]) -> u16 {
+        let sum = self.with(protocol, message.len() as u32);
+        !u16::from_be(add(sum, native_sum(message)))
+    }
+
+    /// Whether `message`, which includes its checksum field, is intact.
+    ///
+    /// For UDP without a checksum, see [`Udp::verify_checksum`](crate::proto::Udp::verify_checksum).
+    #[inline]
+    #[must_use]
+    pub fn is_valid(self, protocol: IpProtocol, message: &[u8]) -> bool {
+        self.checksum(protocol, message) == 0
+    }
+
+    /// The sum with protocol and length, of words as this machine reads them from memory.
+    #[inline]
+    const fn with(self, protocol: IpProtocol, length: u32) -> u16 {
+        let rest = fold(protocol.0 as u64 + length as u64);
+        add(self.native_sum, rest.to_be())
     }
 }
 
@@ -106,7 +210,7 @@ impl Accumulator {
 /// case: if they are now all zero, it is 0 and should be `0xffff`. That cannot happen to an IPv4
 /// header, or under a pseudo header.
 ///
-/// For UDP, leave a 0 ("no checksum") alone and send `0xffff` for a result of 0 (RFC 768).
+/// For UDP, leave a 0 ("no checksum") alone and send [`nonzero`] of the result.
 #[inline]
 #[must_use]
 pub const fn update(old_checksum: u16, old_word: u16, new_word: u16) -> u16 {
@@ -118,7 +222,64 @@ pub const fn update(old_checksum: u16, old_word: u16, new_word: u16) -> u16 {
 #[must_use]
 pub const fn update_u32(old_checksum: u16, old: u32, new: u32) -> u16 {
     // The halves of a 32-bit word add up like words on their own.
-    !fold(!old_checksum as u64 + !old as u64 + new as u64)
+    let mut delta = Delta(0);
+    delta.add_u32(old, new);
+    delta.update(old_checksum)
+}
+
+/// Like [`update`], for eight words in a row: an IPv6 address as [`Ipv6Addr::to_bits`] gives it.
+#[inline]
+#[must_use]
+pub const fn update_u128(old_checksum: u16, old: u128, new: u128) -> u16 {
+    let mut delta = Delta(0);
+    delta.add_u128(old, new);
+    delta.update(old_checksum)
+}
+
+/// A checksum as UDP sends it: `0xffff` for 0, since 0 means "no checksum" there (RFC 768). Both
+/// are the same number to whoever checks it.
+#[inline]
+#[must_use]
+pub const fn nonzero(checksum: u16) -> u16 {
+    if checksum == 0 { 0xffff } else { checksum }
+}
+
+/// What a checksum has to be adjusted by after several of the words it covers changed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Delta(u64);
+
+impl Delta {
+    /// Two words in a row changed.
+    #[inline]
+    pub(super) const fn add_u32(&mut self, old: u32, new: u32) {
+        self.0 = self.0.wrapping_add(!old as u64 + new as u64);
+    }
+
+    /// Eight words in a row changed.
+    #[inline]
+    pub(super) const fn add_u128(&mut self, old: u128, new: u128) {
+        self.0 = self.0.wrapping_add(words(!old) + words(new));
+    }
+
+    /// The new checksum, as [`update`].
+    #[inline]
+    pub(super) const fn update(self, checksum: u16) -> u16 {
+        !self.update_sum(!checksum)
+    }
+
+    /// The new sum, not complemented.
+    #[inline]
+    pub(super) const fn update_sum(self, sum: u16) -> u16 {
+        fold(self.0.wrapping_add(sum as u64))
+    }
+}
+
+/// The four 32-bit parts of `bits`, added up.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "takes single parts")]
+const fn words(bits: u128) -> u64 {
+    let (high, low) = ((bits >> 64) as u64, bits as u64);
+    (high >> 32) + (high as u32 as u64) + (low >> 32) + (low as u32 as u64)
 }
 
 /// One's complement sum of two words.
@@ -134,11 +295,20 @@ const fn add(a: u16, b: u16) -> u16 {
 /// is swapped once instead of each word.
 #[inline]
 fn native_sum(bytes: &[u8]) -> u16 {
-    // Two words at a time; the upper half of the sum is room for the carries of 16 GiB.
-    let (chunks, tail) = bytes.as_chunks::<4>();
-    let mut sum = chunks.iter().fold(0_u64, |sum, chunk| {
-        sum.wrapping_add(u32::from_ne_bytes(*chunk).into())
-    });
+    // Four words at a time, added up as two halves, since that vectorises best. The upper half of
+    // each sum is room for the carries of 16 GiB.
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    let (mut low, mut high) = (0_u64, 0_u64);
+    for chunk in chunks {
+        let words = u64::from_ne_bytes(*chunk);
+        low = low.wrapping_add(words & 0xffff_ffff);
+        high = high.wrapping_add(words >> 32);
+    }
+    let mut sum = low.wrapping_add(high);
+    let (chunk, tail) = tail.as_chunks::<4>();
+    if let [chunk] = *chunk {
+        sum = sum.wrapping_add(u32::from_ne_bytes(chunk).into());
+    }
     let last = match *tail {
         [a] => [a, 0, 0, 0],
         [a, b] => [a, b, 0, 0],
@@ -160,131 +330,4 @@ const fn fold(sum: u64) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RFC 1071, section 3.
-    const RFC_EXAMPLE: [u8; 8] = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
-
-    /// The definition, word by word.
-    fn reference(bytes: &[u8]) -> u16 {
-        let mut sum = 0;
-        for word in bytes.chunks(2) {
-            sum += u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0));
-            if sum > 0xffff {
-                sum -= 0xffff;
-            }
-        }
-        !u16::try_from(sum).unwrap()
-    }
-
-    /// The same bytes on every run (xorshift64), in which 0 and 0xff are frequent.
-    fn noise(len: usize) -> Vec<u8> {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let next = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            match state.to_be_bytes() {
-                [0..64, ..] => 0x00,
-                [64..128, ..] => 0xff,
-                [.., byte] => byte,
-            }
-        };
-        std::iter::repeat_with(next).take(len).collect()
-    }
-
-    #[test]
-    fn the_example_of_rfc_1071_sums_to_ddf2() {
-        assert_eq!(checksum(&RFC_EXAMPLE), !0xddf2);
-    }
-
-    #[test]
-    fn every_length_and_offset_matches_the_definition() {
-        let bytes = noise(2048);
-        for offset in 0..9 {
-            for len in (0..200).chain(1400..1520) {
-                let bytes = &bytes[offset..][..len];
-                assert_eq!(checksum(bytes), reference(bytes), "{offset} {len}");
-            }
-        }
-    }
-
-    #[test]
-    fn carries_are_never_lost() {
-        let ones = vec![0xff; 65535];
-        assert_eq!(checksum(&ones[..65534]), 0);
-        assert_eq!(checksum(&ones), reference(&ones));
-        assert_eq!(fold(u64::MAX), 0xffff);
-    }
-
-    #[test]
-    fn zeros_have_a_checksum_but_are_not_valid() {
-        assert_eq!(checksum(&[0; 20]), 0xffff);
-        assert_eq!(checksum(&[]), 0xffff);
-        assert!(!is_valid(&[0; 20]));
-    }
-
-    #[test]
-    fn bytes_with_their_checksum_are_valid_until_one_changes() {
-        let mut bytes = noise(64);
-        let sum = checksum(&bytes);
-        bytes.extend(sum.to_be_bytes());
-        assert!(is_valid(&bytes));
-        bytes[17] ^= 0x10;
-        assert!(!is_valid(&bytes));
-    }
-
-    #[test]
-    fn pieces_of_any_length_add_up_to_the_whole() {
-        let bytes = noise(48);
-        for first in 0..=bytes.len() {
-            for second in first..=bytes.len() {
-                let mut pieces = Accumulator::new();
-                pieces.add_bytes(&bytes[..first]);
-                pieces.add_bytes(&bytes[first..second]);
-                pieces.add_bytes(&bytes[second..]);
-                assert_eq!(pieces.finish(), reference(&bytes), "{first} {second}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_udp_datagram_is_checked_with_its_pseudo_header() {
-        let datagram = [
-            0xc0, 0x00, 0x00, 0x35, 0x00, 0x0b, 0x00, 0x00, b'd', b'n', b's',
-        ];
-        let pseudo_header = [10, 0, 0, 1, 10, 0, 0, 2, 0, 17, 0, 11];
-        let mut pieces = Accumulator::new();
-        pieces.add_ipv4_pseudo_header(
-            Ipv4Addr::new(10, 0, 0, 1),
-            Ipv4Addr::new(10, 0, 0, 2),
-            IpProtocol::UDP,
-            11,
-        );
-        pieces.add_bytes(&datagram);
-        let whole = [&pseudo_header[..], &datagram].concat();
-        assert_eq!(pieces.finish(), reference(&whole));
-    }
-
-    #[test]
-    fn the_example_of_rfc_1624_updates_to_zero() {
-        assert_eq!(update(0xdd2f, 0x5555, 0x3285), 0x0000);
-    }
-
-    #[test]
-    fn an_update_gives_what_a_new_sum_would() {
-        let words = noise(4000);
-        let mut packet = noise(40);
-        packet[0] = 0x45; // never all zeros
-        for (round, new) in words.as_chunks::<4>().0.iter().enumerate() {
-            let before = checksum(&packet);
-            let at = 2 + round % 18 * 2;
-            let mut old = [0; 4];
-            old.copy_from_slice(&packet[at..at + 4]);
-            packet[at..at + 4].copy_from_slice(new);
-            let updated = update_u32(before, u32::from_be_bytes(old), u32::from_be_bytes(*new));
-            assert_eq!(updated, reference(&packet), "{round}");
-        }
-    }
-}
+mod tests;

@@ -126,6 +126,13 @@ impl EtherType {
     pub const IPV6: Self = Self(0x86dd);
     /// IEEE 802.1ad service VLAN tag, the outer one of two.
     pub const QINQ: Self = Self(0x88a8);
+
+    /// Whether a VLAN tag follows.
+    #[inline]
+    #[must_use]
+    pub const fn is_vlan(self) -> bool {
+        matches!(self, Self::VLAN | Self::QINQ)
+    }
 }
 
 impl fmt::Display for EtherType {
@@ -349,5 +356,11 @@ mod tests {
     fn unknown_ether_types_print_as_numbers() {
         assert_eq!(EtherType::IPV6.to_string(), "IPv6");
         assert_eq!(EtherType(0x00cc).to_string(), "0x00cc");
+    }
+
+    #[test]
+    fn both_kinds_of_vlan_tags_are_told() {
+        assert!(EtherType::VLAN.is_vlan() && EtherType::QINQ.is_vlan());
+        assert!(!EtherType::IPV4.is_vlan() && !EtherType::IPV6.is_vlan());
     }
 }

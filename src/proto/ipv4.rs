@@ -8,7 +8,8 @@ use std::net::Ipv4Addr;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::proto::{IpProtocol, ParseError, checksum};
+use crate::proto::checksum::{self, PseudoHeader};
+use crate::proto::{IpProtocol, ParseError};
 
 /// IPv4 header with its options (RFC 791, section 3.1).
 ///
@@ -178,6 +179,13 @@ impl Ipv4 {
     #[must_use]
     pub fn destination(&self) -> Ipv4Addr {
         self.destination.into()
+    }
+
+    /// The addresses, which the checksums of TCP and UDP cover.
+    #[inline]
+    #[must_use]
+    pub fn pseudo_header(&self) -> PseudoHeader {
+        PseudoHeader::ipv4(self.source(), self.destination())
     }
 
     /// The options as they stand in the header: 0 to 40 bytes.

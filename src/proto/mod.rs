@@ -14,8 +14,8 @@
 //!   since hardware may already have done it. What a checksum covers beyond the view is passed in.
 //! - `Display` is a one-line summary for people, `Debug` shows every field.
 //!
-//! A header of variable length, such as [`Ipv4`] with options, is a view that covers the whole
-//! header: its options are part of the view, and the payload starts after them.
+//! A header of variable length, such as [`Ipv4`] or [`Tcp`] with options, is a view that covers
+//! the whole header: its options are part of the view, and the payload starts after them.
 //!
 //! # Example
 //!
@@ -73,6 +73,10 @@ mod flow;
 mod icmp;
 mod ip;
 mod ipv4;
+mod ipv6;
+mod tcp;
+mod udp;
+mod vlan;
 
 pub use arp::{Arp, ArpOperation};
 pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
@@ -80,6 +84,10 @@ pub use flow::FlowKey;
 pub use icmp::{IcmpEcho, IcmpType};
 pub use ip::IpProtocol;
 pub use ipv4::Ipv4;
+pub use ipv6::{Ipv6, Ipv6Fragment, UpperLayer};
+pub use tcp::{Tcp, TcpFlags};
+pub use udp::Udp;
+pub use vlan::Vlan;
 
 /// Why bytes are not a header of the protocol they were parsed as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,368 @@
+//! Internet Protocol version 6 (RFC 8200).
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use zerocopy::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::proto::checksum::PseudoHeader;
+use crate::proto::{IpProtocol, ParseError};
+
+/// IPv6 header (RFC 8200, section 3). Extension headers are part of the payload.
+///
+/// ```text
+/// byte   0  version, traffic class, flow label  4 + 8 + 20 bits
+///        4  payload length                      2            extension headers included
+///        6  next header                         1            see `upper_layer`
+///        7  hop limit                           1
+///        8  source                              16
+///       24  destination                         16
+/// ```
+///
+/// Jumbograms (RFC 2675), whose payload length is 0, are seen without a payload.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct Ipv6 {
+    version_class_and_label: U32,
+    payload_length: U16,
+    next_header: u8,
+    hop_limit: u8,
+    source: [u8; 16],
+    destination: [u8; 16],
+}
+
+const LABEL_MASK: u32 = 0x000f_ffff;
+
+/// What an IPv6 packet carries behind its extension headers; [`Ipv6::upper_layer`] finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpperLayer {
+    /// What it is: neither a hop-by-hop, routing, fragment, authentication nor destination header.
+    pub protocol: IpProtocol,
+    /// Where it starts in the payload of the IPv6 header, in bytes.
+    pub offset: usize,
+    /// Which part of the whole payload this packet has, if it has a part only.
+    pub fragment: Option<Ipv6Fragment>,
+    /// Whether the packet has yet to pass other stations: then the destination of the IPv6 header
+    /// is the next of them, and TCP, UDP and ICMPv6 checksums cover the last one instead.
+    pub is_source_routed: bool,
+}
+
+impl UpperLayer {
+    /// Whether this is a fragment other than the first: it lacks the header of
+    /// [`UpperLayer::protocol`].
+    #[inline]
+    #[must_use]
+    pub fn is_later_fragment(&self) -> bool {
+        self.fragment.is_some_and(|fragment| fragment.offset != 0)
+    }
+}
+
+/// Which part of a packet a fragment is (RFC 8200, section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv6Fragment {
+    /// Where this part goes in the whole one, in bytes: a multiple of 8.
+    pub offset: u16,
+    /// Whether this is not the last part.
+    pub more_fragments: bool,
+    /// Which fragments belong together.
+    pub identification: u32,
+}
+
+impl Ipv6 {
+    /// Length of the header in bytes.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// How many extension headers [`Ipv6::upper_layer`] passes over. RFC 8200 has senders use
+    /// five of the kinds it knows, one of them twice.
+    pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+    /// The header at the start of `bytes` and the packet's payload.
+    ///
+    /// The payload ends where `payload_length` says: Ethernet padding after it is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::Truncated`] if the header or the packet is longer than `bytes`,
+    /// [`ParseError::Malformed`] if the version is not 6.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
+        let total_len = read_total_len(bytes)?;
+        let too_short = truncated(total_len, bytes.len());
+        let packet = bytes.get(..total_len).ok_or(too_short)?;
+        Self::ref_from_prefix(packet).map_err(|_| too_short)
+    }
+
+    /// Like [`Ipv6::parse`], to change the packet in place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ipv6::parse`].
+    #[inline]
+    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
+        let total_len = read_total_len(bytes)?;
+        let too_short = truncated(total_len, bytes.len());
+        let packet = bytes.get_mut(..total_len).ok_or(too_short)?;
+        Self::mut_from_prefix(packet).map_err(|_| too_short)
+    }
+
+    /// Differentiated services code point (RFC 2474), 0 to 63.
+    #[inline]
+    #[must_use]
+    pub fn dscp(&self) -> u8 {
+        self.traffic_class() >> 2
+    }
+
+    /// Explicit congestion notification (RFC 3168), 0 to 3.
+    #[inline]
+    #[must_use]
+    pub fn ecn(&self) -> u8 {
+        self.traffic_class() & 3
+    }
+
+    #[inline]
+    fn traffic_class(&self) -> u8 {
+        let [first, second, ..] = self.version_class_and_label.to_bytes();
+        first << 4 | second >> 4
+    }
+
+    /// Which packets belong to one flow (RFC 6437), 20 bits; 0 for none.
+    #[inline]
+    #[must_use]
+    pub fn flow_label(&self) -> u32 {
+        self.version_class_and_label.get() & LABEL_MASK
+    }
+
+    /// Length of extension headers and upper layer in bytes.
+    #[inline]
+    #[must_use]
+    pub fn payload_length(&self) -> u16 {
+        self.payload_length.get()
+    }
+
+    /// What the payload starts with: an extension header or the upper layer.
+    #[inline]
+    #[must_use]
+    pub fn next_header(&self) -> IpProtocol {
+        IpProtocol(self.next_header)
+    }
+
+    /// How many more hops the packet may take.
+    #[inline]
+    #[must_use]
+    pub fn hop_limit(&self) -> u8 {
+        self.hop_limit
+    }
+
+    /// Who sent the packet.
+    #[inline]
+    #[must_use]
+    pub fn source(&self) -> Ipv6Addr {
+        self.source.into()
+    }
+
+    /// Whom the packet is for.
+    #[inline]
+    #[must_use]
+    pub fn destination(&self) -> Ipv6Addr {
+        self.destination.into()
+    }
+
+    /// The addresses, which the checksums of TCP, UDP and ICMPv6 cover.
+    ///
+    /// Not for a packet that [`UpperLayer::is_source_routed`]: they cover its last destination.
+    #[inline]
+    #[must_use]
+    pub fn pseudo_header(&self) -> PseudoHeader {
+        PseudoHeader::ipv6(self.source(), self.destination())
+    }
+
+    /// Passes over the extension headers in `payload`, which parsing gave, to what is behind them.
+    ///
+    /// Hop-by-hop, routing, fragment, authentication and destination headers are passed over; all
+    /// else counts as upper layer, encrypted payload (ESP) and no-next-header too. Behind the
+    /// header of a later fragment there is only a piece of data, see
+    /// [`UpperLayer::is_later_fragment`].
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::Truncated`] if an extension header is longer than what is left of `payload`,
+    /// [`ParseError::Malformed`] with the number of the header after
+    /// [`Ipv6::MAX_EXTENSION_HEADERS`] if there are more.
+    #[inline]
+    pub fn upper_layer(&self, payload: &[u8]) -> Result<UpperLayer, ParseError> {
+        let mut upper = UpperLayer {
+            protocol: self.next_header(),
+            offset: 0,
+            fragment: None,
+            is_source_routed: false,
+        };
+        // The common packet has no extension header.
+        if upper.protocol.is_ipv6_extension() {
+            upper.pass_extensions(payload)?;
+        }
+        Ok(upper)
+    }
+
+    /// Sets which packets belong to one flow, of which the lower 20 bits count.
+    #[inline]
+    pub fn set_flow_label(&mut self, flow_label: u32) {
+        let rest = self.version_class_and_label.get() & !LABEL_MASK;
+        self.version_class_and_label
+            .set(rest | flow_label & LABEL_MASK);
+    }
+
+    /// Sets the length of extension headers and upper layer in bytes.
+    ///
+    /// The payload that parsing gave keeps its length.
+    #[inline]
+    pub fn set_payload_length(&mut self, payload_length: u16) {
+        self.payload_length.set(payload_length);
+    }
+
+    /// Sets what the payload starts with.
+    #[inline]
+    pub fn set_next_header(&mut self, next_header: IpProtocol) {
+        self.next_header = next_header.0;
+    }
+
+    /// Sets how many more hops the packet may take.
+    #[inline]
+    pub fn set_hop_limit(&mut self, hop_limit: u8) {
+        self.hop_limit = hop_limit;
+    }
+
+    /// Sets who sent the packet. TCP, UDP and ICMPv6 checksums cover this.
+    #[inline]
+    pub fn set_source(&mut self, source: Ipv6Addr) {
+        self.source = source.octets();
+    }
+
+    /// Sets whom the packet is for. TCP, UDP and ICMPv6 checksums cover this.
+    #[inline]
+    pub fn set_destination(&mut self, destination: Ipv6Addr) {
+        self.destination = destination.octets();
+    }
+
+    /// Exchanges source and destination, to answer. No checksum changes by that.
+    #[inline]
+    pub fn swap_addresses(&mut self) {
+        std::mem::swap(&mut self.source, &mut self.destination);
+    }
+
+    /// Takes one hop off the hop limit, which no checksum covers.
+    ///
+    /// Gives `false`, and changes nothing, if no hop is left: a router must then drop the packet
+    /// (RFC 8200, section 3).
+    #[inline]
+    #[must_use = "a packet without hops left must not be forwarded"]
+    pub fn decrement_hop_limit(&mut self) -> bool {
+        if self.hop_limit <= 1 {
+            return false;
+        }
+        self.hop_limit = self.hop_limit.wrapping_sub(1);
+        true
+    }
+}
+
+impl UpperLayer {
+    /// From one extension header to the next, as long as there are any.
+    fn pass_extensions(&mut self, payload: &[u8]) -> Result<(), ParseError> {
+        for _ in 0..Ipv6::MAX_EXTENSION_HEADERS {
+            let rest = payload.get(self.offset..).unwrap_or_default();
+            // No extension header is shorter.
+            let Some(&[next, len, a, b, c, d, e, f]) = rest.first_chunk::<8>() else {
+                return Err(truncated_extension(8, rest.len()));
+            };
+            let header_len = match self.protocol {
+                IpProtocol::IPV6_FRAGMENT => {
+                    let offset_and_flags = u16::from_be_bytes([a, b]);
+                    let fragment = Ipv6Fragment {
+                        offset: offset_and_flags & !7,
+                        more_fragments: offset_and_flags & 1 == 1,
+                        identification: u32::from_be_bytes([c, d, e, f]),
+                    };
+                    // One that is all of the packet is none (RFC 6946).
+                    if fragment.offset != 0 || fragment.more_fragments {
+                        self.fragment = Some(fragment);
+                    }
+                    8
+                }
+                // In words of 4 bytes, without the first two (RFC 4302, section 2.2).
+                IpProtocol::AH => (usize::from(len) + 2) * 4,
+                _ => (usize::from(len) + 1) * 8,
+            };
+            if self.protocol == IpProtocol::IPV6_ROUTING {
+                // The segments left.
+                self.is_source_routed |= b != 0;
+            }
+            if header_len > rest.len() {
+                return Err(truncated_extension(header_len, rest.len()));
+            }
+            self.protocol = IpProtocol(next);
+            self.offset = self.offset.wrapping_add(header_len);
+            if self.is_later_fragment() || !self.protocol.is_ipv6_extension() {
+                return Ok(());
+            }
+        }
+        Err(ParseError::Malformed {
+            protocol: "IPv6",
+            field: "next header after eight extensions",
+            value: self.protocol.0.into(),
+        })
+    }
+}
+
+#[inline]
+fn read_total_len(bytes: &[u8]) -> Result<usize, ParseError> {
+    let available = bytes.len();
+    let Some(&[first, _, _, _, high, low, ..]) = bytes.first_chunk::<{ Ipv6::LEN }>() else {
+        return Err(truncated(Ipv6::LEN, available));
+    };
+    if first >> 4 != 6 {
+        return Err(ParseError::Malformed {
+            protocol: "IPv6",
+            field: "version",
+            value: (first >> 4).into(),
+        });
+    }
+    let total_len = Ipv6::LEN + usize::from(u16::from_be_bytes([high, low]));
+    if total_len > available {
+        return Err(truncated(total_len, available));
+    }
+    Ok(total_len)
+}
+
+const fn truncated(needed: usize, available: usize) -> ParseError {
+    ParseError::Truncated {
+        protocol: "IPv6",
+        needed,
+        available,
+    }
+}
+
+const fn truncated_extension(needed: usize, available: usize) -> ParseError {
+    ParseError::Truncated {
+        protocol: "IPv6 extension",
+        needed,
+        available,
+    }
+}
+
+impl fmt::Display for Ipv6 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (source, destination) = (self.source(), self.destination());
+        let (next, hops, length) = (self.next_header(), self.hop_limit, self.payload_length);
+        write!(
+            f,
+            "IPv6 {source} > {destination} {next} hops {hops} length {length}"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

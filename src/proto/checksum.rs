@@ -10,6 +10,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::proto::IpProtocol;
 
+mod partial;
+
+pub(super) use partial::is_unfinished;
+pub use partial::{Completion, complete};
+
 /// The checksum of `bytes`, of any length, odd or even, up to 16 GiB.
 ///
 /// Over bytes with a zeroed checksum field, this is the value for that field. Over bytes with
@@ -166,7 +171,7 @@ impl PseudoHeader {
     }
 
     /// The sum of the pseudo header itself, *not* complemented: what a sender puts into the
-    /// checksum field for its network card to finish.
+    /// checksum field for its network card to finish (see [`complete`]).
     ///
     /// `length` is that of the message with its header, in bytes.
     #[inline]
@@ -249,6 +254,12 @@ pub const fn nonzero(checksum: u16) -> u16 {
 pub(super) struct Delta(u64);
 
 impl Delta {
+    /// One word changed.
+    #[inline]
+    pub(super) const fn add_u16(&mut self, old: u16, new: u16) {
+        self.0 = self.0.wrapping_add(!old as u64 + new as u64);
+    }
+
     /// Two words in a row changed.
     #[inline]
     pub(super) const fn add_u32(&mut self, old: u32, new: u32) {
@@ -259,6 +270,12 @@ impl Delta {
     #[inline]
     pub(super) const fn add_u128(&mut self, old: u128, new: u128) {
         self.0 = self.0.wrapping_add(words(!old) + words(new));
+    }
+
+    /// Both changes.
+    #[inline]
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
     }
 
     /// The new checksum, as [`update`].

@@ -17,6 +17,9 @@
 //! A header of variable length, such as [`Ipv4`] or [`Tcp`] with options, is a view that covers
 //! the whole header: its options are part of the view, and the payload starts after them.
 //!
+//! Besides the views, [`checksum::complete`] finishes checksums that a sender on the same machine
+//! left to its network card, and [`nat::Rewrite`] changes addresses and ports of a whole frame.
+//!
 //! # Example
 //!
 //! Answering a ping inside the buffer it arrived in:
@@ -66,14 +69,18 @@
 #![forbid(unsafe_code)]
 
 pub mod checksum;
+pub mod nat;
 
 mod arp;
 mod ethernet;
 mod flow;
+mod headers;
 mod icmp;
 mod ip;
 mod ipv4;
 mod ipv6;
+#[cfg(test)]
+mod samples;
 mod tcp;
 mod udp;
 mod vlan;

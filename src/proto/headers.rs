@@ -1,0 +1,163 @@
+//! Where the headers of a whole frame are.
+
+#![forbid(unsafe_code)]
+
+use crate::proto::checksum::PseudoHeader;
+use crate::proto::{EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, ParseError, Vlan};
+
+/// More VLAN tags than anyone stacks.
+const MAX_TAGS: usize = 4;
+
+/// An IP packet in an Ethernet frame, by offsets, so that the frame may change meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::proto) struct Headers {
+    /// Where the IP header starts.
+    pub(in crate::proto) ip: usize,
+    pub(in crate::proto) is_ipv6: bool,
+    /// Where the message starts, behind options and extension headers.
+    pub(in crate::proto) message: usize,
+    /// Where the packet ends; padding may follow.
+    pub(in crate::proto) end: usize,
+    pub(in crate::proto) protocol: IpProtocol,
+    pub(in crate::proto) is_fragment: bool,
+    /// A fragment without the header of `protocol`.
+    pub(in crate::proto) is_later_fragment: bool,
+    /// The destination in the IP header is not the last one.
+    pub(in crate::proto) is_source_routed: bool,
+    pub(in crate::proto) addresses: PseudoHeader,
+}
+
+impl Headers {
+    /// Behind the Ethernet header and VLAN tags; `None` for what is not IP.
+    #[inline]
+    pub(in crate::proto) fn locate(frame: &[u8]) -> Result<Option<Self>, ParseError> {
+        let (ethernet, mut rest) = Ethernet::parse(frame)?;
+        let mut ether_type = ethernet.ether_type();
+        for _ in 0..MAX_TAGS {
+            if !ether_type.is_vlan() {
+                break;
+            }
+            let (vlan, inner) = Vlan::parse(rest)?;
+            ether_type = vlan.ether_type();
+            rest = inner;
+        }
+        // Within the frame, so that no sum below wraps.
+        let ip = frame.len().wrapping_sub(rest.len());
+        match ether_type {
+            EtherType::IPV4 => {
+                let (header, payload) = Ipv4::parse(rest)?;
+                let message = ip.wrapping_add(header.header_len());
+                Ok(Some(Self {
+                    ip,
+                    is_ipv6: false,
+                    message,
+                    end: message.wrapping_add(payload.len()),
+                    protocol: header.protocol(),
+                    is_fragment: header.is_fragment(),
+                    is_later_fragment: header.fragment_offset() != 0,
+                    is_source_routed: false,
+                    addresses: header.pseudo_header(),
+                }))
+            }
+            EtherType::IPV6 => {
+                let (header, payload) = Ipv6::parse(rest)?;
+                let upper = header.upper_layer(payload)?;
+                let start = ip.wrapping_add(Ipv6::LEN);
+                Ok(Some(Self {
+                    ip,
+                    is_ipv6: true,
+                    message: start.wrapping_add(upper.offset),
+                    end: start.wrapping_add(payload.len()),
+                    protocol: upper.protocol,
+                    is_fragment: upper.fragment.is_some(),
+                    is_later_fragment: upper.is_later_fragment(),
+                    is_source_routed: upper.is_source_routed,
+                    addresses: header.pseudo_header(),
+                }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The message: the upper layer's header and its payload, without padding.
+    #[inline]
+    pub(in crate::proto) fn message<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        frame.get(self.message..self.end).unwrap_or_default()
+    }
+
+    /// Like [`Headers::message`], to change it in place.
+    #[inline]
+    pub(in crate::proto) fn message_mut<'a>(&self, frame: &'a mut [u8]) -> &'a mut [u8] {
+        frame.get_mut(self.message..self.end).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// IPv4 with four bytes of options behind `tags`, then UDP, then padding.
+    fn tagged(tags: usize) -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        for _ in 0..tags {
+            frame.extend([0x81, 0x00, 0x00, 0x07]);
+        }
+        frame.extend([0x08, 0x00]);
+        frame.extend([0x46, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0]);
+        frame.extend([10, 0, 0, 1, 10, 0, 0, 2, 1, 1, 1, 1]);
+        frame.extend([0, 1, 0, 2, 0, 8, 0, 0]);
+        frame.resize(80, 0xee);
+        frame
+    }
+
+    #[test]
+    fn the_message_is_found_behind_tags_and_options_without_padding() {
+        for tags in 0..=MAX_TAGS {
+            let mut frame = tagged(tags);
+            let headers = Headers::locate(&frame).unwrap().unwrap();
+            assert_eq!(headers.ip, 14 + 4 * tags);
+            assert_eq!(headers.message, 38 + 4 * tags);
+            assert_eq!(headers.protocol, IpProtocol::UDP);
+            assert!(!headers.is_ipv6 && !headers.is_fragment && !headers.is_source_routed);
+            assert_eq!(headers.message(&frame), [0, 1, 0, 2, 0, 8, 0, 0]);
+            assert_eq!(headers.message_mut(&mut frame).len(), 8);
+        }
+        assert!(Headers::locate(&tagged(MAX_TAGS + 1)).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_not_ip_is_no_error() {
+        let mut frame = tagged(0);
+        frame[12..14].copy_from_slice(&[0x08, 0x06]);
+        assert!(Headers::locate(&frame).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_truncated_frame_names_the_header_at_fault() {
+        let frame = tagged(1);
+        for (len, protocol) in [(13, "Ethernet"), (17, "VLAN"), (37, "IPv4"), (49, "IPv4")] {
+            let Err(ParseError::Truncated { protocol: is, .. }) = Headers::locate(&frame[..len])
+            else {
+                panic!("{len}");
+            };
+            assert_eq!(is, protocol);
+        }
+        assert!(Headers::locate(&frame[..50]).is_ok());
+    }
+
+    #[test]
+    fn fragments_are_told_apart() {
+        for (flags, is_fragment, is_later) in [
+            (0x4000, false, false),
+            (0x2000, true, false),
+            (0x2001, true, true),
+            (0x0001, true, true),
+        ] {
+            let mut frame = tagged(0);
+            frame[20..22].copy_from_slice(&u16::to_be_bytes(flags));
+            let headers = Headers::locate(&frame).unwrap().unwrap();
+            assert_eq!(headers.is_fragment, is_fragment);
+            assert_eq!(headers.is_later_fragment, is_later);
+        }
+    }
+}

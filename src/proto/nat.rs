@@ -1,0 +1,346 @@
+//! Changing addresses and ports of a whole frame, as load balancers and NAT do (RFC 3022).
+
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::proto::checksum::{self, Delta};
+use crate::proto::headers::Headers;
+use crate::proto::{Ethernet, IpProtocol, Ipv4, Ipv6, MacAddr, ParseError};
+
+/// What to change in a frame: Ethernet addresses, IP addresses, ports. The rest stays as it is.
+///
+/// Checksums are adjusted, not computed anew (RFC 1624), so the payload is not read, and a packet
+/// that was damaged before stays recognisably so. VLAN tags, IPv4 options and IPv6 extension
+/// headers are passed over.
+///
+/// ```
+/// use fluxcap::proto::nat::Rewrite;
+///
+/// # let mut frame = [
+/// #     0x02, 0, 0, 0, 0, 0x02, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00, // Ethernet
+/// #     0x45, 0x00, 0x00, 0x1f, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, // IPv4
+/// #     0x26, 0xcc, 10, 0, 0, 1, 10, 0, 0, 2, //
+/// #     0xc0, 0x00, 0x00, 0x35, 0x00, 0x0b, 0x54, 0x31, // UDP
+/// #     b'd', b'n', b's',
+/// # ];
+/// let to_server_3 = Rewrite::new()
+///     .destination_mac([0x02, 0, 0, 0, 0, 3].into())
+///     .destination("10.0.0.3:5353".parse()?);
+/// to_server_3.apply(&mut frame)?;
+/// # assert_eq!(frame[36..38], 5353_u16.to_be_bytes());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Checksums that are not finished
+///
+/// A packet of a sender on the same machine may have a partial checksum, see
+/// [`checksum::complete`]: the sum of the pseudo header, *not*
+/// complemented. Then a new address adds its difference to the field instead of taking it off, and a
+/// new port does not touch it: ports are no part of the pseudo header. A partial checksum stays
+/// partial; completing it before or after the change gives the same packet.
+///
+/// If the field looks partial, as one in 65536 finished checksums does by coincidence, the message is
+/// summed to know: a checksum that is right counts as finished. So no right packet becomes a wrong
+/// one. Complete packets first if they are to be: then there is nothing left to find out.
+///
+/// # What else is covered
+///
+/// - UDP's 0, "no checksum", stays 0; another checksum never becomes 0.
+/// - Of fragments only the first has ports and checksum. Ports of later ones cannot be changed.
+/// - The checksums of UDP-Lite, DCCP and ICMPv6 follow the addresses, too. Other protocols keep
+///   their bytes: ICMP and SCTP do not cover addresses. Packets quoted inside ICMP errors stay.
+/// - An authentication header (RFC 4302) covers addresses, so such packets do not survive this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use = "does nothing until applied"]
+pub struct Rewrite {
+    source_mac: Option<MacAddr>,
+    destination_mac: Option<MacAddr>,
+    source_ip: Option<IpAddr>,
+    destination_ip: Option<IpAddr>,
+    source_port: Option<u16>,
+    destination_port: Option<u16>,
+}
+
+/// Why a frame was not changed. It is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewriteError {
+    /// The frame has no headers to change.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// Neither IPv4 nor IPv6, and more than the Ethernet addresses was to change.
+    #[error("the frame carries no IP packet")]
+    NotIp,
+    /// The new address is of the other IP version than the packet.
+    #[error("an IPv{packet} packet cannot have an address of the other version")]
+    OtherVersion {
+        /// The version of the packet, 4 or 6.
+        packet: u8,
+    },
+    /// The protocol has no ports, or none whose checksum could follow.
+    #[error("{0} has no ports that can be changed")]
+    NoPorts(IpProtocol),
+    /// Ports are in the first fragment alone.
+    #[error("a later fragment has no ports")]
+    LaterFragment,
+    /// A routing header says where the packet really goes.
+    #[error("a source-routed packet has its last destination elsewhere")]
+    SourceRouted,
+}
+
+impl Rewrite {
+    /// Changes nothing yet.
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            source_mac: None,
+            destination_mac: None,
+            source_ip: None,
+            destination_ip: None,
+            source_port: None,
+            destination_port: None,
+        }
+    }
+
+    /// Sets the Ethernet source.
+    #[inline]
+    pub const fn source_mac(mut self, mac: MacAddr) -> Self {
+        self.source_mac = Some(mac);
+        self
+    }
+
+    /// Sets the Ethernet destination.
+    #[inline]
+    pub const fn destination_mac(mut self, mac: MacAddr) -> Self {
+        self.destination_mac = Some(mac);
+        self
+    }
+
+    /// Sets the IP source.
+    #[inline]
+    pub const fn source_ip(mut self, ip: IpAddr) -> Self {
+        self.source_ip = Some(ip);
+        self
+    }
+
+    /// Sets the IP destination.
+    #[inline]
+    pub const fn destination_ip(mut self, ip: IpAddr) -> Self {
+        self.destination_ip = Some(ip);
+        self
+    }
+
+    /// Sets the source port.
+    #[inline]
+    pub const fn source_port(mut self, port: u16) -> Self {
+        self.source_port = Some(port);
+        self
+    }
+
+    /// Sets the destination port.
+    #[inline]
+    pub const fn destination_port(mut self, port: u16) -> Self {
+        self.destination_port = Some(port);
+        self
+    }
+
+    /// Sets IP source and source port.
+    #[inline]
+    pub const fn source(self, address: SocketAddr) -> Self {
+        self.source_ip(address.ip()).source_port(address.port())
+    }
+
+    /// Sets IP destination and destination port.
+    #[inline]
+    pub const fn destination(self, address: SocketAddr) -> Self {
+        self.destination_ip(address.ip())
+            .destination_port(address.port())
+    }
+
+    /// Changes an Ethernet frame.
+    ///
+    /// # Errors
+    ///
+    /// A [`RewriteError`] if not everything can be changed; then nothing is.
+    #[inline]
+    pub fn apply(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
+        if self.changes_ip() || self.changes_ports() {
+            self.change_packet(frame)?;
+        }
+        let (ethernet, _) = Ethernet::parse_mut(frame)?;
+        if let Some(mac) = self.source_mac {
+            ethernet.set_source(mac);
+        }
+        if let Some(mac) = self.destination_mac {
+            ethernet.set_destination(mac);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    const fn changes_ip(&self) -> bool {
+        self.source_ip.is_some() || self.destination_ip.is_some()
+    }
+
+    #[inline]
+    const fn changes_ports(&self) -> bool {
+        self.source_port.is_some() || self.destination_port.is_some()
+    }
+
+    fn change_packet(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
+        let headers = Headers::locate(frame)?.ok_or(RewriteError::NotIp)?;
+        // All that can go wrong comes before the first change.
+        self.check(&headers)?;
+        let field = Field::find(&headers, frame)?;
+        let addresses = self.change_addresses(&headers, frame)?;
+        if let Some(field) = field {
+            let message = headers.message_mut(frame);
+            let ports = self.change_ports(message);
+            field.adjust(message, addresses, ports);
+        }
+        Ok(())
+    }
+
+    /// Whether what is to change is there.
+    #[inline]
+    fn check(&self, headers: &Headers) -> Result<(), RewriteError> {
+        let other = |ip: Option<IpAddr>| ip.is_some_and(|ip| ip.is_ipv6() != headers.is_ipv6);
+        if other(self.source_ip) || other(self.destination_ip) {
+            let packet = if headers.is_ipv6 { 6 } else { 4 };
+            return Err(RewriteError::OtherVersion { packet });
+        }
+        if headers.is_source_routed && self.destination_ip.is_some() {
+            return Err(RewriteError::SourceRouted);
+        }
+        if self.changes_ports() {
+            if !has_ports(headers.protocol) {
+                return Err(RewriteError::NoPorts(headers.protocol));
+            }
+            if headers.is_later_fragment {
+                return Err(RewriteError::LaterFragment);
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the IP header and its checksum.
+    #[inline]
+    fn change_addresses(&self, headers: &Headers, frame: &mut [u8]) -> Result<Delta, ParseError> {
+        let mut delta = Delta::default();
+        if !self.changes_ip() {
+            return Ok(delta);
+        }
+        let packet = frame.get_mut(headers.ip..headers.end).unwrap_or_default();
+        if headers.is_ipv6 {
+            let (ip, _) = Ipv6::parse_mut(packet)?;
+            if let Some(IpAddr::V6(new)) = self.source_ip {
+                delta.add_u128(ip.source().to_bits(), new.to_bits());
+                ip.set_source(new);
+            }
+            if let Some(IpAddr::V6(new)) = self.destination_ip {
+                delta.add_u128(ip.destination().to_bits(), new.to_bits());
+                ip.set_destination(new);
+            }
+        } else {
+            let (ip, _) = Ipv4::parse_mut(packet)?;
+            if let Some(IpAddr::V4(new)) = self.source_ip {
+                delta.add_u32(ip.source().to_bits(), new.to_bits());
+                ip.set_source(new);
+            }
+            if let Some(IpAddr::V4(new)) = self.destination_ip {
+                delta.add_u32(ip.destination().to_bits(), new.to_bits());
+                ip.set_destination(new);
+            }
+            ip.set_header_checksum(delta.update(ip.header_checksum()));
+        }
+        Ok(delta)
+    }
+
+    /// Changes the ports, with which these messages start.
+    #[inline]
+    fn change_ports(&self, message: &mut [u8]) -> Delta {
+        let mut delta = Delta::default();
+        for (port, at) in [(self.source_port, 0), (self.destination_port, 2)] {
+            if let (Some(new), Some(place)) = (port, word_at(message, at)) {
+                delta.add_u16(u16::from_be_bytes(*place), new);
+                *place = new.to_be_bytes();
+            }
+        }
+        delta
+    }
+}
+
+#[inline]
+const fn has_ports(protocol: IpProtocol) -> bool {
+    matches!(
+        protocol,
+        IpProtocol::TCP | IpProtocol::UDP | IpProtocol::DCCP | IpProtocol::UDP_LITE
+    )
+}
+
+#[inline]
+fn word_at(message: &mut [u8], at: usize) -> Option<&mut [u8; 2]> {
+    message.get_mut(at..)?.first_chunk_mut()
+}
+
+/// A checksum that covers the addresses.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    /// Where it is in the message.
+    at: usize,
+    /// Whether 0 stands for none.
+    is_optional: bool,
+    is_partial: bool,
+}
+
+impl Field {
+    /// `None` if the message has none.
+    #[inline]
+    fn find(headers: &Headers, frame: &[u8]) -> Result<Option<Self>, ParseError> {
+        let (protocol, at) = match headers.protocol {
+            _ if headers.is_later_fragment => return Ok(None),
+            IpProtocol::TCP => ("TCP", 16),
+            IpProtocol::UDP => ("UDP", 6),
+            IpProtocol::DCCP => ("DCCP", 6),
+            IpProtocol::UDP_LITE => ("UDP-Lite", 6),
+            IpProtocol::ICMPV6 if headers.is_ipv6 => ("ICMPv6", 2),
+            _ => return Ok(None),
+        };
+        let available = headers.message(frame).len();
+        let needed = at + 2;
+        if available < needed {
+            return Err(ParseError::Truncated {
+                protocol,
+                needed,
+                available,
+            });
+        }
+        Ok(Some(Self {
+            at,
+            is_optional: headers.protocol == IpProtocol::UDP,
+            is_partial: checksum::is_unfinished(headers, frame),
+        }))
+    }
+
+    #[inline]
+    fn adjust(self, message: &mut [u8], addresses: Delta, ports: Delta) {
+        let Some(place) = word_at(message, self.at) else {
+            return; // it was there before
+        };
+        let old = u16::from_be_bytes(*place);
+        let new = if self.is_partial {
+            addresses.update_sum(old)
+        } else if !self.is_optional {
+            addresses.and(ports).update(old)
+        } else if old != 0 {
+            checksum::nonzero(addresses.and(ports).update(old))
+        } else {
+            0
+        };
+        *place = new.to_be_bytes();
+    }
+}
+
+#[cfg(test)]
+mod tests;

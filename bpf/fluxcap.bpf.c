@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
  * The XDP program of fluxcap: a packet goes to the socket that is bound to its
- * queue, and on to the kernel's network stack where there is none.
+ * queue, or to that one of several which its flow belongs to, and on to the
+ * kernel's network stack where there is none.
  */
+#include "flow.h"
 #include "kernel.h"
+
+/* Places for sockets of one queue, as in src/kernel/mod.rs. */
+#define MEMBERS 16
 
 /* The index of a counter, as in `ProgramCounters` of src/stats.rs. */
 enum counter {
@@ -13,13 +18,29 @@ enum counter {
 	COUNTERS,
 };
 
-/* The socket of each queue. The loader sets the number of queues. */
+/* The sockets of each queue, MEMBERS places each. The loader sets the number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
 	__type(key, __u32);
 	__type(value, __u32);
 	__uint(max_entries, 1);
 } xsks_map SEC(".maps");
+
+/* How the packets of a queue are shared out. */
+struct fanout {
+	/* Sockets that share it; with fewer than two, all goes to the first place. */
+	__u32 count;
+	/* Both directions of a flow go to one socket. */
+	__u32 symmetric;
+};
+
+/* By queue. The loader sets the number of queues. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct fanout);
+	__uint(max_entries, 1);
+} fanouts SEC(".maps");
 
 /* How many packets met which fate. */
 struct {
@@ -47,7 +68,12 @@ static inline __attribute__((always_inline)) int counted(long action)
  */
 SEC("xdp") int fluxcap_xdp(struct xdp_md *ctx)
 {
-	return counted(bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS));
+	__u32 queue = ctx->rx_queue_index, place = queue * MEMBERS;
+	const struct fanout *fanout = bpf_map_lookup_elem(&fanouts, &queue);
+
+	if (fanout && fanout->count > 1)
+		place += (__u64)flow_hash(ctx, fanout->symmetric) * fanout->count >> 32;
+	return counted(bpf_redirect_map(&xsks_map, place, XDP_PASS));
 }
 
 SEC("license") const char fluxcap_license[] = "Dual MIT/GPL";

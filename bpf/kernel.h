@@ -9,6 +9,8 @@
 #ifndef FLUXCAP_KERNEL_H
 #define FLUXCAP_KERNEL_H
 
+typedef unsigned char __u8;
+typedef unsigned short __u16;
 typedef unsigned int __u32;
 typedef unsigned long long __u64;
 
@@ -30,6 +32,7 @@ struct xdp_md {
 };
 
 enum {
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_XSKMAP = 17,
 };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Interface, MemoryRequest, RingSizes, SocketRequest, Steering};
+use crate::kernel::{self, Fanout, Interface, MemoryRequest, RingSizes, SocketRequest, Steering};
 use crate::link::Link;
 use crate::mem::PAGE_SIZE;
 use crate::raw::{Cycle, FluxRaw, Place};
@@ -269,7 +269,13 @@ impl FluxBuilder {
             tx_budget: bound.tx_budget,
         };
         let place = match steering {
-            Some(steering) => Some(Place::take(steering, self.socket.queue, &*opened.socket)?),
+            Some(steering) => {
+                let queue = self.socket.queue;
+                // It may have been shared out before.
+                steering.fan_out(queue, Fanout::default())?;
+                let key = kernel::Place { queue, member: 0 };
+                Some(Place::take(steering, key, &*opened.socket)?)
+            }
             None => None,
         };
         let raw = FluxRaw {

@@ -23,13 +23,14 @@ pub(crate) use elsewhere as machine;
 #[cfg(target_os = "linux")]
 pub(crate) use linux as machine;
 
+use std::any::Any;
 use std::fmt;
 use std::hint;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::mem::Memory;
 use crate::proto::MacAddr;
 use crate::report::{Answer, BindMode, BusyPoll, Hugepages, XdpMode};
@@ -62,6 +63,30 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Whatever the kernel refuses, translated to its cause.
     fn open(&self, request: &SocketRequest, umem: &UmemRegion) -> Result<Opened>;
 
+    /// A socket that will share the queue of `first`, which is on the same interface and UMEM and bound already.
+    ///
+    /// It has no fill and no completion ring: those of `first` serve both. It keeps `first` open. Of the request, queue and mode are
+    /// those of `first`, and the sizes of the missing rings mean nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when one socket alone can have a queue, or whatever the kernel refuses.
+    fn share(
+        &self,
+        request: &SocketRequest,
+        first: &Arc<dyn Socket>,
+        umem: &UmemRegion,
+    ) -> Result<Sharing> {
+        let _ = (first, umem);
+        Err(FluxError::new(
+            ErrorKind::Unsupported,
+            errno::EOPNOTSUPP,
+            format_args!("sharing queue {} among several sockets", request.queue),
+            "this backend has one socket for each",
+            "use one socket",
+        ))
+    }
+
     /// Attaches the bundled XDP program, or joins the one that this process has attached already.
     ///
     /// # Errors
@@ -79,7 +104,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
 }
 
 /// An open socket. Dropping it closes it.
-pub trait Socket: fmt::Debug + Send + Sync {
+pub trait Socket: Any + fmt::Debug + Send + Sync {
     /// Binds to the queue it was opened for. Called once, after the fill ring was filled.
     ///
     /// An interface that is down may well be bound (seen in copy mode on Linux 6.18); the first wake-up fails then.
@@ -162,21 +187,51 @@ pub trait Bell: fmt::Debug + Send {
     fn fd(&self) -> i32;
 }
 
+/// Sockets that can share a queue. The XDP program has as many places for each.
+pub const MEMBERS: u32 = 16;
+
+/// Where a socket stands in the map of an XDP program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The queue.
+    pub queue: u32,
+    /// Which of the sockets that share the queue it is, below [`MEMBERS`]. A socket that has a queue to itself is 0.
+    pub member: u32,
+}
+
+/// How the packets of a queue are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fanout {
+    /// Sockets that share it, up to [`MEMBERS`]. With fewer than two, the first gets all.
+    pub count: u32,
+    /// Whether both directions of a flow go to the same one.
+    pub symmetric: bool,
+}
+
 /// An attached XDP program and its map of sockets. Dropping the last handle detaches it.
 pub trait Steering: fmt::Debug + Send + Sync {
-    /// Directs the packets of `queue` to `socket`.
+    /// Directs the packets of `place` to `socket`.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) when the map has no such queue.
-    fn insert(&self, queue: u32, socket: &dyn Socket) -> Result<()>;
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the map has no such place.
+    fn insert(&self, place: Place, socket: &dyn Socket) -> Result<()>;
 
-    /// Directs the packets of `queue` to the kernel again. Removing an absent entry is fine.
+    /// Directs the packets of `place` to the kernel again. Removing an absent entry is fine.
     ///
     /// # Errors
     ///
     /// [`System`](crate::ErrorKind::System).
-    fn remove(&self, queue: u32) -> Result<()>;
+    fn remove(&self, place: Place) -> Result<()>;
+
+    /// Says how the packets of `queue` are shared out from now on, by the hash of their [flow](crate::proto::FlowKey). Those for a place
+    /// without a socket go on to the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when there is no such queue or too many sockets,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when the program is a foreign one.
+    fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()>;
 
     /// What the program counted; `None` for a foreign program.
     ///
@@ -280,6 +335,17 @@ pub struct Opened {
     pub socket: Arc<dyn Socket>,
     /// Its rings.
     pub rings: Rings,
+}
+
+/// A socket that will share the queue of another one, before it is bound.
+#[derive(Debug)]
+pub struct Sharing {
+    /// The socket.
+    pub socket: Arc<dyn Socket>,
+    /// Received packets.
+    pub rx: ConsumerRing<Desc>,
+    /// Packets to send.
+    pub tx: ProducerRing<Desc>,
 }
 
 /// What became of the wishes when a socket was bound.

@@ -20,20 +20,44 @@ use crate::ring::{ConsumerRing, Desc, ProducerRing};
 #[derive(Debug)]
 pub(crate) struct KernelSide {
     frames: Frames,
-    fill: ConsumerRing<u64>,
+    /// `None` for a socket that shares those of another one.
+    supply: Option<Supply>,
     rx: ProducerRing<Desc>,
     tx: ConsumerRing<Desc>,
+    /// Received packets that the program does not see yet.
+    staged: Vec<Desc>,
+    tx_invalid: u64,
+}
+
+/// The two rings that all sockets of a queue have in common.
+#[derive(Debug)]
+struct Supply {
+    fill: ConsumerRing<u64>,
     completion: ProducerRing<u64>,
     /// Entries of the fill ring that were used and not released yet.
     fill_used: u32,
-    /// Received packets that the program does not see yet.
-    staged: Vec<Desc>,
     /// Frames taken from the fill ring that found no use.
     unused: VecDeque<u64>,
     /// Slots of the completion ring that packets on their way have reserved.
     reserved: u32,
     fill_invalid: u64,
-    tx_invalid: u64,
+}
+
+impl Supply {
+    fn has_frame(&mut self) -> bool {
+        let wanted = self.fill_used + 1;
+        !self.unused.is_empty() || self.fill.available(wanted) >= wanted
+    }
+
+    fn has_slot(&mut self) -> bool {
+        self.completion.free(self.reserved + 1) > self.reserved
+    }
+}
+
+/// A frame that was taken out of a fill ring, to receive into.
+#[derive(Debug)]
+pub(crate) struct FreeFrame {
+    addr: u64,
 }
 
 /// What became of an attempt to receive a packet.
@@ -65,82 +89,114 @@ impl KernelSide {
         completion: ProducerRing<u64>,
     ) -> Self {
         Self {
+            supply: Some(Supply {
+                fill,
+                completion,
+                fill_used: 0,
+                unused: VecDeque::new(),
+                reserved: 0,
+                fill_invalid: 0,
+            }),
+            ..Self::sharing(frames, rx, tx)
+        }
+    }
+
+    /// That of a socket which shares fill and completion ring of another one on the same UMEM.
+    pub(crate) fn sharing(frames: Frames, rx: ProducerRing<Desc>, tx: ConsumerRing<Desc>) -> Self {
+        Self {
             frames,
-            fill,
+            supply: None,
             rx,
             tx,
-            completion,
-            fill_used: 0,
             staged: Vec::new(),
-            unused: VecDeque::new(),
-            reserved: 0,
-            fill_invalid: 0,
             tx_invalid: 0,
         }
     }
 
+    /// Whether its frames are those of this UMEM.
+    pub(crate) fn is_of(&self, frames: &Frames) -> bool {
+        self.frames.state() == frames.state()
+    }
+
     /// Descriptors of the fill and of the TX ring that were refused.
     pub(crate) fn invalid(&self) -> (u64, u64) {
-        (self.fill_invalid, self.tx_invalid)
+        let fill_invalid = self.supply.as_ref().map_or(0, |supply| supply.fill_invalid);
+        (fill_invalid, self.tx_invalid)
     }
 
-    /// Whether a program has the chunk at `addr` lent out: neither pool nor user owns it.
-    fn is_lent(&self, addr: u64) -> bool {
-        self.frames
-            .chunk_of(addr)
-            .is_some_and(|chunk| !matches!(self.frames.owner(chunk), POOL | USER))
-    }
-
-    /// The start of the next frame to receive into.
-    fn take_frame(&mut self) -> Option<u64> {
-        if let Some(frame) = self.unused.pop_front() {
-            return Some(frame);
+    /// The next frame to receive into.
+    pub(crate) fn take_frame(&mut self) -> Option<FreeFrame> {
+        let Self { frames, supply, .. } = self;
+        let supply = supply.as_mut()?;
+        if let Some(addr) = supply.unused.pop_front() {
+            return Some(FreeFrame { addr });
         }
         loop {
-            let entries = self.fill.peek(self.fill_used + 1);
-            let addr = *entries.run(self.fill_used).first()?;
-            self.fill_used += 1;
-            let chunk_size = u64::from(self.frames.geometry().chunk_size());
+            let entries = supply.fill.peek(supply.fill_used + 1);
+            let addr = *entries.run(supply.fill_used).first()?;
+            supply.fill_used += 1;
+            let chunk_size = u64::from(frames.geometry().chunk_size());
             // The kernel ignores where in its chunk an address points (`xp_aligned_extract_addr`).
-            let frame = addr & !(chunk_size - 1);
-            if self.is_lent(frame) {
-                return Some(frame);
+            let addr = addr & !(chunk_size - 1);
+            if is_lent(frames, addr) {
+                return Some(FreeFrame { addr });
             }
-            self.fill_invalid += 1;
+            supply.fill_invalid += 1;
         }
     }
 
-    fn rx_has_room(&mut self) -> bool {
+    /// Keeps a frame for the next packet, as the kernel's pool does.
+    pub(crate) fn keep_frame(&mut self, frame: FreeFrame) {
+        if let Some(supply) = &mut self.supply {
+            supply.unused.push_back(frame.addr);
+        }
+    }
+
+    /// Whether the RX ring has room for one more packet.
+    pub(crate) fn rx_has_room(&mut self) -> bool {
         let staged = self.staged.len() as u32;
         self.rx.free(staged + 1) > staged
     }
 
     /// Whether there is a frame for the next packet.
     pub(crate) fn has_frame(&mut self) -> bool {
-        let wanted = self.fill_used + 1;
-        !self.unused.is_empty() || self.fill.available(wanted) >= wanted
-    }
-
-    /// Whether the next packet finds a frame and room.
-    pub(crate) fn can_receive(&mut self) -> bool {
-        self.has_frame() && self.rx_has_room()
+        self.supply.as_mut().is_some_and(Supply::has_frame)
     }
 
     /// Puts a packet into a frame, behind both headrooms, and its descriptor onto the RX ring.
     pub(crate) fn receive(&mut self, packet: &[u8]) -> Received {
-        let geometry = self.frames.geometry();
-        if packet.len() > geometry.packet_capacity() as usize {
+        if !self.fits(packet) {
             return Received::TooLong;
         }
         let Some(frame) = self.take_frame() else {
             return Received::NoFrame;
         };
-        if !self.rx_has_room() {
-            // As the kernel's pool does, it is kept for the next packet.
-            self.unused.push_back(frame);
-            return Received::RxFull;
+        match self.receive_into(frame, packet) {
+            Ok(()) => Received::Done,
+            Err(frame) => {
+                self.keep_frame(frame);
+                Received::RxFull
+            }
         }
-        let addr = frame + u64::from(KERNEL_HEADROOM + geometry.headroom());
+    }
+
+    /// Whether a packet fits into a frame.
+    pub(crate) fn fits(&self, packet: &[u8]) -> bool {
+        packet.len() <= self.frames.geometry().packet_capacity() as usize
+    }
+
+    /// [`receive`](Self::receive), into a frame from the fill ring that this socket shares. The frame comes back if the RX ring is
+    /// full, or the packet or the frame is none for this socket.
+    pub(crate) fn receive_into(
+        &mut self,
+        frame: FreeFrame,
+        packet: &[u8],
+    ) -> Result<(), FreeFrame> {
+        if !self.fits(packet) || !is_lent(&self.frames, frame.addr) || !self.rx_has_room() {
+            return Err(frame);
+        }
+        let headroom = KERNEL_HEADROOM + self.frames.geometry().headroom();
+        let addr = frame.addr + u64::from(headroom);
         // SAFETY: the frame is on loan and came out of the fill ring, into which its lender alone puts it, once: nobody else reads or
         // writes it. The packet fits behind the headrooms, checked above.
         unsafe {
@@ -155,14 +211,16 @@ impl KernelSide {
             len: packet.len() as u32,
             options: 0,
         });
-        Received::Done
+        Ok(())
     }
 
     /// Shows the program what was received, and gives used slots of the fill ring back; returns how many packets are new.
     pub(crate) fn flush(&mut self) -> u32 {
-        if self.fill_used > 0 {
-            self.fill.peek(self.fill_used).release(self.fill_used);
-            self.fill_used = 0;
+        if let Some(supply) = &mut self.supply
+            && supply.fill_used > 0
+        {
+            supply.fill.peek(supply.fill_used).release(supply.fill_used);
+            supply.fill_used = 0;
         }
         let count = self.staged.len() as u32;
         if count > 0 {
@@ -180,9 +238,9 @@ impl KernelSide {
         count
     }
 
-    /// Whether a packet could be sent: it is there, and the completion ring has a slot for it.
+    /// Whether a packet could be sent: it is there, and the completion ring, if it has one of its own, has a slot for it.
     pub(crate) fn can_transmit(&mut self) -> bool {
-        self.completion.free(self.reserved + 1) > self.reserved && self.has_packet()
+        self.supply.as_mut().is_none_or(Supply::has_slot) && self.has_packet()
     }
 
     /// Whether a valid packet is next in the TX ring; invalid ones in front of it are counted and gone.
@@ -206,14 +264,40 @@ impl KernelSide {
     fn is_valid(&self, desc: Desc) -> bool {
         let chunk_size = u64::from(self.frames.geometry().chunk_size());
         let end = (desc.addr & (chunk_size - 1)) + u64::from(desc.len);
-        desc.len > 0 && end <= chunk_size && desc.options == 0 && self.is_lent(desc.addr)
+        desc.len > 0 && end <= chunk_size && desc.options == 0 && is_lent(&self.frames, desc.addr)
     }
 
     /// Takes the next packet out of the TX ring into `bytes`, if the completion ring has a slot to reserve for it.
     pub(crate) fn transmit(&mut self, bytes: &mut Vec<u8>) -> Option<InFlight> {
-        if self.completion.free(self.reserved + 1) <= self.reserved {
+        if !self.reserve() {
             return None;
         }
+        let packet = self.transmit_reserved(bytes);
+        if packet.is_none() {
+            self.unreserve();
+        }
+        packet
+    }
+
+    /// Reserves a slot of the completion ring, if one is free.
+    pub(crate) fn reserve(&mut self) -> bool {
+        let Some(supply) = &mut self.supply else {
+            return false;
+        };
+        let free = supply.has_slot();
+        supply.reserved += u32::from(free);
+        free
+    }
+
+    /// Gives a reserved slot back.
+    pub(crate) fn unreserve(&mut self) {
+        if let Some(supply) = &mut self.supply {
+            supply.reserved = supply.reserved.saturating_sub(1);
+        }
+    }
+
+    /// [`transmit`](Self::transmit), with a slot reserved in the completion ring that this socket shares.
+    pub(crate) fn transmit_reserved(&mut self, bytes: &mut Vec<u8>) -> Option<InFlight> {
         let desc = self.next_packet()?;
         let len = desc.len as usize;
         bytes.clear();
@@ -229,17 +313,19 @@ impl KernelSide {
             bytes.set_len(len);
         }
         self.tx.peek(1).release(1);
-        self.reserved += 1;
         Some(InFlight { addr: desc.addr })
     }
 
     /// Gives the frame of a packet back through the completion ring.
     pub(crate) fn complete(&mut self, packet: InFlight) {
-        let mut slots = self.completion.reserve(1);
+        let Some(supply) = &mut self.supply else {
+            return;
+        };
+        let mut slots = supply.completion.reserve(1);
         if let Some(slot) = slots.run_mut(0).first_mut() {
             *slot = packet.addr;
             slots.submit(1);
-            self.reserved = self.reserved.saturating_sub(1);
+            self.unreserve();
         }
     }
 
@@ -255,7 +341,9 @@ impl KernelSide {
 
     /// Asks for a call before frames in the fill ring are seen.
     pub(crate) fn set_rx_wakeup(&self, needed: bool) {
-        self.fill.set_need_wakeup(needed);
+        if let Some(supply) = &self.supply {
+            supply.fill.set_need_wakeup(needed);
+        }
         // Who looks at the ring after this looks at it after the flag was set.
         fence(Ordering::SeqCst);
     }
@@ -265,6 +353,13 @@ impl KernelSide {
         self.tx.set_need_wakeup(needed);
         fence(Ordering::SeqCst);
     }
+}
+
+/// Whether a program has the chunk at `addr` lent out: neither pool nor user owns it.
+fn is_lent(frames: &Frames, addr: u64) -> bool {
+    frames
+        .chunk_of(addr)
+        .is_some_and(|chunk| !matches!(frames.owner(chunk), POOL | USER))
 }
 
 #[cfg(test)]
@@ -384,7 +479,7 @@ mod tests {
         assert_eq!(side.receive(b"d"), Received::Done);
         side.flush();
         assert_eq!(side.receive(b"e"), Received::RxFull);
-        assert!(!side.can_receive());
+        assert!(side.has_frame() && !side.rx_has_room());
         take(&mut program.rx).unwrap();
         assert_eq!(
             side.receive(b"f"),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{Company, Interest, Interface, Kick, Ready, Socket, Steering, machine};
+use crate::kernel::{self, Company, Interest, Interface, Kick, Ready, Socket, Steering, machine};
 use crate::packet::{Lease, Packet, PacketRef, Verdict};
 use crate::report::Report;
 use crate::ring::Desc;
@@ -75,25 +75,25 @@ pub struct FluxRaw {
 #[derive(Debug)]
 pub(crate) struct Place {
     steering: Arc<dyn Steering>,
-    queue: u32,
+    key: kernel::Place,
 }
 
 impl Place {
     /// Enters a bound socket.
     pub(crate) fn take(
         steering: Arc<dyn Steering>,
-        queue: u32,
+        key: kernel::Place,
         socket: &dyn Socket,
     ) -> Result<Self> {
-        steering.insert(queue, socket)?;
-        Ok(Self { steering, queue })
+        steering.insert(key, socket)?;
+        Ok(Self { steering, key })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // An entry that cannot be removed now goes with its socket.
-        let _ = self.steering.remove(self.queue);
+        let _ = self.steering.remove(self.key);
     }
 }
 

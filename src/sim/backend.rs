@@ -1,5 +1,6 @@
 //! A simulated NIC, behind the seam.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::nic::Nic;
@@ -8,7 +9,8 @@ use super::socket::{SimSocket, TX_BUDGET};
 use super::steering;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    Allocation, Backend, Interface, MemoryRequest, Opened, Rings, SocketRequest, Steering,
+    Allocation, Backend, Interface, MemoryRequest, Opened, Rings, Sharing, Socket, SocketRequest,
+    Steering,
 };
 use crate::mem::Memory;
 use crate::packet::KernelSide;
@@ -64,34 +66,9 @@ impl Backend for SimBackend {
         let (kernel_completion, completion) = pair(request.sizes.completion)?;
         let frames = umem.frames().clone();
         let side = KernelSide::new(frames, kernel_fill, kernel_rx, kernel_tx, kernel_completion);
-        let id = self.nic.with(|world, port| {
-            let id = world.next_socket;
-            world.next_socket += 1;
-            world.sockets.insert(
-                id,
-                Sock {
-                    side,
-                    port,
-                    queue: request.queue,
-                    bound: false,
-                    zero_copy: false,
-                    need_wakeup: request.need_wakeup,
-                    budget: TX_BUDGET,
-                    statistics: SocketStatistics::default(),
-                    tx_active: false,
-                    rx_stopped: false,
-                    bell: None,
-                },
-            );
-            Ok(id)
-        })?;
+        let socket = self.add(request, umem, side, None)?;
         Ok(Opened {
-            socket: Arc::new(SimSocket {
-                nic: self.nic.clone(),
-                request: request.clone(),
-                zero_copy_mtu: umem.geometry().zero_copy_mtu(),
-                id,
-            }),
+            socket,
             rings: Rings {
                 fill,
                 rx,
@@ -99,6 +76,19 @@ impl Backend for SimBackend {
                 completion,
             },
         })
+    }
+
+    fn share(
+        &self,
+        request: &SocketRequest,
+        first: &Arc<dyn Socket>,
+        umem: &UmemRegion,
+    ) -> Result<Sharing> {
+        let (kernel_rx, rx) = pair(request.sizes.rx)?;
+        let (tx, kernel_tx) = pair(request.sizes.tx)?;
+        let side = KernelSide::sharing(umem.frames().clone(), kernel_rx, kernel_tx);
+        let socket = self.add(request, umem, side, Some(first))?;
+        Ok(Sharing { socket, rx, tx })
     }
 
     fn attach(&self, mode: XdpMode) -> Result<Arc<dyn Steering>> {
@@ -114,4 +104,71 @@ impl Backend for SimBackend {
             "use the bundled program here",
         ))
     }
+}
+
+impl SimBackend {
+    /// A new socket, of its own or beside `first`.
+    fn add(
+        &self,
+        request: &SocketRequest,
+        umem: &UmemRegion,
+        side: KernelSide,
+        first: Option<&Arc<dyn Socket>>,
+    ) -> Result<Arc<dyn Socket>> {
+        let beside = first.map(|first| {
+            let socket: &dyn Any = &**first;
+            let socket = socket.downcast_ref::<SimSocket>();
+            let here = socket.filter(|socket| Arc::ptr_eq(&socket.nic.shared, &self.nic.shared));
+            here.map(|socket| socket.id)
+        });
+        let id = self.nic.with(|world, port| {
+            let id = world.next_socket;
+            let owner = match beside {
+                None => id,
+                Some(beside) => beside
+                    .filter(|owner| {
+                        let owner = world.sockets.get(owner);
+                        owner.is_some_and(|owner| {
+                            let same_umem = owner.side.is_of(umem.frames());
+                            same_umem && owner.port == port && owner.queue == request.queue
+                        })
+                    })
+                    .ok_or_else(|| not_shareable(request.queue))?,
+            };
+            world.next_socket += 1;
+            world.sockets.insert(
+                id,
+                Sock {
+                    side,
+                    owner,
+                    port,
+                    queue: request.queue,
+                    bound: false,
+                    zero_copy: false,
+                    need_wakeup: request.need_wakeup,
+                    budget: TX_BUDGET,
+                    statistics: SocketStatistics::default(),
+                    tx_active: false,
+                    rx_stopped: false,
+                    bell: None,
+                },
+            );
+            Ok(id)
+        })?;
+        Ok(Arc::new(SimSocket {
+            nic: self.nic.clone(),
+            request: request.clone(),
+            zero_copy_mtu: umem.geometry().zero_copy_mtu(),
+            id,
+            first: first.cloned(),
+        }))
+    }
+}
+
+fn not_shareable(queue: u32) -> FluxError {
+    FluxError::invalid(
+        format_args!("sharing queue {queue} of a simulated NIC"),
+        "the socket to share it with is on another queue, NIC or UMEM",
+        "share the queue of one socket, on its UMEM",
+    )
 }

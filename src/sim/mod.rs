@@ -49,6 +49,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod bind;
 mod config;
 mod faults;
 mod network;
@@ -57,6 +58,7 @@ mod pcap;
 mod play;
 mod port;
 mod random;
+mod receive;
 mod record;
 mod socket;
 mod steering;

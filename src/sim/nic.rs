@@ -181,8 +181,8 @@ impl Nic {
             config.check()?;
             let sockets = &world.sockets;
             let in_use = port.queues.iter().skip(queues as usize).any(|queue| {
-                let socket = queue.bound.and_then(|id| sockets.get(&id));
-                socket.is_some_and(|socket| socket.zero_copy)
+                let mut bound = queue.sockets.iter().filter_map(|id| sockets.get(id));
+                bound.any(|socket| socket.zero_copy)
             });
             if in_use {
                 return Err(FluxError::new(

@@ -161,10 +161,18 @@ impl World {
     /// Whether a queue's receiver takes what is on the way and one packet more, as far as can be known.
     fn takes_one_more(&mut self, port: usize, queue: usize) -> bool {
         let on_the_way = !self.ports[port].queues[queue].inbound.is_empty();
-        match self.receiver(port, queue) {
-            Some(socket) => !on_the_way && socket.side.can_receive(),
-            None => true,
+        let Some(owner) = self.receiver(port, queue) else {
+            return true;
+        };
+        if on_the_way || !owner.side.has_frame() {
+            return false;
         }
+        // Which of several sockets it will be for is not known yet.
+        let bound = &self.ports[port].queues[queue].sockets;
+        bound.iter().all(|id| {
+            let socket = self.sockets.get_mut(id);
+            socket.is_none_or(|socket| socket.side.rx_has_room())
+        })
     }
 
     /// Whether traffic waits for its receiver.

@@ -8,8 +8,9 @@ use super::faults::Faults;
 use super::play::Player;
 use super::record::Recorder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::Bell;
+use crate::kernel::{Bell, Fanout};
 use crate::packet::{InFlight, KernelSide};
+use crate::proto::FlowKey;
 use crate::report::XdpMode;
 use crate::stats::{ProgramCounters, SocketStatistics};
 
@@ -70,10 +71,31 @@ pub(super) struct Queue {
     pub(super) inbound: VecDeque<Frame>,
     /// No packet arrives before those in front of it.
     pub(super) last_due: Duration,
-    pub(super) bound: Option<SocketId>,
-    /// The entry in the XDP program's map.
-    pub(super) entry: Option<SocketId>,
+    /// The sockets that are bound to it. The first has the fill and the completion ring for all.
+    pub(super) sockets: Vec<SocketId>,
+    /// The entries in the XDP program's map.
+    pub(super) entries: Vec<Option<SocketId>>,
+    pub(super) fanout: Fanout,
     pub(super) player: Option<Player>,
+}
+
+impl Queue {
+    /// The socket that the XDP program directs a packet to.
+    pub(super) fn entry_for(&self, packet: &[u8]) -> Option<SocketId> {
+        let Fanout { count, symmetric } = self.fanout;
+        let member = if count < 2 {
+            0
+        } else {
+            let key = FlowKey::parse(packet);
+            let hash = if symmetric {
+                key.symmetric_hash()
+            } else {
+                key.hash()
+            };
+            FlowKey::member(hash, count)
+        };
+        *self.entries.get(member as usize)?
+    }
 }
 
 /// A packet on its way.
@@ -97,6 +119,8 @@ pub(super) struct Program {
 #[derive(Debug)]
 pub(super) struct Sock {
     pub(super) side: KernelSide,
+    /// The socket whose fill and completion ring it uses: itself, or the first on its queue.
+    pub(super) owner: SocketId,
     pub(super) port: usize,
     pub(super) queue: u32,
     pub(super) bound: bool,

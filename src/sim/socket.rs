@@ -1,19 +1,18 @@
 //! A socket on a simulated NIC, behind the seam: bind, wake, wait.
 
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::network::Shared;
 use super::nic::Nic;
 use super::play::GAP;
-use super::port::{Sock, SocketId};
+use super::port::SocketId;
 use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{Bell, Bound, Company, Interest, Kick, Ready, Socket, SocketRequest};
-use crate::report::{Answer, BindMode};
 use crate::stats::SocketStatistics;
 
 /// What one transmit call sends in copy mode unless told otherwise (`TX_BATCH_SIZE`), and the least that can be asked for.
@@ -21,7 +20,7 @@ pub(super) const TX_BUDGET: u32 = 32;
 /// Packets that a wait moves without one for its socket; it ends early then.
 const MOST: u32 = 256 * SLICE;
 /// A wake-up may be lost, and who keeps company gives none: nobody sleeps longer without a look.
-const LOOK_UP: Duration = Duration::from_millis(10);
+pub(super) const LOOK_UP: Duration = Duration::from_millis(10);
 /// Packets that move while a program spins once.
 const MOMENT: u32 = 64;
 
@@ -32,10 +31,12 @@ pub(super) struct SimSocket {
     pub(super) request: SocketRequest,
     pub(super) zero_copy_mtu: u32,
     pub(super) id: SocketId,
+    /// The socket whose fill and completion ring it uses, if those are not its own. That one must not be closed before.
+    pub(super) first: Option<Arc<dyn Socket>>,
 }
 
 impl SimSocket {
-    fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Shared {
         &self.nic.shared
     }
 
@@ -102,7 +103,8 @@ impl SimSocket {
 
     /// Makes a zero-copy driver look at the fill ring.
     fn restart(&self, world: &mut World) {
-        if let Some(socket) = world.sockets.get_mut(&self.id)
+        let owner = world.sockets.get(&self.id).map(|socket| socket.owner);
+        if let Some(socket) = owner.and_then(|id| world.sockets.get_mut(&id))
             && socket.zero_copy
         {
             socket.rx_stopped = false;
@@ -134,105 +136,14 @@ impl SimSocket {
             send: interest != Interest::Receive && socket.side.is_writable(),
         }
     }
-
-    fn bind_mode(&self, world: &World) -> Result<Answer<BindMode>> {
-        let config = &world.ports[self.nic.index].config;
-        let wanted = self.request.bind_mode;
-        let obstacle = if !config.zero_copy {
-            Some(format!(
-                "the simulated NIC {} has no zero-copy",
-                config.name
-            ))
-        } else if config.mtu > self.zero_copy_mtu {
-            Some(format!(
-                "the MTU of {} is {}, and zero-copy with these chunks takes at most {}",
-                config.name, config.mtu, self.zero_copy_mtu
-            ))
-        } else {
-            None
-        };
-        match (wanted, obstacle) {
-            (BindMode::Copy, _) => Ok(Answer::granted(wanted, BindMode::Copy)),
-            (_, None) => Ok(Answer::granted(wanted, BindMode::ZeroCopy)),
-            (BindMode::Auto, Some(reason)) => Ok(Answer::refused(wanted, BindMode::Copy, reason)),
-            (BindMode::ZeroCopy, Some(reason)) => Err(FluxError::new(
-                ErrorKind::Unsupported,
-                errno::EOPNOTSUPP,
-                format_args!(
-                    "binding to queue {} of {} in zero-copy mode",
-                    self.request.queue, config.name
-                ),
-                reason,
-                "leave the mode open, or ask for copy mode",
-            )),
-        }
-    }
-
-    /// As the kernel's option (Linux 6.17): 32 up to the size of the TX ring.
-    fn tx_budget(&self, world: &World, mode: BindMode) -> Answer<u32> {
-        let slots = self.request.sizes.tx.max(TX_BUDGET);
-        let wanted = self.request.tx_budget.unwrap_or(slots);
-        let mut answer = if world.ports[self.nic.index].config.tx_budget || wanted == TX_BUDGET {
-            Answer::granted(wanted, wanted)
-        } else {
-            Answer::refused(wanted, TX_BUDGET, "more needs Linux 6.17")
-        };
-        if mode == BindMode::ZeroCopy {
-            answer.reason = Some("zero-copy mode has no such limit".to_owned());
-        }
-        answer
-    }
 }
 
 impl Socket for SimSocket {
     fn bind(&self) -> Result<Bound> {
-        let queue = self.request.queue;
-        let mut world = self.shared().lock();
-        let start = Instant::now();
-        loop {
-            self.nic_alive(&world)?;
-            let port = &world.ports[self.nic.index];
-            if queue >= port.active {
-                return Err(FluxError::invalid(
-                    format_args!("binding to queue {queue} of {}", port.config.name),
-                    format_args!("it has {} queues, counted from 0", port.active),
-                    "use one of them",
-                ));
-            }
-            if port.queues[queue as usize].bound.is_none() {
-                break;
-            }
-            let left = self.request.bind_patience.checked_sub(start.elapsed());
-            // Without the thread, simulated time stands still, and so does whoever has the queue.
-            let Some(left) = left.filter(|_| world.running.is_some()) else {
-                return Err(FluxError::new(
-                    ErrorKind::Busy,
-                    errno::EBUSY,
-                    format_args!("binding to queue {queue} of {}", port.config.name),
-                    "it is taken by another socket",
-                    "close that one, or take another queue",
-                ));
-            };
-            world = self.sleep(world, left.min(LOOK_UP));
+        match self.first {
+            Some(_) => self.bind_shared(),
+            None => self.bind_alone(),
         }
-        let bind_mode = self.bind_mode(&world)?;
-        let zero_copy = bind_mode.achieved == BindMode::ZeroCopy;
-        let tx_budget = self.tx_budget(&world, bind_mode.achieved);
-        world.ports[self.nic.index].queues[queue as usize].bound = Some(self.id);
-        if let Some(socket) = world.sockets.get_mut(&self.id) {
-            socket.bound = true;
-            socket.zero_copy = zero_copy;
-            socket.budget = tx_budget.achieved;
-            // The kernel wants to be called for the first packet, and in copy mode for each (`xp_assign_dev`).
-            socket.side.set_tx_wakeup(socket.need_wakeup);
-        }
-        Ok(Bound {
-            grace: Duration::ZERO,
-            bind_mode,
-            need_wakeup: Answer::granted(self.request.need_wakeup, self.request.need_wakeup),
-            busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),
-            tx_budget,
-        })
     }
 
     fn wake_rx(&self) -> Result<()> {
@@ -328,8 +239,14 @@ impl Socket for SimSocket {
 
     fn statistics(&self) -> Result<SocketStatistics> {
         let world = self.shared().lock();
-        let socket = world.sockets.get(&self.id);
-        Ok(socket.map(Sock::statistics).unwrap_or_default())
+        let Some(socket) = world.sockets.get(&self.id) else {
+            return Ok(SocketStatistics::default());
+        };
+        let owner = world.sockets.get(&socket.owner).unwrap_or(socket);
+        Ok(SocketStatistics {
+            rx_fill_ring_empty_descs: owner.statistics.rx_fill_ring_empty_descs,
+            ..socket.statistics()
+        })
     }
 
     fn describe(&self) -> String {
@@ -359,25 +276,12 @@ impl Socket for SimSocket {
 }
 
 impl SimSocket {
-    fn nic_alive(&self, world: &World) -> Result<()> {
-        let port = &world.ports[self.nic.index];
-        if !port.removed {
-            return Ok(());
-        }
-        Err(FluxError::new(
-            ErrorKind::NotFound,
-            errno::ENODEV,
-            format_args!(
-                "binding to queue {} of {}",
-                self.request.queue, port.config.name
-            ),
-            "the simulated NIC was removed",
-            "add another one",
-        ))
-    }
-
     /// Sleeps until there are news, or `time` is over.
-    fn sleep<'a>(&self, world: MutexGuard<'a, World>, time: Duration) -> MutexGuard<'a, World> {
+    pub(super) fn sleep<'a>(
+        &self,
+        world: MutexGuard<'a, World>,
+        time: Duration,
+    ) -> MutexGuard<'a, World> {
         let shared = self.shared();
         shared.sleepers.fetch_add(1, Ordering::Relaxed);
         let (mut world, _) = shared
@@ -396,10 +300,9 @@ impl Drop for SimSocket {
         let socket = world.sockets.remove(&self.id);
         world.bells -= u32::from(socket.is_some_and(|socket| socket.bell.is_some()));
         for queue in &mut world.ports[self.nic.index].queues {
-            for place in [&mut queue.bound, &mut queue.entry] {
-                if *place == Some(self.id) {
-                    *place = None;
-                }
+            queue.sockets.retain(|id| *id != self.id);
+            for entry in &mut queue.entries {
+                entry.take_if(|id| *id == self.id);
             }
         }
         world.news = true;

@@ -1,11 +1,13 @@
 //! The XDP program of a simulated NIC: which queue's packets go to which socket.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::nic::Nic;
 use super::port::Program;
+use super::socket::SimSocket;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Socket, Steering};
+use crate::kernel::{Fanout, MEMBERS, Place, Socket, Steering};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -54,32 +56,74 @@ struct SimSteering {
 }
 
 impl Steering for SimSteering {
-    fn insert(&self, queue: u32, _socket: &dyn Socket) -> Result<()> {
+    fn insert(&self, place: Place, socket: &dyn Socket) -> Result<()> {
+        let Place { queue, member } = place;
+        let socket: &dyn Any = socket;
+        let socket = socket.downcast_ref::<SimSocket>();
         self.nic.with(|world, port| {
             let port = &mut world.ports[port];
-            let place = port.queues.get_mut(queue as usize);
+            let tried = || {
+                format!(
+                    "directing packets of queue {queue} of {} to socket {member}",
+                    port.config.name
+                )
+            };
+            let entries = port.queues.get_mut(queue as usize).zip(socket);
             // A socket enters at the queue it is bound to.
-            match place {
-                Some(queue) if queue.bound.is_some() => {
-                    queue.entry = queue.bound;
-                    Ok(())
-                }
-                _ => Err(FluxError::invalid(
-                    format_args!("directing packets of queue {queue} of {}", port.config.name),
-                    "no socket is bound to it",
-                    "bind one first",
-                )),
+            let entries = entries.filter(|(queue, socket)| queue.sockets.contains(&socket.id));
+            let Some((queue, socket)) = entries else {
+                return Err(FluxError::invalid(
+                    tried(),
+                    "the socket is not bound to it",
+                    "bind it first",
+                ));
+            };
+            if member >= MEMBERS {
+                return Err(FluxError::invalid(
+                    tried(),
+                    format_args!("a queue has places for {MEMBERS}, counted from 0"),
+                    "share the queue among fewer sockets",
+                ));
             }
+            let member = member as usize;
+            if queue.entries.len() <= member {
+                queue.entries.resize(member + 1, None);
+            }
+            queue.entries[member] = Some(socket.id);
+            Ok(())
         })
     }
 
-    fn remove(&self, queue: u32) -> Result<()> {
+    fn remove(&self, place: Place) -> Result<()> {
         let mut world = self.nic.shared.lock();
         let port = &mut world.ports[self.nic.index];
-        if let Some(queue) = port.queues.get_mut(queue as usize) {
-            queue.entry = None;
+        let queue = port.queues.get_mut(place.queue as usize);
+        if let Some(entry) = queue.and_then(|queue| queue.entries.get_mut(place.member as usize)) {
+            *entry = None;
         }
         Ok(())
+    }
+
+    fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()> {
+        let mut world = self.nic.shared.lock();
+        let port = &mut world.ports[self.nic.index];
+        match port.queues.get_mut(queue as usize) {
+            Some(queue) if fanout.count <= MEMBERS => {
+                queue.fanout = fanout;
+                Ok(())
+            }
+            _ => Err(FluxError::invalid(
+                format_args!(
+                    "sharing queue {queue} of {} out among {} sockets",
+                    port.config.name, fanout.count
+                ),
+                format_args!(
+                    "it has {} queues, with places for {MEMBERS} each",
+                    port.active
+                ),
+                "use a queue that it has, and fewer sockets",
+            )),
+        }
     }
 
     fn counters(&self) -> Result<Option<ProgramCounters>> {

@@ -44,14 +44,25 @@ impl World {
         }
     }
 
-    /// A zero-copy driver's look at the TX ring; without packets it asks the program to call.
+    /// A zero-copy driver's look at the TX rings of a queue, each in turn.
     pub(super) fn transmit_driver(&mut self, port: usize, queue: usize, most: u32) -> u32 {
-        let Some(id) = self.ports[port].queues[queue].bound else {
-            return 0;
-        };
         if !self.ports[port].up || queue >= self.ports[port].active as usize {
             return 0;
         }
+        let mut done = 0;
+        let mut next = 0;
+        while let Some(&id) = self.ports[port].queues[queue].sockets.get(next) {
+            let sockets = self.ports[port].queues[queue].sockets.len() as u32;
+            // None keeps the others waiting.
+            let share = (most / sockets).max(1).min(most - done);
+            done += self.transmit_ring(id, share);
+            next += 1;
+        }
+        done
+    }
+
+    /// A zero-copy driver's look at one TX ring; without packets it asks the program to call.
+    fn transmit_ring(&mut self, id: SocketId, most: u32) -> u32 {
         let mut done = 0;
         while done < most {
             let Some(socket) = self.sockets.get_mut(&id) else {
@@ -88,28 +99,48 @@ impl World {
             return Transmitted::DeviceFull;
         };
         let (port, queue, zero_copy) = (socket.port, socket.queue as usize, socket.zero_copy);
+        let owner = socket.owner;
         if !self.has_room(port, queue) {
             return Transmitted::DeviceFull;
         }
         let mut bytes = self.buffer();
-        let socket = self.sockets.get_mut(&id);
-        let Some(packet) = socket.and_then(|socket| socket.side.transmit(&mut bytes)) else {
+        let Some(packet) = self.take_packet(id, owner, &mut bytes) else {
             self.keep(bytes);
             return Transmitted::CompletionFull;
         };
         self.news = true;
         let origin = if zero_copy {
             // The device has read the frame.
-            self.complete(id, packet);
+            self.complete(owner, packet);
             None
         } else {
-            Some((id, packet))
+            Some((owner, packet))
         };
         if self.leave(port, queue, bytes, origin) {
             Transmitted::Sent
         } else {
             Transmitted::Dropped
         }
+    }
+
+    /// Takes the next packet out of a socket's TX ring, with a slot in the completion ring that it uses.
+    fn take_packet(
+        &mut self,
+        id: SocketId,
+        owner: SocketId,
+        bytes: &mut Vec<u8>,
+    ) -> Option<InFlight> {
+        if id == owner {
+            return self.sockets.get_mut(&id)?.side.transmit(bytes);
+        }
+        if !self.sockets.get_mut(&owner)?.side.reserve() {
+            return None;
+        }
+        let packet = self.sockets.get_mut(&id)?.side.transmit_reserved(bytes);
+        if packet.is_none() {
+            self.sockets.get_mut(&owner)?.side.unreserve();
+        }
+        packet
     }
 
     /// Whether the way out of a NIC has room for one more packet.
@@ -133,8 +164,8 @@ impl World {
     /// Whether a driver without frames receives nothing now. It does not stop the sender: what the cable has no room for is lost,
     /// or two such drivers would wait for each other for ever.
     fn is_stopped(&self, port: usize, queue: usize) -> bool {
-        let bound = self.ports[port].queues[queue].bound;
-        let socket = bound.and_then(|id| self.sockets.get(&id));
+        let first = self.ports[port].queues[queue].sockets.first();
+        let socket = first.and_then(|id| self.sockets.get(id));
         socket.is_some_and(|socket| socket.zero_copy && socket.rx_stopped)
     }
 

@@ -1,14 +1,14 @@
-//! The simulated kernel: what happens when packets arrive.
+//! The simulated kernel: its clock, its turns, and frames that come back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::faults::Faults;
 use super::play::GAP;
-use super::port::{Frame, Port, Sock, SocketId};
+use super::port::{Port, Sock, SocketId};
 use super::random::Random;
 use super::trace::{Event, EventKind, Trace, digest};
-use crate::packet::{InFlight, Received};
+use crate::packet::InFlight;
 
 /// Packets that one queue handles before the next has its turn, as NAPI does.
 const TURN: u32 = 64;
@@ -195,165 +195,6 @@ impl World {
             }
         }
         done
-    }
-
-    /// Takes packets off the cable.
-    fn arrivals(&mut self, port: usize, queue: usize, most: u32) -> u32 {
-        let mut done = 0;
-        while done < most {
-            let inbound = &self.ports[port].queues[queue].inbound;
-            if inbound.front().is_none_or(|frame| frame.due > self.now) {
-                break;
-            }
-            if self.is_driver_dry(port, queue) {
-                self.complete_waiting(port, queue);
-                break;
-            }
-            let Some(frame) = self.ports[port].queues[queue].inbound.pop_front() else {
-                break;
-            };
-            let Frame { bytes, origin, .. } = frame;
-            self.arrive(port, queue, &bytes);
-            if let Some((socket, packet)) = origin {
-                self.complete(socket, packet);
-            }
-            self.keep(bytes);
-            done += 1;
-        }
-        if done > 0 {
-            self.flush(port, queue);
-        }
-        done
-    }
-
-    /// Completes packets that wait for a receiver without frames: they have left their sender all the same.
-    fn complete_waiting(&mut self, port: usize, queue: usize) {
-        let mut away = Vec::new();
-        for frame in &mut self.ports[port].queues[queue].inbound {
-            if frame.due <= self.now {
-                away.extend(frame.origin.take());
-            }
-        }
-        for (socket, packet) in away {
-            self.complete(socket, packet);
-        }
-    }
-
-    /// Whether a zero-copy driver has no frame to receive into: packets stay on the cable then, and the program is asked to call.
-    ///
-    /// In copy mode the kernel looks at the fill ring when a packet has come, and drops it if there is no frame.
-    pub(super) fn is_driver_dry(&mut self, port: usize, queue: usize) -> bool {
-        let Some(socket) = self.receiver(port, queue) else {
-            return false;
-        };
-        if !socket.zero_copy {
-            return false;
-        }
-        if socket.rx_stopped && socket.need_wakeup {
-            return true;
-        }
-        if socket.side.has_frame() {
-            socket.rx_stopped = false;
-            return false;
-        }
-        if !socket.rx_stopped {
-            socket.rx_stopped = true;
-            socket.statistics.rx_fill_ring_empty_descs += 1;
-        }
-        if socket.need_wakeup {
-            socket.side.set_rx_wakeup(true);
-            // The program may have looked at the flag just before.
-            if socket.side.has_frame() {
-                socket.side.set_rx_wakeup(false);
-                socket.rx_stopped = false;
-            }
-        }
-        socket.rx_stopped
-    }
-
-    /// The socket that the packets of a queue go to.
-    pub(super) fn receiver(&mut self, port: usize, queue: usize) -> Option<&mut Sock> {
-        let port = &self.ports[port];
-        port.program.as_ref()?;
-        if queue >= port.active as usize || !port.up {
-            return None;
-        }
-        self.sockets.get_mut(&port.queues[queue].entry?)
-    }
-
-    /// One packet reaches a NIC: to a socket, to the host, or nowhere. Sockets see it after [`flush`](Self::flush).
-    pub(super) fn arrive(&mut self, port: usize, queue: usize, bytes: &[u8]) {
-        self.note(port, queue, EventKind::Arrived, bytes);
-        let now = self.now;
-        let nic = &mut self.ports[port];
-        nic.counters.rx_packets += 1;
-        if !nic.up || nic.removed || queue >= nic.active as usize {
-            nic.counters.rx_down += 1;
-            return self.note(port, queue, EventKind::Dropped, bytes);
-        }
-        if let Some(recorder) = &mut nic.recorder {
-            recorder.arrived(now, bytes);
-        }
-        let starved = self.random.happens(nic.faults.starvation);
-        let entry = nic.queues[queue].entry;
-        let socket = entry.and_then(|entry| self.sockets.get_mut(&entry));
-        let kind = match (&mut nic.program, socket) {
-            (Some(program), Some(socket)) => {
-                program.counters.redirect += 1;
-                let received = if starved {
-                    Received::NoFrame
-                } else {
-                    socket.side.receive(bytes)
-                };
-                let statistics = &mut socket.statistics;
-                match received {
-                    Received::Done => EventKind::Received,
-                    // `xsk_rcv_check`: the packet does not fit a frame.
-                    Received::TooLong => {
-                        statistics.rx_dropped += 1;
-                        EventKind::Dropped
-                    }
-                    // `xp_alloc` counts the empty fill ring, `__xsk_rcv` the packet.
-                    Received::NoFrame => {
-                        statistics.rx_fill_ring_empty_descs += 1;
-                        statistics.rx_dropped += 1;
-                        if starved {
-                            EventKind::Starved
-                        } else {
-                            EventKind::Dropped
-                        }
-                    }
-                    // `__xsk_rcv_zc`.
-                    Received::RxFull => {
-                        statistics.rx_ring_full += 1;
-                        EventKind::Dropped
-                    }
-                }
-            }
-            (program, _) => {
-                if let Some(program) = program {
-                    program.counters.pass += 1;
-                }
-                nic.counters.passed += 1;
-                if nic.passed.len() < nic.config.keep as usize {
-                    nic.passed.push_back(bytes.to_vec());
-                    EventKind::Passed
-                } else {
-                    nic.counters.host_dropped += 1;
-                    EventKind::Dropped
-                }
-            }
-        };
-        self.note(port, queue, kind, bytes);
-    }
-
-    /// Shows a socket what was received.
-    pub(super) fn flush(&mut self, port: usize, queue: usize) {
-        if let Some(socket) = self.receiver(port, queue)
-            && socket.side.flush() > 0
-        {
-            self.news = true;
-        }
     }
 
     /// Gives the frame of a sent packet back, unless a fault holds it.

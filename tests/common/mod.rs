@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::kernel::{
-    Allocation, Backend, Bound, Company, Interest, Interface, Kick, MemoryRequest, Opened, Ready,
-    Rings, Socket, SocketRequest, Steering,
+    Allocation, Backend, Bound, Company, Fanout, Interest, Interface, Kick, MemoryRequest, Opened,
+    Place, Ready, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
@@ -227,7 +227,8 @@ struct PlainProgram {
 }
 
 impl Steering for PlainProgram {
-    fn insert(&self, queue: u32, _socket: &dyn Socket) -> Result<()> {
+    fn insert(&self, place: Place, _socket: &dyn Socket) -> Result<()> {
+        let queue = place.queue;
         self.log.add(format!("insert {queue}"));
         if queue < self.queues {
             Ok(())
@@ -236,9 +237,17 @@ impl Steering for PlainProgram {
         }
     }
 
-    fn remove(&self, queue: u32) -> Result<()> {
-        self.log.add(format!("remove {queue}"));
+    fn remove(&self, place: Place) -> Result<()> {
+        self.log.add(format!("remove {}", place.queue));
         Ok(())
+    }
+
+    fn fan_out(&self, _queue: u32, fanout: Fanout) -> Result<()> {
+        if fanout.count < 2 {
+            Ok(())
+        } else {
+            Err(refusal("share out", "one socket has the queue"))
+        }
     }
 
     fn counters(&self) -> Result<Option<ProgramCounters>> {

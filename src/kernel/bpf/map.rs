@@ -1,4 +1,4 @@
-//! The maps of an XDP program: which socket a queue's packets go to, and the counters.
+//! The maps of an XDP program: which sockets a queue's packets go to, and the counters.
 
 use std::ffi::{CStr, c_void};
 use std::fs;
@@ -10,25 +10,40 @@ use libbpf_sys::bpf_map_info;
 use super::object::check;
 use super::query;
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::{Fanout, MEMBERS, Place};
 use crate::stats::ProgramCounters;
 
-/// An XSKMAP: queue number to socket.
+/// An XSKMAP: the sockets of each queue.
 #[derive(Debug)]
-pub(super) struct SocketMap(OwnedFd);
+pub(super) struct SocketMap {
+    map: OwnedFd,
+    /// Places for each queue.
+    members: u32,
+}
 
 impl SocketMap {
-    /// The caller knows that `map` is an XSKMAP.
-    pub(super) fn new(map: OwnedFd) -> Self {
-        Self(map)
+    /// The caller knows that `map` is an XSKMAP with so many places for each queue.
+    pub(super) fn new(map: OwnedFd, members: u32) -> Self {
+        Self { map, members }
     }
 
-    pub(super) fn insert(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<()> {
+    /// The key of a place, if the map can have it at all.
+    fn key(&self, place: Place) -> Option<u32> {
+        let first = place.queue.checked_mul(self.members)?;
+        let member = (place.member < self.members).then_some(place.member)?;
+        first.checked_add(member)
+    }
+
+    pub(super) fn insert(&self, place: Place, socket: BorrowedFd<'_>) -> Result<()> {
+        let Some(key) = self.key(place) else {
+            return Err(self.refusal("putting the socket into", place, errno::E2BIG));
+        };
         let value = socket.as_raw_fd();
-        // SAFETY: the map is an XSKMAP, whose keys and values are four bytes, as are `queue` and `value`.
+        // SAFETY: the map is an XSKMAP, whose keys and values are four bytes, as are `key` and `value`.
         let result = unsafe {
             libbpf_sys::bpf_map_update_elem(
-                self.0.as_raw_fd(),
-                (&raw const queue).cast::<c_void>(),
+                self.map.as_raw_fd(),
+                (&raw const key).cast::<c_void>(),
                 (&raw const value).cast::<c_void>(),
                 // A socket that is there already keeps its place.
                 libbpf_sys::BPF_NOEXIST.into(),
@@ -36,31 +51,43 @@ impl SocketMap {
         };
         match check(result) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.refusal("putting the socket into", queue, error)),
+            Err(error) => Err(self.refusal("putting the socket into", place, error)),
         }
     }
 
-    /// Takes the socket of a queue out; an absent one is fine.
-    pub(super) fn remove(&self, queue: u32) -> Result<()> {
-        // SAFETY: the map is an XSKMAP, whose keys are four bytes, as is `queue`.
+    /// Takes the socket of a place out; an absent one is fine.
+    pub(super) fn remove(&self, place: Place) -> Result<()> {
+        let Some(key) = self.key(place) else {
+            return Ok(());
+        };
+        // SAFETY: the map is an XSKMAP, whose keys are four bytes, as is `key`.
         let result = unsafe {
-            libbpf_sys::bpf_map_delete_elem(self.0.as_raw_fd(), (&raw const queue).cast::<c_void>())
+            libbpf_sys::bpf_map_delete_elem(self.map.as_raw_fd(), (&raw const key).cast::<c_void>())
         };
         match check(result) {
             Ok(_) | Err(libc::ENOENT) => Ok(()),
-            // There is nothing at a queue that the map has no room for.
+            // There is nothing at a place that the map has no room for.
             Err(errno::EINVAL) => Ok(()),
-            Err(error) => Err(self.refusal("taking the socket out of", queue, error)),
+            Err(error) => Err(self.refusal("taking the socket out of", place, error)),
         }
     }
 
-    fn refusal(&self, tried: &str, queue: u32, error: i32) -> FluxError {
+    fn refusal(&self, tried: &str, place: Place, error: i32) -> FluxError {
+        let Place { queue, member } = place;
         let tried = format!("{tried} the XDP program's map for queue {queue}");
         match error {
+            _ if member >= self.members => FluxError::invalid(
+                tried,
+                format_args!(
+                    "it is socket {member} of the queue, and the map has {} for each, counted from 0",
+                    self.members
+                ),
+                "share the queue among fewer sockets, by the bundled program",
+            ),
             errno::E2BIG => {
-                let room = query::info::<bpf_map_info>(self.0.as_fd()).map_or_else(
+                let room = query::info::<bpf_map_info>(self.map.as_fd()).map_or_else(
                     |_| "too few".to_owned(),
-                    |info| info.max_entries.to_string(),
+                    |info| (info.max_entries / self.members).to_string(),
                 );
                 FluxError::new(
                     ErrorKind::Invalid,
@@ -135,17 +162,18 @@ impl UserMap {
                 "raise the limit of open files (`ulimit -n`)",
             )
         })?;
-        Ok(Self(SocketMap::new(map)))
+        Ok(Self(SocketMap::new(map, 1)))
     }
 
-    /// Enters `socket` for `queue`: a bound one with an RX ring, as for [`Program`](super::Program::insert).
-    pub(crate) fn insert(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<()> {
-        self.0.insert(queue, socket)
+    /// Enters `socket` for a queue: a bound one with an RX ring, as for [`Program`](super::Program::insert). The key is the queue, and
+    /// the only member 0.
+    pub(crate) fn insert(&self, place: Place, socket: BorrowedFd<'_>) -> Result<()> {
+        self.0.insert(place, socket)
     }
 
-    /// Takes the socket of `queue` out; an absent one is fine.
-    pub(crate) fn remove(&self, queue: u32) -> Result<()> {
-        self.0.remove(queue)
+    /// Takes the socket of a queue out; an absent one is fine.
+    pub(crate) fn remove(&self, place: Place) -> Result<()> {
+        self.0.remove(place)
     }
 }
 
@@ -168,6 +196,56 @@ fn type_name(map_type: u32) -> String {
     // SAFETY: not NULL, so one of libbpf's static strings.
     let name = unsafe { CStr::from_ptr(name) };
     name.to_string_lossy().into_owned()
+}
+
+/// How the bundled program shares out the packets of each queue.
+#[derive(Debug)]
+pub(super) struct FanoutMap(OwnedFd);
+
+impl FanoutMap {
+    /// The caller knows that `map` is the `fanouts` map of the bundled program.
+    pub(super) fn new(map: OwnedFd) -> Self {
+        Self(map)
+    }
+
+    pub(super) fn set(&self, queue: u32, fanout: Fanout) -> Result<()> {
+        let tried = format!(
+            "sharing queue {queue} out among {} sockets by the XDP program",
+            fanout.count
+        );
+        if fanout.count > MEMBERS {
+            return Err(FluxError::invalid(
+                tried,
+                format_args!("it has {MEMBERS} places for each queue"),
+                "use fewer sockets",
+            ));
+        }
+        let value = [fanout.count, fanout.symmetric.into()];
+        // SAFETY: the map is an array with values of two words, as is `value`; its keys are four bytes, as is `queue`.
+        let result = unsafe {
+            libbpf_sys::bpf_map_update_elem(
+                self.0.as_raw_fd(),
+                (&raw const queue).cast::<c_void>(),
+                (&raw const value).cast::<c_void>(),
+                libbpf_sys::BPF_ANY.into(),
+            )
+        };
+        match check(result) {
+            Ok(_) => Ok(()),
+            Err(errno::E2BIG) => Err(FluxError::invalid(
+                tried,
+                "it has no room for such a queue",
+                "use a queue that the interface has",
+            )),
+            Err(error) => Err(FluxError::new(
+                ErrorKind::System,
+                error,
+                tried,
+                io::Error::from_raw_os_error(error),
+                "writing needs the capabilities that loading needed",
+            )),
+        }
+    }
 }
 
 /// The per-CPU counters of the bundled program.

@@ -13,6 +13,7 @@ mod tests;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::Result;
+use crate::kernel::{Fanout, MEMBERS, Place};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -20,18 +21,19 @@ pub(crate) use map::UserMap;
 
 /// The bundled XDP program, attached to one interface.
 ///
-/// A packet goes to the socket that is inserted for its queue, and on to the kernel's network stack
-/// where there is none. Dropping it takes the program off the interface.
+/// A packet goes to the socket that is inserted for its queue, or to that one of several which its flow
+/// belongs to, and on to the kernel's network stack where there is none. Dropping it takes the program off the interface.
 #[derive(Debug)]
 pub(crate) struct Program {
     link: OwnedFd,
     sockets: map::SocketMap,
+    fanouts: map::FanoutMap,
     counters: map::CounterMap,
     mode: Answer<XdpMode>,
 }
 
 impl Program {
-    /// Loads the program with room for `queues` sockets (at least one) and attaches it to the interface.
+    /// Loads the program with room for the sockets of `queues` (at least one) and attaches it to the interface.
     ///
     /// `interface` is the name of `ifindex`, for messages. A program of somebody else on the interface is
     /// left alone and named in an error of kind [`Busy`](crate::error::ErrorKind::Busy).
@@ -46,23 +48,29 @@ impl Program {
         // The program itself needs no descriptor any more: the link holds it.
         Ok(Self {
             link,
-            sockets: map::SocketMap::new(object.sockets),
+            sockets: map::SocketMap::new(object.sockets, MEMBERS),
+            fanouts: map::FanoutMap::new(object.fanouts),
             counters: map::CounterMap::new(object.counters)?,
             mode,
         })
     }
 
-    /// Sends the packets of `queue` to `socket` from now on.
+    /// Sends the packets of `place` to `socket` from now on.
     ///
-    /// The socket must be bound to that queue of that interface and have an RX ring. The kernel does not check it here:
+    /// The socket must be bound to the queue of that interface and have an RX ring. The kernel does not check it here:
     /// it drops the packets for a socket of another queue, and Linux 5.10 crashes on one for a socket without RX ring.
-    pub(crate) fn insert(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<()> {
-        self.sockets.insert(queue, socket)
+    pub(crate) fn insert(&self, place: Place, socket: BorrowedFd<'_>) -> Result<()> {
+        self.sockets.insert(place, socket)
     }
 
-    /// Sends the packets of `queue` to the kernel's network stack again. A queue without a socket is fine.
-    pub(crate) fn remove(&self, queue: u32) -> Result<()> {
-        self.sockets.remove(queue)
+    /// Sends the packets of `place` to the kernel's network stack again. A place without a socket is fine.
+    pub(crate) fn remove(&self, place: Place) -> Result<()> {
+        self.sockets.remove(place)
+    }
+
+    /// Shares the packets of `queue` out as said from now on.
+    pub(crate) fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()> {
+        self.fanouts.set(queue, fanout)
     }
 
     /// What the program decided so far, summed over all CPUs.

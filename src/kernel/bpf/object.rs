@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::MEMBERS;
 use crate::kernel::linux::privileges::program_refusal;
 
 /// ELF structures are read in place, so the bytes start where they may.
@@ -28,10 +29,11 @@ pub(super) const ENOTSUPP: i32 = 524;
 pub(super) struct Loaded {
     pub(super) program: OwnedFd,
     pub(super) sockets: OwnedFd,
+    pub(super) fanouts: OwnedFd,
     pub(super) counters: OwnedFd,
 }
 
-/// Loads the program with room for `queues` sockets, at least one.
+/// Loads the program with room for the sockets of `queues`, at least of one.
 pub(super) fn load(queues: u32) -> Result<Loaded> {
     // Multi-buffer packets where the kernel knows them (5.18), without them elsewhere.
     load_with(queues, &[libbpf_sys::BPF_F_XDP_HAS_FRAGS, 0])
@@ -64,15 +66,22 @@ fn load_once(queues: u32, flags: u32, log: &mut [u8]) -> Result<Loaded, i32> {
     unsafe {
         let program = libbpf_sys::bpf_object__find_program_by_name(raw, c"fluxcap_xdp".as_ptr());
         let sockets = libbpf_sys::bpf_object__find_map_by_name(raw, c"xsks_map".as_ptr());
-        if program.is_null() || sockets.is_null() {
+        let fanouts = libbpf_sys::bpf_object__find_map_by_name(raw, c"fanouts".as_ptr());
+        if program.is_null() || sockets.is_null() || fanouts.is_null() {
             return Err(errno::ENOENT);
         }
-        check(libbpf_sys::bpf_map__set_max_entries(sockets, queues.max(1)))?;
+        let queues = queues.clamp(1, u32::MAX / MEMBERS);
+        check(libbpf_sys::bpf_map__set_max_entries(
+            sockets,
+            queues * MEMBERS,
+        ))?;
+        check(libbpf_sys::bpf_map__set_max_entries(fanouts, queues))?;
         check(libbpf_sys::bpf_program__set_flags(program, flags))?;
         check(libbpf_sys::bpf_object__load(raw))?;
         Ok(Loaded {
             program: duplicate(libbpf_sys::bpf_program__fd(program))?,
             sockets: duplicate(libbpf_sys::bpf_map__fd(sockets))?,
+            fanouts: duplicate(libbpf_sys::bpf_map__fd(fanouts))?,
             counters: duplicate(libbpf_sys::bpf_object__find_map_fd_by_name(
                 raw,
                 c"counters".as_ptr(),

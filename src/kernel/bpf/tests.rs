@@ -1,5 +1,6 @@
 //! The program on real interfaces: veth pairs in network namespaces that vanish with their test.
 
+mod flows;
 mod net;
 
 use std::thread;
@@ -39,6 +40,11 @@ fn wait_for(program: &Program, enough: impl Fn(ProgramCounters) -> bool) -> Prog
         thread::sleep(Duration::from_millis(10));
     }
     panic!("waited in vain, counted {:?}", program.counters());
+}
+
+/// The place of a socket that has its queue to itself.
+fn at(queue: u32) -> Place {
+    Place { queue, member: 0 }
 }
 
 fn create_map(map_type: u32, key: u32, value: u32) -> OwnedFd {
@@ -167,11 +173,11 @@ fn packets_pass_without_a_socket_and_are_redirected_with_one() {
             assert_eq!((passed.redirect, passed.drop), (0, 0));
 
             let socket = bound_socket("near");
-            program.insert(0, socket.as_fd()).unwrap();
+            program.insert(at(0), socket.as_fd()).unwrap();
             send("far", 50);
             wait_for(&program, |now| now.redirect >= 50);
 
-            program.remove(0).unwrap();
+            program.remove(at(0)).unwrap();
             let before = program.counters().unwrap();
             send("far", 50);
             let after = wait_for(&program, |now| now.pass >= before.pass + 50);
@@ -185,18 +191,18 @@ fn the_map_takes_sockets_for_its_queues_only() {
     in_namespace(|| {
         let program = Program::attach(index("near"), "near", 2, XdpMode::Auto).unwrap();
         let socket = unbound_socket();
-        program.insert(1, socket.as_fd()).unwrap();
-        let error = program.insert(2, socket.as_fd()).unwrap_err();
+        program.insert(at(1), socket.as_fd()).unwrap();
+        let error = program.insert(at(2), socket.as_fd()).unwrap_err();
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::Invalid, errno::E2BIG)
         );
         assert!(error.to_string().contains("room for 2 queues"), "{error}");
         let file = std::fs::File::open("/dev/null").unwrap();
-        let error = program.insert(0, file.as_fd()).unwrap_err();
+        let error = program.insert(at(0), file.as_fd()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         for queue in [0, 1, 1, 2] {
-            program.remove(queue).unwrap();
+            program.remove(at(queue)).unwrap();
         }
     });
 }
@@ -297,9 +303,9 @@ fn a_users_map_must_be_an_xskmap() {
     in_namespace(|| {
         let map = UserMap::new(create_map(libbpf_sys::BPF_MAP_TYPE_XSKMAP, 4, 4).as_fd()).unwrap();
         let socket = unbound_socket();
-        map.insert(3, socket.as_fd()).unwrap();
-        map.remove(3).unwrap();
-        map.remove(3).unwrap();
+        map.insert(at(3), socket.as_fd()).unwrap();
+        map.remove(at(3)).unwrap();
+        map.remove(at(3)).unwrap();
 
         let refused = |fd: BorrowedFd<'_>, name: &str| {
             let error = UserMap::new(fd).unwrap_err();

@@ -8,7 +8,7 @@ use super::Namespace;
 use super::errors::check;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::bpf::{Program, UserMap};
-use crate::kernel::{Socket, Steering};
+use crate::kernel::{Fanout, Place, Socket, Steering};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -116,15 +116,22 @@ impl Drop for Share {
 }
 
 impl Steering for Share {
-    fn insert(&self, queue: u32, socket: &dyn Socket) -> Result<()> {
-        self.program().insert(queue, descriptor(socket)?)
+    fn insert(&self, place: Place, socket: &dyn Socket) -> Result<()> {
+        self.program().insert(place, descriptor(socket)?)
     }
 
-    fn remove(&self, queue: u32) -> Result<()> {
+    fn remove(&self, place: Place) -> Result<()> {
         if self.is_forked() {
             return Ok(());
         }
-        self.program().remove(queue)
+        self.program().remove(place)
+    }
+
+    fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()> {
+        if self.is_forked() {
+            return Ok(());
+        }
+        self.program().fan_out(queue, fanout)
     }
 
     fn counters(&self) -> Result<Option<ProgramCounters>> {
@@ -176,12 +183,25 @@ pub(super) fn user_map(fd: i32) -> Result<Foreign> {
 }
 
 impl Steering for Foreign {
-    fn insert(&self, queue: u32, socket: &dyn Socket) -> Result<()> {
-        self.0.insert(queue, descriptor(socket)?)
+    fn insert(&self, place: Place, socket: &dyn Socket) -> Result<()> {
+        self.0.insert(place, descriptor(socket)?)
     }
 
-    fn remove(&self, queue: u32) -> Result<()> {
-        self.0.remove(queue)
+    fn remove(&self, place: Place) -> Result<()> {
+        self.0.remove(place)
+    }
+
+    fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()> {
+        if fanout.count < 2 {
+            return Ok(());
+        }
+        Err(FluxError::new(
+            ErrorKind::Unsupported,
+            errno::EOPNOTSUPP,
+            format_args!("sharing queue {queue} out among {} sockets", fanout.count),
+            "the XSKMAP was given, and its own program decides where packets go",
+            "use the bundled program, or direct the packets by yours",
+        ))
     }
 
     fn counters(&self) -> Result<Option<ProgramCounters>> {

@@ -4,9 +4,14 @@ use std::thread;
 
 use super::net::{in_namespace, ip, near, open, request};
 use crate::error::ErrorKind;
-use crate::kernel::Backend;
 use crate::kernel::linux::LinuxInterface;
+use crate::kernel::{Backend, Place};
 use crate::report::XdpMode;
+
+const FIRST: Place = Place {
+    queue: 0,
+    member: 0,
+};
 
 #[test]
 fn sockets_of_one_interface_share_the_program() {
@@ -21,10 +26,10 @@ fn sockets_of_one_interface_share_the_program() {
         assert!(answer.reason.is_some());
         let opened = open(&request());
         opened.socket.bind().unwrap();
-        second.insert(0, &*opened.socket).unwrap();
+        second.insert(FIRST, &*opened.socket).unwrap();
         drop(second);
-        first.remove(0).unwrap();
-        first.remove(0).unwrap();
+        first.remove(FIRST).unwrap();
+        first.remove(FIRST).unwrap();
         assert!(first.counters().unwrap().is_some());
         assert_eq!(
             near().attach(XdpMode::Native).unwrap_err().kind(),

@@ -1,64 +1,54 @@
 /* Calls into the library: one indirect jump each, as through the procedure linkage table
  * of a program that uses libfluxcap.so. The compiler sees no further than that. */
 
+#include <string.h>
+
 #include "fluxcap.h"
 
-struct calls {
-	int (*peek)(struct fluxcap_raw *, uint32_t, const struct fluxcap_desc **);
-	int (*recycle)(struct fluxcap_raw *, uint32_t);
-	int (*forward)(struct fluxcap_raw *, uint32_t);
-	int (*refill)(struct fluxcap_raw *);
-	int (*reap)(struct fluxcap_raw *);
-	int (*alloc)(struct fluxcap_raw *, struct fluxcap_packet *, uint32_t);
-	int (*send)(struct fluxcap_raw *, struct fluxcap_packet *, uint32_t);
-	int (*free)(struct fluxcap_packet *, uint32_t);
-};
+/* Name, result, parameters, arguments. */
+#define CALLS(CALL)                                                                            \
+	CALL(packets_free, int, (struct fluxcap_packet *packets, uint32_t count),              \
+	     (packets, count))                                                                 \
+	CALL(raw_alloc, int,                                                                   \
+	     (struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count),        \
+	     (raw, packets, count))                                                            \
+	CALL(raw_data, uint8_t *, (const struct fluxcap_raw *raw), (raw))                      \
+	CALL(raw_forward, int, (struct fluxcap_raw *raw, uint32_t max), (raw, max))            \
+	CALL(raw_free, void, (struct fluxcap_raw *raw), (raw))                                 \
+	CALL(raw_peek, int,                                                                    \
+	     (struct fluxcap_raw *raw, uint32_t max, const struct fluxcap_desc **descs),       \
+	     (raw, max, descs))                                                                \
+	CALL(raw_reap, int, (struct fluxcap_raw *raw), (raw))                                  \
+	CALL(raw_recycle, int, (struct fluxcap_raw *raw, uint32_t max), (raw, max))            \
+	CALL(raw_refill, int, (struct fluxcap_raw *raw), (raw))                                \
+	CALL(raw_send, int,                                                                    \
+	     (struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count),        \
+	     (raw, packets, count))                                                            \
+	CALL(raw_wait, int, (struct fluxcap_raw *raw, uint32_t interest, int timeout_ms),      \
+	     (raw, interest, timeout_ms))                                                      \
+	CALL(raw_wake_tx, int, (const struct fluxcap_raw *raw), (raw))
 
-static struct calls calls;
+#define POINTER(name, result, parameters, arguments) static result(*name) parameters;
+#define CONNECT(known, result, parameters, arguments)                                          \
+	if (!strcmp(name, #known)) {                                                           \
+		memcpy(&known, &function, sizeof(known));                                      \
+		return 0;                                                                      \
+	}
+#define FUNCTION(name, result, parameters, arguments)                                          \
+	result fluxcap_##name parameters                                                       \
+	{                                                                                      \
+		return name arguments;                                                         \
+	}
 
-void connect_calls(const struct calls *given)
+CALLS(POINTER)
+
+/* Sets where calls of fluxcap_NAME() go to. */
+int connect_call(const char *name, const void *function)
 {
-	calls = *given;
+	CALLS(CONNECT)
+	return -1;
 }
 
 #pragma GCC visibility push(hidden)
 
-int fluxcap_raw_peek(struct fluxcap_raw *raw, uint32_t max, const struct fluxcap_desc **descs)
-{
-	return calls.peek(raw, max, descs);
-}
-
-int fluxcap_raw_recycle(struct fluxcap_raw *raw, uint32_t max)
-{
-	return calls.recycle(raw, max);
-}
-
-int fluxcap_raw_forward(struct fluxcap_raw *raw, uint32_t max)
-{
-	return calls.forward(raw, max);
-}
-
-int fluxcap_raw_refill(struct fluxcap_raw *raw)
-{
-	return calls.refill(raw);
-}
-
-int fluxcap_raw_reap(struct fluxcap_raw *raw)
-{
-	return calls.reap(raw);
-}
-
-int fluxcap_raw_alloc(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count)
-{
-	return calls.alloc(raw, packets, count);
-}
-
-int fluxcap_raw_send(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count)
-{
-	return calls.send(raw, packets, count);
-}
-
-int fluxcap_packets_free(struct fluxcap_packet *packets, uint32_t count)
-{
-	return calls.free(packets, count);
-}
+CALLS(FUNCTION)

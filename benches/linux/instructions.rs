@@ -1,10 +1,9 @@
-//! Instructions per packet, exact, counted by callgrind: Mode C in Rust and in C against libxdp's inline functions at `-O2`.
+//! Instructions per packet, exact, counted by callgrind: each mode in Rust and in C against libxdp's inline functions at `-O2`.
 //!
 //! The rings lie in plain memory. What the kernel would do is done by a stand-in on both sides and is not counted; neither is a
 //! warm-up. Batches of 64 packets, and not aligned to the ring's array, so that one batch in 32 goes across its end.
 //!
-//! - `rxdrop`: look at one byte and the length of each packet, recycle.
-//! - `l2fwd`: swap the Ethernet addresses, send, take sent frames back to the fill ring.
+//! - `rxdrop`, `l2fwd`: as in [`loops`].
 //! - `…+held`: the program holds 16 packets meanwhile, so that each frame is looked up when it comes back from the kernel.
 //!
 //! The C loops are compiled by `cc -O2` into a library of their own and call the library's functions through one indirect
@@ -15,8 +14,8 @@
 //! cargo bench --bench instructions -- --check   and fail when one is above its limit
 //! ```
 
-#[path = "../common/face.rs"]
-mod face;
+#[path = "../common/loops/mod.rs"]
+mod loops;
 #[path = "../common/native.rs"]
 mod native;
 #[path = "../common/plain.rs"]
@@ -30,67 +29,50 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use face::CLoop;
-use fluxcap::proto::Ethernet;
-use fluxcap::{FluxBuilder, FluxRaw, PacketBatch, Verdict};
+use fluxcap::{FluxBuilder, PacketBatch};
+use loops::{BATCH, Entry};
 use plain::PlainLink;
 use results::{Better, Row};
 
-const BATCH: u32 = 64;
 const BATCHES: u32 = 1000;
 const WARM_UP: u32 = 100;
 /// Packets of the very first batch.
 const FIRST: u32 = 40;
 /// Packets that the program holds in the `+held` cases.
 const HELD: usize = 16;
+const HOLDING: &str = "+held";
 const UNIT: &str = "instructions/packet";
 
 struct Case {
+    /// An entry of [`loops`], perhaps with [`HOLDING`].
     name: &'static str,
-    /// The function whose instructions count.
-    counted: &'static str,
-    peer: &'static str,
     limit: Option<f64>,
 }
 
 const CASES: [Case; 6] = [
-    Case {
-        name: "rust/C/rxdrop",
-        counted: "rust_rxdrop",
-        peer: "rxdrop",
-        limit: Some(16.0),
-    },
-    Case {
-        name: "rust/C/l2fwd",
-        counted: "rust_l2fwd",
-        peer: "l2fwd",
-        limit: Some(32.0),
-    },
-    Case {
-        name: "c/C/rxdrop",
-        counted: "c_rxdrop",
-        peer: "rxdrop",
-        limit: Some(28.0),
-    },
-    Case {
-        name: "c/C/l2fwd",
-        counted: "c_l2fwd",
-        peer: "l2fwd",
-        limit: Some(46.0),
-    },
-    Case {
-        name: "rust/C/rxdrop+held",
-        counted: "rust_rxdrop",
-        peer: "rxdrop",
-        limit: None,
-    },
-    Case {
-        name: "rust/C/l2fwd+held",
-        counted: "rust_l2fwd",
-        peer: "l2fwd",
-        limit: None,
-    },
+    Case::limited("rust/C/rxdrop", 16.0),
+    Case::limited("rust/C/l2fwd", 32.0),
+    Case::limited("c/C/rxdrop", 28.0),
+    Case::limited("c/C/l2fwd", 46.0),
+    Case::free("rust/C/rxdrop+held"),
+    Case::free("rust/C/l2fwd+held"),
 ];
+
+impl Case {
+    const fn limited(name: &'static str, limit: f64) -> Self {
+        let limit = Some(limit);
+        Self { name, limit }
+    }
+
+    const fn free(name: &'static str) -> Self {
+        Self { name, limit: None }
+    }
+}
+
+/// The loop of a case.
+fn entry(case: &str) -> Result<Entry, Box<dyn Error>> {
+    Entry::named(case.trim_end_matches(HOLDING))
+}
 
 pub(super) fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -111,7 +93,7 @@ fn measure(check: bool) -> Result<ExitCode, Box<dyn Error>> {
     let peer = native::compile("instructions-peer", &["peer/plain.c"], &flags)?;
     flags.push("-DLEAN".to_owned());
     let lean = native::compile("instructions-peer-lean", &["peer/plain.c"], &flags)?;
-    CLoop::compile()?;
+    loops::compile()?;
     let this = env::current_exe()?;
 
     let rounds = [WARM_UP, BATCHES, FIRST].map(|number| number.to_string());
@@ -122,8 +104,9 @@ fn measure(check: bool) -> Result<ExitCode, Box<dyn Error>> {
     };
     let mut rows = Vec::new();
     for case in &CASES {
-        let ours = count(&this, case.counted, &["--run", case.name])?;
-        let theirs = count_peer(&peer, case.peer)?;
+        let entry = entry(case.name)?;
+        let ours = count(&this, &entry.function(), &["--run", case.name])?;
+        let theirs = count_peer(&peer, entry.what())?;
         rows.push(Row::exact(case.name, UNIT, Better::Less, ours, theirs));
     }
     results::print(&rows, "libxdp");
@@ -199,13 +182,13 @@ fn run(case: &str) -> Result<(), Box<dyn Error>> {
         .tx_size(2048)
         .completion_size(2048)
         .build()?;
-    let mut side = Side::new(case, socket)?;
+    let mut work = entry(case)?.open(socket)?;
     let mut kernel = plain.kernel();
 
     let mut held = PacketBatch::with_capacity(HELD);
-    if let (true, Side::Rust { socket, .. }) = (case.ends_with("+held"), &mut side) {
+    if case.ends_with(HOLDING) {
         kernel.deliver(HELD as u32, 60);
-        assert_eq!(socket.receive(&mut held), HELD as u32);
+        assert_eq!(work.receive(&mut held), HELD as u32);
     }
 
     let mut packets = 0;
@@ -217,7 +200,7 @@ fn run(case: &str) -> Result<(), Box<dyn Error>> {
         let mut due = if round == 0 { FIRST } else { BATCH };
         kernel.deliver(due, 60);
         while due > 0 {
-            let handled = side.batch();
+            let handled = work.batch();
             assert!(handled > 0, "every packet arrives");
             due -= handled;
             packets += handled;
@@ -226,44 +209,10 @@ fn run(case: &str) -> Result<(), Box<dyn Error>> {
     }
     println!("packets {packets}");
     drop(held);
-    if let Side::Rust { socket, .. } = side {
-        assert!(socket.debug_rings().is_conserved());
+    if let Some(rings) = work.rings() {
+        assert!(rings.is_conserved(), "frames were lost:\n{rings}");
     }
     Ok(())
-}
-
-/// Who handles the packets.
-enum Side {
-    Rust {
-        socket: Box<FluxRaw>,
-        batch: fn(&mut FluxRaw) -> u32,
-    },
-    C(CLoop),
-}
-
-impl Side {
-    fn new(case: &str, socket: FluxRaw) -> Result<Self, Box<dyn Error>> {
-        Ok(match case {
-            "rust/C/rxdrop" | "rust/C/rxdrop+held" => Self::Rust {
-                socket: socket.into(),
-                batch: rust_rxdrop,
-            },
-            "rust/C/l2fwd" | "rust/C/l2fwd+held" => Self::Rust {
-                socket: socket.into(),
-                batch: rust_l2fwd,
-            },
-            "c/C/rxdrop" => Self::C(CLoop::load("c_rxdrop", socket)?),
-            "c/C/l2fwd" => Self::C(CLoop::load("c_l2fwd", socket)?),
-            _ => return Err(format!("there is no case {case}").into()),
-        })
-    }
-
-    fn batch(&mut self) -> u32 {
-        match self {
-            Self::Rust { socket, batch } => black_box(*batch)(socket),
-            Self::C(side) => side.batch(),
-        }
-    }
 }
 
 /// Where counting starts anew.
@@ -272,34 +221,4 @@ impl Side {
 #[inline(never)]
 fn warmed_up() {
     black_box(());
-}
-
-// SAFETY: no other function has this name.
-#[unsafe(no_mangle)]
-#[inline(never)]
-fn rust_rxdrop(socket: &mut FluxRaw) -> u32 {
-    let mut sum = 0;
-    let count = socket.inspect(BATCH, |packet| {
-        if let [first, ..] = packet.data() {
-            sum += u64::from(*first) + packet.len() as u64;
-        }
-    });
-    black_box(sum);
-    count
-}
-
-// SAFETY: no other function has this name.
-#[unsafe(no_mangle)]
-#[inline(never)]
-fn rust_l2fwd(socket: &mut FluxRaw) -> u32 {
-    socket.refill();
-    socket.forward(BATCH, |packet| {
-        match Ethernet::parse_mut(packet.data_mut()) {
-            Ok((ethernet, _)) => {
-                ethernet.swap_addresses();
-                Verdict::Send
-            }
-            Err(_) => Verdict::Recycle,
-        }
-    })
 }

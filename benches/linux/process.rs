@@ -46,6 +46,7 @@ impl Running {
         Ok(this)
     }
 
+    #[allow(dead_code, reason = "not every benchmark needs a second namespace")]
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -71,6 +72,13 @@ impl Running {
             stderr.read_to_string(&mut said)?;
         }
         Err(format!("a process ended without a result: {}", said.trim()).into())
+    }
+
+    /// Waits until it has ended by itself.
+    #[allow(dead_code, reason = "most processes are ended")]
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.child.wait()?;
+        Ok(())
     }
 
     /// The numbers of the next line.

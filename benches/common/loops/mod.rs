@@ -1,0 +1,83 @@
+//! Our loops, of each mode through each face. A mode in Rust is a file beside this one, in C a file in `c/`; each of its loops is one
+//! more line in [`ENTRIES`].
+//!
+//! - `rxdrop`: look at one byte and the length of each packet, recycle.
+//! - `l2fwd`: swap the Ethernet addresses, send, take sent frames back to the fill ring.
+//! - `txonly`: write 60 bytes, send, take sent frames back. What came back counts.
+
+#![allow(dead_code, reason = "each benchmark uses a part")]
+
+mod c;
+mod raw;
+
+use std::error::Error;
+
+use fluxcap::{FluxRaw, PacketBatch, RingsState};
+
+pub(crate) use c::compile;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+pub(crate) const BATCH: u32 = 64;
+
+pub(crate) const ENTRIES: [Entry; 6] = [
+    Entry::new("rust/C/rxdrop", raw::open),
+    Entry::new("rust/C/txonly", raw::open),
+    Entry::new("rust/C/l2fwd", raw::open),
+    Entry::new("c/C/rxdrop", c::open),
+    Entry::new("c/C/txonly", c::open),
+    Entry::new("c/C/l2fwd", c::open),
+];
+
+/// One loop.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    /// `FACE/MODE/LOOP`.
+    pub(crate) name: &'static str,
+    open: fn(&Entry, FluxRaw) -> Result<Box<dyn Loop>>,
+}
+
+impl Entry {
+    const fn new(name: &'static str, open: fn(&Entry, FluxRaw) -> Result<Box<dyn Loop>>) -> Self {
+        Self { name, open }
+    }
+
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let found = ENTRIES.into_iter().find(|entry| entry.name == name);
+        found.ok_or_else(|| format!("there is no loop {name}").into())
+    }
+
+    /// `rxdrop`, `txonly` or `l2fwd`.
+    pub(crate) fn what(&self) -> &'static str {
+        self.name.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The function that handles a batch: `FACE_MODE_LOOP`.
+    pub(crate) fn function(&self) -> String {
+        self.name.to_lowercase().replace('/', "_")
+    }
+
+    pub(crate) fn open(&self, socket: FluxRaw) -> Result<Box<dyn Loop>> {
+        (self.open)(self, socket)
+    }
+}
+
+/// A loop over a socket.
+pub(crate) trait Loop {
+    /// Handles one batch and returns how many packets it had.
+    fn batch(&mut self) -> u32;
+
+    /// Makes the kernel send; for modes that leave this to the program.
+    fn wake_tx(&mut self) {}
+
+    /// Waits for packets, 100 milliseconds at most; for modes that leave this to the program.
+    fn wait_rx(&mut self) {}
+
+    /// Takes packets to hold them.
+    fn receive(&mut self, batch: &mut PacketBatch) -> u32;
+
+    /// The rings, if they can be looked at.
+    fn rings(&self) -> Option<RingsState> {
+        None
+    }
+}

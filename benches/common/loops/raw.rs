@@ -1,0 +1,109 @@
+//! Mode C in Rust.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use fluxcap::proto::Ethernet;
+use fluxcap::{FluxRaw, PacketBatch, RingsState, Verdict};
+
+use super::{BATCH, Entry, Loop, Result};
+
+/// A packet to send: to nobody in particular, of an experimental type. As in `c/packet.h`.
+const PACKET: [u8; 60] = {
+    let mut packet = [0; 60];
+    packet[0] = 0x02;
+    packet[5] = 0x0b;
+    packet[6] = 0x02;
+    packet[11] = 0x0a;
+    packet[12] = 0x88;
+    packet[13] = 0xb5;
+    packet
+};
+
+struct Raw {
+    socket: FluxRaw,
+    /// Packets that there was no room to send for.
+    packets: PacketBatch,
+    batch: fn(&mut FluxRaw, &mut PacketBatch) -> u32,
+}
+
+pub(super) fn open(entry: &Entry, socket: FluxRaw) -> Result<Box<dyn Loop>> {
+    Ok(Box::new(Raw {
+        socket,
+        packets: PacketBatch::with_capacity(BATCH as usize),
+        batch: match entry.what() {
+            "rxdrop" => |socket, _| black_box(rust_c_rxdrop)(socket),
+            "txonly" => |socket, packets| black_box(rust_c_txonly)(socket, packets),
+            _ => |socket, _| black_box(rust_c_l2fwd)(socket),
+        },
+    }))
+}
+
+impl Loop for Raw {
+    fn batch(&mut self) -> u32 {
+        (self.batch)(&mut self.socket, &mut self.packets)
+    }
+
+    fn wake_tx(&mut self) {
+        self.socket.wake_tx().expect("the interface is up");
+    }
+
+    fn wait_rx(&mut self) {
+        let timeout = Some(Duration::from_millis(100));
+        self.socket
+            .wait_rx(timeout)
+            .expect("the interface is there");
+    }
+
+    fn receive(&mut self, batch: &mut PacketBatch) -> u32 {
+        self.socket.receive(batch)
+    }
+
+    fn rings(&self) -> Option<RingsState> {
+        Some(self.socket.debug_rings())
+    }
+}
+
+// SAFETY: no other function has this name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn rust_c_rxdrop(socket: &mut FluxRaw) -> u32 {
+    let mut sum = 0;
+    let count = socket.inspect(BATCH, |packet| {
+        if let [first, ..] = packet.data() {
+            sum += u64::from(*first) + packet.len() as u64;
+        }
+    });
+    black_box(sum);
+    count
+}
+
+// SAFETY: no other function has this name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn rust_c_txonly(socket: &mut FluxRaw, packets: &mut PacketBatch) -> u32 {
+    let back = socket.reap();
+    let left = packets.len();
+    socket.alloc_batch(packets);
+    for packet in packets.iter_mut().skip(left) {
+        packet.copy_from(&PACKET).expect("a frame has room for it");
+    }
+    socket.send(packets).expect("they are of this socket");
+    back
+}
+
+// SAFETY: no other function has this name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn rust_c_l2fwd(socket: &mut FluxRaw) -> u32 {
+    socket.refill();
+    socket.forward(BATCH, |packet| {
+        match Ethernet::parse_mut(packet.data_mut()) {
+            Ok((ethernet, _)) => {
+                ethernet.swap_addresses();
+                Verdict::Send
+            }
+            Err(_) => Verdict::Recycle,
+        }
+    })
+}

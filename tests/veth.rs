@@ -25,6 +25,8 @@ mod refusals;
 mod rights;
 #[path = "veth/rings.rs"]
 mod rings;
+#[path = "veth/stacks.rs"]
+mod stacks;
 #[path = "veth/steering.rs"]
 mod steering;
 #[path = "veth/traffic.rs"]

@@ -5,7 +5,8 @@
 //! the peer's in each round; the ratio is that of one round.
 //!
 //! Checksum offload is off at both ends (`ethtool -K … tx off`), since otherwise TCP leaves its checksums to a device, and through a
-//! veth pair they arrive unfinished.
+//! veth pair they arrive unfinished. `…+offload` is ours with offload on, finishing the checksums itself; the peer it is compared with
+//! has none to finish.
 //!
 //! ```text
 //! cargo bench --bench forward [-- --rounds 5 --seconds 3]
@@ -29,6 +30,7 @@ use std::env;
 use std::error::Error;
 use std::process::{Command, ExitCode};
 
+use forwarders::OFFLOAD;
 use namespace::Namespace;
 use process::Running;
 use results::{Better, Row};
@@ -43,6 +45,8 @@ const CLIENT: &str = "10.0.0.1/24";
 const SERVER: &str = "10.0.0.2/24";
 /// The forwarder's interfaces, one to each end.
 const PORTS: [&str; 2] = ["left", "right"];
+/// The ends' interfaces.
+const ENDS: [&str; 2] = ["client", "server"];
 const PEER: &str = "libxdp";
 
 pub(super) fn main() -> ExitCode {
@@ -84,7 +88,7 @@ fn inside(rounds: &str, seconds: &str) -> Result<()> {
 /// What stands at the ends.
 struct Ends {
     client: Namespace,
-    _server: Namespace,
+    server: Namespace,
     _listening: Running,
 }
 
@@ -94,21 +98,29 @@ impl Ends {
         let [left, right] = PORTS;
         let (client, server) = (Namespace::new()?, Namespace::new()?);
         for (port, end, name, address) in [
-            (left, &client, "client", CLIENT),
-            (right, &server, "server", SERVER),
+            (left, &client, ENDS[0], CLIENT),
+            (right, &server, ENDS[1], SERVER),
         ] {
             net::ip(&["link", "add", port, "type", "veth", "peer", "name", name])?;
             net::ip(&["link", "set", port, "up"])?;
             end.take(name, Some(address))?;
-            net::run(end.command("ethtool").args(["-K", name, "tx", "off"]))?;
         }
         let mut listening = server.command("taskset");
         listening.args(["--cpu-list", "1", "iperf3", "--server", "--forceflush"]);
         Ok(Self {
             client,
-            _server: server,
+            server,
             _listening: Running::start_saying(listening, "listening")?,
         })
+    }
+
+    /// Lets TCP leave its checksums to the interfaces, or not.
+    fn offload(&self, offload: bool) -> Result<()> {
+        let state = if offload { "on" } else { "off" };
+        for (end, name) in [&self.client, &self.server].into_iter().zip(ENDS) {
+            net::run(end.command("ethtool").args(["-K", name, "tx", state]))?;
+        }
+        Ok(())
     }
 
     /// Sends to the server as much as goes.
@@ -158,6 +170,7 @@ fn measure(rounds: usize, seconds: u32) -> Result<Vec<Row>> {
         for turn in 0..names.len() {
             // Nobody is always the first.
             let which = (round + turn) % names.len();
+            ends.offload(names[which].ends_with(OFFLOAD))?;
             let forwarder = Running::start(forwarder(names[which])?)?;
             let result = ends.transfer(seconds);
             figure[which] = result.map_err(|error| format!("{}: {error}", names[which]))?;
@@ -170,7 +183,11 @@ fn measure(rounds: usize, seconds: u32) -> Result<Vec<Row>> {
     for (which, name) in names.iter().enumerate().skip(1) {
         let pair = |round: &Vec<Transfer>| (round[which].rate, round[0].rate);
         let pairs: Vec<_> = figures.iter().map(pair).collect();
-        let case = format!("{name}/forward");
+        let (mode, offload) = match name.strip_suffix(OFFLOAD) {
+            Some(mode) => (mode, OFFLOAD),
+            None => (*name, ""),
+        };
+        let case = format!("{mode}/forward{offload}");
         rows.push(Row::rounds(&case, "Gbit/s", Better::More, &pairs));
     }
     results::print(&rows, PEER);

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fluxcap::proto::checksum;
 use fluxcap::{BindMode, FluxBuilder, FluxRaw, PacketBatch, XdpMode};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -12,8 +13,18 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Passes packets on between two ports until it is told to stop; returns how many.
 type Forwarder = fn([FluxRaw; 2], &AtomicBool) -> Result<Passed>;
 
-/// A new mode is one more line.
-const FORWARDERS: [(&str, Forwarder); 1] = [("rust/C", rust_c)];
+/// A new mode is one more pair of lines: for packets with whole checksums, and for those that come with [`OFFLOAD`].
+const FORWARDERS: [(&str, Forwarder); 2] = [
+    ("rust/C", |ports, stopped| rust_c(ports, stopped, |_| ())),
+    ("rust/C+offload", |ports, stopped| {
+        rust_c(ports, stopped, |packet| {
+            checksum::complete(packet);
+        })
+    }),
+];
+
+/// Names with this end need checksum offload at both ends, the others need that there is none.
+pub(crate) const OFFLOAD: &str = "+offload";
 
 const BATCH: usize = 64;
 
@@ -50,7 +61,11 @@ pub(crate) fn run(name: &str, ports: [&str; 2]) -> Result<()> {
     Ok(())
 }
 
-fn rust_c(mut ports: [FluxRaw; 2], stopped: &AtomicBool) -> Result<Passed> {
+fn rust_c(
+    mut ports: [FluxRaw; 2],
+    stopped: &AtomicBool,
+    finish: impl Fn(&mut [u8]),
+) -> Result<Passed> {
     let mut batches = [BATCH; 2].map(PacketBatch::with_capacity);
     let mut packets = 0;
     while !stopped.load(Ordering::Relaxed) {
@@ -58,7 +73,11 @@ fn rust_c(mut ports: [FluxRaw; 2], stopped: &AtomicBool) -> Result<Passed> {
         for (from, batch) in batches.iter_mut().enumerate() {
             let to = 1 - from;
             // What there was no room for is still there, and goes first.
+            let left = batch.len();
             ports[from].receive(batch);
+            for packet in batch.iter_mut().skip(left) {
+                finish(packet.data_mut());
+            }
             count += ports[to].send(batch)?;
             ports[to].wake_tx()?;
             ports[to].reap();

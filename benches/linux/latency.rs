@@ -6,6 +6,7 @@
 //! - `udp`: a connected UDP socket, `send` and blocking `recv`.
 //! - `packet`: an AF_PACKET socket, `sendto` and blocking `recvfrom`.
 //! - `busy`, `wait`, `adaptive`: ours, the answer sent from the frame that the packet came in; native XDP, copy mode.
+//! - `busy+kernel`: with preferred busy polling, so that each spin is a system call that runs the driver.
 //!
 //! The runs alternate; the ratio is that to UDP in the same round. `idle/…` is what a poller takes of a core while no packet comes, in
 //! percent.
@@ -55,7 +56,7 @@ struct Kind {
 }
 
 /// The peer first.
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind {
         name: "udp",
         aim: None,
@@ -69,6 +70,11 @@ const KINDS: [Kind; 5] = [
     Kind {
         name: "busy",
         aim: Some(5.0),
+        sleeps: false,
+    },
+    Kind {
+        name: "busy+kernel",
+        aim: None,
         sleeps: false,
     },
     Kind {

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use fluxcap::proto::Ethernet;
-use fluxcap::{BindMode, FluxBuilder, FluxRaw, Verdict, XdpMode};
+use fluxcap::{BindMode, BusyPoll, FluxBuilder, FluxRaw, Pacer, Poller, Verdict, XdpMode};
 
 use super::End;
 
@@ -207,57 +207,44 @@ fn swap(packet: &mut [u8]) {
     }
 }
 
-/// How ours waits.
-#[derive(Clone, Copy)]
-enum Waits {
-    Busy,
-    Wait,
-    Adaptive,
-}
-
 struct Ours {
     raw: FluxRaw,
-    waits: Waits,
+    pacer: Pacer,
 }
 
 impl Ours {
     fn open(kind: &str, near: &End) -> Result<Self> {
-        let waits = match kind {
-            "busy" => Waits::Busy,
-            "wait" => Waits::Wait,
-            "adaptive" => Waits::Adaptive,
+        let mut builder = FluxBuilder::new(near.interface)
+            .bind_mode(BindMode::Copy)
+            .xdp_mode(XdpMode::Native);
+        let poller = match kind {
+            "busy" => Poller::Busy,
+            "busy+kernel" => {
+                builder = builder.busy_poll(BusyPoll::default());
+                Poller::Busy
+            }
+            "wait" => Poller::Wait,
+            "adaptive" => Poller::default(),
             _ => return Err(format!("there is no kind {kind}").into()),
         };
-        let raw = FluxBuilder::new(near.interface)
-            .bind_mode(BindMode::Copy)
-            .xdp_mode(XdpMode::Native)
-            .build()?;
-        Ok(Self { raw, waits })
+        let raw = builder.build()?;
+        if raw.report().busy_poll.achieved != raw.report().busy_poll.requested {
+            return Err(raw.report().to_string().into());
+        }
+        let pacer = poller.pacer();
+        Ok(Self { raw, pacer })
     }
 
-    /// Waits until a packet is there, or `until` is over; returns whether one is. It may return early.
+    /// Waits until a packet is there, or `until` is over; returns whether one is.
     fn wait(&mut self, until: Instant) -> Result<bool> {
-        const SPIN: Duration = Duration::from_micros(50);
-        let mut spinning = None;
-        let mut turns = 0_u32;
         while self.raw.peek(1).is_empty() {
-            turns += 1;
-            let over = match self.waits {
-                // Reading the clock takes longer than a look at the ring.
-                Waits::Busy if turns.is_multiple_of(1 << 12) => Instant::now() > until,
-                Waits::Busy => false,
-                Waits::Wait => true,
-                Waits::Adaptive => spinning.get_or_insert_with(Instant::now).elapsed() > SPIN,
-            };
-            if over {
-                let left = until.saturating_duration_since(Instant::now());
-                return match self.waits {
-                    Waits::Busy => Ok(false),
-                    Waits::Wait | Waits::Adaptive => Ok(self.raw.wait_rx(Some(left))?),
-                };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
             }
-            std::hint::spin_loop();
+            self.pacer.idle(&mut self.raw, Some(left))?;
         }
+        self.pacer.worked();
         Ok(true)
     }
 }
@@ -270,11 +257,10 @@ impl Port for Ours {
         frame.copy_from(&packet)?;
         self.raw.send_one(frame).map_err(|_| "no room to send")?;
         self.raw.wake_tx()?;
-        self.raw.refill();
         let until = Instant::now() + PATIENCE;
         let mut answered = false;
         while !answered {
-            if !self.wait(until)? && Instant::now() > until {
+            if !self.wait(until)? {
                 return Err(lost());
             }
             // Others, of the kernel's, may come in between.
@@ -292,7 +278,6 @@ impl Port for Ours {
         });
         if count > 0 {
             self.raw.wake_tx()?;
-            self.raw.refill();
         }
         Ok(())
     }

@@ -129,8 +129,8 @@ impl Accumulator {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PseudoHeader {
-    /// Sum of the addresses, of words as this machine reads them from memory.
-    native_sum: u16,
+    /// Sum of the addresses, of pairs of words as this machine reads them from memory.
+    native_sum: u64,
     is_ipv6: bool,
 }
 
@@ -139,12 +139,9 @@ impl PseudoHeader {
     #[inline]
     #[must_use]
     pub fn ipv4(source: Ipv4Addr, destination: Ipv4Addr) -> Self {
-        let native_sum = add(
-            native_sum(&source.octets()),
-            native_sum(&destination.octets()),
-        );
         Self {
-            native_sum,
+            native_sum: native_pairs(&source.octets())
+                .wrapping_add(native_pairs(&destination.octets())),
             is_ipv6: false,
         }
     }
@@ -153,12 +150,9 @@ impl PseudoHeader {
     #[inline]
     #[must_use]
     pub fn ipv6(source: Ipv6Addr, destination: Ipv6Addr) -> Self {
-        let native_sum = add(
-            native_sum(&source.octets()),
-            native_sum(&destination.octets()),
-        );
         Self {
-            native_sum,
+            native_sum: native_pairs(&source.octets())
+                .wrapping_add(native_pairs(&destination.octets())),
             is_ipv6: true,
         }
     }
@@ -203,8 +197,9 @@ impl PseudoHeader {
     /// The sum with protocol and length, of words as this machine reads them from memory.
     #[inline]
     const fn with(self, protocol: IpProtocol, length: u32) -> u16 {
-        let rest = fold(protocol.0 as u64 + length as u64);
-        add(self.native_sum, rest.to_be())
+        // Where this wraps, the packet is larger than any.
+        let rest = length.wrapping_add(protocol.0 as u32);
+        fold(self.native_sum.wrapping_add(rest.to_be() as u64))
     }
 }
 
@@ -306,6 +301,15 @@ const fn add(a: u16, b: u16) -> u16 {
     sum.wrapping_add(carry as u16)
 }
 
+/// Sum of the pairs of words in an address as this machine reads them from memory.
+#[inline]
+fn native_pairs<const LEN: usize>(address: &[u8; LEN]) -> u64 {
+    let (pairs, _) = address.as_chunks::<4>();
+    pairs.iter().fold(0, |sum, pair| {
+        sum.wrapping_add(u32::from_ne_bytes(*pair).into())
+    })
+}
+
 /// One's complement sum of the words as this machine reads them from memory.
 ///
 /// The sum of byte-swapped words is the byte-swapped sum (RFC 1071, section 2 (B)), so the result
@@ -338,12 +342,11 @@ fn native_sum(bytes: &[u8]) -> u16 {
 
 /// Adds the four words of `sum` to one.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "takes single words")]
+#[expect(clippy::cast_possible_truncation, reason = "takes the upper half")]
 const fn fold(sum: u64) -> u16 {
-    add(
-        add(sum as u16, (sum >> 16) as u16),
-        add((sum >> 32) as u16, (sum >> 48) as u16),
-    )
+    // Both halves get the same sum; the carry of the lower one goes into the upper one.
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 #[cfg(test)]

@@ -342,7 +342,6 @@ fn native_sum(bytes: &[u8]) -> u16 {
 
 /// Adds the four words of `sum` to one.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "takes the upper half")]
 const fn fold(sum: u64) -> u16 {
     // Both halves get the same sum; the carry of the lower one goes into the upper one.
     let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;

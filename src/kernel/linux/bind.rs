@@ -46,7 +46,21 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
             || call(socket, wakeup | flag),
         )
     };
-    let mut bind_mode = attempts(socket, attempt)?;
+    let mut bind_mode = match socket.first {
+        // The first socket of the queue has decided on mode and wake-ups.
+        Some(_) => match call(socket, uapi::XDP_SHARED_UMEM) {
+            Ok(()) => Answer::granted(
+                request.bind_mode,
+                match (request.bind_mode, options::is_zero_copy(fd)) {
+                    (BindMode::Auto, Some(true)) => BindMode::ZeroCopy,
+                    (BindMode::Auto, _) => BindMode::Copy,
+                    (mode, _) => mode,
+                },
+            ),
+            Err(error) => return Err(refusal(socket, BindMode::Copy, error)),
+        },
+        None => attempts(socket, attempt)?,
+    };
     // Every attempt demanded its mode, so that this only guards against a driver that does something else.
     if let Some(zero_copy) = options::is_zero_copy(fd) {
         let told = if zero_copy {
@@ -111,12 +125,13 @@ fn attempts(
 }
 
 fn call(socket: &XdpSocket, flags: u16) -> Result<(), i32> {
+    let first = socket.first.as_ref().and_then(|first| first.fd());
     let address = SockAddr {
         family: uapi::AF_XDP as u16,
         flags,
         ifindex: socket.ifindex,
         queue_id: socket.request.queue,
-        shared_umem_fd: 0,
+        shared_umem_fd: first.unwrap_or(0) as u32,
     };
     // SAFETY: the kernel reads an address of the stated size.
     let result = unsafe {

@@ -33,7 +33,9 @@ pub(crate) use bell::bell;
 pub(crate) use cpu::{cpus, pin};
 use interface::{Control, absent};
 
-use super::{Allocation, Backend, Interface, MemoryRequest, Opened, SocketRequest, Steering};
+use super::{
+    Allocation, Backend, Interface, MemoryRequest, Opened, Sharing, Socket, SocketRequest, Steering,
+};
 use crate::error::{FluxError, Result};
 use crate::report::XdpMode;
 use crate::umem::UmemRegion;
@@ -141,6 +143,16 @@ impl Backend for LinuxInterface {
     fn open(&self, request: &SocketRequest, umem: &UmemRegion) -> Result<Opened> {
         let (control, index) = self.find()?;
         socket::open(control, index, request, umem)
+    }
+
+    fn share(
+        &self,
+        request: &SocketRequest,
+        first: &Arc<dyn Socket>,
+        umem: &UmemRegion,
+    ) -> Result<Sharing> {
+        let (control, index) = self.find()?;
+        socket::share(control, index, request, first, umem)
     }
 
     fn attach(&self, mode: XdpMode) -> Result<Arc<dyn Steering>> {

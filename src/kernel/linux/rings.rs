@@ -10,25 +10,23 @@ use super::uapi::{self, MmapOffsets, RingOffset};
 use super::{errors, options};
 use crate::error::{Result, errno};
 use crate::kernel::{RingSizes, Rings};
-use crate::ring::{ConsumerRing, ProducerRing, RingArea, RingElement};
+use crate::ring::{ConsumerRing, Desc, ProducerRing, RingArea, RingElement};
 
 /// Makes the rings of a new socket, and tells whether they have flags (Linux 5.4).
 pub(super) fn make(fd: BorrowedFd<'_>, sizes: RingSizes) -> Result<(Rings, bool)> {
-    for (option, name, size) in [
-        (uapi::XDP_UMEM_FILL_RING, "fill", sizes.fill),
-        (
-            uapi::XDP_UMEM_COMPLETION_RING,
-            "completion",
-            sizes.completion,
-        ),
-        (uapi::XDP_RX_RING, "RX", sizes.rx),
-        (uapi::XDP_TX_RING, "TX", sizes.tx),
-    ] {
-        options::set(fd, uapi::SOL_XDP, option, &size)
-            .map_err(|error| errors::ring(error, name, size))?;
-    }
-    let (offsets, ring_flags) = mmap_offsets(fd)?;
-    let map = Mapper { fd, ring_flags };
+    set_size(fd, uapi::XDP_UMEM_FILL_RING, "fill", sizes.fill)?;
+    set_size(
+        fd,
+        uapi::XDP_UMEM_COMPLETION_RING,
+        "completion",
+        sizes.completion,
+    )?;
+    let Own {
+        rx,
+        tx,
+        map,
+        offsets,
+    } = make_own(fd, sizes)?;
     let fill = map.ring(
         "fill",
         sizes.fill,
@@ -41,15 +39,49 @@ pub(super) fn make(fd: BorrowedFd<'_>, sizes: RingSizes) -> Result<(Rings, bool)
         offsets.completion,
         uapi::XDP_UMEM_PGOFF_COMPLETION_RING,
     )?;
-    let rx = map.ring("RX", sizes.rx, offsets.rx, uapi::XDP_PGOFF_RX_RING)?;
-    let tx = map.ring("TX", sizes.tx, offsets.tx, uapi::XDP_PGOFF_TX_RING)?;
     let rings = Rings {
         fill: ProducerRing::new(fill),
-        rx: ConsumerRing::new(rx),
-        tx: ProducerRing::new(tx),
+        rx,
+        tx,
         completion: ConsumerRing::new(completion),
     };
-    Ok((rings, ring_flags))
+    Ok((rings, map.ring_flags))
+}
+
+/// Makes the two rings of a new socket that shares the others with the first on its queue.
+pub(super) fn make_sharing(
+    fd: BorrowedFd<'_>,
+    sizes: RingSizes,
+) -> Result<(ConsumerRing<Desc>, ProducerRing<Desc>, bool)> {
+    let Own { rx, tx, map, .. } = make_own(fd, sizes)?;
+    Ok((rx, tx, map.ring_flags))
+}
+
+/// The rings that each socket has for itself, and the way to map the others.
+struct Own<'a> {
+    rx: ConsumerRing<Desc>,
+    tx: ProducerRing<Desc>,
+    map: Mapper<'a>,
+    offsets: MmapOffsets,
+}
+
+fn make_own(fd: BorrowedFd<'_>, sizes: RingSizes) -> Result<Own<'_>> {
+    set_size(fd, uapi::XDP_RX_RING, "RX", sizes.rx)?;
+    set_size(fd, uapi::XDP_TX_RING, "TX", sizes.tx)?;
+    let (offsets, ring_flags) = mmap_offsets(fd)?;
+    let map = Mapper { fd, ring_flags };
+    let rx = map.ring("RX", sizes.rx, offsets.rx, uapi::XDP_PGOFF_RX_RING)?;
+    let tx = map.ring("TX", sizes.tx, offsets.tx, uapi::XDP_PGOFF_TX_RING)?;
+    Ok(Own {
+        rx: ConsumerRing::new(rx),
+        tx: ProducerRing::new(tx),
+        map,
+        offsets,
+    })
+}
+
+fn set_size(fd: BorrowedFd<'_>, option: i32, name: &str, size: u32) -> Result<()> {
+    options::set(fd, uapi::SOL_XDP, option, &size).map_err(|error| errors::ring(error, name, size))
 }
 
 /// Asks where the parts of the rings lie, and whether the rings have flags.

@@ -1,5 +1,6 @@
 //! An AF_XDP socket: how it is opened, and the calls of the seam.
 
+use std::any::Any;
 use std::ffi::CStr;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -12,9 +13,11 @@ use super::interface::Control;
 use super::patience::{AFTER_CLOSE, Deadline, patiently};
 use super::uapi::{self, UmemReg};
 use super::{bind, memlock, options, rings, wait};
-use crate::error::{Result, errno};
+use crate::error::{FluxError, Result, errno};
 use crate::geometry::Geometry;
-use crate::kernel::{Bound, Company, Interest, Kick, Opened, Ready, Socket, SocketRequest};
+use crate::kernel::{
+    Bound, Company, Interest, Kick, Opened, Ready, Sharing, Socket, SocketRequest,
+};
 use crate::mem::PAGE_SIZE;
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
@@ -35,8 +38,10 @@ pub(super) struct XdpSocket {
     pub(super) gone: AtomicBool,
     /// Whether preferred busy polling was granted: the program's calls run the driver.
     pub(super) polls: AtomicBool,
+    /// The socket whose queue it shares, if it has none to itself. That one stays open as long.
+    pub(super) first: Option<Arc<dyn Socket>>,
     /// Keeps the packet memory for as long as the kernel may use it.
-    _umem: UmemRegion,
+    umem: UmemRegion,
 }
 
 /// Opens a socket for an interface in the network namespace of this thread, with the four rings.
@@ -46,12 +51,7 @@ pub(super) fn open(
     request: &SocketRequest,
     umem: &UmemRegion,
 ) -> Result<Opened> {
-    // SAFETY: plain numbers; the result is checked.
-    let fd = unsafe { libc::socket(uapi::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-    let fd = check(fd).map_err(errors::socket)?;
-    // SAFETY: a new descriptor, which nobody else knows.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-
+    let fd = new_socket()?;
     register(fd.as_fd(), umem)?;
     let (rings, ring_flags) = rings::make(fd.as_fd(), request.sizes)?;
     let socket = XdpSocket {
@@ -63,12 +63,62 @@ pub(super) fn open(
         ring_flags,
         gone: AtomicBool::new(false),
         polls: AtomicBool::new(false),
-        _umem: umem.clone(),
+        first: None,
+        umem: umem.clone(),
     };
     Ok(Opened {
         socket: Arc::new(socket),
         rings,
     })
+}
+
+/// Opens a socket that will share the queue of `first`, with an RX and a TX ring alone.
+pub(super) fn share(
+    control: Control,
+    ifindex: u32,
+    request: &SocketRequest,
+    first: &Arc<dyn Socket>,
+    umem: &UmemRegion,
+) -> Result<Sharing> {
+    let socket: &dyn Any = &**first;
+    let fits = socket.downcast_ref::<XdpSocket>().is_some_and(|first| {
+        let same_umem = first.umem.memory().start() == umem.memory().start();
+        first.ifindex == ifindex && first.request.queue == request.queue && same_umem
+    });
+    if !fits {
+        return Err(FluxError::invalid(
+            format_args!("sharing queue {}", request.queue),
+            "the socket to share it with is on another queue, interface or UMEM",
+            "share the queue of one socket, on its UMEM",
+        ));
+    }
+    let fd = new_socket()?;
+    let (rx, tx, ring_flags) = rings::make_sharing(fd.as_fd(), request.sizes)?;
+    let socket = XdpSocket {
+        fd,
+        control,
+        ifindex,
+        request: request.clone(),
+        geometry: umem.geometry(),
+        ring_flags,
+        gone: AtomicBool::new(false),
+        polls: AtomicBool::new(false),
+        first: Some(first.clone()),
+        umem: umem.clone(),
+    };
+    Ok(Sharing {
+        socket: Arc::new(socket),
+        rx,
+        tx,
+    })
+}
+
+fn new_socket() -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the result is checked.
+    let fd = unsafe { libc::socket(uapi::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    let fd = check(fd).map_err(errors::socket)?;
+    // SAFETY: a new descriptor, which nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Registers the packet memory, which pins it.

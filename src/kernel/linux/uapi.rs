@@ -20,6 +20,7 @@ pub(super) const XDP_OPTIONS: i32 = 8;
 pub(super) const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 
 // Flags of bind.
+pub(super) const XDP_SHARED_UMEM: u16 = 1 << 0;
 pub(super) const XDP_COPY: u16 = 1 << 1;
 pub(super) const XDP_ZEROCOPY: u16 = 1 << 2;
 /// Since Linux 5.4, as is the flags word of a ring.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::net::{in_namespace, ip, near, open, request};
+use super::net::{in_namespace, ip, near, open, request, umem};
 use crate::error::{ErrorKind, Result, errno};
 use crate::kernel::{Backend, Bound, Kick, SocketRequest};
 use crate::report::{BindMode, BusyPoll};
@@ -30,6 +30,42 @@ fn copy_mode_binds_on_veth_with_wakeup_flags() {
         assert_eq!(bound.bind_mode.reason, None);
         assert!(bound.need_wakeup.achieved);
         assert_eq!(bound.busy_poll.achieved, None);
+    });
+}
+
+#[test]
+fn several_sockets_bind_to_one_queue_and_the_first_stays_open_for_them() {
+    in_namespace(|| {
+        let umem = umem();
+        let first = near().open(&request(), &umem).unwrap();
+        let share = |request: &SocketRequest| near().share(request, &first.socket, &umem);
+        // The kernel wants the first one bound.
+        assert!(share(&request()).unwrap().socket.bind().is_err());
+        first.socket.bind().unwrap();
+        let others: Vec<_> = (0..3).map(|_| share(&request()).unwrap()).collect();
+        for other in &others {
+            let bound = other.socket.bind().unwrap();
+            assert_eq!(bound.bind_mode.achieved, BindMode::Copy);
+        }
+        let other_queue = SocketRequest {
+            queue: 1,
+            ..request()
+        };
+        let error = share(&other_queue).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let error = near()
+            .share(&request(), &first.socket, &super::net::umem())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+
+        drop(first);
+        let alone = SocketRequest {
+            bind_patience: Duration::ZERO,
+            ..request()
+        };
+        assert_eq!(bind(&alone).unwrap_err().kind(), ErrorKind::Busy);
+        drop(others);
+        bind(&request()).unwrap();
     });
 }
 

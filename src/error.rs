@@ -39,6 +39,7 @@ pub mod errno {
     pub const EMSGSIZE: i32 = 90;
     pub const ESHUTDOWN: i32 = 108;
     pub const EDQUOT: i32 = 122;
+    pub const ECANCELED: i32 = 125;
     pub const ENOTRECOVERABLE: i32 = 131;
 }
 
@@ -65,6 +66,8 @@ pub enum ErrorKind {
     Memory,
     /// The kernel or the driver cannot do it.
     Unsupported,
+    /// The program's own callback returned an error, or panicked.
+    Callback,
     /// Any other refusal of the operating system.
     System,
 }

@@ -51,6 +51,7 @@
 
 pub mod batch;
 pub mod builder;
+pub mod engine;
 pub mod error;
 #[cfg(feature = "capi")]
 #[doc(hidden)]
@@ -72,6 +73,7 @@ pub mod umem;
 
 pub use batch::PacketBatch;
 pub use builder::FluxBuilder;
+pub use engine::{EngineStatistics, FluxEngine, PortStatistics, Stopper, WhenFull};
 pub use error::{ErrorKind, FluxError, Result};
 pub use kernel::{Interest, Interface, Ready};
 pub use link::Link;

@@ -126,6 +126,12 @@ impl UmemRegion {
         }
     }
 
+    /// Whether the other handle is one to the same memory.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(&*self.frames, &*other.frames)
+    }
+
     pub(crate) fn frames(&self) -> &Frames {
         &self.frames
     }

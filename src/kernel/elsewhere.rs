@@ -40,7 +40,6 @@ pub(crate) fn bell() -> Option<Box<dyn Bell>> {
 }
 
 /// An alarm; who waits looks at it now and then.
-#[allow(dead_code, reason = "rung by whatever stops a loop from outside")]
 pub(crate) fn alarm() -> Alarm {
     Alarm::unseen()
 }

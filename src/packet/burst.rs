@@ -159,8 +159,16 @@ impl<'a> BatchRef<'a> {
         }
     }
 
+    /// Recycles all of them, whatever was decided before.
+    pub fn recycle_all(&mut self) {
+        for slot in &mut *self.slots {
+            slot.verdict = RECYCLE;
+        }
+    }
+
     /// The slots themselves, for C.
     #[cfg(feature = "capi")]
+    #[allow(dead_code, reason = "of the C face, which comes next")]
     pub(crate) fn slots(&mut self) -> &mut [Slot] {
         self.slots
     }

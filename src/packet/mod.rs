@@ -1,7 +1,6 @@
 //! A packet in a frame: owned ([`Packet`]) or borrowed in its ring slot ([`PacketRef`]).
 
 mod borrow;
-#[allow(dead_code, reason = "of the engine, which comes next")]
 mod burst;
 mod frames;
 mod fresh;

@@ -94,7 +94,6 @@ impl Cycle {
         total
     }
 
-    #[allow(dead_code, reason = "of the engine, which comes next")]
     /// Shows up to `max` received packets to `call`, at most as many as there are `slots`, as far as they stand in one piece. Then
     /// gives each frame to the fill ring, to the TX ring, or, as a packet, to the batch in `others` of the port that it shall leave through.
     ///
@@ -266,6 +265,21 @@ impl Cycle {
 
     pub(crate) fn tx_room(&mut self) -> u32 {
         self.outward.room()
+    }
+
+    /// Whether the TX ring has room for `wanted` packets, or else for how many.
+    #[inline]
+    pub(crate) fn tx_room_for(&mut self, wanted: u32) -> u32 {
+        self.outward.tx.free(wanted)
+    }
+
+    pub(crate) fn tx_is_full(&self) -> bool {
+        self.outward.pending() == self.outward.tx.size()
+    }
+
+    /// Packets that have arrived, by the ring.
+    pub(crate) fn rx_occupied(&self) -> u32 {
+        self.inward.rx.occupied()
     }
 
     /// Packets that were given to the kernel and have not come back.

@@ -257,6 +257,15 @@ impl FluxRaw {
         Ok(())
     }
 
+    /// As [`wake_rx`](Self::wake_rx), for a loop that runs all the time: without need-wakeup flags it leaves the kernel alone.
+    #[inline]
+    pub(crate) fn wake_rx_if_needed(&self) -> Result<()> {
+        if self.cycle.rx_needs_wakeup() {
+            self.socket.wake_rx()?;
+        }
+        Ok(())
+    }
+
     /// Makes the kernel send what is in the TX ring, if it asks for that.
     ///
     /// In copy mode one system call sends a bounded number of packets ([`Report::tx_budget`]); this calls as long as packets
@@ -340,9 +349,7 @@ impl FluxRaw {
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn spin(&mut self) -> Result<()> {
         self.cycle.refill();
-        if self.cycle.rx_needs_wakeup() {
-            self.socket.wake_rx()?;
-        }
+        self.wake_rx_if_needed()?;
         self.socket.spin();
         Ok(())
     }

@@ -21,7 +21,6 @@ pub(crate) fn bell() -> Option<Box<dyn Bell>> {
 }
 
 /// An alarm that is not rung. When no more files can be opened, who waits looks at it now and then.
-#[allow(dead_code, reason = "rung by whatever stops a loop from outside")]
 pub(crate) fn alarm() -> Alarm {
     match eventfd() {
         Some(file) => {

@@ -27,7 +27,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-#[allow(unused_imports, reason = "rung by whatever stops a loop from outside")]
 pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
 pub(crate) use cpu::{cpus, pin};

@@ -1,0 +1,134 @@
+//! One socket of an engine.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use super::stats::PortStatistics;
+use crate::batch::PacketBatch;
+use crate::error::{FluxError, Result};
+use crate::packet::{Packet, Settled};
+use crate::raw::FluxRaw;
+
+/// A socket, and what passed through it.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) raw: FluxRaw,
+    pub(super) statistics: PortStatistics,
+    /// Whether packets may be in the TX ring that the kernel wants to be told of.
+    unsent: bool,
+}
+
+impl Port {
+    pub(super) fn new(raw: FluxRaw) -> Self {
+        Self {
+            raw,
+            statistics: PortStatistics::default(),
+            unsent: false,
+        }
+    }
+
+    /// Counts a batch that came in here.
+    #[inline]
+    pub(super) fn settle(&mut self, settled: Settled) {
+        self.statistics.received += settled.seen as u64;
+        self.statistics.recycled += (settled.recycled - settled.crowded) as u64;
+        self.statistics.sent += settled.sent as u64;
+        self.statistics.dropped += settled.crowded as u64;
+        self.unsent |= settled.sent > 0;
+    }
+
+    /// Sends packets from other ports. What finds no room is dropped.
+    pub(super) fn post(&mut self, outbox: &mut PacketBatch) -> Result<()> {
+        let count = outbox.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let frames = self.raw.umem().frames();
+        let sent = if outbox.iter().all(|packet| packet.belongs_to(frames)) {
+            self.raw.send(outbox)? as usize
+        } else {
+            self.post_copies(outbox)
+        };
+        self.unsent = true;
+        self.statistics.sent += sent as u64;
+        self.statistics.dropped += (count - sent) as u64;
+        outbox.clear();
+        Ok(())
+    }
+
+    /// Sends packets, and copies of those that lie in another UMEM.
+    fn post_copies(&mut self, outbox: &mut PacketBatch) -> usize {
+        let mut sent = 0;
+        for packet in outbox.drain() {
+            let foreign = !packet.belongs_to(self.raw.umem().frames());
+            let packet = match foreign {
+                true => self.copy(&packet),
+                false => Some(packet),
+            };
+            if packet.is_some_and(|packet| self.raw.send_one(packet).is_ok()) {
+                sent += 1;
+                self.statistics.copied += u64::from(foreign);
+            }
+        }
+        sent
+    }
+
+    /// A copy in the UMEM of this port; `None` when no frame is free, or none is large enough.
+    fn copy(&mut self, packet: &Packet) -> Option<Packet> {
+        let mut copy = self.raw.alloc()?;
+        copy.copy_from(packet.data()).ok().map(|()| copy)
+    }
+
+    /// Takes sent frames back, tops the fill ring up, and tells the kernel what it wants to be told.
+    #[inline]
+    pub(super) fn turn_over(&mut self) -> Result<()> {
+        self.raw.refill();
+        self.raw.wake_rx_if_needed()?;
+        if self.unsent {
+            self.raw.wake_tx()?;
+            self.unsent = self.raw.cycle.tx_pending() > 0;
+        }
+        Ok(())
+    }
+}
+
+/// A socket that an engine did not take: the socket, unharmed, and why.
+pub struct PortRefused {
+    pub(super) raw: Box<FluxRaw>,
+    pub(super) error: FluxError,
+}
+
+impl PortRefused {
+    /// Why it was refused.
+    #[must_use]
+    pub fn error(&self) -> &FluxError {
+        &self.error
+    }
+
+    /// The socket and the error.
+    #[must_use]
+    pub fn into_parts(self) -> (FluxRaw, FluxError) {
+        (*self.raw, self.error)
+    }
+}
+
+impl From<PortRefused> for FluxError {
+    fn from(refused: PortRefused) -> Self {
+        refused.error
+    }
+}
+
+impl fmt::Debug for PortRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PortRefused").field(&self.error).finish()
+    }
+}
+
+impl fmt::Display for PortRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for PortRefused {}

@@ -9,6 +9,8 @@ mod control;
 #[cfg(target_os = "linux")]
 #[path = "sim/descriptor.rs"]
 mod descriptor;
+#[path = "sim/engine.rs"]
+mod engine;
 #[path = "sim/faults.rs"]
 mod faults;
 #[path = "sim/kernel.rs"]

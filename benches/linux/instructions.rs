@@ -49,7 +49,9 @@ struct Case {
     limit: Option<f64>,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
+    Case::limited("rust/A/rxdrop", 21.0),
+    Case::limited("rust/A/l2fwd", 40.0),
     Case::limited("rust/C/rxdrop", 16.0),
     Case::limited("rust/C/l2fwd", 32.0),
     Case::limited("c/C/rxdrop", 28.0),

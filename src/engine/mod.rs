@@ -263,6 +263,17 @@ impl FluxEngine {
         self.turn(&mut callback)
     }
 
+    /// Waits as the poller says, for packets, a stop or the end of `timeout`; `None`: for no end. It may return early.
+    ///
+    /// To be called after a turn of [`run_once`](Self::run_once) without packets.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](ErrorKind::Gone): an interface was removed.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.idle(timeout)
+    }
+
     fn run_until<O: Outcome>(
         &mut self,
         end: Option<Instant>,
@@ -334,13 +345,12 @@ impl FluxEngine {
             ports: self.ports.len() as u32,
         };
         let port = &mut self.ports[number];
-        let shown = port.raw.cycle.burst(
-            max,
-            &mut self.slots,
-            through,
-            &mut self.outboxes,
-            |batch| guarded(batch, callback),
-        );
+        let shown =
+            port.raw
+                .cycle
+                .burst(max, &mut self.slots, through, &mut self.outboxes, |batch| {
+                    guarded(batch, callback)
+                });
         let Some((settled, result)) = shown else {
             return Ok(0);
         };
@@ -361,7 +371,9 @@ impl FluxEngine {
     fn room(&mut self) -> u32 {
         let batch = self.batch();
         let rooms = self.ports.iter_mut();
-        rooms.fold(batch, |least, port| least.min(port.raw.cycle.tx_room_for(batch)))
+        rooms.fold(batch, |least, port| {
+            least.min(port.raw.cycle.tx_room_for(batch))
+        })
     }
 
     /// Sends what came in through one port and shall leave through another.

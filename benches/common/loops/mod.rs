@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
 mod c;
+mod engine;
 mod raw;
 
 use std::error::Error;
@@ -20,7 +21,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 pub(crate) const BATCH: u32 = 64;
 
-pub(crate) const ENTRIES: [Entry; 6] = [
+pub(crate) const ENTRIES: [Entry; 8] = [
+    Entry::new("rust/A/rxdrop", engine::open),
+    Entry::new("rust/A/l2fwd", engine::open),
     Entry::new("rust/C/rxdrop", raw::open),
     Entry::new("rust/C/txonly", raw::open),
     Entry::new("rust/C/l2fwd", raw::open),

@@ -4,11 +4,9 @@
 
 mod outcome;
 mod port;
+mod run;
 mod stats;
 mod stopper;
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
 
 pub use outcome::Outcome;
 pub use port::PortRefused;
@@ -16,10 +14,10 @@ pub use stats::{EngineStatistics, PortStatistics};
 pub use stopper::Stopper;
 
 use crate::batch::PacketBatch;
-use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Alarm, Company, Interest, machine};
-use crate::packet::{BatchRef, Slot, Through};
-use crate::poller::{Idle, Pacer, Poller};
+use crate::error::{FluxError, Result};
+use crate::kernel::{Alarm, Interest, machine};
+use crate::packet::Slot;
+use crate::poller::{Pacer, Poller};
 use crate::raw::FluxRaw;
 use port::Port;
 
@@ -27,11 +25,6 @@ use port::Port;
 const MAX_BATCH: u32 = 4096;
 /// The most ports of an engine.
 const MAX_PORTS: usize = 1024;
-/// Busy turns between two looks at the clock.
-const TURNS: u32 = 64;
-/// The longest sleep of an engine with several ports: each sleep notices the removal of one interface.
-const ROUND: Duration = Duration::from_millis(100);
-
 /// What an engine does with packets that shall leave through a port whose TX ring is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum WhenFull {
@@ -147,7 +140,7 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ErrorKind::Invalid) for any other number.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for any other number.
     pub fn set_batch(&mut self, packets: u32) -> Result<()> {
         if !(1..=MAX_BATCH).contains(&packets) {
             return Err(FluxError::invalid(
@@ -219,238 +212,6 @@ impl FluxEngine {
             ports: self.ports.iter().map(|port| port.statistics).collect(),
         }
     }
-
-    /// Gives packets to `callback` until a [`Stopper`] ends it, and returns what happened in this run.
-    ///
-    /// A stop that came before ends it at once. An error that the callback returns ends the run with that error, after the packets of its
-    /// batch went where it wanted them; a panic of the callback ends it likewise, with the batch recycled. The engine can run again.
-    ///
-    /// # Errors
-    ///
-    /// [`Callback`](ErrorKind::Callback); [`Gone`](ErrorKind::Gone), [`Down`](ErrorKind::Down): an interface.
-    pub fn run<O: Outcome>(
-        &mut self,
-        callback: impl FnMut(&mut BatchRef<'_>) -> O,
-    ) -> Result<EngineStatistics> {
-        self.run_until(None, callback)
-    }
-
-    /// [`run`](Self::run) for at most `time`.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`](Self::run).
-    pub fn run_for<O: Outcome>(
-        &mut self,
-        time: Duration,
-        callback: impl FnMut(&mut BatchRef<'_>) -> O,
-    ) -> Result<EngineStatistics> {
-        // A time beyond what the clock can count is as good as for ever.
-        self.run_until(Instant::now().checked_add(time), callback)
-    }
-
-    /// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
-    ///
-    /// For a loop of your own. A stop is none of its business.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`](Self::run).
-    pub fn run_once<O: Outcome>(
-        &mut self,
-        mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
-    ) -> Result<u32> {
-        self.turn(&mut callback)
-    }
-
-    /// Waits as the poller says, for packets, a stop or the end of `timeout`; `None`: for no end. It may return early.
-    ///
-    /// To be called after a turn of [`run_once`](Self::run_once) without packets.
-    ///
-    /// # Errors
-    ///
-    /// [`Gone`](ErrorKind::Gone): an interface was removed.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.idle(timeout)
-    }
-
-    fn run_until<O: Outcome>(
-        &mut self,
-        end: Option<Instant>,
-        mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
-    ) -> Result<EngineStatistics> {
-        let before = self.statistics();
-        let mut turns = 0;
-        while !self.alarm.is_rung() {
-            let busy = self.turn(&mut callback)? > 0;
-            if busy {
-                self.pacer.worked();
-                turns += 1;
-                if turns < TURNS {
-                    continue;
-                }
-                turns = 0;
-            }
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Ok(self.statistics().since(&before));
-            }
-            if !busy {
-                self.idle(left)?;
-            }
-        }
-        self.alarm.reset();
-        Ok(self.statistics().since(&before))
-    }
-
-    #[inline]
-    fn turn<O: Outcome>(
-        &mut self,
-        callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
-    ) -> Result<u32> {
-        let mut total = 0;
-        let mut result = Ok(());
-        for port in 0..self.ports.len() {
-            match self.serve(port, callback) {
-                Ok(count) => total += count,
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
-        }
-        for port in &mut self.ports {
-            port.turn_over()?;
-        }
-        result.map(|()| total)
-    }
-
-    /// Gives a batch of one port to the callback and sends what it wants sent.
-    #[inline]
-    fn serve<O: Outcome>(
-        &mut self,
-        number: usize,
-        callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
-    ) -> Result<u32> {
-        let max = match self.when_full {
-            WhenFull::Wait => self.room(),
-            WhenFull::Drop => self.batch(),
-        };
-        if max == 0 {
-            self.stalls += 1;
-            return Ok(0);
-        }
-        let through = Through {
-            port: number as u32,
-            ports: self.ports.len() as u32,
-        };
-        let port = &mut self.ports[number];
-        let shown =
-            port.raw
-                .cycle
-                .burst(max, &mut self.slots, through, &mut self.outboxes, |batch| {
-                    guarded(batch, callback)
-                });
-        let Some((settled, result)) = shown else {
-            return Ok(0);
-        };
-        self.batches += 1;
-        port.settle(settled);
-        if settled.passed_on > 0 {
-            self.post()?;
-        }
-        result?;
-        match settled.unfit {
-            Some(index) => Err(unfit(index)),
-            None => Ok(settled.seen as u32),
-        }
-    }
-
-    /// The number of packets that every port has room for, up to a batch.
-    #[inline]
-    fn room(&mut self) -> u32 {
-        let batch = self.batch();
-        let rooms = self.ports.iter_mut();
-        rooms.fold(batch, |least, port| {
-            least.min(port.raw.cycle.tx_room_for(batch))
-        })
-    }
-
-    /// Sends what came in through one port and shall leave through another.
-    fn post(&mut self) -> Result<()> {
-        for (port, outbox) in self.ports.iter_mut().zip(&mut self.outboxes) {
-            port.post(outbox)?;
-        }
-        Ok(())
-    }
-
-    /// After a turn without packets: waits as the poller says, for at most `timeout`.
-    fn idle(&mut self, timeout: Option<Duration>) -> Result<()> {
-        match self.pacer.decide() {
-            Idle::Spin => {
-                self.ports.iter().for_each(|port| port.raw.socket.spin());
-                Ok(())
-            }
-            Idle::Look => {
-                let none = Company::none();
-                self.ports.iter().try_for_each(|port| {
-                    let socket = &port.raw.socket;
-                    socket
-                        .wait(Interest::Receive, Some(Duration::ZERO), &none)
-                        .map(drop)
-                })
-            }
-            Idle::Sleep => self.sleep(timeout),
-        }
-    }
-
-    /// Sleeps until a port has packets, or, when packets wait for a full one, until that has room.
-    fn sleep(&mut self, timeout: Option<Duration>) -> Result<()> {
-        let stalled = self.when_full == WhenFull::Wait && self.room() == 0;
-        let interest = if stalled {
-            Interest::Send
-        } else {
-            Interest::Receive
-        };
-        let ports = &self.ports;
-        for (port, (fd, what)) in ports.iter().zip(&mut self.fds) {
-            let awaited = !stalled || port.raw.cycle.tx_is_full();
-            *fd = port.raw.socket.fd().filter(|_| awaited).unwrap_or(-1);
-            *what = interest;
-        }
-        let also = || match stalled {
-            true => !ports.iter().any(|port| port.raw.cycle.tx_is_full()),
-            false => ports.iter().any(|port| port.raw.cycle.rx_occupied() > 0),
-        };
-        let company = Company {
-            fds: &self.fds,
-            alarm: Some(&self.alarm),
-            also: &also,
-        };
-        // Each socket sees only itself lose its interface: they take turns.
-        let timeout = match (ports.len(), timeout) {
-            (1, timeout) => timeout,
-            (_, timeout) => Some(timeout.unwrap_or(ROUND).min(ROUND)),
-        };
-        self.watch = (self.watch + 1) % ports.len();
-        let keeper = &ports[self.watch].raw.socket;
-        keeper.wait(interest, timeout, &company).map(drop)
-    }
-}
-
-/// Calls the callback; a panic becomes an error, and the whole batch is recycled.
-#[inline]
-fn guarded<O: Outcome>(
-    batch: &mut BatchRef<'_>,
-    callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
-) -> Result<()> {
-    match catch_unwind(AssertUnwindSafe(|| callback(batch).into_result())) {
-        Ok(result) => result,
-        Err(panic) => {
-            batch.recycle_all();
-            Err(outcome::panicked(&*panic))
-        }
-    }
 }
 
 fn slots(batch: u32) -> Box<[Slot]> {
@@ -467,16 +228,5 @@ fn other_umem() -> FluxError {
         "add a port to an engine",
         "its packets lie in another UMEM than those of the first port",
         "build it with .umem(first.umem()), or allow for copies with set_copying(true)",
-    )
-}
-
-#[cold]
-fn unfit(index: usize) -> FluxError {
-    FluxError::new(
-        ErrorKind::Invalid,
-        errno::EMSGSIZE,
-        format_args!("send packet {index} of a batch"),
-        "the callback made it leave its frame, or named a port that is not there",
-        "keep data and len within the frame, and send through a port of this engine",
     )
 }

@@ -94,6 +94,48 @@
 // Wait for free slots in the TX ring.
 #define FLUXCAP_WAIT_SEND 2
 
+// TCP control bit: no more data.
+#define FLUXCAP_TCP_FIN 1
+
+// TCP control bit: opens a connection.
+#define FLUXCAP_TCP_SYN 2
+
+// TCP control bit: resets the connection.
+#define FLUXCAP_TCP_RST 4
+
+// TCP control bit: the data should reach the program at once.
+#define FLUXCAP_TCP_PSH 8
+
+// TCP control bit: the acknowledgment number counts.
+#define FLUXCAP_TCP_ACK 16
+
+// TCP control bit: the urgent pointer counts.
+#define FLUXCAP_TCP_URG 32
+
+// TCP control bit: congestion was met (RFC 3168).
+#define FLUXCAP_TCP_ECE 64
+
+// TCP control bit: the congestion window was reduced (RFC 3168).
+#define FLUXCAP_TCP_CWR 128
+
+// Change the Ethernet source to `source_mac`.
+#define FLUXCAP_REWRITE_SOURCE_MAC 1
+
+// Change the Ethernet destination to `destination_mac`.
+#define FLUXCAP_REWRITE_DESTINATION_MAC 2
+
+// Change the IP source to `source_ip`.
+#define FLUXCAP_REWRITE_SOURCE_IP 4
+
+// Change the IP destination to `destination_ip`.
+#define FLUXCAP_REWRITE_DESTINATION_IP 8
+
+// Change the source port to `source_port`.
+#define FLUXCAP_REWRITE_SOURCE_PORT 16
+
+// Change the destination port to `destination_port`.
+#define FLUXCAP_REWRITE_DESTINATION_PORT 32
+
 // For `keep` of struct fluxcap_sim_nic_config: nothing is kept, only counted.
 #define FLUXCAP_SIM_KEEP_NOTHING 4294967295
 
@@ -454,6 +496,104 @@ struct fluxcap_icmp_echo_header {
   uint16_t sequence;
 };
 
+// A VLAN tag (IEEE 802.1Q), in host byte order.
+struct fluxcap_vlan_header {
+  // Which VLAN; 0 for none.
+  uint16_t id;
+  // What follows: 0x0800 IPv4, 0x86dd IPv6, 0x8100 another tag, ….
+  uint16_t ether_type;
+  // Priority, 3 bits.
+  uint8_t priority;
+  // 1 when this frame may be dropped before others.
+  uint8_t drop_eligible;
+};
+
+// An IPv6 header (RFC 8200) and what its extension headers tell, in host byte order.
+struct fluxcap_ipv6_header {
+  // From.
+  uint8_t source[16];
+  // To.
+  uint8_t destination[16];
+  // Which packets belong to one flow, 20 bits.
+  uint32_t flow_label;
+  // Groups fragments; 0 when this is none.
+  uint32_t identification;
+  // Length of extension headers and payload, in bytes. What is behind it is padding.
+  uint16_t payload_length;
+  // Where this fragment belongs, in bytes. Fragments but the first lack the header of `protocol`.
+  uint16_t fragment_offset;
+  // Differentiated services codepoint, 6 bits.
+  uint8_t dscp;
+  // Explicit congestion notification, 2 bits.
+  uint8_t ecn;
+  // How many more hops the packet may take.
+  uint8_t hop_limit;
+  // What follows this header: an extension header, or the same as `protocol`.
+  uint8_t next_header;
+  // What follows the extension headers: 6 TCP, 17 UDP, 58 ICMPv6, ….
+  uint8_t protocol;
+  // 1 when more fragments follow.
+  uint8_t more_fragments;
+  // 1 when a routing header tells the last destination, and `destination` is a station on the way.
+  uint8_t source_routed;
+};
+
+// A UDP header (RFC 768), in host byte order.
+struct fluxcap_udp_header {
+  // From.
+  uint16_t source_port;
+  // To.
+  uint16_t destination_port;
+  // Length of header and payload, in bytes.
+  uint16_t length;
+  // The checksum as it stands; 0 for none.
+  uint16_t checksum;
+};
+
+// A TCP header (RFC 9293), in host byte order.
+struct fluxcap_tcp_header {
+  // Number of the first byte of data.
+  uint32_t sequence_number;
+  // Number of the next byte expected, with FLUXCAP_TCP_ACK.
+  uint32_t acknowledgment_number;
+  // From.
+  uint16_t source_port;
+  // To.
+  uint16_t destination_port;
+  // How many bytes the sender has room for, before scaling.
+  uint16_t window;
+  // The checksum as it stands.
+  uint16_t checksum;
+  // Where urgent data end, with FLUXCAP_TCP_URG.
+  uint16_t urgent_pointer;
+  // Length of the header with its options, in bytes. The options start at byte 20.
+  uint8_t header_len;
+  // FLUXCAP_TCP_…, joined with |.
+  uint8_t flags;
+};
+
+// What to change in a packet. Ports are in host byte order.
+struct fluxcap_rewrite {
+  // sizeof(struct fluxcap_rewrite).
+  uint32_t struct_size;
+  // FLUXCAP_REWRITE_…, joined with |. The fields that it does not name are not read.
+  uint32_t change;
+  // 4 or 6: what the IP addresses here are, when there are any.
+  uint32_t ip_version;
+  // The new source port.
+  uint16_t source_port;
+  // The new destination port.
+  uint16_t destination_port;
+  // The new IP source; of version 4, the first four bytes.
+  uint8_t source_ip[16];
+  // The new IP destination; of version 4, the first four bytes.
+  uint8_t destination_ip[16];
+  // The new Ethernet source.
+  uint8_t source_mac[6];
+  // The new Ethernet destination.
+  uint8_t destination_mac[6];
+};
+
 // What a simulated NIC shall be. Zero everywhere but in struct_size and name is an ordinary one.
 struct fluxcap_sim_nic_config {
   // sizeof(struct fluxcap_sim_nic_config).
@@ -783,6 +923,50 @@ int fluxcap_icmp_echo_reply(void *packet,
 // NULL counts as no bytes.
 uint16_t fluxcap_checksum(const void *data,
                           size_t len);
+
+// Parses the VLAN tag at the start of `data`, behind the Ethernet header. Returns its length, 4; -EINVAL when there is none.
+int fluxcap_vlan_header_parse(const void *data,
+                              size_t len,
+                              struct fluxcap_vlan_header *header);
+
+// Parses the IPv6 header at the start of `data`, behind the Ethernet header. Returns its length with extension headers, behind
+// which `protocol` starts; -EINVAL when there is none, when `payload_length` exceeds `len`, or when there are more than eight
+// extension headers.
+int fluxcap_ipv6_header_parse(const void *data,
+                              size_t len,
+                              struct fluxcap_ipv6_header *header);
+
+// Parses the UDP header at the start of `data`, behind the IP header. Returns its length, 8; -EINVAL when there is none, or when
+// `length` exceeds `len`.
+int fluxcap_udp_header_parse(const void *data,
+                             size_t len,
+                             struct fluxcap_udp_header *header);
+
+// Parses the TCP header at the start of `data`, behind the IP header. Returns its length with options; -EINVAL when there is none.
+int fluxcap_tcp_header_parse(const void *data,
+                             size_t len,
+                             struct fluxcap_tcp_header *header);
+
+// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow, partial ones
+// too; a UDP checksum of 0 stays. VLAN tags, IP options and extension headers are passed over.
+//
+// Returns 0. -EINVAL when not everything can be changed, and then nothing is: the packet is of the other IP version, has no ports,
+// or is malformed.
+int fluxcap_rewrite_apply(const struct fluxcap_rewrite *rewrite,
+                          void *packet,
+                          size_t len);
+
+// Finishes the TCP or UDP checksum of `packet`, which begins with its Ethernet header, if its sender left that to the network card,
+// as Linux does for packets that stay on the machine (veth, virtio). Without that, who receives the packet drops it.
+//
+// Such a checksum is recognised by its value, the sum of the pseudo header; of other checksums one in 65536 has it by coincidence.
+// That is harmless where the packet is intact, but a damaged one gets a right checksum: do not call this for packets that came over a
+// wire.
+//
+// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not partial, or it is neither TCP nor UDP,
+// a fragment, or malformed.
+int fluxcap_checksum_complete(void *packet,
+                              size_t len);
 
 // Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
 //

@@ -75,6 +75,7 @@ programs! {
     misuse: ["misuse.c", "twice.c"];
     packets: ["packets.c"];
     refusals: ["refusals.c"];
+    rewrite: ["rewrite.c"];
     simulate: ["simulate.c"];
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 15] = [
     "error.rs",
     "handle.rs",
     "link.rs",
@@ -14,6 +14,8 @@ const SOURCES: [&str; 13] = [
     "raw.rs",
     "info.rs",
     "proto.rs",
+    "headers.rs",
+    "rewrite.rs",
     "sim.rs",
     "nic.rs",
     "capture.rs",

@@ -100,7 +100,7 @@ fn check_len(len: usize) -> Result<()> {
 /// # Safety
 ///
 /// `data` is null or points to `len` readable bytes.
-unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
+pub(super) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
     check_len(len)?;
     match (data.is_null(), len) {
         (_, 0) => Ok(&[]),
@@ -113,7 +113,7 @@ unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
 /// # Safety
 ///
 /// `data` is null or points to `len` bytes that nobody else uses.
-unsafe fn bytes_mut<'a>(data: *mut c_void, len: usize) -> Result<&'a mut [u8]> {
+pub(super) unsafe fn bytes_mut<'a>(data: *mut c_void, len: usize) -> Result<&'a mut [u8]> {
     check_len(len)?;
     match (data.is_null(), len) {
         (_, 0) => Ok(&mut []),
@@ -128,7 +128,7 @@ unsafe fn bytes_mut<'a>(data: *mut c_void, len: usize) -> Result<&'a mut [u8]> {
 /// # Safety
 ///
 /// `to` is null or writable.
-unsafe fn put<T>(to: *mut T, header: T, len: usize) -> Result<c_int> {
+pub(super) unsafe fn put<T>(to: *mut T, header: T, len: usize) -> Result<c_int> {
     if to.is_null() {
         return Err(null("header"));
     }
@@ -137,7 +137,7 @@ unsafe fn put<T>(to: *mut T, header: T, len: usize) -> Result<c_int> {
     count(len as u32)
 }
 
-fn malformed(error: ParseError) -> FluxError {
+pub(super) fn malformed(error: ParseError) -> FluxError {
     FluxError::new(
         ErrorKind::Invalid,
         errno::EINVAL,

@@ -30,16 +30,6 @@ void c_c_close(struct loop *loop)
 	free(loop);
 }
 
-int c_c_wake_tx(struct loop *loop)
-{
-	return fluxcap_raw_wake_tx(loop->raw);
-}
-
-int c_c_wait_rx(struct loop *loop)
-{
-	return fluxcap_raw_wait(loop->raw, FLUXCAP_WAIT_RECEIVE, 100);
-}
-
 /* Looks at one byte and the length of each packet, recycles. */
 int c_c_rxdrop(struct loop *loop)
 {
@@ -89,4 +79,33 @@ int c_c_txonly(struct loop *loop)
 		return sent;
 	fluxcap_packets_free(packets + sent, count - sent);
 	return back;
+}
+
+/* One batch, and what the kernel needs to be told. */
+
+int c_c_rxdrop_turn(struct loop *loop)
+{
+	int count = c_c_rxdrop(loop);
+
+	if (!count)
+		fluxcap_raw_wait(loop->raw, FLUXCAP_WAIT_RECEIVE, 100);
+	return count;
+}
+
+int c_c_l2fwd_turn(struct loop *loop)
+{
+	int count = c_c_l2fwd(loop);
+
+	fluxcap_raw_wake_tx(loop->raw);
+	if (!count)
+		fluxcap_raw_wait(loop->raw, FLUXCAP_WAIT_RECEIVE, 100);
+	return count;
+}
+
+int c_c_txonly_turn(struct loop *loop)
+{
+	int count = c_c_txonly(loop);
+
+	fluxcap_raw_wake_tx(loop->raw);
+	return count;
 }

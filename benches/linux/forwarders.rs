@@ -4,9 +4,10 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use fluxcap::proto::checksum;
-use fluxcap::{BindMode, FluxBuilder, FluxRaw, PacketBatch, XdpMode};
+use fluxcap::{BindMode, FluxBuilder, FluxEngine, FluxRaw, PacketBatch, Poller, XdpMode};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -14,10 +15,16 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Forwarder = fn([FluxRaw; 2], &AtomicBool) -> Result<Passed>;
 
 /// A new mode is one more pair of lines: for packets with whole checksums, and for those that come with [`OFFLOAD`].
-const FORWARDERS: [(&str, Forwarder); 2] = [
+const FORWARDERS: [(&str, Forwarder); 4] = [
     ("rust/C", |ports, stopped| rust_c(ports, stopped, |_| ())),
     ("rust/C+offload", |ports, stopped| {
         rust_c(ports, stopped, |packet| {
+            checksum::complete(packet);
+        })
+    }),
+    ("rust/A", |ports, stopped| rust_a(ports, stopped, |_| ())),
+    ("rust/A+offload", |ports, stopped| {
+        rust_a(ports, stopped, |packet| {
             checksum::complete(packet);
         })
     }),
@@ -50,6 +57,7 @@ pub(crate) fn run(name: &str, ports: [&str; 2]) -> Result<()> {
         FluxBuilder::new(port)
             .frames(16384)
             .fill_size(4096)
+            .rx_size(4096)
             .bind_mode(BindMode::Copy)
             .xdp_mode(XdpMode::Native)
     };
@@ -88,12 +96,44 @@ fn rust_c(
         }
     }
     drop(batches);
+    let dropped = dropped(&ports)?;
+    Ok(Passed { packets, dropped })
+}
+
+fn rust_a(
+    [left, right]: [FluxRaw; 2],
+    stopped: &AtomicBool,
+    finish: impl Fn(&mut [u8]),
+) -> Result<Passed> {
+    /// How soon a signal is noticed.
+    const LOOK: Duration = Duration::from_millis(100);
+    let mut engine = FluxEngine::new(left);
+    engine.add_port(right)?;
+    // As the others: they sleep as soon as no packet is there.
+    engine.set_poller(Poller::Wait);
+    while !stopped.load(Ordering::Relaxed) {
+        engine.run_for(LOOK, |batch| {
+            let other = 1 - batch.port();
+            batch.for_each(|packet| {
+                finish(packet.data_mut());
+                packet.send_to(other).expect("there are two ports");
+            });
+        })?;
+    }
+    Ok(Passed {
+        packets: engine.statistics().total().sent,
+        dropped: dropped(&engine.into_ports())?,
+    })
+}
+
+/// Packets that the kernel dropped at the sockets.
+fn dropped(ports: &[FluxRaw]) -> Result<u64> {
     let mut dropped = 0;
-    for port in &ports {
+    for port in ports {
         let statistics = port.statistics()?;
         dropped += statistics.rx_dropped + statistics.rx_ring_full;
     }
-    Ok(Passed { packets, dropped })
+    Ok(dropped)
 }
 
 /// Waits for packets at both ports, 100 milliseconds at most.

@@ -37,7 +37,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::{BindMode, FluxBuilder, XdpMode};
-use loops::{ENTRIES, Entry, Loop};
+use loops::{ENTRIES, Entry};
 use process::{Running, on_core, processor_time};
 use results::{Better, Row};
 
@@ -220,34 +220,15 @@ fn run(name: &str) -> Result<()> {
         .xdp_mode(XdpMode::Native)
         .build()?;
     let mut work = entry.open(socket)?;
-    let mut step = || step(&mut *work, entry.what());
     println!("ready");
-    let end = Instant::now() + WARM_UP;
-    while Instant::now() < end {
-        step();
-    }
+    work.run_for(WARM_UP);
     println!("start");
     let cpu = processor_time();
     let start = Instant::now();
-    let mut packets = 0;
-    while start.elapsed() < RUN {
-        packets += u64::from(step());
-    }
+    let packets = work.run_for(RUN);
     let wall = start.elapsed().as_nanos();
     println!("{packets} {wall} {}", (processor_time() - cpu).as_nanos());
     // Whoever reads that looks at the kernel's thread now, which goes with the program.
     thread::sleep(Duration::from_millis(50));
     Ok(())
-}
-
-/// One batch, and what the kernel needs to be told.
-fn step(work: &mut dyn Loop, what: &str) -> u32 {
-    let count = work.batch();
-    if what != "rxdrop" {
-        work.wake_tx();
-    }
-    if what != "txonly" && count == 0 {
-        work.wait_rx();
-    }
-    count
 }

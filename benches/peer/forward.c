@@ -21,7 +21,14 @@
 #include <xdp/xsk.h>
 
 /* As the other side has it. */
-enum { FRAMES = 16384, CHUNK = 4096, SLOTS = 2048, FILL_SLOTS = 4096, BATCH = 64 };
+enum {
+	FRAMES = 16384,
+	CHUNK = 4096,
+	SLOTS = 2048,
+	FILL_SLOTS = 4096,
+	RX_SLOTS = 4096,
+	BATCH = 64
+};
 
 struct port {
 	struct xsk_ring_cons rx;
@@ -85,7 +92,7 @@ static void refill(struct port *port)
 static void open_port(struct port *port, const char *interface)
 {
 	const struct xsk_socket_config config = {
-		.rx_size = SLOTS,
+		.rx_size = RX_SLOTS,
 		.tx_size = SLOTS,
 		.xdp_flags = XDP_FLAGS_DRV_MODE,
 		.bind_flags = XDP_COPY | XDP_USE_NEED_WAKEUP,

@@ -4,6 +4,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use fluxcap::FluxRaw;
 use fluxcap::PacketBatch;
@@ -43,15 +44,14 @@ pub(crate) fn compile() -> Result<()> {
     native::compile("libloops.so", &SOURCES, &flags).map(drop)
 }
 
-/// A function of a loop: the mode's handle to a count, or to 0.
+/// A function of a loop: with the mode's handle; returns a count.
 type Step = unsafe extern "C" fn(NonNull<c_void>) -> c_int;
 
 /// A loop in C, with the handles of its mode.
 struct InC {
     handle: NonNull<c_void>,
     batch: Step,
-    wake_tx: Step,
-    wait_rx: Step,
+    turn: Step,
     close: unsafe extern "C" fn(NonNull<c_void>),
 }
 
@@ -109,8 +109,7 @@ pub(super) fn open(entry: &Entry, socket: FluxRaw) -> Result<Box<dyn Loop>> {
     Ok(Box::new(InC {
         handle: handle.ok_or_else(|| format!("{} was not opened", entry.name))?,
         batch: library.step(&batch)?,
-        wake_tx: library.step(&of_mode("wake_tx"))?,
-        wait_rx: library.step(&of_mode("wait_rx"))?,
+        turn: library.step(&format!("{batch}_turn"))?,
         close,
     }))
 }
@@ -128,12 +127,8 @@ impl Loop for InC {
         self.call(self.batch)
     }
 
-    fn wake_tx(&mut self) {
-        self.call(self.wake_tx);
-    }
-
-    fn wait_rx(&mut self) {
-        self.call(self.wait_rx);
+    fn run_for(&mut self, time: Duration) -> u64 {
+        super::turns(time, || self.call(self.turn))
     }
 
     fn receive(&mut self, _batch: &mut PacketBatch) -> u32 {

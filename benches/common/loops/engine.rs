@@ -4,25 +4,40 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use fluxcap::proto::Ethernet;
-use fluxcap::{FluxEngine, FluxRaw, PacketBatch, Poller, RingsState};
+use fluxcap::{BatchRef, FluxEngine, FluxRaw, PacketBatch, Poller, RingsState};
 
 use super::{Entry, Loop, Result};
 
 struct Engine {
     engine: FluxEngine,
     batch: fn(&mut FluxEngine) -> u32,
+    run_for: fn(&mut FluxEngine, Duration) -> u64,
 }
 
 pub(super) fn open(entry: &Entry, socket: FluxRaw) -> Result<Box<dyn Loop>> {
     let mut engine = FluxEngine::new(socket);
+    // As the others: they sleep as soon as no packet is there.
     engine.set_poller(Poller::Wait);
-    Ok(Box::new(Engine {
-        engine,
-        batch: match entry.what() {
-            "rxdrop" => |engine| black_box(rust_a_rxdrop)(engine),
-            _ => |engine| black_box(rust_a_l2fwd)(engine),
-        },
-    }))
+    Ok(match entry.what() {
+        "rxdrop" => Box::new(Engine {
+            engine,
+            batch: |engine| black_box(rust_a_rxdrop)(engine),
+            run_for: |engine, time| {
+                let mut sum = 0;
+                let statistics = engine.run_for(time, |batch| look(batch, &mut sum));
+                black_box(sum);
+                statistics.expect("the interface is up").total().received
+            },
+        }),
+        _ => Box::new(Engine {
+            engine,
+            batch: |engine| black_box(rust_a_l2fwd)(engine),
+            run_for: |engine, time| {
+                let statistics = engine.run_for(time, swap);
+                statistics.expect("the interface is up").total().received
+            },
+        }),
+    })
 }
 
 impl Loop for Engine {
@@ -30,11 +45,8 @@ impl Loop for Engine {
         (self.batch)(&mut self.engine)
     }
 
-    fn wait_rx(&mut self) {
-        let timeout = Duration::from_millis(100);
-        self.engine
-            .wait(Some(timeout))
-            .expect("the interface is there");
+    fn run_for(&mut self, time: Duration) -> u64 {
+        (self.run_for)(&mut self.engine, time)
     }
 
     fn receive(&mut self, _batch: &mut PacketBatch) -> u32 {
@@ -46,18 +58,31 @@ impl Loop for Engine {
     }
 }
 
+#[inline]
+fn look(batch: &mut BatchRef<'_>, sum: &mut u64) {
+    batch.for_each(|packet| {
+        if let [first, ..] = packet.data() {
+            *sum += u64::from(*first) + packet.len() as u64;
+        }
+    });
+}
+
+#[inline]
+fn swap(batch: &mut BatchRef<'_>) {
+    batch.for_each(|packet| {
+        if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
+            ethernet.swap_addresses();
+            packet.send();
+        }
+    });
+}
+
 // SAFETY: no other function has this name.
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn rust_a_rxdrop(engine: &mut FluxEngine) -> u32 {
     let mut sum = 0;
-    let count = engine.run_once(|batch| {
-        batch.for_each(|packet| {
-            if let [first, ..] = packet.data() {
-                sum += u64::from(*first) + packet.len() as u64;
-            }
-        });
-    });
+    let count = engine.run_once(|batch| look(batch, &mut sum));
     black_box(sum);
     count.expect("the interface is up")
 }
@@ -66,13 +91,5 @@ fn rust_a_rxdrop(engine: &mut FluxEngine) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn rust_a_l2fwd(engine: &mut FluxEngine) -> u32 {
-    let count = engine.run_once(|batch| {
-        batch.for_each(|packet| {
-            if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
-                ethernet.swap_addresses();
-                packet.send();
-            }
-        });
-    });
-    count.expect("the interface is up")
+    engine.run_once(swap).expect("the interface is up")
 }

@@ -12,6 +12,7 @@ mod engine;
 mod raw;
 
 use std::error::Error;
+use std::time::{Duration, Instant};
 
 use fluxcap::{FluxRaw, PacketBatch, RingsState};
 
@@ -22,11 +23,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 pub(crate) const BATCH: u32 = 64;
 
 pub(crate) const ENTRIES: [Entry; 8] = [
-    Entry::new("rust/A/rxdrop", engine::open),
-    Entry::new("rust/A/l2fwd", engine::open),
     Entry::new("rust/C/rxdrop", raw::open),
     Entry::new("rust/C/txonly", raw::open),
     Entry::new("rust/C/l2fwd", raw::open),
+    Entry::new("rust/A/rxdrop", engine::open),
+    Entry::new("rust/A/l2fwd", engine::open),
     Entry::new("c/C/rxdrop", c::open),
     Entry::new("c/C/txonly", c::open),
     Entry::new("c/C/l2fwd", c::open),
@@ -70,11 +71,9 @@ pub(crate) trait Loop {
     /// Handles one batch and returns how many packets it had.
     fn batch(&mut self) -> u32;
 
-    /// Makes the kernel send; for modes that leave this to the program.
-    fn wake_tx(&mut self) {}
-
-    /// Waits for packets, 100 milliseconds at most; for modes that leave this to the program.
-    fn wait_rx(&mut self) {}
+    /// Handles packets for some time as a program does, and returns how many: wakes the kernel when it asks for it, and sleeps when no
+    /// packet is there.
+    fn run_for(&mut self, time: Duration) -> u64;
 
     /// Takes packets to hold them.
     fn receive(&mut self, batch: &mut PacketBatch) -> u32;
@@ -83,4 +82,14 @@ pub(crate) trait Loop {
     fn rings(&self) -> Option<RingsState> {
         None
     }
+}
+
+/// Makes turns for some time; returns the sum of what they return.
+fn turns(time: Duration, mut turn: impl FnMut() -> u32) -> u64 {
+    let start = Instant::now();
+    let mut packets = 0;
+    while start.elapsed() < time {
+        packets += u64::from(turn());
+    }
+    packets
 }

@@ -24,6 +24,7 @@ struct Raw {
     socket: FluxRaw,
     /// Packets that there was no room to send for.
     packets: PacketBatch,
+    what: &'static str,
     batch: fn(&mut FluxRaw, &mut PacketBatch) -> u32,
 }
 
@@ -31,6 +32,7 @@ pub(super) fn open(entry: &Entry, socket: FluxRaw) -> Result<Box<dyn Loop>> {
     Ok(Box::new(Raw {
         socket,
         packets: PacketBatch::with_capacity(BATCH as usize),
+        what: entry.what(),
         batch: match entry.what() {
             "rxdrop" => |socket, _| black_box(rust_c_rxdrop)(socket),
             "txonly" => |socket, packets| black_box(rust_c_txonly)(socket, packets),
@@ -44,15 +46,20 @@ impl Loop for Raw {
         (self.batch)(&mut self.socket, &mut self.packets)
     }
 
-    fn wake_tx(&mut self) {
-        self.socket.wake_tx().expect("the interface is up");
-    }
-
-    fn wait_rx(&mut self) {
-        let timeout = Some(Duration::from_millis(100));
-        self.socket
-            .wait_rx(timeout)
-            .expect("the interface is there");
+    fn run_for(&mut self, time: Duration) -> u64 {
+        super::turns(time, || {
+            let count = self.batch();
+            if self.what != "rxdrop" {
+                self.socket.wake_tx().expect("the interface is up");
+            }
+            if self.what != "txonly" && count == 0 {
+                let timeout = Some(Duration::from_millis(100));
+                self.socket
+                    .wait_rx(timeout)
+                    .expect("the interface is there");
+            }
+            count
+        })
     }
 
     fn receive(&mut self, batch: &mut PacketBatch) -> u32 {

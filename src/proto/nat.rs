@@ -2,11 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::proto::checksum::{self, Delta};
 use crate::proto::headers::Headers;
-use crate::proto::{Ethernet, IpProtocol, Ipv4, Ipv6, MacAddr, ParseError};
+use crate::proto::{Ethernet, IpProtocol, MacAddr, ParseError};
 
 /// What to change in a frame: Ethernet addresses, IP addresses, ports. The rest stays as it is.
 ///
@@ -188,16 +189,16 @@ impl Rewrite {
         self.source_port.is_some() || self.destination_port.is_some()
     }
 
+    #[inline]
     fn change_packet(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
         let headers = Headers::locate(frame)?.ok_or(RewriteError::NotIp)?;
         // All that can go wrong comes before the first change.
         self.check(&headers)?;
         let field = Field::find(&headers, frame)?;
-        let addresses = self.change_addresses(&headers, frame)?;
+        let addresses = self.change_addresses(&headers, frame);
         if let Some(field) = field {
-            let message = headers.message_mut(frame);
-            let ports = self.change_ports(message);
-            field.adjust(message, addresses, ports);
+            let ports = self.change_ports(&headers, frame);
+            field.adjust(frame, addresses, ports);
         }
         Ok(())
     }
@@ -226,45 +227,41 @@ impl Rewrite {
 
     /// Changes the IP header and its checksum.
     #[inline]
-    fn change_addresses(&self, headers: &Headers, frame: &mut [u8]) -> Result<Delta, ParseError> {
+    fn change_addresses(&self, headers: &Headers, frame: &mut [u8]) -> Delta {
         let mut delta = Delta::default();
-        if !self.changes_ip() {
-            return Ok(delta);
-        }
-        let packet = frame.get_mut(headers.ip..headers.end).unwrap_or_default();
+        // Where the fields are stands at `Ipv4` and `Ipv6`.
+        let at = |place| headers.ip.wrapping_add(place);
         if headers.is_ipv6 {
-            let (ip, _) = Ipv6::parse_mut(packet)?;
-            if let Some(IpAddr::V6(new)) = self.source_ip {
-                delta.add_u128(ip.source().to_bits(), new.to_bits());
-                ip.set_source(new);
+            for (ip, place) in [(self.source_ip, 8), (self.destination_ip, 24)] {
+                if let Some(IpAddr::V6(new)) = ip {
+                    let old = replace(frame, at(place), new.octets());
+                    delta.add_u128(u128::from_be_bytes(old), new.to_bits());
+                }
             }
-            if let Some(IpAddr::V6(new)) = self.destination_ip {
-                delta.add_u128(ip.destination().to_bits(), new.to_bits());
-                ip.set_destination(new);
-            }
-        } else {
-            let (ip, _) = Ipv4::parse_mut(packet)?;
-            if let Some(IpAddr::V4(new)) = self.source_ip {
-                delta.add_u32(ip.source().to_bits(), new.to_bits());
-                ip.set_source(new);
-            }
-            if let Some(IpAddr::V4(new)) = self.destination_ip {
-                delta.add_u32(ip.destination().to_bits(), new.to_bits());
-                ip.set_destination(new);
-            }
-            ip.set_header_checksum(delta.update(ip.header_checksum()));
+            return delta;
         }
-        Ok(delta)
+        for (ip, place) in [(self.source_ip, 12), (self.destination_ip, 16)] {
+            if let Some(IpAddr::V4(new)) = ip {
+                let old = replace(frame, at(place), new.octets());
+                delta.add_u32(u32::from_be_bytes(old), new.to_bits());
+            }
+        }
+        if let (true, Some(checksum)) = (self.changes_ip(), bytes_at(frame, at(10))) {
+            let old = u16::from_be_bytes(*checksum);
+            *checksum = delta.update(old).to_be_bytes();
+        }
+        delta
     }
 
-    /// Changes the ports, with which these messages start.
+    /// Changes the ports, with which the message starts.
     #[inline]
-    fn change_ports(&self, message: &mut [u8]) -> Delta {
+    fn change_ports(&self, headers: &Headers, frame: &mut [u8]) -> Delta {
         let mut delta = Delta::default();
-        for (port, at) in [(self.source_port, 0), (self.destination_port, 2)] {
-            if let (Some(new), Some(place)) = (port, word_at(message, at)) {
-                delta.add_u16(u16::from_be_bytes(*place), new);
-                *place = new.to_be_bytes();
+        for (port, place) in [(self.source_port, 0), (self.destination_port, 2)] {
+            if let Some(new) = port {
+                let at = headers.message.wrapping_add(place);
+                let old = replace(frame, at, new.to_be_bytes());
+                delta.add_u16(u16::from_be_bytes(old), new);
             }
         }
         delta
@@ -280,14 +277,23 @@ const fn has_ports(protocol: IpProtocol) -> bool {
 }
 
 #[inline]
-fn word_at(message: &mut [u8], at: usize) -> Option<&mut [u8; 2]> {
-    message.get_mut(at..)?.first_chunk_mut()
+fn bytes_at<const LEN: usize>(frame: &mut [u8], at: usize) -> Option<&mut [u8; LEN]> {
+    frame.get_mut(at..)?.first_chunk_mut()
+}
+
+/// Puts bytes into the frame, and gives those that were there.
+#[inline]
+fn replace<const LEN: usize>(frame: &mut [u8], at: usize, new: [u8; LEN]) -> [u8; LEN] {
+    match bytes_at(frame, at) {
+        Some(place) => mem::replace(place, new),
+        None => new, // not where a header was found
+    }
 }
 
 /// A checksum that covers the addresses.
 #[derive(Debug, Clone, Copy)]
 struct Field {
-    /// Where it is in the message.
+    /// Where it is in the frame.
     at: usize,
     /// Whether 0 stands for none.
     is_optional: bool,
@@ -317,15 +323,15 @@ impl Field {
             });
         }
         Ok(Some(Self {
-            at,
+            at: headers.message.wrapping_add(at),
             is_optional: headers.protocol == IpProtocol::UDP,
             is_partial: checksum::is_unfinished(headers, frame),
         }))
     }
 
     #[inline]
-    fn adjust(self, message: &mut [u8], addresses: Delta, ports: Delta) {
-        let Some(place) = word_at(message, self.at) else {
+    fn adjust(self, frame: &mut [u8], addresses: Delta, ports: Delta) {
+        let Some(place) = bytes_at(frame, self.at) else {
             return; // it was there before
         };
         let old = u16::from_be_bytes(*place);

@@ -28,9 +28,9 @@ pub enum Completion {
 /// that checks it, such a packet is dropped as damaged.
 ///
 /// Behind the Ethernet header, up to four VLAN tags, IPv4 options and IPv6 extension headers are
-/// passed over. Bytes behind the IP packet, such as Ethernet padding, are not summed. Linux
-/// leaves no partial checksum in a fragment, nor over IPv6 under a routing header with segments
-/// left: those are [`Completion::NotRecognised`].
+/// passed over. Bytes behind the IP packet, such as Ethernet padding, are not summed. Fragments are
+/// [`Completion::NotRecognised`]: Linux leaves no partial checksum in them. So are IPv6 packets with
+/// a routing header and segments left, of which the pseudo header has another destination.
 ///
 /// # How a partial checksum is recognised
 ///

@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 
 use super::*;
+use crate::proto::Ipv4;
 use crate::proto::checksum::{Completion, complete};
 use crate::proto::samples::{DCCP, Fill, ICMPV6, Random, Sample, TCP, UDP, UDP_LITE};
 
@@ -323,5 +324,26 @@ fn truncated_frames_are_refused_and_stay() {
         frame[at] -= 1;
         let error = rewrite.apply(&mut frame).unwrap_err();
         assert!(error.to_string().contains("bytes, only"), "{error}");
+    }
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let mut random = Random(15);
+    for _ in 0..5000 {
+        let (is_ipv6, protocol) = COVERED[random.below(COVERED.len())];
+        let mut sample = Sample::random(&mut random, is_ipv6, protocol);
+        sample.cut(60);
+        let (rewrite, _) = any_change(&mut random, &sample);
+        let mut frame = sample.frame(Fill::Full);
+        for _ in 0..random.below(4) {
+            let at = random.below(frame.len());
+            frame[at] = random.byte();
+        }
+        frame.truncate(random.below(frame.len() + 1));
+        let before = frame.clone();
+        if rewrite.apply(&mut frame).is_err() {
+            assert_eq!(frame, before);
+        }
     }
 }

@@ -284,6 +284,7 @@ impl FluxBuilder {
             socket: opened.socket,
             _lease: lease,
             umem,
+            link: self.link.clone(),
             interface,
             report,
         };

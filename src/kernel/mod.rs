@@ -167,6 +167,11 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     /// What it is a socket of, for a message: the driver, the interface, the kernel.
     fn describe(&self) -> String;
 
+    /// The number of receive queues that its interface has now, as far as known. Any thread may ask.
+    fn rx_queues(&self) -> Option<u32> {
+        None
+    }
+
     /// The file descriptor, where there is one.
     fn fd(&self) -> Option<i32>;
 

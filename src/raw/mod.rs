@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::kernel::{self, Company, Interest, Interface, Kick, Ready, Socket, Steering, machine};
+use crate::link::Link;
 use crate::packet::{Lease, Packet, PacketRef, Verdict};
 use crate::report::Report;
 use crate::ring::Desc;
@@ -67,6 +68,7 @@ pub struct FluxRaw {
     /// Only to be dropped after the socket.
     pub(crate) _lease: Lease,
     pub(crate) umem: UmemRegion,
+    pub(crate) link: Link,
     pub(crate) interface: Interface,
     pub(crate) report: Report,
 }
@@ -368,6 +370,12 @@ impl FluxRaw {
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// What it was bound to: to ask how the interface [is now](Link::info), or for another socket there.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.link
     }
 
     /// The interface, as it was when the socket was bound.

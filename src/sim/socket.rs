@@ -255,6 +255,12 @@ impl Socket for SimSocket {
         format!("simulated NIC {name}")
     }
 
+    fn rx_queues(&self) -> Option<u32> {
+        let world = self.shared().lock();
+        let port = &world.ports[self.nic.index];
+        (!port.removed).then_some(port.active)
+    }
+
     fn fd(&self) -> Option<i32> {
         let mut world = self.shared().lock();
         let socket = world.sockets.get_mut(&self.id)?;

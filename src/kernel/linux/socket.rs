@@ -211,6 +211,12 @@ impl Socket for XdpSocket {
         format!("driver {driver} on {name}, Linux {}", release())
     }
 
+    fn rx_queues(&self) -> Option<u32> {
+        let name = self.control.name(self.ifindex)?;
+        let queues = self.control.queues(&name, self.ifindex);
+        queues.map(|queues| queues.rx)
+    }
+
     fn fd(&self) -> Option<i32> {
         Some(self.fd.as_raw_fd())
     }

@@ -161,6 +161,14 @@ impl Sample {
         }
     }
 
+    /// Chooses the source port with which the full checksum is the same as the partial one.
+    pub(in crate::proto) fn coincide(&mut self) {
+        self.message[..2].fill(0);
+        let port = sum(&[&(!self.partial()).to_be_bytes(), &self.full().to_be_bytes()]);
+        self.message[..2].copy_from_slice(&port.to_be_bytes());
+        assert_eq!(self.full(), self.partial());
+    }
+
     pub(in crate::proto) fn frame(&self, fill: Fill) -> Vec<u8> {
         let mut frame = vec![0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1];
         for tag in 0..self.tags {

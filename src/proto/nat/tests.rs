@@ -140,12 +140,7 @@ fn a_new_port_does_not_touch_a_partial_checksum() {
 fn a_full_checksum_that_looks_partial_is_adjusted_as_full() {
     for (is_ipv6, protocol) in [(false, TCP), (false, UDP), (true, TCP), (true, UDP)] {
         let mut sample = simple(protocol, is_ipv6);
-        // The source port that brings the full checksum to the sum of the pseudo header.
-        let found = (0..=u16::MAX).any(|port| {
-            sample.message[..2].copy_from_slice(&port.to_be_bytes());
-            sample.full() == sample.partial()
-        });
-        assert!(found, "{sample:?}");
+        sample.coincide();
         let mut changed = sample.clone();
         changed.source.reverse();
         changed.source[0] ^= 0x5a;
@@ -192,10 +187,10 @@ fn no_udp_checksum_stays_none() {
 
 #[test]
 fn a_udp_checksum_never_becomes_none() {
-    let sample = simple(UDP, false);
+    let before = simple(UDP, false).frame(Fill::Full);
     let mut zeros = 0;
     for port in 0..=u16::MAX {
-        let mut frame = sample.frame(Fill::Full);
+        let mut frame = before.clone();
         Rewrite::new().source_port(port).apply(&mut frame).unwrap();
         assert_ne!(frame[40..42], [0, 0]);
         zeros += u32::from(frame[40..42] == [0xff, 0xff]);

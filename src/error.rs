@@ -30,6 +30,7 @@ pub mod errno {
     pub const EROFS: i32 = 30;
     pub const EDOM: i32 = 33;
     pub const ENAMETOOLONG: i32 = 36;
+    pub const ETIME: i32 = 62;
     pub const ENOPROTOOPT: i32 = 92;
     pub const EPROTONOSUPPORT: i32 = 93;
     pub const EOPNOTSUPP: i32 = 95;
@@ -68,6 +69,10 @@ pub enum ErrorKind {
     Unsupported,
     /// The program's own callback returned an error, or panicked.
     Callback,
+    /// There is no room now; try again when packets have left.
+    Full,
+    /// Packets were given to the kernel to send, and nothing has moved for a long time.
+    Stuck,
     /// Any other refusal of the operating system.
     System,
 }

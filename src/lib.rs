@@ -29,6 +29,7 @@
 //!
 //! - [`FluxBuilder`] takes your wishes and opens a socket; [`Report`] says what became of each, and why.
 //! - [`FluxRaw`] is that socket: the four rings it shares with the kernel, with guard-rails.
+//! - [`FluxRx`] and [`FluxTx`] are its two halves ([`FluxRaw::split`]), each for a thread of its own: owned packets in, owned packets out.
 //! - [`Poller`] decides how a loop waits for packets: spinning, sleeping, or one after the other.
 //! - [`Packet`] is a packet you own: it moves between threads, outlives its socket, and gives its frame back when dropped.
 //!   [`PacketRef`] is one you look at in place.
@@ -69,6 +70,7 @@ pub mod report;
 pub mod ring;
 pub mod sim;
 pub mod stats;
+pub mod system;
 pub mod umem;
 
 pub use batch::PacketBatch;
@@ -83,6 +85,7 @@ pub use raw::{FluxRaw, RingState, RingsState};
 pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, XdpMode};
 pub use ring::{ConsumerRing, Desc, ProducerRing};
 pub use stats::{PollerStatistics, ProgramCounters, SocketStatistics};
+pub use system::{FluxRx, FluxTx, Unsent};
 pub use umem::{Accounting, UmemConfig, UmemRegion};
 
 /// The examples of the README compile.

@@ -102,6 +102,12 @@ impl FramePool {
         self.take().map(|chunk| self.frames.fresh(chunk))
     }
 
+    /// The number of frames that the stack has room for.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        self.most.saturating_sub(self.stack.len())
+    }
+
     /// The number of frames on the stack.
     pub(crate) fn len(&self) -> u32 {
         self.stack.len() as u32

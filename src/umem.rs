@@ -114,6 +114,22 @@ impl UmemRegion {
         Some(self.frames.fresh(chunk))
     }
 
+    /// A packet with a copy of `bytes`, in a free frame; `None` when none is at hand, as for [`alloc`](Self::alloc). Any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) when `bytes` do not fit into a frame.
+    ///
+    /// ```
+    /// # let umem = fluxcap::UmemRegion::heap(fluxcap::UmemConfig::default())?;
+    /// let packet = umem.copy(b"hello")?.expect("a free frame");
+    /// assert_eq!(packet.data(), b"hello");
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn copy(&self, bytes: &[u8]) -> Result<Option<Packet>> {
+        self.alloc().map(|packet| packet.filled(bytes)).transpose()
+    }
+
     /// Who has the frames now, by the ledger. O(frames); exact when nobody moves frames meanwhile.
     #[must_use]
     pub fn accounting(&self) -> Accounting {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-use super::frames::USER;
 use super::{Frames, Lender, Packet, PacketRef};
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
@@ -381,11 +380,10 @@ impl Lender {
             }
         };
         // A frame that came twice is the user's once.
-        let Some(chunk) = self.accept(desc) else {
+        let Some(chunk) = self.receive(desc) else {
             return false;
         };
         self.frames.count_up(1);
-        self.frames.set_owner(chunk, USER);
         self.lent -= 1;
         batch.append(Packet::new(self.frames.state(), fitting, chunk));
         true

@@ -15,23 +15,19 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use std::thread;
-use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
 use super::live;
 use super::returned::{BOTTOM, RETURNED};
-use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::error::{FluxError, Result};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
 use crate::mem::Memory;
 
 /// Ledger entry: in the pool.
 pub(super) const POOL: u32 = 0;
-/// Ledger entry: owned by a [`Packet`](super::Packet).
+/// Ledger entry: owned by a [`Packet`](super::Packet). The entries above are sockets.
 pub(super) const USER: u32 = 1;
-/// The entries above are sockets, up to this many.
-const MAX_SOCKETS: u32 = u16::MAX as u32;
 /// One handle, in the count; the lower half counts packets in the user's hands.
 const HANDLE: u64 = 1 << 32;
 
@@ -48,7 +44,8 @@ pub(crate) struct SharedFrameState {
     pub(super) returned: AtomicU32,
     home: ArrayQueue<u32>,
     count: AtomicU64,
-    sockets: Mutex<Vec<bool>>,
+    /// Which marks of sockets are taken.
+    pub(super) sockets: Mutex<Vec<bool>>,
 }
 
 impl SharedFrameState {
@@ -71,7 +68,6 @@ impl SharedFrameState {
     }
 
     /// The number of bits of an address within a chunk.
-    #[allow(dead_code, reason = "of the two halves, which come next")]
     #[inline]
     pub(super) fn shift(&self) -> u32 {
         self.shift
@@ -110,7 +106,6 @@ impl SharedFrameState {
         }
     }
 
-    #[allow(dead_code, reason = "of the two halves, which come next")]
     /// The ledger's entry of a chunk as it stands: [`owner`](Self::owner), or anything else that is no socket's mark.
     #[inline]
     pub(super) fn owner_entry(&self, chunk: u32) -> u32 {
@@ -158,6 +153,13 @@ impl SharedFrameState {
     #[inline]
     pub(super) fn set_owner(&self, chunk: u32, owner: u32) {
         self.entry(chunk).store(owner, Ordering::Relaxed);
+    }
+
+    /// Gives a chunk that `owner` has to `next`; false if somebody else has it, or was faster.
+    pub(super) fn pass(&self, chunk: u32, owner: u32, next: u32) -> bool {
+        self.entry(chunk)
+            .compare_exchange(owner, next, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[cfg(feature = "capi")]
@@ -330,39 +332,6 @@ impl Frames {
     pub(super) fn state(&self) -> NonNull<SharedFrameState> {
         self.state
     }
-
-    /// A place in the ledger for a socket that will lend frames to the kernel.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`](ErrorKind::Busy) when the UMEM already serves as many sockets as the ledger can tell apart.
-    pub(crate) fn lease(&self) -> Result<Lease> {
-        let mut sockets = self.sockets.lock().unwrap_or_else(|e| e.into_inner());
-        let index = sockets
-            .iter()
-            .position(|taken| !taken)
-            .unwrap_or(sockets.len());
-        if index >= MAX_SOCKETS as usize {
-            return Err(FluxError::new(
-                ErrorKind::Busy,
-                errno::ENOSPC,
-                "one more socket on this UMEM",
-                format_args!("it already serves {MAX_SOCKETS}"),
-                "use a second UMEM",
-            ));
-        }
-        if index == sockets.len() {
-            sockets.push(true);
-        } else {
-            sockets[index] = true;
-        }
-        drop(sockets);
-        Ok(Lease {
-            frames: self.clone(),
-            index: index as u32,
-            grace: Duration::ZERO,
-        })
-    }
 }
 
 impl Deref for Frames {
@@ -396,48 +365,5 @@ impl Drop for Frames {
 impl fmt::Debug for Frames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
-    }
-}
-
-/// One socket's place in the ledger. Dropped after the socket is closed, it takes back what the kernel still had.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    frames: Frames,
-    index: u32,
-    grace: Duration,
-}
-
-impl Lease {
-    /// The UMEM.
-    #[must_use]
-    pub(crate) fn frames(&self) -> &Frames {
-        &self.frames
-    }
-
-    pub(super) fn mark(&self) -> u32 {
-        USER + 1 + self.index
-    }
-
-    /// How long the device may still write to frames after the socket was closed.
-    pub(crate) fn set_grace(&mut self, grace: Duration) {
-        self.grace = grace;
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        // Frames that go home can be used at once, by packets and other sockets, where there are any.
-        thread::sleep(self.grace);
-        for chunk in 0..self.frames.geometry.frames() {
-            if self.frames.owner(chunk) == self.mark() {
-                self.frames.send_home(chunk);
-            }
-        }
-        let mut sockets = self
-            .frames
-            .sockets
-            .lock()
-            .unwrap_or_else(|e| e.into_inner());
-        sockets[self.index as usize] = false;
     }
 }

@@ -9,7 +9,8 @@ use std::cell::Cell;
 
 use super::borrow::{PacketRef, Verdict};
 use super::burst::Slot;
-use super::frames::{Lease, POOL, USER};
+use super::frames::{POOL, USER};
+use super::lease::{INWARD, Lease, OUTWARD};
 use super::{Frames, Packet};
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
@@ -21,12 +22,18 @@ use crate::ring::Desc;
 #[derive(Debug)]
 pub(crate) struct Lender {
     pub(super) frames: Frames,
+    /// Of what it lends. What has it, nobody else takes back.
     mark: u32,
+    /// Of what was lent before the socket was split, which both halves may take back; else the same as `mark`.
+    former: u32,
     /// Ledger entries with this mark.
     pub(super) lent: u32,
     /// No chunk from here on has this mark.
     bound: u32,
 }
+
+/// The bound of a lender that does not count: more than there can be on loan.
+const UNBOUNDED: u32 = u32::MAX;
 
 /// How far [`Lender::forward_run`] came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,9 +49,27 @@ impl Lender {
         Self {
             frames: lease.frames().clone(),
             mark: lease.mark(),
+            former: lease.mark(),
             lent: 0,
             bound: 0,
         }
+    }
+
+    /// One lender for each half of the socket, to receive and to send; `sending` of the frames on loan are packets being sent.
+    ///
+    /// The frames that each lends from now on are accepted from its own rings alone, so that the two, on two threads, never take the
+    /// same one, whatever stands in the rings. Which of the frames that are on loan already will come back where, only the kernel knows:
+    /// of those each is taken by whoever is first.
+    pub(crate) fn split(self, sending: u32) -> (Self, Self) {
+        let half = |side, lent| Self {
+            frames: self.frames.clone(),
+            mark: self.former | side,
+            former: self.former,
+            lent,
+            bound: UNBOUNDED,
+        };
+        let sending = sending.min(self.lent);
+        (half(INWARD, self.lent - sending), half(OUTWARD, sending))
     }
 
     /// The UMEM.
@@ -76,7 +101,33 @@ impl Lender {
     #[inline]
     fn chunk_on_loan(&self, addr: u64) -> Option<u32> {
         let chunk = self.frames.chunk_of(addr)?;
-        (self.frames.owner(chunk) == self.mark).then_some(chunk)
+        let owner = self.frames.owner_entry(chunk);
+        (owner == self.mark || owner == self.former).then_some(chunk)
+    }
+
+    /// Gives a chunk that is on loan to `owner`; false when it is not.
+    #[inline]
+    fn take_back(&self, chunk: u32, owner: u32) -> bool {
+        if self.frames.owner_entry(chunk) == self.mark {
+            self.frames.set_owner(chunk, owner);
+            return true;
+        }
+        self.take_former_back(chunk, owner)
+    }
+
+    /// Likewise, a chunk that was lent before the socket was split.
+    #[cold]
+    fn take_former_back(&self, chunk: u32, owner: u32) -> bool {
+        self.frames.pass(chunk, self.former, owner)
+    }
+
+    /// The chunk of an acceptable descriptor, given to the user.
+    #[inline]
+    pub(super) fn receive(&self, desc: &Desc) -> Option<u32> {
+        let chunk_size = u64::from(self.frames.geometry().chunk_size());
+        let end = (desc.addr & (chunk_size - 1)) + u64::from(desc.len);
+        let chunk = self.frames.chunk_of(desc.addr)?;
+        (end <= chunk_size && self.take_back(chunk, USER)).then_some(chunk)
     }
 
     /// The chunk of a descriptor, if it is acceptable.
@@ -214,14 +265,43 @@ impl Lender {
     /// Takes frames back into the pool.
     pub(crate) fn reap_run(&mut self, run: &[u64], pool: &mut FramePool) -> usize {
         for (done, &addr) in run.iter().enumerate() {
-            let Some(chunk) = self.chunk_on_loan(addr) else {
+            let chunk = self.frames.chunk_of(addr);
+            let Some(chunk) = chunk.filter(|&chunk| self.take_back(chunk, POOL)) else {
                 return done;
             };
-            self.frames.set_owner(chunk, POOL);
-            self.lent -= 1;
+            self.returned(1);
             pool.put(chunk);
         }
         run.len()
+    }
+
+    /// Sends frames home by the return stack, but first takes as many into the pool as it is short of.
+    #[inline]
+    pub(crate) fn reap_run_home(&mut self, run: &[u64], pool: &mut FramePool) -> usize {
+        let kept = run.len().min(pool.room());
+        let mut done = self.reap_run(&run[..kept], pool);
+        if done < kept {
+            return done;
+        }
+        let mut chain = self.frames.chain();
+        for &addr in &run[kept..] {
+            let chunk = self.frames.chunk_of(addr);
+            let Some(chunk) = chunk.filter(|&chunk| self.take_back(chunk, POOL)) else {
+                break;
+            };
+            chain.add(chunk);
+            done += 1;
+        }
+        drop(chain);
+        self.returned((done - kept) as u32);
+        done
+    }
+
+    /// Counts frames that came back.
+    #[inline]
+    fn returned(&mut self, frames: u32) {
+        // Frames lent before a split may come back to the other half than was counted on.
+        self.lent = self.lent.saturating_sub(frames);
     }
 
     /// Puts received frames into the pool, but for those that are not on loan any more, because they came twice.
@@ -239,19 +319,16 @@ impl Lender {
         self.frames.count_up(run.len() as u32);
         let mut done = 0;
         for desc in run {
-            let Some(chunk) = self.accept(desc) else {
+            let Some(chunk) = self.receive(desc) else {
                 break;
             };
-            self.frames.set_owner(chunk, USER);
             batch.append(Packet::new(self.frames.state(), *desc, chunk));
             done += 1;
         }
-        self.lent -= done;
+        self.returned(done);
         self.frames.uncount(run.len() as u32 - done);
         done as usize
     }
-
-    #[allow(dead_code, reason = "of the two halves, which come next")]
     /// Hands received packets over, one by one, and counts them in `handed`, before each.
     ///
     /// Should `take` panic, those handed over are the user's, and the others still on loan.
@@ -267,7 +344,7 @@ impl Lender {
         // As in `acceptable`: the union may say no although all is well.
         let fit =
             len <= chunk_size - (addr & (chunk_size - 1)) && self.frames.chunk_of(addr).is_some();
-        let (state, mark) = (self.frames.state(), self.mark);
+        let state = self.frames.state();
         self.frames.count_up(run.len() as u32);
         let before = handed.get();
         let books = Books {
@@ -278,16 +355,15 @@ impl Lender {
         };
         let frames = &books.lender.frames;
         for desc in run {
+            // One by one, so that a frame that came twice is the user's once.
             let chunk = match fit {
                 true => Some((desc.addr >> frames.shift()) as u32)
-                    .filter(|&chunk| frames.owner_entry(chunk) == mark),
-                false => books.lender.accept(desc),
+                    .filter(|&chunk| books.lender.take_back(chunk, USER)),
+                false => books.lender.receive(desc),
             };
             let Some(chunk) = chunk else {
                 break;
             };
-            // One by one, so that a frame that came twice is the user's once.
-            frames.set_owner(chunk, USER);
             handed.set(handed.get() + 1);
             take(Packet::new(state, *desc, chunk));
         }
@@ -346,8 +422,6 @@ impl Lender {
         })
     }
 }
-
-#[allow(dead_code, reason = "of the two halves, which come next")]
 /// The count of packets that are being handed over, put right at the end, also by a panic.
 struct Books<'a> {
     lender: &'a mut Lender,
@@ -360,7 +434,7 @@ impl Drop for Books<'_> {
     #[inline]
     fn drop(&mut self) {
         let done = self.handed.get() - self.before;
-        self.lender.lent -= done;
+        self.lender.returned(done);
         self.lender.frames.uncount(self.counted - done);
     }
 }

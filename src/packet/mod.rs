@@ -4,6 +4,7 @@ mod borrow;
 mod burst;
 mod frames;
 mod fresh;
+mod lease;
 mod lender;
 mod live;
 #[cfg(feature = "capi")]
@@ -21,7 +22,8 @@ use std::slice;
 pub use borrow::{PacketRef, Verdict};
 pub use burst::{BatchRef, PortPacket};
 pub(crate) use burst::{Settled, Slot, Through, Ways};
-pub(crate) use frames::{Frames, Lease, SharedFrameState};
+pub(crate) use frames::{Frames, SharedFrameState};
+pub(crate) use lease::Lease;
 pub(crate) use lender::Lender;
 pub(crate) use side::{InFlight, KernelSide, Received};
 
@@ -166,6 +168,12 @@ impl Packet {
         self.set_len(bytes.len())?;
         self.data_mut().copy_from_slice(bytes);
         Ok(())
+    }
+
+    /// The packet with a copy of `bytes` as its content.
+    pub(crate) fn filled(mut self, bytes: &[u8]) -> Result<Self> {
+        self.copy_from(bytes)?;
+        Ok(self)
     }
 
     /// Moves the start `bytes` back, to put a header in front, and returns the new first bytes to fill.

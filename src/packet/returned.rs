@@ -33,6 +33,16 @@ impl SharedFrameState {
         }
     }
 
+    /// A chain of chunks that go home together. Any thread.
+    #[inline]
+    pub(super) fn chain(&self) -> Chain<'_> {
+        Chain {
+            state: self,
+            first: BOTTOM,
+            last: BOTTOM,
+        }
+    }
+
     /// Takes all that is on the return stack. Any thread; the chunks are the caller's, while the ledger gives them to the pool.
     #[inline]
     pub(crate) fn take_returned(&self) -> Returned<'_> {
@@ -41,6 +51,52 @@ impl SharedFrameState {
             next = self.returned.swap(BOTTOM, Ordering::Acquire);
         }
         Returned { state: self, next }
+    }
+}
+
+/// Chunks that go onto the return stack all at once, by one exchange, when this is dropped.
+pub(super) struct Chain<'a> {
+    state: &'a SharedFrameState,
+    /// The first to come, which will lie on what is there, or [`BOTTOM`].
+    first: u32,
+    /// The last, which will be the top.
+    last: u32,
+}
+
+impl Chain<'_> {
+    /// Adds a chunk, which the caller owns.
+    #[inline]
+    pub(super) fn add(&mut self, chunk: u32) {
+        if self.first == BOTTOM {
+            self.first = chunk;
+        }
+        let entry = self.state.entry(chunk);
+        entry.store(RETURNED | self.last, Ordering::Relaxed);
+        self.last = chunk;
+    }
+}
+
+impl Drop for Chain<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.first == BOTTOM {
+            return;
+        }
+        let entry = self.state.entry(self.first);
+        let mut top = self.state.returned.load(Ordering::Relaxed);
+        loop {
+            entry.store(RETURNED | top, Ordering::Relaxed);
+            // Release: as in `send_home`, for all the links.
+            match self.state.returned.compare_exchange_weak(
+                top,
+                self.last,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(moved) => top = moved,
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::pool::FramePool;
 use crate::raw::inward::Inward;
 use crate::raw::outward::{Outward, check_home};
 use crate::raw::progress::Progress;
-use crate::raw::state::{RingState, RingsState};
+use crate::raw::state::RingsState;
 use crate::ring::Desc;
 use crate::umem::Accounting;
 
@@ -306,11 +306,12 @@ impl Cycle {
         let ledger = frames.ledger();
         let count = frames.geometry().frames();
         let on_the_way = (inward.filled + outward.sent) - (inward.received + outward.completed);
+        let ((fill, rx), (tx, completion)) = (inward.state(), outward.state());
         RingsState {
-            fill: RingState::of_producer(&inward.fill),
-            rx: RingState::of_consumer(&inward.rx, inward.refused),
-            tx: RingState::of_producer(&outward.tx),
-            completion: RingState::of_consumer(&outward.completion, outward.refused),
+            fill,
+            rx,
+            tx,
+            completion,
             counted: Accounting {
                 frames: count,
                 pool: frames.at_home() + self.pool.len(),

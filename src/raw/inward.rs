@@ -8,6 +8,7 @@ use crate::batch::PacketBatch;
 use crate::packet::{Lender, Packet, PacketRef};
 use crate::pool::FramePool;
 use crate::raw::progress::Progress;
+use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing};
 
 /// Fill ring and RX ring, the count of what passed, and how many frames may be on their way between them.
@@ -127,7 +128,6 @@ impl Inward {
         progress.taken
     }
 
-    #[allow(dead_code, reason = "of the two halves, which come next")]
     /// Hands up to `max` received packets over, one by one, and returns how many there were.
     #[inline]
     pub(crate) fn receive_each(
@@ -206,6 +206,24 @@ impl Inward {
         done
     }
 
+    /// Whether it has so few frames that more should come to it before it sleeps. `outstanding`: the frames that it has now.
+    pub(crate) fn is_short(&self, outstanding: u32) -> bool {
+        outstanding < self.share.wanted.div_ceil(2)
+    }
+
+    /// Packets received, ever.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The fill and the RX ring.
+    pub(crate) fn state(&self) -> (RingState, RingState) {
+        (
+            RingState::of_producer(&self.fill),
+            RingState::of_consumer(&self.rx, self.refused),
+        )
+    }
+
     #[inline]
     pub(crate) fn is_ready(&mut self) -> bool {
         self.rx.available(1) > 0
@@ -216,7 +234,6 @@ impl Inward {
     }
 }
 
-#[allow(dead_code, reason = "of the two halves, which come next")]
 /// Entries of the RX ring whose packets are being handed over; dropped, also by a panic, it gives the slots of those handed over back.
 struct Handing<'a> {
     entries: Option<Entries<'a, Desc>>,

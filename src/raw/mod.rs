@@ -4,6 +4,7 @@
 
 mod cycle;
 mod inward;
+mod kick;
 mod outward;
 mod progress;
 mod state;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{self, Company, Interest, Interface, Kick, Ready, Socket, Steering, machine};
+use crate::kernel::{self, Company, Interest, Interface, Ready, Socket, Steering, machine};
 use crate::link::Link;
 use crate::packet::{Lease, Packet, PacketRef, Verdict};
 use crate::report::Report;
@@ -24,6 +25,9 @@ use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
 pub(crate) use cycle::Cycle;
+pub(crate) use inward::Inward;
+pub(crate) use kick::{Kicks, Next, Watchdog};
+pub(crate) use outward::{Outward, can_send, check_home, check_packets};
 pub use state::{RingState, RingsState};
 
 /// Mode C: a bound socket and its four rings.
@@ -61,9 +65,10 @@ pub use state::{RingState, RingsState};
 /// ```
 #[derive(Debug)]
 pub struct FluxRaw {
-    // The order of the fields is the order of closing: rings unmapped, socket closed, kernel's frames taken back.
-    pub(crate) cycle: Cycle,
+    // The order of the fields is the order of closing: no more packets come, since some drivers crash when a socket closes while the XDP
+    // program still directs packets to it; rings unmapped; socket closed; kernel's frames taken back.
     pub(crate) place: Option<Place>,
+    pub(crate) cycle: Cycle,
     pub(crate) socket: Arc<dyn Socket>,
     /// Only to be dropped after the socket.
     pub(crate) _lease: Lease,
@@ -89,6 +94,11 @@ impl Place {
     ) -> Result<Self> {
         steering.insert(key, socket)?;
         Ok(Self { steering, key })
+    }
+
+    /// What the program counted.
+    pub(crate) fn counters(&self) -> Result<Option<ProgramCounters>> {
+        self.steering.counters()
     }
 }
 
@@ -225,6 +235,37 @@ impl FluxRaw {
         self.cycle.alloc_batch(batch, max)
     }
 
+    /// A packet with a copy of `bytes`, in a free frame; `None` when there is none now. For packets that lie in another UMEM.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) when `bytes` do not fit into a frame.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let (one, two) = (network.nic("eth0")?, network.nic("eth1")?);
+    /// # let mut inside = fluxcap::FluxBuilder::new(&one).build()?;
+    /// let mut outside = fluxcap::FluxBuilder::new(&two).build()?; // with a UMEM of its own
+    /// # one.inject(0, b"hello")?;
+    /// # inside.wait_rx(None)?;
+    /// # let mut batch = fluxcap::PacketBatch::with_capacity(1);
+    /// # inside.receive(&mut batch);
+    /// # let packet = batch.pop().unwrap();
+    /// if let Err(refused) = outside.send_one(packet)
+    ///     && let Some(copy) = outside.copy(refused.data())?
+    /// {
+    ///     outside.send_one(copy).ok();
+    /// }
+    /// # assert_eq!(outside.totals().1, 1);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn copy(&mut self, bytes: &[u8]) -> Result<Option<Packet>> {
+        self.cycle
+            .alloc()
+            .map(|packet| packet.filled(bytes))
+            .transpose()
+    }
+
     /// Takes all sent frames back into the pool and returns how many.
     ///
     /// Call it (or [`refill`](Self::refill)) regularly: the kernel stops sending when the completion ring is full.
@@ -278,14 +319,13 @@ impl FluxRaw {
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone); the packets stay in the ring.
     pub fn wake_tx(&self) -> Result<()> {
         let always = !self.report.need_wakeup.achieved;
-        let mut pending = self.cycle.tx_pending();
-        while pending > 0 && (always || self.cycle.tx_needs_wakeup()) {
+        let mut kicks = Kicks::new(self.cycle.tx_pending());
+        while kicks.wanted() && (always || self.cycle.tx_needs_wakeup()) {
             let kick = self.socket.wake_tx()?;
-            let left = self.cycle.tx_pending();
-            if kick == Kick::Done || left >= pending {
+            // Sent frames are taken back elsewhere.
+            if kicks.after(kick, self.cycle.tx_pending()) != Next::Kick {
                 break;
             }
-            pending = left;
         }
         Ok(())
     }
@@ -405,10 +445,7 @@ impl FluxRaw {
     ///
     /// [`System`](crate::ErrorKind::System).
     pub fn program_counters(&self) -> Result<Option<ProgramCounters>> {
-        match &self.place {
-            Some(place) => place.steering.counters(),
-            None => Ok(None),
-        }
+        self.place.as_ref().map_or(Ok(None), Place::counters)
     }
 
     /// Packets received from the kernel and packets given to it to send, ever.
@@ -421,12 +458,5 @@ impl FluxRaw {
     #[must_use]
     pub fn debug_rings(&self) -> RingsState {
         self.cycle.state()
-    }
-}
-
-impl Drop for FluxRaw {
-    fn drop(&mut self) {
-        // Some drivers crash when a socket closes while the XDP program still directs packets to it.
-        self.place = None;
     }
 }

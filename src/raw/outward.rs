@@ -7,6 +7,7 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{Frames, Lender, Packet};
 use crate::pool::FramePool;
 use crate::raw::progress::Progress;
+use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
 
 /// TX ring and completion ring, and the count of what passed.
@@ -34,7 +35,7 @@ impl Outward {
     }
 
     pub(crate) fn send(&mut self, lender: &mut Lender, batch: &mut PacketBatch) -> Result<u32> {
-        check_batch(lender.frames(), batch)?;
+        check_packets(lender.frames(), batch.as_slice())?;
         let mut slots = self.tx.reserve(batch.len() as u32);
         let mut done = 0;
         while done < slots.len() {
@@ -97,6 +98,21 @@ impl Outward {
         })
     }
 
+    /// Sent frames home, where all sides find them, but for those that the pool is short of.
+    #[inline]
+    pub(crate) fn reap_home(&mut self, lender: &mut Lender, pool: &mut FramePool) -> u32 {
+        let entries = self.completion.peek(u32::MAX);
+        let mut progress = Progress::default();
+        while progress.seen < entries.len() {
+            let run = entries.run(progress.seen);
+            progress.add(lender.reap_run_home(run, pool), run.len());
+        }
+        entries.release(progress.seen);
+        self.completed += u64::from(progress.taken);
+        self.refused += progress.refused();
+        progress.taken
+    }
+
     pub(crate) fn pending(&self) -> u32 {
         self.tx.occupied()
     }
@@ -111,10 +127,23 @@ impl Outward {
         self.sent.saturating_sub(self.completed)
     }
 
-    #[allow(dead_code, reason = "of the two halves, which come next")]
-    /// Packets that came back, ever.
-    pub(crate) fn completed(&self) -> u64 {
-        self.completed
+    /// Packets that were given to the kernel, ever.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// How far sending has come: packets that came back, ever, and the kernel's place in the TX ring.
+    #[inline]
+    pub(crate) fn come(&self) -> (u64, u32) {
+        (self.completed, self.tx.indices().1)
+    }
+
+    /// The TX and the completion ring.
+    pub(crate) fn state(&self) -> (RingState, RingState) {
+        (
+            RingState::of_producer(&self.tx),
+            RingState::of_consumer(&self.completion, self.refused),
+        )
     }
 
     pub(crate) fn needs_wakeup(&self) -> bool {
@@ -122,38 +151,45 @@ impl Outward {
     }
 }
 
-/// Whether all packets lie in this UMEM.
+/// Whether all packets of a batch lie in this UMEM.
 pub(crate) fn check_home(frames: &Frames, batch: &PacketBatch) -> Result<()> {
-    if batch.iter().all(|packet| packet.belongs_to(frames)) {
-        return Ok(());
+    match batch.iter().all(|packet| packet.belongs_to(frames)) {
+        true => Ok(()),
+        false => Err(foreign()),
     }
-    Err(FluxError::invalid(
-        "give packets to this socket",
-        "one of them lies in the UMEM of another socket",
-        "copy it into a packet from alloc(), or let both sockets share one UMEM",
-    ))
 }
 
 /// Whether all packets can be sent.
 #[inline]
-fn check_batch(frames: &Frames, batch: &PacketBatch) -> Result<()> {
-    if batch.iter().all(|packet| can_send(frames, packet)) {
-        return Ok(());
+pub(crate) fn check_packets(frames: &Frames, packets: &[Packet]) -> Result<()> {
+    match packets.iter().all(|packet| can_send(frames, packet)) {
+        true => Ok(()),
+        false => Err(unfit_to_send(frames, packets)),
     }
-    check_home(frames, batch)?;
-    Err(unfit_to_send(batch))
 }
 
 /// The kernel refuses empty descriptors, and may not give their frames back; options that the socket was not bound for
 /// can block its TX ring.
 #[inline]
-fn can_send(frames: &Frames, packet: &Packet) -> bool {
+pub(crate) fn can_send(frames: &Frames, packet: &Packet) -> bool {
     packet.belongs_to(frames) && packet.options() == 0 && !packet.is_empty()
 }
 
 #[cold]
-fn unfit_to_send(batch: &PacketBatch) -> FluxError {
-    if batch.iter().any(|packet| packet.options() != 0) {
+fn foreign() -> FluxError {
+    FluxError::invalid(
+        "give packets to this socket",
+        "one of them lies in the UMEM of another socket",
+        "copy it (copy()), or let both sockets share one UMEM",
+    )
+}
+
+#[cold]
+fn unfit_to_send(frames: &Frames, packets: &[Packet]) -> FluxError {
+    if packets.iter().any(|packet| !packet.belongs_to(frames)) {
+        return foreign();
+    }
+    if packets.iter().any(|packet| packet.options() != 0) {
         return FluxError::invalid(
             "send packets",
             "one of them has option bits set",

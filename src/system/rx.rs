@@ -1,0 +1,388 @@
+//! The receiving half.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::shared::Shared;
+use crate::batch::PacketBatch;
+use crate::error::{FluxError, Result};
+use crate::kernel::{Company, Interest, Interface, Ready};
+use crate::link::Link;
+use crate::packet::{Lender, Packet};
+use crate::poller::{Idle, Pacer, Poller};
+use crate::pool::FramePool;
+use crate::raw::{Inward, Place, RingState, check_home};
+use crate::report::Report;
+use crate::stats::{PollerStatistics, ProgramCounters, SocketStatistics};
+use crate::umem::UmemRegion;
+
+/// How long to sleep at a time while frames are short, because nobody tells when a packet is dropped.
+const SHORT_OF_FRAMES: Duration = Duration::from_millis(2);
+
+/// Mode B: the receiving half of a socket.
+///
+/// It hands out owned [`Packet`]s, and keeps the fill ring topped up with the frames of those that were dropped, on whatever thread, or sent.
+/// Made by [`FluxRaw::split`](crate::FluxRaw::split). `Send`; one thread at a time.
+///
+/// ```no_run
+/// use fluxcap::{FluxBuilder, PacketBatch};
+///
+/// let (mut rx, _tx) = FluxBuilder::new("eth0").build()?.split();
+/// let mut batch = PacketBatch::with_capacity(64);
+/// loop {
+///     rx.recv(&mut batch)?;
+///     for packet in batch.drain() {
+///         println!("{} bytes", packet.len());
+///     }
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), fluxcap::FluxError>(())
+/// ```
+#[derive(Debug)]
+pub struct FluxRx {
+    // The order of closing: no more packets come, rings unmapped, and the rest with the last half.
+    pub(super) place: Option<Place>,
+    pub(super) inward: Inward,
+    pub(super) lender: Lender,
+    pub(super) pool: FramePool,
+    pub(super) pacer: Pacer,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl FluxRx {
+    /// Takes received packets, as many as there are and the batch has room for, and returns how many. It never waits.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let (mut rx, _tx) = fluxcap::FluxBuilder::new(&nic).build()?.split();
+    /// # nic.inject(0, &[0; 60])?;
+    /// # network.step(100);
+    /// let mut batch = fluxcap::PacketBatch::with_capacity(64);
+    /// assert_eq!(rx.try_recv(&mut batch), 1);
+    /// assert_eq!(rx.try_recv(&mut batch), 0);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[inline]
+    pub fn try_recv(&mut self, batch: &mut PacketBatch) -> u32 {
+        let received = self.inward.receive(&mut self.lender, batch, u32::MAX);
+        self.top_up();
+        received
+    }
+
+    /// Takes a received packet, if there is one.
+    pub fn try_recv_one(&mut self) -> Option<Packet> {
+        let mut found = None;
+        self.recv_each(1, |packet| found = Some(packet));
+        found
+    }
+
+    /// Hands up to `max` received packets to `take`, one by one, and returns how many there were. It never waits.
+    ///
+    /// The fastest way to receive owned packets. Should `take` panic, no packet is lost but the one that it has.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let (mut rx, _tx) = fluxcap::FluxBuilder::new(&nic).build()?.split();
+    /// # nic.inject(0, &[0; 60])?;
+    /// # network.step(100);
+    /// let mut bytes = 0;
+    /// let packets = rx.recv_each(64, |packet| bytes += packet.len());
+    /// assert_eq!((packets, bytes), (1, 60));
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[inline]
+    pub fn recv_each(&mut self, max: u32, take: impl FnMut(Packet)) -> u32 {
+        let received = self.inward.receive_each(&mut self.lender, max, take);
+        self.top_up();
+        received
+    }
+
+    /// Takes received packets, as many as there are and the batch has room for, and waits until there is one at least.
+    ///
+    /// How it waits is up to the [poller](Self::set_poller). It may come back with 0: when a signal ended a sleep, so that the program can
+    /// look at what its handler did, and when nothing can ever arrive on a simulated network.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed, [`Down`](crate::ErrorKind::Down);
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the batch has no room.
+    pub fn recv(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        self.recv_within(batch, None)
+    }
+
+    /// [`recv`](Self::recv), for at most `timeout`; 0 when that is over, or earlier, as there.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let (mut rx, _tx) = fluxcap::FluxBuilder::new(&nic).build()?.split();
+    /// use std::time::Duration;
+    ///
+    /// let mut batch = fluxcap::PacketBatch::with_capacity(64);
+    /// if rx.recv_timeout(&mut batch, Duration::from_millis(10))? == 0 {
+    ///     println!("nothing came");
+    /// }
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn recv_timeout(&mut self, batch: &mut PacketBatch, timeout: Duration) -> Result<u32> {
+        self.recv_within(batch, Some(timeout))
+    }
+
+    /// Takes a received packet, and waits for one as [`recv`](Self::recv) does; `None` where that comes back with 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_one(&mut self) -> Result<Option<Packet>> {
+        self.pursue(None, Self::try_recv_one)
+    }
+
+    /// [`recv_one`](Self::recv_one), for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_one_timeout(&mut self, timeout: Duration) -> Result<Option<Packet>> {
+        self.pursue(Some(timeout), Self::try_recv_one)
+    }
+
+    fn recv_within(&mut self, batch: &mut PacketBatch, timeout: Option<Duration>) -> Result<u32> {
+        if batch.room() == 0 {
+            return Err(no_room(batch));
+        }
+        let take = |rx: &mut Self| Some(rx.try_recv(batch)).filter(|&received| received > 0);
+        Ok(self.pursue(timeout, take)?.unwrap_or(0))
+    }
+
+    /// Waits until `take` finds something, or the time is over, or a sleep ends early.
+    fn pursue<T>(
+        &mut self,
+        timeout: Option<Duration>,
+        mut take: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let mut patience = timeout.map(Patience::new);
+        loop {
+            if let Some(found) = take(self) {
+                self.pacer.worked();
+                return Ok(Some(found));
+            }
+            let left = patience.as_mut().map(Patience::left);
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+            match self.pacer.decide() {
+                Idle::Spin => self.spin()?,
+                Idle::Look => drop(self.sleep(Some(Duration::ZERO))?),
+                Idle::Sleep => {
+                    let slice = self.slice(left);
+                    let ready = self.sleep(slice)?;
+                    if let (Some(patience), Some(slice)) = (&mut patience, slice) {
+                        patience.slept(slice);
+                    }
+                    if !ready.receive && slice == left {
+                        return Ok(take(self));
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long to sleep, of the time that is left.
+    fn slice(&self, left: Option<Duration>) -> Option<Duration> {
+        match self.inward.is_short(self.lender.lent()) {
+            true => Some(left.map_or(SHORT_OF_FRAMES, |left| left.min(SHORT_OF_FRAMES))),
+            false => left,
+        }
+    }
+
+    fn sleep(&mut self, timeout: Option<Duration>) -> Result<Ready> {
+        let socket = &self.shared.socket;
+        socket.wait(Interest::Receive, timeout, &Company::none())
+    }
+
+    fn spin(&mut self) -> Result<()> {
+        if self.inward.needs_wakeup() {
+            self.shared.socket.wake_rx()?;
+        }
+        self.shared.socket.spin();
+        Ok(())
+    }
+
+    /// Gives the frames of owned packets straight back to the kernel, for new packets: cheaper than to drop them.
+    ///
+    /// The batch is empty afterwards: frames that the fill ring has no room for, or that the receiving side would have beyond
+    /// three quarters of the UMEM, go to the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM; nothing is taken then.
+    pub fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
+        check_home(self.lender.frames(), batch)?;
+        let outstanding = self.lender.lent();
+        self.inward.give(&mut self.lender, batch, outstanding);
+        batch.clear();
+        Ok(())
+    }
+
+    /// Tops the fill ring up with free frames, up to half of the UMEM, and returns how many. All ways to receive do that, too.
+    #[inline]
+    pub fn refill(&mut self) -> u32 {
+        let outstanding = self.lender.lent();
+        self.inward
+            .refill(&mut self.lender, &mut self.pool, outstanding)
+    }
+
+    /// Tops the fill ring up and wakes the kernel if it asks for that.
+    #[inline]
+    fn top_up(&mut self) {
+        self.refill();
+        if self.inward.needs_wakeup() {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        // What goes wrong shows in the next wait.
+        let _ = self.shared.socket.wake_rx();
+    }
+
+    /// How to wait for packets. Default [`Poller::default`].
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let (mut rx, _tx) = fluxcap::FluxBuilder::new(&nic).build()?.split();
+    /// rx.set_poller(fluxcap::Poller::Wait);
+    /// assert_eq!(rx.poller_statistics().sleeps, 0);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn set_poller(&mut self, poller: Poller) {
+        self.pacer = poller.pacer();
+    }
+
+    /// What the poller did since it was set.
+    #[must_use]
+    pub fn poller_statistics(&self) -> PollerStatistics {
+        self.pacer.statistics()
+    }
+
+    /// The file descriptor, readable while packets wait, to be waited for together with others; -1 where there is none.
+    ///
+    /// It is the same for both halves and stays their own: do not close it. Wake-ups may be spurious.
+    #[must_use]
+    pub fn fd(&self) -> i32 {
+        self.shared.fd()
+    }
+
+    /// What became of the wishes: requested, achieved and why.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.shared.report
+    }
+
+    /// What the socket was bound to: to ask how the interface [is now](Link::info), or for another socket there.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.shared.link
+    }
+
+    /// The interface, as it was when the socket was bound.
+    #[must_use]
+    pub fn interface(&self) -> &Interface {
+        &self.shared.interface
+    }
+
+    /// The UMEM.
+    #[must_use]
+    pub fn umem(&self) -> &UmemRegion {
+        &self.shared.umem
+    }
+
+    /// The kernel's counters for the socket, both halves.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System).
+    pub fn statistics(&self) -> Result<SocketStatistics> {
+        self.shared.socket.statistics()
+    }
+
+    /// What the bundled XDP program counted, for the whole interface; `None` when it was not loaded by this library.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System).
+    pub fn program_counters(&self) -> Result<Option<ProgramCounters>> {
+        self.place.as_ref().map_or(Ok(None), Place::counters)
+    }
+
+    /// Packets received, ever.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.inward.received()
+    }
+
+    /// The fill and the RX ring as they stand, for a person with a question.
+    #[must_use]
+    pub fn debug_rings(&self) -> (RingState, RingState) {
+        self.inward.state()
+    }
+}
+
+impl Drop for FluxRx {
+    fn drop(&mut self) {
+        self.place = None;
+        // What has arrived already is nobody's now; the other half can use the frames.
+        self.inward.receive_each(&mut self.lender, u32::MAX, drop);
+    }
+}
+
+/// A time that runs by the clock, or by what was slept: a simulated network sleeps in no time.
+#[derive(Debug)]
+struct Patience {
+    left: Duration,
+    end: Option<Instant>,
+}
+
+impl Patience {
+    fn new(timeout: Duration) -> Self {
+        Self {
+            left: timeout,
+            // A time beyond what the clock can count is as good as for ever.
+            end: Instant::now().checked_add(timeout),
+        }
+    }
+
+    fn left(&mut self) -> Duration {
+        match self.end {
+            Some(end) => self.left.min(end.saturating_duration_since(Instant::now())),
+            None => self.left,
+        }
+    }
+
+    fn slept(&mut self, slice: Duration) {
+        self.left = self.left.saturating_sub(slice);
+    }
+}
+
+#[cold]
+fn no_room(batch: &PacketBatch) -> FluxError {
+    FluxError::invalid(
+        "wait for packets",
+        format_args!(
+            "the batch has no room for one: it holds {} of {}",
+            batch.len(),
+            batch.capacity()
+        ),
+        "take packets out of it first, or use a larger batch",
+    )
+}

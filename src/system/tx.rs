@@ -1,0 +1,362 @@
+//! The sending half.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shared::Shared;
+use super::unsent::Unsent;
+use crate::batch::PacketBatch;
+use crate::error::Result;
+use crate::kernel::{Company, Interest, Interface};
+use crate::link::Link;
+use crate::packet::{Lender, Packet};
+use crate::pool::FramePool;
+use crate::raw::{Kicks, Next, Outward, RingState, Watchdog, can_send, check_packets};
+use crate::report::Report;
+use crate::stats::SocketStatistics;
+use crate::umem::UmemRegion;
+
+/// How often one call of `send` tries to get the rest of a batch into the ring.
+const ATTEMPTS: u32 = 4;
+/// How long to sleep at a time while waiting for room: meanwhile nobody takes sent frames back, nor looks whether anything moves.
+const SLICE: Duration = Duration::from_millis(10);
+/// How long to pause at a time until all packets have left.
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// Mode B: the sending half of a socket.
+///
+/// It sends owned [`Packet`]s, received or [made](Self::alloc), and takes their frames back when they were sent. What the kernel has no room
+/// for is handed back; nothing is lost. Made by [`FluxRaw::split`](crate::FluxRaw::split). `Send`; one thread at a time.
+///
+/// When packets were given to the kernel and for a second nothing has moved, a call says so, with an error of kind
+/// [`Stuck`](crate::ErrorKind::Stuck); see [`set_patience`](Self::set_patience).
+///
+/// ```no_run
+/// use fluxcap::{FluxBuilder, PacketBatch};
+///
+/// let (mut rx, mut tx) = FluxBuilder::new("eth0").build()?.split();
+/// let mut batch = PacketBatch::with_capacity(64);
+/// loop {
+///     rx.recv(&mut batch)?;
+///     while !batch.is_empty() {
+///         if tx.send(&mut batch)? == 0 {
+///             tx.wait(None)?;
+///         }
+///     }
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), fluxcap::FluxError>(())
+/// ```
+#[derive(Debug)]
+pub struct FluxTx {
+    // The order of closing: rings unmapped, and the rest with the last half.
+    pub(super) outward: Outward,
+    pub(super) lender: Lender,
+    pub(super) pool: FramePool,
+    pub(super) watchdog: Watchdog,
+    /// Whether the kernel could not be called for a packet that is in the ring.
+    pub(super) unkicked: bool,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl FluxTx {
+    /// Sends the packets at the front of the batch, in order, and returns how many the kernel took.
+    ///
+    /// It takes sent frames back and calls the kernel, as often as that helps. Those that there is no room for stay in the batch:
+    /// [wait](Self::wait), and try again.
+    ///
+    /// # Errors
+    ///
+    /// - [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM ([copy](Self::copy) it) or is empty; nothing is taken then;
+    /// - [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck): packets that are no longer in
+    ///   the batch are in the TX ring, to be sent when that has changed.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let (_rx, mut tx) = fluxcap::FluxBuilder::new(&nic).build()?.split();
+    /// let mut batch = fluxcap::PacketBatch::with_capacity(64);
+    /// tx.alloc_batch(&mut batch);
+    /// for packet in &mut batch {
+    ///     packet.copy_from(&[0xff; 60])?;
+    /// }
+    /// assert_eq!(tx.send(&mut batch)?, 64);
+    /// assert!(batch.is_empty());
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[inline]
+    pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        self.reap();
+        let mut sent = self.outward.send(&mut self.lender, batch)?;
+        self.push()?;
+        if !batch.is_empty() {
+            sent += self.send_rest(batch)?;
+        }
+        Ok(sent)
+    }
+
+    /// What the ring had no room for at first.
+    #[cold]
+    fn send_rest(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        let mut sent = 0;
+        for _ in 0..ATTEMPTS {
+            self.reap();
+            let more = self.outward.send(&mut self.lender, batch)?;
+            if more == 0 {
+                break;
+            }
+            sent += more;
+            self.push()?;
+        }
+        Ok(sent)
+    }
+
+    /// Sends one packet. For many, [`send`](Self::send) is faster: it calls the kernel once for all.
+    ///
+    /// When the packet was taken but the kernel could not be called, the next call says why.
+    ///
+    /// # Errors
+    ///
+    /// Gives the packet back when there is no room, when it lies in another UMEM ([copy](Self::copy) it) or is empty, and when the kernel can't
+    /// be called; see [`Unsent::error`].
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let (_rx, mut tx) = fluxcap::FluxBuilder::new(&nic).build()?.split();
+    /// if let Some(packet) = tx.copy(b"hello")? {
+    ///     tx.send_one(packet)?;
+    /// }
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn send_one(&mut self, packet: Packet) -> Result<(), Unsent> {
+        self.reap();
+        if self.unkicked
+            && let Err(error) = self.push()
+        {
+            return Err(Unsent::new(packet, error));
+        }
+        let packet = match self.outward.send_one(&mut self.lender, packet) {
+            Ok(()) => {
+                self.unkicked = self.push().is_err();
+                return Ok(());
+            }
+            Err(packet) => packet,
+        };
+        if !can_send(self.lender.frames(), &packet) {
+            let packets = std::slice::from_ref(&packet);
+            return match check_packets(self.lender.frames(), packets) {
+                Err(error) => Err(Unsent::new(packet, error)),
+                Ok(()) => Err(Unsent::full(packet)),
+            };
+        }
+        if let Err(error) = self.kick() {
+            return Err(Unsent::new(packet, error));
+        }
+        self.outward
+            .send_one(&mut self.lender, packet)
+            .map_err(Unsent::full)?;
+        self.unkicked = self.push().is_err();
+        Ok(())
+    }
+
+    /// A packet of length zero in a free frame. Takes sent frames back if the pool is empty, and `None` when that does not help.
+    pub fn alloc(&mut self) -> Option<Packet> {
+        self.outward.alloc(&mut self.lender, &mut self.pool)
+    }
+
+    /// Fills the batch with packets of length zero in free frames, and returns how many were added.
+    ///
+    /// Takes sent frames back if the pool has not enough; fewer, even none, when that does not help.
+    pub fn alloc_batch(&mut self, batch: &mut PacketBatch) -> u32 {
+        self.outward
+            .alloc_batch(&mut self.lender, &mut self.pool, batch, u32::MAX)
+    }
+
+    /// A packet with a copy of `bytes`, in a free frame; `None` when there is none now. For packets that lie in another UMEM.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) when `bytes` do not fit into a frame.
+    pub fn copy(&mut self, bytes: &[u8]) -> Result<Option<Packet>> {
+        self.alloc().map(|packet| packet.filled(bytes)).transpose()
+    }
+
+    /// Takes the frames of sent packets back and returns how many: as many as it is short of for itself, the others for all to use.
+    ///
+    /// All ways to send do that, too. A half that does not send for a while keeps them, so call it then.
+    #[inline]
+    pub fn reap(&mut self) -> u32 {
+        self.outward.reap_home(&mut self.lender, &mut self.pool)
+    }
+
+    /// Takes sent frames back, and makes the kernel send what is in the TX ring, if it asks for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone) or [`Stuck`](crate::ErrorKind::Stuck); the packets stay in the ring.
+    pub fn kick(&mut self) -> Result<()> {
+        self.reap();
+        self.push()
+    }
+
+    /// Calls the kernel as long as that helps, and sees whether anything moves. Sent frames were taken back just now.
+    #[inline]
+    fn push(&mut self) -> Result<()> {
+        let always = !self.shared.report.need_wakeup.achieved;
+        let mut kicks = Kicks::new(self.outward.pending());
+        while kicks.wanted() && (always || self.outward.needs_wakeup()) {
+            let kick = self.shared.socket.wake_tx()?;
+            match kicks.after(kick, self.outward.pending()) {
+                Next::Rest => break,
+                Next::Kick => {}
+                Next::Reap if self.reap() == 0 => break,
+                Next::Reap => {}
+            }
+        }
+        self.unkicked = false;
+        self.watchdog.look(&self.outward, &*self.shared.socket)
+    }
+
+    /// Sends everything in the TX ring and takes the frames back, for at most `timeout`.
+    ///
+    /// Returns whether the kernel has no packet left.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone) or [`Stuck`](crate::ErrorKind::Stuck); the packets stay in the ring.
+    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
+        let mut waited = Duration::ZERO;
+        loop {
+            self.kick()?;
+            self.reap();
+            if self.outward.outstanding() == 0 {
+                return Ok(true);
+            }
+            if waited >= timeout {
+                return Ok(false);
+            }
+            waited += self.shared.socket.pause(PAUSE);
+        }
+    }
+
+    /// Waits until the TX ring has room or `timeout` is over; `None` waits for ever. Returns whether it has.
+    ///
+    /// It takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone) or [`Stuck`](crate::ErrorKind::Stuck).
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        let mut left = timeout.unwrap_or(Duration::MAX);
+        loop {
+            self.kick()?;
+            if self.room() > 0 {
+                return Ok(true);
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let slice = left.min(SLICE);
+            let socket = &self.shared.socket;
+            socket.wait(Interest::Send, Some(slice), &Company::none())?;
+            if timeout.is_some() {
+                left -= slice;
+            }
+        }
+    }
+
+    /// The number of packets that the TX ring has room for now.
+    pub fn room(&mut self) -> u32 {
+        self.outward.room()
+    }
+
+    /// Packets that were given to the kernel and whose frames have not been taken back.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.outward.outstanding()
+    }
+
+    /// How long nothing may move, while the kernel has packets to send, until a call says so. Default 1 s; [`Duration::MAX`] is for ever.
+    ///
+    /// It runs while the half is in use: `send`, `kick`, `flush` and `wait` look.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let (_rx, mut tx) = fluxcap::FluxBuilder::new(&nic).build()?.split();
+    /// tx.set_patience(std::time::Duration::from_secs(5));
+    /// # assert_eq!(tx.patience().as_secs(), 5);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.watchdog.set_patience(patience);
+    }
+
+    /// How long nothing may move until a call says so.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.watchdog.patience()
+    }
+
+    /// The file descriptor, writable while the TX ring is at most half full, to be waited for together with others; -1 where there is none.
+    ///
+    /// It is the same for both halves and stays their own: do not close it. Wake-ups may be spurious.
+    #[must_use]
+    pub fn fd(&self) -> i32 {
+        self.shared.fd()
+    }
+
+    /// What became of the wishes: requested, achieved and why.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.shared.report
+    }
+
+    /// What the socket was bound to: to ask how the interface [is now](Link::info), or for another socket there.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.shared.link
+    }
+
+    /// The interface, as it was when the socket was bound.
+    #[must_use]
+    pub fn interface(&self) -> &Interface {
+        &self.shared.interface
+    }
+
+    /// The UMEM.
+    #[must_use]
+    pub fn umem(&self) -> &UmemRegion {
+        &self.shared.umem
+    }
+
+    /// The kernel's counters for the socket, both halves.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System).
+    pub fn statistics(&self) -> Result<SocketStatistics> {
+        self.shared.socket.statistics()
+    }
+
+    /// Packets given to the kernel, ever.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.outward.sent()
+    }
+
+    /// The TX and the completion ring as they stand, for a person with a question.
+    #[must_use]
+    pub fn debug_rings(&self) -> (RingState, RingState) {
+        self.outward.state()
+    }
+}
+
+impl Drop for FluxTx {
+    fn drop(&mut self) {
+        self.reap();
+    }
+}

@@ -1,0 +1,70 @@
+//! A kernel that hands back what it should not.
+
+use super::*;
+
+#[test]
+fn frames_lent_by_one_half_are_not_accepted_by_the_other() {
+    let (mut rx, mut tx, kernel) = halves();
+    // All frames that were lent before the split come back, and are lent anew.
+    kernel.deliver(0..64, 60);
+    assert_eq!(rx.recv_each(64, drop), 64);
+    let mut batch = batch_of(&mut tx, 0..8);
+    tx.send(&mut batch).unwrap();
+    let sending = kernel.take_tx(1)[0];
+    assert!(kernel.push_rx(sending.addr, 60, 0));
+    let receiving = kernel.take_fill(1)[0];
+    assert!(kernel.push_completion(receiving));
+    assert_eq!(rx.recv_each(64, drop), 0);
+    assert!(rx.try_recv_one().is_none());
+    assert_eq!(tx.reap(), 0);
+    let refused = (rx.debug_rings().1.refused, tx.debug_rings().1.refused);
+    assert_eq!(refused, (1, 1));
+    let umem = rx.umem().clone();
+    assert_eq!((umem.accounting().kernel, umem.accounting().user), (72, 0));
+    drop((rx, tx));
+    assert_home(&umem);
+}
+
+#[test]
+fn frames_lent_before_the_split_are_taken_by_whoever_is_first() {
+    for receiver_first in [true, false] {
+        let (mut rx, mut tx, kernel) = halves();
+        let frame = kernel.take_fill(1)[0];
+        assert!(kernel.push_rx(frame + 256, 60, 0) && kernel.push_completion(frame));
+        if receiver_first {
+            let packet = rx.try_recv_one().expect("it is on loan");
+            assert_eq!((packet.address(), tx.reap()), (frame + 256, 0));
+        } else {
+            assert_eq!(tx.reap(), 1);
+            assert!(rx.try_recv_one().is_none());
+        }
+        let umem = rx.umem().clone();
+        drop((rx, tx));
+        assert_home(&umem);
+    }
+}
+
+#[test]
+fn frames_that_come_twice_or_from_nowhere_are_refused() {
+    let (mut rx, mut tx, kernel) = halves();
+    let frame = kernel.take_fill(1)[0];
+    for addr in [frame, frame, 1 << 40, u64::MAX, 250 * CHUNK] {
+        assert!(kernel.push_rx(addr, 60, 0));
+    }
+    let mut batch = PacketBatch::with_capacity(64);
+    assert_eq!(rx.try_recv(&mut batch), 1);
+    assert_eq!(rx.try_recv(&mut batch), 0);
+    let mut other = batch_of(&mut tx, 0..1);
+    tx.send(&mut other).unwrap();
+    let sent = kernel.take_tx(1)[0].addr;
+    for addr in [sent, sent, 1 << 40, u64::MAX, 250 * CHUNK] {
+        assert!(kernel.push_completion(addr));
+    }
+    assert_eq!((tx.reap(), tx.reap()), (1, 0));
+    let refused = (rx.debug_rings().1.refused, tx.debug_rings().1.refused);
+    assert_eq!(refused, (4, 4));
+    drop(batch);
+    let umem = rx.umem().clone();
+    drop((rx, tx));
+    assert_home(&umem);
+}

@@ -95,6 +95,8 @@ fn threads_that_allocate_and_drop_at_once_never_share_a_frame() {
                 let mut allocated = 0;
                 for _ in 0..20_000 {
                     let Some(mut packet) = umem.alloc() else {
+                        // All free frames may be in the hands of a thread that does not run now.
+                        thread::yield_now();
                         continue;
                     };
                     packet.copy_from(&[mark; 64]).unwrap();

@@ -6,6 +6,7 @@ mod cycle;
 mod inward;
 mod kick;
 mod outward;
+mod place;
 mod progress;
 mod state;
 #[cfg(test)]
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{self, Company, Interest, Interface, Ready, Socket, Steering, machine};
+use crate::kernel::{Company, Interest, Interface, Ready, Socket, machine};
 use crate::link::Link;
 use crate::packet::{Lease, Packet, PacketRef, Verdict};
 use crate::report::Report;
@@ -28,6 +29,7 @@ pub(crate) use cycle::Cycle;
 pub(crate) use inward::Inward;
 pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use outward::{Outward, can_send, check_home, check_packets};
+pub(crate) use place::Place;
 pub use state::{RingState, RingsState};
 
 /// Mode C: a bound socket and its four rings.
@@ -76,37 +78,6 @@ pub struct FluxRaw {
     pub(crate) link: Link,
     pub(crate) interface: Interface,
     pub(crate) report: Report,
-}
-
-/// A socket's entry in the map of an XDP program.
-#[derive(Debug)]
-pub(crate) struct Place {
-    steering: Arc<dyn Steering>,
-    key: kernel::Place,
-}
-
-impl Place {
-    /// Enters a bound socket.
-    pub(crate) fn take(
-        steering: Arc<dyn Steering>,
-        key: kernel::Place,
-        socket: &dyn Socket,
-    ) -> Result<Self> {
-        steering.insert(key, socket)?;
-        Ok(Self { steering, key })
-    }
-
-    /// What the program counted.
-    pub(crate) fn counters(&self) -> Result<Option<ProgramCounters>> {
-        self.steering.counters()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // An entry that cannot be removed now goes with its socket.
-        let _ = self.steering.remove(self.key);
-    }
 }
 
 impl FluxRaw {

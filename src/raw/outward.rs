@@ -180,7 +180,7 @@ fn foreign() -> FluxError {
     FluxError::invalid(
         "give packets to this socket",
         "one of them lies in the UMEM of another socket",
-        "copy it (copy()), or let both sockets share one UMEM",
+        "copy it into a packet of its own (copy(), alloc()), or let both sockets share one UMEM",
     )
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use fluxcap::proto::checksum::{Completion, complete};
 use fluxcap::proto::nat::Rewrite;
-use fluxcap::proto::{EtherType, Ethernet, IpProtocol, Ipv4, MacAddr, Tcp};
+use fluxcap::proto::{EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, MacAddr, Tcp};
 use fluxcap::{FluxRaw, PacketBatch};
 
 use super::net::{Elsewhere, add_pair, in_namespace, ip};
@@ -106,9 +106,9 @@ fn forward(ports: &mut [FluxRaw; 2], change: &mut impl FnMut(usize, &mut [u8])) 
 }
 
 /// Answers one connection with the bytes it brings; ends by itself, too, when there is none.
-fn serve(server: &Elsewhere) -> JoinHandle<()> {
-    server.run(|| {
-        let listener = TcpListener::bind(SERVICE).unwrap();
+fn serve(server: &Elsewhere, address: SocketAddr) -> JoinHandle<()> {
+    server.run(move || {
+        let listener = TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
         thread::spawn(move || {
             let deadline = Instant::now() + PATIENCE;
@@ -166,22 +166,42 @@ fn refused(stack: &Elsewhere) -> u64 {
 /// Whether the checksums of a TCP packet are right; `None` if it is something else.
 fn is_right(frame: &[u8]) -> Option<bool> {
     let (ethernet, packet) = Ethernet::parse(frame).ok()?;
-    if ethernet.ether_type() != EtherType::IPV4 {
-        return None;
-    }
-    let (ip, segment) = Ipv4::parse(packet).ok()?;
-    if ip.protocol() != IpProtocol::TCP {
+    let (is_right, protocol, addresses, segment) = match ethernet.ether_type() {
+        EtherType::IPV4 => {
+            let (ip, segment) = Ipv4::parse(packet).ok()?;
+            let is_right = ip.verify_checksum();
+            (is_right, ip.protocol(), ip.pseudo_header(), segment)
+        }
+        EtherType::IPV6 => {
+            let (ip, segment) = Ipv6::parse(packet).ok()?;
+            (true, ip.next_header(), ip.pseudo_header(), segment)
+        }
+        _ => return None,
+    };
+    if protocol != IpProtocol::TCP {
         return None;
     }
     let (tcp, data) = Tcp::parse(segment).ok()?;
-    Some(ip.verify_checksum() && tcp.verify_checksum(ip.pseudo_header(), data))
+    Some(is_right && tcp.verify_checksum(addresses, data))
+}
+
+/// Gives an interface an IPv6 address at once; false where the kernel has no IPv6.
+fn add_ipv6(stack: &Elsewhere, interface: &'static str, address: &'static str) -> bool {
+    stack.run(move || {
+        let switch = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+        let is_there = fs::write(switch, "0").is_ok();
+        if is_there {
+            ip(&format!("-6 address add {address} dev {interface} nodad"));
+        }
+        is_there
+    })
 }
 
 #[test]
 fn a_stack_refuses_partial_checksums_and_takes_completed_ones() {
     in_namespace(|| {
         let mut line = Line::new();
-        let serving = serve(&line.server);
+        let serving = serve(&line.server, SERVICE);
 
         let mut wrong = 0;
         let look = |_: usize, frame: &mut [u8]| wrong += u32::from(is_right(frame) == Some(false));
@@ -211,6 +231,33 @@ fn a_stack_refuses_partial_checksums_and_takes_completed_ones() {
 }
 
 #[test]
+fn partial_checksums_over_ipv6_are_completed_as_well() {
+    in_namespace(|| {
+        let mut line = Line::new();
+        if !add_ipv6(&line.client, "far", "fd00::1/64")
+            || !add_ipv6(&line.server, "right", "fd00::2/64")
+        {
+            println!("skipped: the kernel has no IPv6");
+            return;
+        }
+        let service = "[fd00::2]:8080".parse().unwrap();
+        let serving = serve(&line.server, service);
+        let mut completed = [0; 2];
+        let finish = |from: usize, frame: &mut [u8]| {
+            completed[from] += u32::from(complete(frame) == Completion::Completed);
+            assert_ne!(is_right(frame), Some(false));
+        };
+        line.while_forwarding(finish, |client, server| {
+            talk(client, service);
+            assert_eq!((refused(client), refused(server)), (0, 0));
+        });
+        assert!(completed.iter().all(|&count| count > 100), "{completed:?}");
+        serving.join().unwrap();
+        line.close();
+    });
+}
+
+#[test]
 fn connections_through_a_load_balancer_work() {
     in_namespace(|| {
         let mut line = Line::new();
@@ -220,7 +267,7 @@ fn connections_through_a_load_balancer_work() {
                 "neighbour add {ip_address} lladdr {mac} dev far nud permanent"
             ));
         });
-        let serving = serve(&line.server);
+        let serving = serve(&line.server, SERVICE);
         let to_server = Rewrite::new()
             .destination_mac(SERVER_MAC)
             .destination(SERVICE);

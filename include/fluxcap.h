@@ -8,17 +8,17 @@
  * Results. An int result is 0 or a count on success and a negative errno on failure; then
  * fluxcap_last_error() has the cause and the cure. "Nothing now" is 0. Outputs are written on success only.
  *
- * Ownership. fluxcap_open() gives a handle, fluxcap_raw_free() takes it; links and simulated networks likewise.
+ * Ownership. fluxcap_open() gives a handle, fluxcap_raw_free() takes it; links, engines and simulated networks likewise.
  * They are freed in any order. A packet is yours until you send or free it. Freeing NULL is a no-op. NULL for anything that must be there is an error: -EINVAL
  * from a function that returns int, NULL from one that returns a pointer.
  *
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
- * and not together with const uses. Different handles are independent. Packets are freed on any thread.
+ * and not together with const uses, fluxcap_engine_stop() apart. Different handles are independent. Packets are freed on any thread.
  *
  * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
  * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
  *
- * Signals and forks. No function is safe in a signal handler: set a flag there. A handle does not survive fork().
+ * Signals and forks. No function but fluxcap_engine_stop() is safe in a signal handler: set a flag there. A handle does not survive fork().
  */
 
 
@@ -93,6 +93,27 @@
 
 // Wait for free slots in the TX ring.
 #define FLUXCAP_WAIT_SEND 2
+
+// Spin for a while after the last packet, then sleep.
+#define FLUXCAP_POLLER_ADAPTIVE 0
+
+// Never sleep. For the least latency, on a CPU of its own.
+#define FLUXCAP_POLLER_BUSY 1
+
+// Sleep at once.
+#define FLUXCAP_POLLER_WAIT 2
+
+// The packet's frame goes back to the kernel, for a new packet.
+#define FLUXCAP_RECYCLE 0
+
+// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on.
+#define FLUXCAP_SEND 1
+
+// Packets for a full port wait in the RX rings, so that none is lost within the engine.
+#define FLUXCAP_WHEN_FULL_WAIT 0
+
+// Packets for a full port are dropped and counted, so that it never holds up another one.
+#define FLUXCAP_WHEN_FULL_DROP 1
 
 // TCP control bit: no more data.
 #define FLUXCAP_TCP_FIN 1
@@ -195,6 +216,14 @@
 
 // A fault holds a sent frame back.
 #define FLUXCAP_SIM_STALLED 16
+
+// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch at a time.
+//
+// What the callback leaves as it is is recycled, what it wants sent is sent. Refilling, taking sent frames back, waking the kernel, and waiting
+// are the engine's. A packet that leaves through another port on the same UMEM is not copied.
+//
+// One call at a time runs it; another one meanwhile, from the callback or another thread, is -EBUSY and does no harm.
+struct fluxcap_engine;
 
 // A place to bind to: a network interface of this machine, or a simulated NIC. Goes into struct fluxcap_config.
 struct fluxcap_link;
@@ -424,6 +453,92 @@ struct fluxcap_rings {
   struct fluxcap_accounting counted;
   // The frames by the ledger, one by one.
   struct fluxcap_accounting ledger;
+};
+
+// How an engine shall run. Zero everywhere but in struct_size is a good start.
+struct fluxcap_engine_config {
+  // sizeof(struct fluxcap_engine_config).
+  uint32_t struct_size;
+  // FLUXCAP_POLLER_…: how it waits for packets.
+  uint32_t poller;
+  // How long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds. 0: 50.
+  uint32_t spin_us;
+  // The most packets that one call of the callback gets, 1 to 4096. 0: 64.
+  uint32_t batch;
+  // FLUXCAP_WHEN_FULL_…: what becomes of packets for a port whose TX ring is full.
+  uint32_t when_full;
+  // 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
+  uint32_t copying;
+};
+
+// A received packet that you look at while the callback runs.
+//
+// You may change its bytes, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The frame begins
+// at least 256 bytes before `data`, as it comes, and ends where the next one begins.
+struct fluxcap_packet_ref {
+  // The first byte.
+  uint8_t *data;
+  // The length in bytes. An empty packet is recycled.
+  uint32_t len;
+  // What becomes of it: FLUXCAP_RECYCLE, as it comes, or FLUXCAP_SEND + the port to leave through.
+  uint32_t verdict;
+};
+
+// What an engine calls with the packets that came in through `port`: all `count` at once, at least one.
+//
+// `packets` is good until it returns. A negative result ends the run, which returns that number, after the packets went where this call
+// wanted them; 0 or more goes on. It must return: no longjmp() out of it. A C++ exception that leaves it ends the program.
+//
+// It may use everything but its own engine: calls with that are -EBUSY, except for fluxcap_engine_stop().
+typedef int (*fluxcap_callback)(void *user,
+                                uint32_t port,
+                                struct fluxcap_packet_ref *packets,
+                                uint32_t count);
+
+// What an engine did in all its runs. The packets are the sum over all ports.
+struct fluxcap_engine_statistics {
+  // sizeof(struct fluxcap_engine_statistics), set by you.
+  uint32_t struct_size;
+  // The number of ports.
+  uint32_t ports;
+  // Packets that came in and were shown to the callback.
+  uint64_t received;
+  // Packets that went out.
+  uint64_t sent;
+  // Packets that came in and were recycled.
+  uint64_t recycled;
+  // Packets that should have gone out and found no room.
+  uint64_t dropped;
+  // Packets among the sent ones that were copied from another UMEM.
+  uint64_t copied;
+  // Calls of the callback.
+  uint64_t batches;
+  // Turns in which packets waited because a TX ring was full.
+  uint64_t stalls;
+  // Turns without packets in which it kept looking.
+  uint64_t spins;
+  // Turns without packets in which it slept.
+  uint64_t sleeps;
+  // Times that it went over from spinning to sleeping, or back.
+  uint64_t switches;
+};
+
+// What passed through one port of an engine.
+struct fluxcap_port_statistics {
+  // sizeof(struct fluxcap_port_statistics), set by you.
+  uint32_t struct_size;
+  // 0.
+  uint32_t reserved;
+  // Packets that came in and were shown to the callback.
+  uint64_t received;
+  // Packets that went out.
+  uint64_t sent;
+  // Packets that came in and were recycled.
+  uint64_t recycled;
+  // Packets that should have gone out and found no room.
+  uint64_t dropped;
+  // Packets among the sent ones that were copied from another UMEM.
+  uint64_t copied;
 };
 
 // An Ethernet header, in host byte order.
@@ -878,6 +993,83 @@ int fluxcap_raw_report(const struct fluxcap_raw *raw,
 int fluxcap_raw_debug_text(const struct fluxcap_raw *raw,
                            char *text,
                            size_t size);
+
+// Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo. A thread that spins wants one that nothing else uses.
+//
+// -EINVAL: there is no such CPU, or this process may not use it; fluxcap_last_error() names those it may. -EOPNOTSUPP: not on Linux.
+int fluxcap_poller_pin(uint32_t cpu);
+
+// Makes an engine of `count` sockets, its ports, counted from 0.
+//
+// On success `*engine` is a handle to be freed with fluxcap_engine_free(), the sockets are the engine's, their handles are gone, the array is
+// all NULL, and the result is 0. Otherwise all sockets are still yours. `config` may be NULL. Any thread.
+//
+// -EINVAL: no socket, or one twice, or one on another UMEM than the first without `copying`, or a number out of its range.
+int fluxcap_engine_new(struct fluxcap_raw **raws,
+                       uint32_t count,
+                       const struct fluxcap_engine_config *config,
+                       struct fluxcap_engine **engine);
+
+// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
+//
+// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
+// -EMSGSIZE: the callback made a packet leave its frame, or named a port that is not there; that one was recycled. -EBUSY: it runs
+// already. -ENODEV: an interface was removed; -ENETDOWN: one is down. No frame is lost in any case, and the engine can run again.
+int fluxcap_engine_run(struct fluxcap_engine *engine,
+                       fluxcap_callback callback,
+                       void *user);
+
+// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+int fluxcap_engine_run_for(struct fluxcap_engine *engine,
+                           int timeout_ms,
+                           fluxcap_callback callback,
+                           void *user);
+
+// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
+//
+// For a loop of your own, with fluxcap_engine_wait() after a turn without packets. A stop is none of its business. Errors as
+// fluxcap_engine_run().
+int fluxcap_engine_run_once(struct fluxcap_engine *engine,
+                            fluxcap_callback callback,
+                            void *user);
+
+// Waits as the engine's poller says, for packets, a stop, or the end of `timeout_ms` milliseconds; -1: for no end. Returns 0, perhaps early.
+int fluxcap_engine_wait(struct fluxcap_engine *engine,
+                        int timeout_ms);
+
+// Ends the run at the end of the turn that it is in, or its sleep. Without one it ends the next run before it begins, so that no stop is lost.
+//
+// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; from the callback; and
+// from a signal handler, where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no engine.
+int fluxcap_engine_stop(const struct fluxcap_engine *engine);
+
+// A handle to look at the socket of a port, for all functions that take a `const struct fluxcap_raw *`; NULL when there is no such port.
+//
+// It is the engine's and goes with it. While the engine runs those functions return -EBUSY, or NULL.
+const struct fluxcap_raw *fluxcap_engine_port(const struct fluxcap_engine *engine,
+                                              uint32_t port);
+
+// Ends an engine and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
+//
+// While it runs, as in its own callback, nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards, and must
+// not be in use on another thread.
+void fluxcap_engine_free(struct fluxcap_engine *engine);
+
+// What an engine did. `statistics->struct_size` must be set. -EBUSY: it runs.
+int fluxcap_engine_statistics(const struct fluxcap_engine *engine,
+                              struct fluxcap_engine_statistics *statistics);
+
+// What passed through a port. `statistics->struct_size` must be set. -EINVAL: there is no such port; -EBUSY: the engine runs.
+int fluxcap_engine_port_statistics(const struct fluxcap_engine *engine,
+                                   uint32_t port,
+                                   struct fluxcap_port_statistics *statistics);
+
+// What an engine did as text, for a person: a line for each port, and one for the whole. -EBUSY: it runs.
+//
+// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+int fluxcap_engine_text(const struct fluxcap_engine *engine,
+                        char *text,
+                        size_t size);
 
 // Parses the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
 int fluxcap_ethernet_header_parse(const void *data,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 19] = [
     "error.rs",
     "handle.rs",
     "link.rs",
@@ -13,6 +13,10 @@ const SOURCES: [&str; 15] = [
     "packet.rs",
     "raw.rs",
     "info.rs",
+    "poller.rs",
+    "callback.rs",
+    "engine.rs",
+    "counters.rs",
     "proto.rs",
     "headers.rs",
     "rewrite.rs",

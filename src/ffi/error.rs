@@ -58,7 +58,8 @@ fn keep(error: &FluxError) -> c_int {
             place.set(byte);
         }
     });
-    -error.errno()
+    // A callback may have returned any number.
+    error.errno().wrapping_neg()
 }
 
 #[cold]

@@ -1,10 +1,14 @@
 //! The socket behind its opaque handle.
 
 use std::ffi::c_int;
+use std::ops::Deref;
+use std::sync::RwLockReadGuard;
 
+use super::engine::{self, Shared};
 use super::error::guard;
 use super::opaque::{self, Opaque};
 use crate::batch::PacketBatch;
+use crate::engine::FluxEngine;
 use crate::error::Result;
 use crate::raw::FluxRaw;
 
@@ -37,6 +41,69 @@ pub fn open(raw: FluxRaw) -> *mut fluxcap_raw {
         raw,
         batch: PacketBatch::with_capacity(BATCH),
     })
+}
+
+/// A socket that is a port of an engine: what a `const struct fluxcap_raw *` may also be.
+struct Port;
+
+/// Where it is.
+struct Place {
+    engine: Shared,
+    port: u32,
+}
+
+impl Opaque for Port {
+    type Value = Place;
+    const KIND: u64 = u64::from_le_bytes(*b"fluxport");
+    const NAME: &'static str = "fluxcap_raw";
+    const ARGUMENT: &'static str = "raw";
+    const GIVER: &'static str = "fluxcap_engine_port";
+}
+
+/// Makes a handle to look at a port of an engine, to be freed with [`close_port`].
+pub(super) fn port(engine: Shared, port: u32) -> *mut fluxcap_raw {
+    opaque::give::<Port>(Place { engine, port }).cast()
+}
+
+/// # Safety
+///
+/// `raw` comes from [`port`], and nobody uses it any more.
+pub(super) unsafe fn close_port(raw: *mut fluxcap_raw) {
+    // SAFETY: as the caller promises.
+    drop(unsafe { opaque::take::<Port>(raw.cast()) });
+}
+
+/// A socket to look at.
+pub(super) enum Look<'a> {
+    Own(&'a FluxRaw),
+    Port(RwLockReadGuard<'a, FluxEngine>, u32),
+}
+
+impl Deref for Look<'_> {
+    type Target = FluxRaw;
+
+    #[inline]
+    fn deref(&self) -> &FluxRaw {
+        match self {
+            Self::Own(raw) => raw,
+            Self::Port(engine, port) => engine.port(*port),
+        }
+    }
+}
+
+/// Looks at a socket, through a handle of its own or as a port of an engine.
+///
+/// # Safety
+///
+/// `raw` is null or an open handle that no other thread changes during `'a`.
+#[inline]
+pub(super) unsafe fn look<'a>(raw: *const fluxcap_raw) -> Result<Look<'a>> {
+    // SAFETY: as the caller promises.
+    if let Some(place) = unsafe { opaque::find::<Port>(raw.cast()) } {
+        return Ok(Look::Port(engine::look(&place.engine)?, place.port));
+    }
+    // SAFETY: as the caller promises.
+    Ok(Look::Own(&unsafe { opaque::shared(raw)? }.raw))
 }
 
 /// Closes a socket: takes it out of the XDP program, which goes with its last socket, closes it, and frees the handle.

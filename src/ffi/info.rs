@@ -9,8 +9,7 @@ use super::config::{
     FLUXCAP_XDP_NATIVE,
 };
 use super::error::{guard, null};
-use super::handle::{count, fluxcap_raw};
-use super::opaque::shared;
+use super::handle::{count, fluxcap_raw, look};
 use super::sized::{self, Sized32};
 use crate::proto::MacAddr;
 use crate::raw::RingState;
@@ -173,9 +172,9 @@ pub unsafe extern "C" fn fluxcap_raw_info(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
-        let (report, umem) = (handle.raw.report(), handle.raw.umem());
-        let interface = handle.raw.interface();
+        let raw = unsafe { look(raw)? };
+        let (report, umem) = (raw.report(), raw.umem());
+        let interface = raw.interface();
         let geometry = umem.geometry();
         let value = fluxcap_info {
             struct_size: 0,
@@ -214,9 +213,9 @@ pub unsafe extern "C" fn fluxcap_raw_statistics(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
-        let kernel = handle.raw.statistics()?;
-        let (received, sent) = handle.raw.totals();
+        let raw = unsafe { look(raw)? };
+        let kernel = raw.statistics()?;
+        let (received, sent) = raw.totals();
         let value = fluxcap_statistics {
             struct_size: 0,
             reserved: 0,
@@ -242,8 +241,8 @@ pub unsafe extern "C" fn fluxcap_raw_program_counters(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
-        let program = handle.raw.program_counters()?;
+        let raw = unsafe { look(raw)? };
+        let program = raw.program_counters()?;
         let counted = program.unwrap_or_default();
         let value = fluxcap_program_counters {
             struct_size: 0,
@@ -265,8 +264,8 @@ pub unsafe extern "C" fn fluxcap_raw_debug_rings(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
-        let state = handle.raw.debug_rings();
+        let raw = unsafe { look(raw)? };
+        let state = raw.debug_rings();
         let value = fluxcap_rings {
             struct_size: 0,
             conserved: state.is_conserved().into(),
@@ -315,9 +314,9 @@ pub unsafe extern "C" fn fluxcap_raw_report(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
+        let raw = unsafe { look(raw)? };
         // SAFETY: as the header asks.
-        unsafe { print(handle.raw.report(), text, size) }
+        unsafe { print(raw.report(), text, size) }
     })
 }
 
@@ -332,9 +331,9 @@ pub unsafe extern "C" fn fluxcap_raw_debug_text(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
+        let raw = unsafe { look(raw)? };
         // SAFETY: as the header asks.
-        unsafe { print(&handle.raw.debug_rings(), text, size) }
+        unsafe { print(&raw.debug_rings(), text, size) }
     })
 }
 

@@ -9,8 +9,11 @@
     reason = "the documentation is that of the header; the rules of use stand at its top"
 )]
 
+pub mod callback;
 pub mod capture;
 pub mod config;
+pub mod counters;
+pub mod engine;
 pub mod error;
 pub mod handle;
 pub mod headers;
@@ -19,6 +22,7 @@ pub mod link;
 pub mod nic;
 mod opaque;
 pub mod packet;
+pub mod poller;
 pub mod proto;
 pub mod raw;
 pub mod rewrite;

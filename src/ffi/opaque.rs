@@ -1,5 +1,8 @@
 //! Values behind opaque handles, each with a word in front that tells its kind.
 
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
 use super::error::null;
 use crate::error::{FluxError, Result};
 
@@ -48,6 +51,58 @@ pub(super) unsafe fn take<H: Opaque>(handle: *mut H) -> Option<H::Value> {
     Some(marked.value)
 }
 
+/// Takes the value out of a handle, which stays where it is, empty and of no kind, until it gets a value back or goes.
+///
+/// # Safety
+///
+/// `handle` is null or an open handle that nobody else uses while it is empty.
+pub(super) unsafe fn empty<H: Opaque>(handle: *mut H) -> Result<(Emptied<H>, H::Value)> {
+    // SAFETY: as the caller promises.
+    unsafe { check(handle)? };
+    let marked: *mut Marked<H::Value> = handle.cast();
+    // SAFETY: it has the kind of `H`, so `give` made it and it is not null. Without its kind nobody takes the value for there any more.
+    unsafe {
+        (&raw mut (*marked).kind).write_volatile(0);
+        let value = (&raw const (*marked).value).read();
+        Ok((Emptied(NonNull::new_unchecked(marked)), value))
+    }
+}
+
+/// A handle without a value. Dropped, it is gone.
+pub(super) struct Emptied<H: Opaque>(NonNull<Marked<H::Value>>);
+
+impl<H: Opaque> Emptied<H> {
+    /// Makes it a good handle again.
+    pub(super) fn refill(self, value: H::Value) {
+        let kind = H::KIND;
+        // SAFETY: `empty` took the value out, so that none is overwritten, and nobody else uses the handle.
+        unsafe { self.0.write(Marked { kind, value }) };
+        std::mem::forget(self);
+    }
+}
+
+impl<H: Opaque> Drop for Emptied<H> {
+    fn drop(&mut self) {
+        // SAFETY: `give` made it, and its value, which was taken out, is not dropped again; `repr(C)` gives both types one layout.
+        drop(unsafe { Box::from_raw(self.0.cast::<Marked<MaybeUninit<H::Value>>>().as_ptr()) });
+    }
+}
+
+/// What is behind a handle, if it is one of this kind. Nothing is written and nothing allocated, so that signal handlers may call it.
+///
+/// # Safety
+///
+/// `handle` is null or an open handle that no other thread changes during `'a`.
+#[inline]
+pub(super) unsafe fn find<'a, H: Opaque>(handle: *const H) -> Option<&'a H::Value> {
+    // SAFETY: as the caller promises.
+    if !unsafe { is(handle) } {
+        return None;
+    }
+    // SAFETY: it has the kind of `H`, so `give` made it; nobody changes it, as the caller promises.
+    Some(unsafe { &(*handle.cast::<Marked<H::Value>>()).value })
+}
+
 /// What is behind a handle, for a call that changes it.
 ///
 /// # Safety
@@ -79,11 +134,20 @@ pub(super) unsafe fn shared<'a, H: Opaque>(handle: *const H) -> Result<&'a H::Va
 /// `handle` is null or points to at least eight readable bytes.
 #[inline]
 unsafe fn check<H: Opaque>(handle: *const H) -> Result<()> {
-    // SAFETY: not null, so readable as the caller promises.
-    if !handle.is_null() && unsafe { handle.cast::<u64>().read_unaligned() } == H::KIND {
-        return Ok(());
+    // SAFETY: as the caller promises.
+    match unsafe { is(handle) } {
+        true => Ok(()),
+        false => Err(refuse::<H>(handle.is_null())),
     }
-    Err(refuse::<H>(handle.is_null()))
+}
+
+/// # Safety
+///
+/// As [`check`].
+#[inline]
+unsafe fn is<H: Opaque>(handle: *const H) -> bool {
+    // SAFETY: not null, so readable as the caller promises.
+    !handle.is_null() && unsafe { handle.cast::<u64>().read_unaligned() } == H::KIND
 }
 
 #[cold]

@@ -4,8 +4,9 @@ use std::ffi::c_int;
 use std::time::Duration;
 
 use super::error::{guard, null};
-use super::handle::{count, fluxcap_raw};
-use super::opaque::{exclusive, shared};
+use super::handle::{count, fluxcap_raw, look};
+use super::opaque::exclusive;
+use super::poller::timeout;
 use crate::error::{FluxError, Result};
 use crate::kernel::Interest;
 use crate::packet::Verdict;
@@ -79,8 +80,8 @@ pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_data(raw: *const fluxcap_raw) -> *mut u8 {
     // SAFETY: as the header asks.
-    match unsafe { shared(raw) } {
-        Ok(handle) => handle.raw.umem().memory().start().as_ptr(),
+    match unsafe { look(raw) } {
+        Ok(raw) => raw.umem().memory().start().as_ptr(),
         Err(_) => std::ptr::null_mut(),
     }
 }
@@ -114,8 +115,8 @@ pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
 pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
-        handle.raw.wake_rx().map(|()| 0)
+        let raw = unsafe { look(raw)? };
+        raw.wake_rx().map(|()| 0)
     })
 }
 
@@ -127,8 +128,8 @@ pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
 pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
-        handle.raw.wake_tx().map(|()| 0)
+        let raw = unsafe { look(raw)? };
+        raw.wake_tx().map(|()| 0)
     })
 }
 
@@ -140,8 +141,8 @@ pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u3
     guard(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
-        let timeout = Duration::from_millis(timeout_ms.into());
-        handle.raw.flush(timeout).map(c_int::from)
+        let time = Duration::from_millis(timeout_ms.into());
+        handle.raw.flush(time).map(c_int::from)
     })
 }
 
@@ -158,8 +159,9 @@ pub unsafe extern "C" fn fluxcap_raw_wait(
     guard(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
-        let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-        let ready = handle.raw.wait(interest_of(interest)?, timeout)?;
+        let ready = handle
+            .raw
+            .wait(interest_of(interest)?, timeout(timeout_ms))?;
         let bit = |ready, bit| if ready { bit } else { 0 };
         count(bit(ready.receive, FLUXCAP_WAIT_RECEIVE) | bit(ready.send, FLUXCAP_WAIT_SEND))
     })
@@ -186,7 +188,7 @@ fn interest_of(bits: u32) -> Result<Interest> {
 pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let handle = unsafe { shared(raw)? };
-        Ok(handle.raw.fd())
+        let raw = unsafe { look(raw)? };
+        Ok(raw.fd())
     })
 }

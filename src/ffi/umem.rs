@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 use super::error::{guard, null};
-use super::handle::fluxcap_raw;
+use super::handle::{fluxcap_raw, look};
 use super::info::{accounting, fluxcap_accounting};
 use super::opaque::{self, Opaque};
 use crate::umem::UmemRegion;
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn fluxcap_raw_umem(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let region = unsafe { opaque::shared(raw)? }.raw.umem().clone();
+        let region = unsafe { look(raw)? }.umem().clone();
         if umem.is_null() {
             return Err(null("umem"));
         }

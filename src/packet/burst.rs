@@ -167,7 +167,6 @@ impl<'a> BatchRef<'a> {
 
     /// The slots themselves, for C.
     #[cfg(feature = "capi")]
-    #[allow(dead_code, reason = "of the C face, which comes next")]
     pub(crate) fn slots(&mut self) -> &mut [Slot] {
         self.slots
     }

@@ -1,0 +1,418 @@
+//! Mode A behind its opaque handle.
+
+use std::ffi::{c_int, c_void};
+use std::slice;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+
+use super::callback::{caller, fluxcap_callback};
+use super::error::{guard, null};
+use super::handle::{self, Open, count, fluxcap_raw};
+use super::opaque::{self, Emptied, Opaque, shared};
+use super::poller::{poller, timeout};
+use super::sized::{self, Sized32};
+use crate::batch::PacketBatch;
+use crate::engine::{FluxEngine, Stopper, WhenFull};
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::poller::Poller;
+
+/// Packets for a full port wait in the RX rings, so that none is lost within the engine.
+pub const FLUXCAP_WHEN_FULL_WAIT: u32 = 0;
+/// Packets for a full port are dropped and counted, so that it never holds up another one.
+pub const FLUXCAP_WHEN_FULL_DROP: u32 = 1;
+
+/// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch at a time.
+///
+/// What the callback leaves as it is is recycled, what it wants sent is sent. Refilling, taking sent frames back, waking the kernel, and waiting
+/// are the engine's. A packet that leaves through another port on the same UMEM is not copied.
+///
+/// One call at a time runs it; another one meanwhile, from the callback or another thread, is -EBUSY and does no harm.
+pub struct fluxcap_engine {
+    _opaque: [u8; 0],
+}
+
+/// How an engine shall run. Zero everywhere but in struct_size is a good start.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_engine_config {
+    /// sizeof(struct fluxcap_engine_config).
+    pub struct_size: u32,
+    /// FLUXCAP_POLLER_…: how it waits for packets.
+    pub poller: u32,
+    /// How long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds. 0: 50.
+    pub spin_us: u32,
+    /// The most packets that one call of the callback gets, 1 to 4096. 0: 64.
+    pub batch: u32,
+    /// FLUXCAP_WHEN_FULL_…: what becomes of packets for a port whose TX ring is full.
+    pub when_full: u32,
+    /// 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
+    pub copying: u32,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_engine_config {
+    const LEAST: usize = size_of::<fluxcap_engine_config>();
+    const NAME: &'static str = "fluxcap_engine_config";
+}
+
+/// An engine that several handles look at: its own, and those of its ports.
+pub(super) type Shared = Arc<RwLock<FluxEngine>>;
+
+/// What is behind the handle.
+pub(super) struct Running {
+    engine: Shared,
+    stopper: Stopper,
+    /// One handle a port, to look at it.
+    ports: Vec<*mut fluxcap_raw>,
+}
+
+impl Opaque for fluxcap_engine {
+    type Value = Running;
+    const KIND: u64 = u64::from_le_bytes(*b"flux_eng");
+    const NAME: &'static str = "fluxcap_engine";
+    const ARGUMENT: &'static str = "engine";
+    const GIVER: &'static str = "fluxcap_engine_new";
+}
+
+impl Running {
+    fn new(engine: FluxEngine) -> Self {
+        let (ports, stopper) = (engine.ports(), engine.stopper());
+        let engine = Arc::new(RwLock::new(engine));
+        Self {
+            ports: (0..ports)
+                .map(|port| handle::port(engine.clone(), port))
+                .collect(),
+            engine,
+            stopper,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for &port in &self.ports {
+            // SAFETY: made in `new`, and good for as long as the engine, as the header says.
+            unsafe { handle::close_port(port) };
+        }
+    }
+}
+
+/// The engine, for a call that runs it. It never waits.
+#[inline]
+fn exclusive(running: &Running) -> Result<RwLockWriteGuard<'_, FluxEngine>> {
+    match running.engine.try_write() {
+        Ok(engine) => Ok(engine),
+        // A panic on the way left it whole: it is the library's word that frames are accounted for then, too.
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(busy()),
+    }
+}
+
+/// The engine, for a call that looks at it. It never waits.
+pub(super) fn look(engine: &RwLock<FluxEngine>) -> Result<RwLockReadGuard<'_, FluxEngine>> {
+    match engine.try_read() {
+        Ok(engine) => Ok(engine),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(busy()),
+    }
+}
+
+#[cold]
+fn busy() -> FluxError {
+    FluxError::new(
+        ErrorKind::Busy,
+        errno::EBUSY,
+        "use an engine",
+        "another call has it, of which this may be the callback",
+        "wait until it has returned; fluxcap_engine_stop() ends a run",
+    )
+}
+
+/// Makes an engine of `count` sockets, its ports, counted from 0.
+///
+/// On success `*engine` is a handle to be freed with fluxcap_engine_free(), the sockets are the engine's, their handles are gone, the array is
+/// all NULL, and the result is 0. Otherwise all sockets are still yours. `config` may be NULL. Any thread.
+///
+/// -EINVAL: no socket, or one twice, or one on another UMEM than the first without `copying`, or a number out of its range.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_new(
+    raws: *mut *mut fluxcap_raw,
+    count: u32,
+    config: *const fluxcap_engine_config,
+    engine: *mut *mut fluxcap_engine,
+) -> c_int {
+    guard(|| {
+        if engine.is_null() {
+            return Err(null("engine"));
+        }
+        if raws.is_null() {
+            return Err(null("raws"));
+        }
+        let config = match config.is_null() {
+            true => Settings::default(),
+            // SAFETY: as long as its `struct_size` says, as the header asks.
+            false => Settings::new(&unsafe { sized::read(config)? })?,
+        };
+        // SAFETY: not null, so an array of handles as the header asks.
+        let raws = unsafe { slice::from_raw_parts_mut(raws, count as usize) };
+        // SAFETY: nobody else uses the sockets, as the header asks.
+        let made = unsafe { assemble(raws, config)? };
+        raws.fill(std::ptr::null_mut());
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { engine.write(opaque::give(Running::new(made))) };
+        Ok(0)
+    })
+}
+
+/// A config, checked.
+#[derive(Clone, Copy, Default)]
+struct Settings {
+    poller: Poller,
+    batch: Option<u32>,
+    when_full: WhenFull,
+    copying: bool,
+}
+
+impl Settings {
+    fn new(config: &fluxcap_engine_config) -> Result<Self> {
+        Ok(Self {
+            poller: poller(config.poller, config.spin_us)?,
+            batch: (config.batch != 0).then_some(config.batch),
+            when_full: match config.when_full {
+                FLUXCAP_WHEN_FULL_WAIT => WhenFull::Wait,
+                FLUXCAP_WHEN_FULL_DROP => WhenFull::Drop,
+                other => {
+                    return Err(field(
+                        "when_full",
+                        other,
+                        "use one of FLUXCAP_WHEN_FULL_...",
+                    ));
+                }
+            },
+            copying: match config.copying {
+                0 | 1 => config.copying == 1,
+                other => return Err(field("copying", other, "use 0 or 1")),
+            },
+        })
+    }
+
+    fn apply(self, engine: &mut FluxEngine) -> Result<()> {
+        engine.set_poller(self.poller);
+        engine.set_when_full(self.when_full);
+        engine.set_copying(self.copying);
+        self.batch.map_or(Ok(()), |batch| engine.set_batch(batch))
+    }
+}
+
+fn field(name: &str, value: u32, fix: &str) -> FluxError {
+    FluxError::invalid(
+        format_args!("field {name} of struct fluxcap_engine_config"),
+        format_args!("{value} is not known"),
+        fix,
+    )
+}
+
+/// An engine of the sockets, whose handles are gone then. After an error they are as they were.
+///
+/// # Safety
+///
+/// Each is null or an open handle that nobody else uses.
+unsafe fn assemble(raws: &[*mut fluxcap_raw], settings: Settings) -> Result<FluxEngine> {
+    let mut places: Vec<(Emptied<fluxcap_raw>, PacketBatch)> = Vec::new();
+    let mut engine: Option<FluxEngine> = None;
+    let mut refused = None;
+    let mut result = Ok(());
+    for (number, &handle) in raws.iter().enumerate() {
+        result = if raws[..number].contains(&handle) {
+            Err(twice())
+        } else {
+            // SAFETY: as the caller promises.
+            unsafe { opaque::empty(handle) }.and_then(|(place, Open { raw, batch })| {
+                places.push((place, batch));
+                let Some(engine) = &mut engine else {
+                    return settings.apply(engine.insert(FluxEngine::new(raw)));
+                };
+                engine.add_port(raw).map(drop).map_err(|rejected| {
+                    let (raw, error) = rejected.into_parts();
+                    refused = Some(raw);
+                    error
+                })
+            })
+        };
+        result = result.map_err(|error| error.with_note(format_args!("entry {number} of raws")));
+        if result.is_err() {
+            break;
+        }
+    }
+    match (engine, result) {
+        (Some(engine), Ok(())) => Ok(engine),
+        (None, Ok(())) => Err(no_ports()),
+        (engine, Err(error)) => {
+            let taken = engine.map_or_else(Vec::new, FluxEngine::into_ports);
+            for (raw, (place, batch)) in taken.into_iter().chain(refused).zip(places) {
+                place.refill(Open { raw, batch });
+            }
+            Err(error)
+        }
+    }
+}
+
+#[cold]
+fn twice() -> FluxError {
+    FluxError::invalid(
+        "make an engine",
+        "it got the same socket twice",
+        "open one for each port",
+    )
+}
+
+#[cold]
+fn no_ports() -> FluxError {
+    FluxError::invalid(
+        "make an engine",
+        "it got no socket",
+        "open at least one with fluxcap_open()",
+    )
+}
+
+/// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
+///
+/// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
+/// -EMSGSIZE: the callback made a packet leave its frame, or named a port that is not there; that one was recycled. -EBUSY: it runs
+/// already. -ENODEV: an interface was removed; -ENETDOWN: one is down. No frame is lost in any case, and the engine can run again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_run(
+    engine: *mut fluxcap_engine,
+    callback: fluxcap_callback,
+    user: *mut c_void,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
+        exclusive(running)?.run(callback).map(|_| 0)
+    })
+}
+
+/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_run_for(
+    engine: *mut fluxcap_engine,
+    timeout_ms: c_int,
+    callback: fluxcap_callback,
+    user: *mut c_void,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
+        let mut engine = exclusive(running)?;
+        let statistics = match timeout(timeout_ms) {
+            Some(time) => engine.run_for(time, callback),
+            None => engine.run(callback),
+        };
+        statistics.map(|_| 0)
+    })
+}
+
+/// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
+///
+/// For a loop of your own, with fluxcap_engine_wait() after a turn without packets. A stop is none of its business. Errors as
+/// fluxcap_engine_run().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_run_once(
+    engine: *mut fluxcap_engine,
+    callback: fluxcap_callback,
+    user: *mut c_void,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
+        count(exclusive(running)?.run_once(callback)?)
+    })
+}
+
+/// Waits as the engine's poller says, for packets, a stop, or the end of `timeout_ms` milliseconds; -1: for no end. Returns 0, perhaps early.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_wait(
+    engine: *mut fluxcap_engine,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let running = unsafe { shared(engine)? };
+        exclusive(running)?.wait(timeout(timeout_ms)).map(|()| 0)
+    })
+}
+
+/// Ends the run at the end of the turn that it is in, or its sleep. Without one it ends the next run before it begins, so that no stop is lost.
+///
+/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; from the callback; and
+/// from a signal handler, where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no engine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c_int {
+    // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
+    match unsafe { opaque::find(engine) } {
+        Some(running) => {
+            running.stopper.stop();
+            0
+        }
+        None => -errno::EINVAL,
+    }
+}
+
+/// A handle to look at the socket of a port, for all functions that take a `const struct fluxcap_raw *`; NULL when there is no such port.
+///
+/// It is the engine's and goes with it. While the engine runs those functions return -EBUSY, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_port(
+    engine: *const fluxcap_engine,
+    port: u32,
+) -> *const fluxcap_raw {
+    let mut found = std::ptr::null_mut();
+    guard(|| {
+        // SAFETY: null or an open handle, as the header asks.
+        let ports = &unsafe { shared(engine)? }.ports;
+        found = *ports
+            .get(port as usize)
+            .ok_or_else(|| no_port(port, ports.len()))?;
+        Ok(0)
+    });
+    found
+}
+
+#[cold]
+pub(super) fn no_port(port: u32, ports: usize) -> FluxError {
+    FluxError::invalid(
+        format_args!("port {port} of an engine"),
+        format_args!("it has {ports}, counted from 0"),
+        "use one of them",
+    )
+}
+
+/// What an engine is behind its handle, for calls that look at it.
+///
+/// # Safety
+///
+/// `engine` is null or an open handle.
+pub(super) unsafe fn inspect<'a>(
+    engine: *const fluxcap_engine,
+) -> Result<RwLockReadGuard<'a, FluxEngine>> {
+    // SAFETY: as the caller promises.
+    look(&unsafe { shared(engine)? }.engine)
+}
+
+/// Ends an engine and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
+///
+/// While it runs, as in its own callback, nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards, and must
+/// not be in use on another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_free(engine: *mut fluxcap_engine) {
+    if engine.is_null() {
+        return;
+    }
+    guard(|| {
+        // SAFETY: as the header asks.
+        drop(exclusive(unsafe { shared(engine)? })?);
+        // SAFETY: a handle that nobody else uses, as the header asks.
+        drop(unsafe { opaque::take(engine) });
+        Ok(0)
+    });
+}

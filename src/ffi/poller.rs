@@ -1,0 +1,52 @@
+//! How to wait for packets.
+
+use std::ffi::c_int;
+use std::time::Duration;
+
+use super::error::guard;
+use crate::error::{FluxError, Result};
+use crate::poller::{self, Poller};
+
+/// Spin for a while after the last packet, then sleep.
+pub const FLUXCAP_POLLER_ADAPTIVE: u32 = 0;
+/// Never sleep. For the least latency, on a CPU of its own.
+pub const FLUXCAP_POLLER_BUSY: u32 = 1;
+/// Sleep at once.
+pub const FLUXCAP_POLLER_WAIT: u32 = 2;
+
+/// The poller of a constant and a time to spin, 0: the usual one.
+pub(super) fn poller(kind: u32, spin_us: u32) -> Result<Poller> {
+    match (kind, spin_us) {
+        (FLUXCAP_POLLER_ADAPTIVE, 0) => Ok(Poller::default()),
+        (FLUXCAP_POLLER_ADAPTIVE, spin_us) => Ok(Poller::Adaptive {
+            spin: Duration::from_micros(spin_us.into()),
+        }),
+        (FLUXCAP_POLLER_BUSY, 0) => Ok(Poller::Busy),
+        (FLUXCAP_POLLER_WAIT, 0) => Ok(Poller::Wait),
+        (FLUXCAP_POLLER_BUSY | FLUXCAP_POLLER_WAIT, _) => Err(FluxError::invalid(
+            "a poller",
+            format_args!(
+                "{spin_us} microseconds to spin, which only FLUXCAP_POLLER_ADAPTIVE does for a while"
+            ),
+            "set spin_us to 0",
+        )),
+        (other, _) => Err(FluxError::invalid(
+            "a poller",
+            format_args!("{other} is not known"),
+            "use one of FLUXCAP_POLLER_...",
+        )),
+    }
+}
+
+/// A time in milliseconds; negative: for ever.
+pub(super) fn timeout(timeout_ms: c_int) -> Option<Duration> {
+    u64::try_from(timeout_ms).ok().map(Duration::from_millis)
+}
+
+/// Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo. A thread that spins wants one that nothing else uses.
+///
+/// -EINVAL: there is no such CPU, or this process may not use it; fluxcap_last_error() names those it may. -EOPNOTSUPP: not on Linux.
+#[unsafe(no_mangle)]
+pub extern "C" fn fluxcap_poller_pin(cpu: u32) -> c_int {
+    guard(|| poller::pin(cpu).map(|()| 0))
+}

@@ -5,7 +5,7 @@
 
 #include "fluxcap.h"
 
-/* Name, result, parameters, arguments. */
+/* Name without fluxcap_, result, parameters, arguments. */
 #define CALLS(CALL)                                                                            \
 	CALL(packets_free, int, (struct fluxcap_packet *packets, uint32_t count),              \
 	     (packets, count))                                                                 \
@@ -30,7 +30,7 @@
 
 #define POINTER(name, result, parameters, arguments) static result(*name) parameters;
 #define CONNECT(known, result, parameters, arguments)                                          \
-	if (!strcmp(name, #known)) {                                                           \
+	if (!strcmp(name, "fluxcap_" #known)) {                                                \
 		memcpy(&known, &function, sizeof(known));                                      \
 		return 0;                                                                      \
 	}
@@ -42,7 +42,7 @@
 
 CALLS(POINTER)
 
-/* Sets where calls of fluxcap_NAME() go to. */
+/* Sets where calls of a function go to. */
 int connect_call(const char *name, const void *function)
 {
 	CALLS(CONNECT)

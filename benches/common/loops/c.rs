@@ -6,10 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use fluxcap::FluxRaw;
-use fluxcap::PacketBatch;
-use fluxcap::ffi::handle::{fluxcap_raw, fluxcap_raw_free, open as open_handle};
+use fluxcap::ffi::handle::{self, fluxcap_raw};
 use fluxcap::ffi::{packet, raw};
+use fluxcap::{FluxRaw, PacketBatch};
 
 use super::super::{native, results};
 use super::{Entry, Loop, Result};
@@ -17,24 +16,28 @@ use super::{Entry, Loop, Result};
 /// The files in `c/`: one a mode.
 const SOURCES: [&str; 2] = ["c/calls.c", "c/raw.c"];
 
+/// Functions with their names.
+macro_rules! calls {
+    ($($module:ident::$name:ident,)*) => {
+        [$((stringify!($name), $module::$name as *const c_void)),*]
+    };
+}
+
 /// The library's functions that the loops call: what a dynamic linker would fill in.
-fn calls() -> [(&'static str, *const c_void); 12] {
-    [
-        ("raw_alloc", packet::fluxcap_raw_alloc as *const c_void),
-        ("raw_send", packet::fluxcap_raw_send as *const c_void),
-        (
-            "packets_free",
-            packet::fluxcap_packets_free as *const c_void,
-        ),
-        ("raw_data", raw::fluxcap_raw_data as *const c_void),
-        ("raw_forward", raw::fluxcap_raw_forward as *const c_void),
-        ("raw_free", fluxcap_raw_free as *const c_void),
-        ("raw_peek", raw::fluxcap_raw_peek as *const c_void),
-        ("raw_reap", raw::fluxcap_raw_reap as *const c_void),
-        ("raw_recycle", raw::fluxcap_raw_recycle as *const c_void),
-        ("raw_refill", raw::fluxcap_raw_refill as *const c_void),
-        ("raw_wait", raw::fluxcap_raw_wait as *const c_void),
-        ("raw_wake_tx", raw::fluxcap_raw_wake_tx as *const c_void),
+fn calls() -> impl IntoIterator<Item = (&'static str, *const c_void)> {
+    calls![
+        handle::fluxcap_raw_free,
+        packet::fluxcap_packets_free,
+        packet::fluxcap_raw_alloc,
+        packet::fluxcap_raw_send,
+        raw::fluxcap_raw_data,
+        raw::fluxcap_raw_forward,
+        raw::fluxcap_raw_peek,
+        raw::fluxcap_raw_reap,
+        raw::fluxcap_raw_recycle,
+        raw::fluxcap_raw_refill,
+        raw::fluxcap_raw_wait,
+        raw::fluxcap_raw_wake_tx,
     ]
 }
 
@@ -103,7 +106,7 @@ pub(super) fn open(entry: &Entry, socket: FluxRaw) -> Result<Box<dyn Loop>> {
     // SAFETY: a mode's function to close has this type.
     let close: unsafe extern "C" fn(NonNull<c_void>) =
         unsafe { mem::transmute(library.find(&of_mode("close"))?) };
-    let socket = NonNull::new(open_handle(socket)).ok_or("no handle")?;
+    let socket = NonNull::new(handle::open(socket)).ok_or("no handle")?;
     // SAFETY: the handle is open, and given away.
     let handle = unsafe { open(socket) };
     Ok(Box::new(InC {

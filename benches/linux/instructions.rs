@@ -51,11 +51,13 @@ struct Case {
     limit: Option<f64>,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 10] = [
     Case::limited("rust/A/rxdrop", 21.0),
     Case::limited("rust/A/l2fwd", 40.0),
     Case::limited("rust/C/rxdrop", 16.0),
     Case::limited("rust/C/l2fwd", 32.0),
+    Case::limited("rust/B/rxdrop", 34.0),
+    Case::limited("rust/B/l2fwd", 58.0),
     Case::limited("c/C/rxdrop", 28.0),
     Case::limited("c/C/l2fwd", 46.0),
     Case::free("rust/C/rxdrop+held"),

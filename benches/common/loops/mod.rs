@@ -9,6 +9,7 @@
 
 mod c;
 mod engine;
+mod halves;
 mod raw;
 
 use std::error::Error;
@@ -22,12 +23,27 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 pub(crate) const BATCH: u32 = 64;
 
-pub(crate) const ENTRIES: [Entry; 8] = [
+/// A packet to send: to nobody in particular, of an experimental type. As in `c/packet.h`.
+const PACKET: [u8; 60] = {
+    let mut packet = [0; 60];
+    packet[0] = 0x02;
+    packet[5] = 0x0b;
+    packet[6] = 0x02;
+    packet[11] = 0x0a;
+    packet[12] = 0x88;
+    packet[13] = 0xb5;
+    packet
+};
+
+pub(crate) const ENTRIES: [Entry; 11] = [
     Entry::new("rust/C/rxdrop", raw::open),
     Entry::new("rust/C/txonly", raw::open),
     Entry::new("rust/C/l2fwd", raw::open),
     Entry::new("rust/A/rxdrop", engine::open),
     Entry::new("rust/A/l2fwd", engine::open),
+    Entry::new("rust/B/rxdrop", halves::open),
+    Entry::new("rust/B/txonly", halves::open),
+    Entry::new("rust/B/l2fwd", halves::open),
     Entry::new("c/C/rxdrop", c::open),
     Entry::new("c/C/txonly", c::open),
     Entry::new("c/C/l2fwd", c::open),

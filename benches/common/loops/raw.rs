@@ -6,19 +6,7 @@ use std::time::Duration;
 use fluxcap::proto::Ethernet;
 use fluxcap::{FluxRaw, PacketBatch, RingsState, Verdict};
 
-use super::{BATCH, Entry, Loop, Result};
-
-/// A packet to send: to nobody in particular, of an experimental type. As in `c/packet.h`.
-const PACKET: [u8; 60] = {
-    let mut packet = [0; 60];
-    packet[0] = 0x02;
-    packet[5] = 0x0b;
-    packet[6] = 0x02;
-    packet[11] = 0x0a;
-    packet[12] = 0x88;
-    packet[13] = 0xb5;
-    packet
-};
+use super::{BATCH, Entry, Loop, PACKET, Result};
 
 struct Raw {
     socket: FluxRaw,

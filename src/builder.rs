@@ -2,11 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod group;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{self, Fanout, Interface, MemoryRequest, RingSizes, SocketRequest, Steering};
+use crate::kernel::{
+    self, Bound, FanOut, Interface, MemoryRequest, RingSizes, SocketRequest, Steering,
+};
 use crate::link::Link;
 use crate::mem::PAGE_SIZE;
 use crate::raw::{Cycle, FluxRaw, Place};
@@ -38,6 +42,7 @@ pub struct FluxBuilder {
     umem: Option<UmemRegion>,
     socket: SocketRequest,
     program: Program,
+    fan_out: FanOut,
 }
 
 /// Who decides which packets come to the socket.
@@ -52,6 +57,20 @@ struct PreparedUmem {
     umem: UmemRegion,
     page_size: Answer<Hugepages, usize>,
     numa_node: Answer<Option<u32>>,
+}
+
+impl PreparedUmem {
+    fn report(&self, bound: Bound, steering: Option<&dyn Steering>) -> Report {
+        Report {
+            bind_mode: bound.bind_mode,
+            xdp_mode: steering.and_then(Steering::xdp_mode),
+            page_size: self.page_size.clone(),
+            numa_node: self.numa_node.clone(),
+            need_wakeup: bound.need_wakeup,
+            busy_poll: bound.busy_poll,
+            tx_budget: bound.tx_budget,
+        }
+    }
 }
 
 impl FluxBuilder {
@@ -76,6 +95,10 @@ impl FluxBuilder {
                 bind_patience: Duration::from_secs(2),
             },
             program: Program::Bundled(XdpMode::Auto),
+            fan_out: FanOut {
+                sockets: 1,
+                symmetric: false,
+            },
         }
     }
 
@@ -219,13 +242,60 @@ impl FluxBuilder {
     ///
     /// After an error nothing is left behind.
     pub fn build(self) -> Result<FluxRaw> {
+        if self.fan_out.sockets != 1 {
+            return Err(FluxError::invalid(
+                format_args!(
+                    "one socket for a queue shared out among {}",
+                    self.fan_out.sockets
+                ),
+                "each of them gets only a part of the packets",
+                "use build_group, or leave fan_out away",
+            ));
+        }
+        let (interface, prepared) = self.prepare()?;
+        let lease = prepared.umem.frames().lease()?;
+        let steering = self.steering()?;
+        let opened = self.link.backend().open(&self.socket, &prepared.umem)?;
+        let mut cycle = Cycle::new(opened.rings, &lease);
+        // Some drivers hand out garbage when a socket is bound with an empty fill ring, even one that only sends.
+        if cycle.refill_free() == 0 {
+            return Err(no_free_frame(&prepared.umem));
+        }
+        let bound = opened.socket.bind()?;
+        lease.set_grace(bound.grace);
+        let report = prepared.report(bound, steering.as_deref());
+        let place = match steering {
+            Some(steering) => {
+                let queue = self.socket.queue;
+                // It may have been shared out before.
+                steering.fan_out(queue, FanOut::default())?;
+                let key = kernel::Place { queue, member: 0 };
+                Some(Place::take(steering, key, &*opened.socket)?)
+            }
+            None => None,
+        };
+        let raw = FluxRaw {
+            cycle,
+            place,
+            socket: opened.socket,
+            _lease: [lease].into(),
+            umem: prepared.umem,
+            link: self.link.clone(),
+            interface,
+            report,
+        };
+        raw.wake_rx()?;
+        Ok(raw)
+    }
+
+    /// Checks everything that can be checked without a socket, and gets the memory.
+    fn prepare(&self) -> Result<(Interface, PreparedUmem)> {
         self.check_sizes()?;
         let geometry = match &self.umem {
             Some(umem) => umem.geometry(),
             None => self.memory.geometry()?,
         };
-        let backend = self.link.backend();
-        let interface = backend.interface()?;
+        let interface = self.link.backend().interface()?;
         check_up(&interface)?;
         if !matches!(self.program, Program::None) {
             check_queue(&interface, self.socket.queue)?;
@@ -243,53 +313,7 @@ impl FluxBuilder {
                 "use larger chunks or less headroom, or lower the MTU",
             ));
         }
-
-        let PreparedUmem {
-            umem,
-            page_size,
-            numa_node,
-        } = self.prepare_umem()?;
-        let mut lease = umem.frames().lease()?;
-        let steering = self.steering()?;
-        let opened = backend.open(&self.socket, &umem)?;
-        let mut cycle = Cycle::new(opened.rings, &lease);
-        // Some drivers hand out garbage when a socket is bound with an empty fill ring, even one that only sends.
-        if cycle.refill_free() == 0 {
-            return Err(no_free_frame(geometry.frames()));
-        }
-        let bound = opened.socket.bind()?;
-        lease.set_grace(bound.grace);
-        let report = Report {
-            bind_mode: bound.bind_mode,
-            xdp_mode: steering.as_ref().and_then(|steering| steering.xdp_mode()),
-            page_size,
-            numa_node,
-            need_wakeup: bound.need_wakeup,
-            busy_poll: bound.busy_poll,
-            tx_budget: bound.tx_budget,
-        };
-        let place = match steering {
-            Some(steering) => {
-                let queue = self.socket.queue;
-                // It may have been shared out before.
-                steering.fan_out(queue, Fanout::default())?;
-                let key = kernel::Place { queue, member: 0 };
-                Some(Place::take(steering, key, &*opened.socket)?)
-            }
-            None => None,
-        };
-        let raw = FluxRaw {
-            cycle,
-            place,
-            socket: opened.socket,
-            _lease: lease,
-            umem,
-            link: self.link.clone(),
-            interface,
-            report,
-        };
-        raw.wake_rx()?;
-        Ok(raw)
+        Ok((interface, self.prepare_umem()?))
     }
 
     fn check_sizes(&self) -> Result<()> {
@@ -374,7 +398,8 @@ fn given<R: PartialEq, A>(wish: R, none: R, achieved: A) -> Answer<R, A> {
     }
 }
 
-fn no_free_frame(frames: u32) -> FluxError {
+fn no_free_frame(umem: &UmemRegion) -> FluxError {
+    let frames = umem.geometry().frames();
     FluxError::new(
         ErrorKind::Memory,
         errno::ENOMEM,

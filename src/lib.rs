@@ -77,7 +77,7 @@ pub use batch::PacketBatch;
 pub use builder::FluxBuilder;
 pub use engine::{EngineStatistics, FluxEngine, PortStatistics, Stopper, WhenFull};
 pub use error::{ErrorKind, FluxError, Result};
-pub use kernel::{Interest, Interface, Ready};
+pub use kernel::{FanOut, Interest, Interface, Ready};
 pub use link::Link;
 pub use packet::{BatchRef, Packet, PacketRef, PortPacket, Verdict};
 pub use poller::{Idle, Pacer, Poller};

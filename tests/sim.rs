@@ -13,10 +13,16 @@ mod descriptor;
 mod engine;
 #[path = "sim/faults.rs"]
 mod faults;
+#[path = "common/group.rs"]
+mod group;
 #[path = "sim/kernel.rs"]
 mod kernel;
+#[path = "sim/group.rs"]
+mod shared;
 #[path = "sim/soak.rs"]
 mod soak;
+#[path = "common/strange.rs"]
+mod strange;
 #[path = "sim/threads.rs"]
 mod threads;
 #[path = "sim/tools.rs"]

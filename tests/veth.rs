@@ -9,6 +9,8 @@
 mod echo;
 #[path = "veth/examples.rs"]
 mod examples;
+#[path = "common/group.rs"]
+mod group;
 #[path = "veth/interface.rs"]
 mod interface;
 #[path = "veth/lifetime.rs"]
@@ -25,10 +27,14 @@ mod refusals;
 mod rights;
 #[path = "veth/rings.rs"]
 mod rings;
+#[path = "veth/group.rs"]
+mod shared;
 #[path = "veth/stacks.rs"]
 mod stacks;
 #[path = "veth/steering.rs"]
 mod steering;
+#[path = "common/strange.rs"]
+mod strange;
 #[path = "veth/traffic.rs"]
 mod traffic;
 #[path = "veth/wishes.rs"]

@@ -204,11 +204,11 @@ pub struct Place {
     pub member: u32,
 }
 
-/// How the packets of a queue are shared out.
+/// How the packets of a queue are shared out among several sockets, by the hash of their [flow](crate::proto::FlowKey).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Fanout {
-    /// Sockets that share it, up to [`MEMBERS`]. With fewer than two, the first gets all.
-    pub count: u32,
+pub struct FanOut {
+    /// Sockets that share it, up to 16. With fewer than two, the first gets all.
+    pub sockets: u32,
     /// Whether both directions of a flow go to the same one.
     pub symmetric: bool,
 }
@@ -236,7 +236,7 @@ pub trait Steering: fmt::Debug + Send + Sync {
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when there is no such queue or too many sockets,
     /// [`Unsupported`](crate::ErrorKind::Unsupported) when the program is a foreign one.
-    fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()>;
+    fn fan_out(&self, queue: u32, fanout: FanOut) -> Result<()>;
 
     /// What the program counted; `None` for a foreign program.
     ///

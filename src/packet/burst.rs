@@ -306,6 +306,7 @@ impl Lender {
             for (slot, desc) in fill.iter_mut().zip(run) {
                 *slot = desc.addr;
             }
+            self.share(&fill[..done]);
             settled.recycled += done;
             settled.seen += done;
             return;
@@ -336,6 +337,7 @@ impl Lender {
             recycled += 1;
             settled.seen += 1;
         }
+        self.share(&fill[..recycled]);
         settled.recycled += recycled;
         settled.sent += sent;
     }
@@ -383,7 +385,7 @@ impl Lender {
             return false;
         };
         self.frames.count_up(1);
-        self.lent -= 1;
+        self.lent = self.lent.wrapping_sub(1);
         batch.append(Packet::new(self.frames.state(), fitting, chunk));
         true
     }

@@ -158,7 +158,8 @@ impl SharedFrameState {
     /// Gives a chunk that `owner` has to `next`; false if somebody else has it, or was faster.
     pub(super) fn pass(&self, chunk: u32, owner: u32, next: u32) -> bool {
         self.entry(chunk)
-            .compare_exchange(owner, next, Ordering::Relaxed, Ordering::Relaxed)
+            // What was done to the frame before comes with it.
+            .compare_exchange(owner, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
 

@@ -1,10 +1,11 @@
 //! A socket's place in the ledger.
 
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
 use super::Frames;
-use super::frames::USER;
+use super::frames::{POOL, USER};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// Entries of the ledger above `USER` are sockets, up to this many.
@@ -44,7 +45,7 @@ impl Frames {
         Ok(Lease {
             frames: self.clone(),
             index: index as u32,
-            grace: Duration::ZERO,
+            grace: OnceLock::new(),
         })
     }
 }
@@ -54,7 +55,7 @@ impl Frames {
 pub(crate) struct Lease {
     frames: Frames,
     index: u32,
-    grace: Duration,
+    grace: OnceLock<Duration>,
 }
 
 impl Lease {
@@ -69,15 +70,37 @@ impl Lease {
     }
 
     /// How long the device may still write to frames after the socket was closed.
-    pub(crate) fn set_grace(&mut self, grace: Duration) {
-        self.grace = grace;
+    pub(crate) fn set_grace(&self, grace: Duration) {
+        let _ = self.grace.set(grace);
+    }
+
+    /// The socket that has lent the frame at an address.
+    pub(crate) fn lender_of(leases: &[Self], addr: u64) -> Option<usize> {
+        let frames = &leases.first()?.frames;
+        let mark = frames.owner_entry(frames.chunk_of(addr)?) & !(INWARD | OUTWARD);
+        leases.iter().position(|lease| lease.mark() == mark)
+    }
+
+    /// Takes a frame home that this socket has lent, which is closed; false when it has not.
+    pub(crate) fn take_home(&self, addr: u64) -> bool {
+        let Some(chunk) = self.frames.chunk_of(addr) else {
+            return false;
+        };
+        let sides = [0, OUTWARD, INWARD];
+        let lent = sides
+            .iter()
+            .any(|side| self.frames.pass(chunk, self.mark() | side, POOL));
+        if lent {
+            self.frames.queue_home(chunk);
+        }
+        lent
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         // Frames that go home can be used at once, by packets and other sockets, where there are any.
-        thread::sleep(self.grace);
+        thread::sleep(self.grace.get().copied().unwrap_or_default());
         for chunk in 0..self.frames.geometry().frames() {
             if self.frames.owner(chunk) & !(INWARD | OUTWARD) == self.mark() {
                 self.frames.send_home(chunk);

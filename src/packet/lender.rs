@@ -5,8 +5,6 @@
 //! loan, then every chunk below `z` is on loan, and it is enough that the addresses are below `z`. In a program whose frames all
 //! circulate between the four rings, counting always answers, and a packet costs no look-up at all.
 
-use std::cell::Cell;
-
 use super::borrow::{PacketRef, Verdict};
 use super::burst::Slot;
 use super::frames::{POOL, USER};
@@ -26,14 +24,16 @@ pub(crate) struct Lender {
     mark: u32,
     /// Of what was lent before the socket was split, which both halves may take back; else the same as `mark`.
     former: u32,
-    /// Ledger entries with this mark.
+    /// Of frames in the fill ring and in packets on their way here: that of a [group](Self::member), or else the same as `mark`.
+    shared: u32,
+    /// Ledger entries with this mark. Means nothing in a group.
     pub(super) lent: u32,
     /// No chunk from here on has this mark.
-    bound: u32,
+    bound: u64,
 }
 
-/// The bound of a lender that does not count: more than there can be on loan.
-const UNBOUNDED: u32 = u32::MAX;
+/// The bound of a lender that does not count: more than any number of frames on loan.
+const UNBOUNDED: u64 = u64::MAX;
 
 /// How far [`Lender::forward_run`] came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,9 +50,25 @@ impl Lender {
             frames: lease.frames().clone(),
             mark: lease.mark(),
             former: lease.mark(),
+            shared: lease.mark(),
             lent: 0,
             bound: 0,
         }
+    }
+
+    /// A member of a group of sockets with one fill ring. The frames in it carry the mark of the group, and any member may receive a
+    /// packet in one: by changing the mark to its own, which only one of them can.
+    pub(crate) fn member(lease: &Lease, group: &Lease) -> Self {
+        Self {
+            shared: group.mark(),
+            bound: UNBOUNDED,
+            ..Self::new(lease)
+        }
+    }
+
+    #[inline]
+    fn is_member(&self) -> bool {
+        self.shared != self.former
     }
 
     /// One lender for each half of the socket, to receive and to send; `sending` of the frames on loan are packets being sent.
@@ -65,6 +81,10 @@ impl Lender {
             frames: self.frames.clone(),
             mark: self.former | side,
             former: self.former,
+            shared: match self.is_member() {
+                true => self.shared,
+                false => self.former | side,
+            },
             lent,
             bound: UNBOUNDED,
         };
@@ -86,15 +106,26 @@ impl Lender {
     /// Marks a chunk, which the caller owns, as on loan.
     #[inline]
     fn lend_chunk(&mut self, chunk: u32) {
-        self.frames.set_owner(chunk, self.mark);
-        self.lent += 1;
-        self.bound = self.bound.max(chunk + 1);
+        self.lend_as(chunk, self.mark);
+    }
+
+    /// Marks a chunk, which the caller owns, as on loan to receive into.
+    #[inline]
+    fn lend_to_fill(&mut self, chunk: u32) {
+        self.lend_as(chunk, self.shared);
+    }
+
+    #[inline]
+    fn lend_as(&mut self, chunk: u32, mark: u32) {
+        self.frames.set_owner(chunk, mark);
+        self.lent = self.lent.wrapping_add(1);
+        self.bound = self.bound.max(u64::from(chunk) + 1);
     }
 
     /// Whether every chunk below the bound is on loan.
     #[inline]
     fn all_below_bound(&self) -> bool {
-        self.lent == self.bound
+        u64::from(self.lent) == self.bound
     }
 
     /// The chunk at an address, if it is on loan.
@@ -102,12 +133,37 @@ impl Lender {
     fn chunk_on_loan(&self, addr: u64) -> Option<u32> {
         let chunk = self.frames.chunk_of(addr)?;
         let owner = self.frames.owner_entry(chunk);
-        (owner == self.mark || owner == self.former).then_some(chunk)
+        (owner == self.mark || owner == self.former || self.claim(chunk)).then_some(chunk)
+    }
+
+    /// Makes a frame of the group its own.
+    #[cold]
+    fn claim(&self, chunk: u32) -> bool {
+        self.is_member() && self.frames.pass(chunk, self.shared, self.mark)
+    }
+
+    /// Makes frames that were written to the fill ring the group's.
+    #[inline]
+    pub(super) fn share(&self, fill: &[u64]) {
+        if self.is_member() {
+            self.share_frames(fill);
+        }
+    }
+
+    #[cold]
+    fn share_frames(&self, fill: &[u64]) {
+        for &addr in fill {
+            if let Some(chunk) = self.frames.chunk_of(addr)
+                && !self.frames.pass(chunk, self.mark, self.shared)
+            {
+                self.frames.pass(chunk, self.former, self.shared);
+            }
+        }
     }
 
     /// Gives a chunk that is on loan to `owner`; false when it is not.
     #[inline]
-    fn take_back(&self, chunk: u32, owner: u32) -> bool {
+    pub(super) fn take_back(&self, chunk: u32, owner: u32) -> bool {
         if self.frames.owner_entry(chunk) == self.mark {
             self.frames.set_owner(chunk, owner);
             return true;
@@ -115,10 +171,11 @@ impl Lender {
         self.take_former_back(chunk, owner)
     }
 
-    /// Likewise, a chunk that was lent before the socket was split.
+    /// Likewise, a chunk that was lent before the socket was split, or by the group.
     #[cold]
     fn take_former_back(&self, chunk: u32, owner: u32) -> bool {
         self.frames.pass(chunk, self.former, owner)
+            || (self.is_member() && self.frames.pass(chunk, self.shared, owner))
     }
 
     /// The chunk of an acceptable descriptor, given to the user.
@@ -147,7 +204,7 @@ impl Lender {
         let chunk_size = u64::from(self.frames.geometry().chunk_size());
         let (addr, len) = Desc::union(run);
         let fit = len <= chunk_size - (addr & (chunk_size - 1));
-        if fit && self.all_below_bound() && addr < self.frames.address_of(self.bound) {
+        if fit && self.all_below_bound() && addr < self.frames.address_of(self.lent) {
             return run.len();
         }
         self.look_up_descs(run, addr, fit)
@@ -157,7 +214,7 @@ impl Lender {
     #[inline]
     fn on_loan(&self, run: &[u64]) -> usize {
         let union = run.iter().fold(0, |all, addr| all | addr);
-        if self.all_below_bound() && union < self.frames.address_of(self.bound) {
+        if self.all_below_bound() && union < self.frames.address_of(self.lent) {
             return run.len();
         }
         self.look_up_addrs(run, union)
@@ -207,13 +264,14 @@ impl Lender {
     ) -> usize {
         let run = self.accepted(run);
         let base = self.frames.memory().start();
-        for (desc, slot) in run.iter().zip(fill) {
+        for (desc, slot) in run.iter().zip(&mut *fill) {
             *slot = desc.addr;
             let mut packet = Slot::new(base, desc);
             // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
-            // packet is borrowed at a time.
+            // packet is borrowed at a time. A group's frame is this member's until it is shared again below.
             look(&mut unsafe { PacketRef::new(&self.frames, &mut packet, desc.options) });
         }
+        self.share(&fill[..run.len()]);
         run.len()
     }
 
@@ -230,7 +288,8 @@ impl Lender {
     ) -> Forwarded {
         let run = self.accepted(run);
         let base = self.frames.memory().start();
-        let (mut fill, mut tx) = (fill[..run.len()].iter_mut(), tx[..run.len()].iter_mut());
+        let (fill, mut tx) = (&mut fill[..run.len()], tx[..run.len()].iter_mut());
+        let mut places = fill.iter_mut();
         for desc in run {
             let mut slot = Slot::new(base, desc);
             // SAFETY: as in `recycle_run`.
@@ -244,12 +303,14 @@ impl Lender {
                 }
                 Verdict::Recycle | Verdict::Send => {
                     // SAFETY: as above.
-                    *unsafe { fill.next().unwrap_unchecked() } = desc.addr;
+                    *unsafe { places.next().unwrap_unchecked() } = desc.addr;
                 }
             }
         }
+        let recycled = run.len() - places.len();
+        self.share(&fill[..recycled]);
         Forwarded {
-            recycled: run.len() - fill.len(),
+            recycled,
             sent: run.len() - tx.len(),
         }
     }
@@ -259,6 +320,7 @@ impl Lender {
     pub(crate) fn refill_run(&mut self, run: &[u64], fill: &mut [u64]) -> usize {
         let done = self.on_loan(run);
         fill[..done].copy_from_slice(&run[..done]);
+        self.share(&run[..done]);
         done
     }
 
@@ -299,7 +361,7 @@ impl Lender {
 
     /// Counts frames that came back.
     #[inline]
-    fn returned(&mut self, frames: u32) {
+    pub(super) fn returned(&mut self, frames: u32) {
         // Frames lent before a split may come back to the other half than was counted on.
         self.lent = self.lent.saturating_sub(frames);
     }
@@ -329,47 +391,6 @@ impl Lender {
         self.frames.uncount(run.len() as u32 - done);
         done as usize
     }
-    /// Hands received packets over, one by one, and counts them in `handed`, before each.
-    ///
-    /// Should `take` panic, those handed over are the user's, and the others still on loan.
-    #[inline]
-    pub(crate) fn hand_over(
-        &mut self,
-        run: &[Desc],
-        handed: &Cell<u32>,
-        mut take: impl FnMut(Packet),
-    ) -> usize {
-        let chunk_size = u64::from(self.frames.geometry().chunk_size());
-        let (addr, len) = Desc::union(run);
-        // As in `acceptable`: the union may say no although all is well.
-        let fit =
-            len <= chunk_size - (addr & (chunk_size - 1)) && self.frames.chunk_of(addr).is_some();
-        let state = self.frames.state();
-        self.frames.count_up(run.len() as u32);
-        let before = handed.get();
-        let books = Books {
-            lender: self,
-            counted: run.len() as u32,
-            before,
-            handed,
-        };
-        let frames = &books.lender.frames;
-        for desc in run {
-            // One by one, so that a frame that came twice is the user's once.
-            let chunk = match fit {
-                true => Some((desc.addr >> frames.shift()) as u32)
-                    .filter(|&chunk| books.lender.take_back(chunk, USER)),
-                false => books.lender.receive(desc),
-            };
-            let Some(chunk) = chunk else {
-                break;
-            };
-            handed.set(handed.get() + 1);
-            take(Packet::new(state, *desc, chunk));
-        }
-        (handed.get() - before) as usize
-    }
-
     /// Lends the packets at the front of the batch and writes their descriptors to the TX run.
     ///
     /// The caller has seen that they all [belong](Packet::belongs_to) to this UMEM.
@@ -403,7 +424,7 @@ impl Lender {
                 break;
             };
             let (_, chunk) = packet.dissolve();
-            self.lend_chunk(chunk);
+            self.lend_to_fill(chunk);
             *slot = self.frames.address_of(chunk);
             done += 1;
         }
@@ -415,26 +436,10 @@ impl Lender {
     pub(crate) fn lend_run(&mut self, pool: &mut FramePool, fill: &mut [u64]) -> usize {
         let mut slots = fill.iter_mut();
         pool.take_run(slots.len(), |chunk| {
-            self.lend_chunk(chunk);
+            self.lend_to_fill(chunk);
             if let Some(slot) = slots.next() {
                 *slot = self.frames.address_of(chunk);
             }
         })
-    }
-}
-/// The count of packets that are being handed over, put right at the end, also by a panic.
-struct Books<'a> {
-    lender: &'a mut Lender,
-    counted: u32,
-    before: u32,
-    handed: &'a Cell<u32>,
-}
-
-impl Drop for Books<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let done = self.handed.get() - self.before;
-        self.lender.returned(done);
-        self.lender.frames.uncount(self.counted - done);
     }
 }

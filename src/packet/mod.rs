@@ -4,6 +4,7 @@ mod borrow;
 mod burst;
 mod frames;
 mod fresh;
+mod hand;
 mod lease;
 mod lender;
 mod live;

@@ -9,11 +9,12 @@ use crate::packet::{
     BatchRef, Lease, Lender, Packet, PacketRef, Settled, Slot, Through, Verdict, Ways,
 };
 use crate::pool::FramePool;
-use crate::raw::inward::Inward;
+use crate::raw::hub::Seat;
+use crate::raw::inward::{Inward, Share};
 use crate::raw::outward::{Outward, check_home};
 use crate::raw::progress::Progress;
 use crate::raw::state::RingsState;
-use crate::ring::Desc;
+use crate::ring::{ConsumerRing, Desc, ProducerRing};
 use crate::umem::Accounting;
 
 /// The two sides of a socket, and its free frames.
@@ -33,6 +34,34 @@ impl Cycle {
             outward: Outward::new(rings.tx, rings.completion),
             lender: Lender::new(lease),
             pool: FramePool::new(lease.frames().clone()),
+        }
+    }
+
+    /// That of one member of a group, with the RX and TX ring of its own socket. `rx_slots` are the slots of all members' RX rings together.
+    pub(crate) fn member(
+        seat: Seat,
+        rx: ConsumerRing<Desc>,
+        tx: ProducerRing<Desc>,
+        free: u32,
+        rx_slots: u32,
+    ) -> Self {
+        let Seat {
+            fill,
+            completion,
+            member,
+        } = seat;
+        let frames = member.lease().frames().clone();
+        let mut inward = Inward::new(fill, rx, free);
+        inward.share = Share::of(free, inward.fill.size(), rx_slots);
+        inward.group = Some(member.clone());
+        let mut outward = Outward::new(tx, completion);
+        let lender = member.lender();
+        outward.group = Some(member);
+        Self {
+            inward,
+            outward,
+            lender,
+            pool: FramePool::new(frames),
         }
     }
 
@@ -91,6 +120,7 @@ impl Cycle {
             left -= seen;
             total += recycled + sent;
         }
+        self.inward.pass_on();
         total
     }
 
@@ -163,6 +193,7 @@ impl Cycle {
             self.outward.sent += sent as u64;
         }
         entries.release(count as u32);
+        self.inward.pass_on();
         Some((settled, result))
     }
 
@@ -215,6 +246,7 @@ impl Cycle {
     /// Sent frames to the fill ring.
     #[inline]
     pub(crate) fn refill_sent(&mut self) -> u32 {
+        self.outward.fetch();
         let missing = self.inward.share.most.saturating_sub(self.rx_outstanding());
         let entries = self.outward.completion.peek(missing);
         let mut slots = self.inward.fill.reserve(entries.len());
@@ -249,9 +281,9 @@ impl Cycle {
     /// Frames on loan to receive into: all but those of packets that are being sent.
     #[inline]
     fn rx_outstanding(&self) -> u32 {
-        self.lender
-            .lent()
-            .saturating_sub(self.outward.outstanding() as u32)
+        let lent = self.lender.lent();
+        let sending = self.outward.outstanding() as u32;
+        self.inward.outstanding(lent.saturating_sub(sending))
     }
 
     #[inline]
@@ -305,25 +337,34 @@ impl Cycle {
         let frames = self.lender.frames();
         let ledger = frames.ledger();
         let count = frames.geometry().frames();
-        let on_the_way = (inward.filled + outward.sent) - (inward.received + outward.completed);
+        let ledger = Accounting {
+            frames: count,
+            pool: ledger.pool,
+            user: ledger.user,
+            kernel: ledger.kernel,
+        };
+        let counted = match inward.group {
+            // Frames come from one member and go to another: none of them can count what is on the way.
+            Some(_) => ledger,
+            None => {
+                let given = inward.filled + outward.sent;
+                let back = inward.received + outward.completed;
+                Accounting {
+                    frames: count,
+                    pool: frames.at_home() + self.pool.len(),
+                    user: frames.with_user(),
+                    kernel: (given - back) as u32,
+                }
+            }
+        };
         let ((fill, rx), (tx, completion)) = (inward.state(), outward.state());
         RingsState {
             fill,
             rx,
             tx,
             completion,
-            counted: Accounting {
-                frames: count,
-                pool: frames.at_home() + self.pool.len(),
-                user: frames.with_user(),
-                kernel: on_the_way as u32,
-            },
-            ledger: Accounting {
-                frames: count,
-                pool: ledger.pool,
-                user: ledger.user,
-                kernel: ledger.kernel,
-            },
+            counted,
+            ledger,
         }
     }
 }

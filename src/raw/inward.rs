@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use crate::batch::PacketBatch;
 use crate::packet::{Lender, Packet, PacketRef};
 use crate::pool::FramePool;
+use crate::raw::hub::Member;
 use crate::raw::progress::Progress;
 use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing};
@@ -25,6 +27,8 @@ pub(crate) struct Inward {
     pub(super) refused: u64,
     /// Where addresses go that the fill ring has no room for, on their way to the pool.
     pub(super) spare: Box<[u64; 64]>,
+    /// The way to those that share the fill ring.
+    pub(super) group: Option<Arc<Member>>,
 }
 
 /// How many frames the receiving side may have, in the fill ring, the RX ring and the kernel between them.
@@ -38,7 +42,7 @@ pub(super) struct Share {
 
 impl Share {
     /// Of `free` frames.
-    fn of(free: u32, fill_slots: u32, rx_slots: u32) -> Self {
+    pub(super) fn of(free: u32, fill_slots: u32, rx_slots: u32) -> Self {
         let wanted = free.div_ceil(2).min(fill_slots);
         let most = (free / 4 * 3).min(fill_slots + rx_slots).max(wanted);
         Self { wanted, most }
@@ -56,6 +60,24 @@ impl Inward {
             received: 0,
             refused: 0,
             spare: Box::new([0; 64]),
+            group: None,
+        }
+    }
+
+    /// The frames that the receiving side has: `lent`, or those of a group.
+    #[inline]
+    pub(crate) fn outstanding(&self, lent: u32) -> u32 {
+        match &self.group {
+            Some(group) => group.outstanding(self.filled, self.received),
+            None => lent,
+        }
+    }
+
+    /// Sees to it that what was put into the fill ring reaches the kernel, if others share it.
+    #[inline]
+    pub(super) fn pass_on(&self) {
+        if let Some(group) = &self.group {
+            group.pump();
         }
     }
 
@@ -93,6 +115,7 @@ impl Inward {
             left -= seen;
             total += done as u32;
         }
+        self.pass_on();
         total
     }
 
@@ -173,6 +196,7 @@ impl Inward {
         }
         slots.submit(done);
         self.filled += u64::from(done);
+        self.pass_on();
     }
 
     /// Free frames to the fill ring, up to the wanted share. `outstanding`: the frames that the receiving side has now.
@@ -203,6 +227,7 @@ impl Inward {
         }
         slots.submit(done);
         self.filled += u64::from(done);
+        self.pass_on();
         done
     }
 
@@ -231,6 +256,26 @@ impl Inward {
 
     pub(crate) fn needs_wakeup(&self) -> bool {
         self.fill.needs_wakeup()
+    }
+}
+
+impl Drop for Inward {
+    /// Leaves to the other members of a group what has arrived.
+    fn drop(&mut self) {
+        let Some(group) = &self.group else {
+            return;
+        };
+        let entries = self.rx.peek(u32::MAX);
+        let mut seen = 0;
+        while seen < entries.len() {
+            for desc in entries.run(seen) {
+                self.received += u64::from(group.take_received(desc.addr));
+                seen += 1;
+            }
+        }
+        entries.release(seen);
+        group.outstanding(self.filled, self.received);
+        group.pump();
     }
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod cycle;
+mod hub;
 mod inward;
 mod kick;
 mod outward;
@@ -26,6 +27,7 @@ use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
 pub(crate) use cycle::Cycle;
+pub(crate) use hub::Hub;
 pub(crate) use inward::Inward;
 pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use outward::{Outward, can_send, check_home, check_packets};
@@ -73,7 +75,7 @@ pub struct FluxRaw {
     pub(crate) cycle: Cycle,
     pub(crate) socket: Arc<dyn Socket>,
     /// Only to be dropped after the socket.
-    pub(crate) _lease: Lease,
+    pub(crate) _lease: Arc<[Lease]>,
     pub(crate) umem: UmemRegion,
     pub(crate) link: Link,
     pub(crate) interface: Interface,

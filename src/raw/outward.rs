@@ -2,10 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{Frames, Lender, Packet};
 use crate::pool::FramePool;
+use crate::raw::hub::Member;
 use crate::raw::progress::Progress;
 use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
@@ -21,6 +24,8 @@ pub(crate) struct Outward {
     pub(super) completed: u64,
     /// Entries of the completion ring that were refused.
     pub(super) refused: u64,
+    /// The way to those that share the completion ring.
+    pub(super) group: Option<Arc<Member>>,
 }
 
 impl Outward {
@@ -31,6 +36,15 @@ impl Outward {
             sent: 0,
             completed: 0,
             refused: 0,
+            group: None,
+        }
+    }
+
+    /// Fetches what has come back, if others share the completion ring.
+    #[inline]
+    pub(super) fn fetch(&self) {
+        if let Some(group) = &self.group {
+            group.pump();
         }
     }
 
@@ -62,6 +76,7 @@ impl Outward {
 
     /// Sent frames to the pool.
     pub(crate) fn reap(&mut self, lender: &mut Lender, pool: &mut FramePool) -> u32 {
+        self.fetch();
         let entries = self.completion.peek(u32::MAX);
         let mut progress = Progress::default();
         while progress.seen < entries.len() {
@@ -148,6 +163,25 @@ impl Outward {
 
     pub(crate) fn needs_wakeup(&self) -> bool {
         self.tx.needs_wakeup()
+    }
+}
+
+impl Drop for Outward {
+    /// Takes home what has come back to a member of a group.
+    fn drop(&mut self) {
+        let Some(group) = &self.group else {
+            return;
+        };
+        group.pump();
+        let entries = self.completion.peek(u32::MAX);
+        let mut seen = 0;
+        while seen < entries.len() {
+            for &addr in entries.run(seen) {
+                group.take_sent(addr);
+                seen += 1;
+            }
+        }
+        entries.release(seen);
     }
 }
 

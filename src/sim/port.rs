@@ -8,7 +8,7 @@ use super::faults::Faults;
 use super::play::Player;
 use super::record::Recorder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bell, Fanout};
+use crate::kernel::{Bell, FanOut};
 use crate::packet::{InFlight, KernelSide};
 use crate::proto::FlowKey;
 use crate::report::XdpMode;
@@ -75,15 +75,15 @@ pub(super) struct Queue {
     pub(super) sockets: Vec<SocketId>,
     /// The entries in the XDP program's map.
     pub(super) entries: Vec<Option<SocketId>>,
-    pub(super) fanout: Fanout,
+    pub(super) fanout: FanOut,
     pub(super) player: Option<Player>,
 }
 
 impl Queue {
     /// The socket that the XDP program directs a packet to.
     pub(super) fn entry_for(&self, packet: &[u8]) -> Option<SocketId> {
-        let Fanout { count, symmetric } = self.fanout;
-        let member = if count < 2 {
+        let FanOut { sockets, symmetric } = self.fanout;
+        let member = if sockets < 2 {
             0
         } else {
             let key = FlowKey::parse(packet);
@@ -92,7 +92,7 @@ impl Queue {
             } else {
                 key.hash()
             };
-            FlowKey::member(hash, count)
+            FlowKey::member(hash, sockets)
         };
         *self.entries.get(member as usize)?
     }

@@ -7,7 +7,7 @@ use super::nic::Nic;
 use super::port::Program;
 use super::socket::SimSocket;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Fanout, MEMBERS, Place, Socket, Steering};
+use crate::kernel::{FanOut, MEMBERS, Place, Socket, Steering};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -104,18 +104,18 @@ impl Steering for SimSteering {
         Ok(())
     }
 
-    fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()> {
+    fn fan_out(&self, queue: u32, fanout: FanOut) -> Result<()> {
         let mut world = self.nic.shared.lock();
         let port = &mut world.ports[self.nic.index];
         match port.queues.get_mut(queue as usize) {
-            Some(queue) if fanout.count <= MEMBERS => {
+            Some(queue) if fanout.sockets <= MEMBERS => {
                 queue.fanout = fanout;
                 Ok(())
             }
             _ => Err(FluxError::invalid(
                 format_args!(
                     "sharing queue {queue} of {} out among {} sockets",
-                    port.config.name, fanout.count
+                    port.config.name, fanout.sockets
                 ),
                 format_args!(
                     "it has {} queues, with places for {MEMBERS} each",

@@ -197,7 +197,10 @@ impl FluxRx {
 
     /// How long to sleep, of the time that is left.
     fn slice(&self, left: Option<Duration>) -> Option<Duration> {
-        match self.inward.is_short(self.lender.lent()) {
+        match self
+            .inward
+            .is_short(self.inward.outstanding(self.lender.lent()))
+        {
             true => Some(left.map_or(SHORT_OF_FRAMES, |left| left.min(SHORT_OF_FRAMES))),
             false => left,
         }
@@ -226,7 +229,7 @@ impl FluxRx {
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM; nothing is taken then.
     pub fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
         check_home(self.lender.frames(), batch)?;
-        let outstanding = self.lender.lent();
+        let outstanding = self.inward.outstanding(self.lender.lent());
         self.inward.give(&mut self.lender, batch, outstanding);
         batch.clear();
         Ok(())
@@ -235,7 +238,7 @@ impl FluxRx {
     /// Tops the fill ring up with free frames, up to half of the UMEM, and returns how many. All ways to receive do that, too.
     #[inline]
     pub fn refill(&mut self) -> u32 {
-        let outstanding = self.lender.lent();
+        let outstanding = self.inward.outstanding(self.lender.lent());
         self.inward
             .refill(&mut self.lender, &mut self.pool, outstanding)
     }

@@ -14,7 +14,7 @@ use crate::umem::UmemRegion;
 pub(super) struct Shared {
     // The order of closing, as in `FluxRaw`.
     pub(super) socket: Arc<dyn Socket>,
-    pub(super) _lease: Lease,
+    pub(super) _lease: Arc<[Lease]>,
     pub(super) umem: UmemRegion,
     pub(super) link: Link,
     pub(super) interface: Interface,

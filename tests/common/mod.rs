@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::kernel::{
-    Allocation, Backend, Bound, Company, Fanout, Interest, Interface, Kick, MemoryRequest, Opened,
+    Allocation, Backend, Bound, Company, FanOut, Interest, Interface, Kick, MemoryRequest, Opened,
     Place, Ready, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
@@ -242,8 +242,8 @@ impl Steering for PlainProgram {
         Ok(())
     }
 
-    fn fan_out(&self, _queue: u32, fanout: Fanout) -> Result<()> {
-        if fanout.count < 2 {
+    fn fan_out(&self, _queue: u32, fanout: FanOut) -> Result<()> {
+        if fanout.sockets < 2 {
             Ok(())
         } else {
             Err(refusal("share out", "one socket has the queue"))

@@ -10,7 +10,7 @@ use libbpf_sys::bpf_map_info;
 use super::object::check;
 use super::query;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Fanout, MEMBERS, Place};
+use crate::kernel::{FanOut, MEMBERS, Place};
 use crate::stats::ProgramCounters;
 
 /// An XSKMAP: the sockets of each queue.
@@ -208,19 +208,19 @@ impl FanoutMap {
         Self(map)
     }
 
-    pub(super) fn set(&self, queue: u32, fanout: Fanout) -> Result<()> {
+    pub(super) fn set(&self, queue: u32, fanout: FanOut) -> Result<()> {
         let tried = format!(
             "sharing queue {queue} out among {} sockets by the XDP program",
-            fanout.count
+            fanout.sockets
         );
-        if fanout.count > MEMBERS {
+        if fanout.sockets > MEMBERS {
             return Err(FluxError::invalid(
                 tried,
                 format_args!("it has {MEMBERS} places for each queue"),
                 "use fewer sockets",
             ));
         }
-        let value = [fanout.count, fanout.symmetric.into()];
+        let value = [fanout.sockets, fanout.symmetric.into()];
         // SAFETY: the map is an array with values of two words, as is `value`; its keys are four bytes, as is `queue`.
         let result = unsafe {
             libbpf_sys::bpf_map_update_elem(

@@ -13,7 +13,7 @@ mod tests;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::Result;
-use crate::kernel::{Fanout, MEMBERS, Place};
+use crate::kernel::{FanOut, MEMBERS, Place};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -69,7 +69,7 @@ impl Program {
     }
 
     /// Shares the packets of `queue` out as said from now on.
-    pub(crate) fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()> {
+    pub(crate) fn fan_out(&self, queue: u32, fanout: FanOut) -> Result<()> {
         self.fanouts.set(queue, fanout)
     }
 

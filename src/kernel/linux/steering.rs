@@ -8,7 +8,7 @@ use super::Namespace;
 use super::errors::check;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::bpf::{Program, UserMap};
-use crate::kernel::{Fanout, Place, Socket, Steering};
+use crate::kernel::{FanOut, Place, Socket, Steering};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -127,7 +127,7 @@ impl Steering for Share {
         self.program().remove(place)
     }
 
-    fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()> {
+    fn fan_out(&self, queue: u32, fanout: FanOut) -> Result<()> {
         if self.is_forked() {
             return Ok(());
         }
@@ -191,14 +191,14 @@ impl Steering for Foreign {
         self.0.remove(place)
     }
 
-    fn fan_out(&self, queue: u32, fanout: Fanout) -> Result<()> {
-        if fanout.count < 2 {
+    fn fan_out(&self, queue: u32, fanout: FanOut) -> Result<()> {
+        if fanout.sockets < 2 {
             return Ok(());
         }
         Err(FluxError::new(
             ErrorKind::Unsupported,
             errno::EOPNOTSUPP,
-            format_args!("sharing queue {queue} out among {} sockets", fanout.count),
+            format_args!("sharing queue {queue} out among {} sockets", fanout.sockets),
             "the XSKMAP was given, and its own program decides where packets go",
             "use the bundled program, or direct the packets by yours",
         ))

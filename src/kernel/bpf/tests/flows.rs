@@ -45,7 +45,7 @@ impl Bench {
     }
 
     /// The member that each packet is for: the one without which it is passed on.
-    fn members(&self, packets: &[Vec<u8>], fanout: Fanout) -> Vec<u32> {
+    fn members(&self, packets: &[Vec<u8>], fanout: FanOut) -> Vec<u32> {
         self.fanouts.set(0, fanout).unwrap();
         let socket = unbound_socket();
         let mut found = vec![None; packets.len()];
@@ -78,7 +78,13 @@ fn the_program_finds_the_member_that_the_library_finds() {
         assert!(keys().filter(|key| key.vlan().is_some()).count() > 500);
         assert!(keys().filter(|key| key.ports().is_some()).count() > 500);
         for (count, symmetric) in [(16, false), (16, true), (2, true), (3, false), (13, true)] {
-            let found = bench.members(&packets, Fanout { count, symmetric });
+            let found = bench.members(
+                &packets,
+                FanOut {
+                    sockets: count,
+                    symmetric,
+                },
+            );
             for (packet, member) in packets.iter().zip(found) {
                 let key = FlowKey::parse(packet);
                 let hash = if symmetric {
@@ -99,8 +105,8 @@ fn with_fewer_than_two_members_the_first_gets_everything() {
         let mut random = Random::new(8);
         let packets: Vec<_> = (0..100).map(|_| packet(&mut random)).collect();
         for count in [0, 1] {
-            let fanout = Fanout {
-                count,
+            let fanout = FanOut {
+                sockets: count,
                 symmetric: true,
             };
             assert_eq!(bench.members(&packets, fanout), vec![0; packets.len()]);
@@ -113,8 +119,8 @@ fn the_library_does_not_share_out_more_than_there_are_places() {
     in_namespace(|| {
         let bench = Bench::new();
         let set = |queue, count| {
-            let fanout = Fanout {
-                count,
+            let fanout = FanOut {
+                sockets: count,
                 symmetric: false,
             };
             bench.fanouts.set(queue, fanout)

@@ -1,0 +1,149 @@
+//! From wishes to several sockets on one queue.
+
+use std::sync::Arc;
+
+use super::{FluxBuilder, Program, no_free_frame};
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::{self, FanOut, MEMBERS, Rings, Sharing};
+use crate::packet::Lease;
+use crate::raw::{Cycle, FluxRaw, Hub, Place};
+
+impl FluxBuilder {
+    /// Shares the packets of the queue out among several sockets, one for each thread: for a device with fewer queues than there are
+    /// processors to work on its packets. [`build_group`](Self::build_group) makes them.
+    ///
+    /// The XDP program looks at each packet for that; where the device has queues enough, a socket on each of them is cheaper.
+    pub fn fan_out(mut self, fan_out: FanOut) -> Self {
+        self.fan_out = fan_out;
+        self
+    }
+
+    /// Makes the sockets that [`fan_out`](Self::fan_out) asks for, on one queue and one UMEM.
+    ///
+    /// All packets of a flow come to the same socket: the one whose index is [`FlowKey::member`](crate::proto::FlowKey::member) of the
+    /// flow's hash. Each socket has an RX and a TX ring for itself; fill and completion ring are one for all, and every call that gives
+    /// frames to the kernel or takes them back does so for the others, too. No socket ever waits for another one. But while the thread
+    /// that moves the frames is held up, no new ones reach the kernel: give the fill ring room for that time.
+    ///
+    /// The sockets can be used on threads of their own and closed in any order. What comes for one that is closed goes on to the
+    /// kernel's network stack. Frames that a closed socket has not sent come home when the last one of the group is closed.
+    ///
+    /// ```no_run
+    /// use fluxcap::{FanOut, FluxBuilder};
+    ///
+    /// let group = FluxBuilder::new("eth0")
+    ///     .fan_out(FanOut { sockets: 4, symmetric: true })
+    ///     .build_group()?;
+    /// for mut raw in group {
+    ///     std::thread::spawn(move || {
+    ///         while raw.wait_rx(None).is_ok() {
+    ///             raw.inspect(64, |packet| println!("{} bytes", packet.len()));
+    ///         }
+    ///     });
+    /// }
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); [`Invalid`](ErrorKind::Invalid) also for no socket or more than 16, and
+    /// [`Unsupported`](ErrorKind::Unsupported) with an [`xskmap`](Self::xskmap) of your own.
+    pub fn build_group(mut self) -> Result<Vec<FluxRaw>> {
+        let sockets = self.fan_out.sockets;
+        if sockets == 1 {
+            return self.build().map(|raw| vec![raw]);
+        }
+        self.check_group()?;
+        let (interface, prepared) = self.prepare()?;
+        let backend = self.link.backend();
+        let frames = prepared.umem.frames();
+        let leases: Result<Arc<[Lease]>> = (0..=sockets).map(|_| frames.lease()).collect();
+        let leases = leases?;
+        let steering = self.steering()?;
+        let opened = backend.open(&self.socket, &prepared.umem)?;
+        let Rings {
+            fill,
+            rx,
+            tx,
+            completion,
+        } = opened.rings;
+        let mut seats = Hub::seats(fill, completion, &leases)?.into_iter();
+        let free = frames.at_home();
+        let rx_slots = rx.size().saturating_mul(sockets);
+        let mut cycle = |rx, tx| {
+            let seat = seats.next();
+            seat.map(|seat| Cycle::member(seat, rx, tx, free, rx_slots))
+        };
+        let mut group = Vec::with_capacity(sockets as usize);
+        let mut enter = |cycle: Option<Cycle>, socket: Arc<dyn kernel::Socket>, report| {
+            group.extend(cycle.map(|cycle| FluxRaw {
+                cycle,
+                place: None,
+                socket,
+                _lease: leases.clone(),
+                umem: prepared.umem.clone(),
+                link: self.link.clone(),
+                interface: interface.clone(),
+                report,
+            }));
+        };
+        let mut first = cycle(rx, tx);
+        // As in `build`.
+        if first.as_mut().is_none_or(|cycle| cycle.refill_free() == 0) {
+            return Err(no_free_frame(&prepared.umem));
+        }
+        let socket = opened.socket;
+        let bound = socket.bind()?;
+        leases[0].set_grace(bound.grace);
+        // The others get what the first one got.
+        self.socket.need_wakeup = bound.need_wakeup.achieved;
+        enter(
+            first,
+            socket.clone(),
+            prepared.report(bound, steering.as_deref()),
+        );
+        for _ in 1..sockets {
+            let other = backend.share(&self.socket, &socket, &prepared.umem)?;
+            let Sharing { socket, rx, tx } = other;
+            let bound = socket.bind()?;
+            enter(
+                cycle(rx, tx),
+                socket,
+                prepared.report(bound, steering.as_deref()),
+            );
+        }
+        if let Some(steering) = steering {
+            let queue = self.socket.queue;
+            steering.fan_out(queue, self.fan_out)?;
+            for (member, raw) in (0..).zip(&mut group) {
+                let key = kernel::Place { queue, member };
+                raw.place = Some(Place::take(steering.clone(), key, &*raw.socket)?);
+            }
+        }
+        for raw in &group {
+            raw.wake_rx()?;
+        }
+        Ok(group)
+    }
+
+    fn check_group(&self) -> Result<()> {
+        let sockets = self.fan_out.sockets;
+        if !(1..=MEMBERS).contains(&sockets) {
+            return Err(FluxError::invalid(
+                format_args!("a queue shared out among {sockets} sockets"),
+                format_args!("it takes 1 to {MEMBERS}"),
+                "use as many as you have processors for them",
+            ));
+        }
+        if matches!(self.program, Program::Xskmap(_)) {
+            return Err(FluxError::new(
+                ErrorKind::Unsupported,
+                errno::EOPNOTSUPP,
+                format_args!("a queue shared out among {sockets} sockets"),
+                "the XSKMAP was given, and its own program decides where packets go",
+                "use the bundled program",
+            ));
+        }
+        Ok(())
+    }
+}

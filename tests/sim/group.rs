@@ -1,0 +1,68 @@
+//! Several sockets on one queue of a simulated NIC.
+
+use fluxcap::sim::{Network, NicConfig, Running};
+use fluxcap::{ErrorKind, FanOut, FluxBuilder};
+
+use super::tools::small;
+use crate::group;
+
+/// Runs a scenario on two joined NICs, in copy and in zero-copy mode.
+fn on_nics(scenario: fn(&FluxBuilder, &FluxBuilder), threaded: bool) {
+    for zero_copy in [false, true] {
+        let network = Network::new();
+        let nic = |name: &str| {
+            let config = NicConfig {
+                zero_copy,
+                ..NicConfig::new(name)
+            };
+            network.add(config).unwrap()
+        };
+        let (near, far) = (nic("near"), nic("far"));
+        network.join(&near, &far).unwrap();
+        let _running: Option<Running> = threaded.then(|| network.run().unwrap());
+        scenario(&small(&near), &small(&far));
+    }
+}
+
+#[test]
+fn each_flow_has_its_socket() {
+    on_nics(group::each_flow_has_its_socket, false);
+}
+
+#[test]
+fn both_directions_have_one_socket() {
+    on_nics(group::both_directions_have_one_socket, false);
+}
+
+#[test]
+fn members_work_on_threads_of_their_own() {
+    on_nics(group::members_work_on_threads_of_their_own, true);
+}
+
+#[test]
+fn sockets_are_closed_in_any_order() {
+    on_nics(group::sockets_are_closed_in_any_order, false);
+}
+
+#[test]
+fn numbers_that_cannot_be_are_refused() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let fan_out = |sockets| {
+        let symmetric = false;
+        small(&nic).fan_out(FanOut { sockets, symmetric })
+    };
+    for sockets in [0, 17, u32::MAX] {
+        let error = fan_out(sockets).build_group().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
+    assert_eq!(fan_out(2).build().unwrap_err().kind(), ErrorKind::Invalid);
+    let error = fan_out(2).xskmap(3).build_group().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    group::close(fan_out(1).build_group().unwrap());
+    let pair = fan_out(2).build_group().unwrap();
+    let error = small(&nic).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    group::close(pair);
+    group::close(vec![small(&nic).build().unwrap()]);
+}

@@ -4,10 +4,14 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use fluxcap::proto::checksum;
-use fluxcap::{BindMode, FluxBuilder, FluxEngine, FluxRaw, PacketBatch, Poller, XdpMode};
+use fluxcap::{
+    BindMode, FluxBuilder, FluxEngine, FluxRaw, FluxRx, FluxTx, PacketBatch, Poller,
+    SocketStatistics, XdpMode,
+};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -15,7 +19,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Forwarder = fn([FluxRaw; 2], &AtomicBool) -> Result<Passed>;
 
 /// A new mode is one more pair of lines: for packets with whole checksums, and for those that come with [`OFFLOAD`].
-const FORWARDERS: [(&str, Forwarder); 4] = [
+const FORWARDERS: [(&str, Forwarder); 6] = [
     ("rust/C", |ports, stopped| rust_c(ports, stopped, |_| ())),
     ("rust/C+offload", |ports, stopped| {
         rust_c(ports, stopped, |packet| {
@@ -28,12 +32,20 @@ const FORWARDERS: [(&str, Forwarder); 4] = [
             checksum::complete(packet);
         })
     }),
+    ("rust/B", |ports, stopped| rust_b(ports, stopped, |_| ())),
+    ("rust/B+offload", |ports, stopped| {
+        rust_b(ports, stopped, |packet| {
+            checksum::complete(packet);
+        })
+    }),
 ];
 
 /// Names with this end need checksum offload at both ends, the others need that there is none.
 pub(crate) const OFFLOAD: &str = "+offload";
 
 const BATCH: usize = 64;
+/// How soon a signal is noticed.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a forwarder did.
 struct Passed {
@@ -96,7 +108,7 @@ fn rust_c(
         }
     }
     drop(batches);
-    let dropped = dropped(&ports)?;
+    let dropped = dropped_at(&ports)?;
     Ok(Passed { packets, dropped })
 }
 
@@ -105,8 +117,6 @@ fn rust_a(
     stopped: &AtomicBool,
     finish: impl Fn(&mut [u8]),
 ) -> Result<Passed> {
-    /// How soon a signal is noticed.
-    const LOOK: Duration = Duration::from_millis(100);
     let mut engine = FluxEngine::new(left);
     engine.add_port(right)?;
     // As the others: they sleep as soon as no packet is there.
@@ -122,18 +132,64 @@ fn rust_a(
     }
     Ok(Passed {
         packets: engine.statistics().total().sent,
-        dropped: dropped(&engine.into_ports())?,
+        dropped: dropped_at(&engine.into_ports())?,
     })
 }
 
-/// Packets that the kernel dropped at the sockets.
-fn dropped(ports: &[FluxRaw]) -> Result<u64> {
-    let mut dropped = 0;
-    for port in ports {
-        let statistics = port.statistics()?;
-        dropped += statistics.rx_dropped + statistics.rx_ring_full;
+/// A thread for each direction.
+fn rust_b(
+    [left, right]: [FluxRaw; 2],
+    stopped: &AtomicBool,
+    finish: impl Fn(&mut [u8]) + Sync,
+) -> Result<Passed> {
+    let ((left_rx, left_tx), (right_rx, right_tx)) = (left.split(), right.split());
+    let (there, back) = thread::scope(|scope| {
+        let there = scope.spawn(|| one_way(left_rx, right_tx, stopped, &finish));
+        let back = one_way(right_rx, left_tx, stopped, &finish);
+        (there.join(), back)
+    });
+    let (there, back) = (there.map_err(|_| "a thread panicked")??, back?);
+    Ok(Passed {
+        packets: there.packets + back.packets,
+        dropped: there.dropped + back.dropped,
+    })
+}
+
+fn one_way(
+    mut rx: FluxRx,
+    mut tx: FluxTx,
+    stopped: &AtomicBool,
+    finish: &impl Fn(&mut [u8]),
+) -> fluxcap::Result<Passed> {
+    // As the others: it sleeps as soon as no packet is there.
+    rx.set_poller(Poller::Wait);
+    let mut batch = PacketBatch::with_capacity(BATCH);
+    while !stopped.load(Ordering::Relaxed) {
+        rx.recv_timeout(&mut batch, LOOK)?;
+        for packet in &mut batch {
+            finish(packet.data_mut());
+        }
+        tx.send(&mut batch)?;
+        while !batch.is_empty() && !stopped.load(Ordering::Relaxed) {
+            tx.wait(Some(LOOK))?;
+            tx.send(&mut batch)?;
+        }
     }
-    Ok(dropped)
+    Ok(Passed {
+        packets: tx.total(),
+        dropped: dropped(rx.statistics()?),
+    })
+}
+
+/// Packets that the kernel dropped at a socket.
+fn dropped(statistics: SocketStatistics) -> u64 {
+    statistics.rx_dropped + statistics.rx_ring_full
+}
+
+/// [`dropped`] of several sockets.
+fn dropped_at(ports: &[FluxRaw]) -> fluxcap::Result<u64> {
+    let each = ports.iter().map(|port| port.statistics().map(dropped));
+    each.sum()
 }
 
 /// Waits for packets at both ports, 100 milliseconds at most.

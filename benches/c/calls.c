@@ -7,6 +7,16 @@
 
 /* Name without fluxcap_, result, parameters, arguments. */
 #define CALLS(CALL)                                                                            \
+	CALL(engine_free, void, (struct fluxcap_engine *engine), (engine))                     \
+	CALL(engine_new, int,                                                                  \
+	     (struct fluxcap_raw **raws, uint32_t count,                                       \
+	      const struct fluxcap_engine_config *config, struct fluxcap_engine **engine),     \
+	     (raws, count, config, engine))                                                    \
+	CALL(engine_run_once, int,                                                             \
+	     (struct fluxcap_engine *engine, fluxcap_callback callback, void *user),           \
+	     (engine, callback, user))                                                         \
+	CALL(engine_wait, int, (struct fluxcap_engine *engine, int timeout_ms),                \
+	     (engine, timeout_ms))                                                             \
 	CALL(packets_free, int, (struct fluxcap_packet *packets, uint32_t count),              \
 	     (packets, count))                                                                 \
 	CALL(raw_alloc, int,                                                                   \

@@ -51,13 +51,16 @@ struct Case {
     limit: Option<f64>,
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 12] = [
     Case::limited("rust/A/rxdrop", 21.0),
     Case::limited("rust/A/l2fwd", 40.0),
     Case::limited("rust/C/rxdrop", 16.0),
     Case::limited("rust/C/l2fwd", 32.0),
     Case::limited("rust/B/rxdrop", 34.0),
     Case::limited("rust/B/l2fwd", 58.0),
+    // Held to their twins in Rust.
+    Case::free("c/A/rxdrop"),
+    Case::free("c/A/l2fwd"),
     Case::limited("c/C/rxdrop", 28.0),
     Case::limited("c/C/l2fwd", 46.0),
     Case::free("rust/C/rxdrop+held"),

@@ -7,14 +7,14 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 use fluxcap::ffi::handle::{self, fluxcap_raw};
-use fluxcap::ffi::{packet, raw};
+use fluxcap::ffi::{engine, packet, raw};
 use fluxcap::{FluxRaw, PacketBatch};
 
 use super::super::{native, results};
 use super::{Entry, Loop, Result};
 
 /// The files in `c/`: one a mode.
-const SOURCES: [&str; 2] = ["c/calls.c", "c/raw.c"];
+const SOURCES: [&str; 3] = ["c/calls.c", "c/engine.c", "c/raw.c"];
 
 /// Functions with their names.
 macro_rules! calls {
@@ -26,6 +26,10 @@ macro_rules! calls {
 /// The library's functions that the loops call: what a dynamic linker would fill in.
 fn calls() -> impl IntoIterator<Item = (&'static str, *const c_void)> {
     calls![
+        engine::fluxcap_engine_free,
+        engine::fluxcap_engine_new,
+        engine::fluxcap_engine_run_once,
+        engine::fluxcap_engine_wait,
         handle::fluxcap_raw_free,
         packet::fluxcap_packets_free,
         packet::fluxcap_raw_alloc,

@@ -1,11 +1,14 @@
 //! The Rust examples on a simulated link: no root, and no network.
 #![cfg(target_os = "linux")]
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Stdio, id};
 
 use process::{example, run};
 
+#[path = "examples_sim/filter.rs"]
+mod filter;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "veth/process.rs"]
 mod process;
@@ -17,7 +20,7 @@ impl Scratch {
     fn new(name: &str) -> Self {
         let directory = format!("examples-sim-{}-{name}", id());
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(directory);
-        std::fs::create_dir_all(&directory).unwrap();
+        fs::create_dir_all(&directory).unwrap();
         Self(directory)
     }
 
@@ -28,7 +31,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -96,6 +99,61 @@ fn the_packet_pump_pumps_simulated_packets() {
         "manual_packet_pump",
         &words,
         &["received 12345, sent 12345 "],
+    );
+}
+
+#[test]
+fn the_firewall_lets_through_what_the_rules_allow_and_nothing_else() {
+    let scratch = Scratch::new("firewall");
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/firewall.rules");
+    let expected = [
+        "2000 of 2000  TCP 10.0.0.2:80 > 198.51.100.7",
+        "2000 of 2000  TCP 10.0.0.1 > 10.0.0.2:80, checksum left to the card",
+        "   0 of 2000  TCP 198.51.100.7 > 10.0.0.2:22",
+        "   0 of 2000  TCP 192.0.2.66 > 10.0.0.2:80",
+        "2000 of 2000  TCP 2001:db8::7 > fd00::2:443",
+        "   0 of 2000  LLDP",
+        "2000            108000  line 20: deny any from 192.0.2.0/24",
+        "in0 > out0: passed 12000 (3830000 bytes), denied 8000, checksums completed 2000",
+    ];
+    says("firewall_engine", "--sim", &expected);
+    let file = scratch.file("in.pcapng");
+    for poller in ["busy", "wait", "adaptive"] {
+        let words = format!("--record {file} --rules {sample} -q 1 --copy --poller {poller}");
+        says("firewall_engine", &words, &expected);
+    }
+    let words = "--sim --keep-checksums";
+    says("firewall_engine", words, &["checksums completed 0"]);
+    // What the first link carried, in both directions, now comes in there.
+    let replayed = ["26000 packets", "let through: 18000 packets"];
+    says("firewall_engine", &format!("--pcap {file}"), &replayed);
+    let rules = scratch.file("rules");
+    fs::write(&rules, "default allow\ndeny arp\n").unwrap();
+    let words = format!("--sim --rules {rules}");
+    let other = ["   0 of 2000  ARP reply", "2000 of 2000  LLDP"];
+    says("firewall_engine", &words, &other);
+    says("firewall_engine", "--help", &["usage:", "both ways"]);
+    for (words, code, part) in [
+        ("", 2, "two interfaces are needed"),
+        ("near", 2, "two interfaces are needed"),
+        ("near far", 2, "rules are needed"),
+        ("near near -r x", 2, "the two interfaces are one"),
+        ("near far --sim", 2, "not both"),
+        ("--sim --poller lazy", 2, "no poller 'lazy'"),
+        ("--sim -I soon", 2, "--interval"),
+        ("--sim -x", 2, "what is '-x'?"),
+        ("--sim --rules", 2, "needs a value"),
+        ("--sim --rules /nowhere", 1, "/nowhere: No such file"),
+    ] {
+        refuses("firewall_engine", words, code, part);
+    }
+    fs::write(&rules, "allow arp\nallow everything\n").unwrap();
+    let complaint = "rules, line 2: 'everything' is no protocol";
+    refuses(
+        "firewall_engine",
+        &format!("--sim -r {rules}"),
+        1,
+        complaint,
     );
 }
 

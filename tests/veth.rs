@@ -9,6 +9,8 @@
 mod echo;
 #[path = "veth/examples.rs"]
 mod examples;
+#[path = "veth/firewall.rs"]
+mod firewall;
 #[path = "common/group.rs"]
 mod group;
 #[path = "veth/interface.rs"]

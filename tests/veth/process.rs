@@ -148,6 +148,7 @@ fn is_up_to_date(program: &Path, name: &str) -> bool {
     let mut directories = ["src", "bpf", "examples/simulate"]
         .map(|name| root.join(name))
         .to_vec();
+    directories.extend(Some(root.join("examples").join(name)).filter(|own| own.exists()));
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

@@ -28,10 +28,6 @@ const VIRTUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1
 /// What the client sends and expects back.
 const BYTES: usize = 300_000;
 
-fn question() -> Vec<u8> {
-    super::traffic::frame(1, BYTES)
-}
-
 /// Client and server, each in a namespace of its own, and the ports between them.
 struct Line {
     client: Elsewhere,
@@ -106,7 +102,7 @@ fn forward(ports: &mut [FluxRaw; 2], change: &mut impl FnMut(usize, &mut [u8])) 
 }
 
 /// Answers one connection with the bytes it brings; ends by itself, too, when there is none.
-fn serve(server: &Elsewhere, address: SocketAddr) -> JoinHandle<()> {
+pub(crate) fn serve(server: &Elsewhere, address: SocketAddr, bytes: usize) -> JoinHandle<()> {
     server.run(move || {
         let listener = TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -123,9 +119,9 @@ fn serve(server: &Elsewhere, address: SocketAddr) -> JoinHandle<()> {
             };
             stream.set_nonblocking(false).unwrap();
             be_patient(&stream);
-            let mut bytes = vec![0; BYTES];
-            stream.read_exact(&mut bytes).unwrap();
-            stream.write_all(&bytes).unwrap();
+            let mut question = vec![0; bytes];
+            stream.read_exact(&mut question).unwrap();
+            stream.write_all(&question).unwrap();
         })
     })
 }
@@ -135,21 +131,21 @@ fn be_patient(stream: &TcpStream) {
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
 }
 
-/// Connects to `address`, sends all bytes and gets them back.
-fn talk(client: &Elsewhere, address: SocketAddr) {
+/// Connects to `address`, sends so many bytes and gets them back.
+pub(crate) fn talk(client: &Elsewhere, address: SocketAddr, bytes: usize) {
     client.run(move || {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
         be_patient(&stream);
-        let question = question();
+        let question = super::traffic::frame(1, bytes);
         stream.write_all(&question).unwrap();
-        let mut answer = vec![0; BYTES];
+        let mut answer = vec![0; bytes];
         stream.read_exact(&mut answer).unwrap();
         assert!(answer == question, "damaged");
     });
 }
 
 /// How many TCP segments a stack has refused because of their checksums.
-fn refused(stack: &Elsewhere) -> u64 {
+pub(crate) fn refused(stack: &Elsewhere) -> u64 {
     stack.run(|| {
         let text = fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
         let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
@@ -201,7 +197,7 @@ fn add_ipv6(stack: &Elsewhere, interface: &'static str, address: &'static str) -
 fn a_stack_refuses_partial_checksums_and_takes_completed_ones() {
     in_namespace(|| {
         let mut line = Line::new();
-        let serving = serve(&line.server, SERVICE);
+        let serving = serve(&line.server, SERVICE, BYTES);
 
         let mut wrong = 0;
         let look = |_: usize, frame: &mut [u8]| wrong += u32::from(is_right(frame) == Some(false));
@@ -221,7 +217,7 @@ fn a_stack_refuses_partial_checksums_and_takes_completed_ones() {
             assert_ne!(is_right(frame), Some(false));
         };
         line.while_forwarding(finish, |client, server| {
-            talk(client, SERVICE);
+            talk(client, SERVICE, BYTES);
             assert_eq!((refused(client), refused(server)), (0, before));
         });
         assert!(completed.iter().all(|&count| count > 100), "{completed:?}");
@@ -241,14 +237,14 @@ fn partial_checksums_over_ipv6_are_completed_as_well() {
             return;
         }
         let service = "[fd00::2]:8080".parse().unwrap();
-        let serving = serve(&line.server, service);
+        let serving = serve(&line.server, service, BYTES);
         let mut completed = [0; 2];
         let finish = |from: usize, frame: &mut [u8]| {
             completed[from] += u32::from(complete(frame) == Completion::Completed);
             assert_ne!(is_right(frame), Some(false));
         };
         line.while_forwarding(finish, |client, server| {
-            talk(client, service);
+            talk(client, service, BYTES);
             assert_eq!((refused(client), refused(server)), (0, 0));
         });
         assert!(completed.iter().all(|&count| count > 100), "{completed:?}");
@@ -267,7 +263,7 @@ fn connections_through_a_load_balancer_work() {
                 "neighbour add {ip_address} lladdr {mac} dev far nud permanent"
             ));
         });
-        let serving = serve(&line.server, SERVICE);
+        let serving = serve(&line.server, SERVICE, BYTES);
         let to_server = Rewrite::new()
             .destination_mac(SERVER_MAC)
             .destination(SERVICE);
@@ -282,7 +278,7 @@ fn connections_through_a_load_balancer_work() {
             assert_ne!(is_right(frame), Some(false));
         };
         line.while_forwarding(balance, |client, server| {
-            talk(client, VIRTUAL);
+            talk(client, VIRTUAL, BYTES);
             assert_eq!((refused(client), refused(server)), (0, 0));
         });
         assert!(rewritten.iter().all(|&count| count > 100), "{rewritten:?}");

@@ -11,7 +11,11 @@
 //! ```text
 //! cargo bench --bench forward [-- --rounds 5 --seconds 3]
 //! cargo bench --bench forward -- --rounds 1 --seconds 60
+//! cargo bench --bench forward -- --program "PROGRAM left right"
 //! ```
+//!
+//! The last measures, with offload on, any program that passes packets on between these two interfaces until SIGTERM. It is started by a
+//! shell and counts as ready when both have an XDP program.
 
 #[path = "forwarders.rs"]
 mod forwarders;
@@ -28,7 +32,10 @@ mod results;
 
 use std::env;
 use std::error::Error;
-use std::process::{Command, ExitCode};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use forwarders::OFFLOAD;
 use namespace::Namespace;
@@ -47,6 +54,8 @@ const SERVER: &str = "10.0.0.2/24";
 const PORTS: [&str; 2] = ["left", "right"];
 /// The ends' interfaces.
 const ENDS: [&str; 2] = ["client", "server"];
+/// How long a program may take to attach its XDP programs.
+const PATIENCE: Duration = Duration::from_secs(5);
 const PEER: &str = "libxdp";
 
 pub(super) fn main() -> ExitCode {
@@ -58,8 +67,12 @@ pub(super) fn main() -> ExitCode {
     };
     let result = match words[..] {
         ["--forward", name] => forwarders::run(name, PORTS),
-        ["--inside", rounds, seconds] => inside(rounds, seconds),
-        _ => enter(option("--rounds", ROUNDS), option("--seconds", SECONDS)),
+        ["--inside", rounds, seconds, program] => inside(rounds, seconds, program),
+        _ => enter([
+            option("--rounds", ROUNDS),
+            option("--seconds", SECONDS),
+            option("--program", ""),
+        ]),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,17 +83,22 @@ pub(super) fn main() -> ExitCode {
     }
 }
 
-fn enter(rounds: &str, seconds: &str) -> Result<()> {
+fn enter([rounds, seconds, program]: [&str; 3]) -> Result<()> {
     native::require("iperf3", "iperf3")?;
     native::require("ethtool", "ethtool")?;
     let mut flags = native::pkg_config(&["--cflags", "libxdp", "libbpf"])?;
     flags.extend(native::pkg_config(&["--libs", "libxdp", "libbpf"])?);
     native::compile("forward-peer", &["peer/forward.c"], &flags)?;
-    net::enter(&["--inside", rounds, seconds]).map(drop)
+    net::enter(&["--inside", rounds, seconds, program]).map(drop)
 }
 
-fn inside(rounds: &str, seconds: &str) -> Result<()> {
-    let rows = measure(rounds.parse()?, seconds.parse()?)?;
+fn inside(rounds: &str, seconds: &str, program: &str) -> Result<()> {
+    let (rounds, seconds) = (rounds.parse()?, seconds.parse()?);
+    if !program.is_empty() {
+        return measure(rounds, seconds, &[PEER, program]).map(drop);
+    }
+    let names: Vec<&str> = [PEER].into_iter().chain(forwarders::names()).collect();
+    let rows = measure(rounds, seconds, &names)?;
     println!("saved in {}", results::save("forward", &rows)?.display());
     Ok(())
 }
@@ -157,63 +175,109 @@ struct Transfer {
     rate: f64,
     /// Segments that TCP sent again.
     again: f64,
-    /// Packets that the forwarder's sockets dropped.
-    dropped: f64,
+    /// Packets that the forwarder's sockets dropped, if it says.
+    dropped: Option<f64>,
 }
 
-fn measure(rounds: usize, seconds: u32) -> Result<Vec<Row>> {
+fn measure(rounds: usize, seconds: u32, names: &[&str]) -> Result<Vec<Row>> {
     let ends = Ends::new()?;
-    let names: Vec<&str> = [PEER].into_iter().chain(forwarders::names()).collect();
     let mut figures = Vec::new();
     for round in 0..rounds {
         let mut figure = vec![Transfer::default(); names.len()];
         for turn in 0..names.len() {
             // Nobody is always the first.
             let which = (round + turn) % names.len();
-            ends.offload(names[which].ends_with(OFFLOAD))?;
-            let forwarder = Running::start(forwarder(names[which])?)?;
-            let result = ends.transfer(seconds);
-            figure[which] = result.map_err(|error| format!("{}: {error}", names[which]))?;
-            let [_, dropped] = forwarder.stop()?;
-            figure[which].dropped = dropped;
+            let (name, forwarder) = (names[which], Forwarder::named(names[which]));
+            ends.offload(forwarder == Forwarder::Program || name.ends_with(OFFLOAD))?;
+            let running = forwarder.start(name)?;
+            let transfer = ends.transfer(seconds);
+            figure[which] = transfer.map_err(|error| format!("{name}: {error}"))?;
+            let said = running.stop()?;
+            if forwarder != Forwarder::Program {
+                let [_, dropped] = process::numbers(&said)?;
+                figure[which].dropped = Some(dropped);
+            }
         }
         figures.push(figure);
     }
     let mut rows = Vec::new();
+    let shown = |name| match Forwarder::named(name) {
+        Forwarder::Program => "program+offload",
+        _ => name,
+    };
     for (which, name) in names.iter().enumerate().skip(1) {
+        let name = shown(name);
         let pair = |round: &Vec<Transfer>| (round[which].rate, round[0].rate);
         let pairs: Vec<_> = figures.iter().map(pair).collect();
         let (mode, offload) = match name.strip_suffix(OFFLOAD) {
             Some(mode) => (mode, OFFLOAD),
-            None => (*name, ""),
+            None => (name, ""),
         };
         let case = format!("{mode}/forward{offload}");
         rows.push(Row::rounds(&case, "Gbit/s", Better::More, &pairs));
     }
     results::print(&rows, PEER);
     for (which, name) in names.iter().enumerate() {
-        let sum = |value: fn(&Transfer) -> f64| -> f64 {
-            figures.iter().map(|round| value(&round[which])).sum()
-        };
+        let runs = || figures.iter().map(|round| round[which]);
+        let again: f64 = runs().map(|run| run.again).sum();
+        let dropped: Option<f64> = runs().map(|run| run.dropped).sum();
+        let dropped = dropped.map_or_else(|| "unknown".to_owned(), |dropped| dropped.to_string());
         println!(
-            "{name}: TCP sent {} segments again, the sockets dropped {} packets",
-            sum(|run| run.again),
-            sum(|run| run.dropped)
+            "{}: segments that TCP sent again {again}, packets that the sockets dropped {dropped}",
+            shown(name)
         );
     }
     Ok(rows)
 }
 
-/// A forwarder, on core 0.
-fn forwarder(name: &str) -> Result<Command> {
-    if name == PEER {
-        let mut command = process::on_core(0, &results::directory()?.join("forward-peer"));
-        command.args(PORTS);
-        // The dispatcher would cost a second program a packet, and pins files outside of the namespace.
-        command.env("LIBXDP_SKIP_DISPATCHER", "1");
-        return Ok(command);
+/// What stands between the ends, on core 0.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forwarder {
+    Peer,
+    Ours,
+    /// Somebody's, by its command line.
+    Program,
+}
+
+impl Forwarder {
+    fn named(name: &str) -> Self {
+        match name {
+            PEER => Self::Peer,
+            _ if forwarders::names().any(|ours| ours == name) => Self::Ours,
+            _ => Self::Program,
+        }
     }
-    let mut command = process::on_core(0, &env::current_exe()?);
-    command.args(["--forward", name]);
-    Ok(command)
+
+    fn start(self, name: &str) -> Result<Running> {
+        match self {
+            Self::Peer => {
+                let mut command = process::on_core(0, &results::directory()?.join("forward-peer"));
+                command.args(PORTS);
+                // The dispatcher would cost a second program a packet, and pins files outside of the namespace.
+                command.env("LIBXDP_SKIP_DISPATCHER", "1");
+                Running::start(command)
+            }
+            Self::Ours => {
+                let mut command = process::on_core(0, &env::current_exe()?);
+                command.args(["--forward", name]);
+                Running::start(command)
+            }
+            Self::Program => {
+                let mut command = process::on_core(0, Path::new("sh"));
+                command.args(["-c", &format!("exec {name}")]);
+                let running = Running::spawn(command)?;
+                for port in PORTS {
+                    let up = Instant::now() + PATIENCE;
+                    while !net::has_xdp(port)? {
+                        if Instant::now() > up {
+                            let said = running.stop()?;
+                            return Err(format!("{name} left {port} alone: {said}").into());
+                        }
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                }
+                Ok(running)
+            }
+        }
+    }
 }

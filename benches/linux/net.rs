@@ -45,6 +45,15 @@ pub(crate) fn ip(arguments: &[&str]) -> Result<()> {
     run(Command::new("ip").args(arguments))
 }
 
+/// Whether an XDP program is attached to an interface.
+#[allow(dead_code, reason = "only where strangers attach them")]
+pub(crate) fn has_xdp(interface: &str) -> Result<bool> {
+    let output = Command::new("ip")
+        .args(["link", "show", interface])
+        .output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).contains("xdp"))
+}
+
 /// A command that says nothing unless it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let output = command.output()?;

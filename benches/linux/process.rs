@@ -29,7 +29,14 @@ impl Running {
     }
 
     /// A process that says in a line of its own words, with `word` among them, that it is ready.
-    pub(crate) fn start_saying(mut command: Command, word: &str) -> Result<Self> {
+    pub(crate) fn start_saying(command: Command, word: &str) -> Result<Self> {
+        let mut this = Self::spawn(command)?;
+        while !this.line()?.contains(word) {}
+        Ok(this)
+    }
+
+    /// A process that does not say when it is ready.
+    pub(crate) fn spawn(mut command: Command) -> Result<Self> {
         // SAFETY: the function makes one system call.
         unsafe { command.pre_exec(end_with_parent) };
         let mut child = command
@@ -38,12 +45,10 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().expect("asked for above");
-        let mut this = Self {
+        Ok(Self {
             child,
             output: BufReader::new(output),
-        };
-        while !this.line()?.contains(word) {}
-        Ok(this)
+        })
     }
 
     #[allow(dead_code, reason = "not every benchmark needs a second namespace")]
@@ -51,14 +56,15 @@ impl Running {
         self.child.id()
     }
 
-    /// Ends it by SIGTERM, upon which it says some numbers.
+    /// Ends it by SIGTERM; returns the last line that it said.
     #[allow(dead_code, reason = "most processes end by themselves")]
-    pub(crate) fn stop<const N: usize>(mut self) -> Result<[f64; N]> {
+    pub(crate) fn stop(mut self) -> Result<String> {
         // SAFETY: plain numbers; the process is a child that nobody has waited for.
         unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
-        let numbers = self.numbers();
+        let mut said = String::new();
+        self.output.read_to_string(&mut said)?;
         self.child.wait()?;
-        numbers
+        Ok(said.lines().last().unwrap_or_default().to_owned())
     }
 
     /// The next line of its output.
@@ -82,12 +88,17 @@ impl Running {
     }
 
     /// The numbers of the next line.
+    #[allow(dead_code, reason = "some say them only at the end")]
     pub(crate) fn numbers<const N: usize>(&mut self) -> Result<[f64; N]> {
-        let line = self.line()?;
-        let numbers: Vec<f64> = line.split_whitespace().flat_map(str::parse).collect();
-        let numbers = <[f64; N]>::try_from(numbers);
-        numbers.map_err(|_| format!("a process said {line:?} for {N} numbers").into())
+        numbers(&self.line()?)
     }
+}
+
+/// The numbers of a line.
+pub(crate) fn numbers<const N: usize>(line: &str) -> Result<[f64; N]> {
+    let numbers: Vec<f64> = line.split_whitespace().flat_map(str::parse).collect();
+    let numbers = <[f64; N]>::try_from(numbers);
+    numbers.map_err(|_| format!("a process said {line:?} for {N} numbers").into())
 }
 
 impl Drop for Running {

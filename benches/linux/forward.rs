@@ -54,7 +54,7 @@ const SERVER: &str = "10.0.0.2/24";
 const PORTS: [&str; 2] = ["left", "right"];
 /// The ends' interfaces.
 const ENDS: [&str; 2] = ["client", "server"];
-/// How long a program may take to attach its XDP programs.
+/// How long a program may take to attach its XDP programs, and iperf3 to end a run.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PEER: &str = "libxdp";
 
@@ -141,8 +141,8 @@ impl Ends {
         Ok(())
     }
 
-    /// Sends to the server as much as goes.
-    fn transfer(&self, seconds: u32) -> Result<Transfer> {
+    /// What iperf3 reports of a run.
+    fn attempt(&self, seconds: u32) -> Result<Value> {
         let (address, _) = SERVER.split_once('/').unwrap_or((SERVER, ""));
         let output = self
             .client
@@ -152,10 +152,23 @@ impl Ends {
             .args(["iperf3", "--json", "--connect-timeout", "2000"])
             .args(["--client", address, "--time", &seconds.to_string()])
             .output()?;
-        let report: Value = serde_json::from_slice(&output.stdout)?;
-        if let Some(error) = report["error"].as_str() {
-            return Err(format!("iperf3: {error}").into());
-        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Sends to the server as much as goes.
+    fn transfer(&self, seconds: u32) -> Result<Transfer> {
+        let patience = Instant::now() + PATIENCE;
+        let report = loop {
+            let report = self.attempt(seconds)?;
+            match report["error"].as_str() {
+                // It has not done with the run before.
+                Some(error) if error.contains("busy") && Instant::now() < patience => {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                Some(error) => return Err(format!("iperf3: {error}").into()),
+                None => break report,
+            }
+        };
         let number = |part: &str, name: &str| {
             let number = report["end"][part][name].as_f64();
             number.ok_or_else(|| format!("iperf3 reports no {name}"))

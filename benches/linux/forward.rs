@@ -8,6 +8,9 @@
 //! veth pair they arrive unfinished. `…+offload` is ours with offload on, finishing the checksums itself; the peer it is compared with
 //! has none to finish.
 //!
+//! Segments that TCP sends again although the sockets dropped nothing were lost in front of the forwarder: the cable holds 256 packets, and
+//! counts what it drops at the sending end.
+//!
 //! ```text
 //! cargo bench --bench forward [-- --rounds 5 --seconds 3]
 //! cargo bench --bench forward -- --rounds 1 --seconds 60

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::mem;
 use std::slice;
 use std::vec;
 
@@ -78,6 +79,19 @@ impl PacketBatch {
         self.packets.push(packet);
     }
 
+    /// Adds packets at the back of a batch that the caller knows to have room for them all.
+    #[inline]
+    pub(crate) fn append_all(&mut self, packets: impl Iterator<Item = Packet>) {
+        self.packets.extend(packets);
+        debug_assert!(self.packets.len() <= self.capacity);
+    }
+
+    /// Takes packets off the front whose frames have got another owner.
+    #[inline]
+    pub(crate) fn forget_front(&mut self, count: usize) {
+        self.packets.drain(..count).for_each(mem::forget);
+    }
+
     /// Takes the packet at the back.
     pub fn pop(&mut self) -> Option<Packet> {
         self.packets.pop()
@@ -86,12 +100,6 @@ impl PacketBatch {
     /// Takes all packets out, in order. Those not taken from the iterator are dropped: their frames go to the pool.
     pub fn drain(&mut self) -> vec::Drain<'_, Packet> {
         self.packets.drain(..)
-    }
-
-    /// Takes up to `count` packets from the front, in order.
-    pub(crate) fn take_front(&mut self, count: usize) -> vec::Drain<'_, Packet> {
-        let count = count.min(self.packets.len());
-        self.packets.drain(..count)
     }
 
     /// Drops all packets: their frames go to the pool.

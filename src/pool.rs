@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::packet::{Frames, Packet};
+use crate::packet::{Frames, Packet, Returned};
 
 /// Free frames of one thread. Takes from the shared home queue when it runs dry and gives back when it grows too tall.
 ///
@@ -59,6 +59,15 @@ impl FramePool {
             done += 1;
         }
         done
+    }
+
+    /// Keeps returned chunks for itself, as many as it has room for; the others go to the queue.
+    #[inline]
+    pub(crate) fn keep(&mut self, mut returned: Returned<'_>) {
+        if !returned.is_empty() {
+            let room = self.room();
+            self.stack.extend(returned.by_ref().take(room));
+        }
     }
 
     #[inline]

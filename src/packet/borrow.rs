@@ -4,8 +4,10 @@ use std::fmt;
 use std::slice;
 
 use super::burst::Slot;
+use super::lender::Lender;
 use super::{SharedFrameState, too_long};
 use crate::error::Result;
+use crate::ring::Desc;
 
 /// What becomes of a borrowed packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,5 +121,79 @@ impl fmt::Debug for PacketRef<'_> {
             .field("address", &self.address())
             .field("len", &self.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// How far [`Lender::forward_run`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Forwarded {
+    /// Addresses written to the fill run.
+    pub(crate) recycled: usize,
+    /// Descriptors written to the TX run.
+    pub(crate) sent: usize,
+}
+
+impl Lender {
+    /// Shows each received packet to `look` and writes its frame to the fill run, which is at least as long.
+    ///
+    /// The frames stay on loan all the while.
+    #[inline]
+    pub(crate) fn recycle_run(
+        &mut self,
+        run: &[Desc],
+        fill: &mut [u64],
+        mut look: impl FnMut(&mut PacketRef<'_>),
+    ) -> usize {
+        let run = self.accepted(run);
+        let base = self.frames.memory().start();
+        for (desc, slot) in run.iter().zip(&mut *fill) {
+            *slot = desc.addr;
+            let mut packet = Slot::new(base, desc);
+            // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
+            // packet is borrowed at a time. A group's frame is this member's until it is shared again below.
+            look(&mut unsafe { PacketRef::new(&self.frames, &mut packet, desc.options) });
+        }
+        self.share(&fill[..run.len()]);
+        run.len()
+    }
+
+    /// Shows each received packet to `judge` and writes it to the fill or the TX run, both at least as long.
+    ///
+    /// The frames stay on loan all the while.
+    #[inline]
+    pub(crate) fn forward_run(
+        &mut self,
+        run: &[Desc],
+        fill: &mut [u64],
+        tx: &mut [Desc],
+        mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
+    ) -> Forwarded {
+        let run = self.accepted(run);
+        let base = self.frames.memory().start();
+        let (fill, mut tx) = (&mut fill[..run.len()], tx[..run.len()].iter_mut());
+        let mut places = fill.iter_mut();
+        for desc in run {
+            let mut slot = Slot::new(base, desc);
+            // SAFETY: as in `recycle_run`.
+            let mut packet = unsafe { PacketRef::new(&self.frames, &mut slot, desc.options) };
+            let verdict = judge(&mut packet);
+            match verdict {
+                // The kernel refuses empty descriptors and does not give their frames back.
+                Verdict::Send if slot.len > 0 => {
+                    // SAFETY: each packet takes one place in one of the runs, which are both as long as there are packets.
+                    *unsafe { tx.next().unwrap_unchecked() } = slot.desc(base, desc.options);
+                }
+                Verdict::Recycle | Verdict::Send => {
+                    // SAFETY: as above.
+                    *unsafe { places.next().unwrap_unchecked() } = desc.addr;
+                }
+            }
+        }
+        let recycled = run.len() - places.len();
+        self.share(&fill[..recycled]);
+        Forwarded {
+            recycled,
+            sent: run.len() - tx.len(),
+        }
     }
 }

@@ -7,8 +7,9 @@
 //! - the *return stack*, where dropped packets arrive from any thread, at one exchange of its top each. The links stand in the ledger,
 //!   and whoever needs frames takes all of it at once, so that no frame is ever taken while another thread looks at it;
 //! - the *home queue*, lock-free, too, for the free frames that nobody keeps at hand;
-//! - the *count* of handles and user-owned packets. It is adjusted once a batch, and by a single drop, and the memory goes when it
-//!   reaches zero: a packet may outlive socket, UMEM handle and thread.
+//! - the *count* of handles and user-owned packets, which goes on to count dropped ones until they are taken off the return stack. It is
+//!   adjusted once a batch, and the memory goes when it reaches zero: a packet may outlive socket, UMEM handle and thread. When the last
+//!   handle goes, nobody takes frames any more, so it closes the stack, and packets dropped after that count themselves off.
 
 use std::fmt;
 use std::ops::Deref;
@@ -19,15 +20,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crossbeam_queue::ArrayQueue;
 
 use super::live;
-use super::returned::{BOTTOM, RETURNED};
+use super::returned::BOTTOM;
 use crate::error::{FluxError, Result};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
 use crate::mem::Memory;
 
-/// Ledger entry: in the pool.
-pub(super) const POOL: u32 = 0;
+/// Ledger entry: in the pool. Those below are in the pool, too: on the return stack, as links.
+pub(super) const POOL: u32 = 1 << 31;
 /// Ledger entry: owned by a [`Packet`](super::Packet). The entries above are sockets.
-pub(super) const USER: u32 = 1;
+pub(super) const USER: u32 = POOL + 1;
 /// One handle, in the count; the lower half counts packets in the user's hands.
 const HANDLE: u64 = 1 << 32;
 
@@ -40,7 +41,7 @@ pub(crate) struct SharedFrameState {
     owners: Box<[AtomicU32]>,
     /// Grows with each packet that C gives back: tells a live packet from a stale copy of it.
     generations: Box<[AtomicU32]>,
-    /// The top of the return stack, or [`BOTTOM`].
+    /// The top of the return stack: a chunk, [`BOTTOM`] or `CLOSED`.
     pub(super) returned: AtomicU32,
     home: ArrayQueue<u32>,
     count: AtomicU64,
@@ -100,10 +101,8 @@ impl SharedFrameState {
     /// Who owns a chunk: [`POOL`], [`USER`] or the mark of a socket.
     #[inline]
     pub(super) fn owner(&self, chunk: u32) -> u32 {
-        match self.entry(chunk).load(Ordering::Relaxed) {
-            RETURNED.. => POOL,
-            owner => owner,
-        }
+        // A link counts as the pool.
+        self.entry(chunk).load(Ordering::Relaxed).max(POOL)
     }
 
     /// The ledger's entry of a chunk as it stands: [`owner`](Self::owner), or anything else that is no socket's mark.
@@ -139,6 +138,12 @@ impl SharedFrameState {
         quads.iter().flatten().for_each(&mut compare);
         last.iter().for_each(&mut compare);
         difference == 0
+    }
+
+    /// The whole ledger.
+    #[inline]
+    pub(super) fn owners(&self) -> &[AtomicU32] {
+        &self.owners
     }
 
     /// The ledger's entry of a chunk that the UMEM has.
@@ -198,6 +203,8 @@ impl SharedFrameState {
     /// The number of packets in the user's hands.
     #[must_use]
     pub(crate) fn with_user(&self) -> u32 {
+        // Until now those on the return stack count.
+        drop(self.take_returned());
         (self.count.load(Ordering::Relaxed) & (HANDLE - 1)) as u32
     }
 
@@ -207,7 +214,7 @@ impl SharedFrameState {
         let mut ledger = Ledger::default();
         for owner in &self.owners {
             match owner.load(Ordering::Relaxed) {
-                POOL | RETURNED.. => ledger.pool += 1,
+                ..=POOL => ledger.pool += 1,
                 USER => ledger.user += 1,
                 _ => ledger.kernel += 1,
             }
@@ -236,7 +243,7 @@ impl SharedFrameState {
     ///
     /// As [`count_down`](Self::count_down), for handles or packets.
     #[inline]
-    unsafe fn subtract(state: NonNull<Self>, amount: u64) {
+    pub(super) unsafe fn subtract(state: NonNull<Self>, amount: u64) {
         // SAFETY: live, as the caller promises; the reference ends before the state may be freed.
         let before = unsafe { state.as_ref() }
             .count
@@ -358,8 +365,15 @@ impl Clone for Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        // SAFETY: this handle was counted and ends here.
-        unsafe { SharedFrameState::subtract(self.state, HANDLE) }
+        let before = self.count.fetch_sub(HANDLE, Ordering::Release);
+        if before == HANDLE {
+            // SAFETY: the count reached zero, so this was the last use.
+            unsafe { SharedFrameState::free(self.state) }
+        } else if before < 2 * HANDLE {
+            // SAFETY: the last handle, with packets left. They count until somebody takes them off the return stack or, once that is
+            // closed, themselves: so the state is alive until then.
+            unsafe { SharedFrameState::close(self.state) }
+        }
     }
 }
 

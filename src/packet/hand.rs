@@ -1,16 +1,19 @@
 //! Received packets handed over one by one, each the user's own.
 
 use std::cell::Cell;
+use std::slice;
+use std::sync::atomic::Ordering;
 
 use super::Packet;
 use super::frames::USER;
 use super::lender::Lender;
+use crate::batch::PacketBatch;
 use crate::ring::Desc;
 
 impl Lender {
-    /// Hands received packets over, one by one, and counts them in `handed`, before each.
+    /// Hands received packets over, one by one, and says in `handed` how many, also when `take` panics.
     ///
-    /// Should `take` panic, those handed over are the user's, and the others still on loan.
+    /// Those handed over are the user's then, and the others still on loan.
     #[inline]
     pub(crate) fn hand_over(
         &mut self,
@@ -18,51 +21,104 @@ impl Lender {
         handed: &Cell<u32>,
         mut take: impl FnMut(Packet),
     ) -> usize {
-        let chunk_size = u64::from(self.frames.geometry().chunk_size());
-        let (addr, len) = Desc::union(run);
-        // As in `acceptable`: the union may say no although all is well.
-        let fit =
-            len <= chunk_size - (addr & (chunk_size - 1)) && self.frames.chunk_of(addr).is_some();
-        let state = self.frames.state();
+        let fit = self.all_fit(run);
+        let (state, base) = (self.frames.state(), self.frames.memory().start());
+        let (shift, mark) = (self.frames.shift(), self.mark);
+        // SAFETY: alive, as long as this lender has a handle.
+        let owners = unsafe { state.as_ref() }.owners();
         self.frames.count_up(run.len() as u32);
-        let before = handed.get();
-        let books = Books {
+        let mut books = Books {
             lender: self,
+            rest: run.iter(),
+            refused: 0,
             counted: run.len() as u32,
-            before,
             handed,
         };
-        let frames = &books.lender.frames;
-        for desc in run {
+        for desc in books.rest.by_ref() {
+            let chunk = (desc.addr >> shift) as u32;
             // One by one, so that a frame that came twice is the user's once.
-            let chunk = match fit {
-                true => Some((desc.addr >> frames.shift()) as u32)
-                    .filter(|&chunk| books.lender.take_back(chunk, USER)),
-                false => books.lender.receive(desc),
+            let ours = if fit {
+                debug_assert!((chunk as usize) < owners.len());
+                // SAFETY: where all fit, each lies in a chunk that exists.
+                let entry = unsafe { owners.get_unchecked(chunk as usize) };
+                if entry.load(Ordering::Relaxed) == mark {
+                    entry.store(USER, Ordering::Relaxed);
+                    true
+                } else {
+                    books.lender.take_former_back(chunk, USER)
+                }
+            } else {
+                books.lender.receive(desc).is_some()
             };
-            let Some(chunk) = chunk else {
+            if !ours {
+                books.refused = 1;
                 break;
-            };
-            handed.set(handed.get() + 1);
-            take(Packet::new(state, *desc, chunk));
+            }
+            take(Packet::at(base, state, *desc, chunk));
         }
-        (handed.get() - before) as usize
+        books.done() as usize
+    }
+
+    /// Makes owned packets of received ones, as far as the batch has room.
+    pub(crate) fn receive_run(&mut self, run: &[Desc], batch: &mut PacketBatch) -> usize {
+        let run = &run[..run.len().min(batch.room())];
+        let ours = match self.all_fit(run) {
+            true => {
+                let shift = self.frames.shift();
+                let theirs = |desc: &Desc| !self.take_back((desc.addr >> shift) as u32, USER);
+                run.iter().position(theirs)
+            }
+            false => run.iter().position(|desc| self.receive(desc).is_none()),
+        };
+        let run = &run[..ours.unwrap_or(run.len())];
+        self.frames.count_up(run.len() as u32);
+        self.returned(run.len() as u32);
+        let (state, base) = (self.frames.state(), self.frames.memory().start());
+        let shift = self.frames.shift();
+        batch.append_all(run.iter().map(|desc| {
+            let chunk = (desc.addr >> shift) as u32;
+            Packet::at(base, state, *desc, chunk)
+        }));
+        run.len()
+    }
+
+    /// Whether each descriptor lies within one chunk that exists. It may say no although all is well, as `acceptable`.
+    #[inline]
+    fn all_fit(&self, run: &[Desc]) -> bool {
+        let chunk_size = u64::from(self.frames.geometry().chunk_size());
+        let (addr, len) = Desc::union(run);
+        len <= chunk_size - (addr & (chunk_size - 1)) && self.frames.chunk_of(addr).is_some()
     }
 }
 
-/// The count of packets that are being handed over, put right at the end, also by a panic.
-struct Books<'a> {
+/// The packets that are being handed over; dropped, also by a panic, it puts the counts right.
+struct Books<'a, 'r> {
     lender: &'a mut Lender,
+    rest: slice::Iter<'r, Desc>,
+    /// Whether the last one taken was refused.
+    refused: u32,
     counted: u32,
-    before: u32,
     handed: &'a Cell<u32>,
 }
 
-impl Drop for Books<'_> {
+impl Books<'_, '_> {
     #[inline]
-    fn drop(&mut self) {
-        let done = self.handed.get() - self.before;
-        self.lender.returned(done);
-        self.lender.frames.uncount(self.counted - done);
+    fn done(&self) -> u32 {
+        self.counted - self.rest.len() as u32 - self.refused
     }
+}
+
+impl Drop for Books<'_, '_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        settle(self.lender, self.handed, self.counted, self.done());
+    }
+}
+
+/// A call, with values alone: so that they can stay in registers until then.
+#[inline(never)]
+fn settle(lender: &mut Lender, handed: &Cell<u32>, counted: u32, done: u32) {
+    handed.set(done);
+    lender.returned(done);
+    lender.frames.uncount(counted - done);
 }

@@ -103,7 +103,7 @@ impl Drop for Lease {
         thread::sleep(self.grace.get().copied().unwrap_or_default());
         for chunk in 0..self.frames.geometry().frames() {
             if self.frames.owner(chunk) & !(INWARD | OUTWARD) == self.mark() {
-                self.frames.send_home(chunk);
+                self.frames.add_chain(chunk, chunk, 1);
             }
         }
         let mut sockets = self

@@ -5,8 +5,8 @@
 //! loan, then every chunk below `z` is on loan, and it is enough that the addresses are below `z`. In a program whose frames all
 //! circulate between the four rings, counting always answers, and a packet costs no look-up at all.
 
-use super::borrow::{PacketRef, Verdict};
-use super::burst::Slot;
+use std::sync::atomic::Ordering;
+
 use super::frames::{POOL, USER};
 use super::lease::{INWARD, Lease, OUTWARD};
 use super::{Frames, Packet};
@@ -21,7 +21,7 @@ use crate::ring::Desc;
 pub(crate) struct Lender {
     pub(super) frames: Frames,
     /// Of what it lends. What has it, nobody else takes back.
-    mark: u32,
+    pub(super) mark: u32,
     /// Of what was lent before the socket was split, which both halves may take back; else the same as `mark`.
     former: u32,
     /// Of frames in the fill ring and in packets on their way here: that of a [group](Self::member), or else the same as `mark`.
@@ -34,15 +34,6 @@ pub(crate) struct Lender {
 
 /// The bound of a lender that does not count: more than any number of frames on loan.
 const UNBOUNDED: u64 = u64::MAX;
-
-/// How far [`Lender::forward_run`] came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Forwarded {
-    /// Addresses written to the fill run.
-    pub(crate) recycled: usize,
-    /// Descriptors written to the TX run.
-    pub(crate) sent: usize,
-}
 
 impl Lender {
     pub(crate) fn new(lease: &Lease) -> Self {
@@ -173,7 +164,7 @@ impl Lender {
 
     /// Likewise, a chunk that was lent before the socket was split, or by the group.
     #[cold]
-    fn take_former_back(&self, chunk: u32, owner: u32) -> bool {
+    pub(super) fn take_former_back(&self, chunk: u32, owner: u32) -> bool {
         self.frames.pass(chunk, self.former, owner)
             || (self.is_member() && self.frames.pass(chunk, self.shared, owner))
     }
@@ -252,69 +243,6 @@ impl Lender {
         &run[..self.acceptable(run)]
     }
 
-    /// Shows each received packet to `look` and writes its frame to the fill run, which is at least as long.
-    ///
-    /// The frames stay on loan all the while.
-    #[inline]
-    pub(crate) fn recycle_run(
-        &mut self,
-        run: &[Desc],
-        fill: &mut [u64],
-        mut look: impl FnMut(&mut PacketRef<'_>),
-    ) -> usize {
-        let run = self.accepted(run);
-        let base = self.frames.memory().start();
-        for (desc, slot) in run.iter().zip(&mut *fill) {
-            *slot = desc.addr;
-            let mut packet = Slot::new(base, desc);
-            // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
-            // packet is borrowed at a time. A group's frame is this member's until it is shared again below.
-            look(&mut unsafe { PacketRef::new(&self.frames, &mut packet, desc.options) });
-        }
-        self.share(&fill[..run.len()]);
-        run.len()
-    }
-
-    /// Shows each received packet to `judge` and writes it to the fill or the TX run, both at least as long.
-    ///
-    /// The frames stay on loan all the while.
-    #[inline]
-    pub(crate) fn forward_run(
-        &mut self,
-        run: &[Desc],
-        fill: &mut [u64],
-        tx: &mut [Desc],
-        mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
-    ) -> Forwarded {
-        let run = self.accepted(run);
-        let base = self.frames.memory().start();
-        let (fill, mut tx) = (&mut fill[..run.len()], tx[..run.len()].iter_mut());
-        let mut places = fill.iter_mut();
-        for desc in run {
-            let mut slot = Slot::new(base, desc);
-            // SAFETY: as in `recycle_run`.
-            let mut packet = unsafe { PacketRef::new(&self.frames, &mut slot, desc.options) };
-            let verdict = judge(&mut packet);
-            match verdict {
-                // The kernel refuses empty descriptors and does not give their frames back.
-                Verdict::Send if slot.len > 0 => {
-                    // SAFETY: each packet takes one place in one of the runs, which are both as long as there are packets.
-                    *unsafe { tx.next().unwrap_unchecked() } = slot.desc(base, desc.options);
-                }
-                Verdict::Recycle | Verdict::Send => {
-                    // SAFETY: as above.
-                    *unsafe { places.next().unwrap_unchecked() } = desc.addr;
-                }
-            }
-        }
-        let recycled = run.len() - places.len();
-        self.share(&fill[..recycled]);
-        Forwarded {
-            recycled,
-            sent: run.len() - tx.len(),
-        }
-    }
-
     /// Writes the addresses of sent frames to the fill run. They stay on loan.
     #[inline]
     pub(crate) fn refill_run(&mut self, run: &[u64], fill: &mut [u64]) -> usize {
@@ -345,18 +273,34 @@ impl Lender {
         if done < kept {
             return done;
         }
-        let mut chain = self.frames.chain();
-        for &addr in &run[kept..] {
-            let chunk = self.frames.chunk_of(addr);
-            let Some(chunk) = chunk.filter(|&chunk| self.take_back(chunk, POOL)) else {
-                break;
-            };
-            chain.add(chunk);
-            done += 1;
-        }
-        drop(chain);
+        let rest = &run[kept..];
+        let union = rest.iter().fold(0, |all, addr| all | addr);
+        done += match self.frames.chunk_of(union) {
+            Some(_) => {
+                let former = |chunk| self.take_former_back(chunk, POOL);
+                self.frames.send_home_run(rest, self.mark, former)
+            }
+            None => self.reap_run_with_strangers(rest),
+        };
         self.returned((done - kept) as u32);
         done
+    }
+
+    /// Frames home, of addresses that may lie anywhere.
+    #[cold]
+    fn reap_run_with_strangers(&self, run: &[u64]) -> usize {
+        let mine = |addr| {
+            let chunk = self.frames.chunk_of(addr);
+            chunk.is_some_and(|chunk| self.take_back(chunk, POOL))
+        };
+        for (done, addr) in run.iter().enumerate() {
+            if !mine(*addr) {
+                return done;
+            }
+            self.frames
+                .send_home_run(std::slice::from_ref(addr), POOL, |_| false);
+        }
+        run.len()
     }
 
     /// Counts frames that came back.
@@ -375,35 +319,27 @@ impl Lender {
         taken
     }
 
-    /// Makes owned packets of received ones, as far as the batch has room.
-    pub(crate) fn receive_run(&mut self, run: &[Desc], batch: &mut PacketBatch) -> usize {
-        let run = &run[..run.len().min(batch.room())];
-        self.frames.count_up(run.len() as u32);
-        let mut done = 0;
-        for desc in run {
-            let Some(chunk) = self.receive(desc) else {
-                break;
-            };
-            batch.append(Packet::new(self.frames.state(), *desc, chunk));
-            done += 1;
-        }
-        self.returned(done);
-        self.frames.uncount(run.len() as u32 - done);
-        done as usize
-    }
     /// Lends the packets at the front of the batch and writes their descriptors to the TX run.
     ///
     /// The caller has seen that they all [belong](Packet::belongs_to) to this UMEM.
     pub(crate) fn send_run(&mut self, batch: &mut PacketBatch, tx: &mut [Desc]) -> usize {
-        let mut done = 0;
-        for (packet, slot) in batch.take_front(tx.len()).zip(tx) {
-            let (desc, chunk) = packet.dissolve();
-            self.lend_chunk(chunk);
-            *slot = desc;
-            done += 1;
+        let count = batch.len().min(tx.len());
+        let (base, owners, mark) = (
+            self.frames.memory().start(),
+            self.frames.owners(),
+            self.mark,
+        );
+        for (packet, slot) in batch.as_slice().iter().zip(&mut tx[..count]) {
+            *slot = packet.desc(base);
+            debug_assert!((packet.chunk as usize) < owners.len());
+            // SAFETY: a packet of this UMEM lies in a chunk of it.
+            let entry = unsafe { owners.get_unchecked(packet.chunk as usize) };
+            entry.store(mark, Ordering::Relaxed);
         }
-        self.frames.uncount(done);
-        done as usize
+        self.count_lent(count as u32, tx[..count].iter().map(|desc| desc.addr));
+        batch.forget_front(count);
+        self.frames.uncount(count as u32);
+        count
     }
 
     /// Lends one packet and returns its descriptor. The caller has seen that it [belongs](Packet::belongs_to) to this UMEM.
@@ -432,8 +368,21 @@ impl Lender {
         done as usize
     }
 
-    /// Lends frames of the pool and writes their addresses to the fill run.
+    /// Lends free frames and writes their addresses to the fill run: first those on the return stack, then those of the pool.
+    #[inline]
     pub(crate) fn lend_run(&mut self, pool: &mut FramePool, fill: &mut [u64]) -> usize {
+        let mut returned = self.frames.take_returned();
+        let done = returned.lend(self.shared, fill);
+        pool.keep(returned);
+        self.count_lent(done as u32, fill[..done].iter().copied());
+        match &mut fill[done..] {
+            [] => done,
+            rest => done + self.lend_pooled(pool, rest),
+        }
+    }
+
+    #[inline(never)]
+    fn lend_pooled(&mut self, pool: &mut FramePool, fill: &mut [u64]) -> usize {
         let mut slots = fill.iter_mut();
         pool.take_run(slots.len(), |chunk| {
             self.lend_to_fill(chunk);
@@ -441,5 +390,15 @@ impl Lender {
                 *slot = self.frames.address_of(chunk);
             }
         })
+    }
+
+    /// Counts frames that were lent, at these addresses.
+    #[inline]
+    fn count_lent(&mut self, frames: u32, addrs: impl Iterator<Item = u64>) {
+        self.lent = self.lent.wrapping_add(frames);
+        if self.bound != UNBOUNDED {
+            let chunks = addrs.map(|addr| (addr >> self.frames.shift()) + 1);
+            self.bound = chunks.fold(self.bound, u64::max);
+        }
     }
 }

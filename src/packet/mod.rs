@@ -26,6 +26,7 @@ pub(crate) use burst::{Settled, Slot, Through, Ways};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use lease::Lease;
 pub(crate) use lender::Lender;
+pub(crate) use returned::Returned;
 pub(crate) use side::{InFlight, KernelSide, Received};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -77,9 +78,16 @@ impl Packet {
     #[inline]
     fn new(state: NonNull<SharedFrameState>, desc: Desc, chunk: u32) -> Self {
         // SAFETY: counted, so the state is alive.
-        let data = unsafe { state.as_ref() }.pointer(desc.addr);
+        let base = unsafe { state.as_ref() }.memory().start();
+        Self::at(base, state, desc, chunk)
+    }
+
+    /// [`new`](Self::new), in a UMEM that starts at `base`.
+    #[inline]
+    fn at(base: NonNull<u8>, state: NonNull<SharedFrameState>, desc: Desc, chunk: u32) -> Self {
         Self {
-            data,
+            // SAFETY: `desc` lies within `chunk`, and that within the UMEM.
+            data: unsafe { base.add(desc.addr as usize) },
             len: desc.len,
             options: desc.options,
             state,
@@ -214,6 +222,18 @@ impl Packet {
         (self.data.as_ptr() as usize - start) as u64
     }
 
+    /// Whether all packets lie in the UMEM of `frames`, hold something, and have no options.
+    #[inline]
+    pub(crate) fn can_all_be_sent(packets: &[Self], frames: &Frames) -> bool {
+        let wrong = packets.iter().fold(0, |wrong, packet| {
+            let content = u64::from(packet.options) << 32 | u64::from(packet.len);
+            let elsewhere = packet.state.as_ptr() as usize ^ frames.state().as_ptr() as usize;
+            // Below 2³² after one was taken off: a length and nothing else.
+            wrong | (content.wrapping_sub(1) >> 32) | elsewhere as u64
+        });
+        wrong == 0
+    }
+
     /// Whether the packet lies in the UMEM of `frames`.
     #[inline]
     pub(crate) fn belongs_to(&self, frames: &Frames) -> bool {
@@ -226,14 +246,20 @@ impl Packet {
         unsafe { self.state.as_ref() }
     }
 
+    /// The descriptor, in a UMEM that starts at `base`.
+    #[inline]
+    fn desc(&self, base: NonNull<u8>) -> Desc {
+        Desc {
+            addr: (self.data.as_ptr() as usize - base.as_ptr() as usize) as u64,
+            len: self.len,
+            options: self.options,
+        }
+    }
+
     /// Gives up ownership of the chunk without moving it; the caller sets its owner and takes the packet off the count.
     #[inline]
     fn dissolve(self) -> (Desc, u32) {
-        let desc = Desc {
-            addr: self.address(),
-            len: self.len,
-            options: self.options,
-        };
+        let desc = self.desc(self.state().memory().start());
         let chunk = self.chunk;
         mem::forget(self);
         (desc, chunk)
@@ -254,9 +280,8 @@ impl Drop for Packet {
     #[inline]
     fn drop(&mut self) {
         debug_assert_eq!(self.state().owner(self.chunk), USER);
-        self.state().send_home(self.chunk);
-        // SAFETY: this packet was counted and ends here.
-        unsafe { SharedFrameState::count_down(self.state, 1) }
+        // SAFETY: this packet was counted, and owns its chunk, and ends here.
+        unsafe { SharedFrameState::send_home(self.state, self.chunk) }
     }
 }
 

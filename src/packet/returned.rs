@@ -1,27 +1,39 @@
 //! The return stack: dropped packets, from any thread, until somebody needs frames.
 //!
-//! It is a linked list whose links stand in the ledger. One exchange of its top adds a frame, and one takes all of them, so that a frame
-//! is never taken while another thread looks at it. Nothing waits, and nothing is lost when a thread stops anywhere.
+//! It is a linked list whose links stand in the ledger. One exchange of its top adds a frame, or a chain of them, and one takes all, so that
+//! a frame is never taken while another thread looks at it. Nothing waits, and nothing is lost when a thread stops anywhere.
+//!
+//! Whoever takes frames takes as many packets off the count: one subtraction for all of them.
 
+use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use super::SharedFrameState;
+use super::frames::POOL;
 
-/// Ledger entry, in the pool, too: on the return stack. The other bits are the chunk below, or [`BOTTOM`].
-pub(super) const RETURNED: u32 = 1 << 31;
-/// The end of the return stack, which no chunk has as its number.
-pub(super) const BOTTOM: u32 = RETURNED - 1;
+/// The end of the return stack, which no chunk has as its number. Links are chunks, or this: all below [`POOL`].
+pub(super) const BOTTOM: u32 = POOL - 1;
+/// In place of the top: the last handle is gone, and nobody will take frames any more.
+const CLOSED: u32 = POOL;
 
 impl SharedFrameState {
-    /// Puts a chunk, which the caller owns, onto the return stack. Any thread.
+    /// Puts the chunk of a packet that ends onto the return stack. Any thread.
+    ///
+    /// # Safety
+    ///
+    /// `state` must be live, count the packet, and not be used by the caller afterwards unless it holds a handle or another packet. The
+    /// caller owns the chunk.
     #[inline]
-    pub(super) fn send_home(&self, chunk: u32) {
-        let entry = self.entry(chunk);
-        let mut top = self.returned.load(Ordering::Relaxed);
-        loop {
-            entry.store(RETURNED | top, Ordering::Relaxed);
+    pub(super) unsafe fn send_home(state: NonNull<Self>, chunk: u32) {
+        // SAFETY: live, as the caller promises, and counted until the exchange succeeds.
+        let this = unsafe { state.as_ref() };
+        let entry = this.entry(chunk);
+        let mut top = this.returned.load(Ordering::Relaxed);
+        // All but `CLOSED`.
+        while top <= BOTTOM {
+            entry.store(top, Ordering::Relaxed);
             // Release: what the owner did with the frame, and the link, come before whoever takes it.
-            match self.returned.compare_exchange_weak(
+            match this.returned.compare_exchange_weak(
                 top,
                 chunk,
                 Ordering::Release,
@@ -31,65 +43,89 @@ impl SharedFrameState {
                 Err(moved) => top = moved,
             }
         }
+        // SAFETY: as the caller promises.
+        unsafe { Self::end(state, chunk) }
     }
 
-    /// A chain of chunks that go home together. Any thread.
-    #[inline]
-    pub(super) fn chain(&self) -> Chain<'_> {
-        Chain {
-            state: self,
-            first: BOTTOM,
-            last: BOTTOM,
+    /// Ends a packet of a UMEM that has no handle any more.
+    ///
+    /// # Safety
+    ///
+    /// As for [`send_home`](Self::send_home).
+    #[cold]
+    unsafe fn end(state: NonNull<Self>, chunk: u32) {
+        // SAFETY: live, as the caller promises.
+        unsafe { state.as_ref() }.set_owner(chunk, POOL);
+        // SAFETY: the packet was counted.
+        unsafe { Self::count_down(state, 1) }
+    }
+
+    /// Closes the return stack, and takes what is on it off the count.
+    ///
+    /// # Safety
+    ///
+    /// There is no handle any more, but there were packets when the last one went.
+    #[cold]
+    pub(super) unsafe fn close(state: NonNull<Self>) {
+        // SAFETY: packets count until they are taken off the stack, which nobody else does now, or until it is closed.
+        let this = unsafe { state.as_ref() };
+        let mut chunk = this.returned.swap(CLOSED, Ordering::Acquire);
+        let mut packets = 0;
+        // Those on the stack keep the state alive.
+        while chunk != BOTTOM {
+            chunk = this.entry(chunk).load(Ordering::Relaxed);
+            packets += 1;
+        }
+        if packets > 0 {
+            // SAFETY: they were counted and do not exist any more.
+            unsafe { Self::count_down(state, packets) }
         }
     }
 
-    /// Takes all that is on the return stack. Any thread; the chunks are the caller's, while the ledger gives them to the pool.
+    /// Puts the chunks at these addresses, which exist, onto the return stack, by one exchange for all; returns how many. It ends at the
+    /// first that neither `owner`, who is the caller, has nor the caller can `take`. Any thread that has a handle.
     #[inline]
-    pub(crate) fn take_returned(&self) -> Returned<'_> {
-        let mut next = BOTTOM;
-        if self.returned.load(Ordering::Relaxed) != BOTTOM {
-            next = self.returned.swap(BOTTOM, Ordering::Acquire);
+    pub(super) fn send_home_run(
+        &self,
+        addrs: &[u64],
+        owner: u32,
+        take: impl Fn(u32) -> bool,
+    ) -> usize {
+        let (owners, shift) = (self.owners(), self.shift());
+        let mut last = BOTTOM;
+        let mut done = addrs.len();
+        for (index, addr) in addrs.iter().enumerate() {
+            let chunk = (addr >> shift) as u32;
+            debug_assert!((chunk as usize) < owners.len());
+            // SAFETY: the caller has seen that the chunk exists.
+            let entry = unsafe { owners.get_unchecked(chunk as usize) };
+            if entry.load(Ordering::Relaxed) != owner && !take(chunk) {
+                done = index;
+                break;
+            }
+            entry.store(last, Ordering::Relaxed);
+            last = chunk;
         }
-        Returned { state: self, next }
+        if let Some(first) = addrs[..done].first() {
+            self.add_chain((first >> shift) as u32, last, done as u32);
+        }
+        done
     }
-}
 
-/// Chunks that go onto the return stack all at once, by one exchange, when this is dropped.
-pub(super) struct Chain<'a> {
-    state: &'a SharedFrameState,
-    /// The first to come, which will lie on what is there, or [`BOTTOM`].
-    first: u32,
-    /// The last, which will be the top.
-    last: u32,
-}
-
-impl Chain<'_> {
-    /// Adds a chunk, which the caller owns.
+    /// Puts a chain of chunks onto the return stack: from the `last` one on they are linked, and the `first` will lie on what is there.
     #[inline]
-    pub(super) fn add(&mut self, chunk: u32) {
-        if self.first == BOTTOM {
-            self.first = chunk;
-        }
-        let entry = self.state.entry(chunk);
-        entry.store(RETURNED | self.last, Ordering::Relaxed);
-        self.last = chunk;
-    }
-}
-
-impl Drop for Chain<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.first == BOTTOM {
-            return;
-        }
-        let entry = self.state.entry(self.first);
-        let mut top = self.state.returned.load(Ordering::Relaxed);
+    pub(super) fn add_chain(&self, first: u32, last: u32, count: u32) {
+        // Whoever takes them takes them off the count.
+        self.count_up(count);
+        let entry = self.entry(first);
+        let mut top = self.returned.load(Ordering::Relaxed);
         loop {
-            entry.store(RETURNED | top, Ordering::Relaxed);
+            // Not closed: there is a handle, the caller's.
+            entry.store(top, Ordering::Relaxed);
             // Release: as in `send_home`, for all the links.
-            match self.state.returned.compare_exchange_weak(
+            match self.returned.compare_exchange_weak(
                 top,
-                self.last,
+                last,
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
@@ -98,12 +134,78 @@ impl Drop for Chain<'_> {
             }
         }
     }
+
+    /// Takes all that is on the return stack. Any thread that has a handle; the chunks are the caller's, while the ledger gives them to
+    /// the pool.
+    #[inline]
+    pub(crate) fn take_returned(&self) -> Returned<'_> {
+        let mut next = BOTTOM;
+        if self.returned.load(Ordering::Relaxed) != BOTTOM {
+            next = self.returned.swap(BOTTOM, Ordering::Acquire);
+        }
+        Returned {
+            state: self,
+            next,
+            taken: 0,
+        }
+    }
 }
 
 /// Chunks taken off the return stack, the last to come first. Those not taken out of it go to the home queue.
 pub(crate) struct Returned<'a> {
     state: &'a SharedFrameState,
     next: u32,
+    taken: u32,
+}
+
+impl Returned<'_> {
+    /// Whether there is none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == BOTTOM
+    }
+
+    /// Gives chunks to a socket and writes their addresses to the places, until there are no more of one or the other; returns how many.
+    #[inline]
+    pub(super) fn lend(&mut self, mark: u32, places: &mut [u64]) -> usize {
+        let (owners, shift) = (self.state.owners(), self.state.shift());
+        let mut next = self.next;
+        let mut lend = |place: &mut u64| {
+            if next == BOTTOM {
+                return false;
+            }
+            debug_assert!((next as usize) < owners.len());
+            // SAFETY: chunks on the return stack exist.
+            let entry = unsafe { owners.get_unchecked(next as usize) };
+            *place = u64::from(next) << shift;
+            next = entry.load(Ordering::Relaxed);
+            entry.store(mark, Ordering::Relaxed);
+            true
+        };
+        let all = places.len();
+        let (eights, last) = places.as_chunks_mut::<8>();
+        let mut done = 0;
+        'lending: {
+            for eight in eights {
+                for place in eight {
+                    if !lend(place) {
+                        break 'lending;
+                    }
+                    done += 1;
+                }
+            }
+            for place in last {
+                if !lend(place) {
+                    break 'lending;
+                }
+                done += 1;
+            }
+            debug_assert_eq!(done, all);
+        }
+        self.next = next;
+        self.taken += done as u32;
+        done
+    }
 }
 
 impl Iterator for Returned<'_> {
@@ -115,7 +217,10 @@ impl Iterator for Returned<'_> {
         if chunk == BOTTOM {
             return None;
         }
-        self.next = self.state.entry(chunk).load(Ordering::Relaxed) & BOTTOM;
+        let entry = self.state.entry(chunk);
+        self.next = entry.load(Ordering::Relaxed);
+        entry.store(POOL, Ordering::Relaxed);
+        self.taken += 1;
         Some(chunk)
     }
 }
@@ -125,6 +230,10 @@ impl Drop for Returned<'_> {
     fn drop(&mut self) {
         while let Some(chunk) = self.next() {
             self.state.queue_home(chunk);
+        }
+        if self.taken > 0 {
+            // SAFETY: packets on the return stack are counted, and these are no more; whoever has taken them has a handle.
+            unsafe { SharedFrameState::count_down(NonNull::from(self.state), self.taken) }
         }
     }
 }

@@ -116,6 +116,31 @@ fn threads_that_allocate_and_drop_at_once_never_share_a_frame() {
 }
 
 #[test]
+#[cfg(feature = "capi")]
+fn the_last_handle_and_the_packets_may_end_at_once() {
+    for round in 0..2000 {
+        let umem = umem(8, 2048, 0);
+        let state = umem.frames().state().as_ptr() as usize;
+        let mut packets = alloc_all(&umem);
+        let others = packets.split_off(4);
+        let dropping = thread::spawn(move || drop(others));
+        if round % 2 == 0 {
+            drop(umem);
+            drop(packets);
+        } else {
+            drop(packets);
+            drop(umem);
+        }
+        dropping.join().unwrap();
+        // Other tests may have got the address by now, but hardly always.
+        if super::live::find(state as *const _).is_none() {
+            return;
+        }
+    }
+    panic!("the memory was never freed");
+}
+
+#[test]
 fn packets_keep_the_memory_when_the_last_handle_is_gone() {
     let umem = umem(8, 2048, 0);
     let mut packets = alloc_all(&umem);

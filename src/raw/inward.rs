@@ -215,6 +215,7 @@ impl Inward {
     }
 
     /// Up to `max` free frames to the fill ring.
+    #[inline]
     pub(crate) fn lend(&mut self, lender: &mut Lender, pool: &mut FramePool, max: u32) -> u32 {
         let mut slots = self.fill.reserve(max);
         let mut done = 0;

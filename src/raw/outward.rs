@@ -196,7 +196,7 @@ pub(crate) fn check_home(frames: &Frames, batch: &PacketBatch) -> Result<()> {
 /// Whether all packets can be sent.
 #[inline]
 pub(crate) fn check_packets(frames: &Frames, packets: &[Packet]) -> Result<()> {
-    match packets.iter().all(|packet| can_send(frames, packet)) {
+    match Packet::can_all_be_sent(packets, frames) {
         true => Ok(()),
         false => Err(unfit_to_send(frames, packets)),
     }

@@ -118,6 +118,7 @@ fn threads_that_allocate_and_drop_at_once_never_share_a_frame() {
 #[test]
 #[cfg(feature = "capi")]
 fn the_last_handle_and_the_packets_may_end_at_once() {
+    let mut alive = 0;
     for round in 0..2000 {
         let umem = umem(8, 2048, 0);
         let state = umem.frames().state().as_ptr() as usize;
@@ -132,12 +133,10 @@ fn the_last_handle_and_the_packets_may_end_at_once() {
             drop(umem);
         }
         dropping.join().unwrap();
-        // Other tests may have got the address by now, but hardly always.
-        if super::live::find(state as *const _).is_none() {
-            return;
-        }
+        alive += u32::from(super::live::find(state as *const _).is_some());
     }
-    panic!("the memory was never freed");
+    // Another test may have got the address by then, but hardly so often.
+    assert!(alive < 200, "{alive} of 2000 are still there");
 }
 
 #[test]

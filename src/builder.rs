@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod group;
 
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use crate::raw::{Cycle, FluxRaw, Place};
 use crate::report::{Answer, BindMode, BusyPoll, Hugepages, Report, XdpMode};
 use crate::ring::check_size;
 use crate::umem::{UmemConfig, UmemRegion};
+use check::check_up;
+
+pub(crate) use check::check_queue;
 
 /// Sets up a socket: where to bind, how much memory, which rings, which XDP program.
 ///
@@ -316,6 +320,16 @@ impl FluxBuilder {
         Ok((interface, self.prepare_umem()?))
     }
 
+    /// The interface as it is now.
+    pub(crate) fn interface(&self) -> Result<Interface> {
+        self.link.backend().interface()
+    }
+
+    /// Whether packets shall come to the socket.
+    pub(crate) fn receives(&self) -> bool {
+        !matches!(self.program, Program::None)
+    }
+
     fn check_sizes(&self) -> Result<()> {
         let sizes = self.socket.sizes;
         check_size("fill ring", sizes.fill)?;
@@ -407,38 +421,4 @@ fn no_free_frame(umem: &UmemRegion) -> FluxError {
         format_args!("none of its {frames} frames is free"),
         "make the UMEM larger: each socket takes half of what is free when it is built",
     )
-}
-
-/// The kernel would bind to an interface that is down, and fail at the first packet.
-fn check_up(interface: &Interface) -> Result<()> {
-    if interface.up {
-        return Ok(());
-    }
-    Err(FluxError::new(
-        ErrorKind::Down,
-        errno::ENETDOWN,
-        format_args!("bind to {}", interface.name),
-        "the interface is down",
-        format_args!("bring it up: ip link set dev {} up", interface.name),
-    ))
-}
-
-fn check_queue(interface: &Interface, queue: u32) -> Result<()> {
-    match interface.rx_queues {
-        Some(queues) if queue >= queues => Err(FluxError::invalid(
-            format_args!("bind to queue {queue} of {}", interface.name),
-            match queues {
-                1 => "the interface has 1 receive queue, 0".to_owned(),
-                _ => format!(
-                    "the interface has {queues} receive queues, 0 to {}",
-                    queues.saturating_sub(1)
-                ),
-            },
-            format_args!(
-                "use one of them, or add queues: ethtool -L {} combined N",
-                interface.name
-            ),
-        )),
-        _ => Ok(()),
-    }
 }

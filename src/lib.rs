@@ -65,6 +65,7 @@ pub mod packet;
 pub mod poller;
 mod pool;
 pub mod proto;
+pub mod queues;
 pub mod raw;
 pub mod report;
 pub mod ring;
@@ -75,12 +76,16 @@ pub mod umem;
 
 pub use batch::PacketBatch;
 pub use builder::FluxBuilder;
-pub use engine::{EngineStatistics, FluxEngine, PortStatistics, Stopper, WhenFull};
+pub use engine::{
+    EngineGroup, EngineStatistics, FluxEngine, GroupStatistics, GroupStopper, PortStatistics,
+    QueueChange, Stopper, WhenFull,
+};
 pub use error::{ErrorKind, FluxError, Result};
 pub use kernel::{FanOut, Interest, Interface, Ready};
 pub use link::Link;
 pub use packet::{BatchRef, Packet, PacketRef, PortPacket, Verdict};
 pub use poller::{Idle, Pacer, Poller};
+pub use queues::Queues;
 pub use raw::{FluxRaw, RingState, RingsState};
 pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, XdpMode};
 pub use ring::{ConsumerRing, Desc, ProducerRing};

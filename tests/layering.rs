@@ -24,7 +24,9 @@ const LAYERS: [&[&str]; 8] = [
         "kernel::machine", // another name of linux or elsewhere
         "sim",
     ],
-    &["link", "builder", "raw", "system", "program", "poller"],
+    &[
+        "link", "builder", "raw", "system", "program", "poller", "queues",
+    ],
     &["engine", "asynch", "doctor", "capture"],
     &["ffi"],
 ];

@@ -19,6 +19,8 @@ mod group;
 mod halves;
 #[path = "sim/kernel.rs"]
 mod kernel;
+#[path = "sim/queues.rs"]
+mod queues;
 #[path = "sim/group.rs"]
 mod shared;
 #[path = "sim/soak.rs"]

@@ -23,6 +23,8 @@ mod net;
 mod ping;
 #[path = "veth/process.rs"]
 mod process;
+#[path = "veth/queues.rs"]
+mod queues;
 #[path = "veth/refusals.rs"]
 mod refusals;
 #[path = "veth/rights.rs"]

@@ -2,16 +2,24 @@
 
 #![forbid(unsafe_code)]
 
+mod course;
+mod group;
 mod outcome;
 mod port;
 mod run;
 mod stats;
 mod stopper;
+mod tally;
+mod watch;
 
+pub use course::GroupStopper;
+pub use group::EngineGroup;
 pub use outcome::Outcome;
 pub use port::PortRefused;
 pub use stats::{EngineStatistics, PortStatistics};
 pub use stopper::Stopper;
+pub use tally::GroupStatistics;
+pub use watch::QueueChange;
 
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};

@@ -93,6 +93,11 @@ impl EngineStatistics {
         sum
     }
 
+    /// All but the ports, to be printed.
+    pub(super) fn turns(&self) -> Turns<'_> {
+        Turns(self)
+    }
+
     /// What happened since `earlier`, of the same engine.
     pub(super) fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -118,18 +123,27 @@ impl fmt::Display for EngineStatistics {
         for (number, port) in self.ports.iter().enumerate() {
             writeln!(f, "port {number}: {port}")?;
         }
+        self.turns().fmt(f)
+    }
+}
+
+/// How an engine spent its turns, as one line.
+pub(super) struct Turns<'a>(&'a EngineStatistics);
+
+impl fmt::Display for Turns<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PollerStatistics {
             spins,
             sleeps,
             switches,
-        } = self.poller;
+        } = self.0.poller;
         write!(
             f,
-            "{} batches, {} spins, {} sleeps, {} switches",
-            self.batches, spins, sleeps, switches
+            "{} batches, {spins} spins, {sleeps} sleeps, {switches} switches",
+            self.0.batches
         )?;
-        if self.stalls > 0 {
-            write!(f, ", {} stalls", self.stalls)?;
+        if self.0.stalls > 0 {
+            write!(f, ", {} stalls", self.0.stalls)?;
         }
         Ok(())
     }

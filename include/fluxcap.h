@@ -231,6 +231,10 @@ struct fluxcap_link;
 // A socket in Mode C: its four rings, its frames, its UMEM.
 struct fluxcap_raw;
 
+// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel the frames of those that were freed, on
+// whatever thread, or sent.
+struct fluxcap_rx;
+
 // A network without a kernel: NICs that sockets can be opened on, and cables between them. Needs no root, and no network.
 //
 // Your program opens its sockets on links of this network, in place of an interface's name, and runs as in production: the rings, the
@@ -240,6 +244,12 @@ struct fluxcap_raw;
 // or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
 // thread give the same results each time. A socket here has no file descriptor: fluxcap_raw_fd() is -1.
 struct fluxcap_sim;
+
+// Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.
+//
+// When packets were given to the kernel and for a second nothing has moved, the next call is -ETIME, and fluxcap_last_error() names
+// driver and kernel; see fluxcap_tx_set_patience().
+struct fluxcap_tx;
 
 // The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
 struct fluxcap_umem;
@@ -453,6 +463,20 @@ struct fluxcap_rings {
   struct fluxcap_accounting counted;
   // The frames by the ledger, one by one.
   struct fluxcap_accounting ledger;
+};
+
+// How a loop that waits for packets spent its time.
+struct fluxcap_poller_statistics {
+  // sizeof(struct fluxcap_poller_statistics), set by you.
+  uint32_t struct_size;
+  // 0.
+  uint32_t reserved;
+  // Turns without packets in which it kept looking.
+  uint64_t spins;
+  // Turns without packets in which it slept.
+  uint64_t sleeps;
+  // Times that it went over from spinning to sleeping, or back.
+  uint64_t switches;
 };
 
 // How an engine shall run. Zero everywhere but in struct_size is a good start.
@@ -998,6 +1022,167 @@ int fluxcap_raw_debug_text(const struct fluxcap_raw *raw,
 //
 // -EINVAL: there is no such CPU, or this process may not use it; fluxcap_last_error() names those it may. -EOPNOTSUPP: not on Linux.
 int fluxcap_poller_pin(uint32_t cpu);
+
+// Mode B: makes two halves of a socket, which know nothing of each other and may be used on different threads at once.
+//
+// On success `*rx` and `*tx` are handles to be freed with fluxcap_rx_free() and fluxcap_tx_free(), in any order, the handle of the socket
+// is gone, and the result is 0. Packets that you hold, that stand in a ring or are being sent stay good. When the receiving half is
+// gone, no more packets come, and the other one still sends.
+int fluxcap_raw_split(struct fluxcap_raw *raw,
+                      struct fluxcap_rx **rx,
+                      struct fluxcap_tx **tx);
+
+// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up. Without any it waits for one, as the poller
+// says, for at most `timeout_ms` milliseconds; 0: not at all, -1: for ever.
+//
+// Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
+// is yours until you send, recycle or free it. -ENODEV: the interface was removed; -ENETDOWN: it is down; -EINVAL: a wait for 0 packets.
+int fluxcap_rx_recv(struct fluxcap_rx *rx,
+                    struct fluxcap_packet *packets,
+                    uint32_t count,
+                    int timeout_ms);
+
+// Gives the frames of packets straight back to the kernel, for new packets: cheaper than to free them. Returns 0; their `data` is NULL then.
+//
+// A stale packet, or one of another UMEM, is -EINVAL, and then none is taken. In an array of more than 256 packets, those before may be
+// taken first: their `data` is NULL.
+int fluxcap_rx_recycle(struct fluxcap_rx *rx,
+                       struct fluxcap_packet *packets,
+                       uint32_t count);
+
+// Tops the fill ring up with free frames, and returns how many. fluxcap_rx_recv() does that, too.
+int fluxcap_rx_refill(struct fluxcap_rx *rx);
+
+// How fluxcap_rx_recv() waits: `poller` is one of FLUXCAP_POLLER_…, `spin_us` how long FLUXCAP_POLLER_ADAPTIVE spins after the last
+// packet, in microseconds; 0: 50. At first it is FLUXCAP_POLLER_ADAPTIVE.
+int fluxcap_rx_set_poller(struct fluxcap_rx *rx,
+                          uint32_t poller,
+                          uint32_t spin_us);
+
+// What the poller did since it was set. `statistics->struct_size` must be set.
+int fluxcap_rx_poller_statistics(const struct fluxcap_rx *rx,
+                                 struct fluxcap_poller_statistics *statistics);
+
+// The file descriptor, readable while packets wait, to wait on together with others, as with epoll. It stays the half's own: do not close it.
+//
+// It is the same for both halves. Wake-ups may be spurious: receive with a `timeout_ms` of 0.
+int fluxcap_rx_fd(const struct fluxcap_rx *rx);
+
+// What the socket is. `info->struct_size` must be set.
+int fluxcap_rx_info(const struct fluxcap_rx *rx, struct fluxcap_info *info);
+
+// What the kernel counted for the socket, both halves, and what this one received; `sent` is 0. `statistics->struct_size` must be set.
+int fluxcap_rx_statistics(const struct fluxcap_rx *rx,
+                          struct fluxcap_statistics *statistics);
+
+// What the XDP program counted. `counters->struct_size` must be set.
+int fluxcap_rx_program_counters(const struct fluxcap_rx *rx,
+                                struct fluxcap_program_counters *counters);
+
+// The fill ring into `*fill` and the RX ring into `*ring`, as they stand.
+int fluxcap_rx_debug_rings(const struct fluxcap_rx *rx,
+                           struct fluxcap_ring_state *fill,
+                           struct fluxcap_ring_state *ring);
+
+// The answers to all wishes as text, as fluxcap_raw_report().
+int fluxcap_rx_report(const struct fluxcap_rx *rx, char *text, size_t size);
+
+// The UMEM, as fluxcap_raw_umem().
+int fluxcap_rx_umem(const struct fluxcap_rx *rx, struct fluxcap_umem **umem);
+
+// Closes the receiving half: no more packets come. NULL is a no-op. Packets that you still hold stay good.
+//
+// The handle is gone afterwards, and must not be in use on another thread.
+void fluxcap_rx_free(struct fluxcap_rx *rx);
+
+// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps.
+//
+// Returns how many were taken; their `data` is NULL then. The others are still yours: fluxcap_tx_wait(), and try again.
+// A stale or foreign packet is -EINVAL (for one of another UMEM see fluxcap_tx_copy()), one that is empty or leaves its frame -EMSGSIZE, and
+// then none is taken; in an array of more than 256 packets, those before may be taken first: the count says so, and the next call the
+// error. After -ENETDOWN, -ENODEV and -ETIME, packets whose `data` is NULL were taken, to be sent when that has changed.
+int fluxcap_tx_send(struct fluxcap_tx *tx,
+                    struct fluxcap_packet *packets,
+                    uint32_t count);
+
+// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
+//
+// Takes sent frames back if there are not enough. Returns how many; fewer, even 0, when that does not help.
+int fluxcap_tx_alloc(struct fluxcap_tx *tx,
+                     struct fluxcap_packet *packets,
+                     uint32_t count);
+
+// Writes a packet with a copy of `len` bytes at `data` to `*packet`, in a free frame: for packets that lie in another UMEM.
+//
+// Returns 1, or 0 when no frame is free now. -EMSGSIZE: they do not fit into a frame.
+int fluxcap_tx_copy(struct fluxcap_tx *tx,
+                    const uint8_t *data,
+                    size_t len,
+                    struct fluxcap_packet *packet);
+
+// Takes the frames of sent packets back, and returns how many. All calls that send do that, too.
+//
+// A half that does not send for a while keeps them: call it then.
+int fluxcap_tx_reap(struct fluxcap_tx *tx);
+
+// Takes sent frames back, and makes the kernel send what is in the TX ring, if it asks for that. -ENETDOWN, -ENODEV, -ETIME: the
+// packets stay in the ring.
+int fluxcap_tx_kick(struct fluxcap_tx *tx);
+
+// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick().
+//
+// Returns 1 when the kernel has no packet left, 0 when time ran out.
+int fluxcap_tx_flush(struct fluxcap_tx *tx,
+                     uint32_t timeout_ms);
+
+// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick().
+//
+// Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
+// room, 0 otherwise.
+int fluxcap_tx_wait(struct fluxcap_tx *tx,
+                    int timeout_ms);
+
+// The number of packets that the TX ring has room for now.
+int fluxcap_tx_room(struct fluxcap_tx *tx);
+
+// Packets that were given to the kernel and whose frames have not been taken back.
+int fluxcap_tx_outstanding(const struct fluxcap_tx *tx);
+
+// How long nothing may move, while the kernel has packets to send, until a call is -ETIME, in milliseconds; -1: for ever. At first 1000.
+//
+// It runs while the half is in use: fluxcap_tx_send(), fluxcap_tx_kick(), fluxcap_tx_flush() and fluxcap_tx_wait() look.
+int fluxcap_tx_set_patience(struct fluxcap_tx *tx,
+                            int patience_ms);
+
+// The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
+// own: do not close it.
+//
+// It is the same for both halves. Wake-ups may be spurious.
+int fluxcap_tx_fd(const struct fluxcap_tx *tx);
+
+// What the socket is. `info->struct_size` must be set.
+int fluxcap_tx_info(const struct fluxcap_tx *tx, struct fluxcap_info *info);
+
+// What the kernel counted for the socket, both halves, and what this one sent; `received` is 0. `statistics->struct_size` must be set.
+int fluxcap_tx_statistics(const struct fluxcap_tx *tx,
+                          struct fluxcap_statistics *statistics);
+
+// The TX ring into `*ring` and the completion ring into `*completion`, as they stand.
+int fluxcap_tx_debug_rings(const struct fluxcap_tx *tx,
+                           struct fluxcap_ring_state *ring,
+                           struct fluxcap_ring_state *completion);
+
+// The answers to all wishes as text, as fluxcap_raw_report().
+int fluxcap_tx_report(const struct fluxcap_tx *tx, char *text, size_t size);
+
+// The UMEM, as fluxcap_raw_umem().
+int fluxcap_tx_umem(const struct fluxcap_tx *tx, struct fluxcap_umem **umem);
+
+// Closes the sending half. NULL is a no-op. Packets that you still hold stay good.
+//
+// What is in the TX ring may be sent or not: fluxcap_tx_flush() before makes sure. The handle is gone afterwards, and must not be in use on
+// another thread.
+void fluxcap_tx_free(struct fluxcap_tx *tx);
 
 // Makes an engine of `count` sockets, its ports, counted from 0.
 //

@@ -11,10 +11,13 @@ use super::config::{
 use super::error::{guard, null};
 use super::handle::{count, fluxcap_raw, look};
 use super::sized::{self, Sized32};
+use crate::error::Result;
+use crate::kernel::Interface;
 use crate::proto::MacAddr;
 use crate::raw::RingState;
-use crate::report::{BindMode, XdpMode};
-use crate::umem::Accounting;
+use crate::report::{BindMode, Report, XdpMode};
+use crate::stats::{ProgramCounters, SocketStatistics};
+use crate::umem::{Accounting, UmemRegion};
 
 /// What a socket is: what became of the wishes in its config. fluxcap_raw_report() says why.
 #[repr(C)]
@@ -173,36 +176,47 @@ pub unsafe extern "C" fn fluxcap_raw_info(
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
-        let (report, umem) = (raw.report(), raw.umem());
-        let interface = raw.interface();
-        let geometry = umem.geometry();
-        let value = fluxcap_info {
-            struct_size: 0,
-            bind_mode: match report.bind_mode.achieved {
-                BindMode::ZeroCopy => FLUXCAP_BIND_ZERO_COPY,
-                BindMode::Copy | BindMode::Auto => FLUXCAP_BIND_COPY,
-            },
-            xdp_mode: match report.xdp_mode.as_ref().map(|answer| answer.achieved) {
-                Some(XdpMode::Native) => FLUXCAP_XDP_NATIVE,
-                Some(XdpMode::Generic) => FLUXCAP_XDP_GENERIC,
-                Some(XdpMode::Auto) | None => FLUXCAP_XDP_AUTO,
-            },
-            frames: geometry.frames(),
-            chunk_size: geometry.chunk_size(),
-            headroom: geometry.headroom(),
-            packet_capacity: geometry.packet_capacity(),
-            tx_budget: report.tx_budget.achieved,
-            need_wakeup: report.need_wakeup.achieved.into(),
-            busy_poll: report.busy_poll.achieved.is_some().into(),
-            page_size: umem.page_size() as u64,
-            ifindex: interface.index,
-            mtu: interface.mtu,
-            mac: interface.mac.unwrap_or(MacAddr([0; 6])).octets(),
-            reserved: [0; 2],
-        };
         // SAFETY: as the header asks.
-        unsafe { sized::write(info, &value) }.map(|()| 0)
+        unsafe { write_info(info, raw.report(), raw.umem(), raw.interface()) }
     })
+}
+
+/// # Safety
+///
+/// As [`sized::write`].
+pub(super) unsafe fn write_info(
+    info: *mut fluxcap_info,
+    report: &Report,
+    umem: &UmemRegion,
+    interface: &Interface,
+) -> Result<c_int> {
+    let geometry = umem.geometry();
+    let value = fluxcap_info {
+        struct_size: 0,
+        bind_mode: match report.bind_mode.achieved {
+            BindMode::ZeroCopy => FLUXCAP_BIND_ZERO_COPY,
+            BindMode::Copy | BindMode::Auto => FLUXCAP_BIND_COPY,
+        },
+        xdp_mode: match report.xdp_mode.as_ref().map(|answer| answer.achieved) {
+            Some(XdpMode::Native) => FLUXCAP_XDP_NATIVE,
+            Some(XdpMode::Generic) => FLUXCAP_XDP_GENERIC,
+            Some(XdpMode::Auto) | None => FLUXCAP_XDP_AUTO,
+        },
+        frames: geometry.frames(),
+        chunk_size: geometry.chunk_size(),
+        headroom: geometry.headroom(),
+        packet_capacity: geometry.packet_capacity(),
+        tx_budget: report.tx_budget.achieved,
+        need_wakeup: report.need_wakeup.achieved.into(),
+        busy_poll: report.busy_poll.achieved.is_some().into(),
+        page_size: umem.page_size() as u64,
+        ifindex: interface.index,
+        mtu: interface.mtu,
+        mac: interface.mac.unwrap_or(MacAddr([0; 6])).octets(),
+        reserved: [0; 2],
+    };
+    // SAFETY: as the caller promises.
+    unsafe { sized::write(info, &value) }.map(|()| 0)
 }
 
 /// What was counted. `statistics->struct_size` must be set.
@@ -214,23 +228,35 @@ pub unsafe extern "C" fn fluxcap_raw_statistics(
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
-        let kernel = raw.statistics()?;
-        let (received, sent) = raw.totals();
-        let value = fluxcap_statistics {
-            struct_size: 0,
-            reserved: 0,
-            received,
-            sent,
-            rx_dropped: kernel.rx_dropped,
-            rx_invalid_descs: kernel.rx_invalid_descs,
-            tx_invalid_descs: kernel.tx_invalid_descs,
-            rx_ring_full: kernel.rx_ring_full,
-            rx_fill_ring_empty_descs: kernel.rx_fill_ring_empty_descs,
-            tx_ring_empty_descs: kernel.tx_ring_empty_descs,
-        };
         // SAFETY: as the header asks.
-        unsafe { sized::write(statistics, &value) }.map(|()| 0)
+        unsafe { write_statistics(statistics, raw.statistics()?, raw.totals()) }
     })
+}
+
+/// What the kernel counted, and the packets received and sent.
+///
+/// # Safety
+///
+/// As [`sized::write`].
+pub(super) unsafe fn write_statistics(
+    statistics: *mut fluxcap_statistics,
+    kernel: SocketStatistics,
+    (received, sent): (u64, u64),
+) -> Result<c_int> {
+    let value = fluxcap_statistics {
+        struct_size: 0,
+        reserved: 0,
+        received,
+        sent,
+        rx_dropped: kernel.rx_dropped,
+        rx_invalid_descs: kernel.rx_invalid_descs,
+        tx_invalid_descs: kernel.tx_invalid_descs,
+        rx_ring_full: kernel.rx_ring_full,
+        rx_fill_ring_empty_descs: kernel.rx_fill_ring_empty_descs,
+        tx_ring_empty_descs: kernel.tx_ring_empty_descs,
+    };
+    // SAFETY: as the caller promises.
+    unsafe { sized::write(statistics, &value) }.map(|()| 0)
 }
 
 /// What the XDP program counted. `counters->struct_size` must be set.
@@ -241,19 +267,29 @@ pub unsafe extern "C" fn fluxcap_raw_program_counters(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let raw = unsafe { look(raw)? };
-        let program = raw.program_counters()?;
-        let counted = program.unwrap_or_default();
-        let value = fluxcap_program_counters {
-            struct_size: 0,
-            attached: program.is_some().into(),
-            drop: counted.drop,
-            redirect: counted.redirect,
-            pass: counted.pass,
-        };
+        let program = unsafe { look(raw)? }.program_counters()?;
         // SAFETY: as the header asks.
-        unsafe { sized::write(counters, &value) }.map(|()| 0)
+        unsafe { write_counters(counters, program) }
     })
+}
+
+/// # Safety
+///
+/// As [`sized::write`].
+pub(super) unsafe fn write_counters(
+    counters: *mut fluxcap_program_counters,
+    program: Option<ProgramCounters>,
+) -> Result<c_int> {
+    let counted = program.unwrap_or_default();
+    let value = fluxcap_program_counters {
+        struct_size: 0,
+        attached: program.is_some().into(),
+        drop: counted.drop,
+        redirect: counted.redirect,
+        pass: counted.pass,
+    };
+    // SAFETY: as the caller promises.
+    unsafe { sized::write(counters, &value) }.map(|()| 0)
 }
 
 /// The rings and the whereabouts of every frame. `rings->struct_size` must be set. Time grows with the number of frames.
@@ -281,7 +317,7 @@ pub unsafe extern "C" fn fluxcap_raw_debug_rings(
     })
 }
 
-fn ring(state: RingState) -> fluxcap_ring_state {
+pub(super) fn ring(state: RingState) -> fluxcap_ring_state {
     fluxcap_ring_state {
         size: state.size,
         producer: state.producer,
@@ -340,11 +376,7 @@ pub unsafe extern "C" fn fluxcap_raw_debug_text(
 /// # Safety
 ///
 /// `text` is null or points to `size` writable bytes.
-pub(super) unsafe fn print(
-    value: &dyn Display,
-    text: *mut c_char,
-    size: usize,
-) -> crate::error::Result<c_int> {
+pub(super) unsafe fn print(value: &dyn Display, text: *mut c_char, size: usize) -> Result<c_int> {
     let whole = value.to_string();
     if size > 0 {
         if text.is_null() {

@@ -9,7 +9,7 @@ use super::opaque::exclusive;
 use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::packet::raw::RawPacket;
-use crate::raw::FluxRaw;
+use crate::packet::{Frames, Packet};
 
 /// A packet that you own, in a frame of a UMEM.
 ///
@@ -72,12 +72,22 @@ impl From<fluxcap_packet> for RawPacket {
     }
 }
 
+impl From<Packet> for fluxcap_packet {
+    #[inline]
+    fn from(packet: Packet) -> Self {
+        RawPacket::from(packet).into()
+    }
+}
+
 /// The caller's array of packets.
 ///
 /// # Safety
 ///
 /// `packets` is null or points to `count` packets that nobody else uses during `'a`.
-unsafe fn array<'a>(packets: *mut fluxcap_packet, count: u32) -> Result<&'a mut [fluxcap_packet]> {
+pub(super) unsafe fn array<'a>(
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> Result<&'a mut [fluxcap_packet]> {
     match (packets.is_null(), count) {
         (_, 0) => Ok(&mut []),
         (true, _) => Err(null("packets")),
@@ -103,11 +113,40 @@ fn take(packets: &mut [fluxcap_packet], batch: &mut PacketBatch) -> Result<()> {
     Ok(())
 }
 
+/// [`take`], of packets that all lie in these frames; otherwise none is touched.
+pub(super) fn take_home(
+    packets: &mut [fluxcap_packet],
+    frames: &Frames,
+    batch: &mut PacketBatch,
+) -> Result<()> {
+    check(packets, |packet| packet.check_home(frames))?;
+    take(packets, batch)
+}
+
+/// [`take`], of packets that can all be sent from these frames; otherwise none is touched.
+pub(super) fn take_for_sending(
+    packets: &mut [fluxcap_packet],
+    frames: &Frames,
+    batch: &mut PacketBatch,
+) -> Result<()> {
+    check(packets, |packet| packet.check_for_sending(frames))?;
+    take(packets, batch)
+}
+
+#[inline]
+fn check(packets: &[fluxcap_packet], check: impl Fn(RawPacket) -> Result<()>) -> Result<()> {
+    for (number, &packet) in packets.iter().enumerate() {
+        check(packet.into())
+            .map_err(|error| error.with_note(format_args!("packet {number} of the array")))?;
+    }
+    Ok(())
+}
+
 /// Moves the packets of the batch to the front of the array, which has room for them.
-fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) -> usize {
+pub(super) fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) -> usize {
     let count = batch.len();
     for (packet, place) in batch.drain().zip(packets) {
-        *place = RawPacket::from(packet).into();
+        *place = packet.into();
     }
     count
 }
@@ -124,20 +163,23 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
     guard(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
-        Ok(fill(handle, packets, FluxRaw::receive_at_most))
+        let Open { raw, batch } = handle;
+        Ok(fill(packets, batch, |batch, max| {
+            raw.receive_at_most(batch, max)
+        }))
     })
 }
 
-/// Fills the array from the front with packets that `more` adds to a batch, as far as it has any.
-fn fill(
-    handle: &mut Open,
+/// Fills the array from the front with packets that `more` adds to the batch, as far as it has any.
+pub(super) fn fill(
     packets: &mut [fluxcap_packet],
-    more: fn(&mut FluxRaw, &mut PacketBatch, u32) -> u32,
+    batch: &mut PacketBatch,
+    mut more: impl FnMut(&mut PacketBatch, u32) -> u32,
 ) -> c_int {
     let mut done = 0;
     for part in packets.chunks_mut(BATCH) {
-        more(&mut handle.raw, &mut handle.batch, part.len() as u32);
-        let filled = give(&mut handle.batch, part);
+        more(batch, part.len() as u32);
+        let filled = give(batch, part);
         done += filled;
         if filled < part.len() {
             break;
@@ -158,7 +200,10 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
     guard(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
-        Ok(fill(handle, packets, FluxRaw::alloc_at_most))
+        let Open { raw, batch } = handle;
+        Ok(fill(packets, batch, |batch, max| {
+            raw.alloc_at_most(batch, max)
+        }))
     })
 }
 
@@ -202,12 +247,7 @@ fn send_part(handle: &mut Open, part: &mut [fluxcap_packet]) -> Result<usize> {
     let room = handle.raw.tx_room() as usize;
     let count = part.len().min(room);
     let part = &mut part[..count];
-    for (number, packet) in part.iter().enumerate() {
-        RawPacket::from(*packet)
-            .check_for_sending(handle.raw.umem().frames())
-            .map_err(|error| error.with_note(format_args!("packet {number} of the array")))?;
-    }
-    take(part, &mut handle.batch)?;
+    take_for_sending(part, handle.raw.umem().frames(), &mut handle.batch)?;
     let sent = handle.raw.send(&mut handle.batch);
     give(&mut handle.batch, part);
     sent.map(|sent| sent as usize)

@@ -6,6 +6,7 @@ use super::error::{guard, null};
 use super::handle::{fluxcap_raw, look};
 use super::info::{accounting, fluxcap_accounting};
 use super::opaque::{self, Opaque};
+use crate::error::Result;
 use crate::umem::UmemRegion;
 
 /// The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
@@ -32,14 +33,23 @@ pub unsafe extern "C" fn fluxcap_raw_umem(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let region = unsafe { look(raw)? }.umem().clone();
-        if umem.is_null() {
-            return Err(null("umem"));
-        }
-        // SAFETY: not null, so writable as the header asks.
-        unsafe { umem.write(opaque::give(region)) };
-        Ok(0)
+        unsafe { write_umem(umem, look(raw)?.umem()) }
     })
+}
+
+/// # Safety
+///
+/// `umem` is null or writable.
+pub(super) unsafe fn write_umem(
+    umem: *mut *mut fluxcap_umem,
+    region: &UmemRegion,
+) -> Result<c_int> {
+    if umem.is_null() {
+        return Err(null("umem"));
+    }
+    // SAFETY: not null, so writable as the caller promises.
+    unsafe { umem.write(opaque::give(region.clone())) };
+    Ok(0)
 }
 
 /// Who has the frames of a UMEM now, by the ledger, into `*accounting`. Exact when nobody moves frames meanwhile. Any thread.

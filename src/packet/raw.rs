@@ -58,20 +58,26 @@ impl RawPacket {
         })
     }
 
+    /// Whether the packet could be claimed now, and lies in `frames`.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check), and [`Invalid`](crate::ErrorKind::Invalid) for one of another UMEM.
+    pub(crate) fn check_home(self, frames: &Frames) -> Result<()> {
+        let (state, _) = self.check()?;
+        if state != frames.state() {
+            return Err(elsewhere());
+        }
+        Ok(())
+    }
+
     /// Whether the packet could be claimed now, and sent on a socket that works on `frames`.
     ///
     /// # Errors
     ///
-    /// As [`check`](Self::check), and [`Invalid`](crate::ErrorKind::Invalid) for one that no socket, or not this one, can send.
+    /// As [`check_home`](Self::check_home), and [`Invalid`](crate::ErrorKind::Invalid) for one that no socket can send.
     pub(crate) fn check_for_sending(self, frames: &Frames) -> Result<()> {
-        let (state, _) = self.check()?;
-        if state != frames.state() {
-            return Err(FluxError::invalid(
-                "send a packet",
-                "it lies in the UMEM of another socket",
-                "copy it into a packet from fluxcap_raw_alloc()",
-            ));
-        }
+        self.check_home(frames)?;
         if self.options != 0 {
             return Err(FluxError::invalid(
                 "send a packet",
@@ -131,6 +137,15 @@ fn stale() -> FluxError {
         "use a packet",
         "it was freed, sent or taken before, perhaps through another copy",
         "use each packet once, through one copy of its struct",
+    )
+}
+
+#[cold]
+fn elsewhere() -> FluxError {
+    FluxError::invalid(
+        "use a packet",
+        "it lies in the UMEM of another socket",
+        "copy its bytes into a packet of this one, as fluxcap_tx_copy() does",
     )
 }
 

@@ -171,8 +171,13 @@ impl FluxTx {
     ///
     /// Takes sent frames back if the pool has not enough; fewer, even none, when that does not help.
     pub fn alloc_batch(&mut self, batch: &mut PacketBatch) -> u32 {
+        self.alloc_at_most(batch, u32::MAX)
+    }
+
+    /// [`alloc_batch`](Self::alloc_batch), up to `max` packets.
+    pub(crate) fn alloc_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
         self.outward
-            .alloc_batch(&mut self.lender, &mut self.pool, batch, u32::MAX)
+            .alloc_batch(&mut self.lender, &mut self.pool, batch, max)
     }
 
     /// A packet with a copy of `bytes`, in a free frame; `None` when there is none now. For packets that lie in another UMEM.

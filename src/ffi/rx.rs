@@ -1,0 +1,317 @@
+//! The receiving half of a socket behind its opaque handle.
+
+use std::ffi::{c_char, c_int};
+
+use super::error::{guard, null};
+use super::handle::{self, BATCH, Open, fluxcap_raw};
+use super::info::{
+    fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, print, ring,
+    write_counters, write_info, write_statistics,
+};
+use super::opaque::{self, Opaque, exclusive, shared};
+use super::packet::{array, fluxcap_packet, take_home};
+use super::poller::{poller, timeout};
+use super::sized::{self, Sized32};
+use super::tx::{self, fluxcap_tx};
+use super::umem::{fluxcap_umem, write_umem};
+use crate::batch::PacketBatch;
+use crate::system::FluxRx;
+
+/// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel the frames of those that were freed, on
+/// whatever thread, or sent.
+pub struct fluxcap_rx {
+    _opaque: [u8; 0],
+}
+
+/// What is behind the handle.
+pub(super) struct Receiver {
+    rx: FluxRx,
+    batch: PacketBatch,
+}
+
+impl Opaque for fluxcap_rx {
+    type Value = Receiver;
+    const KIND: u64 = u64::from_le_bytes(*b"flux__rx");
+    const NAME: &'static str = "fluxcap_rx";
+    const ARGUMENT: &'static str = "rx";
+    const GIVER: &'static str = "fluxcap_raw_split";
+}
+
+/// How a loop that waits for packets spent its time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_poller_statistics {
+    /// sizeof(struct fluxcap_poller_statistics), set by you.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Turns without packets in which it kept looking.
+    pub spins: u64,
+    /// Turns without packets in which it slept.
+    pub sleeps: u64,
+    /// Times that it went over from spinning to sleeping, or back.
+    pub switches: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_poller_statistics {
+    const LEAST: usize = size_of::<fluxcap_poller_statistics>();
+    const NAME: &'static str = "fluxcap_poller_statistics";
+}
+
+/// Mode B: makes two halves of a socket, which know nothing of each other and may be used on different threads at once.
+///
+/// On success `*rx` and `*tx` are handles to be freed with fluxcap_rx_free() and fluxcap_tx_free(), in any order, the handle of the socket
+/// is gone, and the result is 0. Packets that you hold, that stand in a ring or are being sent stay good. When the receiving half is
+/// gone, no more packets come, and the other one still sends.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_split(
+    raw: *mut fluxcap_raw,
+    rx: *mut *mut fluxcap_rx,
+    tx: *mut *mut fluxcap_tx,
+) -> c_int {
+    guard(|| {
+        if rx.is_null() {
+            return Err(null("rx"));
+        }
+        if tx.is_null() {
+            return Err(null("tx"));
+        }
+        // SAFETY: null, or a handle that nobody else uses, as the header asks.
+        let (_, Open { raw, batch }) = unsafe { opaque::empty(raw)? };
+        let (receiver, sender) = raw.split();
+        let receiver = Receiver {
+            rx: receiver,
+            batch,
+        };
+        // SAFETY: not null, so writable as the header asks.
+        unsafe {
+            rx.write(opaque::give(receiver));
+            tx.write(tx::open(sender, PacketBatch::with_capacity(BATCH)));
+        }
+        Ok(0)
+    })
+}
+
+/// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up. Without any it waits for one, as the poller
+/// says, for at most `timeout_ms` milliseconds; 0: not at all, -1: for ever.
+///
+/// Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
+/// is yours until you send, recycle or free it. -ENODEV: the interface was removed; -ENETDOWN: it is down; -EINVAL: a wait for 0 packets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_recv(
+    rx: *mut fluxcap_rx,
+    packets: *mut fluxcap_packet,
+    count: u32,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (half, packets) = unsafe { (exclusive(rx)?, array(packets, count)?) };
+        let mut places = packets.iter_mut();
+        let mut put = |packet| {
+            if let Some(place) = places.next() {
+                *place = fluxcap_packet::from(packet);
+            }
+        };
+        let mut done = 0;
+        if timeout_ms != 0 {
+            let first = match (count, timeout(timeout_ms)) {
+                // For its error.
+                (0, _) => return half.rx.recv(&mut nothing()).and_then(handle::count),
+                (_, Some(time)) => half.rx.recv_one_timeout(time)?,
+                (_, None) => half.rx.recv_one()?,
+            };
+            match first {
+                Some(packet) => put(packet),
+                None => return Ok(0),
+            }
+            done = 1;
+        }
+        handle::count(done + half.rx.recv_each(count - done, put))
+    })
+}
+
+/// A batch without room, which does not allocate.
+fn nothing() -> PacketBatch {
+    PacketBatch::with_capacity(0)
+}
+
+/// Gives the frames of packets straight back to the kernel, for new packets: cheaper than to free them. Returns 0; their `data` is NULL then.
+///
+/// A stale packet, or one of another UMEM, is -EINVAL, and then none is taken. In an array of more than 256 packets, those before may be
+/// taken first: their `data` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_recycle(
+    rx: *mut fluxcap_rx,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (half, packets) = unsafe { (exclusive(rx)?, array(packets, count)?) };
+        for part in packets.chunks_mut(BATCH) {
+            take_home(part, half.rx.umem().frames(), &mut half.batch)?;
+            half.rx.recycle(&mut half.batch)?;
+        }
+        Ok(0)
+    })
+}
+
+/// Tops the fill ring up with free frames, and returns how many. fluxcap_rx_recv() does that, too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_refill(rx: *mut fluxcap_rx) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        handle::count(unsafe { exclusive(rx)? }.rx.refill())
+    })
+}
+
+/// How fluxcap_rx_recv() waits: `poller` is one of FLUXCAP_POLLER_…, `spin_us` how long FLUXCAP_POLLER_ADAPTIVE spins after the last
+/// packet, in microseconds; 0: 50. At first it is FLUXCAP_POLLER_ADAPTIVE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_set_poller(
+    rx: *mut fluxcap_rx,
+    poller: u32,
+    spin_us: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let half = unsafe { exclusive(rx)? };
+        half.rx.set_poller(self::poller(poller, spin_us)?);
+        Ok(0)
+    })
+}
+
+/// What the poller did since it was set. `statistics->struct_size` must be set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_poller_statistics(
+    rx: *const fluxcap_rx,
+    statistics: *mut fluxcap_poller_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let counted = unsafe { shared(rx)? }.rx.poller_statistics();
+        let value = fluxcap_poller_statistics {
+            struct_size: 0,
+            reserved: 0,
+            spins: counted.spins,
+            sleeps: counted.sleeps,
+            switches: counted.switches,
+        };
+        // SAFETY: as the header asks.
+        unsafe { sized::write(statistics, &value) }.map(|()| 0)
+    })
+}
+
+/// The file descriptor, readable while packets wait, to wait on together with others, as with epoll. It stays the half's own: do not close it.
+///
+/// It is the same for both halves. Wake-ups may be spurious: receive with a `timeout_ms` of 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        Ok(unsafe { shared(rx)? }.rx.fd())
+    })
+}
+
+/// What the socket is. `info->struct_size` must be set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_info(rx: *const fluxcap_rx, info: *mut fluxcap_info) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let rx = &unsafe { shared(rx)? }.rx;
+        // SAFETY: as the header asks.
+        unsafe { write_info(info, rx.report(), rx.umem(), rx.interface()) }
+    })
+}
+
+/// What the kernel counted for the socket, both halves, and what this one received; `sent` is 0. `statistics->struct_size` must be set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_statistics(
+    rx: *const fluxcap_rx,
+    statistics: *mut fluxcap_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let rx = &unsafe { shared(rx)? }.rx;
+        // SAFETY: as the header asks.
+        unsafe { write_statistics(statistics, rx.statistics()?, (rx.total(), 0)) }
+    })
+}
+
+/// What the XDP program counted. `counters->struct_size` must be set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_program_counters(
+    rx: *const fluxcap_rx,
+    counters: *mut fluxcap_program_counters,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let program = unsafe { shared(rx)? }.rx.program_counters()?;
+        // SAFETY: as the header asks.
+        unsafe { write_counters(counters, program) }
+    })
+}
+
+/// The fill ring into `*fill` and the RX ring into `*ring`, as they stand.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_debug_rings(
+    rx: *const fluxcap_rx,
+    fill: *mut fluxcap_ring_state,
+    ring: *mut fluxcap_ring_state,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let states = unsafe { shared(rx)? }.rx.debug_rings();
+        if fill.is_null() {
+            return Err(null("fill"));
+        }
+        if ring.is_null() {
+            return Err(null("ring"));
+        }
+        // SAFETY: not null, so writable as the header asks.
+        unsafe {
+            fill.write(self::ring(states.0));
+            ring.write(self::ring(states.1));
+        }
+        Ok(0)
+    })
+}
+
+/// The answers to all wishes as text, as fluxcap_raw_report().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_report(
+    rx: *const fluxcap_rx,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe { print(shared(rx)?.rx.report(), text, size) }
+    })
+}
+
+/// The UMEM, as fluxcap_raw_umem().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_umem(
+    rx: *const fluxcap_rx,
+    umem: *mut *mut fluxcap_umem,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe { write_umem(umem, shared(rx)?.rx.umem()) }
+    })
+}
+
+/// Closes the receiving half: no more packets come. NULL is a no-op. Packets that you still hold stay good.
+///
+/// The handle is gone afterwards, and must not be in use on another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_free(rx: *mut fluxcap_rx) {
+    guard(|| {
+        // SAFETY: null, or a handle that nobody else uses, as the header asks.
+        drop(unsafe { opaque::take(rx) });
+        Ok(0)
+    });
+}

@@ -1,0 +1,325 @@
+//! The sending half of a socket behind its opaque handle.
+
+use std::ffi::{c_char, c_int};
+use std::slice;
+use std::time::Duration;
+
+use super::error::{guard, null};
+use super::handle::{BATCH, count};
+use super::info::{
+    fluxcap_info, fluxcap_ring_state, fluxcap_statistics, print, ring, write_info, write_statistics,
+};
+use super::opaque::{self, Opaque, exclusive, shared};
+use super::packet::{array, fill, fluxcap_packet, give, take_for_sending};
+use super::poller::timeout;
+use super::umem::{fluxcap_umem, write_umem};
+use crate::batch::PacketBatch;
+use crate::error::{ErrorKind, Result};
+use crate::system::FluxTx;
+
+/// Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.
+///
+/// When packets were given to the kernel and for a second nothing has moved, the next call is -ETIME, and fluxcap_last_error() names
+/// driver and kernel; see fluxcap_tx_set_patience().
+pub struct fluxcap_tx {
+    _opaque: [u8; 0],
+}
+
+/// What is behind the handle.
+pub(super) struct Sender {
+    tx: FluxTx,
+    batch: PacketBatch,
+}
+
+impl Opaque for fluxcap_tx {
+    type Value = Sender;
+    const KIND: u64 = u64::from_le_bytes(*b"flux__tx");
+    const NAME: &'static str = "fluxcap_tx";
+    const ARGUMENT: &'static str = "tx";
+    const GIVER: &'static str = "fluxcap_raw_split";
+}
+
+/// Makes a handle of a half.
+pub(super) fn open(tx: FluxTx, batch: PacketBatch) -> *mut fluxcap_tx {
+    opaque::give(Sender { tx, batch })
+}
+
+/// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps.
+///
+/// Returns how many were taken; their `data` is NULL then. The others are still yours: fluxcap_tx_wait(), and try again.
+/// A stale or foreign packet is -EINVAL (for one of another UMEM see fluxcap_tx_copy()), one that is empty or leaves its frame -EMSGSIZE, and
+/// then none is taken; in an array of more than 256 packets, those before may be taken first: the count says so, and the next call the
+/// error. After -ENETDOWN, -ENODEV and -ETIME, packets whose `data` is NULL were taken, to be sent when that has changed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_send(
+    tx: *mut fluxcap_tx,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
+        let mut done = 0;
+        while done < packets.len() {
+            let end = packets.len().min(done + BATCH);
+            match send_part(half, &mut packets[done..end]) {
+                Ok(0) => break,
+                Ok(sent) => done += sent,
+                // What was sent is sent; the caller meets the error at the front of the rest.
+                Err(error) if done > 0 && error.kind() == ErrorKind::Invalid => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done as c_int)
+    })
+}
+
+/// Sends up to a batch from the front of the array.
+///
+/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken as there is room for, and only when
+/// all of them can be sent.
+fn send_part(half: &mut Sender, part: &mut [fluxcap_packet]) -> Result<usize> {
+    let Sender { tx, batch } = half;
+    let mut room = tx.room() as usize;
+    if room < part.len() {
+        tx.kick()?;
+        room = tx.room() as usize;
+    }
+    let count = part.len().min(room);
+    let part = &mut part[..count];
+    take_for_sending(part, tx.umem().frames(), batch)?;
+    let sent = tx.send(batch);
+    let left = batch.len();
+    give(batch, &mut part[count - left..]);
+    sent.map(|_| count - left)
+}
+
+/// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
+///
+/// Takes sent frames back if there are not enough. Returns how many; fewer, even 0, when that does not help.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_alloc(
+    tx: *mut fluxcap_tx,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
+        let Sender { tx, batch } = half;
+        Ok(fill(packets, batch, |batch, max| {
+            tx.alloc_at_most(batch, max)
+        }))
+    })
+}
+
+/// Writes a packet with a copy of `len` bytes at `data` to `*packet`, in a free frame: for packets that lie in another UMEM.
+///
+/// Returns 1, or 0 when no frame is free now. -EMSGSIZE: they do not fit into a frame.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_copy(
+    tx: *mut fluxcap_tx,
+    data: *const u8,
+    len: usize,
+    packet: *mut fluxcap_packet,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let half = unsafe { exclusive(tx)? };
+        let bytes = match (data.is_null(), len) {
+            (_, 0) => &[][..],
+            (true, _) => return Err(null("data")),
+            // SAFETY: not null, so `len` bytes as the header asks.
+            (false, _) => unsafe { slice::from_raw_parts(data, len) },
+        };
+        if packet.is_null() {
+            return Err(null("packet"));
+        }
+        let Some(copy) = half.tx.copy(bytes)? else {
+            return Ok(0);
+        };
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { packet.write(copy.into()) };
+        Ok(1)
+    })
+}
+
+/// Takes the frames of sent packets back, and returns how many. All calls that send do that, too.
+///
+/// A half that does not send for a while keeps them: call it then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        count(unsafe { exclusive(tx)? }.tx.reap())
+    })
+}
+
+/// Takes sent frames back, and makes the kernel send what is in the TX ring, if it asks for that. -ENETDOWN, -ENODEV, -ETIME: the
+/// packets stay in the ring.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_kick(tx: *mut fluxcap_tx) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe { exclusive(tx)? }.tx.kick().map(|()| 0)
+    })
+}
+
+/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick().
+///
+/// Returns 1 when the kernel has no packet left, 0 when time ran out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_flush(tx: *mut fluxcap_tx, timeout_ms: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let half = unsafe { exclusive(tx)? };
+        let time = Duration::from_millis(timeout_ms.into());
+        half.tx.flush(time).map(c_int::from)
+    })
+}
+
+/// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick().
+///
+/// Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
+/// room, 0 otherwise.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_wait(tx: *mut fluxcap_tx, timeout_ms: c_int) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let half = unsafe { exclusive(tx)? };
+        half.tx.wait(timeout(timeout_ms)).map(c_int::from)
+    })
+}
+
+/// The number of packets that the TX ring has room for now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        count(unsafe { exclusive(tx)? }.tx.room())
+    })
+}
+
+/// Packets that were given to the kernel and whose frames have not been taken back.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_outstanding(tx: *const fluxcap_tx) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let outstanding = unsafe { shared(tx)? }.tx.outstanding();
+        Ok(c_int::try_from(outstanding).unwrap_or(c_int::MAX))
+    })
+}
+
+/// How long nothing may move, while the kernel has packets to send, until a call is -ETIME, in milliseconds; -1: for ever. At first 1000.
+///
+/// It runs while the half is in use: fluxcap_tx_send(), fluxcap_tx_kick(), fluxcap_tx_flush() and fluxcap_tx_wait() look.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_ms: c_int) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let half = unsafe { exclusive(tx)? };
+        let patience = timeout(patience_ms).unwrap_or(Duration::MAX);
+        half.tx.set_patience(patience);
+        Ok(0)
+    })
+}
+
+/// The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
+/// own: do not close it.
+///
+/// It is the same for both halves. Wake-ups may be spurious.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        Ok(unsafe { shared(tx)? }.tx.fd())
+    })
+}
+
+/// What the socket is. `info->struct_size` must be set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_info(tx: *const fluxcap_tx, info: *mut fluxcap_info) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let tx = &unsafe { shared(tx)? }.tx;
+        // SAFETY: as the header asks.
+        unsafe { write_info(info, tx.report(), tx.umem(), tx.interface()) }
+    })
+}
+
+/// What the kernel counted for the socket, both halves, and what this one sent; `received` is 0. `statistics->struct_size` must be set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_statistics(
+    tx: *const fluxcap_tx,
+    statistics: *mut fluxcap_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let tx = &unsafe { shared(tx)? }.tx;
+        // SAFETY: as the header asks.
+        unsafe { write_statistics(statistics, tx.statistics()?, (0, tx.total())) }
+    })
+}
+
+/// The TX ring into `*ring` and the completion ring into `*completion`, as they stand.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_debug_rings(
+    tx: *const fluxcap_tx,
+    ring: *mut fluxcap_ring_state,
+    completion: *mut fluxcap_ring_state,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let states = unsafe { shared(tx)? }.tx.debug_rings();
+        if ring.is_null() {
+            return Err(null("ring"));
+        }
+        if completion.is_null() {
+            return Err(null("completion"));
+        }
+        // SAFETY: not null, so writable as the header asks.
+        unsafe {
+            ring.write(self::ring(states.0));
+            completion.write(self::ring(states.1));
+        }
+        Ok(0)
+    })
+}
+
+/// The answers to all wishes as text, as fluxcap_raw_report().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_report(
+    tx: *const fluxcap_tx,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe { print(shared(tx)?.tx.report(), text, size) }
+    })
+}
+
+/// The UMEM, as fluxcap_raw_umem().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_umem(
+    tx: *const fluxcap_tx,
+    umem: *mut *mut fluxcap_umem,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe { write_umem(umem, shared(tx)?.tx.umem()) }
+    })
+}
+
+/// Closes the sending half. NULL is a no-op. Packets that you still hold stay good.
+///
+/// What is in the TX ring may be sent or not: fluxcap_tx_flush() before makes sure. The handle is gone afterwards, and must not be in use on
+/// another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_free(tx: *mut fluxcap_tx) {
+    guard(|| {
+        // SAFETY: null, or a handle that nobody else uses, as the header asks.
+        drop(unsafe { opaque::take(tx) });
+        Ok(0)
+    });
+}

@@ -1457,7 +1457,7 @@ int fluxcap_sim_set_up(const struct fluxcap_link *link,
 
 // Changes the number of queues of a simulated NIC, as `ethtool -L` does.
 //
-// -EINVAL: a number that cannot be, or a queue that would go has a zero-copy socket; -ENODEV: the NIC was removed. Any thread.
+// -EINVAL: a number that cannot be, or a queue that would go has a socket; -ENODEV: the NIC was removed. Any thread.
 int fluxcap_sim_set_queues(const struct fluxcap_link *link,
                            uint32_t queues);
 

@@ -210,7 +210,7 @@ pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) 
 
 /// Changes the number of queues of a simulated NIC, as `ethtool -L` does.
 ///
-/// -EINVAL: a number that cannot be, or a queue that would go has a zero-copy socket; -ENODEV: the NIC was removed. Any thread.
+/// -EINVAL: a number that cannot be, or a queue that would go has a socket; -ENODEV: the NIC was removed. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_set_queues(link: *const fluxcap_link, queues: u32) -> c_int {
     guard(|| {

@@ -170,7 +170,7 @@ impl Nic {
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) for a number that cannot be; [`Busy`](ErrorKind::Busy) when a queue that would go has
-    /// a zero-copy socket: the kernel refuses that, too (`ethnl_set_channels`).
+    /// a socket: the kernel refuses that, too (`ethnl_set_channels`).
     pub fn set_queues(&self, queues: u32) -> Result<()> {
         self.with(|world, index| {
             let port = &world.ports[index];
@@ -181,15 +181,15 @@ impl Nic {
             config.check()?;
             let sockets = &world.sockets;
             let in_use = port.queues.iter().skip(queues as usize).any(|queue| {
-                let mut bound = queue.sockets.iter().filter_map(|id| sockets.get(id));
-                bound.any(|socket| socket.zero_copy)
+                let mut bound = queue.sockets.iter();
+                bound.any(|id| sockets.contains_key(id))
             });
             if in_use {
                 return Err(FluxError::new(
                     ErrorKind::Busy,
                     errno::EINVAL,
                     format_args!("{queues} queues for {}", port.config.name),
-                    "a queue that would go has a zero-copy socket",
+                    "a queue that would go has a socket",
                     "close it first",
                 ));
             }

@@ -19,12 +19,7 @@ impl World {
         let Some(socket) = self.sockets.get(&id) else {
             return Kick::Done;
         };
-        let (port, queue) = (socket.port, socket.queue);
         let mut budget = socket.budget;
-        // The kernel says nothing when the queue went away.
-        if queue >= self.ports[port].active {
-            return Kick::Done;
-        }
         loop {
             let Some(socket) = self.sockets.get_mut(&id) else {
                 return Kick::Done;

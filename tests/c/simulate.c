@@ -197,7 +197,7 @@ static void a_nic_is_what_its_config_says(void)
     for (int i = 0; i < 3; i++)
         CHECK_RESULT(fluxcap_sim_inject(link, 1, frame, sizeof(frame)), 0);
     CHECK_ERROR(fluxcap_sim_inject(link, 1, frame, sizeof(frame)), -ENOBUFS, "sim0");
-    CHECK_ERROR(fluxcap_sim_set_queues(link, 1), -EINVAL, "zero-copy socket");
+    CHECK_ERROR(fluxcap_sim_set_queues(link, 1), -EINVAL, "has a socket");
     check_and_free(raw);
     fluxcap_link_free(link);
     fluxcap_sim_free(sim);

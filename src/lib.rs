@@ -30,6 +30,8 @@
 //! - [`FluxBuilder`] takes your wishes and opens a socket; [`Report`] says what became of each, and why.
 //! - [`FluxRaw`] is that socket: the four rings it shares with the kernel, with guard-rails.
 //! - [`FluxRx`] and [`FluxTx`] are its two halves ([`FluxRaw::split`]), each for a thread of its own: owned packets in, owned packets out.
+//! - [`FluxEngine`] is the managed loop: it gives batches to a callback and does the rest, over one socket or several.
+//! - [`Queues`] names the queues to open ([`FluxBuilder::build_queues`]); [`EngineGroup`] runs an engine for each on a thread of its own.
 //! - [`Poller`] decides how a loop waits for packets: spinning, sleeping, or one after the other.
 //! - [`Packet`] is a packet you own: it moves between threads, outlives its socket, and gives its frame back when dropped.
 //!   [`PacketRef`] is one you look at in place.

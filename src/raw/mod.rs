@@ -219,7 +219,7 @@ impl FluxRaw {
     /// # let (one, two) = (network.nic("eth0")?, network.nic("eth1")?);
     /// # let mut inside = fluxcap::FluxBuilder::new(&one).build()?;
     /// let mut outside = fluxcap::FluxBuilder::new(&two).build()?; // with a UMEM of its own
-    /// # one.inject(0, b"hello")?;
+    /// # one.inject(0, &[0; 60])?;
     /// # inside.wait_rx(None)?;
     /// # let mut batch = fluxcap::PacketBatch::with_capacity(1);
     /// # inside.receive(&mut batch);

@@ -18,7 +18,7 @@ const TURNS: u32 = 64;
 const ROUND: Duration = Duration::from_millis(100);
 
 impl FluxEngine {
-    /// Gives packets to `callback` until a [`Stopper`] ends it, and returns what happened in this run.
+    /// Gives packets to `callback` until a [`Stopper`](super::Stopper) ends it, and returns what happened in this run.
     ///
     /// A stop that came before ends it at once. An error that the callback returns ends the run with that error, after the packets of its
     /// batch went where it wanted them; a panic of the callback ends it likewise, with the batch recycled. The engine can run again.

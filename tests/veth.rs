@@ -13,6 +13,8 @@ mod examples;
 mod firewall;
 #[path = "common/group.rs"]
 mod group;
+#[path = "veth/halves.rs"]
+mod halves;
 #[path = "veth/interface.rs"]
 mod interface;
 #[path = "veth/lifetime.rs"]

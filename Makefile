@@ -80,9 +80,10 @@ test-sim: ## the tests that need neither root nor AF_XDP, without any rights, in
 	.ci/deps build
 	.ci/test-sim
 
-soak: ## 10,000 random programs where everything goes wrong (SEEDS=100000 for more), 1,000 openings over veth
+soak: ## 10,000 random programs where everything goes wrong (SEEDS=100000 for more), 100 million packets between threads, 1,000 openings over veth
 	.ci/deps build
 	FLUXCAP_SOAK=$(SEEDS) $(CARGO) test --release --test sim soak
+	FLUXCAP_TRAVEL=100000000 $(CARGO) test --release --test sim packets_dropped_on_another_thread -- --nocapture
 	FLUXCAP_CYCLES=1000 $(CARGO) test --release --test scenarios both_ends_closed_and_opened::in_ -- --test-threads 8
 
 check: ## formatting, lints, documentation, header, XDP program, C sources

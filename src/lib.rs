@@ -85,7 +85,7 @@ pub use engine::{
 pub use error::{ErrorKind, FluxError, Result};
 pub use kernel::{FanOut, Interest, Interface, Ready};
 pub use link::Link;
-pub use packet::{BatchRef, Packet, PacketRef, PortPacket, Verdict};
+pub use packet::{BatchRef, Outbox, Packet, PacketRef, PortPacket, Verdict};
 pub use poller::{Idle, Pacer, Poller};
 pub use queues::Queues;
 pub use raw::{FluxRaw, RingState, RingsState};

@@ -21,7 +21,7 @@ impl Lender {
         handed: &Cell<u32>,
         mut take: impl FnMut(Packet),
     ) -> usize {
-        let fit = self.all_fit(run);
+        let run = self.fitting(run);
         let (state, base) = (self.frames.state(), self.frames.memory().start());
         let (shift, mark) = (self.frames.shift(), self.mark);
         // SAFETY: alive, as long as this lender has a handle.
@@ -36,21 +36,13 @@ impl Lender {
         };
         for desc in books.rest.by_ref() {
             let chunk = (desc.addr >> shift) as u32;
+            debug_assert!((chunk as usize) < owners.len());
+            // SAFETY: fitting, so it lies in a chunk that exists.
+            let entry = unsafe { owners.get_unchecked(chunk as usize) };
             // One by one, so that a frame that came twice is the user's once.
-            let ours = if fit {
-                debug_assert!((chunk as usize) < owners.len());
-                // SAFETY: where all fit, each lies in a chunk that exists.
-                let entry = unsafe { owners.get_unchecked(chunk as usize) };
-                if entry.load(Ordering::Relaxed) == mark {
-                    entry.store(USER, Ordering::Relaxed);
-                    true
-                } else {
-                    books.lender.take_former_back(chunk, USER)
-                }
-            } else {
-                books.lender.receive(desc).is_some()
-            };
-            if !ours {
+            if entry.load(Ordering::Relaxed) == mark {
+                entry.store(USER, Ordering::Relaxed);
+            } else if !books.lender.take_former_back(chunk, USER) {
                 books.refused = 1;
                 break;
             }
@@ -62,19 +54,14 @@ impl Lender {
     /// Makes owned packets of received ones, as far as the batch has room.
     pub(crate) fn receive_run(&mut self, run: &[Desc], batch: &mut PacketBatch) -> usize {
         let run = &run[..run.len().min(batch.room())];
-        let ours = match self.all_fit(run) {
-            true => {
-                let shift = self.frames.shift();
-                let theirs = |desc: &Desc| !self.take_back((desc.addr >> shift) as u32, USER);
-                run.iter().position(theirs)
-            }
-            false => run.iter().position(|desc| self.receive(desc).is_none()),
-        };
+        let run = self.fitting(run);
+        let shift = self.frames.shift();
+        let theirs = |desc: &Desc| !self.take_back((desc.addr >> shift) as u32, USER);
+        let ours = run.iter().position(theirs);
         let run = &run[..ours.unwrap_or(run.len())];
         self.frames.count_up(run.len() as u32);
         self.returned(run.len() as u32);
         let (state, base) = (self.frames.state(), self.frames.memory().start());
-        let shift = self.frames.shift();
         batch.append_all(run.iter().map(|desc| {
             let chunk = (desc.addr >> shift) as u32;
             Packet::at(base, state, *desc, chunk)
@@ -82,11 +69,26 @@ impl Lender {
         run.len()
     }
 
-    /// Whether each descriptor lies within one chunk that exists. It may say no although all is well, as `acceptable`.
+    /// The descriptors at the front of a run that lie each within one chunk that exists.
     #[inline]
-    fn all_fit(&self, run: &[Desc]) -> bool {
-        let chunk_size = u64::from(self.frames.geometry().chunk_size());
+    fn fitting<'r>(&self, run: &'r [Desc]) -> &'r [Desc] {
         let (addr, len) = Desc::union(run);
+        match self.lies_within(addr, len) {
+            true => run,
+            false => self.fitting_one_by_one(run),
+        }
+    }
+
+    /// The union may say no although each descriptor is fine.
+    #[cold]
+    fn fitting_one_by_one<'r>(&self, run: &'r [Desc]) -> &'r [Desc] {
+        let unfit = |desc: &Desc| !self.lies_within(desc.addr, u64::from(desc.len));
+        &run[..run.iter().position(unfit).unwrap_or(run.len())]
+    }
+
+    #[inline]
+    fn lies_within(&self, addr: u64, len: u64) -> bool {
+        let chunk_size = u64::from(self.frames.geometry().chunk_size());
         len <= chunk_size - (addr & (chunk_size - 1)) && self.frames.chunk_of(addr).is_some()
     }
 }

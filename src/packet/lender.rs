@@ -392,6 +392,12 @@ impl Lender {
         })
     }
 
+    /// Counts frames that were lent to send, by a lender of a half, which does not count which they are.
+    pub(super) fn count_sent(&mut self, frames: u32) {
+        debug_assert_eq!(self.bound, UNBOUNDED);
+        self.lent = self.lent.wrapping_add(frames);
+    }
+
     /// Counts frames that were lent, at these addresses.
     #[inline]
     fn count_lent(&mut self, frames: u32, addrs: impl Iterator<Item = u64>) {

@@ -8,6 +8,7 @@ mod hand;
 mod lease;
 mod lender;
 mod live;
+mod outbox;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
 mod returned;
@@ -26,6 +27,7 @@ pub(crate) use burst::{Settled, Slot, Through, Ways};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use lease::Lease;
 pub(crate) use lender::Lender;
+pub use outbox::Outbox;
 pub(crate) use returned::Returned;
 pub(crate) use side::{InFlight, KernelSide, Received};
 
@@ -226,12 +228,22 @@ impl Packet {
     #[inline]
     pub(crate) fn can_all_be_sent(packets: &[Self], frames: &Frames) -> bool {
         let wrong = packets.iter().fold(0, |wrong, packet| {
-            let content = u64::from(packet.options) << 32 | u64::from(packet.len);
             let elsewhere = packet.state.as_ptr() as usize ^ frames.state().as_ptr() as usize;
-            // Below 2³² after one was taken off: a length and nothing else.
-            wrong | (content.wrapping_sub(1) >> 32) | elsewhere as u64
+            wrong | (packet.content().wrapping_sub(1) >> 32) | elsewhere as u64
         });
         wrong == 0
+    }
+
+    /// Length and options. Below 2³² after one was taken off: a length and nothing else.
+    #[inline]
+    fn content(&self) -> u64 {
+        u64::from(self.options) << 32 | u64::from(self.len)
+    }
+
+    /// Whether it is not empty and has no options.
+    #[inline]
+    fn has_content(&self) -> bool {
+        self.content().wrapping_sub(1) >> 32 == 0
     }
 
     /// Whether the packet lies in the UMEM of `frames`.

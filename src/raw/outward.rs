@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
+use std::cell::Cell;
+
 use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::packet::{Frames, Lender, Packet};
+use crate::packet::{Frames, Lender, Outbox, Packet};
 use crate::pool::FramePool;
 use crate::raw::hub::Member;
 use crate::raw::progress::Progress;
 use crate::raw::state::RingState;
-use crate::ring::{ConsumerRing, Desc, ProducerRing};
+use crate::ring::{ConsumerRing, Desc, ProducerRing, Reservation};
 
 /// TX ring and completion ring, and the count of what passed.
 #[derive(Debug)]
@@ -72,6 +74,27 @@ impl Outward {
         slots.submit(1);
         self.sent += 1;
         Ok(())
+    }
+
+    /// Sends the packets that `give` puts into up to `max` slots of the ring, and returns how many; also when `give` panics, they are sent.
+    #[inline]
+    pub(crate) fn send_each(
+        &mut self,
+        lender: &mut Lender,
+        max: u32,
+        give: impl FnOnce(&mut Outbox<'_>),
+    ) -> u32 {
+        let before = self.sent;
+        let mut boarding = Boarding {
+            slots: Some(self.tx.reserve(max)),
+            done: Cell::new(0),
+            sent: &mut self.sent,
+        };
+        if let Some(slots) = &mut boarding.slots {
+            give(&mut Outbox::new(lender, slots.runs_mut(), &boarding.done));
+        }
+        drop(boarding);
+        (self.sent - before) as u32
     }
 
     /// Sent frames to the pool.
@@ -182,6 +205,24 @@ impl Drop for Outward {
             }
         }
         entries.release(seen);
+    }
+}
+
+/// Slots of the TX ring that are being filled; dropped, also by a panic, it publishes those that were.
+struct Boarding<'a> {
+    slots: Option<Reservation<'a, Desc>>,
+    done: Cell<u32>,
+    sent: &'a mut u64,
+}
+
+impl Drop for Boarding<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let done = self.done.get();
+        *self.sent += u64::from(done);
+        if let Some(slots) = self.slots.take() {
+            slots.submit(done);
+        }
     }
 }
 

@@ -141,6 +141,22 @@ impl<T: RingElement> Reservation<'_, T> {
         }
     }
 
+    /// All reserved slots, up to the end of the array and behind it.
+    #[inline]
+    pub fn runs_mut(&mut self) -> (&mut [T], &mut [T]) {
+        let area = &self.ring.area;
+        let first = self.ring.producer & (area.size - 1);
+        let count = self.len.min(area.size - first);
+        // SAFETY: as in `run_mut`. The two do not overlap: no more slots are reserved than there are.
+        unsafe {
+            let slots = area.slots.as_ptr();
+            (
+                slice::from_raw_parts_mut(slots.add(first as usize), count as usize),
+                slice::from_raw_parts_mut(slots, (self.len - count) as usize),
+            )
+        }
+    }
+
     /// Publishes the first `count` reserved slots, in order; more than [`len`](Self::len) means all.
     #[inline]
     pub fn submit(self, count: u32) {

@@ -68,3 +68,34 @@ fn frames_that_come_twice_or_from_nowhere_are_refused() {
     drop((rx, tx));
     assert_home(&umem);
 }
+
+#[test]
+fn good_packets_beside_bad_ones_arrive_by_each_door() {
+    for one_by_one in [true, false] {
+        let (mut rx, tx, kernel) = halves();
+        let mut expected = 0;
+        for bad in [1 << 40, u64::MAX, 250 * CHUNK, 255 * CHUNK + 2047] {
+            assert_eq!(kernel.deliver(expected..expected + 3, 60), 3);
+            assert!(kernel.push_rx(bad, 60, 0));
+            assert_eq!(kernel.deliver(expected + 3..expected + 6, 60), 3);
+            let mut batch = PacketBatch::with_capacity(64);
+            // It ends at the bad one, and goes on behind it.
+            for _ in 0..3 {
+                if one_by_one {
+                    rx.recv_each(64, |packet| batch.push(packet).unwrap());
+                } else {
+                    rx.try_recv(&mut batch);
+                }
+            }
+            assert_eq!(
+                numbers(&batch),
+                (expected..expected + 6).collect::<Vec<_>>()
+            );
+            expected += 6;
+        }
+        assert_eq!((rx.total(), rx.debug_rings().1.refused), (24, 4));
+        let umem = rx.umem().clone();
+        drop((rx, tx));
+        assert_home(&umem);
+    }
+}

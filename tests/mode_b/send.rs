@@ -81,6 +81,85 @@ fn send_one_gives_the_packet_back_when_there_is_no_room() {
 }
 
 #[test]
+fn packets_put_one_by_one_leave_in_order_across_the_end_of_the_ring() {
+    let (mut rx, mut tx, kernel) = halves_of(256, [64, 64, 16, 64]);
+    let mut expected = 0;
+    for round in 0..500_u64 {
+        let first = round * 11;
+        assert_eq!(kernel.deliver(first..first + 11, 60), 11);
+        let sent = tx.send_each(64, |outbox| {
+            assert_eq!(outbox.room(), 16);
+            let count = rx.recv_each(64, |packet| outbox.put(packet).unwrap());
+            assert_eq!((count, outbox.room()), (11, 5));
+        });
+        assert_eq!((sent.unwrap(), tx.outstanding()), (11, 11));
+        for number in numbers_sent(&kernel.transmit(64)) {
+            assert_eq!(number, expected);
+            expected += 1;
+        }
+    }
+    assert_eq!((expected, tx.total()), (5500, 5500));
+    close(rx, tx);
+}
+
+#[test]
+fn what_cannot_be_put_is_handed_back() {
+    let (rx, mut tx, kernel) = halves_of(256, [64, 64, 4, 64]);
+    let (mut other, other_tx, other_kernel) = halves();
+    other_kernel.deliver(0..1, 60);
+    let stranger = other.try_recv_one().unwrap();
+    let empty = tx.alloc().unwrap();
+    let mut batch = batch_of(&mut tx, 0..5);
+    let mut back = Vec::new();
+    let sent = tx.send_each(u32::MAX, |outbox| {
+        back.extend(outbox.put(stranger).err());
+        back.extend(outbox.put(empty).err());
+        assert_eq!((back.len(), outbox.room()), (2, 4));
+        back.extend(batch.drain().filter_map(|packet| outbox.put(packet).err()));
+    });
+    assert_eq!(sent.unwrap(), 4);
+    let lens: Vec<_> = back.iter().map(Packet::len).collect();
+    assert_eq!(lens, [60, 0, 60]);
+    assert_eq!(
+        tx.send_each(64, |outbox| assert_eq!(outbox.room(), 0))
+            .unwrap(),
+        0
+    );
+    assert_eq!(numbers_sent(&kernel.transmit(64)), [0, 1, 2, 3]);
+    // No more than was asked for, nor anything when nothing is put.
+    assert_eq!(
+        tx.send_each(2, |outbox| assert_eq!(outbox.room(), 2))
+            .unwrap(),
+        0
+    );
+    assert!(kernel.tx_entries().is_empty());
+    drop(back);
+    close(rx, tx);
+    close(other, other_tx);
+}
+
+#[test]
+fn a_panic_between_two_packets_loses_neither() {
+    let (mut rx, mut tx, kernel) = halves();
+    kernel.deliver(0..10, 60);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        tx.send_each(64, |outbox| {
+            rx.recv_each(64, |packet| {
+                assert!(number(packet.data()) < 4, "enough");
+                outbox.put(packet).unwrap();
+            });
+        })
+    }));
+    assert!(result.is_err());
+    assert_eq!((rx.total(), tx.total(), tx.outstanding()), (5, 4, 4));
+    tx.kick().unwrap();
+    assert_eq!(numbers_sent(&kernel.transmit(64)), [0, 1, 2, 3]);
+    assert_eq!(rx.umem().accounting().user, 0);
+    assert_eq!(number(rx.try_recv_one().unwrap().data()), 5);
+    close(rx, tx);
+}
+
+#[test]
 fn empty_packets_are_refused_because_the_kernel_would_never_complete_them() {
     let (rx, mut tx, kernel) = halves();
     let empty = tx.alloc().unwrap();

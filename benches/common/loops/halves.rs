@@ -100,9 +100,25 @@ fn rust_b_rxdrop(rx: &mut FluxRx, sum: &mut u64) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn rust_b_l2fwd(halves: &mut Halves) -> u32 {
-    let left = halves.packets.len();
-    let count = halves.rx.try_recv(&mut halves.packets);
-    halves.swap_and_send(left);
+    let Halves {
+        rx, tx, packets, ..
+    } = halves;
+    if !packets.is_empty() {
+        tx.send(packets).expect("they are of this socket");
+    }
+    let mut count = 0;
+    let sent = tx.send_each(BATCH, |outbox| {
+        let max = outbox.room().min(packets.room()) as u32;
+        count = rx.recv_each(max, |mut packet| {
+            if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
+                ethernet.swap_addresses();
+            }
+            if let Err(packet) = outbox.put(packet) {
+                packets.push(packet).expect("there is room");
+            }
+        });
+    });
+    sent.expect("the interface is up");
     count
 }
 

@@ -34,9 +34,23 @@
 	CALL(raw_send, int,                                                                    \
 	     (struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count),        \
 	     (raw, packets, count))                                                            \
+	CALL(raw_split, int,                                                                   \
+	     (struct fluxcap_raw *raw, struct fluxcap_rx **rx, struct fluxcap_tx **tx),        \
+	     (raw, rx, tx))                                                                    \
 	CALL(raw_wait, int, (struct fluxcap_raw *raw, uint32_t interest, int timeout_ms),      \
 	     (raw, interest, timeout_ms))                                                      \
-	CALL(raw_wake_tx, int, (const struct fluxcap_raw *raw), (raw))
+	CALL(raw_wake_tx, int, (const struct fluxcap_raw *raw), (raw))                         \
+	CALL(rx_free, void, (struct fluxcap_rx *rx), (rx))                                     \
+	CALL(rx_recv, int,                                                                     \
+	     (struct fluxcap_rx *rx, struct fluxcap_packet *packets, uint32_t count,           \
+	      int timeout_ms),                                                                 \
+	     (rx, packets, count, timeout_ms))                                                 \
+	CALL(rx_set_poller, int, (struct fluxcap_rx *rx, uint32_t poller, uint32_t spin_us),   \
+	     (rx, poller, spin_us))                                                            \
+	CALL(tx_free, void, (struct fluxcap_tx *tx), (tx))                                     \
+	CALL(tx_send, int,                                                                     \
+	     (struct fluxcap_tx *tx, struct fluxcap_packet *packets, uint32_t count),          \
+	     (tx, packets, count))
 
 #define POINTER(name, result, parameters, arguments) static result(*name) parameters;
 #define CONNECT(known, result, parameters, arguments)                                          \

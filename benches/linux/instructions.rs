@@ -51,7 +51,7 @@ struct Case {
     limit: Option<f64>,
 }
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 14] = [
     Case::limited("rust/A/rxdrop", 21.0),
     Case::limited("rust/A/l2fwd", 40.0),
     Case::limited("rust/C/rxdrop", 16.0),
@@ -61,6 +61,8 @@ const CASES: [Case; 12] = [
     // Held to their twins in Rust.
     Case::free("c/A/rxdrop"),
     Case::free("c/A/l2fwd"),
+    Case::free("c/B/rxdrop"),
+    Case::free("c/B/l2fwd"),
     Case::limited("c/C/rxdrop", 28.0),
     Case::limited("c/C/l2fwd", 46.0),
     Case::free("rust/C/rxdrop+held"),

@@ -7,14 +7,14 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 use fluxcap::ffi::handle::{self, fluxcap_raw};
-use fluxcap::ffi::{engine, packet, raw};
+use fluxcap::ffi::{engine, packet, raw, rx, tx};
 use fluxcap::{FluxRaw, PacketBatch};
 
 use super::super::{native, results};
 use super::{Entry, Loop, Result};
 
 /// The files in `c/`: one a mode.
-const SOURCES: [&str; 3] = ["c/calls.c", "c/engine.c", "c/raw.c"];
+const SOURCES: [&str; 4] = ["c/calls.c", "c/engine.c", "c/halves.c", "c/raw.c"];
 
 /// Functions with their names.
 macro_rules! calls {
@@ -42,6 +42,12 @@ fn calls() -> impl IntoIterator<Item = (&'static str, *const c_void)> {
         raw::fluxcap_raw_refill,
         raw::fluxcap_raw_wait,
         raw::fluxcap_raw_wake_tx,
+        rx::fluxcap_raw_split,
+        rx::fluxcap_rx_free,
+        rx::fluxcap_rx_recv,
+        rx::fluxcap_rx_set_poller,
+        tx::fluxcap_tx_free,
+        tx::fluxcap_tx_send,
     ]
 }
 

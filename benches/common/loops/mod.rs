@@ -35,7 +35,7 @@ const PACKET: [u8; 60] = {
     packet
 };
 
-pub(crate) const ENTRIES: [Entry; 13] = [
+pub(crate) const ENTRIES: [Entry; 15] = [
     Entry::new("rust/C/rxdrop", raw::open),
     Entry::new("rust/C/txonly", raw::open),
     Entry::new("rust/C/l2fwd", raw::open),
@@ -46,6 +46,8 @@ pub(crate) const ENTRIES: [Entry; 13] = [
     Entry::new("rust/B/l2fwd", halves::open),
     Entry::new("c/A/rxdrop", c::open),
     Entry::new("c/A/l2fwd", c::open),
+    Entry::new("c/B/rxdrop", c::open),
+    Entry::new("c/B/l2fwd", c::open),
     Entry::new("c/C/rxdrop", c::open),
     Entry::new("c/C/txonly", c::open),
     Entry::new("c/C/l2fwd", c::open),

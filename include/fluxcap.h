@@ -13,12 +13,12 @@
  * from a function that returns int, NULL from one that returns a pointer.
  *
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
- * and not together with const uses, fluxcap_engine_stop() apart. Different handles are independent. Packets are freed on any thread.
+ * and not together with const uses, fluxcap_engine_stop() and fluxcap_group_stop() apart. Different handles are independent. Packets are freed on any thread.
  *
  * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
  * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
  *
- * Signals and forks. No function but fluxcap_engine_stop() is safe in a signal handler: set a flag there. A handle does not survive fork().
+ * Signals and forks. No function but fluxcap_engine_stop() and fluxcap_group_stop() is safe in a signal handler: set a flag there. A handle does not survive fork().
  */
 
 
@@ -224,6 +224,11 @@
 //
 // One call at a time runs it; another one meanwhile, from the callback or another thread, is -EBUSY and does no harm.
 struct fluxcap_engine;
+
+// Several engines, each on a thread of its own, which run and stop together: in the common case one for each queue of an interface.
+//
+// One call at a time runs them; another one meanwhile, from a callback or another thread, is -EBUSY and does no harm.
+struct fluxcap_group;
 
 // A place to bind to: a network interface of this machine, or a simulated NIC. Goes into struct fluxcap_config.
 struct fluxcap_link;
@@ -565,6 +570,46 @@ struct fluxcap_port_statistics {
   uint64_t copied;
 };
 
+// Told of an interface whose number of receive queues changed from `before` to `now` during a run: packets go where no engine sees them then.
+//
+// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns.
+typedef void (*fluxcap_queue_callback)(void *user,
+                                       const char *interface,
+                                       uint32_t before,
+                                       uint32_t now);
+
+// What the engines of a group did in all their runs, summed up.
+struct fluxcap_group_statistics {
+  // sizeof(struct fluxcap_group_statistics), set by you.
+  uint32_t struct_size;
+  // The number of engines.
+  uint32_t engines;
+  // Packets that came in and were shown to a callback.
+  uint64_t received;
+  // Packets that went out.
+  uint64_t sent;
+  // Packets that came in and were recycled.
+  uint64_t recycled;
+  // Packets that should have gone out and found no room.
+  uint64_t dropped;
+  // Packets among the sent ones that were copied from another UMEM.
+  uint64_t copied;
+  // Calls of the callback.
+  uint64_t batches;
+  // Turns in which packets waited because a TX ring was full.
+  uint64_t stalls;
+  // Turns without packets in which an engine kept looking.
+  uint64_t spins;
+  // Turns without packets in which an engine slept.
+  uint64_t sleeps;
+  // Times that an engine went over from spinning to sleeping, or back.
+  uint64_t switches;
+  // How long they ran, in nanoseconds.
+  uint64_t time_ns;
+  // Changes of the number of queues of an interface that were seen.
+  uint64_t queue_changes;
+};
+
 // An Ethernet header, in host byte order.
 struct fluxcap_ethernet_header {
   // To.
@@ -899,6 +944,28 @@ void fluxcap_umem_free(struct fluxcap_umem *umem);
 // limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
 int fluxcap_open(const struct fluxcap_config *config,
                  struct fluxcap_raw **raw);
+
+// Opens a socket on each of `count` queues, in the order of their numbers in `queues`, all behind one XDP program; with NULL for
+// `queues`, on each that the interface has for receiving, of which there may be `count` at most.
+//
+// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Its `queue` says nothing here. On
+// success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
+// nothing is left behind: -EINVAL no queue, one twice, or one that is not there, -ENOSPC more queues than `count`, and as fluxcap_open().
+int fluxcap_open_queues(const struct fluxcap_config *config,
+                        const uint32_t *queues,
+                        uint32_t count,
+                        struct fluxcap_raw **raws);
+
+// Opens `count` sockets, up to 16, on one queue and one UMEM, for an interface with fewer queues than threads that shall work on its packets.
+//
+// All packets of a flow come to the same socket, with `symmetric` 1 those of both its directions; with 0 the directions may differ. The
+// sockets can be used on threads of their own, and closed in any order. On success the handles are in `raws`, to be freed with
+// fluxcap_raw_free(), and the result is `count`. Otherwise `raws` is not written and nothing is left behind: -EINVAL a `count` out of
+// its range, -EOPNOTSUPP with an XSKMAP of your own, and as fluxcap_open().
+int fluxcap_open_fan_out(const struct fluxcap_config *config,
+                         uint32_t count,
+                         uint32_t symmetric,
+                         struct fluxcap_raw **raws);
 
 // Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
 //
@@ -1255,6 +1322,92 @@ int fluxcap_engine_port_statistics(const struct fluxcap_engine *engine,
 int fluxcap_engine_text(const struct fluxcap_engine *engine,
                         char *text,
                         size_t size);
+
+// Makes a group of engines, numbered from 0.
+//
+// On success `*group` is a handle to be freed with fluxcap_group_free(), the engines are the group's, their handles are gone, the array is all
+// NULL, and the result is 0. Otherwise all engines are still yours. Any thread. -EINVAL: no engine, or one twice; -EBUSY: one runs.
+int fluxcap_group_new(struct fluxcap_engine **engines,
+                      uint32_t count,
+                      struct fluxcap_group **group);
+
+// Makes a group of one engine for each of `count` queues of an interface, or with NULL for `queues` of all that it has, whatever `count`.
+//
+// The sockets are those of fluxcap_open_queues(), the engines run as `engine_config` says, which may be NULL. On success `*group` is a handle
+// to be freed with fluxcap_group_free(), and the result 0. Errors as fluxcap_open_queues() and fluxcap_engine_new().
+int fluxcap_group_open(const struct fluxcap_config *config,
+                       const uint32_t *queues,
+                       uint32_t count,
+                       const struct fluxcap_engine_config *engine_config,
+                       struct fluxcap_group **group);
+
+// Gives each engine's thread a CPU, in the order of the engines; a `count` of 0 leaves them to the scheduler again. Two may have the same.
+//
+// -EINVAL: not as many as engines, or there is no such CPU, or this process may not use it; fluxcap_last_error() names those it may. All stays
+// as it was then. -EOPNOTSUPP: not on Linux.
+int fluxcap_group_pin(struct fluxcap_group *group,
+                      const uint32_t *cpus,
+                      uint32_t count);
+
+// How all engines wait for packets, as fluxcap_rx_set_poller().
+int fluxcap_group_set_poller(struct fluxcap_group *group, uint32_t poller, uint32_t spin_us);
+
+// How often the number of queues is looked at during a run, in milliseconds, 1 or more; -1: only at its start and its end. At first 1000.
+int fluxcap_group_set_watch(struct fluxcap_group *group,
+                            int interval_ms);
+
+// Calls `callback` with `user` when the number of queues of an interface has changed, in place of the one before; NULL calls none.
+int fluxcap_group_on_queue_change(struct fluxcap_group *group,
+                                  fluxcap_queue_callback callback,
+                                  void *user);
+
+// Runs all engines, each on a thread of its own, until fluxcap_group_stop() ends them, and returns 0 then. A stop that came before ends it at
+// once.
+//
+// Each thread calls `callback` with the entry of `users` for its engine; NULL for `users`: with NULL. When one engine ends, for whatever
+// reason, all end. The result is 0, or the first error, as fluxcap_engine_run(); -EAGAIN: a thread cannot be had. The group can run again.
+int fluxcap_group_run(struct fluxcap_group *group,
+                      fluxcap_callback callback,
+                      void *const *users);
+
+// As fluxcap_group_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+int fluxcap_group_run_for(struct fluxcap_group *group,
+                          int timeout_ms,
+                          fluxcap_callback callback,
+                          void *const *users);
+
+// Ends the run of all engines. Without one it ends the next run before it begins, so that no stop is lost.
+//
+// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; from a callback; and from
+// a signal handler, where a write() to a descriptor for each engine is all it does. Returns 0, or -EINVAL without a text for what is no group.
+int fluxcap_group_stop(const struct fluxcap_group *group);
+
+// A handle to look at the socket of a port of an engine, as fluxcap_engine_port(); it goes with the group.
+const struct fluxcap_raw *fluxcap_group_port(const struct fluxcap_group *group,
+                                             uint32_t engine,
+                                             uint32_t port);
+
+// Ends a group and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
+//
+// While it runs, as in a callback, nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards, and must not be in
+// use on another thread.
+void fluxcap_group_free(struct fluxcap_group *group);
+
+// What the engines did, all together. `statistics->struct_size` must be set. -EBUSY: they run.
+int fluxcap_group_statistics(const struct fluxcap_group *group,
+                             struct fluxcap_group_statistics *statistics);
+
+// What one engine did. `statistics->struct_size` must be set. -EINVAL: there is no such engine; -EBUSY: they run.
+int fluxcap_group_engine_statistics(const struct fluxcap_group *group,
+                                    uint32_t engine,
+                                    struct fluxcap_engine_statistics *statistics);
+
+// What the engines did as text, for a person: a line for each, one for the whole, and one for each change of a number of queues. -EBUSY: they run.
+//
+// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+int fluxcap_group_text(const struct fluxcap_group *group,
+                       char *text,
+                       size_t size);
 
 // Parses the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
 int fluxcap_ethernet_header_parse(const void *data,

@@ -73,6 +73,7 @@ macro_rules! programs {
 
 programs! {
     engine: ["engine.c"];
+    group: ["group.c"];
     halves: ["halves.c"];
     misuse: ["misuse.c", "twice.c"];
     packets: ["packets.c"];
@@ -125,7 +126,7 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     words.push(program.to_str().unwrap());
     let object = format!("{ROOT}/bpf/fluxcap.bpf.o");
     words.push(&object);
-    let mut command = if ["engine", "halves", "misuse", "simulate"].contains(&name) {
+    let mut command = if ["engine", "group", "halves", "misuse", "simulate"].contains(&name) {
         // Works for everybody and everywhere.
         let mut command = Command::new(words[0]);
         command.args(&words[1..]);

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 /// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
-const SOURCES: [&str; 21] = [
+const SOURCES: [&str; 24] = [
     "error.rs",
     "handle.rs",
     "link.rs",
     "umem.rs",
     "config.rs",
+    "queues.rs",
     "packet.rs",
     "raw.rs",
     "info.rs",
@@ -19,6 +20,8 @@ const SOURCES: [&str; 21] = [
     "callback.rs",
     "engine.rs",
     "counters.rs",
+    "group.rs",
+    "tally.rs",
     "proto.rs",
     "headers.rs",
     "rewrite.rs",

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,8 @@ pub struct EngineGroup {
     cpus: Vec<u32>,
     stopper: GroupStopper,
     interval: Duration,
-    hook: Option<Hook>,
+    /// Nobody ever waits for it: with a lock around it, several threads may look at the group.
+    hook: Option<Mutex<Hook>>,
     past: GroupStatistics,
 }
 
@@ -157,7 +159,7 @@ impl EngineGroup {
     ///
     /// It may [stop](Self::stopper) the group. If it panics, all engines end, and the panic goes on to the caller of `run`.
     pub fn on_queue_change(&mut self, hook: impl FnMut(&QueueChange) + Send + 'static) {
-        self.hook = Some(Box::new(hook));
+        self.hook = Some(Mutex::new(Box::new(hook)));
     }
 
     /// Runs all engines, each on a thread of its own, `fluxcap-0` and so on, until a [`GroupStopper`] ends them; returns what happened in
@@ -234,6 +236,7 @@ impl EngineGroup {
             let mut look = || {
                 for change in watch.look() {
                     if let Some(hook) = hook {
+                        let hook = hook.get_mut().unwrap_or_else(PoisonError::into_inner);
                         hook(&change);
                     }
                     run.queue_changes.push(change);

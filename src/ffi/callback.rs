@@ -44,6 +44,26 @@ pub type fluxcap_callback = Option<
     ) -> c_int,
 >;
 
+/// A callback, and what it is called with.
+struct Caller {
+    callback: unsafe extern "C-unwind" fn(*mut c_void, u32, *mut fluxcap_packet_ref, u32) -> c_int,
+    user: *mut c_void,
+}
+
+// SAFETY: the header says on which thread it is called.
+unsafe impl Send for Caller {}
+
+impl Caller {
+    #[inline]
+    fn call(&mut self, batch: &mut BatchRef<'_>) -> Returned {
+        let port = batch.port();
+        let slots = batch.slots();
+        let packets: *mut fluxcap_packet_ref = slots.as_mut_ptr().cast();
+        // SAFETY: as whoever made it promised. There are as many packets, which nobody else uses meanwhile, and the layouts are the same.
+        Returned(unsafe { (self.callback)(self.user, port, packets, slots.len() as u32) })
+    }
+}
+
 /// A callback as the Rust API wants it.
 ///
 /// # Safety
@@ -52,15 +72,10 @@ pub type fluxcap_callback = Option<
 pub(super) unsafe fn caller(
     callback: fluxcap_callback,
     user: *mut c_void,
-) -> Result<impl FnMut(&mut BatchRef<'_>) -> Returned> {
+) -> Result<impl FnMut(&mut BatchRef<'_>) -> Returned + Send> {
     let callback = callback.ok_or_else(|| null("callback"))?;
-    Ok(move |batch: &mut BatchRef<'_>| {
-        let port = batch.port();
-        let slots = batch.slots();
-        let packets: *mut fluxcap_packet_ref = slots.as_mut_ptr().cast();
-        // SAFETY: as the caller promises. There are as many packets, which nobody else uses meanwhile, and the layouts are the same.
-        Returned(unsafe { callback(user, port, packets, slots.len() as u32) })
-    })
+    let mut caller = Caller { callback, user };
+    Ok(move |batch: &mut BatchRef<'_>| caller.call(batch))
 }
 
 /// What a callback in C returned.

@@ -177,7 +177,7 @@ unsafe fn place(config: &fluxcap_config) -> Result<Link> {
 /// # Safety
 ///
 /// `ifname` is null or a C string, and `link` and `umem` are null or open handles.
-unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
+pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
     // SAFETY: as the caller promises.
     let link = unsafe { place(config)? };
     let mut builder = FluxBuilder::new(&link).queue(config.queue);

@@ -6,6 +6,7 @@ use super::engine::{fluxcap_engine, inspect, no_port};
 use super::error::guard;
 use super::info::print;
 use super::sized::{self, Sized32};
+use crate::engine::EngineStatistics;
 
 /// What an engine did in all its runs. The packets are the sum over all ports.
 #[repr(C)]
@@ -78,8 +79,15 @@ pub unsafe extern "C" fn fluxcap_engine_statistics(
     guard(|| {
         // SAFETY: as the header asks.
         let counted = unsafe { inspect(engine)? }.statistics();
+        // SAFETY: as the header asks.
+        unsafe { sized::write(statistics, &counted.into()) }.map(|()| 0)
+    })
+}
+
+impl From<EngineStatistics> for fluxcap_engine_statistics {
+    fn from(counted: EngineStatistics) -> Self {
         let total = counted.total();
-        let value = fluxcap_engine_statistics {
+        Self {
             struct_size: 0,
             ports: counted.ports.len() as u32,
             received: total.received,
@@ -92,10 +100,8 @@ pub unsafe extern "C" fn fluxcap_engine_statistics(
             spins: counted.poller.spins,
             sleeps: counted.poller.sleeps,
             switches: counted.poller.switches,
-        };
-        // SAFETY: as the header asks.
-        unsafe { sized::write(statistics, &value) }.map(|()| 0)
-    })
+        }
+    }
 }
 
 /// What passed through a port. `statistics->struct_size` must be set. -EINVAL: there is no such port; -EBUSY: the engine runs.

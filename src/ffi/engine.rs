@@ -2,17 +2,18 @@
 
 use std::ffi::{c_int, c_void};
 use std::slice;
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::callback::{caller, fluxcap_callback};
 use super::error::{guard, null};
-use super::handle::{self, Open, count, fluxcap_raw};
+use super::handle::{self, Open, Owner, count, fluxcap_raw};
+use super::lock::{exclusive, look};
 use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
 use crate::batch::PacketBatch;
 use crate::engine::{FluxEngine, Stopper, WhenFull};
-use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::error::{FluxError, Result, errno};
 use crate::poller::Poller;
 
 /// Packets for a full port wait in the RX rings, so that none is lost within the engine.
@@ -54,15 +55,11 @@ unsafe impl Sized32 for fluxcap_engine_config {
     const NAME: &'static str = "fluxcap_engine_config";
 }
 
-/// An engine that several handles look at: its own, and those of its ports.
-pub(super) type Shared = Arc<RwLock<FluxEngine>>;
-
 /// What is behind the handle.
 pub(super) struct Running {
-    engine: Shared,
+    engine: Arc<RwLock<FluxEngine>>,
     stopper: Stopper,
-    /// One handle a port, to look at it.
-    ports: Vec<*mut fluxcap_raw>,
+    ports: Ports,
 }
 
 impl Opaque for fluxcap_engine {
@@ -73,58 +70,51 @@ impl Opaque for fluxcap_engine {
     const GIVER: &'static str = "fluxcap_engine_new";
 }
 
-impl Running {
-    fn new(engine: FluxEngine) -> Self {
-        let (ports, stopper) = (engine.ports(), engine.stopper());
-        let engine = Arc::new(RwLock::new(engine));
-        Self {
-            ports: (0..ports)
-                .map(|port| handle::port(engine.clone(), port))
-                .collect(),
-            engine,
-            stopper,
-        }
+/// Handles to look at ports, which are gone with this.
+pub(super) struct Ports(pub(super) Vec<*mut fluxcap_raw>);
+
+impl Ports {
+    /// The handle of a port.
+    pub(super) fn get(&self, port: u32) -> Result<*const fluxcap_raw> {
+        let found = self.0.get(port as usize).copied();
+        Ok(found
+            .ok_or_else(|| no_port(port, self.0.len()))?
+            .cast_const())
     }
 }
 
-impl Drop for Running {
+impl Drop for Ports {
     fn drop(&mut self) {
-        for &port in &self.ports {
-            // SAFETY: made in `new`, and good for as long as the engine, as the header says.
+        for &port in &self.0 {
+            // SAFETY: it comes from `handle::port`, and is good for as long as the engine, as the header says.
             unsafe { handle::close_port(port) };
         }
     }
 }
 
-/// The engine, for a call that runs it. It never waits.
-#[inline]
-fn exclusive(running: &Running) -> Result<RwLockWriteGuard<'_, FluxEngine>> {
-    match running.engine.try_write() {
-        Ok(engine) => Ok(engine),
-        // A panic on the way left it whole: it is the library's word that frames are accounted for then, too.
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => Err(busy()),
+impl Running {
+    pub(super) fn new(engine: FluxEngine) -> Self {
+        let (ports, stopper) = (engine.ports(), engine.stopper());
+        let engine = Arc::new(RwLock::new(engine));
+        let port = |port| handle::port(Owner::Engine(engine.clone()), port);
+        Self {
+            ports: Ports((0..ports).map(port).collect()),
+            engine,
+            stopper,
+        }
     }
-}
 
-/// The engine, for a call that looks at it. It never waits.
-pub(super) fn look(engine: &RwLock<FluxEngine>) -> Result<RwLockReadGuard<'_, FluxEngine>> {
-    match engine.try_read() {
-        Ok(engine) => Ok(engine),
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => Err(busy()),
+    /// Whether no call has it.
+    pub(super) fn is_idle(&self) -> bool {
+        exclusive(&self.engine).is_ok()
     }
-}
 
-#[cold]
-fn busy() -> FluxError {
-    FluxError::new(
-        ErrorKind::Busy,
-        errno::EBUSY,
-        "use an engine",
-        "another call has it, of which this may be the callback",
-        "wait until it has returned; fluxcap_engine_stop() ends a run",
-    )
+    /// The engine itself; `None` while a call has it.
+    pub(super) fn into_engine(self) -> Option<FluxEngine> {
+        drop(self.ports);
+        let engine = Arc::into_inner(self.engine)?;
+        Some(engine.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Makes an engine of `count` sockets, its ports, counted from 0.
@@ -147,11 +137,8 @@ pub unsafe extern "C" fn fluxcap_engine_new(
         if raws.is_null() {
             return Err(null("raws"));
         }
-        let config = match config.is_null() {
-            true => Settings::default(),
-            // SAFETY: as long as its `struct_size` says, as the header asks.
-            false => Settings::new(&unsafe { sized::read(config)? })?,
-        };
+        // SAFETY: null, or as long as its `struct_size` says, as the header asks.
+        let config = unsafe { Settings::read(config)? };
         // SAFETY: not null, so an array of handles as the header asks.
         let raws = unsafe { slice::from_raw_parts_mut(raws, count as usize) };
         // SAFETY: nobody else uses the sockets, as the header asks.
@@ -165,7 +152,7 @@ pub unsafe extern "C" fn fluxcap_engine_new(
 
 /// A config, checked.
 #[derive(Clone, Copy, Default)]
-struct Settings {
+pub(super) struct Settings {
     poller: Poller,
     batch: Option<u32>,
     when_full: WhenFull,
@@ -173,6 +160,17 @@ struct Settings {
 }
 
 impl Settings {
+    /// # Safety
+    ///
+    /// `config` is null, or points to at least as many readable bytes as its `struct_size` says.
+    pub(super) unsafe fn read(config: *const fluxcap_engine_config) -> Result<Self> {
+        match config.is_null() {
+            true => Ok(Self::default()),
+            // SAFETY: as the caller promises.
+            false => Self::new(&unsafe { sized::read(config)? }),
+        }
+    }
+
     fn new(config: &fluxcap_engine_config) -> Result<Self> {
         Ok(Self {
             poller: poller(config.poller, config.spin_us)?,
@@ -195,7 +193,7 @@ impl Settings {
         })
     }
 
-    fn apply(self, engine: &mut FluxEngine) -> Result<()> {
+    pub(super) fn apply(self, engine: &mut FluxEngine) -> Result<()> {
         engine.set_poller(self.poller);
         engine.set_when_full(self.when_full);
         engine.set_copying(self.copying);
@@ -288,7 +286,7 @@ pub unsafe extern "C" fn fluxcap_engine_run(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        exclusive(running)?.run(callback).map(|_| 0)
+        exclusive(&running.engine)?.run(callback).map(|_| 0)
     })
 }
 
@@ -303,7 +301,7 @@ pub unsafe extern "C" fn fluxcap_engine_run_for(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        let mut engine = exclusive(running)?;
+        let mut engine = exclusive(&running.engine)?;
         let statistics = match timeout(timeout_ms) {
             Some(time) => engine.run_for(time, callback),
             None => engine.run(callback),
@@ -325,7 +323,7 @@ pub unsafe extern "C" fn fluxcap_engine_run_once(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        count(exclusive(running)?.run_once(callback)?)
+        count(exclusive(&running.engine)?.run_once(callback)?)
     })
 }
 
@@ -338,7 +336,9 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
     guard(|| {
         // SAFETY: as the header asks.
         let running = unsafe { shared(engine)? };
-        exclusive(running)?.wait(timeout(timeout_ms)).map(|()| 0)
+        exclusive(&running.engine)?
+            .wait(timeout(timeout_ms))
+            .map(|()| 0)
     })
 }
 
@@ -366,13 +366,10 @@ pub unsafe extern "C" fn fluxcap_engine_port(
     engine: *const fluxcap_engine,
     port: u32,
 ) -> *const fluxcap_raw {
-    let mut found = std::ptr::null_mut();
+    let mut found = std::ptr::null();
     guard(|| {
         // SAFETY: null or an open handle, as the header asks.
-        let ports = &unsafe { shared(engine)? }.ports;
-        found = *ports
-            .get(port as usize)
-            .ok_or_else(|| no_port(port, ports.len()))?;
+        found = unsafe { shared(engine)? }.ports.get(port)?;
         Ok(0)
     });
     found
@@ -410,7 +407,7 @@ pub unsafe extern "C" fn fluxcap_engine_free(engine: *mut fluxcap_engine) {
     }
     guard(|| {
         // SAFETY: as the header asks.
-        drop(exclusive(unsafe { shared(engine)? })?);
+        drop(exclusive(&unsafe { shared(engine)? }.engine)?);
         // SAFETY: a handle that nobody else uses, as the header asks.
         drop(unsafe { opaque::take(engine) });
         Ok(0)

@@ -2,13 +2,13 @@
 
 use std::ffi::c_int;
 use std::ops::Deref;
-use std::sync::RwLockReadGuard;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 
-use super::engine::{self, Shared};
 use super::error::guard;
+use super::lock;
 use super::opaque::{self, Opaque};
 use crate::batch::PacketBatch;
-use crate::engine::FluxEngine;
+use crate::engine::{EngineGroup, FluxEngine};
 use crate::error::Result;
 use crate::raw::FluxRaw;
 
@@ -48,8 +48,15 @@ struct Port;
 
 /// Where it is.
 struct Place {
-    engine: Shared,
+    owner: Owner,
     port: u32,
+}
+
+/// Who has a port.
+pub(super) enum Owner {
+    Engine(Arc<RwLock<FluxEngine>>),
+    /// The engine of this number.
+    Group(Arc<RwLock<EngineGroup>>, usize),
 }
 
 impl Opaque for Port {
@@ -61,8 +68,8 @@ impl Opaque for Port {
 }
 
 /// Makes a handle to look at a port of an engine, to be freed with [`close_port`].
-pub(super) fn port(engine: Shared, port: u32) -> *mut fluxcap_raw {
-    opaque::give::<Port>(Place { engine, port }).cast()
+pub(super) fn port(owner: Owner, port: u32) -> *mut fluxcap_raw {
+    opaque::give::<Port>(Place { owner, port }).cast()
 }
 
 /// # Safety
@@ -77,6 +84,7 @@ pub(super) unsafe fn close_port(raw: *mut fluxcap_raw) {
 pub(super) enum Look<'a> {
     Own(&'a FluxRaw),
     Port(RwLockReadGuard<'a, FluxEngine>, u32),
+    OfGroup(RwLockReadGuard<'a, EngineGroup>, usize, u32),
 }
 
 impl Deref for Look<'_> {
@@ -87,6 +95,7 @@ impl Deref for Look<'_> {
         match self {
             Self::Own(raw) => raw,
             Self::Port(engine, port) => engine.port(*port),
+            Self::OfGroup(group, engine, port) => group.engines()[*engine].port(*port),
         }
     }
 }
@@ -100,7 +109,11 @@ impl Deref for Look<'_> {
 pub(super) unsafe fn look<'a>(raw: *const fluxcap_raw) -> Result<Look<'a>> {
     // SAFETY: as the caller promises.
     if let Some(place) = unsafe { opaque::find::<Port>(raw.cast()) } {
-        return Ok(Look::Port(engine::look(&place.engine)?, place.port));
+        let port = place.port;
+        return Ok(match &place.owner {
+            Owner::Engine(engine) => Look::Port(lock::look(engine)?, port),
+            Owner::Group(group, engine) => Look::OfGroup(lock::look(group)?, *engine, port),
+        });
     }
     // SAFETY: as the caller promises.
     Ok(Look::Own(&unsafe { opaque::shared(raw)? }.raw))

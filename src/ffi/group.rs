@@ -1,0 +1,395 @@
+//! Several engines side by side, behind their opaque handle.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::slice;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use super::callback::{caller, fluxcap_callback};
+use super::config::{builder, fluxcap_config};
+use super::engine::{Ports, Running, Settings, fluxcap_engine, fluxcap_engine_config};
+use super::error::{guard, null};
+use super::handle::{self, Owner, fluxcap_raw};
+use super::lock::{busy, exclusive, look};
+use super::opaque::{self, Emptied, Opaque, shared};
+use super::poller::{poller, timeout};
+use super::queues::queues;
+use super::sized;
+use crate::engine::{EngineGroup, FluxEngine, GroupStopper};
+use crate::error::{FluxError, Result, errno};
+
+/// Several engines, each on a thread of its own, which run and stop together: in the common case one for each queue of an interface.
+///
+/// One call at a time runs them; another one meanwhile, from a callback or another thread, is -EBUSY and does no harm.
+pub struct fluxcap_group {
+    _opaque: [u8; 0],
+}
+
+/// What is behind the handle.
+pub(super) struct Engines {
+    group: Arc<RwLock<EngineGroup>>,
+    stopper: GroupStopper,
+    ports: Vec<Ports>,
+}
+
+impl Opaque for fluxcap_group {
+    type Value = Engines;
+    const KIND: u64 = u64::from_le_bytes(*b"fluxgrup");
+    const NAME: &'static str = "fluxcap_group";
+    const ARGUMENT: &'static str = "group";
+    const GIVER: &'static str = "fluxcap_group_new or fluxcap_group_open";
+}
+
+/// Told of an interface whose number of receive queues changed from `before` to `now` during a run: packets go where no engine sees them then.
+///
+/// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns.
+pub type fluxcap_queue_callback = Option<
+    unsafe extern "C-unwind" fn(user: *mut c_void, interface: *const c_char, before: u32, now: u32),
+>;
+
+/// Makes a group of engines, numbered from 0.
+///
+/// On success `*group` is a handle to be freed with fluxcap_group_free(), the engines are the group's, their handles are gone, the array is all
+/// NULL, and the result is 0. Otherwise all engines are still yours. Any thread. -EINVAL: no engine, or one twice; -EBUSY: one runs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_new(
+    engines: *mut *mut fluxcap_engine,
+    count: u32,
+    group: *mut *mut fluxcap_group,
+) -> c_int {
+    guard(|| {
+        if group.is_null() {
+            return Err(null("group"));
+        }
+        if engines.is_null() {
+            return Err(null("engines"));
+        }
+        // SAFETY: not null, so an array of handles as the header asks.
+        let engines = unsafe { slice::from_raw_parts_mut(engines, count as usize) };
+        // SAFETY: nobody else uses the engines, as the header asks.
+        let taken = unsafe { assemble(engines)? };
+        engines.fill(std::ptr::null_mut());
+        let made = EngineGroup::new(taken)?;
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { group.write(open(made)) };
+        Ok(0)
+    })
+}
+
+/// Makes a group of one engine for each of `count` queues of an interface, or with NULL for `queues` of all that it has, whatever `count`.
+///
+/// The sockets are those of fluxcap_open_queues(), the engines run as `engine_config` says, which may be NULL. On success `*group` is a handle
+/// to be freed with fluxcap_group_free(), and the result 0. Errors as fluxcap_open_queues() and fluxcap_engine_new().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_open(
+    config: *const fluxcap_config,
+    queues: *const u32,
+    count: u32,
+    engine_config: *const fluxcap_engine_config,
+    group: *mut *mut fluxcap_group,
+) -> c_int {
+    guard(|| {
+        if group.is_null() {
+            return Err(null("group"));
+        }
+        // SAFETY: as the header asks.
+        let (settings, builder, queues) = unsafe {
+            (
+                Settings::read(engine_config)?,
+                builder(&sized::read(config)?)?,
+                self::queues(queues, count),
+            )
+        };
+        let sockets = builder.build_queues(queues)?.into_iter();
+        let engines: Result<Vec<FluxEngine>> = sockets
+            .map(|raw| {
+                let mut engine = FluxEngine::new(raw);
+                settings.apply(&mut engine).map(|()| engine)
+            })
+            .collect();
+        let made = EngineGroup::new(engines?)?;
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { group.write(open(made)) };
+        Ok(0)
+    })
+}
+
+fn open(group: EngineGroup) -> *mut fluxcap_group {
+    let sizes: Vec<u32> = group.engines().iter().map(FluxEngine::ports).collect();
+    let stopper = group.stopper();
+    let group = Arc::new(RwLock::new(group));
+    let ports = sizes.into_iter().enumerate().map(|(engine, ports)| {
+        let port = |port| handle::port(Owner::Group(group.clone(), engine), port);
+        Ports((0..ports).map(port).collect())
+    });
+    opaque::give(Engines {
+        ports: ports.collect(),
+        group,
+        stopper,
+    })
+}
+
+/// The engines, whose handles are gone then. After an error they are as they were.
+///
+/// # Safety
+///
+/// Each is null or an open handle that nobody else uses.
+unsafe fn assemble(engines: &[*mut fluxcap_engine]) -> Result<Vec<FluxEngine>> {
+    let mut places: Vec<(Emptied<fluxcap_engine>, Running)> = Vec::new();
+    for (number, &handle) in engines.iter().enumerate() {
+        let emptied = if engines[..number].contains(&handle) {
+            Err(twice())
+        } else {
+            // SAFETY: as the caller promises.
+            unsafe { shared(handle) }.and_then(|running| match running.is_idle() {
+                // SAFETY: as the caller promises; no call has it.
+                true => unsafe { opaque::empty(handle) },
+                false => Err(busy()),
+            })
+        };
+        match emptied {
+            Ok(taken) => places.push(taken),
+            Err(error) => {
+                for (place, running) in places {
+                    place.refill(running);
+                }
+                return Err(error.with_note(format_args!("entry {number} of engines")));
+            }
+        }
+    }
+    if places.is_empty() {
+        return Err(no_engine());
+    }
+    let running = places.into_iter().map(|(_, running)| running);
+    running
+        .map(|running| running.into_engine().ok_or_else(busy))
+        .collect()
+}
+
+#[cold]
+fn twice() -> FluxError {
+    FluxError::invalid(
+        "make a group of engines",
+        "it got the same engine twice",
+        "make one for each thread",
+    )
+}
+
+#[cold]
+fn no_engine() -> FluxError {
+    FluxError::invalid(
+        "make a group of engines",
+        "it got none",
+        "make one at least with fluxcap_engine_new()",
+    )
+}
+
+/// Gives each engine's thread a CPU, in the order of the engines; a `count` of 0 leaves them to the scheduler again. Two may have the same.
+///
+/// -EINVAL: not as many as engines, or there is no such CPU, or this process may not use it; fluxcap_last_error() names those it may. All stays
+/// as it was then. -EOPNOTSUPP: not on Linux.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_pin(
+    group: *mut fluxcap_group,
+    cpus: *const u32,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let engines = unsafe { shared(group)? };
+        let cpus = match (cpus.is_null(), count) {
+            (_, 0) => &[][..],
+            (true, _) => return Err(null("cpus")),
+            // SAFETY: not null, so `count` numbers as the header asks.
+            (false, _) => unsafe { slice::from_raw_parts(cpus, count as usize) },
+        };
+        exclusive(&engines.group)?.pin(cpus).map(|()| 0)
+    })
+}
+
+/// How all engines wait for packets, as fluxcap_rx_set_poller().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_set_poller(
+    group: *mut fluxcap_group,
+    poller: u32,
+    spin_us: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let engines = unsafe { shared(group)? };
+        let poller = self::poller(poller, spin_us)?;
+        exclusive(&engines.group)?.set_poller(poller);
+        Ok(0)
+    })
+}
+
+/// How often the number of queues is looked at during a run, in milliseconds, 1 or more; -1: only at its start and its end. At first 1000.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_set_watch(
+    group: *mut fluxcap_group,
+    interval_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let engines = unsafe { shared(group)? };
+        let interval = timeout(interval_ms).unwrap_or(Duration::MAX);
+        exclusive(&engines.group)?.set_watch(interval).map(|()| 0)
+    })
+}
+
+/// Calls `callback` with `user` when the number of queues of an interface has changed, in place of the one before; NULL calls none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_on_queue_change(
+    group: *mut fluxcap_group,
+    callback: fluxcap_queue_callback,
+    user: *mut c_void,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let engines = unsafe { shared(group)? };
+        let teller = Teller { callback, user };
+        exclusive(&engines.group)?.on_queue_change(move |change| {
+            teller.tell(&change.interface, change.before, change.now);
+        });
+        Ok(0)
+    })
+}
+
+/// A callback for changes, and what it is called with.
+struct Teller {
+    callback: fluxcap_queue_callback,
+    user: *mut c_void,
+}
+
+// SAFETY: the header says on which thread it is called.
+unsafe impl Send for Teller {}
+
+impl Teller {
+    fn tell(&self, interface: &str, before: u32, now: u32) {
+        // The name of an interface has no zero byte.
+        if let (Some(callback), Ok(interface)) = (self.callback, CString::new(interface)) {
+            // SAFETY: such a function, which may be called with `user`, as the header asks.
+            unsafe { callback(self.user, interface.as_ptr(), before, now) };
+        }
+    }
+}
+
+/// Runs all engines, each on a thread of its own, until fluxcap_group_stop() ends them, and returns 0 then. A stop that came before ends it at
+/// once.
+///
+/// Each thread calls `callback` with the entry of `users` for its engine; NULL for `users`: with NULL. When one engine ends, for whatever
+/// reason, all end. The result is 0, or the first error, as fluxcap_engine_run(); -EAGAIN: a thread cannot be had. The group can run again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_run(
+    group: *mut fluxcap_group,
+    callback: fluxcap_callback,
+    users: *const *mut c_void,
+) -> c_int {
+    // SAFETY: as the header asks.
+    unsafe { fluxcap_group_run_for(group, -1, callback, users) }
+}
+
+/// As fluxcap_group_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_run_for(
+    group: *mut fluxcap_group,
+    timeout_ms: c_int,
+    callback: fluxcap_callback,
+    users: *const *mut c_void,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let mut group = exclusive(&unsafe { shared(group)? }.group)?;
+        let user = |engine| match users.is_null() {
+            true => std::ptr::null_mut(),
+            // SAFETY: not null, so one for each engine, as the header asks.
+            false => unsafe { *users.add(engine) },
+        };
+        // SAFETY: null or such a function, as the header asks.
+        let callers: Result<Vec<_>> = (0..group.engines().len())
+            .map(|engine| unsafe { caller(callback, user(engine)) })
+            .collect();
+        let mut callers = callers?.into_iter().map(Some).collect::<Vec<_>>();
+        let take = |engine: usize| callers[engine].take().expect("each engine gets one");
+        let run = match timeout(timeout_ms) {
+            Some(time) => group.run_for(time, take),
+            None => group.run(take),
+        };
+        run.map(|_| 0)
+    })
+}
+
+/// Ends the run of all engines. Without one it ends the next run before it begins, so that no stop is lost.
+///
+/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; from a callback; and from
+/// a signal handler, where a write() to a descriptor for each engine is all it does. Returns 0, or -EINVAL without a text for what is no group.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_stop(group: *const fluxcap_group) -> c_int {
+    // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
+    match unsafe { opaque::find(group) } {
+        Some(engines) => {
+            engines.stopper.stop();
+            0
+        }
+        None => -errno::EINVAL,
+    }
+}
+
+/// A handle to look at the socket of a port of an engine, as fluxcap_engine_port(); it goes with the group.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_port(
+    group: *const fluxcap_group,
+    engine: u32,
+    port: u32,
+) -> *const fluxcap_raw {
+    let mut found = std::ptr::null();
+    guard(|| {
+        // SAFETY: null or an open handle, as the header asks.
+        let engines = &unsafe { shared(group)? }.ports;
+        let ports = engines.get(engine as usize);
+        found = ports
+            .ok_or_else(|| no_such_engine(engine, engines.len()))?
+            .get(port)?;
+        Ok(0)
+    });
+    found
+}
+
+#[cold]
+pub(super) fn no_such_engine(engine: u32, engines: usize) -> FluxError {
+    FluxError::invalid(
+        format_args!("engine {engine} of a group"),
+        format_args!("it has {engines}, counted from 0"),
+        "use one of them",
+    )
+}
+
+/// The engines behind a handle, for calls that look at them.
+///
+/// # Safety
+///
+/// `group` is null or an open handle.
+pub(super) unsafe fn inspect<'a>(
+    group: *const fluxcap_group,
+) -> Result<RwLockReadGuard<'a, EngineGroup>> {
+    // SAFETY: as the caller promises.
+    look(&unsafe { shared(group)? }.group)
+}
+
+/// Ends a group and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
+///
+/// While it runs, as in a callback, nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards, and must not be in
+/// use on another thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_free(group: *mut fluxcap_group) {
+    if group.is_null() {
+        return;
+    }
+    guard(|| {
+        // SAFETY: as the header asks.
+        drop(exclusive(&unsafe { shared(group)? }.group)?);
+        // SAFETY: a handle that nobody else uses, as the header asks.
+        drop(unsafe { opaque::take(group) });
+        Ok(0)
+    });
+}

@@ -1,0 +1,125 @@
+//! Several sockets at once: on several queues, or on one.
+
+use std::ffi::c_int;
+use std::slice;
+
+use super::config::{builder, fluxcap_config};
+use super::error::{guard, null};
+use super::handle::{self, count, fluxcap_raw};
+use super::sized;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::FanOut;
+use crate::queues::Queues;
+use crate::raw::FluxRaw;
+
+/// Opens a socket on each of `count` queues, in the order of their numbers in `queues`, all behind one XDP program; with NULL for
+/// `queues`, on each that the interface has for receiving, of which there may be `count` at most.
+///
+/// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Its `queue` says nothing here. On
+/// success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
+/// nothing is left behind: -EINVAL no queue, one twice, or one that is not there, -ENOSPC more queues than `count`, and as fluxcap_open().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_open_queues(
+    config: *const fluxcap_config,
+    queues: *const u32,
+    count: u32,
+    raws: *mut *mut fluxcap_raw,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe {
+            let queues = self::queues(queues, count);
+            write(raws, count, || {
+                builder(&sized::read(config)?)?.build_queues(queues)
+            })
+        }
+    })
+}
+
+/// Opens `count` sockets, up to 16, on one queue and one UMEM, for an interface with fewer queues than threads that shall work on its packets.
+///
+/// All packets of a flow come to the same socket, with `symmetric` 1 those of both its directions; with 0 the directions may differ. The
+/// sockets can be used on threads of their own, and closed in any order. On success the handles are in `raws`, to be freed with
+/// fluxcap_raw_free(), and the result is `count`. Otherwise `raws` is not written and nothing is left behind: -EINVAL a `count` out of
+/// its range, -EOPNOTSUPP with an XSKMAP of your own, and as fluxcap_open().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_open_fan_out(
+    config: *const fluxcap_config,
+    count: u32,
+    symmetric: u32,
+    raws: *mut *mut fluxcap_raw,
+) -> c_int {
+    guard(|| {
+        let symmetric = match symmetric {
+            0 | 1 => symmetric == 1,
+            other => {
+                return Err(FluxError::invalid(
+                    "argument symmetric",
+                    format_args!("{other} is not known"),
+                    "use 0 or 1",
+                ));
+            }
+        };
+        let fan_out = FanOut {
+            sockets: count,
+            symmetric,
+        };
+        // SAFETY: as the header asks.
+        unsafe {
+            write(raws, count, || {
+                builder(&sized::read(config)?)?
+                    .fan_out(fan_out)
+                    .build_group()
+            })
+        }
+    })
+}
+
+/// The numbers of queues, or all for null.
+///
+/// # Safety
+///
+/// `queues` is null or points to `count` numbers.
+pub(super) unsafe fn queues(queues: *const u32, count: u32) -> Queues {
+    match queues.is_null() {
+        true => Queues::All,
+        // SAFETY: not null, so as the caller promises.
+        false => Queues::from(unsafe { slice::from_raw_parts(queues, count as usize) }),
+    }
+}
+
+/// Writes handles of what `open` opens.
+///
+/// # Safety
+///
+/// `raws` is null or has room for `room` handles.
+unsafe fn write(
+    raws: *mut *mut fluxcap_raw,
+    room: u32,
+    open: impl FnOnce() -> Result<Vec<FluxRaw>>,
+) -> Result<c_int> {
+    if raws.is_null() {
+        return Err(null("raws"));
+    }
+    let opened = open()?;
+    let number = opened.len();
+    if number > room as usize {
+        return Err(no_room(number, room));
+    }
+    for (index, raw) in opened.into_iter().enumerate() {
+        // SAFETY: not null, with room for so many, as the caller promises.
+        unsafe { raws.add(index).write(handle::open(raw)) };
+    }
+    count(number as u32)
+}
+
+#[cold]
+fn no_room(number: usize, room: u32) -> FluxError {
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::ENOSPC,
+        "open all queues of an interface",
+        format_args!("it has {number}, and there is room for {room} handles"),
+        "make room for more, or name the queues",
+    )
+}

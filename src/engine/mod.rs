@@ -217,7 +217,7 @@ impl FluxEngine {
             batches: self.batches,
             stalls: self.stalls,
             poller: self.pacer.statistics(),
-            ports: self.ports.iter().map(|port| port.statistics).collect(),
+            ports: self.ports.iter().map(Port::statistics).collect(),
         }
     }
 }

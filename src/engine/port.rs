@@ -7,35 +7,56 @@ use std::fmt;
 use super::stats::PortStatistics;
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::packet::{Packet, Settled};
+use crate::packet::{Packet, Tally};
 use crate::raw::FluxRaw;
 
 /// A socket, and what passed through it.
 #[derive(Debug)]
 pub(super) struct Port {
     pub(super) raw: FluxRaw,
-    pub(super) statistics: PortStatistics,
+    /// Packets that had come in before the socket was a port.
+    before: u64,
+    /// What became of them.
+    pub(super) tally: Tally,
+    /// What came from other ports.
+    posted: PortStatistics,
     /// Whether packets may be in the TX ring that the kernel wants to be told of.
-    unsent: bool,
+    pub(super) unsent: bool,
 }
 
 impl Port {
     pub(super) fn new(raw: FluxRaw) -> Self {
         Self {
+            before: raw.totals().0,
             raw,
-            statistics: PortStatistics::default(),
+            tally: Tally::default(),
+            posted: PortStatistics::default(),
             unsent: false,
         }
     }
 
-    /// Counts a batch that came in here.
+    /// After a batch that was not just recycled; returns the first packet that could not be sent for what its slot said.
     #[inline]
-    pub(super) fn settle(&mut self, settled: Settled) {
-        self.statistics.received += settled.seen as u64;
-        self.statistics.recycled += (settled.recycled - settled.crowded) as u64;
-        self.statistics.sent += settled.sent as u64;
-        self.statistics.dropped += settled.crowded as u64;
-        self.unsent |= settled.sent > 0;
+    pub(super) fn settle(&mut self) -> Option<usize> {
+        self.unsent = true;
+        self.tally.unfit.take()
+    }
+
+    pub(super) fn statistics(&self) -> PortStatistics {
+        let Tally {
+            sent,
+            passed_on,
+            crowded,
+            ..
+        } = self.tally;
+        let received = self.raw.totals().0 - self.before;
+        PortStatistics {
+            received,
+            sent: sent + self.posted.sent,
+            recycled: received - sent - passed_on - crowded,
+            dropped: crowded + self.posted.dropped,
+            copied: self.posted.copied,
+        }
     }
 
     /// Sends packets from other ports. What finds no room is dropped.
@@ -51,8 +72,8 @@ impl Port {
             self.post_copies(outbox)
         };
         self.unsent = true;
-        self.statistics.sent += sent as u64;
-        self.statistics.dropped += (count - sent) as u64;
+        self.posted.sent += sent as u64;
+        self.posted.dropped += (count - sent) as u64;
         outbox.clear();
         Ok(())
     }
@@ -68,7 +89,7 @@ impl Port {
             };
             if packet.is_some_and(|packet| self.raw.send_one(packet).is_ok()) {
                 sent += 1;
-                self.statistics.copied += u64::from(foreign);
+                self.posted.copied += u64::from(foreign);
             }
         }
         sent
@@ -81,10 +102,19 @@ impl Port {
     }
 
     /// Takes sent frames back, tops the fill ring up, and tells the kernel what it wants to be told.
-    #[inline]
+    #[inline(always)]
     pub(super) fn turn_over(&mut self) -> Result<()> {
         self.raw.refill();
         self.raw.wake_rx_if_needed()?;
+        if self.unsent {
+            self.kick()?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn kick(&mut self) -> Result<()> {
+        self.unsent = self.raw.wants_tx_wakeup();
         if self.unsent {
             self.raw.wake_tx()?;
             self.unsent = self.raw.cycle.tx_pending() > 0;

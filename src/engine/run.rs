@@ -107,20 +107,25 @@ impl FluxEngine {
         callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
         let mut total = 0;
-        let mut result = Ok(());
         for port in 0..self.ports.len() {
             match self.serve(port, callback) {
                 Ok(count) => total += count,
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
+                Err(error) => return self.end_turn(error),
             }
         }
         for port in &mut self.ports {
             port.turn_over()?;
         }
-        result.map(|()| total)
+        Ok(total)
+    }
+
+    /// Ends a turn with an error, after what was sent is on its way.
+    #[cold]
+    fn end_turn(&mut self, error: FluxError) -> Result<u32> {
+        for port in &mut self.ports {
+            port.turn_over()?;
+        }
+        Err(error)
     }
 
     /// Gives a batch of one port to the callback and sends what it wants sent.
@@ -143,25 +148,29 @@ impl FluxEngine {
             ports: self.ports.len() as u32,
         };
         let port = &mut self.ports[number];
-        let shown =
-            port.raw
-                .cycle
-                .burst(max, &mut self.slots, through, &mut self.outboxes, |batch| {
-                    guarded(batch, callback)
-                });
-        let Some((settled, result)) = shown else {
+        let shown = port.raw.cycle.burst(
+            max,
+            &mut self.slots,
+            through,
+            &mut self.outboxes,
+            &mut port.tally,
+            |batch| guarded(batch, callback),
+        );
+        let Some(shown) = shown else {
             return Ok(0);
         };
         self.batches += 1;
-        port.settle(settled);
-        if settled.passed_on > 0 {
-            self.post()?;
+        if !shown.all_recycled {
+            let unfit = port.settle();
+            if self.ports.len() > 1 {
+                self.post()?;
+            }
+            if let Some(index) = unfit {
+                shown.result?;
+                return Err(self::unfit(index));
+            }
         }
-        result?;
-        match settled.unfit {
-            Some(index) => Err(unfit(index)),
-            None => Ok(settled.seen as u32),
-        }
+        shown.result.map(|()| shown.count)
     }
 
     /// The number of packets that every port has room for, up to a batch.

@@ -84,7 +84,7 @@ impl<'a> PacketRef<'a> {
         self.slot.len == 0
     }
 
-    /// The descriptor's option bits: 0, or `XDP_PKT_CONTD` when more of the packet follows in the next frame.
+    /// The descriptor's option bits: 0, or `XDP_PKT_CONTD` when more of the packet follows in the next frame. An engine's callback gets 0.
     #[inline]
     #[must_use]
     pub fn options(&self) -> u32 {

@@ -4,10 +4,11 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+use super::wide;
 use super::{Frames, Lender, Packet, PacketRef};
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::ring::Desc;
+use crate::ring::{Desc, Reservation};
 
 /// Verdict of a [`Slot`]: back to the fill ring.
 pub(crate) const RECYCLE: u32 = 0;
@@ -15,7 +16,7 @@ pub(crate) const RECYCLE: u32 = 0;
 pub(crate) const SEND: u32 = 1;
 
 /// One borrowed packet: where it is, how long, and what shall become of it. C programs see it as it is, and may write anything into it.
-#[repr(C)]
+#[repr(C, align(16))]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
     pub(super) data: *mut u8,
@@ -46,6 +47,27 @@ impl Slot {
         }
     }
 
+    /// The address, and the length with the verdict above it.
+    #[inline]
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    pub(super) fn words(self) -> [u64; 2] {
+        [
+            self.data as u64,
+            u64::from(self.len) | u64::from(self.verdict) << 32,
+        ]
+    }
+
+    /// The slot of these [`words`](Self::words).
+    #[inline]
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    pub(super) fn of_words([data, rest]: [u64; 2]) -> Self {
+        Self {
+            data: data as usize as *mut u8,
+            len: rest as u32,
+            verdict: (rest >> 32) as u32,
+        }
+    }
+
     /// The descriptor of the packet as it stands now, in the UMEM that starts at `base`; of any other address something else.
     #[inline]
     pub(super) fn desc(&self, base: NonNull<u8>, options: u32) -> Desc {
@@ -72,7 +94,6 @@ impl Slot {
 /// ```
 pub struct BatchRef<'a> {
     slots: &'a mut [Slot],
-    run: &'a [Desc],
     frames: &'a Frames,
     through: Through,
 }
@@ -85,26 +106,15 @@ pub(crate) struct Through {
 }
 
 impl<'a> BatchRef<'a> {
-    /// The packets of `run`, which came `through` a port, to be shown in the first of `slots`, which are at least as many.
+    /// The packets of `slots`, which came `through` a port.
     ///
     /// # Safety
     ///
-    /// Each descriptor must lie within one chunk of `frames`, which for `'a` nobody else reads or writes. Two may lie in the same.
+    /// Each must lie within one chunk of `frames`, which for `'a` nobody else reads or writes. Two may lie in the same chunk.
     #[inline]
-    pub(super) unsafe fn new(
-        frames: &'a Frames,
-        run: &'a [Desc],
-        slots: &'a mut [Slot],
-        through: Through,
-    ) -> Self {
-        let base = frames.memory().start();
-        let slots = &mut slots[..run.len()];
-        for (slot, desc) in slots.iter_mut().zip(run) {
-            *slot = Slot::new(base, desc);
-        }
+    unsafe fn new(frames: &'a Frames, slots: &'a mut [Slot], through: Through) -> Self {
         Self {
             slots,
-            run,
             frames,
             through,
         }
@@ -138,10 +148,9 @@ impl<'a> BatchRef<'a> {
     /// When `index` is not below [`len`](Self::len).
     #[inline]
     pub fn packet(&mut self, index: usize) -> PortPacket<'_> {
-        let options = self.run[index].options;
         PortPacket {
             // SAFETY: as `new` promised; while this packet lives no other one can be had, so it does no harm that two may share a chunk.
-            packet: unsafe { PacketRef::new(self.frames, &mut self.slots[index], options) },
+            packet: unsafe { PacketRef::new(self.frames, &mut self.slots[index], 0) },
             through: self.through,
         }
     }
@@ -149,10 +158,10 @@ impl<'a> BatchRef<'a> {
     /// Shows each packet to `look`, in the order in which they came.
     #[inline]
     pub fn for_each(&mut self, mut look: impl FnMut(&mut PortPacket<'_>)) {
-        for (slot, desc) in self.slots.iter_mut().zip(self.run) {
+        for slot in &mut *self.slots {
             look(&mut PortPacket {
                 // SAFETY: as in `packet`.
-                packet: unsafe { PacketRef::new(self.frames, slot, desc.options) },
+                packet: unsafe { PacketRef::new(self.frames, slot, 0) },
                 through: self.through,
             });
         }
@@ -163,6 +172,14 @@ impl<'a> BatchRef<'a> {
         for slot in &mut *self.slots {
             slot.verdict = RECYCLE;
         }
+    }
+
+    /// Whether all packets shall be recycled. It may say no although they shall, when one is longer than a frame.
+    #[inline]
+    pub(crate) fn is_recycled(&self) -> bool {
+        // Lengths in the lower half, verdicts in the upper one.
+        self.slots[0].verdict == RECYCLE
+            && wide::unite(self.slots)[1] < 2 * u64::from(self.frames.geometry().chunk_size())
     }
 
     /// The slots themselves, for C.
@@ -246,100 +263,100 @@ pub(super) fn no_port(port: u32, ports: u32) -> FluxError {
     )
 }
 
-/// Where the packets of a batch can go: free slots of the fill and the TX ring, and the batches of other ports.
-pub(crate) struct Ways<'a> {
-    pub(crate) fill: &'a mut [u64],
-    pub(crate) tx: &'a mut [Desc],
-    pub(crate) others: &'a mut [PacketBatch],
-}
-
-/// How the packets of a batch were settled.
+/// What became of the packets that were not just recycled, ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Settled {
-    /// All of them.
-    pub(crate) seen: usize,
-    /// Back to the fill ring or the pool.
-    pub(crate) recycled: usize,
+pub(crate) struct Tally {
     /// Into the TX ring of the same socket.
-    pub(crate) sent: usize,
+    pub(crate) sent: u64,
     /// Into the batches of other ports.
-    pub(crate) passed_on: usize,
+    pub(crate) passed_on: u64,
     /// Recycled although they should be sent, because there was no room.
-    pub(crate) crowded: usize,
-    /// The first that was recycled because what its slot says can't be sent.
+    pub(crate) crowded: u64,
+    /// The first of the last batch that was recycled because what its slot says can't be sent.
     pub(crate) unfit: Option<usize>,
 }
 
 impl Lender {
-    /// The received packets at the front of a run, to be shown in `slots`, which are at least as many.
+    /// The received packets at the front of a run, to be shown in `slots`; their frames are written to the fill run, in case that all of
+    /// them are recycled. Both are at least as long as the run. `None`: the first packet is refused.
     ///
     /// The frames stay on loan all the while.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn show<'a>(
         &'a mut self,
-        run: &'a [Desc],
+        run: &[Desc],
         slots: &'a mut [Slot],
+        fill: &mut [u64],
         through: Through,
-    ) -> BatchRef<'a> {
+    ) -> Option<BatchRef<'a>> {
+        let base = self.frames.memory().start().as_ptr() as u64;
+        let slots = &mut slots[..run.len()];
+        // The options of a plain packet are zero, as is the verdict; the others are seen to below.
+        let [addr, rest] = wide::show(run, slots, &mut fill[..run.len()], base);
+        let count = self.acceptable_in(run, addr, rest);
+        if count == 0 {
+            return None;
+        }
+        let slots = &mut slots[..count];
+        if rest >> 32 != 0 {
+            slots.iter_mut().for_each(|slot| slot.verdict = RECYCLE);
+        }
         // SAFETY: acceptable. While this `Lender` is borrowed, the frames stay on loan, so nobody else touches them.
-        unsafe { BatchRef::new(&self.frames, self.accepted(run), slots, through) }
+        Some(unsafe { BatchRef::new(&self.frames, slots, through) })
     }
 
-    /// Does with each packet what its slot says: writes it to the fill or the TX run, or puts it into the batch of another port, as far
-    /// as the two rings have room. `run` and `slots` are those of the whole batch; it goes on where `settled` says.
-    ///
-    /// The frames in the rings stay on loan.
-    #[inline]
-    pub(crate) fn settle_run(
-        &mut self,
+    /// Whether all packets of a batch are as they came and shall leave through `port`. If so, their descriptors are written
+    /// to the TX run, which is at least as long.
+    #[inline(always)]
+    pub(crate) fn send_unchanged(
+        &self,
         run: &[Desc],
         slots: &[Slot],
         port: u32,
-        ways: Ways<'_>,
-        settled: &mut Settled,
-    ) {
-        let Ways { fill, tx, others } = ways;
-        let (run, slots) = (&run[settled.seen..], &slots[settled.seen..]);
-        let verdicts = slots.iter().fold(0, |all, slot| all | slot.verdict);
-        if verdicts == RECYCLE {
-            let done = run.len().min(fill.len());
-            for (slot, desc) in fill.iter_mut().zip(run) {
-                *slot = desc.addr;
-            }
-            self.share(&fill[..done]);
-            settled.recycled += done;
-            settled.seen += done;
-            return;
-        }
+        tx: &mut [Desc],
+    ) -> bool {
+        let base = self.frames.memory().start().as_ptr() as u64;
+        let verdict = u64::from(SEND + port) << 32;
+        wide::unite_differences(run, slots, &mut tx[..run.len()], [base, verdict]) == [0, 0]
+    }
+
+    /// Does with each packet what its slot says: writes it to the fill run, which is at least as long as the batch, or to the TX ring, or
+    /// puts it into the batch of another port. Returns how many it wrote to the fill run and how many to the TX ring.
+    ///
+    /// The frames in the rings stay on loan.
+    pub(crate) fn settle(
+        &mut self,
+        (run, slots): (&[Desc], &[Slot]),
+        port: u32,
+        fill: &mut [u64],
+        tx: &mut Reservation<'_, Desc>,
+        others: &mut [PacketBatch],
+        tally: &mut Tally,
+    ) -> (usize, usize) {
         let (mut recycled, mut sent) = (0, 0);
-        for (desc, slot) in run.iter().zip(slots) {
-            if recycled == fill.len() {
-                break;
+        for (index, (desc, slot)) in run.iter().zip(slots).enumerate() {
+            let verdict = if slot.verdict == RECYCLE {
+                Ok(false)
+            } else if slot.verdict == SEND + port {
+                self.fits(desc, slot).map(|fitting| {
+                    let room = tx.put(sent, fitting);
+                    sent += u32::from(room);
+                    tally.crowded += u64::from(!room);
+                    room
+                })
+            } else {
+                self.pass_on(desc, slot, others, tally)
+            };
+            if let Err(Fault::Outside) = verdict {
+                tally.unfit.get_or_insert(index);
             }
-            if slot.verdict == SEND + port {
-                match (self.fits(desc, slot), tx.get_mut(sent)) {
-                    (Ok(fitting), Some(place)) => {
-                        *place = fitting;
-                        sent += 1;
-                        settled.seen += 1;
-                        continue;
-                    }
-                    (Ok(_), None) if sent > 0 => break,
-                    (Ok(_), None) => settled.crowded += 1,
-                    (Err(fault), _) => settled.note(fault),
-                }
-            } else if slot.verdict != RECYCLE && self.pass_on(desc, slot, others, settled) {
-                settled.passed_on += 1;
-                settled.seen += 1;
-                continue;
+            if verdict != Ok(true) {
+                fill[recycled] = desc.addr;
+                recycled += 1;
             }
-            fill[recycled] = desc.addr;
-            recycled += 1;
-            settled.seen += 1;
         }
-        self.share(&fill[..recycled]);
-        settled.recycled += recycled;
-        settled.sent += sent;
+        tally.sent += u64::from(sent);
+        (recycled, sent as usize)
     }
 
     /// The packet that a slot asks to send, if it lies within the chunk of `desc`, which it was made of, and is not empty.
@@ -357,54 +374,36 @@ impl Lender {
         Ok(fitting)
     }
 
-    /// Makes an owned packet of a received one, in the batch of the port that it shall leave through.
+    /// Makes an owned packet of a received one, in the batch of the port that it shall leave through, if that has room.
     fn pass_on(
         &mut self,
         desc: &Desc,
         slot: &Slot,
         others: &mut [PacketBatch],
-        settled: &mut Settled,
-    ) -> bool {
-        let Some(batch) = others.get_mut((slot.verdict - SEND) as usize) else {
-            settled.note(Fault::Outside);
-            return false;
-        };
+        tally: &mut Tally,
+    ) -> Result<bool, Fault> {
+        let port = (slot.verdict - SEND) as usize;
+        let batch = others.get_mut(port).ok_or(Fault::Outside)?;
+        let fitting = self.fits(desc, slot)?;
         if batch.room() == 0 {
-            settled.crowded += 1;
-            return false;
+            tally.crowded += 1;
+            return Ok(false);
         }
-        let fitting = match self.fits(desc, slot) {
-            Ok(fitting) => fitting,
-            Err(fault) => {
-                settled.note(fault);
-                return false;
-            }
-        };
         // A frame that came twice is the user's once.
         let Some(chunk) = self.receive(desc) else {
-            return false;
+            return Ok(false);
         };
         self.frames.count_up(1);
         self.lent = self.lent.wrapping_sub(1);
         batch.append(Packet::new(self.frames.state(), fitting, chunk));
-        true
+        tally.passed_on += 1;
+        Ok(true)
     }
 }
 
 /// Why a packet can't be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Empty,
     Outside,
-}
-
-impl Settled {
-    #[cold]
-    fn note(&mut self, fault: Fault) {
-        match fault {
-            Fault::Empty => {}
-            Fault::Outside => {
-                self.unfit.get_or_insert(self.seen);
-            }
-        }
-    }
 }

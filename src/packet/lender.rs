@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::frames::{POOL, USER};
 use super::lease::{INWARD, Lease, OUTWARD};
+use super::wide;
 use super::{Frames, Packet};
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
@@ -135,7 +136,7 @@ impl Lender {
 
     /// Makes frames that were written to the fill ring the group's.
     #[inline]
-    pub(super) fn share(&self, fill: &[u64]) {
+    pub(crate) fn share(&self, fill: &[u64]) {
         if self.is_member() {
             self.share_frames(fill);
         }
@@ -192,23 +193,19 @@ impl Lender {
     /// each descriptor is fine; then they are looked up one by one.
     #[inline]
     fn acceptable(&self, run: &[Desc]) -> usize {
+        let (addr, rest) = Desc::union(run);
+        self.acceptable_in(run, addr, rest)
+    }
+
+    /// [`acceptable`](Self::acceptable), for a run whose union is known.
+    #[inline]
+    pub(super) fn acceptable_in(&self, run: &[Desc], addr: u64, len: u64) -> usize {
         let chunk_size = u64::from(self.frames.geometry().chunk_size());
-        let (addr, len) = Desc::union(run);
         let fit = len <= chunk_size - (addr & (chunk_size - 1));
         if fit && self.all_below_bound() && addr < self.frames.address_of(self.lent) {
             return run.len();
         }
         self.look_up_descs(run, addr, fit)
-    }
-
-    /// How many addresses at the front of a run are on loan.
-    #[inline]
-    fn on_loan(&self, run: &[u64]) -> usize {
-        let union = run.iter().fold(0, |all, addr| all | addr);
-        if self.all_below_bound() && union < self.frames.address_of(self.lent) {
-            return run.len();
-        }
-        self.look_up_addrs(run, union)
     }
 
     /// As [`acceptable`](Self::acceptable), by the ledger; `fit`: no descriptor leaves its chunk.
@@ -226,7 +223,7 @@ impl Lender {
             .unwrap_or(run.len())
     }
 
-    /// As [`on_loan`](Self::on_loan), by the ledger.
+    /// How many addresses at the front of a run are on loan, by the ledger.
     #[inline(never)]
     fn look_up_addrs(&self, run: &[u64], union: u64) -> usize {
         if self.frames.all_owned(run, |&addr| addr, union, self.mark) {
@@ -246,9 +243,14 @@ impl Lender {
     /// Writes the addresses of sent frames to the fill run. They stay on loan.
     #[inline]
     pub(crate) fn refill_run(&mut self, run: &[u64], fill: &mut [u64]) -> usize {
-        let done = self.on_loan(run);
-        fill[..done].copy_from_slice(&run[..done]);
-        self.share(&run[..done]);
+        let union = wide::copy_united(run, fill);
+        let counted = self.all_below_bound() && union < self.frames.address_of(self.lent);
+        let done = if counted {
+            run.len()
+        } else {
+            self.look_up_addrs(run, union)
+        };
+        self.share(&fill[..done]);
         done
     }
 

@@ -15,6 +15,7 @@ mod returned;
 mod side;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 use std::fmt;
 use std::mem;
@@ -23,7 +24,7 @@ use std::slice;
 
 pub use borrow::{PacketRef, Verdict};
 pub use burst::{BatchRef, PortPacket};
-pub(crate) use burst::{Settled, Slot, Through, Ways};
+pub(crate) use burst::{Slot, Tally, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use lease::Lease;
 pub(crate) use lender::Lender;

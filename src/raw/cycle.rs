@@ -5,9 +5,7 @@
 use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::kernel::Rings;
-use crate::packet::{
-    BatchRef, Lease, Lender, Packet, PacketRef, Settled, Slot, Through, Verdict, Ways,
-};
+use crate::packet::{BatchRef, Lease, Lender, Packet, PacketRef, Slot, Tally, Through, Verdict};
 use crate::pool::FramePool;
 use crate::raw::hub::Seat;
 use crate::raw::inward::{Inward, Share};
@@ -24,6 +22,16 @@ pub(crate) struct Cycle {
     pub(crate) outward: Outward,
     pub(crate) lender: Lender,
     pub(crate) pool: FramePool,
+}
+
+/// A batch that was shown, and what came of it.
+pub(crate) struct Shown<R> {
+    /// Packets in it.
+    pub(crate) count: u32,
+    /// Whether they were all recycled, so that the tally stays as it was.
+    pub(crate) all_recycled: bool,
+    /// What the callback said.
+    pub(crate) result: R,
 }
 
 impl Cycle {
@@ -124,7 +132,7 @@ impl Cycle {
         total
     }
 
-    /// Shows up to `max` received packets to `call`, at most as many as there are `slots`, as far as they stand in one piece. Then
+    /// Shows up to `max` received packets to `call`, for which there are `slots`, as far as they stand in one piece. Then
     /// gives each frame to the fill ring, to the TX ring, or, as a packet, to the batch in `others` of the port that it shall leave through.
     ///
     /// What the TX ring or a batch has no room for is recycled. `None`: there was no packet.
@@ -135,66 +143,71 @@ impl Cycle {
         slots: &mut [Slot],
         through: Through,
         others: &mut [PacketBatch],
+        tally: &mut Tally,
         call: impl FnOnce(&mut BatchRef<'_>) -> R,
-    ) -> Option<(Settled, R)> {
-        let max = max.min(slots.len() as u32);
-        let entries = loop {
-            let entries = self.inward.rx.peek(max);
+    ) -> Option<Shown<R>> {
+        let (inward, lender) = (&mut self.inward, &mut self.lender);
+        loop {
+            let entries = inward.rx.peek(max);
             if entries.is_empty() {
                 return None;
             }
-            if !self.lender.accepted(&entries.run(0)[..1]).is_empty() {
-                break entries;
-            }
-            entries.release(1);
-            self.inward.refused += 1;
-        };
-        let run = entries.run(0);
-        let mut batch = self.lender.show(run, slots, through);
-        let result = call(&mut batch);
-        let count = batch.len();
-        let run = &run[..count];
-        let slots = &slots[..count];
-        self.inward.received += count as u64;
-        let mut settled = Settled::default();
-        while settled.seen < count {
-            let left = (count - settled.seen) as u32;
-            let mut fill = self.inward.fill.reserve(left);
-            let mut tx = self.outward.tx.reserve(left);
-            let (places, out) = (fill.run_mut(0), tx.run_mut(0));
+            let run = entries.run(0);
+            let mut fill = inward.fill.reserve(run.len() as u32);
+            let places = fill.run_mut(0);
             let full = places.is_empty();
-            let places = if full {
-                &mut self.inward.spare[..]
-            } else {
-                places
+            let places = if full { &mut inward.spare[..] } else { places };
+            let run = &run[..run.len().min(places.len())];
+            let Some(mut batch) = lender.show(run, slots, places, through) else {
+                entries.release(1);
+                inward.refused += 1;
+                continue;
             };
-            let before = settled;
-            let ways = Ways {
-                fill: places,
-                tx: out,
-                others,
-            };
-            self.lender
-                .settle_run(run, slots, through.port, ways, &mut settled);
-            let recycled = settled.recycled - before.recycled;
-            let sent = settled.sent - before.sent;
+            let result = call(&mut batch);
+            let (count, all_recycled) = (batch.len(), batch.is_recycled());
+            let (run, slots) = (&run[..count], &slots[..count]);
+            let mut recycled = count;
+            if !all_recycled {
+                let mut tx = self.outward.tx.reserve(count as u32);
+                let out = tx.run_mut(0);
+                let sent = if out.len() == count
+                    && lender.send_unchanged(run, slots, through.port, out)
+                {
+                    recycled = 0;
+                    tally.sent += count as u64;
+                    count
+                } else {
+                    let sent;
+                    (recycled, sent) =
+                        lender.settle((run, slots), through.port, places, &mut tx, others, tally);
+                    sent
+                };
+                tx.submit(sent as u32);
+                self.outward.sent += sent as u64;
+            }
             if full {
-                let spare = &self.inward.spare[..recycled];
-                let kept = self.lender.pool_run(spare, &mut self.pool);
+                let spare = &inward.spare[..recycled];
+                let kept = lender.pool_run(spare, &mut self.pool);
                 // A frame that came twice was received once.
                 let twice = recycled as u64 - u64::from(kept);
-                self.inward.received -= twice;
-                self.inward.refused += twice;
+                inward.received -= twice;
+                inward.refused += twice;
             } else {
+                if inward.group.is_some() {
+                    lender.share(&places[..recycled]);
+                }
                 fill.submit(recycled as u32);
-                self.inward.filled += recycled as u64;
+                inward.filled += recycled as u64;
             }
-            tx.submit(sent as u32);
-            self.outward.sent += sent as u64;
+            entries.release(count as u32);
+            inward.received += count as u64;
+            inward.pass_on();
+            return Some(Shown {
+                count: count as u32,
+                all_recycled,
+                result,
+            });
         }
-        entries.release(count as u32);
-        self.inward.pass_on();
-        Some((settled, result))
     }
 
     pub(crate) fn receive(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
@@ -236,11 +249,24 @@ impl Cycle {
     /// to the pool, so that the completion ring is empty afterwards.
     #[inline]
     pub(crate) fn refill(&mut self) -> u32 {
-        let sent = self.refill_sent();
+        // In a group the others may have something to move on.
+        let alone = self.inward.group.is_none();
+        if alone
+            && self.outward.completion.available(1) == 0
+            && u64::from(self.lender.lent())
+                >= u64::from(self.inward.share.wanted) + self.outward.outstanding()
+        {
+            return 0;
+        }
+        self.refill_missing()
+    }
+
+    fn refill_missing(&mut self) -> u32 {
+        let done = self.refill_sent();
         if self.outward.completion.available(1) > 0 {
             self.reap();
         }
-        sent + self.refill_free()
+        done + self.refill_free()
     }
 
     /// Sent frames to the fill ring.

@@ -282,6 +282,12 @@ impl FluxRaw {
         Ok(())
     }
 
+    /// Whether the kernel has to be called to send what is in the TX ring.
+    #[inline]
+    pub(crate) fn wants_tx_wakeup(&self) -> bool {
+        self.cycle.tx_needs_wakeup() || !self.report.need_wakeup.achieved
+    }
+
     /// Makes the kernel send what is in the TX ring, if it asks for that.
     ///
     /// In copy mode one system call sends a bounded number of packets ([`Report::tx_budget`]); this calls as long as packets

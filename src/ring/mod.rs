@@ -72,6 +72,25 @@ pub struct Desc {
 }
 
 impl Desc {
+    /// The address, and the length with the options above it.
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    pub(crate) fn words(self) -> [u64; 2] {
+        [
+            self.addr,
+            u64::from(self.len) | u64::from(self.options) << 32,
+        ]
+    }
+
+    /// The descriptor of these [`words`](Self::words).
+    #[cfg(any(test, not(target_arch = "x86_64")))]
+    pub(crate) fn of_words([addr, rest]: [u64; 2]) -> Self {
+        Self {
+            addr,
+            len: rest as u32,
+            options: (rest >> 32) as u32,
+        }
+    }
+
     /// The bits of all descriptors, united: addresses, and lengths with the options above them.
     #[inline]
     pub(crate) fn union(run: &[Self]) -> (u64, u64) {

@@ -157,6 +157,18 @@ impl<T: RingElement> Reservation<'_, T> {
         }
     }
 
+    /// Writes the slot at `index`, if it is reserved; for those that come in no order.
+    #[inline]
+    pub(crate) fn put(&mut self, index: u32, entry: T) -> bool {
+        match self.run_mut(index) {
+            [slot, ..] => {
+                *slot = entry;
+                true
+            }
+            [] => false,
+        }
+    }
+
     /// Publishes the first `count` reserved slots, in order; more than [`len`](Self::len) means all.
     #[inline]
     pub fn submit(self, count: u32) {

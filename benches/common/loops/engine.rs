@@ -60,11 +60,13 @@ impl Loop for Engine {
 
 #[inline]
 fn look(batch: &mut BatchRef<'_>, sum: &mut u64) {
+    let mut part = 0;
     batch.for_each(|packet| {
         if let [first, ..] = packet.data() {
-            *sum += u64::from(*first) + packet.len() as u64;
+            part += u64::from(*first) + packet.len() as u64;
         }
     });
+    *sum += part;
 }
 
 #[inline]

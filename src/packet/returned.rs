@@ -93,18 +93,35 @@ impl SharedFrameState {
     ) -> usize {
         let (owners, shift) = (self.owners(), self.shift());
         let mut last = BOTTOM;
-        let mut done = addrs.len();
-        for (index, addr) in addrs.iter().enumerate() {
+        let mut add = |addr: u64| {
             let chunk = (addr >> shift) as u32;
             debug_assert!((chunk as usize) < owners.len());
             // SAFETY: the caller has seen that the chunk exists.
             let entry = unsafe { owners.get_unchecked(chunk as usize) };
-            if entry.load(Ordering::Relaxed) != owner && !take(chunk) {
-                done = index;
-                break;
+            let ours = entry.load(Ordering::Relaxed) == owner || take(chunk);
+            if ours {
+                entry.store(last, Ordering::Relaxed);
+                last = chunk;
             }
-            entry.store(last, Ordering::Relaxed);
-            last = chunk;
+            ours
+        };
+        let mut done = 0;
+        let (eights, rest) = addrs.as_chunks::<8>();
+        'adding: {
+            for eight in eights {
+                for &addr in eight {
+                    if !add(addr) {
+                        break 'adding;
+                    }
+                    done += 1;
+                }
+            }
+            for &addr in rest {
+                if !add(addr) {
+                    break 'adding;
+                }
+                done += 1;
+            }
         }
         if let Some(first) = addrs[..done].first() {
             self.add_chain((first >> shift) as u32, last, done as u32);

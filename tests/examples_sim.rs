@@ -7,8 +7,12 @@ use std::process::{Stdio, id};
 
 use process::{example, run};
 
+#[path = "examples_sim/balance.rs"]
+mod balance;
 #[path = "examples_sim/filter.rs"]
 mod filter;
+#[path = "../examples/simulate/frames.rs"]
+mod frames;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "veth/process.rs"]
 mod process;
@@ -155,6 +159,61 @@ fn the_firewall_lets_through_what_the_rules_allow_and_nothing_else() {
         1,
         complaint,
     );
+}
+
+#[test]
+fn the_load_balancer_moves_the_flows_of_a_silent_backend_alone() {
+    let scratch = Scratch::new("balancer");
+    let good = [
+        "10.0.0.13:8080 is down",
+        " 0 others moved, 0 were lost, 0 packets wrong",
+        "ARP answered 1",
+    ];
+    says("load_balancer_system", "--sim", &good);
+    let file = scratch.file("flows.pcapng");
+    for poller in ["busy", "wait", "adaptive"] {
+        let words = format!("--record {file} -q 2 --copy --poller {poller}");
+        says("load_balancer_system", &words, &good);
+    }
+    let replayed = [
+        "3 backends serve 10.0.0.2:80",
+        "flows moved 0, ARP answered 1",
+    ];
+    says("load_balancer_system", &format!("--pcap {file}"), &replayed);
+    let words = "--sim -s 203.0.113.9:443 -b 203.0.113.1:1 -b 203.0.113.2:2";
+    let other = ["203.0.113.2:2 served", "203.0.113.2:2 is down", good[1]];
+    says("load_balancer_system", words, &other);
+    says("load_balancer_system", "--help", &["usage:", "--backend"]);
+    for (words, code, part) in [
+        ("", 2, "an interface is needed"),
+        ("-i near", 2, "a service is needed"),
+        ("-i near -s 10.0.0.1:80", 2, "backends are needed"),
+        (
+            "-i near -s 10.0.0.1:80 -b 10.0.0.1:81",
+            2,
+            "an address of its own",
+        ),
+        (
+            "--sim -b 10.0.0.3:80 -b 10.0.0.3:81",
+            2,
+            "an address of its own",
+        ),
+        (
+            "--sim -s 10.0.0.1",
+            2,
+            "'10.0.0.1' is no IPv4 address with a port",
+        ),
+        ("--sim -s 10.0.0.1:0", 2, "no IPv4 address with a port"),
+        ("--sim -s [::1]:80", 2, "no IPv4 address with a port"),
+        ("--sim -s 10.0.0.1:32768", 2, "the ports from 32768 on"),
+        ("--sim --down-after never", 2, "--down-after"),
+        ("--sim --poller lazy", 2, "no poller 'lazy'"),
+        ("--sim -x", 2, "what is '-x'?"),
+        ("--sim -b", 2, "needs a value"),
+        ("--pcap /nowhere", 1, "/nowhere: No such file"),
+    ] {
+        refuses("load_balancer_system", words, code, part);
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "veth/balancer.rs"]
+mod balancer;
 #[path = "veth/echo.rs"]
 mod echo;
 #[path = "veth/examples.rs"]

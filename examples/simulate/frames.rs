@@ -7,7 +7,8 @@ use fluxcap::proto::{
     Arp, ArpOperation, EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, MacAddr, Tcp, TcpFlags, Udp,
 };
 
-const SENDER: MacAddr = MacAddr([2, 0, 0, 0, 0x99, 1]);
+/// Who sends all frames.
+pub(crate) const SENDER: MacAddr = MacAddr([2, 0, 0, 0, 0x99, 1]);
 const RECEIVER: MacAddr = MacAddr([2, 0, 0, 0, 0x99, 2]);
 
 /// A frame with `payload` zeros.
@@ -18,6 +19,14 @@ pub(crate) fn ethernet(ether_type: EtherType, payload: usize) -> Vec<u8> {
     ethernet.set_destination(RECEIVER);
     ethernet.set_ether_type(ether_type);
     frame
+}
+
+/// Changes the Ethernet addresses.
+#[allow(dead_code, reason = "not every program has several neighbours")]
+pub(crate) fn address(frame: &mut [u8], from: MacAddr, to: MacAddr) {
+    let (ethernet, _) = Ethernet::parse_mut(frame).expect("a whole frame");
+    ethernet.set_source(from);
+    ethernet.set_destination(to);
 }
 
 /// 10.0.0.1 asks for 10.0.0.2, or 10.0.0.2 answers.

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 
 use fluxcap::proto::{ArpOperation, EtherType, FlowKey, IpProtocol};
 
+use super::frames;
 use firewall::Firewall;
 use rules::{Action, Rules};
 
 #[path = "../../examples/firewall_engine/firewall.rs"]
 mod firewall;
-#[path = "../../examples/simulate/frames.rs"]
-mod frames;
 #[path = "../../examples/firewall_engine/rules.rs"]
 mod rules;
 

@@ -1,0 +1,362 @@
+//! A load balancer: gives the flows of clients to backends, and their answers back, all through one interface.
+//!
+//! ```console
+//! # cargo run --release --example load_balancer_system -- -i eth0 -s 10.0.0.100:80 -b 10.0.0.11:8080 -b 10.0.0.12:8080
+//! $ cargo run --release --example load_balancer_system -- --sim
+//! ```
+//!
+//! Mode B: the socket is split into a half that receives and one that sends. Received packets are owned: rewritten in place, they are
+//! moved to a batch and sent from the frames that they came in, and wait there when the TX ring is full; what goes nowhere is dropped,
+//! which gives its frame back.
+//!
+//! It has an address of its own, which the kernel must not have, and answers ARP requests for it. A packet of a client gets a backend's
+//! address and the balancer's own, with a port that stands for the flow (full NAT); so the answer comes back here, whatever the backend's
+//! routes are, and gets the client's address and the service's. The price is that backends do not see who asks. Checksums are adjusted,
+//! not computed anew, but for those that a stack on the same machine has left to its card.
+//!
+//! Backends are chosen by consistent hashing: when one goes, its flows move, and no others. A backend is down when it has not been heard of
+//! for a while; each second it is asked for by ARP, so that a machine that is gone is noticed, but not a program on it that has ended.
+//!
+//! IPv4, TCP and UDP, without VLANs; fragments are not passed on. Everything else that reaches the queue is dropped, so try it on an
+//! interface that you are not logged in through. With `--sim` it needs no root and no network: clients and backends are simulated.
+
+use std::env;
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::SocketAddrV4;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fluxcap::{
+    BindMode, ErrorKind, FluxBuilder, FluxError, FluxRx, FluxTx, PacketBatch, Poller, XdpMode,
+};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use balancer::Balancer;
+use sessions::FIRST_PORT;
+use simulate::Place;
+use world::{Neighbours, World};
+
+#[path = "load_balancer_system/balancer.rs"]
+mod balancer;
+#[path = "simulate/frames.rs"]
+mod frames;
+#[path = "load_balancer_system/sessions.rs"]
+mod sessions;
+mod simulate;
+#[path = "load_balancer_system/table.rs"]
+mod table;
+#[path = "load_balancer_system/world.rs"]
+mod world;
+
+const USAGE: &str = "\
+usage: load_balancer_system -i INTERFACE -s SERVICE -b BACKEND [-b BACKEND...] [OPTION...]
+       load_balancer_system --sim [--pcap FILE] [--record FILE] [OPTION...]
+Gives the flows of clients, TCP and UDP over IPv4, to backends in the same network, and their answers back.
+
+  -i, --interface NAME   the interface, towards clients and backends
+  -s, --service ADDRESS  where the clients find the service: an address that the kernel does not have, and a port below 32768
+  -b, --backend ADDRESS  address and port of a backend; give it for each
+      --down-after SECS  seconds of silence after which a backend is down, its flows going to others (3)
+  -q, --queue NUMBER     the queue to bind to (0)
+  -p, --poller POLLER    how to wait for packets: busy, wait or adaptive (adaptive)
+  -I, --interval SECONDS print statistics this often
+      --copy             copy mode, even where the driver has zero-copy
+      --generic          the XDP program in the network stack, not in the driver
+      --sim              no interface and no root: clients and backends on a simulated link
+      --pcap FILE        replay a capture file into the simulated link instead, once
+      --record FILE      write what the simulated link carries into a capture file
+      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
+  -h, --help             this text
+
+SIGUSR1 prints the statistics, SIGINT and SIGTERM end the program.";
+
+/// Packets handled between two looks at signals and the clock.
+const BATCH: usize = 64;
+/// Signals, backends and intervals are looked after this often.
+const SLICE: Duration = Duration::from_millis(100);
+
+struct Program {
+    rx: FluxRx,
+    tx: FluxTx,
+    balancer: Balancer,
+    world: Option<World>,
+    start: Instant,
+    received: PacketBatch,
+    outgoing: PacketBatch,
+}
+
+impl Program {
+    /// Balances until `stop` is set, or a simulation is over.
+    fn run(
+        &mut self,
+        interval: Option<Duration>,
+        stop: &AtomicBool,
+        print: &AtomicBool,
+    ) -> Result<(), Box<dyn Error>> {
+        let mut printed = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            let due = interval.is_some_and(|interval| printed.elapsed() >= interval);
+            if print.swap(false, Ordering::Relaxed) || due {
+                self.print_statistics()?;
+                printed = Instant::now();
+            }
+            let over = match &mut self.world {
+                Some(world) => !world.turn()?,
+                None => false,
+            };
+            match self.turn() {
+                Ok(0) if over => break,
+                Ok(_) => {}
+                // What waits in the TX ring leaves when the line is up again.
+                Err(error) if error.kind() == ErrorKind::Down => thread::sleep(SLICE / 10),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let flushed = self.tx.flush(Duration::from_secs(1));
+        match flushed {
+            Err(error) if error.kind() != ErrorKind::Down => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for packets, and passes them on. Returns how many there were.
+    fn turn(&mut self) -> Result<u32, FluxError> {
+        let now = self.now();
+        let (news, probe) = self.balancer.look_after(now);
+        for text in news {
+            println!("{text}");
+        }
+        if probe {
+            self.probe()?;
+        }
+        // Nothing new comes in before the old has left: so no packet is lost here when the link is slower than its neighbours.
+        if !self.outgoing.is_empty() {
+            self.tx.send(&mut self.outgoing)?;
+            if !self.outgoing.is_empty() {
+                self.tx.wait(Some(SLICE))?;
+                return Ok(self.outgoing.len() as u32);
+            }
+        }
+        let count = self.rx.recv_timeout(&mut self.received, SLICE)?;
+        let now = self.now();
+        for mut packet in self.received.drain() {
+            if self.balancer.handle(packet.data_mut(), now) {
+                // It has room for what one turn receives and is empty before.
+                let _ = self.outgoing.push(packet);
+            }
+        }
+        self.tx.send(&mut self.outgoing)?;
+        Ok(count)
+    }
+
+    /// Asks for each backend, in packets of our own.
+    fn probe(&mut self) -> Result<(), FluxError> {
+        for probe in self.balancer.probes() {
+            // Without a free frame now there is another question in a second.
+            if let Some(packet) = self.tx.copy(&probe)?
+                && let Err(unsent) = self.tx.send_one(packet)
+                && unsent.error().kind() == ErrorKind::Gone
+            {
+                return Err(unsent.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Milliseconds since the start, simulated or real.
+    fn now(&self) -> u64 {
+        let time = match &self.world {
+            Some(world) => world.now(),
+            None => self.start.elapsed(),
+        };
+        time.as_millis() as u64
+    }
+
+    fn print_statistics(&self) -> Result<(), Box<dyn Error>> {
+        println!("{}", self.balancer.report(self.now()));
+        let (received, sent) = (self.rx.total(), self.tx.total());
+        let kernel = self.rx.statistics()?;
+        println!("received {received}, sent {sent}");
+        println!(
+            "kernel: dropped {}, RX ring full {}, fill ring empty {}",
+            kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs
+        );
+        Ok(io::stdout().flush()?)
+    }
+}
+
+/// Balances until a signal comes.
+fn balance(options: &Options) -> Result<(), Box<dyn Error>> {
+    let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    flag::register(SIGINT, Arc::clone(&stop))?;
+    flag::register(SIGTERM, Arc::clone(&stop))?;
+    #[cfg(unix)] // elsewhere there is no such signal
+    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&print))?;
+
+    let &Options { service, queue, .. } = options;
+    let (place, backends) = (&options.place, &options.backends);
+    let (link, nic) = place.open(queue, place.pcap.is_none())?;
+    let raw = FluxBuilder::new(&link)
+        .queue(queue)
+        .bind_mode(options.bind_mode)
+        .xdp_mode(options.xdp_mode)
+        .build()?;
+    let interface = raw.interface().name.clone();
+    let Some(mac) = raw.interface().mac else {
+        return Err(format!("{interface} has no Ethernet address to answer from").into());
+    };
+    println!("{}", raw.report());
+    let count = backends.len();
+    println!("{count} backends serve {service} on {interface} queue {queue}");
+    io::stdout().flush()?;
+    let world = match (nic, &place.pcap) {
+        (Some(nic), Some(file)) => {
+            simulate::replay(&nic, file, queue, 1)?;
+            Some(World::Replay(nic))
+        }
+        (Some(nic), None) => {
+            let neighbours = Neighbours::new(nic, queue, mac, service, backends);
+            Some(World::Neighbours(neighbours))
+        }
+        (None, _) => None,
+    };
+
+    let (mut rx, tx) = raw.split();
+    rx.set_poller(options.poller);
+    let mut program = Program {
+        rx,
+        tx,
+        balancer: Balancer::new(service, mac, backends, options.down_after),
+        world,
+        start: Instant::now(),
+        received: PacketBatch::with_capacity(BATCH),
+        outgoing: PacketBatch::with_capacity(BATCH),
+    };
+    let result = program.run(options.interval, &stop, &print);
+    program.print_statistics()?;
+    result?;
+    if !program.rx.umem().accounting().is_conserved() {
+        return Err("the frames do not add up".into());
+    }
+    match program.world.map(World::finish).transpose()? {
+        Some(false) => Err("not every flow went where it should".into()),
+        _ => Ok(()),
+    }
+}
+
+struct Options {
+    place: Place,
+    service: SocketAddrV4,
+    backends: Vec<SocketAddrV4>,
+    /// In milliseconds.
+    down_after: u64,
+    queue: u32,
+    poller: Poller,
+    interval: Option<Duration>,
+    bind_mode: BindMode,
+    xdp_mode: XdpMode,
+}
+
+/// Reads the command line; `None` when it asks for help.
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+    let (mut place, mut service, mut backends) = (Place::default(), None, Vec::new());
+    let (mut down_after, mut queue, mut poller) = (3, 0, Poller::default());
+    let (mut interval, mut bind_mode, mut xdp_mode) = (None, BindMode::Auto, XdpMode::Auto);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "-s" | "--service" => service = Some(address(&value()?)?),
+            "-b" | "--backend" => backends.push(address(&value()?)?),
+            "--down-after" => down_after = number(&word, &value()?)?.max(1),
+            "-q" | "--queue" => queue = number(&word, &value()?)?,
+            "-I" | "--interval" => {
+                let seconds = number(&word, &value()?)?.max(1);
+                interval = Some(Duration::from_secs(seconds.into()));
+            }
+            "-p" | "--poller" => {
+                poller = match value()?.as_str() {
+                    "busy" => Poller::Busy,
+                    "wait" => Poller::Wait,
+                    "adaptive" => Poller::default(),
+                    other => return Err(format!("there is no poller '{other}'")),
+                }
+            }
+            "--copy" => bind_mode = BindMode::Copy,
+            "--generic" => xdp_mode = XdpMode::Generic,
+            "-h" | "--help" => return Ok(None),
+            _ if place.option(&word, &mut value)? => {}
+            _ => return Err(format!("what is '{word}'?")),
+        }
+    }
+    place.check()?;
+    if place.sim && backends.is_empty() {
+        backends.extend([11, 12, 13].map(|host| SocketAddrV4::new([10, 0, 0, host].into(), 8080)));
+    }
+    if place.sim {
+        service.get_or_insert(SocketAddrV4::new([10, 0, 0, 2].into(), 80));
+    }
+    let service = service.ok_or("a service is needed: -s ADDRESS:PORT")?;
+    if service.port() >= FIRST_PORT {
+        return Err(format!("the ports from {FIRST_PORT} on stand for flows"));
+    }
+    let mut hosts: Vec<_> = backends.iter().map(SocketAddrV4::ip).collect();
+    hosts.sort();
+    hosts.dedup();
+    if hosts.is_empty() || hosts.len() < backends.len() || hosts.contains(&service.ip()) {
+        return Err("backends are needed, each with an address of its own: -b ADDRESS:PORT".into());
+    }
+    if hosts.len() > 250 {
+        return Err("more than 250 backends".into());
+    }
+    Ok(Some(Options {
+        place,
+        service,
+        backends,
+        down_after: u64::from(down_after) * 1000,
+        queue,
+        poller,
+        interval,
+        bind_mode,
+        xdp_mode,
+    }))
+}
+
+fn address(text: &str) -> Result<SocketAddrV4, String> {
+    match text.parse::<SocketAddrV4>() {
+        Ok(address) if address.port() > 0 => Ok(address),
+        _ => Err(format!(
+            "'{text}' is no IPv4 address with a port, as 10.0.0.2:80 is"
+        )),
+    }
+}
+
+fn number(word: &str, text: &str) -> Result<u32, String> {
+    let number = text.parse();
+    number.map_err(|_| format!("{word} takes a number, not '{text}'"))
+}
+
+fn main() -> ExitCode {
+    let result = match parse(env::args().skip(1)) {
+        Ok(Some(options)) => balance(&options),
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(mistake) => {
+            eprintln!("load_balancer_system: {mistake}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("load_balancer_system: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -12,6 +12,8 @@ mod stopper;
 mod tally;
 mod watch;
 
+use std::time::Duration;
+
 pub use course::GroupStopper;
 pub use group::EngineGroup;
 pub use outcome::Outcome;
@@ -33,6 +35,9 @@ use port::Port;
 const MAX_BATCH: u32 = 4096;
 /// The most ports of an engine.
 const MAX_PORTS: usize = 1024;
+/// How long a link may take nothing, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What an engine does with packets that shall leave through a port whose TX ring is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum WhenFull {
@@ -79,6 +84,7 @@ pub struct FluxEngine {
     alarm: Alarm,
     when_full: WhenFull,
     copying: bool,
+    patience: Duration,
     batches: u64,
     stalls: u64,
     /// The port that keeps watch in the next sleep.
@@ -99,6 +105,7 @@ impl FluxEngine {
             alarm: machine::alarm(),
             when_full: WhenFull::default(),
             copying: false,
+            patience: PATIENCE,
             batches: 0,
             stalls: 0,
             watch: 0,
@@ -110,7 +117,7 @@ impl FluxEngine {
     fn adopt(&mut self, raw: FluxRaw) {
         self.fds.push((-1, Interest::Receive));
         self.outboxes.push(outbox(self.batch()));
-        self.ports.push(Port::new(raw));
+        self.ports.push(Port::new(raw, self.patience));
     }
 
     /// Adds a port and returns its number, counted from 0 for the first.
@@ -172,6 +179,17 @@ impl FluxEngine {
     /// The copies are counted in [`PortStatistics::copied`]. What is already mixed stays so.
     pub fn set_copying(&mut self, allowed: bool) {
         self.copying = allowed;
+    }
+
+    /// How long a port may keep packets to send without any of them leaving, before the run ends with an error of kind
+    /// [`Stuck`](crate::ErrorKind::Stuck) that names the driver and the kernel. Default 1 s; [`Duration::MAX`]: for ever.
+    ///
+    /// The packets stay where they are, and the engine can run on.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+        for port in &mut self.ports {
+            port.set_patience(patience);
+        }
     }
 
     /// The most packets that one call of the callback gets.

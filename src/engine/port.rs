@@ -3,12 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::time::Duration;
 
 use super::stats::PortStatistics;
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
 use crate::packet::{Packet, Tally};
-use crate::raw::FluxRaw;
+use crate::raw::{FluxRaw, Watchdog};
 
 /// A socket, and what passed through it.
 #[derive(Debug)]
@@ -21,17 +22,19 @@ pub(super) struct Port {
     /// What came from other ports.
     posted: PortStatistics,
     /// Whether packets may be in the TX ring that the kernel wants to be told of.
-    pub(super) unsent: bool,
+    unsent: bool,
+    watchdog: Watchdog,
 }
 
 impl Port {
-    pub(super) fn new(raw: FluxRaw) -> Self {
+    pub(super) fn new(raw: FluxRaw, patience: Duration) -> Self {
         Self {
             before: raw.totals().0,
             raw,
             tally: Tally::default(),
             posted: PortStatistics::default(),
             unsent: false,
+            watchdog: Watchdog::new(patience),
         }
     }
 
@@ -40,6 +43,21 @@ impl Port {
     pub(super) fn settle(&mut self) -> Option<usize> {
         self.unsent = true;
         self.tally.unfit.take()
+    }
+
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.watchdog.set_patience(patience);
+    }
+
+    /// Whether packets that were given to the kernel come back.
+    pub(super) fn check_sending(&mut self) -> Result<()> {
+        let outward = &self.raw.cycle.outward;
+        self.watchdog.look(outward, &*self.raw.socket)
+    }
+
+    /// How long to sleep at most, so that a link that takes nothing is noticed; `None`: for ever.
+    pub(super) fn longest_sleep(&self) -> Option<Duration> {
+        (self.raw.cycle.tx_outstanding() > 0).then(|| self.watchdog.patience())
     }
 
     pub(super) fn statistics(&self) -> PortStatistics {
@@ -67,19 +85,20 @@ impl Port {
         }
         let frames = self.raw.umem().frames();
         let sent = if outbox.iter().all(|packet| packet.belongs_to(frames)) {
-            self.raw.send(outbox)? as usize
+            self.raw.send(outbox)
         } else {
-            self.post_copies(outbox)
+            Ok(self.post_copies(outbox))
         };
+        let taken = u64::from(*sent.as_ref().unwrap_or(&0));
         self.unsent = true;
-        self.posted.sent += sent as u64;
-        self.posted.dropped += (count - sent) as u64;
+        self.posted.sent += taken;
+        self.posted.dropped += count as u64 - taken;
         outbox.clear();
-        Ok(())
+        sent.map(drop)
     }
 
     /// Sends packets, and copies of those that lie in another UMEM.
-    fn post_copies(&mut self, outbox: &mut PacketBatch) -> usize {
+    fn post_copies(&mut self, outbox: &mut PacketBatch) -> u32 {
         let mut sent = 0;
         for packet in outbox.drain() {
             let foreign = !packet.belongs_to(self.raw.umem().frames());

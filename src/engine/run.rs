@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::outcome::panicked;
+use super::port::Port;
 use super::{EngineStatistics, FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{Company, Interest};
@@ -25,7 +26,8 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// [`Callback`](ErrorKind::Callback); [`Gone`](ErrorKind::Gone), [`Down`](ErrorKind::Down): an interface.
+    /// [`Callback`](ErrorKind::Callback); [`Gone`](ErrorKind::Gone), [`Down`](ErrorKind::Down): an interface;
+    /// [`Stuck`](ErrorKind::Stuck): one that takes no packets, see [`set_patience`](Self::set_patience).
     pub fn run<O: Outcome>(
         &mut self,
         callback: impl FnMut(&mut BatchRef<'_>) -> O,
@@ -67,7 +69,7 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// [`Gone`](ErrorKind::Gone): an interface was removed.
+    /// [`Gone`](ErrorKind::Gone): an interface was removed; [`Stuck`](ErrorKind::Stuck).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.idle(timeout)
     }
@@ -88,6 +90,7 @@ impl FluxEngine {
                     continue;
                 }
                 turns = 0;
+                self.check_sending()?;
             }
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
@@ -185,14 +188,17 @@ impl FluxEngine {
 
     /// Sends what came in through one port and shall leave through another.
     fn post(&mut self) -> Result<()> {
+        let mut result = Ok(());
         for (port, outbox) in self.ports.iter_mut().zip(&mut self.outboxes) {
-            port.post(outbox)?;
+            // Each outbox is emptied, also after an error.
+            result = result.and(port.post(outbox));
         }
-        Ok(())
+        result
     }
 
     /// After a turn without packets: waits as the poller says, for at most `timeout`.
     fn idle(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.check_sending()?;
         match self.pacer.decide() {
             Idle::Spin => {
                 self.ports.iter().for_each(|port| port.raw.socket.spin());
@@ -209,6 +215,10 @@ impl FluxEngine {
             }
             Idle::Sleep => self.sleep(timeout),
         }
+    }
+
+    fn check_sending(&mut self) -> Result<()> {
+        self.ports.iter_mut().try_for_each(Port::check_sending)
     }
 
     /// Sleeps until a port has packets, or, when packets wait for a full one, until that has room.
@@ -235,10 +245,9 @@ impl FluxEngine {
             also: &also,
         };
         // Each socket sees only itself lose its interface: they take turns.
-        let timeout = match (ports.len(), timeout) {
-            (1, timeout) => timeout,
-            (_, timeout) => Some(timeout.unwrap_or(ROUND).min(ROUND)),
-        };
+        let round = (ports.len() > 1).then_some(ROUND);
+        let watched = ports.iter().filter_map(Port::longest_sleep);
+        let timeout = watched.chain(round).chain(timeout).min();
         self.watch = (self.watch + 1) % ports.len();
         let keeper = &ports[self.watch].raw.socket;
         keeper.wait(interest, timeout, &company).map(drop)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fluxcap::sim::{Network, Nic, NicConfig};
+use fluxcap::sim::{Faults, Network, Nic, NicConfig};
 use fluxcap::{BatchRef, ErrorKind, FluxEngine, FluxError, Poller, WhenFull};
 
 use super::tools::{assert_conserved, close, hold, packet, small};
@@ -404,6 +404,38 @@ fn a_full_port_drops_and_counts_when_told_so() {
     assert_eq!((statistics.stalls, statistics.ports[0].received), (0, 320));
     assert!(statistics.ports[1].dropped > 0);
     assert_eq!(arrived + statistics.ports[1].dropped, 320);
+    finish(engine);
+}
+
+#[test]
+fn a_link_that_takes_nothing_ends_the_run_and_nothing_is_lost() {
+    let nic = nic();
+    nic.set_faults(Faults {
+        stalled_completion: 1_000_000,
+        max_delay: Duration::from_secs(60),
+        ..Faults::default()
+    })
+    .unwrap();
+    let mut engine = engine(&nic);
+    engine.set_poller(Poller::Busy);
+    engine.set_patience(Duration::from_millis(20));
+    let packets: Vec<_> = (0..20).map(|number| packet(number, 60)).collect();
+    arrive(&nic, &packets);
+    let start = Instant::now();
+    let error = engine
+        .run(|batch| batch.for_each(|packet| packet.send()))
+        .unwrap_err();
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    assert_eq!(error.kind(), ErrorKind::Stuck, "{error}");
+    assert!(error.to_string().contains("sim0"), "{error}");
+    assert_conserved(engine.port(0));
+    // With patience it goes on.
+    engine.set_patience(Duration::MAX);
+    let run = engine.run_for(Duration::from_millis(50), |_| ()).unwrap();
+    assert_eq!(run.total().received, 0);
+    nic.network().advance(Duration::from_secs(61));
+    engine.run_once(|_| ()).unwrap();
+    assert_eq!(engine.port(0).debug_rings().tx.occupied, 0);
     finish(engine);
 }
 

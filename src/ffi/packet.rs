@@ -7,7 +7,7 @@ use super::error::{guard, null};
 use super::handle::{BATCH, Open, fluxcap_raw};
 use super::opaque::exclusive;
 use crate::batch::PacketBatch;
-use crate::error::Result;
+use crate::error::{FluxError, Result};
 use crate::packet::raw::RawPacket;
 use crate::packet::{Frames, Packet};
 
@@ -96,50 +96,54 @@ pub(super) unsafe fn array<'a>(
     }
 }
 
-/// Moves the packets of the array, at most a batch, into the empty batch. After an error they are all back.
-fn take(packets: &mut [fluxcap_packet], batch: &mut PacketBatch) -> Result<()> {
+/// Moves the packets of the array, at most a batch, into the empty batch: all lie in these frames. After an error they are all back.
+pub(super) fn take_home(
+    packets: &mut [fluxcap_packet],
+    frames: &Frames,
+    batch: &mut PacketBatch,
+) -> Result<()> {
+    take(packets, frames, batch, RawPacket::check_home)
+}
+
+/// [`take_home`], of packets that can all be sent.
+pub(super) fn take_for_sending(
+    packets: &mut [fluxcap_packet],
+    frames: &Frames,
+    batch: &mut PacketBatch,
+) -> Result<()> {
+    take(packets, frames, batch, RawPacket::check_for_sending)
+}
+
+/// [`take_home`], of packets that pass a check, which includes that of home. One that does not leaves all untouched.
+#[inline]
+fn take(
+    packets: &mut [fluxcap_packet],
+    frames: &Frames,
+    batch: &mut PacketBatch,
+    check: impl Fn(RawPacket, &Frames) -> Result<()>,
+) -> Result<()> {
+    for (number, &packet) in packets.iter().enumerate() {
+        check(packet.into(), frames).map_err(|error| numbered(error, number))?;
+    }
     for taken in 0..packets.len() {
-        match RawPacket::from(packets[taken]).claim() {
+        // SAFETY: checked just now, and nobody else uses the array.
+        match unsafe { RawPacket::from(packets[taken]).claim_checked(frames) } {
             Ok(packet) => {
                 packets[taken] = fluxcap_packet::MOVED;
                 batch.append(packet);
             }
             Err(error) => {
                 give(batch, &mut packets[..taken]);
-                return Err(error.with_note(format_args!("packet {taken} of the array")));
+                return Err(numbered(error, taken));
             }
         }
     }
     Ok(())
 }
 
-/// [`take`], of packets that all lie in these frames; otherwise none is touched.
-pub(super) fn take_home(
-    packets: &mut [fluxcap_packet],
-    frames: &Frames,
-    batch: &mut PacketBatch,
-) -> Result<()> {
-    check(packets, |packet| packet.check_home(frames))?;
-    take(packets, batch)
-}
-
-/// [`take`], of packets that can all be sent from these frames; otherwise none is touched.
-pub(super) fn take_for_sending(
-    packets: &mut [fluxcap_packet],
-    frames: &Frames,
-    batch: &mut PacketBatch,
-) -> Result<()> {
-    check(packets, |packet| packet.check_for_sending(frames))?;
-    take(packets, batch)
-}
-
-#[inline]
-fn check(packets: &[fluxcap_packet], check: impl Fn(RawPacket) -> Result<()>) -> Result<()> {
-    for (number, &packet) in packets.iter().enumerate() {
-        check(packet.into())
-            .map_err(|error| error.with_note(format_args!("packet {number} of the array")))?;
-    }
-    Ok(())
+#[cold]
+fn numbered(error: FluxError, number: usize) -> FluxError {
+    error.with_note(format_args!("packet {number} of the array"))
 }
 
 /// Moves the packets of the batch to the front of the array, which has room for them.
@@ -271,10 +275,17 @@ pub unsafe extern "C" fn fluxcap_packets_free(packets: *mut fluxcap_packet, coun
         // SAFETY: as the header asks.
         let packets = unsafe { array(packets, count)? };
         let mut result = Ok(0);
+        // The one before, which keeps its UMEM alive until the next one is claimed.
+        let mut before: Option<Packet> = None;
         for packet in packets.iter_mut().filter(|packet| !packet.data.is_null()) {
-            match RawPacket::from(*packet).claim() {
+            let raw = RawPacket::from(*packet);
+            let claimed = match &before {
+                Some(other) => raw.claim_beside(other),
+                None => raw.claim(),
+            };
+            match claimed {
                 Ok(claimed) => {
-                    drop(claimed);
+                    before = Some(claimed);
                     *packet = fluxcap_packet::MOVED;
                 }
                 Err(error) => result = Err(error),

@@ -91,13 +91,6 @@ impl SharedFrameState {
         unsafe { self.memory.start().add(addr as usize) }
     }
 
-    /// The offset of `pointer` from the start of the UMEM, if it points into it or to its end.
-    #[cfg(feature = "capi")]
-    pub(super) fn offset_of(&self, pointer: *const u8) -> Option<u64> {
-        let offset = (pointer as usize).checked_sub(self.memory.start().as_ptr() as usize)?;
-        (offset <= self.memory.len()).then_some(offset as u64)
-    }
-
     /// Who owns a chunk: [`POOL`], [`USER`] or the mark of a socket.
     #[inline]
     pub(super) fn owner(&self, chunk: u32) -> u32 {

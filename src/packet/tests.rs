@@ -484,6 +484,32 @@ mod as_plain_data {
     }
 
     #[test]
+    fn a_packet_is_claimed_beside_another_one_as_without_it() {
+        let (umem, stranger) = (umem(4, 2048, 0), umem(4, 2048, 0));
+        let beside = umem.alloc().unwrap();
+        for region in [&umem, &stranger] {
+            let raw = RawPacket::from(region.alloc().unwrap());
+            let outside = RawPacket { len: 2049, ..raw };
+            assert_eq!(
+                outside.claim_beside(&beside).unwrap_err(),
+                outside.claim().unwrap_err()
+            );
+            let at_home = raw.check_home(umem.frames());
+            assert_eq!(at_home.is_ok(), region.is_same(&umem));
+            drop(raw.claim_beside(&beside).unwrap());
+            assert_eq!(
+                raw.claim_beside(&beside).unwrap_err(),
+                raw.claim().unwrap_err()
+            );
+            let gone = raw.check_home(umem.frames()).unwrap_err();
+            assert_eq!(gone, raw.claim().unwrap_err());
+        }
+        drop(beside);
+        assert_all_home(&umem);
+        assert_all_home(&stranger);
+    }
+
+    #[test]
     fn a_packet_at_the_very_end_of_any_frame_can_be_claimed() {
         let umem = umem(2, 2048, 0);
         for mut packet in alloc_all(&umem) {

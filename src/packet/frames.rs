@@ -40,6 +40,7 @@ pub(crate) struct SharedFrameState {
     /// One entry a chunk.
     owners: Box<[AtomicU32]>,
     /// Grows with each packet that C gives back: tells a live packet from a stale copy of it.
+    #[cfg(feature = "capi")]
     generations: Box<[AtomicU32]>,
     /// The top of the return stack: a chunk, [`BOTTOM`] or `CLOSED`.
     pub(super) returned: AtomicU32,
@@ -313,12 +314,14 @@ impl Frames {
             let full = home.push(chunk);
             debug_assert!(full.is_ok());
         }
+        #[cfg(feature = "capi")]
         let first = live::first_generation();
         let state = SharedFrameState {
             shift: geometry.chunk_size().trailing_zeros(),
             memory,
             geometry,
             owners: (0..frames).map(|_| AtomicU32::new(POOL)).collect(),
+            #[cfg(feature = "capi")]
             generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
             returned: AtomicU32::new(BOTTOM),
             home,

@@ -4,7 +4,9 @@
 //! freed; its `umem` pointer is looked up here before it is followed.
 
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+#[cfg(feature = "capi")]
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::SharedFrameState;
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -16,9 +18,11 @@ static LIVE: [AtomicPtr<SharedFrameState>; MAX_LIVE] =
     [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LIVE];
 /// No entry at or above this was ever used.
 static USED: AtomicUsize = AtomicUsize::new(0);
+#[cfg(feature = "capi")]
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// Where the generations of a new UMEM start: far from those of one that lay at the same address before.
+#[cfg(feature = "capi")]
 pub(super) fn first_generation() -> u32 {
     GENERATION.fetch_add(0x9E37_79B9, Ordering::Relaxed)
 }

@@ -498,6 +498,9 @@ struct fluxcap_engine_config {
   uint32_t when_full;
   // 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
   uint32_t copying;
+  // How long a port may keep packets to send without any of them leaving, in milliseconds, until a run ends with -ETIME. 0: 1000;
+  // UINT32_MAX: for ever.
+  uint32_t patience_ms;
 };
 
 // A received packet that you look at while the callback runs.
@@ -1266,7 +1269,7 @@ int fluxcap_engine_new(struct fluxcap_raw **raws,
 //
 // A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
 // -EMSGSIZE: the callback made a packet leave its frame, or named a port that is not there; that one was recycled. -EBUSY: it runs
-// already. -ENODEV: an interface was removed; -ENETDOWN: one is down. No frame is lost in any case, and the engine can run again.
+// already. -ENODEV: an interface was removed; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame is lost in any case, and the engine can run again.
 int fluxcap_engine_run(struct fluxcap_engine *engine,
                        fluxcap_callback callback,
                        void *user);

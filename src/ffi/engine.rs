@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::slice;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use super::callback::{caller, fluxcap_callback};
 use super::error::{guard, null};
@@ -47,6 +48,9 @@ pub struct fluxcap_engine_config {
     pub when_full: u32,
     /// 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
     pub copying: u32,
+    /// How long a port may keep packets to send without any of them leaving, in milliseconds, until a run ends with -ETIME. 0: 1000;
+    /// UINT32_MAX: for ever.
+    pub patience_ms: u32,
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
@@ -157,6 +161,7 @@ pub(super) struct Settings {
     batch: Option<u32>,
     when_full: WhenFull,
     copying: bool,
+    patience: Option<Duration>,
 }
 
 impl Settings {
@@ -190,6 +195,11 @@ impl Settings {
                 0 | 1 => config.copying == 1,
                 other => return Err(field("copying", other, "use 0 or 1")),
             },
+            patience: match config.patience_ms {
+                0 => None,
+                u32::MAX => Some(Duration::MAX),
+                time => Some(Duration::from_millis(time.into())),
+            },
         })
     }
 
@@ -197,6 +207,9 @@ impl Settings {
         engine.set_poller(self.poller);
         engine.set_when_full(self.when_full);
         engine.set_copying(self.copying);
+        if let Some(patience) = self.patience {
+            engine.set_patience(patience);
+        }
         self.batch.map_or(Ok(()), |batch| engine.set_batch(batch))
     }
 }
@@ -276,7 +289,7 @@ fn no_ports() -> FluxError {
 ///
 /// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
 /// -EMSGSIZE: the callback made a packet leave its frame, or named a port that is not there; that one was recycled. -EBUSY: it runs
-/// already. -ENODEV: an interface was removed; -ENETDOWN: one is down. No frame is lost in any case, and the engine can run again.
+/// already. -ENODEV: an interface was removed; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame is lost in any case, and the engine can run again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run(
     engine: *mut fluxcap_engine,

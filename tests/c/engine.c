@@ -11,7 +11,7 @@
 static_assert(sizeof(struct fluxcap_packet_ref) == 16, "part of the ABI");
 static_assert(offsetof(struct fluxcap_packet_ref, len) == sizeof(void *), "part of the ABI");
 static_assert(offsetof(struct fluxcap_packet_ref, verdict) == sizeof(void *) + 4, "part of the ABI");
-static_assert(sizeof(struct fluxcap_engine_config) == 24, "no padding");
+static_assert(sizeof(struct fluxcap_engine_config) == 28, "no padding");
 static_assert(sizeof(struct fluxcap_engine_statistics) == 88, "no padding");
 static_assert(sizeof(struct fluxcap_port_statistics) == 48, "no padding");
 
@@ -498,6 +498,29 @@ static void a_full_port_drops_when_it_may(void)
     }
 }
 
+static void a_port_that_sends_nothing_ends_the_run(void)
+{
+    struct fluxcap_engine_config config = engine_config(FLUXCAP_POLLER_BUSY);
+    struct fluxcap_sim_faults faults = ZEROS;
+    double start;
+
+    config.patience_ms = 20;
+    struct world world = create(1, &config);
+    faults.struct_size = sizeof(faults);
+    faults.stalled_completion = 1000000;
+    faults.max_delay_ns = 60000000000u;
+    CHECK_RESULT(fluxcap_sim_link_faults(world.links[0], &faults), 0);
+    arrive(&world, 0, 20, 60, 0);
+    start = now();
+    CHECK_ERROR(fluxcap_engine_run(world.engine, send_back, NULL), -ETIME, "left");
+    CHECK(now() - start >= 0.02);
+    CHECK_RESULT(fluxcap_sim_advance(world.sim, 61000000000u), 0);
+    CHECK_RESULT(fluxcap_engine_run_once(world.engine, leave, NULL), 0);
+    for (uint32_t i = 0; i < 20; i++)
+        check_sent(&world, 0, 60, i);
+    finish(&world);
+}
+
 static int stop_now(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
 {
     (void)port, (void)packets, (void)count;
@@ -811,6 +834,7 @@ int main(void)
     an_empty_packet_is_recycled();
     a_batch_is_as_large_as_the_config_says();
     a_full_port_drops_when_it_may();
+    a_port_that_sends_nothing_ends_the_run();
     a_stop_ends_a_run_from_everywhere();
     an_engine_that_runs_is_busy_and_stays_whole();
     a_port_can_be_looked_at_and_no_more();

@@ -94,4 +94,19 @@ static inline bool frames_add_up(const struct fluxcap_raw *raw)
     return rings.conserved;
 }
 
+/* The same for a UMEM, whatever sockets, halves and engines work on it. */
+static inline bool umem_adds_up(const struct fluxcap_umem *umem)
+{
+    struct fluxcap_accounting frames;
+
+    if (fluxcap_umem_accounting(umem, &frames) < 0) {
+        complain();
+        return false;
+    }
+    bool good = frames.pool + frames.user + frames.kernel == frames.frames;
+    if (!good)
+        fprintf(stderr, "the frames do not add up\n");
+    return good;
+}
+
 #endif

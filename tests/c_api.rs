@@ -8,6 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, id};
 
+#[path = "c_api/examples.rs"]
+mod examples;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Runs a program in a new network namespace, where `fluxa` and `fluxb` are the ends of a cable. Exit code 77 means that it cannot run.

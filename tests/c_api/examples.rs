@@ -1,0 +1,225 @@
+//! The C examples for engines and halves, on simulated links and between network stacks of the kernel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Place, ROOT, check, in_namespace, stdout, tool};
+
+/// Compiles an example with sanitizers.
+fn sanitized(place: &Place, name: &str) -> PathBuf {
+    let program = place.0.join(name);
+    place.compile(
+        tool("CC", "cc", &["-std=c11", "-fsanitize=address,undefined"])
+            .arg("-fno-sanitize-recover=all")
+            .arg(format!("{ROOT}/examples-c/{name}.c")),
+        &program,
+    );
+    program
+}
+
+fn says(program: &Path, words: &str, parts: &[&str]) {
+    let text = stdout(&super::run(Command::new(program).args(words.split(' '))));
+    for part in parts {
+        assert!(text.contains(part), "{words}: no {part:?} in:\n{text}");
+    }
+}
+
+/// Runs it with words that it refuses, and returns what it says.
+fn refuses(program: &Path, words: &str, code: i32) -> String {
+    let output = Command::new(program)
+        .args(words.split_whitespace())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(code), "{words}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_firewall_keeps_to_its_rules() {
+    let place = Place::new();
+    let firewall = sanitized(&place, "firewall_engine");
+    let expected = [
+        "1000 of 1000  UDP 10.0.0.1:5000 > 9.9.9.9:53",
+        "1000 of 1000  UDP 9.9.9.9:53 > 10.0.0.1:5000",
+        "   0 of 1000  UDP 192.0.2.66:5000",
+        "   0 of 1000  UDP 10.0.0.1:5000 > 9.9.9.9:54",
+        "0 > 1: passed 1000, denied 2000 (0 malformed)",
+    ];
+    says(&firewall, "--sim", &expected);
+    says(&firewall, "--help", &["usage: ", "both ways"]);
+    let sample = format!("--sim --poller wait --rules {ROOT}/examples/firewall.rules");
+    says(&firewall, &sample, &expected);
+    let rules = place.0.join("rules");
+    for (text, passed) in [
+        ("default allow", "passed 3000, denied 0"),
+        (
+            "allow udp from 10.0.0.0/31 to any port 53-54",
+            "passed 2000, denied 1000",
+        ),
+        (
+            "deny 17 to 8.0.0.0/7\ndefault allow",
+            "passed 0, denied 3000",
+        ),
+        ("allow any from ::/0\nallow other", "passed 0, denied 3000"),
+        ("# nothing\n\n", "passed 0, denied 3000"),
+    ] {
+        fs::write(&rules, text).unwrap();
+        let words = format!("--sim -r {}", rules.display());
+        says(&firewall, &words, &[&format!("0 > 1: {passed}")]);
+    }
+    for (text, wrong) in [
+        ("allow tcp\npermit tcp", "line 2: 'permit'"),
+        ("allow", "line 1: '(a protocol is missing)'"),
+        ("allow 256", "'256'"),
+        ("allow tcp form any", "'form'"),
+        ("allow tcp to", "'(an address is missing)'"),
+        ("allow tcp to 10.0.0.300", "'10.0.0.300'"),
+        ("allow tcp to 10.0.0.0/33", "'10.0.0.0/33'"),
+        ("allow tcp to 10.0.0.1/8", "'10.0.0.1/8'"),
+        ("allow tcp to fd00::/-1", "'fd00::/-1'"),
+        ("allow tcp from 10.0.0.1 to fd00::1", "'fd00::1'"),
+        ("allow tcp to any port", "'(a port is missing)'"),
+        ("allow tcp to any port 9-8", "'9'"),
+        ("allow icmp to any port 80", "'80'"),
+        ("allow tcp both", "'both'"),
+        ("default", "'default'"),
+        ("default allow\ndefault deny", "line 2: 'default'"),
+        ("a b c d e f g h i j k l m n o p q r", "'(too many words)'"),
+    ] {
+        fs::write(&rules, text).unwrap();
+        let said = refuses(&firewall, &format!("--sim -r {}", rules.display()), 1);
+        assert!(
+            said.contains(wrong) && said.contains(", line "),
+            "{text}: {said}"
+        );
+    }
+    for words in [
+        "",
+        "near",
+        "near far",
+        "--sim near",
+        "--sim -p lazy",
+        "--sim -I 0",
+        "-x",
+    ] {
+        assert!(!refuses(&firewall, words, 2).is_empty());
+    }
+    let said = refuses(
+        &firewall,
+        &format!("nosuch0 nosuch1 -r {ROOT}/examples/firewall.rules"),
+        1,
+    );
+    assert!(said.contains("nosuch0"), "{said}");
+}
+
+#[test]
+fn the_firewall_stands_between_two_stacks_and_reads_its_rules_anew() {
+    let place = Place::new();
+    let firewall = place.example("firewall_engine");
+    let script = r#"
+        firewall=$1 work=$2
+        fail() { cat "$work/log"; exit 1; }
+        trap 'kill $ends' EXIT
+        ends=
+        # Moves one end of a cable to a stack of its own.
+        stack() {
+            unshare --net sleep 90 &
+            ends="$ends $!"
+            until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
+            ip link set "$1" netns $! || exit 1
+            nsenter --net=/proc/$!/ns/net sh -c "ip address add $2 dev $1 && ip link set $1 up" || exit 1
+        }
+        wait_for() {
+            tries=0
+            until grep -q "$1" "$work/log"; do
+                tries=$((tries + 1))
+                [ $tries -lt 200 ] || fail
+                sleep 0.05
+            done
+        }
+        ip link add left type veth peer name right && ip link set left up || exit 1
+        stack fluxb 10.0.0.1/24
+        near=$!
+        stack right 10.0.0.2/24
+        printf 'allow arp\nallow icmp\n' >"$work/rules"
+        "$firewall" fluxa left -r "$work/rules" >"$work/log" 2>&1 &
+        pid=$!
+        wait_for 'rules between'
+        ping="nsenter --net=/proc/$near/ns/net ping -c 2 -i 0.2"
+        $ping -W 5 10.0.0.2 || fail
+        printf 'allow arp\ndeny icmp\n#\n' >"$work/rules"
+        kill -HUP $pid
+        wait_for '^2 rules$'
+        $ping -W 0.3 10.0.0.2 && fail
+        printf 'allow apr\n' >"$work/rules"
+        kill -HUP $pid
+        wait_for 'the old rules stay'
+        kill -USR1 $pid
+        wait_for ' [2-9] packets .* deny icmp'
+        kill -INT $pid
+        wait $pid || fail
+        grep -q "line 1: 'apr' is wrong" "$work/log" || fail
+    "#;
+    check(&mut in_namespace(&[
+        "sh",
+        "-c",
+        script,
+        "-",
+        firewall.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}
+
+#[test]
+fn datagrams_come_back_from_an_event_loop() {
+    let place = Place::new();
+    let echo = sanitized(&place, "epoll_echo");
+    let good = ["echoed 20000,", "20000 came back, 0 wrong"];
+    says(&echo, "--sim", &good);
+    let words = format!(
+        "--record {} -q 1 -u 9",
+        place.0.join("echo.pcapng").display()
+    );
+    says(&echo, &words, &good);
+    says(&echo, "--help", &["usage: "]);
+    for words in [
+        "",
+        "-i lo",
+        "-i lo -a 10.0.0",
+        "--sim -u 0",
+        "--sim -i lo",
+        "--sim more",
+    ] {
+        assert!(!refuses(&echo, words, 2).is_empty());
+    }
+    assert!(refuses(&echo, "-i nosuch0 -a 10.0.0.2", 1).contains("nosuch0"));
+    let script = r#"
+        echo=$1 work=$2
+        ip address add 10.0.0.1/24 dev fluxa
+        "$echo" -i fluxb -a 10.0.0.2 -I 1 >"$work/log" 2>&1 &
+        pid=$!
+        for try in $(seq 200); do grep -q '^echoing' "$work/log" && break; sleep 0.05; done
+        # The kernel here leaves the checksum to its card.
+        exec 3<>/dev/udp/10.0.0.2/7 || exit 1
+        for number in 1 2 3; do
+            echo "number $number" >&3
+            # All of a datagram, or the rest of it is gone.
+            answer=$(timeout 10 dd bs=1500 count=1 <&3 2>/dev/null)
+            [ "$answer" = "number $number" ] || { cat "$work/log"; exit 1; }
+        done
+        sleep 1.1
+        kill -INT $pid
+        wait $pid || { cat "$work/log"; exit 1; }
+        # The timer of the loop printed it before the end did.
+        [ "$(grep -c 'echoed 3, ARP answered 1' "$work/log")" -ge 2 ] || { cat "$work/log"; exit 1; }
+    "#;
+    check(&mut in_namespace(&[
+        "bash",
+        "-c",
+        script,
+        "-",
+        echo.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}

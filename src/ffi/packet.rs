@@ -275,19 +275,16 @@ pub unsafe extern "C" fn fluxcap_packets_free(packets: *mut fluxcap_packet, coun
         // SAFETY: as the header asks.
         let packets = unsafe { array(packets, count)? };
         let mut result = Ok(0);
-        // The one before, which keeps its UMEM alive until the next one is claimed.
-        let mut before: Option<Packet> = None;
+        // The first one keeps its UMEM alive until all are free.
+        let mut first: Option<Packet> = None;
         for packet in packets.iter_mut().filter(|packet| !packet.data.is_null()) {
             let raw = RawPacket::from(*packet);
-            let claimed = match &before {
-                Some(other) => raw.claim_beside(other),
-                None => raw.claim(),
+            let claimed = match &first {
+                Some(other) => raw.claim_beside(other).map(drop),
+                None => raw.claim().map(|claimed| first = Some(claimed)),
             };
             match claimed {
-                Ok(claimed) => {
-                    before = Some(claimed);
-                    *packet = fluxcap_packet::MOVED;
-                }
+                Ok(()) => *packet = fluxcap_packet::MOVED,
                 Err(error) => result = Err(error),
             }
         }

@@ -223,3 +223,96 @@ fn datagrams_come_back_from_an_event_loop() {
         place.0.to_str().unwrap(),
     ]));
 }
+
+#[test]
+fn the_load_balancer_moves_the_flows_of_a_silent_backend_alone() {
+    let place = Place::new();
+    let balancer = sanitized(&place, "load_balancer_system");
+    let good = [
+        "10.0.0.13:8080 is down",
+        " 0 others moved, 0 were lost, 0 packets wrong",
+    ];
+    says(&balancer, "--sim", &good);
+    let words = format!("--record {} -q 1", place.0.join("flows.pcap").display());
+    says(&balancer, &words, &good);
+    let words = "--sim -s 203.0.113.9:443 -b 203.0.113.1:1 -b 203.0.113.2:2";
+    says(&balancer, words, &["203.0.113.2:2 is down", good[1]]);
+    says(&balancer, "--help", &["usage: "]);
+    for words in [
+        "",
+        "-i lo",
+        "-i lo -s 10.0.0.1:80",
+        "--sim -i lo",
+        "--sim -s 10.0.0.1",
+        "--sim -s 10.0.0.1:32768",
+        "--sim -b 10.0.0:1",
+        "--sim -b 10.0.0.3:0",
+        "--sim -b 10.0.0.3:1 -b 10.0.0.3:2",
+        "--sim --down-after 0",
+        "--sim more",
+    ] {
+        assert!(!refuses(&balancer, words, 2).is_empty());
+    }
+    let said = refuses(&balancer, "-i nosuch0 -s 10.0.0.1:80 -b 10.0.0.2:80", 1);
+    assert!(said.contains("nosuch0"), "{said}");
+}
+
+#[test]
+fn the_load_balancer_serves_the_kernels_datagrams_by_two_event_loops() {
+    let place = Place::new();
+    let balancer = sanitized(&place, "load_balancer_system");
+    let echo = place.example("epoll_echo");
+    let script = r#"
+        balancer=$1 echo=$2 work=$3
+        fail() { cat "$work"/log*; exit 1; }
+        ip link add bridge0 type bridge && ip address add 10.0.0.1/24 dev bridge0 && ip link set bridge0 up || exit 1
+        for number in 1 2 3; do
+            ip link add end$number type veth peer name port$number && ip link set end$number up || exit 1
+            ip link set port$number master bridge0 up || exit 1
+        done
+        wait_for() {
+            tries=0
+            until grep -q "$2" "$work/$1"; do
+                tries=$((tries + 1))
+                [ $tries -lt 200 ] || fail
+                sleep 0.05
+            done
+        }
+        # Asks from a new port each time.
+        ask() {
+            for number in $(seq "$1"); do
+                exec 3<>/dev/udp/10.0.0.100/80 || exit 1
+                echo "number $number" >&3
+                [ "$(timeout 10 dd bs=1500 count=1 <&3 2>/dev/null)" = "number $number" ] || fail
+            done
+        }
+        "$echo" -i end2 -a 10.0.0.12 -u 9 >"$work/log2" 2>&1 &
+        first=$!
+        "$echo" -i end3 -a 10.0.0.13 -u 10 >"$work/log3" 2>&1 &
+        second=$!
+        wait_for log2 '^echoing'
+        wait_for log3 '^echoing'
+        "$balancer" -i end1 -s 10.0.0.100:80 -b 10.0.0.12:9 -b 10.0.0.13:10 --down-after 2 >"$work/log1" 2>&1 &
+        pid=$!
+        wait_for log1 '10.0.0.12:9 is up'
+        wait_for log1 '10.0.0.13:10 is up'
+        ask 30
+        kill -INT $second && wait $second || fail
+        wait_for log1 '10.0.0.13:10 is down'
+        ask 10
+        kill -INT $first && wait $first || fail
+        kill -INT $pid && wait $pid || fail
+        # Both had some, and together all.
+        echoed() { sed -n 's/.*: echoed \([0-9]*\),.*/\1/p' "$work/$1" | tail -n 1; }
+        [ "$(echoed log3)" -gt 3 ] && [ "$(echoed log2)" -gt 13 ] && [ $(($(echoed log2) + $(echoed log3))) -eq 40 ] || fail
+    "#;
+    check(&mut in_namespace(&[
+        "bash",
+        "-c",
+        script,
+        "-",
+        balancer.to_str().unwrap(),
+        echo.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}

@@ -464,7 +464,7 @@ struct fluxcap_rings {
   struct fluxcap_ring_state tx;
   // The completion ring.
   struct fluxcap_ring_state completion;
-  // The frames, counted where they are.
+  // The frames, counted where they are; the same as `ledger` while several sockets use the UMEM.
   struct fluxcap_accounting counted;
   // The frames by the ledger, one by one.
   struct fluxcap_accounting ledger;

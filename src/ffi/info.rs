@@ -149,7 +149,7 @@ pub struct fluxcap_rings {
     pub tx: fluxcap_ring_state,
     /// The completion ring.
     pub completion: fluxcap_ring_state,
-    /// The frames, counted where they are.
+    /// The frames, counted where they are; the same as `ledger` while several sockets use the UMEM.
     pub counted: fluxcap_accounting,
     /// The frames by the ledger, one by one.
     pub ledger: fluxcap_accounting,

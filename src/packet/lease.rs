@@ -48,6 +48,12 @@ impl Frames {
             grace: OnceLock::new(),
         })
     }
+
+    /// The number of places that are taken.
+    pub(crate) fn sockets(&self) -> usize {
+        let sockets = self.sockets.lock().unwrap_or_else(|e| e.into_inner());
+        sockets.iter().filter(|taken| **taken).count()
+    }
 }
 
 /// One socket's place in the ledger. Dropped after the socket is closed, it takes back what the kernel still had.

@@ -369,18 +369,17 @@ impl Cycle {
             user: ledger.user,
             kernel: ledger.kernel,
         };
-        let counted = match inward.group {
-            // Frames come from one member and go to another: none of them can count what is on the way.
-            Some(_) => ledger,
-            None => {
-                let given = inward.filled + outward.sent;
-                let back = inward.received + outward.completed;
-                Accounting {
-                    frames: count,
-                    pool: frames.at_home() + self.pool.len(),
-                    user: frames.with_user(),
-                    kernel: (given - back) as u32,
-                }
+        // Frames come from one socket and go to another: none of several can count what is on the way.
+        let counted = if frames.sockets() > 1 {
+            ledger
+        } else {
+            let given = inward.filled + outward.sent;
+            let back = inward.received + outward.completed;
+            Accounting {
+                frames: count,
+                pool: frames.at_home() + self.pool.len(),
+                user: frames.with_user(),
+                kernel: (given - back) as u32,
             }
         };
         let ((fill, rx), (tx, completion)) = (inward.state(), outward.state());

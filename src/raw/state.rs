@@ -88,7 +88,7 @@ pub struct RingsState {
     /// The completion ring.
     pub completion: RingState,
     /// Where the frames are, counted where they are: free frames in queues, packets by the user's count, the kernel's
-    /// by what went through the rings. Adds up exactly when this socket alone uses the UMEM.
+    /// by what went through the rings. The same as the ledger while several sockets use the UMEM, of which none can count alone.
     pub counted: Accounting,
     /// Where the frames are by the ledger, frame by frame.
     pub ledger: Accounting,

@@ -374,6 +374,8 @@ fn crowd(when_full: WhenFull) -> (u64, FluxEngine) {
             arrived += 1;
         }
     }
+    assert_conserved(engine.port(0));
+    assert_conserved(engine.port(1));
     assert_conserved_ledger(&engine);
     (arrived, engine)
 }

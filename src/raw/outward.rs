@@ -139,6 +139,7 @@ impl Outward {
     /// Sent frames home, where all sides find them, but for those that the pool is short of.
     #[inline]
     pub(crate) fn reap_home(&mut self, lender: &mut Lender, pool: &mut FramePool) -> u32 {
+        self.fetch();
         let entries = self.completion.peek(u32::MAX);
         let mut progress = Progress::default();
         while progress.seen < entries.len() {

@@ -1,7 +1,7 @@
 //! Several sockets on one queue of a simulated NIC.
 
 use fluxcap::sim::{Network, NicConfig, Running};
-use fluxcap::{ErrorKind, FanOut, FluxBuilder};
+use fluxcap::{ErrorKind, FanOut, FluxBuilder, FluxRaw};
 
 use super::tools::small;
 use crate::group;
@@ -42,6 +42,35 @@ fn members_work_on_threads_of_their_own() {
 #[test]
 fn sockets_are_closed_in_any_order() {
     on_nics(group::sockets_are_closed_in_any_order, false);
+}
+
+#[test]
+fn a_sending_half_of_a_group_gets_its_frames_back_while_nobody_receives() {
+    for zero_copy in [false, true] {
+        let config = NicConfig {
+            zero_copy,
+            ..NicConfig::new("sim0")
+        };
+        let network = Network::new();
+        let nic = network.add(config).unwrap();
+        let fan_out = FanOut {
+            sockets: 2,
+            symmetric: false,
+        };
+        let group = small(&nic).fan_out(fan_out).build_group().unwrap();
+        let mut halves: Vec<_> = group.into_iter().map(FluxRaw::split).collect();
+        let mut sent = 0;
+        for _ in 0..100 {
+            for (_, tx) in &mut halves {
+                let packet = tx.copy(&[0xff; 60]).unwrap().expect("a free frame");
+                tx.send_one(packet).unwrap();
+                network.settle();
+                sent += 1;
+                assert_eq!(nic.counters().tx_packets, sent);
+                assert!(tx.reap() > 0 && tx.outstanding() == 0, "{tx:?}");
+            }
+        }
+    }
 }
 
 #[test]

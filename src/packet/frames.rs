@@ -366,6 +366,8 @@ impl Drop for Frames {
             // SAFETY: the count reached zero, so this was the last use.
             unsafe { SharedFrameState::free(self.state) }
         } else if before < 2 * HANDLE {
+            // What was done through other handles happens before the stack is closed.
+            fence(Ordering::Acquire);
             // SAFETY: the last handle, with packets left. They count until somebody takes them off the return stack or, once that is
             // closed, themselves: so the state is alive until then.
             unsafe { SharedFrameState::close(self.state) }

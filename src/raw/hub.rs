@@ -108,7 +108,8 @@ impl Hub {
 
     /// Moves everything on, for all members, unless somebody is at it: who will see the wish then.
     fn pump(&self) {
-        self.wish.store(true, Ordering::Relaxed);
+        // Exchanges, not stores, so that whoever takes the wish back sees what all those who had it have put into their rings.
+        self.wish.swap(true, Ordering::AcqRel);
         // Either the other one sees the wish, or this one finds the lock free.
         fence(Ordering::SeqCst);
         while self.wish.load(Ordering::Relaxed) {
@@ -118,7 +119,7 @@ impl Hub {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            self.wish.store(false, Ordering::Relaxed);
+            self.wish.swap(false, Ordering::AcqRel);
             fence(Ordering::SeqCst);
             supply.feed();
             supply.hand_back(&self.leases);

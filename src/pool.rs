@@ -106,6 +106,13 @@ impl FramePool {
         }
     }
 
+    /// Gives all that it keeps at hand to those that look for frames.
+    pub(crate) fn give_up(&mut self) {
+        for chunk in self.stack.drain(..) {
+            self.frames.queue_home(chunk);
+        }
+    }
+
     /// A fresh packet of length zero, if there is a free frame.
     pub(crate) fn alloc(&mut self) -> Option<Packet> {
         self.take().map(|chunk| self.frames.fresh(chunk))
@@ -125,9 +132,7 @@ impl FramePool {
 
 impl Drop for FramePool {
     fn drop(&mut self) {
-        for chunk in self.stack.drain(..) {
-            self.frames.queue_home(chunk);
-        }
+        self.give_up();
     }
 }
 

@@ -28,7 +28,7 @@ use crate::error::{FluxError, Result};
 use crate::kernel::{Alarm, Interest, machine};
 use crate::packet::Slot;
 use crate::poller::{Pacer, Poller};
-use crate::raw::FluxRaw;
+use crate::raw::{Cycle, FluxRaw};
 use port::Port;
 
 /// The most packets of a batch.
@@ -118,6 +118,11 @@ impl FluxEngine {
         self.fds.push((-1, Interest::Receive));
         self.outboxes.push(outbox(self.batch()));
         self.ports.push(Port::new(raw, self.patience));
+        if self.ports.len() > 1 {
+            // Or one that only sends would end up with the frames of those that receive.
+            let cycles = self.ports.iter_mut().map(|port| &mut port.raw.cycle);
+            cycles.for_each(Cycle::leave_the_rest);
+        }
     }
 
     /// Adds a port and returns its number, counted from 0 for the first.

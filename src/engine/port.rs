@@ -11,6 +11,10 @@ use crate::error::{FluxError, Result};
 use crate::packet::{Packet, Tally};
 use crate::raw::{FluxRaw, Watchdog};
 
+/// How long to sleep at a time while packets stand in the TX ring or frames are short: nobody tells when more can be sent, or when a frame
+/// comes back.
+const BRIEF: Duration = Duration::from_millis(2);
+
 /// A socket, and what passed through it.
 #[derive(Debug)]
 pub(super) struct Port {
@@ -21,7 +25,7 @@ pub(super) struct Port {
     pub(super) tally: Tally,
     /// What came from other ports.
     posted: PortStatistics,
-    /// Whether packets may be in the TX ring that the kernel wants to be told of.
+    /// Whether packets may be in the TX ring, of which the kernel may have to be told.
     unsent: bool,
     watchdog: Watchdog,
 }
@@ -55,8 +59,17 @@ impl Port {
         self.watchdog.look(outward, &*self.raw.socket)
     }
 
-    /// How long to sleep at most, so that a link that takes nothing is noticed; `None`: for ever.
+    /// Whether it has few frames to receive into.
+    pub(super) fn is_short(&self) -> bool {
+        self.raw.cycle.is_short()
+    }
+
+    /// How long to sleep at most, so that packets and frames move on that nobody wakes the engine for, and a link that takes nothing is
+    /// noticed; `None`: for ever.
     pub(super) fn longest_sleep(&self) -> Option<Duration> {
+        if self.unsent || self.is_short() {
+            return Some(BRIEF);
+        }
         (self.raw.cycle.tx_outstanding() > 0).then(|| self.watchdog.patience())
     }
 
@@ -133,11 +146,11 @@ impl Port {
 
     #[inline]
     fn kick(&mut self) -> Result<()> {
-        self.unsent = self.raw.wants_tx_wakeup();
-        if self.unsent {
+        if self.raw.wants_tx_wakeup() {
             self.raw.wake_tx()?;
-            self.unsent = self.raw.cycle.tx_pending() > 0;
         }
+        // Also without a call: the kernel may be about to rest, and want one later.
+        self.unsent = self.raw.cycle.tx_pending() > 0;
         Ok(())
     }
 }

@@ -60,7 +60,11 @@ impl FluxEngine {
         &mut self,
         mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        self.turn(&mut callback)
+        let count = self.turn(&mut callback)?;
+        if count > 0 {
+            self.pacer.worked();
+        }
+        Ok(count)
     }
 
     /// Waits as the poller says, for packets, a stop or the end of `timeout`; `None`: for no end. It may return early.
@@ -90,6 +94,7 @@ impl FluxEngine {
                     continue;
                 }
                 turns = 0;
+                self.share_out();
                 self.check_sending()?;
             }
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
@@ -116,18 +121,27 @@ impl FluxEngine {
                 Err(error) => return self.end_turn(error),
             }
         }
-        for port in &mut self.ports {
-            port.turn_over()?;
-        }
+        self.turn_over()?;
         Ok(total)
+    }
+
+    /// Does what each port needs, also when another one has failed; returns the first error.
+    #[inline]
+    fn turn_over(&mut self) -> Result<()> {
+        let mut result = Ok(());
+        for port in &mut self.ports {
+            if let Err(error) = port.turn_over() {
+                result = result.and(Err(error));
+            }
+        }
+        result
     }
 
     /// Ends a turn with an error, after what was sent is on its way.
     #[cold]
     fn end_turn(&mut self, error: FluxError) -> Result<u32> {
-        for port in &mut self.ports {
-            port.turn_over()?;
-        }
+        // What goes wrong here shows in the next turn.
+        let _ = self.turn_over();
         Err(error)
     }
 
@@ -198,6 +212,7 @@ impl FluxEngine {
 
     /// After a turn without packets: waits as the poller says, for at most `timeout`.
     fn idle(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.share_out();
         self.check_sending()?;
         match self.pacer.decide() {
             Idle::Spin => {
@@ -214,6 +229,14 @@ impl FluxEngine {
                 })
             }
             Idle::Sleep => self.sleep(timeout),
+        }
+    }
+
+    /// Brings the frames that ports keep at hand to one that is short of them.
+    fn share_out(&mut self) {
+        if self.ports.len() > 1 && self.ports.iter().any(Port::is_short) {
+            let cycles = self.ports.iter_mut().map(|port| &mut port.raw.cycle);
+            cycles.for_each(|cycle| cycle.pool.give_up());
         }
     }
 

@@ -185,6 +185,7 @@ impl Cycle {
                 tx.submit(sent as u32);
                 self.outward.sent += sent as u64;
             }
+            inward.received += count as u64;
             if full {
                 let spare = &inward.spare[..recycled];
                 let kept = lender.pool_run(spare, &mut self.pool);
@@ -200,7 +201,6 @@ impl Cycle {
                 inward.filled += recycled as u64;
             }
             entries.release(count as u32);
-            inward.received += count as u64;
             inward.pass_on();
             return Some(Shown {
                 count: count as u32,
@@ -310,6 +310,16 @@ impl Cycle {
         let lent = self.lender.lent();
         let sending = self.outward.outstanding() as u32;
         self.inward.outstanding(lent.saturating_sub(sending))
+    }
+
+    /// Whether the receiving side has so few frames that more should come to it soon.
+    pub(crate) fn is_short(&self) -> bool {
+        self.inward.is_short(self.rx_outstanding())
+    }
+
+    /// Leaves to others on the same UMEM what comes back beyond the wanted share.
+    pub(crate) fn leave_the_rest(&mut self) {
+        self.inward.share.most = self.inward.share.wanted;
     }
 
     #[inline]

@@ -516,3 +516,170 @@ fn an_interface_that_is_removed_ends_the_run() {
         finish(engine);
     }
 }
+
+#[test]
+fn a_port_that_only_sends_does_not_take_the_frames_of_those_that_receive() {
+    let network = Network::new();
+    let nics: Vec<_> = ["out", "idle", "in"]
+        .iter()
+        .map(|name| network.nic(name).unwrap())
+        .collect();
+    let mut engine = FluxEngine::new(small(&nics[0]).frames(64).build().unwrap());
+    for nic in &nics[1..] {
+        let umem = engine.port(0).umem().clone();
+        engine
+            .add_port(small(nic).umem(&umem).build().unwrap())
+            .unwrap();
+    }
+    for round in 0..100 {
+        let packets: Vec<_> = (0..4).map(|number| packet(round + number, 60)).collect();
+        arrive(&nics[2], &packets);
+        while engine
+            .run_once(|batch| batch.for_each(|packet| packet.send_to(0).unwrap()))
+            .unwrap()
+            > 0
+        {}
+        network.settle();
+        for expected in packets {
+            assert_eq!(nics[0].take_sent(), Some(expected), "round {round}");
+        }
+    }
+    assert_conserved_ledger(&engine);
+    finish(engine);
+}
+
+#[test]
+fn packets_bring_an_adaptive_poller_back_to_spinning_in_a_loop_of_single_turns() {
+    let nic = nic();
+    let mut engine = engine(&nic);
+    let spin = Duration::from_millis(1);
+    engine.set_poller(Poller::Adaptive { spin });
+    for round in 1..=3 {
+        while engine.statistics().poller.switches < 2 * round - 1 {
+            engine.wait(Some(Duration::ZERO)).unwrap();
+        }
+        arrive(&nic, &[packet(0, 60)]);
+        assert_eq!(engine.run_once(|_| ()).unwrap(), 1);
+        assert_eq!(engine.statistics().poller.switches, 2 * round);
+    }
+    finish(engine);
+}
+
+/// Runs an echo over the thread of a network until `done`, for at most `time`; whether it came to that.
+fn echo_until(mut engine: FluxEngine, time: Duration, done: impl Fn() -> bool) -> bool {
+    let stopper = engine.stopper();
+    let thread = thread::spawn(move || {
+        let result = engine.run(|batch| batch.for_each(|packet| packet.send()));
+        (engine, result)
+    });
+    let start = Instant::now();
+    while !done() && start.elapsed() < time {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let came = done();
+    stopper.stop();
+    let (engine, result) = thread.join().unwrap();
+    result.unwrap();
+    assert_conserved(engine.port(0));
+    finish(engine);
+    came
+}
+
+#[test]
+fn packets_that_the_completion_ring_had_no_room_for_are_sent_while_nothing_comes_in() {
+    for (zero_copy, poller) in [
+        (false, Poller::Wait),
+        (false, Poller::Busy),
+        (true, Poller::Wait),
+        (true, Poller::Busy),
+    ] {
+        let config = NicConfig {
+            zero_copy,
+            ..NicConfig::new("sim0")
+        };
+        let nic = Network::new().add(config).unwrap();
+        let raw = small(&nic).completion_size(4).build().unwrap();
+        let packets: Vec<_> = (0..60).map(|number| packet(number, 60)).collect();
+        arrive(&nic, &packets);
+        let running = nic.network().run().unwrap();
+        let mut engine = FluxEngine::new(raw);
+        engine.set_poller(poller);
+        engine.set_patience(Duration::MAX);
+        let sent = || nic.counters().tx_packets == 60;
+        let came = echo_until(engine, Duration::from_secs(5), sent);
+        assert!(came, "{poller:?} {zero_copy} {:?}", nic.counters());
+        drop(running);
+    }
+}
+
+#[test]
+fn an_engine_asleep_without_frames_receives_again_when_they_come_back() {
+    let nic = nic();
+    let raw = small(&nic).frames(16).build().unwrap();
+    let umem = raw.umem().clone();
+    let running = nic.network().run().unwrap();
+    let late = Faults {
+        stalled_completion: 1_000_000,
+        max_delay: Duration::from_millis(200),
+        ..Faults::default()
+    };
+    nic.set_faults(late).unwrap();
+    let sender = nic.clone();
+    let arrivals = thread::spawn(move || {
+        for number in 0..16 {
+            sender.inject(0, &packet(number, 60)).unwrap();
+            thread::sleep(Duration::from_millis(2));
+        }
+        thread::sleep(Duration::from_millis(500));
+        for number in 0..4 {
+            sender.inject(0, &packet(number, 60)).unwrap();
+        }
+    });
+    let sent = || nic.counters().tx_packets >= 20;
+    let mut engine = FluxEngine::new(raw);
+    engine.set_poller(Poller::Wait);
+    engine.set_patience(Duration::MAX);
+    let came = echo_until(engine, Duration::from_secs(10), sent);
+    arrivals.join().unwrap();
+    drop(running);
+    assert!(came, "{:?} {}", nic.counters(), umem.accounting());
+}
+
+#[test]
+fn an_error_of_the_callback_is_told_although_a_port_is_down() {
+    let nic = nic();
+    let mut engine = engine(&nic);
+    arrive(&nic, &[packet(0, 60)]);
+    let error = engine
+        .run_once(|batch| {
+            batch.packet(0).send();
+            nic.set_up(false).unwrap();
+            Err("table is full")
+        })
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Callback, "{error}");
+    // The next turn tells of the port.
+    assert_eq!(engine.run_once(|_| ()).unwrap_err().kind(), ErrorKind::Down);
+    nic.set_up(true).unwrap();
+    engine.run_once(|_| ()).unwrap();
+    nic.network().settle();
+    assert_eq!(nic.take_sent(), Some(packet(0, 60)));
+    finish(engine);
+}
+
+#[test]
+fn a_port_that_is_down_does_not_keep_what_another_one_sends() {
+    let (left, right, mut engine) = forwarder();
+    arrive(&left, &[packet(0, 60), packet(1, 60)]);
+    let error = engine
+        .run_once(|batch| {
+            batch.packet(0).send();
+            batch.packet(1).send_to(1).unwrap();
+            left.set_up(false).unwrap();
+        })
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Down);
+    left.network().settle();
+    assert_eq!(right.take_sent(), Some(packet(1, 60)));
+    finish(engine);
+}

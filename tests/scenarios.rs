@@ -1,5 +1,5 @@
-//! Traffic, written once: each scenario runs over a simulated network and over veth pairs, through each face of the library, and
-//! has to tell the same everywhere.
+//! Traffic, written once: each scenario runs over a simulated network and over veth pairs, through each mode and each face of the
+//! library, and has to tell the same everywhere.
 //!
 //! Over veth it needs root and a kernel with AF_XDP; without them those tests print `skipped:` and the reason. Every scenario
 //! ends with the proof that no frame was lost.
@@ -9,16 +9,22 @@
 mod agent;
 #[path = "scenarios/differences.rs"]
 mod differences;
+#[path = "scenarios/engine.rs"]
+mod engine;
 #[path = "scenarios/flow.rs"]
 mod flow;
 #[path = "scenarios/full.rs"]
 mod full;
+#[path = "scenarios/halves.rs"]
+mod halves;
 #[path = "scenarios/harness.rs"]
 mod harness;
 #[path = "scenarios/host.rs"]
 mod host;
 #[path = "scenarios/life.rs"]
 mod life;
+#[path = "scenarios/modes.rs"]
+mod modes;
 #[cfg(target_os = "linux")]
 #[allow(dead_code, reason = "the tests of `veth` use the rest")]
 #[path = "veth/net.rs"]
@@ -36,20 +42,22 @@ mod traffic;
 #[path = "scenarios/world.rs"]
 mod world;
 
-/// A test of the scenario in each world, and one that all told the same.
-macro_rules! worlds {
-    ($($(#[$condition:meta])? $name:ident: $face:expr, $place:expr;)*) => {
+/// A test of the scenario on each stage, and one that all told the same.
+macro_rules! stages {
+    ($($(#[$condition:meta])? $name:ident: $mode:expr, $face:expr, $place:expr;)*) => {
         $(
             $(#[$condition])?
             #[test]
             fn $name() {
-                check(SCENARIO, $face, $place);
+                check(SCENARIO, Stage { mode: $mode, face: $face, place: $place });
             }
         )*
 
         #[test]
         fn tells_the_same_everywhere() {
-            compare(SCENARIO, &[$($(#[$condition])? ($face, $place)),*]);
+            compare(SCENARIO, &[$(
+                $(#[$condition])? Stage { mode: $mode, face: $face, place: $place }
+            ),*]);
         }
     };
 }
@@ -66,31 +74,38 @@ macro_rules! scenarios {
             #[cfg(all(target_os = "linux", feature = "capi"))]
             use super::agent::Build::{C11, Cpp17, Sanitized};
             use super::differences::compare;
-            use super::harness::{Face::*, Scenario, Where::*, check};
+            use super::harness::{Face::*, Scenario, Stage, Where::*, check};
+            use super::world::Mode::*;
 
             const SCENARIO: Scenario = Scenario {
                 name: stringify!($name),
                 play: super::$module::$name,
             };
 
-            worlds! {
-                in_rust_over_the_simulator: Rust, Sim;
-                in_rust_over_the_simulator_step_by_step: Rust, Stepped;
-                in_rust_over_veth: Rust, Veth;
+            stages! {
+                in_rust_over_the_simulator: Raw, Rust, Sim;
+                in_rust_over_the_simulator_step_by_step: Raw, Rust, Stepped;
+                in_rust_over_veth: Raw, Rust, Veth;
                 #[cfg(all(target_os = "linux", feature = "capi"))]
-                in_c11_over_the_simulator: C(C11), Sim;
+                in_c11_over_the_simulator: Raw, C(C11), Sim;
                 #[cfg(all(target_os = "linux", feature = "capi"))]
-                in_c11_over_the_simulator_step_by_step: C(C11), Stepped;
+                in_c11_over_the_simulator_step_by_step: Raw, C(C11), Stepped;
                 #[cfg(all(target_os = "linux", feature = "capi"))]
-                in_c11_over_veth: C(C11), Veth;
+                in_c11_over_veth: Raw, C(C11), Veth;
                 #[cfg(all(target_os = "linux", feature = "capi"))]
-                in_cpp17_over_the_simulator: C(Cpp17), Sim;
+                in_cpp17_over_the_simulator: Raw, C(Cpp17), Sim;
                 #[cfg(all(target_os = "linux", feature = "capi"))]
-                in_cpp17_over_veth: C(Cpp17), Veth;
+                in_cpp17_over_veth: Raw, C(Cpp17), Veth;
                 #[cfg(all(target_os = "linux", feature = "capi"))]
-                in_c11_with_sanitizers_over_the_simulator: C(Sanitized), Sim;
+                in_c11_with_sanitizers_over_the_simulator: Raw, C(Sanitized), Sim;
                 #[cfg(all(target_os = "linux", feature = "capi"))]
-                in_c11_with_sanitizers_over_veth: C(Sanitized), Veth;
+                in_c11_with_sanitizers_over_veth: Raw, C(Sanitized), Veth;
+                in_rust_by_halves_over_the_simulator: Halves, Rust, Sim;
+                in_rust_by_halves_over_the_simulator_step_by_step: Halves, Rust, Stepped;
+                in_rust_by_halves_over_veth: Halves, Rust, Veth;
+                in_rust_by_engine_over_the_simulator: Engine, Rust, Sim;
+                in_rust_by_engine_over_the_simulator_step_by_step: Engine, Rust, Stepped;
+                in_rust_by_engine_over_veth: Engine, Rust, Veth;
             }
         })*)*
     };
@@ -102,6 +117,7 @@ scenarios! {
         echo_in_small_chunks
         echo_in_generic_mode
         echo_without_wakeup_flags
+        echo_on_a_thread
         one_packet
         every_size
         bidirectional
@@ -111,6 +127,7 @@ scenarios! {
         headers_grow_into_the_headroom
         many_links
         many_queues
+        forwarded_between_links
         sockets_sharing_a_umem;
     full:
         slow_reader
@@ -118,6 +135,7 @@ scenarios! {
         waiting_to_receive
         waiting_to_send
         link_down
+        echo_through_a_small_ring
         one_kick_sends_its_budget
         full_completion_ring
         all_frames_held_then_released

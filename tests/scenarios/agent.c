@@ -43,8 +43,8 @@ struct end {
     struct fluxcap_packet held[512];
     uint32_t first, count;
     /* A thread that sends and receives. */
-    pthread_t flood;
-    bool flooding;
+    pthread_t thread;
+    bool working;
     bool stop;
     uint64_t received;
     uint8_t frames[FLOOD][256];
@@ -222,19 +222,21 @@ static void add_pair(void)
     ok_or_error(result);
 }
 
-/* open SOCKET LINK QUEUE FRAMES CHUNK HEADROOM FILL RX TX COMPLETION BUDGET WAKEUP PROGRAM XDP PATIENCE OTHER: on the UMEM of OTHER,
+/* open SOCKET MODE LINK QUEUE FRAMES CHUNK HEADROOM FILL RX TX COMPLETION BUDGET WAKEUP PROGRAM XDP PATIENCE OTHER: on the UMEM of OTHER,
  * if that is another socket. */
 static void open_socket(void)
 {
     struct fluxcap_config config = ZEROS;
     struct fluxcap_raw *raw = NULL;
     uint32_t id = number();
-    const char *name = word();
+    const char *mode = word(), *name = word();
     uint32_t owner;
     int result;
 
     if (id >= SOCKETS || ends[id] != NULL)
         give_up("no room for the socket");
+    if (strcmp(mode, "raw") != 0)
+        give_up("unknown mode");
     config.struct_size = sizeof(config);
     if (sim != NULL)
         config.link = find_link(name);
@@ -394,11 +396,10 @@ static void send_held(void)
     ok_or_error(sent);
 }
 
-/* echo SOCKET MAX: sends packets back to where they came from. */
-static void echo(void)
+/* Sends up to `max` packets back to where they came from. */
+static uint32_t echo_raw(struct fluxcap_raw *raw, uint32_t max)
 {
-    struct fluxcap_raw *raw = open_end()->raw;
-    uint32_t max = number(), done = 0;
+    uint32_t done = 0;
 
     while (done < max) {
         const struct fluxcap_desc *descs;
@@ -410,8 +411,8 @@ static void echo(void)
         if (count <= 0)
             break;
         sent = fluxcap_raw_forward(raw, (uint32_t)count);
-        if (sent <= 0)
-            break;
+        if (sent < 0)
+            give_up("packets were not sent back");
         done += (uint32_t)sent;
         if (sent < count) {
             /* The others wait in the ring, as they came. */
@@ -421,7 +422,43 @@ static void echo(void)
             break;
         }
     }
-    ok_number(done);
+    return done;
+}
+
+/* echo SOCKET MAX: sends packets back to where they came from. */
+static void echo(void)
+{
+    struct end *end = open_end();
+
+    ok_number(echo_raw(end->raw, number()));
+}
+
+/* Passes up to `max` packets from one socket to another, as many as there is room for. */
+static uint32_t pass_raw(struct fluxcap_raw *from, struct fluxcap_raw *to, uint32_t max)
+{
+    struct fluxcap_rings rings = ZEROS;
+    uint32_t room;
+    int count;
+
+    fluxcap_raw_refill(from);
+    fluxcap_raw_reap(to);
+    rings.struct_size = sizeof(rings);
+    if (fluxcap_raw_debug_rings(to, &rings) < 0)
+        give_up("the rings cannot be seen");
+    room = rings.tx.size - rings.tx.occupied;
+    count = fluxcap_raw_receive(from, packets, room < max ? room : max);
+    if (count < 0 || fluxcap_raw_send(to, packets, (uint32_t)count) != count || fluxcap_raw_wake_tx(to) < 0)
+        give_up("packets were not passed on");
+    return (uint32_t)count;
+}
+
+/* bridge SOCKET OTHER MAX: passes packets each way between two sockets on one UMEM. */
+static void bridge(void)
+{
+    struct end *one = open_end(), *other = open_end();
+    uint32_t max = number();
+
+    ok_number(pass_raw(one->raw, other->raw, max) + pass_raw(other->raw, one->raw, max));
 }
 
 /* wrong SOCKET KIND: tries to send a packet that cannot be sent; the errno of the refusal. */
@@ -482,30 +519,52 @@ static void *flood(void *argument)
     return NULL;
 }
 
+static void *serve(void *argument)
+{
+    struct end *end = (struct end *)argument;
+
+    while (!__atomic_load_n(&end->stop, __ATOMIC_RELAXED)) {
+        fluxcap_raw_wait(end->raw, FLUXCAP_WAIT_RECEIVE, 1);
+        fluxcap_raw_refill(end->raw);
+        echo_raw(end->raw, FLOOD);
+        if (fluxcap_raw_wake_tx(end->raw) < 0)
+            give_up("the kernel cannot be woken");
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void start(struct end *end, void *(*work)(void *))
+{
+    if (end->working)
+        give_up("it works already");
+    end->stop = false;
+    if (pthread_create(&end->thread, NULL, work, end) != 0)
+        give_up("no thread");
+    end->working = true;
+    ok_number(0);
+}
+
 /* flood SOCKET COUNT, packets: sends them again and again, and receives, on a thread of its own. */
 static void start_flood(void)
 {
     struct end *end = open_end();
 
     end->frame_count = number();
-    if (end->frame_count > FLOOD || end->flooding)
+    if (end->frame_count > FLOOD)
         give_up("too much of a flood");
     for (uint32_t i = 0; i < end->frame_count; i++)
         end->lengths[i] = read_packet(end->frames[i], sizeof(end->frames[i]));
-    end->stop = false;
-    if (pthread_create(&end->flood, NULL, flood, end) != 0)
-        give_up("no thread");
-    end->flooding = true;
-    ok_number(0);
+    start(end, flood);
 }
 
 static void calm(struct end *end)
 {
-    if (!end->flooding)
+    if (!end->working)
         return;
     __atomic_store_n(&end->stop, true, __ATOMIC_RELAXED);
-    pthread_join(end->flood, NULL);
-    end->flooding = false;
+    pthread_join(end->thread, NULL);
+    end->working = false;
 }
 
 /* statistics SOCKET */
@@ -695,6 +754,8 @@ static void obey(const char *command)
         send_held();
     } else if (strcmp(command, "echo") == 0) {
         echo();
+    } else if (strcmp(command, "bridge") == 0) {
+        bridge();
     } else if (strcmp(command, "wrong") == 0) {
         wrong();
     } else if (strcmp(command, "refill") == 0) {
@@ -714,6 +775,9 @@ static void obey(const char *command)
         start_flood();
     } else if (strcmp(command, "flooded") == 0) {
         ok_number(__atomic_load_n(&open_end()->received, __ATOMIC_RELAXED));
+    } else if (strcmp(command, "serve") == 0) {
+        /* Sends each packet back, on a thread of its own. */
+        start(open_end(), serve);
     } else if (strcmp(command, "calm") == 0) {
         calm(open_end());
         ok_number(0);

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::place::{CYCLES, Place, VethPlace, cycles_over_veth};
-use super::world::{Options, Pair, Program, Ready, Rings, Socket, Statistics, World, Wrong};
+use super::world::{Mode, Options, Pair, Program, Ready, Rings, Socket, Statistics, World, Wrong};
 
 /// No answer takes longer, also under valgrind on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(100);
@@ -269,6 +269,7 @@ impl World for CWorld {
     fn open(
         &mut self,
         link: &str,
+        mode: Mode,
         options: &Options,
         umem: Option<&dyn Socket>,
     ) -> Result<Box<dyn Socket>, i32> {
@@ -291,12 +292,17 @@ impl World for CWorld {
         let budget = tx_budget.unwrap_or(0);
         let (wakeup, program) = (u32::from(!need_wakeup), u32::from(!program));
         let xdp = if generic { 2 } else { 0 };
+        let mode = match mode {
+            Mode::Engine => "engine",
+            Mode::Halves => "halves",
+            Mode::Raw => "raw",
+        };
         let owner = umem.map_or(id, |other| {
             let other: &CSocket = other.as_any().downcast_ref().expect("of this face");
             other.id
         });
         self.ask(&format!(
-            "open {id} {link} {queue} {frames} {chunk} {headroom} {fill} {rx} {tx} {completion} \
+            "open {id} {mode} {link} {queue} {frames} {chunk} {headroom} {fill} {rx} {tx} {completion} \
              {budget} {wakeup} {program} {xdp} {patience_ms} {owner}"
         ))?;
         // The numbers of sockets that are gone are free.
@@ -450,6 +456,11 @@ impl Socket for CSocket {
         self.ask("wrong", &format!("{wrong:?}"))[0] as i32
     }
 
+    fn bridge(&mut self, other: &mut dyn Socket, max: u32) -> usize {
+        let other: &Self = other.as_any().downcast_ref().expect("of this face");
+        self.ask("bridge", &format!("{} {max}", other.id))[0] as usize
+    }
+
     fn refill(&mut self) {
         self.ask("refill", "");
     }
@@ -476,6 +487,10 @@ impl Socket for CSocket {
 
     fn flooded(&mut self) -> u64 {
         self.ask("flooded", "")[0]
+    }
+
+    fn serve(&mut self) {
+        self.ask("serve", "");
     }
 
     fn calm(&mut self) {
@@ -539,6 +554,10 @@ impl Socket for CSocket {
     }
 
     fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
         self
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::harness::{Face, Ran, Scenario, Where, run};
+use super::harness::{Ran, Scenario, Stage, Where, run};
+use super::modes::REFERENCE;
 use super::scene::Outcome;
 
 /// One way in which veth pairs and a simulated network differ, in what a scenario tells.
@@ -31,30 +32,27 @@ const DIFFERENCES: &[Difference] = &[Difference {
              come.",
 }];
 
-/// A test: a scenario tells the same in all worlds, but for the differences that are listed.
-pub(crate) fn compare(scenario: Scenario, worlds: &[(Face, Where)]) {
+/// A test: a scenario tells the same on all stages, but for the differences that are listed.
+pub(crate) fn compare(scenario: Scenario, stages: &[Stage]) {
     let mut skipped = BTreeSet::new();
-    let mut told = |face, place| match run(scenario, face, place) {
+    let mut told = |stage| match run(scenario, stage) {
         Ran::Told(outcome) => Some(outcome),
         Ran::Skipped(reason) => {
             skipped.insert(reason);
             None
         }
-        Ran::Failed(text) => panic!("{face:?} over {place:?}: {text}"),
+        Ran::Impossible(_) => None,
+        Ran::Failed(text) => panic!("{stage:?}: {text}"),
     };
-    let Some(reference) = told(Face::Rust, Where::Stepped) else {
+    let Some(reference) = told(REFERENCE) else {
         return;
     };
     let mut faults = Vec::new();
-    for &(face, place) in worlds {
-        if let Some(outcome) = told(face, place) {
-            let simulated = place != Where::Veth;
+    for &stage in stages {
+        if let Some(outcome) = told(stage) {
+            let simulated = stage.place != Where::Veth;
             let found = judge(DIFFERENCES, scenario.name, &reference, &outcome, simulated);
-            faults.extend(
-                found
-                    .iter()
-                    .map(|fault| format!("{face:?} over {place:?}: {fault}")),
-            );
+            faults.extend(found.iter().map(|fault| format!("{stage:?}: {fault}")));
         }
     }
     for reason in skipped {

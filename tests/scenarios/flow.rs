@@ -62,6 +62,23 @@ pub(crate) fn echo_without_wakeup_flags(scene: &mut Scene<'_>) {
     scene.close(far);
 }
 
+pub(crate) fn echo_on_a_thread(scene: &mut Scene<'_>) {
+    let (mut near, mut far) = scene.ends(Pair::default(), &roomy(), &roomy());
+    // Once, and again after it was stopped.
+    for round in 0..2 {
+        near.serve();
+        scene.bounce(&mut far, &frames(2000, 60 + round), 64, |_| {});
+        near.calm();
+    }
+    // Nobody is there any more, and then somebody is.
+    assert_eq!(far.send(&frames(10, 90)), 10);
+    assert!(!far.wait(RECEIVE, 20).unwrap().receive);
+    same(&scene.hold(&mut near, 10), &frames(10, 90), 0);
+    near.release(10);
+    scene.close(near);
+    scene.close(far);
+}
+
 pub(crate) fn one_packet(scene: &mut Scene<'_>) {
     let options = Options::default();
     let (mut near, mut far) = scene.ends(Pair::default(), &options, &options);
@@ -252,6 +269,41 @@ pub(crate) fn many_queues(scene: &mut Scene<'_>) {
     for [near, far] in ends {
         scene.close(near);
         scene.close(far);
+    }
+}
+
+pub(crate) fn forwarded_between_links(scene: &mut Scene<'_>) {
+    const WINDOW: usize = 24;
+    scene.world().add_pair("near", "far", Pair::default());
+    scene.world().add_pair("left", "right", Pair::default());
+    let own = Options {
+        frames: 1024,
+        ..Options::default()
+    };
+    let mut near = scene.open("near", &own);
+    let mut left = scene.open_as("left", "left", &own, Some(&near));
+    let mut ends = [scene.open("far", &own), scene.open("right", &own)];
+    let ways = [frames(2000, 60), frames(2000, 61)];
+    let (mut sent, mut arrived) = ([0; 2], [0; 2]);
+    let deadline = Instant::now() + PATIENCE;
+    while (0..2).any(|way| arrived[way] < ways[way].len()) {
+        let before = arrived;
+        for (way, frames) in ways.iter().enumerate() {
+            let end = frames.len().min(arrived[way] + WINDOW);
+            sent[way] += ends[way].send(&frames[sent[way]..end]);
+            // Received on one link, sent on another: the same frames, uncopied.
+            near.bridge(&mut left, 16);
+            let came = ends[1 - way].receive(64);
+            same(&came, frames, arrived[way]);
+            arrived[way] += came.len();
+        }
+        if arrived == before {
+            assert!(Instant::now() < deadline, "{arrived:?} of {sent:?} arrived");
+            ends[0].wait(RECEIVE, 1).unwrap();
+        }
+    }
+    for end in ends.into_iter().chain([near, left]) {
+        scene.close(end);
     }
 }
 

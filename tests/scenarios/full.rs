@@ -101,11 +101,11 @@ pub(crate) fn waiting_to_send(scene: &mut Scene<'_>) {
 pub(crate) fn link_down(scene: &mut Scene<'_>) {
     let (mut near, mut far) = scene.ends(Pair::default(), &strong(), &Options::default());
     let burst = frames(64, 60);
-    assert_eq!(far.put(&burst), 64);
     scene.world().set_up("far", false);
+    assert_eq!(far.put(&burst), 64);
     scene.tell("errno while down", far.wake().unwrap_err() as u64);
-    let ready = far.wait(SEND, 10).unwrap();
-    assert!(!ready.send, "the ring is full, and nothing leaves");
+    let ready = far.wait(SEND, 10).is_ok_and(|ready| ready.send);
+    assert!(!ready, "the ring is full, and nothing leaves");
     assert_eq!(far.rings().occupied[2], 64);
     scene.world().set_up("far", true);
     assert!(far.flush(5000));
@@ -131,6 +131,19 @@ pub(crate) fn one_kick_sends_its_budget(scene: &mut Scene<'_>) {
     assert_eq!(far.rings().occupied[2], 0);
     same(&scene.hold(&mut near, 64), &burst, 0);
     near.release(64);
+    scene.close(near);
+    scene.close(far);
+}
+
+pub(crate) fn echo_through_a_small_ring(scene: &mut Scene<'_>) {
+    let near = Options {
+        tx: 4,
+        completion: 2,
+        ..Options::default()
+    };
+    let (mut near, mut far) = scene.ends(Pair::default(), &near, &strong());
+    // Twelve times what there is room for: the others wait in the RX ring.
+    scene.echo(&mut far, &mut near, &frames(1000, 60), 48);
     scene.close(near);
     scene.close(far);
 }

@@ -1,18 +1,20 @@
 //! Runs a scenario in a world, once a process, for all tests that want its outcome.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 #[cfg(all(target_os = "linux", feature = "capi"))]
 use super::agent::{Agent, Build, CWorld};
+use super::modes::impossible;
 #[cfg(target_os = "linux")]
 use super::place::VethPlace;
 use super::place::{Place, SimPlace};
 use super::rust::RustWorld;
 use super::scene::{Outcome, Scene};
-use super::world::World;
+use super::world::{Mode, World};
 
 /// One scenario.
 #[derive(Clone, Copy)]
@@ -41,31 +43,53 @@ pub(crate) enum Face {
     C(Build),
 }
 
+/// Where a scenario plays, and how.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stage {
+    pub(crate) mode: Mode,
+    pub(crate) face: Face,
+    pub(crate) place: Where,
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mode, face, place } = self;
+        write!(f, "{mode:?} in {face:?} over {place:?}")
+    }
+}
+
 /// What became of a scenario.
 #[derive(Clone)]
 pub(crate) enum Ran {
     Told(Outcome),
+    /// What this machine cannot run.
     Skipped(String),
+    /// What the mode is not for, and why.
+    Impossible(&'static str),
     Failed(String),
 }
 
-type Runs = BTreeMap<(&'static str, Face, Where), Arc<OnceLock<Ran>>>;
+type Runs = BTreeMap<(&'static str, Stage), Arc<OnceLock<Ran>>>;
+
+/// Runs a scenario, unless it has run in this process already, or is none for the mode.
+pub(crate) fn run(scenario: Scenario, stage: Stage) -> Ran {
+    match impossible(scenario.name, stage.mode) {
+        Some(reason) => Ran::Impossible(reason),
+        None => run_possible(scenario, stage),
+    }
+}
 
 /// Runs a scenario, unless it has run in this process already.
-pub(crate) fn run(scenario: Scenario, face: Face, place: Where) -> Ran {
+pub(crate) fn run_possible(scenario: Scenario, stage: Stage) -> Ran {
     static RUNS: Mutex<Runs> = Mutex::new(Runs::new());
     let cell = {
         let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(runs.entry((scenario.name, face, place)).or_default())
+        Arc::clone(runs.entry((scenario.name, stage)).or_default())
     };
     cell.get_or_init(|| {
         let start = Instant::now();
-        let ran = catch_unwind(|| run_anew(scenario, face, place));
-        println!(
-            "{}, {face:?} over {place:?}: {:?}",
-            scenario.name,
-            start.elapsed()
-        );
+        let ran = catch_unwind(|| run_anew(scenario, stage));
+        println!("{}, {stage:?}: {:?}", scenario.name, start.elapsed());
         ran.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
@@ -75,19 +99,19 @@ pub(crate) fn run(scenario: Scenario, face: Face, place: Where) -> Ran {
     .clone()
 }
 
-fn run_anew(scenario: Scenario, face: Face, place: Where) -> Ran {
-    match place {
+fn run_anew(scenario: Scenario, stage: Stage) -> Ran {
+    match stage.place {
         #[cfg(target_os = "linux")]
-        Where::Veth => crate::net::in_empty_namespace(move || anywhere(scenario, face, place))
+        Where::Veth => crate::net::in_empty_namespace(move || anywhere(scenario, stage))
             .unwrap_or_else(Ran::Skipped),
         #[cfg(not(target_os = "linux"))]
         Where::Veth => Ran::Skipped("needs Linux".to_owned()),
-        Where::Sim | Where::Stepped => anywhere(scenario, face, place),
+        Where::Sim | Where::Stepped => anywhere(scenario, stage),
     }
 }
 
 /// Runs a scenario; for veth in the network namespace that this thread is in.
-fn anywhere(scenario: Scenario, face: Face, place: Where) -> Ran {
+fn anywhere(scenario: Scenario, Stage { mode, face, place }: Stage) -> Ran {
     match face {
         Face::Rust => {
             let place: Box<dyn Place> = match place {
@@ -98,13 +122,13 @@ fn anywhere(scenario: Scenario, face: Face, place: Where) -> Ran {
                 #[cfg(not(target_os = "linux"))]
                 Where::Veth => unreachable!("skipped"),
             };
-            play(scenario, &mut RustWorld { place })
+            play(scenario, mode, &mut RustWorld { place })
         }
         #[cfg(all(target_os = "linux", feature = "capi"))]
         Face::C(build) => match Agent::start(build) {
             Ok(agent) => {
                 let mut world = c_world(agent, place);
-                let ran = play(scenario, &mut world);
+                let ran = play(scenario, mode, &mut world);
                 world.into_agent().end();
                 ran
             }
@@ -130,7 +154,7 @@ pub(crate) fn watch(scenarios: &'static [Scenario], place: Where) {
             for &scenario in scenarios {
                 let start = Instant::now();
                 let mut world = c_world(agent, place);
-                let ran = play(scenario, &mut world);
+                let ran = play(scenario, Mode::Raw, &mut world);
                 agent = world.into_agent();
                 println!("{}: {:?}", scenario.name, start.elapsed());
                 if let Ran::Skipped(reason) = ran {
@@ -148,17 +172,18 @@ pub(crate) fn watch(scenarios: &'static [Scenario], place: Where) {
     }
 }
 
-fn play(scenario: Scenario, world: &mut dyn World) -> Ran {
-    let mut scene = Scene::new(world);
+fn play(scenario: Scenario, mode: Mode, world: &mut dyn World) -> Ran {
+    let mut scene = Scene::new(world, mode);
     (scenario.play)(&mut scene);
     Ran::Told(scene.end())
 }
 
-/// A test: the scenario in one world.
-pub(crate) fn check(scenario: Scenario, face: Face, place: Where) {
-    match run(scenario, face, place) {
+/// A test: the scenario on one stage.
+pub(crate) fn check(scenario: Scenario, stage: Stage) {
+    match run(scenario, stage) {
         Ran::Told(_) => {}
         Ran::Skipped(reason) => println!("skipped: {reason}"),
-        Ran::Failed(text) => panic!("{}, {face:?} over {place:?}: {text}", scenario.name),
+        Ran::Impossible(reason) => println!("not by {:?}: {reason}", stage.mode),
+        Ran::Failed(text) => panic!("{}, {stage:?}: {text}", scenario.name),
     }
 }

@@ -15,8 +15,7 @@ pub(crate) fn both_ends_closed_and_opened(scene: &mut Scene<'_>) {
     for cycle in 0..cycles {
         let mut near = scene.open("near", &options);
         let mut far = scene.open("far", &options);
-        scene.carry(&mut far, &mut near, &one, 1);
-        scene.carry(&mut near, &mut far, &one, 1);
+        scene.echo(&mut far, &mut near, &one, 1);
         let ends = if cycle % 2 == 0 {
             [near, far]
         } else {

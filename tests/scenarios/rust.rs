@@ -1,4 +1,4 @@
-//! The Rust face of the library.
+//! The Rust face of the library, and Mode C.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -9,11 +9,16 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fluxcap::proto::Ethernet;
-use fluxcap::{FluxBuilder, FluxRaw, Interest, Packet, PacketBatch, UmemRegion, Verdict, XdpMode};
+use fluxcap::{
+    FluxBuilder, FluxRaw, Interest, Packet, PacketBatch, ProgramCounters, RingState, RingsState,
+    SocketStatistics, UmemRegion, Verdict, XdpMode,
+};
 
+use super::engine::EngineSocket;
+use super::halves::HalvesSocket;
 use super::place::Place;
 use super::world::{
-    Options, Pair, Program, RECEIVE, Ready, Rings, SEND, Socket, Statistics, World, Wrong,
+    Mode, Options, Pair, Program, RECEIVE, Ready, Rings, SEND, Socket, Statistics, World, Wrong,
 };
 
 /// A place, seen through the Rust face.
@@ -33,6 +38,7 @@ impl World for RustWorld {
     fn open(
         &mut self,
         link: &str,
+        mode: Mode,
         options: &Options,
         umem: Option<&dyn Socket>,
     ) -> Result<Box<dyn Socket>, i32> {
@@ -58,7 +64,7 @@ impl World for RustWorld {
         }
         let mut sharers = Rc::new(());
         if let Some(other) = umem {
-            let other: &RustSocket = other.as_any().downcast_ref().expect("of this face");
+            let other: &Home = other.as_any().downcast_ref().expect("of this face");
             builder = builder.umem(&other.umem);
             sharers = Rc::clone(&other.sharers);
         }
@@ -66,13 +72,20 @@ impl World for RustWorld {
             println!("{error}");
             error.errno()
         })?;
-        Ok(Box::new(RustSocket {
+        let home = Home {
             umem: raw.umem().clone(),
-            raw: Some(raw),
             sharers,
-            held: VecDeque::new(),
-            flood: None,
-        }))
+        };
+        Ok(match mode {
+            Mode::Engine => Box::new(EngineSocket::new(raw, home)),
+            Mode::Halves => Box::new(HalvesSocket::new(raw, home)),
+            Mode::Raw => Box::new(RawSocket {
+                raw: Some(raw),
+                home,
+                held: VecDeque::new(),
+                toil: None,
+            }),
+        })
     }
 
     fn listen(&mut self, link: &str) {
@@ -100,26 +113,125 @@ impl World for RustWorld {
     }
 }
 
-/// A socket and the packets in the user's hands.
-struct RustSocket {
-    /// Not while a flood has it, nor after it was closed.
-    raw: Option<FluxRaw>,
-    umem: UmemRegion,
+/// The frames of a socket.
+pub(crate) struct Home {
+    pub(crate) umem: UmemRegion,
     /// One for each socket that was opened on this UMEM and not yet proved to have left nothing there.
     sharers: Rc<()>,
-    held: VecDeque<Packet>,
-    flood: Option<Flood>,
 }
 
-struct Flood {
+impl Home {
+    /// Whether one socket alone uses the UMEM: only then what is counted where it is adds up.
+    pub(crate) fn is_alone(&self) -> bool {
+        Rc::strong_count(&self.sharers) == 1
+    }
+
+    /// Proves that all frames are free once the last socket on them is closed.
+    pub(crate) fn prove_all_free(&self) {
+        if self.is_alone() {
+            let accounting = self.umem.accounting();
+            assert_eq!(accounting.pool, self.umem.frame_count(), "{accounting}");
+            assert!(accounting.is_conserved(), "{accounting}");
+        }
+    }
+
+    /// Proves that each frame has one owner; where packets and frames are.
+    pub(crate) fn rings(&self, rings: &RingsState, alone: bool) -> Rings {
+        assert!(rings.ledger.is_conserved(), "{rings}");
+        if alone {
+            assert!(rings.is_conserved(), "{rings}");
+        }
+        Rings {
+            occupied: occupied([rings.fill, rings.rx, rings.tx, rings.completion]),
+            frames: [rings.ledger.pool, rings.ledger.user, rings.ledger.kernel],
+        }
+    }
+}
+
+/// Asserts that no ring saw anything strange; how full they are.
+pub(crate) fn occupied(all: [RingState; 4]) -> [u32; 4] {
+    for ring in &all {
+        assert_eq!((ring.violations, ring.refused), (0, 0), "{all:?}");
+    }
+    all.map(|ring| ring.occupied)
+}
+
+/// What the kernel counted, and packets received and sent.
+pub(crate) fn counted(kernel: SocketStatistics, (received, sent): (u64, u64)) -> Statistics {
+    Statistics {
+        received,
+        sent,
+        rx_dropped: kernel.rx_dropped,
+        rx_invalid: kernel.rx_invalid_descs,
+        tx_invalid: kernel.tx_invalid_descs,
+        rx_ring_full: kernel.rx_ring_full,
+        fill_empty: kernel.rx_fill_ring_empty_descs,
+        tx_empty: kernel.tx_ring_empty_descs,
+    }
+}
+
+pub(crate) fn program(counters: ProgramCounters) -> Program {
+    Program {
+        drop: counters.drop,
+        redirect: counters.redirect,
+        pass: counters.pass,
+    }
+}
+
+/// Work on a thread, which ends with what it was given.
+pub(crate) struct Toil<T> {
     stop: Arc<AtomicBool>,
     received: Arc<AtomicU64>,
-    thread: JoinHandle<FluxRaw>,
+    thread: JoinHandle<T>,
 }
 
-impl RustSocket {
+impl<T: Send + 'static> Toil<T> {
+    /// `turn` returns how many packets it received.
+    pub(crate) fn start(mut with: T, mut turn: impl FnMut(&mut T) -> u32 + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let received = Arc::new(AtomicU64::new(0));
+        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&received));
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                count.fetch_add(turn(&mut with).into(), Ordering::Relaxed);
+                thread::yield_now();
+            }
+            with
+        });
+        Self {
+            stop,
+            received,
+            thread,
+        }
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end(self) -> T {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the thread")
+    }
+}
+
+pub(crate) fn swap_addresses(packet: &mut [u8]) {
+    let (ethernet, _) = Ethernet::parse_mut(packet).unwrap();
+    ethernet.swap_addresses();
+}
+
+/// Mode C: a socket and the packets in the user's hands.
+struct RawSocket {
+    /// Not while a thread has it, nor after it was closed.
+    raw: Option<FluxRaw>,
+    home: Home,
+    held: VecDeque<Packet>,
+    toil: Option<Toil<FluxRaw>>,
+}
+
+impl RawSocket {
     fn raw(&mut self) -> &mut FluxRaw {
-        self.raw.as_mut().expect("open, and not flooding")
+        self.raw.as_mut().expect("open, and not on a thread")
     }
 }
 
@@ -135,7 +247,19 @@ fn put(raw: &mut FluxRaw, frames: &[Vec<u8>]) -> usize {
     raw.send(&mut batch).unwrap() as usize
 }
 
-impl Socket for RustSocket {
+/// Moves up to `max` packets from one socket to the other, as many as there is room for.
+fn pass(from: &mut FluxRaw, to: &mut FluxRaw, max: u32) -> usize {
+    from.refill();
+    to.reap();
+    let room = max.min(to.tx_room());
+    let mut batch = PacketBatch::with_capacity(room as usize);
+    let count = from.receive(&mut batch) as usize;
+    assert_eq!(to.send(&mut batch).unwrap() as usize, count);
+    to.wake_tx().unwrap();
+    count
+}
+
+impl Socket for RawSocket {
     fn put(&mut self, frames: &[Vec<u8>]) -> usize {
         put(self.raw(), frames)
     }
@@ -188,10 +312,15 @@ impl Socket for RustSocket {
 
     fn echo(&mut self, max: u32) -> usize {
         self.raw().forward(max, |packet| {
-            let (ethernet, _) = Ethernet::parse_mut(packet.data_mut()).unwrap();
-            ethernet.swap_addresses();
+            swap_addresses(packet.data_mut());
             Verdict::Send
         }) as usize
+    }
+
+    fn bridge(&mut self, other: &mut dyn Socket, max: u32) -> usize {
+        let other: &mut Self = other.as_any_mut().downcast_mut().expect("of this mode");
+        let (one, other) = (self.raw(), other.raw());
+        pass(one, other, max) + pass(other, one, max)
     }
 
     fn send_wrong(&mut self, wrong: Wrong) -> i32 {
@@ -244,81 +373,53 @@ impl Socket for RustSocket {
     }
 
     fn flood(&mut self, frames: &[Vec<u8>]) {
-        let mut raw = self.raw.take().expect("open, and not flooding");
-        let stop = Arc::new(AtomicBool::new(false));
-        let received = Arc::new(AtomicU64::new(0));
-        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&received));
+        let raw = self.raw.take().expect("open, and not on a thread");
         let frames = frames.to_vec();
-        let thread = thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                put(&mut raw, &frames);
-                // The other side may be gone.
-                let _ = raw.wake_tx();
-                raw.refill();
-                count.fetch_add(raw.inspect(64, |_| {}).into(), Ordering::Relaxed);
-                thread::yield_now();
-            }
-            raw
-        });
-        self.flood = Some(Flood {
-            stop,
-            received,
-            thread,
-        });
+        self.toil = Some(Toil::start(raw, move |raw| {
+            put(raw, &frames);
+            // The other side may be gone.
+            let _ = raw.wake_tx();
+            raw.refill();
+            raw.inspect(64, |_| {})
+        }));
     }
 
     fn flooded(&mut self) -> u64 {
-        let flood = self.flood.as_ref().expect("a flood");
-        flood.received.load(Ordering::Relaxed)
+        self.toil.as_ref().expect("a flood").received()
+    }
+
+    fn serve(&mut self) {
+        let raw = self.raw.take().expect("open, and not on a thread");
+        self.toil = Some(Toil::start(raw, |raw| {
+            raw.wait_rx(Some(Duration::from_millis(1))).unwrap();
+            raw.refill();
+            let count = raw.forward(64, |packet| {
+                swap_addresses(packet.data_mut());
+                Verdict::Send
+            });
+            raw.wake_tx().unwrap();
+            count
+        }));
     }
 
     fn calm(&mut self) {
-        if let Some(Flood { stop, thread, .. }) = self.flood.take() {
-            stop.store(true, Ordering::Relaxed);
-            self.raw = Some(thread.join().expect("the flood"));
+        if let Some(toil) = self.toil.take() {
+            self.raw = Some(toil.end());
         }
     }
 
     fn statistics(&mut self) -> Statistics {
         let raw = self.raw();
-        let kernel = raw.statistics().unwrap();
-        let (received, sent) = raw.totals();
-        Statistics {
-            received,
-            sent,
-            rx_dropped: kernel.rx_dropped,
-            rx_invalid: kernel.rx_invalid_descs,
-            tx_invalid: kernel.tx_invalid_descs,
-            rx_ring_full: kernel.rx_ring_full,
-            fill_empty: kernel.rx_fill_ring_empty_descs,
-            tx_empty: kernel.tx_ring_empty_descs,
-        }
+        counted(raw.statistics().unwrap(), raw.totals())
     }
 
     fn program(&mut self) -> Option<Program> {
-        let counters = self.raw().program_counters().unwrap()?;
-        Some(Program {
-            drop: counters.drop,
-            redirect: counters.redirect,
-            pass: counters.pass,
-        })
+        self.raw().program_counters().unwrap().map(program)
     }
 
     fn rings(&mut self) -> Rings {
         let rings = self.raw().debug_rings();
-        assert!(rings.ledger.is_conserved(), "{rings}");
-        // What is counted where it is adds up when one socket alone uses the UMEM.
-        if Rc::strong_count(&self.sharers) == 1 {
-            assert!(rings.is_conserved(), "{rings}");
-        }
-        let all = [rings.fill, rings.rx, rings.tx, rings.completion];
-        for ring in all {
-            assert_eq!((ring.violations, ring.refused), (0, 0), "{rings}");
-        }
-        Rings {
-            occupied: all.map(|ring| ring.occupied),
-            frames: [rings.ledger.pool, rings.ledger.user, rings.ledger.kernel],
-        }
+        self.home.rings(&rings, self.home.is_alone())
     }
 
     fn close(&mut self) {
@@ -329,15 +430,14 @@ impl Socket for RustSocket {
 
     fn prove_all_home(&mut self) {
         assert!(self.held.is_empty(), "packets are left in the user's hands");
-        if Rc::strong_count(&self.sharers) > 1 {
-            return;
-        }
-        let accounting = self.umem.accounting();
-        assert_eq!(accounting.pool, self.umem.frame_count(), "{accounting}");
-        assert!(accounting.is_conserved(), "{accounting}");
+        self.home.prove_all_free();
     }
 
     fn as_any(&self) -> &dyn Any {
+        &self.home
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
         self
     }
 }

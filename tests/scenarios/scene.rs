@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use super::world::{Options, Pair, Program, RECEIVE, Socket, World};
+use super::world::{Mode, Options, Pair, Program, RECEIVE, Socket, World};
 
 /// No step of a scenario takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,6 +17,7 @@ pub(crate) type Outcome = BTreeMap<String, u64>;
 /// A scenario under way.
 pub(crate) struct Scene<'a> {
     world: &'a mut dyn World,
+    mode: Mode,
     outcome: Outcome,
     heard: BTreeMap<String, Digest>,
     open: usize,
@@ -60,9 +61,10 @@ impl Digest {
 }
 
 impl<'a> Scene<'a> {
-    pub(crate) fn new(world: &'a mut dyn World) -> Self {
+    pub(crate) fn new(world: &'a mut dyn World, mode: Mode) -> Self {
         Self {
             world,
+            mode,
             outcome: Outcome::new(),
             heard: BTreeMap::new(),
             open: 0,
@@ -94,6 +96,15 @@ impl<'a> Scene<'a> {
         (self.open("near", near), self.open("far", far))
     }
 
+    /// How a socket on this link is used: on links `near` and `left` it is inside.
+    fn mode_at(&self, link: &str) -> Mode {
+        let inside = ["near", "left"].iter().any(|name| link.starts_with(name));
+        match self.mode {
+            Mode::Engine if !inside => Mode::Raw,
+            mode => mode,
+        }
+    }
+
     /// Opens a socket, named as its link.
     pub(crate) fn open(&mut self, link: &str, options: &Options) -> End {
         self.open_as(link, link, options, None)
@@ -107,9 +118,10 @@ impl<'a> Scene<'a> {
         umem: Option<&End>,
     ) -> End {
         let umem = umem.map(|end| &*end.socket);
+        let mode = self.mode_at(link);
         let socket = self
             .world
-            .open(link, options, umem)
+            .open(link, mode, options, umem)
             .unwrap_or_else(|errno| panic!("opening a socket on {link}: errno {errno}"));
         self.open += 1;
         End {
@@ -121,7 +133,8 @@ impl<'a> Scene<'a> {
 
     /// The errno of a socket that cannot be opened.
     pub(crate) fn refused(&mut self, link: &str, options: &Options) -> i32 {
-        match self.world.open(link, options, None) {
+        let mode = self.mode_at(link);
+        match self.world.open(link, mode, options, None) {
             Ok(_) => panic!("a socket on {link} was opened"),
             Err(errno) => errno,
         }
@@ -251,6 +264,24 @@ impl<'a> Scene<'a> {
         frames: &[Vec<u8>],
         window: usize,
     ) {
+        self.bounce(far, frames, window, |idle| {
+            if idle {
+                near.wait(RECEIVE, 1).unwrap();
+            }
+            near.refill();
+            near.echo(64);
+            near.wake().unwrap();
+        });
+    }
+
+    /// Sends all frames from `far`, and sees that each comes back with swapped addresses. `meanwhile` is told whether nothing came.
+    pub(crate) fn bounce(
+        &mut self,
+        far: &mut End,
+        frames: &[Vec<u8>],
+        window: usize,
+        mut meanwhile: impl FnMut(bool),
+    ) {
         let deadline = Instant::now() + PATIENCE;
         let mirrored: Vec<_> = frames
             .iter()
@@ -260,15 +291,14 @@ impl<'a> Scene<'a> {
         while back < frames.len() {
             let end = frames.len().min(back + window);
             sent += far.send(&frames[sent..end]);
-            near.refill();
-            near.echo(64);
-            near.wake().unwrap();
+            meanwhile(false);
             let came = far.receive(64);
             same(&came, &mirrored, back);
             back += came.len();
             if came.is_empty() {
                 assert!(Instant::now() < deadline, "{back} of {sent} came back");
-                near.wait(RECEIVE, 1).unwrap();
+                meanwhile(true);
+                far.wait(RECEIVE, 1).unwrap();
             }
         }
     }
@@ -317,6 +347,11 @@ impl End {
         let came = self.socket.receive(max);
         came.iter().for_each(|packet| self.delivered.add(packet));
         came
+    }
+
+    /// Passes packets between two sockets on the same frames, both ways.
+    pub(crate) fn bridge(&mut self, other: &mut Self, max: u32) -> usize {
+        self.socket.bridge(&mut *other.socket, max)
     }
 
     pub(crate) fn hold(&mut self, max: u32) -> Vec<Vec<u8>> {

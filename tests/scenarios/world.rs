@@ -4,6 +4,17 @@
 
 use std::any::Any;
 
+/// The door of the library that the sockets inside are used by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mode {
+    /// Mode A: engines, whose callback sees the packets. They send what they receive; all other packets come from outside, by Mode C.
+    Engine,
+    /// Mode B: two owned halves, inside and outside.
+    Halves,
+    /// Mode C: the socket as it is, inside and outside.
+    Raw,
+}
+
 /// What a pair of joined links shall be.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair {
@@ -137,6 +148,9 @@ pub(crate) trait Socket {
     fn echo(&mut self, max: u32) -> usize;
     /// Tries to send a packet that cannot be sent; the errno of the refusal, 0 when there is none.
     fn send_wrong(&mut self, wrong: Wrong) -> i32;
+    /// Passes up to `max` packets each way between this socket and another one on the same frames, uncopied, as many as there is room for,
+    /// and wakes the kernel; returns how many.
+    fn bridge(&mut self, other: &mut dyn Socket, max: u32) -> usize;
     /// Tops the fill ring up.
     fn refill(&mut self);
     /// Waits for at most `ms` milliseconds; an errno when that fails.
@@ -149,17 +163,23 @@ pub(crate) trait Socket {
     fn flood(&mut self, frames: &[Vec<u8>]);
     /// Packets that the flood has received so far.
     fn flooded(&mut self) -> u64;
+    /// Sends each packet back with swapped addresses, on a thread of its own, until [`calm`](Self::calm).
+    fn serve(&mut self);
+    /// Ends the thread.
     fn calm(&mut self);
     fn statistics(&mut self) -> Statistics;
     /// `None` without a program of this library.
     fn program(&mut self) -> Option<Program>;
     /// Proves that each frame has one owner, that no ring saw anything strange, and tells where packets and frames are.
     fn rings(&mut self) -> Rings;
-    /// Ends a flood, proves that no frame is lost, and closes the socket. Packets in the user's hands stay there.
+    /// Ends the thread, proves that no frame is lost, and closes the socket. Packets in the user's hands stay there.
     fn close(&mut self);
     /// Proves that all frames are free, if this face can tell: the socket is closed, nobody has a packet.
     fn prove_all_home(&mut self) {}
+    /// What other sockets of this face need of it to share its frames.
     fn as_any(&self) -> &dyn Any;
+    /// Itself.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 /// A place, seen through a face.
@@ -168,10 +188,11 @@ pub(crate) trait World {
     fn cycles(&self) -> usize;
     /// Two joined links, both up.
     fn add_pair(&mut self, one: &str, other: &str, pair: Pair);
-    /// Opens a socket; an errno when that fails. With `umem`, on the frames of that socket.
+    /// Opens a socket, to be used by `mode`; an errno when that fails. With `umem`, on the frames of that socket.
     fn open(
         &mut self,
         link: &str,
+        mode: Mode,
         options: &Options,
         umem: Option<&dyn Socket>,
     ) -> Result<Box<dyn Socket>, i32>;

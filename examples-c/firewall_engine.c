@@ -20,7 +20,7 @@
 #include "firewall_sim.h"
 #include "program.h"
 
-enum { ETHERNET_LENGTH = 14, FRAMES = 16384, OPTION_SIM = 1000, OPTION_KEEP };
+enum { ETHERNET_LENGTH = 14, FRAMES = 32768, OPTION_SIM = 1000, OPTION_KEEP };
 
 struct totals {
     uint64_t passed, denied, malformed, completed;
@@ -311,8 +311,9 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    struct fluxcap_config configs[PORTS] = {{.struct_size = sizeof(configs[0]), .frames = FRAMES},
-                                            {.struct_size = sizeof(configs[0])}};
+    /* TCP sends some thousand packets in a row: they wait here while this program does not run. */
+    struct fluxcap_config config = {.struct_size = sizeof(config), .frames = FRAMES, .fill_size = 8192, .rx_size = 4096};
+    struct fluxcap_config configs[PORTS] = {config, config};
     struct fluxcap_engine_config engine_config = {.struct_size = sizeof(engine_config)};
     struct firewall firewall = {.keep_checksums = false};
     struct fluxcap_link *links[PORTS] = {NULL, NULL};

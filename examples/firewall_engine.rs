@@ -126,7 +126,10 @@ impl Program {
         let builder = |link| {
             FluxBuilder::new(link)
                 .queue(options.queue)
-                .frames(16_384)
+                // TCP sends some thousand packets in a row: they wait here while this thread does not run.
+                .frames(32_768)
+                .fill_size(8192)
+                .rx_size(4096)
                 .bind_mode(options.bind_mode)
                 .xdp_mode(options.xdp_mode)
         };

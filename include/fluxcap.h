@@ -247,7 +247,8 @@ struct fluxcap_rx;
 //
 // Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
 // or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
-// thread give the same results each time. A socket here has no file descriptor: fluxcap_raw_fd() is -1.
+// thread give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
+// one asks for it; elsewhere fluxcap_raw_fd() is -1.
 struct fluxcap_sim;
 
 // Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.

@@ -29,6 +29,8 @@ const LOOK: u32 = 1 << 16;
 #[non_exhaustive]
 pub enum Poller {
     /// Never sleeps. For the least latency, on a CPU of its own: [`pin`] the thread there.
+    ///
+    /// In a simulated network without a thread each spin lets a microsecond pass, so that long waits take long there, too.
     Busy,
     /// Sleeps at once. For machines with other work, and for traffic that may wait.
     Wait,

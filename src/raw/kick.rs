@@ -77,6 +77,8 @@ pub(crate) struct Watchdog {
     come: (u64, u32),
     /// The first look at which it had come no further.
     since: Option<Instant>,
+    /// That look, once it was told.
+    told: Option<Instant>,
 }
 
 impl Watchdog {
@@ -85,6 +87,7 @@ impl Watchdog {
             patience,
             come: (0, 0),
             since: None,
+            told: None,
         }
     }
 
@@ -123,8 +126,14 @@ impl Watchdog {
         if waited <= self.patience {
             return Ok(());
         }
-        self.since = None;
+        self.told = self.since.take();
         Err(stuck(outward, waited, socket))
+    }
+
+    /// Tells once more, at the next look, what nobody heard.
+    #[cold]
+    pub(crate) fn tell_again(&mut self) {
+        self.since = self.told.take();
     }
 }
 

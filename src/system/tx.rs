@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::shared::Shared;
 use super::unsent::Unsent;
 use crate::batch::PacketBatch;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::kernel::{Company, Interest, Interface};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
@@ -174,7 +174,7 @@ impl FluxTx {
         }
         let packet = match self.outward.send_one(&mut self.lender, packet) {
             Ok(()) => {
-                self.unkicked = self.push().is_err();
+                self.push_quietly();
                 return Ok(());
             }
             Err(packet) => packet,
@@ -192,8 +192,18 @@ impl FluxTx {
         self.outward
             .send_one(&mut self.lender, packet)
             .map_err(Unsent::full)?;
-        self.unkicked = self.push().is_err();
+        self.push_quietly();
         Ok(())
+    }
+
+    /// [`push`](Self::push), for a packet that was taken: what goes wrong is for the next call to say.
+    fn push_quietly(&mut self) {
+        if let Err(error) = self.push() {
+            self.unkicked = true;
+            if error.kind() == ErrorKind::Stuck {
+                self.watchdog.tell_again();
+            }
+        }
     }
 
     /// A packet of length zero in a free frame. Takes sent frames back if the pool is empty, and `None` when that does not help.

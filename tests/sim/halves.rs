@@ -362,3 +362,36 @@ fn packets_dropped_on_another_thread_all_come_home() {
     assert_eq!((statistics.rx_dropped, statistics.rx_ring_full), (0, 0));
     close(rx, tx);
 }
+
+#[test]
+fn a_sender_of_single_packets_hears_that_nothing_moves() {
+    let config = NicConfig {
+        keep: 1,
+        ..NicConfig::new("sim0")
+    };
+    let nic = Network::new().add(config).unwrap();
+    let (rx, mut tx) = halves(&nic);
+    tx.set_patience(Duration::from_millis(20));
+    let start = Instant::now();
+    let unsent = loop {
+        let packet = tx.copy(&packet(0, 60)).unwrap().unwrap();
+        match tx.send_one(packet) {
+            Ok(()) => thread::sleep(Duration::from_millis(5)),
+            Err(unsent) => break unsent,
+        }
+    };
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    assert_eq!(unsent.error().kind(), ErrorKind::Stuck, "{unsent}");
+    assert!(tx.room() > 0 && unsent.into_packet().len() == 60);
+    // It is said once a patience, and once things move again not at all.
+    let packet = tx.copy(&packet(1, 60)).unwrap().unwrap();
+    tx.send_one(packet).unwrap();
+    thread::sleep(Duration::from_millis(30));
+    nic.network().settle();
+    while nic.take_sent().is_some() {
+        tx.kick().unwrap();
+        nic.network().settle();
+    }
+    assert_eq!(tx.outstanding(), 0);
+    close(rx, tx);
+}

@@ -92,7 +92,8 @@ impl Lease {
         let Some(chunk) = self.frames.chunk_of(addr) else {
             return false;
         };
-        let sides = [0, OUTWARD, INWARD];
+        // The receiving half, which may live on, takes its own back itself.
+        let sides = [0, OUTWARD];
         let lent = sides
             .iter()
             .any(|side| self.frames.pass(chunk, self.mark() | side, POOL));

@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::error::Result;
 use crate::packet::{Lease, Lender};
@@ -222,6 +222,15 @@ impl Member {
         self.lease().take_home(addr);
     }
 
+    /// From now on nobody takes what comes back to the member.
+    pub(super) fn close(&self) {
+        let supply = self.hub.supply.lock();
+        let mut supply = supply.unwrap_or_else(PoisonError::into_inner);
+        if let Some(end) = supply.ends.get_mut(self.index) {
+            end.closed = true;
+        }
+    }
+
     /// The ledger's hand for this member.
     pub(crate) fn lender(&self) -> Lender {
         Lender::member(self.lease(), &self.hub.leases[0])
@@ -230,15 +239,5 @@ impl Member {
     /// The member's lease.
     pub(crate) fn lease(&self) -> &Lease {
         &self.hub.leases[self.index + 1]
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let supply = self.hub.supply.lock();
-        let mut supply = supply.unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(end) = supply.ends.get_mut(self.index) {
-            end.closed = true;
-        }
     }
 }

@@ -191,11 +191,12 @@ impl Outward {
 }
 
 impl Drop for Outward {
-    /// Takes home what has come back to a member of a group.
+    /// Takes home what has come back to a member of a group. What comes later the others do.
     fn drop(&mut self) {
         let Some(group) = &self.group else {
             return;
         };
+        group.close();
         group.pump();
         let entries = self.completion.peek(u32::MAX);
         let mut seen = 0;

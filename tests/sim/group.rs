@@ -1,6 +1,8 @@
 //! Several sockets on one queue of a simulated NIC.
 
-use fluxcap::sim::{Network, NicConfig, Running};
+use std::time::Duration;
+
+use fluxcap::sim::{Faults, Network, NicConfig, Running};
 use fluxcap::{ErrorKind, FanOut, FluxBuilder, FluxRaw};
 
 use super::tools::small;
@@ -71,6 +73,38 @@ fn a_sending_half_of_a_group_gets_its_frames_back_while_nobody_receives() {
             }
         }
     }
+}
+
+#[test]
+fn what_a_sending_half_of_a_group_leaves_behind_comes_home_while_the_other_half_lives() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let fan_out = FanOut {
+        sockets: 2,
+        symmetric: false,
+    };
+    let group = small(&nic).fan_out(fan_out).build_group().unwrap();
+    let umem = group[0].umem().clone();
+    let mut halves: Vec<_> = group.into_iter().map(FluxRaw::split).collect();
+    let kernel = umem.accounting().kernel;
+    nic.set_faults(Faults {
+        stalled_completion: 1_000_000,
+        max_delay: Duration::from_millis(1),
+        ..Faults::default()
+    })
+    .unwrap();
+    let (_rx, mut tx) = halves.remove(0);
+    for _ in 0..10 {
+        let packet = tx.copy(&[0xff; 60]).unwrap().expect("a free frame");
+        tx.send_one(packet).unwrap();
+    }
+    assert_eq!(tx.outstanding(), 10);
+    drop(tx);
+    assert_eq!(umem.accounting().kernel, kernel + 10);
+    network.advance(Duration::from_secs(1));
+    network.settle();
+    halves[0].1.reap();
+    assert_eq!(umem.accounting().kernel, kernel, "{}", umem.accounting());
 }
 
 #[test]

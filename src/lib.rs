@@ -30,6 +30,7 @@
 //! - [`FluxBuilder`] takes your wishes and opens a socket; [`Report`] says what became of each, and why.
 //! - [`FluxRaw`] is that socket: the four rings it shares with the kernel, with guard-rails.
 //! - [`FluxRx`] and [`FluxTx`] are its two halves ([`FluxRaw::split`]), each for a thread of its own: owned packets in, owned packets out.
+//!   With the feature `async` they become `AsyncFluxRx` and `AsyncFluxTx`, for tasks of a tokio runtime.
 //! - [`FluxEngine`] is the managed loop: it gives batches to a callback and does the rest, over one socket or several.
 //! - [`Queues`] names the queues to open ([`FluxBuilder::build_queues`]); [`EngineGroup`] runs an engine for each on a thread of its own.
 //! - [`Poller`] decides how a loop waits for packets: spinning, sleeping, or one after the other.
@@ -48,10 +49,13 @@
 //!
 //! # Features
 //!
+//! - `async`: the module `asynch`, receiving and sending in tasks of a [tokio](https://docs.rs/tokio) runtime.
 //! - `capi` (default): exports the C functions of `include/fluxcap.h`.
 //! - `vendored-libbpf` (default): builds the libbpf that comes with `libbpf-sys`; without it, the system's libbpf (1.7 or newer)
 //!   is linked.
 
+#[cfg(feature = "async")]
+pub mod asynch;
 pub mod batch;
 pub mod builder;
 pub mod engine;
@@ -76,6 +80,8 @@ pub mod stats;
 pub mod system;
 pub mod umem;
 
+#[cfg(feature = "async")]
+pub use asynch::{AsyncFluxRx, AsyncFluxTx};
 pub use batch::PacketBatch;
 pub use builder::FluxBuilder;
 pub use engine::{

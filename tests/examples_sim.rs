@@ -161,6 +161,33 @@ fn the_firewall_lets_through_what_the_rules_allow_and_nothing_else() {
     );
 }
 
+#[cfg(feature = "async")]
+#[test]
+fn the_echo_in_a_task_loses_nothing_when_futures_are_dropped() {
+    for words in ["--sim", "--sim --copy --cancel -q 2 --seed 9"] {
+        let counted = [
+            "sent 10000, came back 10000, lost 0, wrong 0",
+            "received 10000: datagrams 6666, pings 3334, ignored 0",
+            "pool 8192 + user 0 + kernel 0",
+        ];
+        says("async_echo", words, &counted);
+    }
+    let many = "--sim --cancel --packets 100000";
+    says("async_echo", many, &["came back 100000, lost 0, wrong 0"]);
+    says("async_echo", "--help", &["usage:", "--cancel"]);
+    for (words, part) in [
+        ("", "an interface is needed"),
+        ("--sim -i lo", "not both"),
+        ("-i lo --packets 5", "goes with --sim"),
+        ("--sim --packets 0", "between 1 and"),
+        ("--sim --packets many", "is a number, not 'many'"),
+        ("--sim -q", "needs a value"),
+        ("--sim -x", "what is '-x'?"),
+    ] {
+        refuses("async_echo", words, 2, part);
+    }
+}
+
 #[test]
 fn the_load_balancer_moves_the_flows_of_a_silent_backend_alone() {
     let scratch = Scratch::new("balancer");

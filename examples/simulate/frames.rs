@@ -30,6 +30,7 @@ pub(crate) fn address(frame: &mut [u8], from: MacAddr, to: MacAddr) {
 }
 
 /// 10.0.0.1 asks for 10.0.0.2, or 10.0.0.2 answers.
+#[allow(dead_code, reason = "not every program receives such")]
 pub(crate) fn arp(operation: ArpOperation) -> Vec<u8> {
     let mut frame = ethernet(EtherType::ARP, 46);
     let payload = &mut frame[Ethernet::LEN..];

@@ -1,11 +1,18 @@
-//! Something that ends a wait, from any thread and from a signal handler.
+//! Something that ends a wait, from any thread and from a signal handler; and who waits without a call.
 
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Somebody who waits for a socket, but not in a call.
+pub trait Watcher: fmt::Debug + Send + Sync {
+    /// A look is worth while. It is told more often than needed, from any thread, and must not call the socket.
+    fn news(&self);
+}
 
 /// An alarm: rung once, it stays so, and ends every wait that it [keeps company](super::Company), until it is [reset](Self::reset).
 ///

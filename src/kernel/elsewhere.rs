@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +11,8 @@ use super::{
     Alarm, Allocation, Backend, Bell, Interface, MemoryRequest, Opened, SocketRequest, Steering,
 };
 use crate::error::{ErrorKind, FluxError, Result, errno};
+#[cfg(feature = "async")]
+use crate::kernel::Interest;
 use crate::report::XdpMode;
 use crate::umem::UmemRegion;
 
@@ -37,6 +41,47 @@ pub(crate) fn path(name: &std::ffi::CStr) -> Result<std::path::PathBuf> {
 /// A descriptor for a socket without one: there is none to be had here.
 pub(crate) fn bell() -> Option<Box<dyn Bell>> {
     None
+}
+
+/// A descriptor that tasks wait for: there is none here.
+#[cfg(feature = "async")]
+#[derive(Debug)]
+pub(crate) struct Descriptor(Infallible);
+
+#[cfg(feature = "async")]
+#[cfg_attr(test, allow(dead_code, reason = "nobody has one"))]
+impl Descriptor {
+    pub(crate) fn of(fd: i32) -> Result<Self> {
+        Err(FluxError::new(
+            ErrorKind::Unsupported,
+            errno::EOPNOTSUPP,
+            format_args!("letting tasks wait for descriptor {fd}"),
+            "the library waits for descriptors on Linux only",
+            "use a simulated network (fluxcap::sim) here",
+        ))
+    }
+
+    pub(crate) fn readiness(&self, _interest: Interest) -> Result<Readiness> {
+        match self.0 {}
+    }
+
+    pub(crate) fn into_readiness(self, _interest: Interest) -> Result<Readiness> {
+        match self.0 {}
+    }
+}
+
+/// A descriptor that a runtime looks at.
+#[cfg(feature = "async")]
+#[derive(Debug)]
+#[cfg_attr(test, allow(dead_code, reason = "nobody has one"))]
+pub(crate) struct Readiness(Infallible);
+
+#[cfg(feature = "async")]
+#[cfg_attr(test, allow(dead_code, reason = "nobody has one"))]
+impl Readiness {
+    pub(crate) async fn changed(&self) -> Result<()> {
+        match self.0 {}
+    }
 }
 
 /// An alarm; who waits looks at it now and then.
@@ -124,6 +169,14 @@ mod tests {
     #[test]
     fn there_is_no_descriptor_to_be_had() {
         assert!(bell().is_none());
+    }
+
+    #[cfg(feature = "async")]
+    #[test]
+    fn no_task_waits_for_a_descriptor() {
+        let error = Descriptor::of(3).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("fluxcap::sim"), "{error}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) use linux as machine;
 use std::any::Any;
 use std::fmt;
 use std::hint;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ use crate::ring::{ConsumerRing, Desc, ProducerRing};
 use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
-pub use alarm::Alarm;
+pub use alarm::{Alarm, Watcher};
 
 /// One network interface, real or not.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -174,6 +174,25 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
 
     /// The file descriptor, where there is one.
     fn fd(&self) -> Option<i32>;
+
+    /// Tells a watcher from now on, for as long as it lives, whenever a look may find what it is interested in. False when the socket has a
+    /// descriptor for that, or none can be told: look now and then.
+    fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
+        let _ = (interest, watcher);
+        false
+    }
+
+    /// A look for somebody who waits by other means, as a [`wait`](Self::wait) without sleep; with nothing to wait for, it tells what is wrong
+    /// alone. A simulated network that nobody moves gets on by the time that has `passed` since the last one.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    fn attend(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
+        let _ = passed;
+        let interest = interest.unwrap_or(Interest::Both);
+        self.wait(interest, Some(Duration::ZERO), &Company::none())
+    }
 
     /// Takes a bell, to be rung while packets wait, in place of a file descriptor; returns its descriptor. A socket with a descriptor of
     /// its own needs none.

@@ -151,6 +151,7 @@ impl SimBackend {
                     tx_active: false,
                     rx_stopped: false,
                     bell: None,
+                    watchers: Vec::new(),
                 },
             );
             Ok(id)

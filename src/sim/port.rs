@@ -1,6 +1,7 @@
 //! What the simulated kernel knows of NICs and sockets: plain state.
 
 use std::collections::VecDeque;
+use std::sync::Weak;
 use std::time::Duration;
 
 use super::config::{NicConfig, NicCounters};
@@ -8,7 +9,7 @@ use super::faults::Faults;
 use super::play::Player;
 use super::record::Recorder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bell, FanOut};
+use crate::kernel::{Bell, FanOut, Interest, Watcher};
 use crate::packet::{InFlight, KernelSide};
 use crate::proto::FlowKey;
 use crate::report::XdpMode;
@@ -135,6 +136,8 @@ pub(super) struct Sock {
     pub(super) rx_stopped: bool,
     /// Made when the program asks for a file descriptor.
     pub(super) bell: Option<Box<dyn Bell>>,
+    /// Who waits for it without sleeping in a call, and what for.
+    pub(super) watchers: Vec<(Interest, Weak<dyn Watcher>)>,
 }
 
 impl Sock {
@@ -144,6 +147,31 @@ impl Sock {
         if let Some(bell) = &mut self.bell {
             bell.set(waiting);
         }
+    }
+
+    /// Tells those who watch it; `sends` is whether a call would get packets out of the TX ring.
+    pub(super) fn tell(&mut self, sends: bool) {
+        let receives = self.side.rx_waiting() > 0;
+        let sends = sends || self.side.is_writable();
+        self.watchers.retain(|(interest, watcher)| {
+            let Some(watcher) = watcher.upgrade() else {
+                return false;
+            };
+            let worth_while = match interest {
+                Interest::Receive => receives,
+                Interest::Send => sends,
+                Interest::Both => receives || sends,
+            };
+            if worth_while {
+                watcher.news();
+            }
+            true
+        });
+    }
+
+    /// Whether somebody wants to know what stands in its rings.
+    pub(super) fn is_followed(&self) -> bool {
+        self.bell.is_some() || !self.watchers.is_empty()
     }
 
     /// What the kernel counted.

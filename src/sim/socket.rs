@@ -1,7 +1,7 @@
 //! A socket on a simulated NIC, behind the seam: bind, wake, wait.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::port::SocketId;
 use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bell, Bound, Company, Interest, Kick, Ready, Socket, SocketRequest};
+use crate::kernel::{Bell, Bound, Company, Interest, Kick, Ready, Socket, SocketRequest, Watcher};
 use crate::stats::SocketStatistics;
 
 /// What one transmit call sends in copy mode unless told otherwise (`TX_BATCH_SIZE`), and the least that can be asked for.
@@ -87,7 +87,7 @@ impl SimSocket {
     }
 
     /// The look of a `poll`: makes the kernel look at both sides, and tells what is there.
-    fn look(&self, world: &mut World, interest: Interest) -> Result<Ready> {
+    fn look(&self, world: &mut World, interest: impl Into<Option<Interest>>) -> Result<Ready> {
         match self.check(world, "waiting for packets") {
             Ok(true) => {}
             Ok(false) => {
@@ -123,8 +123,8 @@ impl SimSocket {
         spurious
     }
 
-    fn ready(&self, world: &World, interest: Interest) -> Ready {
-        let Some(socket) = world.sockets.get(&self.id) else {
+    fn ready(&self, world: &World, interest: impl Into<Option<Interest>>) -> Ready {
+        let (Some(socket), Some(interest)) = (world.sockets.get(&self.id), interest.into()) else {
             return Ready::default();
         };
         let port = &world.ports[self.nic.index];
@@ -268,13 +268,52 @@ impl Socket for SimSocket {
         socket.bell.as_ref().map(|bell| bell.fd())
     }
 
+    fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
+        let mut world = self.shared().lock();
+        let Some(socket) = world.sockets.get_mut(&self.id) else {
+            return false;
+        };
+        socket.watchers.push((interest, watcher));
+        world.followed += 1;
+        true
+    }
+
+    fn attend(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
+        let shared = self.shared();
+        let mut world = shared.lock();
+        let mut ready = self.look(&mut world, interest)?;
+        shared.announce(&mut world);
+        if world.running.is_some() {
+            return Ok(ready);
+        }
+        // Nobody else moves the packets.
+        world.paced = true;
+        world.allow(1);
+        let end = world.now.saturating_add(passed);
+        for _ in 0..SLICE {
+            if ready != Ready::default() {
+                break;
+            }
+            if world.step(1) == 0 {
+                match world.next_due() {
+                    Some(due) if due <= end => world.pass_to(due),
+                    _ if world.now < end => world.pass_to(end),
+                    _ => break,
+                }
+            }
+            ready = self.ready(&world, interest);
+        }
+        shared.announce(&mut world);
+        Ok(ready)
+    }
+
     fn hang(&self, bell: Box<dyn Bell>) -> Option<i32> {
         let mut guard = self.shared().lock();
         let world = &mut *guard;
         let socket = world.sockets.get_mut(&self.id)?;
         if socket.bell.is_none() {
             socket.bell = Some(bell);
-            world.bells += 1;
+            world.followed += 1;
         }
         socket.show();
         socket.bell.as_ref().map(|bell| bell.fd())
@@ -303,8 +342,7 @@ impl SimSocket {
 impl Drop for SimSocket {
     fn drop(&mut self) {
         let mut world = self.shared().lock();
-        let socket = world.sockets.remove(&self.id);
-        world.bells -= u32::from(socket.is_some_and(|socket| socket.bell.is_some()));
+        world.sockets.remove(&self.id);
         for queue in &mut world.ports[self.nic.index].queues {
             queue.sockets.retain(|id| *id != self.id);
             for entry in &mut queue.entries {

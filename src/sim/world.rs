@@ -48,8 +48,8 @@ pub(super) struct World {
     chores: Vec<Chore>,
     next_chore: usize,
     pub(super) spare: Vec<Vec<u8>>,
-    /// Sockets that have a file descriptor.
-    pub(super) bells: u32,
+    /// Sockets that have a file descriptor or are watched, at the last look.
+    pub(super) followed: u32,
     /// Something happened that a waiting program wants to know.
     pub(super) news: bool,
 }
@@ -71,7 +71,7 @@ impl World {
             chores: Vec::new(),
             next_chore: 0,
             spare: Vec::new(),
-            bells: 0,
+            followed: 0,
             news: false,
         }
     }
@@ -87,10 +87,29 @@ impl World {
     pub(super) fn step(&mut self, budget: u32) -> u32 {
         let done = self.turns(budget);
         // The program empties its rings unseen: so descriptors are looked after at each step.
-        if self.bells > 0 {
-            self.sockets.values_mut().for_each(Sock::show);
+        if self.followed > 0 {
+            self.tell();
         }
         done
+    }
+
+    /// Shows those who wait outside a call what there is, and counts the sockets that they wait for.
+    fn tell(&mut self) {
+        self.followed = 0;
+        let mut next = 0;
+        while let Some((&id, socket)) = self.sockets.range(next..).next() {
+            next = id + 1;
+            if !socket.is_followed() {
+                continue;
+            }
+            let (port, queue) = (socket.port, socket.queue as usize);
+            let sends = !socket.zero_copy && self.has_room(port, queue);
+            if let Some(socket) = self.sockets.get_mut(&id) {
+                socket.show();
+                socket.tell(sends);
+                self.followed += u32::from(socket.is_followed());
+            }
+        }
     }
 
     fn turns(&mut self, budget: u32) -> u32 {

@@ -15,8 +15,12 @@ use crate::pool::FramePool;
 use crate::raw::{Cycle, FluxRaw, Watchdog};
 
 pub use rx::FluxRx;
+#[cfg(feature = "async")]
+pub(crate) use rx::{SHORT_OF_FRAMES, no_room};
 use shared::Shared;
 pub use tx::FluxTx;
+#[cfg(feature = "async")]
+pub(crate) use tx::SLICE;
 pub use unsent::Unsent;
 
 /// How long nothing may move before the sending half says so.

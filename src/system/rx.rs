@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use super::shared::Shared;
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
+#[cfg(feature = "async")]
+use crate::kernel::Socket;
 use crate::kernel::{Company, Interest, Interface, Ready};
 use crate::link::Link;
 use crate::packet::{Lender, Packet};
@@ -19,7 +21,7 @@ use crate::stats::{PollerStatistics, ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
 /// How long to sleep at a time while frames are short, because nobody tells when a packet is dropped.
-const SHORT_OF_FRAMES: Duration = Duration::from_millis(2);
+pub(crate) const SHORT_OF_FRAMES: Duration = Duration::from_millis(2);
 
 /// Mode B: the receiving half of a socket.
 ///
@@ -243,6 +245,25 @@ impl FluxRx {
             .refill(&mut self.lender, &mut self.pool, outstanding)
     }
 
+    /// The socket, for those who wait by other means.
+    #[cfg(feature = "async")]
+    pub(crate) fn socket(&self) -> &dyn Socket {
+        &*self.shared.socket
+    }
+
+    /// Whether it has so few frames that it should look for more.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_short(&self) -> bool {
+        self.inward
+            .is_short(self.inward.outstanding(self.lender.lent()))
+    }
+
+    /// Whether the kernel asks to be called for the fill ring.
+    #[cfg(feature = "async")]
+    pub(crate) fn needs_wakeup(&self) -> bool {
+        self.inward.needs_wakeup()
+    }
+
     /// Tops the fill ring up and wakes the kernel if it asks for that.
     #[inline]
     fn top_up(&mut self) {
@@ -378,7 +399,7 @@ impl Patience {
 }
 
 #[cold]
-fn no_room(batch: &PacketBatch) -> FluxError {
+pub(crate) fn no_room(batch: &PacketBatch) -> FluxError {
     FluxError::invalid(
         "wait for packets",
         format_args!(

@@ -9,6 +9,8 @@ use super::shared::Shared;
 use super::unsent::Unsent;
 use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
+#[cfg(feature = "async")]
+use crate::kernel::Socket;
 use crate::kernel::{Company, Interest, Interface};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
@@ -21,7 +23,7 @@ use crate::umem::UmemRegion;
 /// How often one call of `send` tries to get the rest of a batch into the ring.
 const ATTEMPTS: u32 = 4;
 /// How long to sleep at a time while waiting for room: meanwhile nobody takes sent frames back, nor looks whether anything moves.
-const SLICE: Duration = Duration::from_millis(10);
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
 /// How long to pause at a time until all packets have left.
 const PAUSE: Duration = Duration::from_micros(50);
 
@@ -315,6 +317,12 @@ impl FluxTx {
                 left -= slice;
             }
         }
+    }
+
+    /// The socket, for those who wait by other means.
+    #[cfg(feature = "async")]
+    pub(crate) fn socket(&self) -> &dyn Socket {
+        &*self.shared.socket
     }
 
     /// The number of packets that the TX ring has room for now.

@@ -126,6 +126,7 @@ pub(crate) fn example(name: &str, words: &str) -> Command {
         let mut cargo = Command::new(env!("CARGO"));
         cargo
             .args(["build", "--quiet", "--example", name])
+            .args(cfg!(feature = "async").then_some("--features=async"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("CARGO_TARGET_DIR", profile.parent().unwrap());
         if profile.ends_with("release") {

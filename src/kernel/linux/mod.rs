@@ -14,6 +14,8 @@ mod memory;
 mod options;
 mod patience;
 pub(crate) mod privileges;
+#[cfg(feature = "async")]
+mod ready;
 mod rings;
 mod socket;
 mod steering;
@@ -31,6 +33,8 @@ pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
 pub(crate) use cpu::{cpus, pin};
 use interface::{Control, absent};
+#[cfg(feature = "async")]
+pub(crate) use ready::{Descriptor, Readiness};
 
 use super::{
     Allocation, Backend, Interface, MemoryRequest, Opened, Sharing, Socket, SocketRequest, Steering,

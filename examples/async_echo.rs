@@ -1,0 +1,412 @@
+//! Sends UDP datagrams and pings back to whom they came from, in a task of a tokio runtime, each in the frame it came in.
+//!
+//! ```console
+//! # cargo run --release --features async --example async_echo -- -i eth0
+//! $ cargo run --release --features async --example async_echo -- --sim --cancel
+//! ```
+//!
+//! With `--sim` it needs no root and no network: it echoes what a neighbour of its own sends over a simulated link, and counts at the end
+//! whether anything was lost. With `--cancel` it drops futures at random while they wait.
+//! Everything else that reaches the queue is dropped, so try it on an interface that you are not logged in through.
+//! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
+
+use std::env;
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use fluxcap::proto::{
+    EtherType, Ethernet, IcmpEcho, IcmpType, IpProtocol, Ipv4, Ipv6, MacAddr, Udp, checksum,
+};
+use fluxcap::sim::{Network, NicConfig};
+use fluxcap::{
+    AsyncFluxRx, AsyncFluxTx, BindMode, ErrorKind, FluxBuilder, FluxError, Link, PacketBatch,
+    XdpMode,
+};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use neighbour::Neighbour;
+use whims::Whims;
+
+#[path = "simulate/frames.rs"]
+mod frames;
+#[path = "async_echo/neighbour.rs"]
+mod neighbour;
+#[path = "async_echo/whims.rs"]
+mod whims;
+
+const USAGE: &str = "\
+usage: async_echo -i INTERFACE [-q QUEUE] [--copy] [--generic] [--cancel]
+       async_echo --sim [--packets NUMBER] [--seed NUMBER] [--cancel] [-q QUEUE] [--copy]
+Sends UDP datagrams and pings that come to the interface's own Ethernet address back, in a task of a tokio runtime.
+
+  -i, --interface NAME   the interface to receive on
+  -q, --queue NUMBER     the queue to bind to (0)
+      --copy             copy mode, even where the driver has zero-copy
+      --generic          the XDP program in the network stack, not in the driver
+      --cancel           drop futures at random while they wait; nothing is lost by that
+      --seed NUMBER      what the randomness follows from (1)
+      --sim              no interface and no root: echo what comes over a simulated link, and end
+      --packets NUMBER   how many packets that is (10000)
+  -h, --help             this text
+
+SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
+
+/// Packets that are received and sent at once.
+const BATCH: usize = 64;
+/// How often to look at the signals.
+const LOOK: Duration = Duration::from_millis(50);
+/// Packets that the simulated link keeps until the neighbour takes them. Sending waits then.
+const KEEP: u32 = 64;
+
+/// What became of a received packet.
+enum Outcome {
+    Datagram,
+    Ping,
+    Ignored,
+}
+
+/// Turns a packet for us around, and leaves everything else alone.
+fn turn(frame: &mut [u8], mac: MacAddr) -> Outcome {
+    // A sender on the same machine leaves checksums to the card; nobody would finish them on the way back.
+    checksum::complete(frame);
+    let Ok((ethernet, payload)) = Ethernet::parse_mut(frame) else {
+        return Outcome::Ignored;
+    };
+    if ethernet.destination() != mac {
+        return Outcome::Ignored;
+    }
+    let outcome = match ethernet.ether_type() {
+        EtherType::IPV4 => turn_ipv4(payload),
+        EtherType::IPV6 => turn_ipv6(payload),
+        _ => Outcome::Ignored,
+    };
+    if !matches!(outcome, Outcome::Ignored) {
+        ethernet.swap_addresses();
+    }
+    outcome
+}
+
+fn turn_ipv4(payload: &mut [u8]) -> Outcome {
+    let Ok((ip, message)) = Ipv4::parse_mut(payload) else {
+        return Outcome::Ignored;
+    };
+    if ip.is_fragment() {
+        return Outcome::Ignored;
+    }
+    let outcome = match ip.protocol() {
+        IpProtocol::UDP => turn_datagram(message),
+        IpProtocol::ICMP => match IcmpEcho::parse_mut(message) {
+            Ok((echo, _)) if echo.icmp_type() == IcmpType::ECHO_REQUEST => {
+                echo.into_reply();
+                Outcome::Ping
+            }
+            _ => Outcome::Ignored,
+        },
+        _ => Outcome::Ignored,
+    };
+    if !matches!(outcome, Outcome::Ignored) {
+        // The same words in another order: all checksums still hold.
+        ip.swap_addresses();
+    }
+    outcome
+}
+
+fn turn_ipv6(payload: &mut [u8]) -> Outcome {
+    match Ipv6::parse_mut(payload) {
+        Ok((ip, message)) if ip.next_header() == IpProtocol::UDP => {
+            let outcome = turn_datagram(message);
+            if !matches!(outcome, Outcome::Ignored) {
+                ip.swap_addresses();
+            }
+            outcome
+        }
+        _ => Outcome::Ignored,
+    }
+}
+
+fn turn_datagram(message: &mut [u8]) -> Outcome {
+    match Udp::parse_mut(message) {
+        Ok((udp, _)) => {
+            udp.swap_ports();
+            Outcome::Datagram
+        }
+        Err(_) => Outcome::Ignored,
+    }
+}
+
+struct Echo {
+    rx: AsyncFluxRx,
+    tx: AsyncFluxTx,
+    mac: MacAddr,
+    whims: Whims,
+    received: u64,
+    datagrams: u64,
+    pings: u64,
+    ignored: u64,
+    since: Instant,
+}
+
+impl Echo {
+    /// Echoes until `stop` is set, and prints the counters whenever `print` is set.
+    async fn run(&mut self, stop: &AtomicBool, print: &AtomicBool) -> Result<(), Box<dyn Error>> {
+        let mut batch = PacketBatch::with_capacity(BATCH);
+        let mut answers = PacketBatch::with_capacity(BATCH);
+        let mut look = tokio::time::interval(LOOK);
+        while !stop.load(Ordering::Relaxed) {
+            tokio::select! {
+                received = self.whims.indulge(self.rx.recv(&mut batch)) => {
+                    if let Some(received) = received {
+                        self.received += u64::from(received?);
+                    }
+                }
+                _ = look.tick() => {
+                    if print.swap(false, Ordering::Relaxed) {
+                        self.print_counters()?;
+                    }
+                }
+            }
+            self.answer(&mut batch, &mut answers);
+            self.send(&mut answers).await?;
+        }
+        Ok(())
+    }
+
+    /// Sorts out what is to be sent back.
+    fn answer(&mut self, batch: &mut PacketBatch, answers: &mut PacketBatch) {
+        for mut packet in batch.drain() {
+            let counter = match turn(packet.data_mut(), self.mac) {
+                Outcome::Datagram => &mut self.datagrams,
+                Outcome::Ping => &mut self.pings,
+                Outcome::Ignored => {
+                    self.ignored += 1;
+                    continue;
+                }
+            };
+            *counter += 1;
+            // The one batch has as much room as the other.
+            drop(answers.push(packet));
+        }
+    }
+
+    async fn send(&mut self, answers: &mut PacketBatch) -> Result<(), FluxError> {
+        while !answers.is_empty() {
+            // What a dropped future has not sent is still in the batch.
+            match self.whims.indulge(self.tx.send(answers)).await {
+                Some(Err(error)) if error.kind() == ErrorKind::Down => {
+                    // The answers stay in the ring until the line is up again.
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Some(result) => result?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn print_counters(&self) -> Result<(), Box<dyn Error>> {
+        println!(
+            "received {}: datagrams {}, pings {}, ignored {}; {:.0} packets a second",
+            self.received,
+            self.datagrams,
+            self.pings,
+            self.ignored,
+            self.received as f64 / self.since.elapsed().as_secs_f64()
+        );
+        println!(
+            "futures dropped while they waited: {}",
+            self.whims.dropped()
+        );
+        let kernel = self.rx.get_ref().statistics()?;
+        println!(
+            "kernel: dropped {}, RX ring full {}, fill ring empty {}, invalid descriptors {}",
+            kernel.rx_dropped,
+            kernel.rx_ring_full,
+            kernel.rx_fill_ring_empty_descs,
+            kernel.rx_invalid_descs + kernel.tx_invalid_descs
+        );
+        Ok(io::stdout().flush()?)
+    }
+
+    /// Closes the socket and sees that every frame came home.
+    async fn close(mut self) -> Result<(), Box<dyn Error>> {
+        match tokio::time::timeout(Duration::from_secs(2), self.tx.flush()).await {
+            Ok(Err(error)) if error.kind() != ErrorKind::Down => return Err(error.into()),
+            _ => {}
+        }
+        let umem = self.rx.get_ref().umem().clone();
+        drop(self);
+        let accounting = umem.accounting();
+        println!("frames: {accounting}");
+        if !accounting.is_conserved() || accounting.pool != umem.frame_count() {
+            return Err("the frames do not add up".into());
+        }
+        Ok(())
+    }
+}
+
+/// Echoes until a signal comes, or a simulation is over.
+async fn echo(options: &Options) -> Result<(), Box<dyn Error>> {
+    let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    flag::register(SIGINT, Arc::clone(&stop))?;
+    flag::register(SIGTERM, Arc::clone(&stop))?;
+    #[cfg(unix)] // elsewhere there is no such signal
+    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&print))?;
+
+    let network = Network::new();
+    let (link, nic) = match &options.interface {
+        Some(interface) => (Link::from(interface), None),
+        None => {
+            let nic = network.add(NicConfig {
+                queues: options.queue.saturating_add(1),
+                mac: Some(neighbour::ECHO),
+                zero_copy: true,
+                keep: KEEP,
+                ..NicConfig::new("sim0")
+            })?;
+            (Link::from(&nic), Some(nic))
+        }
+    };
+    let raw = FluxBuilder::new(&link)
+        .queue(options.queue)
+        .bind_mode(options.bind_mode)
+        .xdp_mode(options.xdp_mode)
+        .build()?;
+    let interface = raw.interface().name.clone();
+    let Some(mac) = raw.interface().mac else {
+        return Err(format!("{interface} has no Ethernet address to answer from").into());
+    };
+    println!("{}", raw.report());
+    println!(
+        "echoing on {interface} queue {}: UDP and ping",
+        options.queue
+    );
+    io::stdout().flush()?;
+    let (rx, tx) = raw.split();
+    let mut echo = Echo {
+        rx: AsyncFluxRx::new(rx)?,
+        tx: AsyncFluxTx::new(tx)?,
+        mac,
+        whims: Whims::new(options.cancel.then_some(options.seed)),
+        received: 0,
+        datagrams: 0,
+        pings: 0,
+        ignored: 0,
+        since: Instant::now(),
+    };
+    let running = nic.as_ref().map(|_| network.run()).transpose()?;
+    let neighbour = nic.map(|nic| {
+        let (queue, packets, stop) = (options.queue, options.packets, Arc::clone(&stop));
+        std::thread::spawn(move || Neighbour::new(nic, queue, packets).talk(&stop))
+    });
+    let result = echo.run(&stop, &print).await;
+    echo.print_counters()?;
+    stop.store(true, Ordering::Relaxed);
+    let all_well = match neighbour.map(|thread| thread.join()) {
+        Some(Ok(ended)) => ended?,
+        Some(Err(_)) => return Err("the neighbour panicked".into()),
+        None => true,
+    };
+    result?;
+    echo.close().await?;
+    drop(running);
+    if !all_well {
+        return Err("not every packet came back as it should be".into());
+    }
+    Ok(())
+}
+
+struct Options {
+    /// `None` is a simulated link.
+    interface: Option<String>,
+    queue: u32,
+    bind_mode: BindMode,
+    xdp_mode: XdpMode,
+    cancel: bool,
+    seed: u64,
+    packets: u32,
+}
+
+/// Reads the command line; `None` when it asks for help.
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+    let (mut interface, mut sim, mut queue) = (None, false, 0);
+    let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
+    let (mut cancel, mut seed, mut packets) = (false, 1, None);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "-i" | "--interface" => interface = Some(value()?),
+            "-q" | "--queue" => queue = number(&word, &value()?)?,
+            "--copy" => bind_mode = BindMode::Copy,
+            "--generic" => xdp_mode = XdpMode::Generic,
+            "--cancel" => cancel = true,
+            "--seed" => seed = number(&word, &value()?)?,
+            "--sim" => sim = true,
+            "--packets" => packets = Some(number(&word, &value()?)?),
+            "-h" | "--help" => return Ok(None),
+            _ => return Err(format!("what is '{word}'?")),
+        }
+    }
+    match (&interface, sim) {
+        (None, false) => {
+            return Err("an interface is needed: -i INTERFACE, or --sim".to_owned());
+        }
+        (Some(_), true) => {
+            return Err("an interface, or a simulated link: not both".to_owned());
+        }
+        (Some(_), false) if packets.is_some() => {
+            return Err("--packets goes with --sim".to_owned());
+        }
+        _ => {}
+    }
+    let packets = packets.unwrap_or(10_000);
+    if packets == 0 || packets > neighbour::MOST {
+        return Err(format!("--packets is between 1 and {}", neighbour::MOST));
+    }
+    Ok(Some(Options {
+        interface,
+        queue,
+        bind_mode,
+        xdp_mode,
+        cancel,
+        seed,
+        packets,
+    }))
+}
+
+fn number<T: std::str::FromStr>(word: &str, text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("{word} is a number, not '{text}'"))
+}
+
+fn main() -> ExitCode {
+    let options = match parse(env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(mistake) => {
+            eprintln!("async_echo: {mistake}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(echo(&options)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("async_echo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

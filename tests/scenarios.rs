@@ -103,9 +103,25 @@ macro_rules! scenarios {
                 in_rust_by_halves_over_the_simulator: Halves, Rust, Sim;
                 in_rust_by_halves_over_the_simulator_step_by_step: Halves, Rust, Stepped;
                 in_rust_by_halves_over_veth: Halves, Rust, Veth;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_by_halves_over_the_simulator: Halves, C(C11), Sim;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_by_halves_over_veth: Halves, C(C11), Veth;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_cpp17_by_halves_over_the_simulator: Halves, C(Cpp17), Sim;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_with_sanitizers_by_halves_over_the_simulator: Halves, C(Sanitized), Sim;
                 in_rust_by_engine_over_the_simulator: Engine, Rust, Sim;
                 in_rust_by_engine_over_the_simulator_step_by_step: Engine, Rust, Stepped;
                 in_rust_by_engine_over_veth: Engine, Rust, Veth;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_by_engine_over_the_simulator: Engine, C(C11), Sim;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_by_engine_over_veth: Engine, C(C11), Veth;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_cpp17_by_engine_over_the_simulator: Engine, C(Cpp17), Sim;
+                #[cfg(all(target_os = "linux", feature = "capi"))]
+                in_c11_with_sanitizers_by_engine_over_the_simulator: Engine, C(Sanitized), Sim;
             }
         })*)*
     };

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* An initializer of zeros. */
 #ifdef __cplusplus
@@ -33,9 +34,23 @@
 #define LONGEST 65536
 #define FLOOD 64
 
+/* How a socket is used: by Mode A, B or C. */
+enum mode { ENGINE, HALVES, RAW };
+
 /* One socket. */
 struct end {
+    enum mode mode;
+    /* RAW; ENGINE before the first turn. */
     struct fluxcap_raw *raw;
+    /* HALVES. */
+    struct fluxcap_rx *rx;
+    struct fluxcap_tx *tx;
+    /* HALVES: what came while it waited. */
+    struct fluxcap_packet early[FLOOD];
+    uint32_t early_count;
+    /* ENGINE, which may have other ports. */
+    struct fluxcap_engine *engine;
+    uint32_t port;
     struct fluxcap_umem *umem;
     /* The socket that the UMEM was made for. */
     uint32_t owner;
@@ -44,7 +59,9 @@ struct end {
     uint32_t first, count;
     /* A thread that sends and receives. */
     pthread_t thread;
-    bool working;
+    /* HALVES: one that sends alone. */
+    pthread_t sender;
+    bool working, sending;
     bool stop;
     uint64_t received;
     uint8_t frames[FLOOD][256];
@@ -157,13 +174,31 @@ static struct end *any_end(void)
     return ends[id];
 }
 
+static bool is_open(const struct end *end)
+{
+    return end->raw != NULL || end->rx != NULL || end->engine != NULL;
+}
+
 static struct end *open_end(void)
 {
     struct end *end = any_end();
 
-    if (end->raw == NULL)
+    if (!is_open(end))
         give_up("the socket is closed");
     return end;
+}
+
+/* The socket, to look at. */
+static const struct fluxcap_raw *seen(const struct end *end)
+{
+    return end->engine != NULL ? fluxcap_engine_port(end->engine, end->port) : end->raw;
+}
+
+/* A socket that engines have no part in. */
+static void not_an_engine(const struct end *end)
+{
+    if (end->mode == ENGINE)
+        give_up("an engine sends what it receives, and holds no packets");
 }
 
 static struct fluxcap_link *find_link(const char *name)
@@ -235,8 +270,6 @@ static void open_socket(void)
 
     if (id >= SOCKETS || ends[id] != NULL)
         give_up("no room for the socket");
-    if (strcmp(mode, "raw") != 0)
-        give_up("unknown mode");
     config.struct_size = sizeof(config);
     if (sim != NULL)
         config.link = find_link(name);
@@ -270,22 +303,96 @@ static void open_socket(void)
         ends[id]->raw = raw;
         ends[id]->owner = owner;
         result = fluxcap_raw_umem(raw, &ends[id]->umem);
+        if (strcmp(mode, "engine") == 0) {
+            ends[id]->mode = ENGINE;
+        } else if (strcmp(mode, "raw") == 0) {
+            ends[id]->mode = RAW;
+        } else if (strcmp(mode, "halves") == 0) {
+            ends[id]->mode = HALVES;
+            ends[id]->raw = NULL;
+            if (fluxcap_raw_split(raw, &ends[id]->rx, &ends[id]->tx) < 0)
+                give_up("the socket cannot be split");
+            /* Scenarios have a patience of their own. */
+            fluxcap_tx_set_patience(ends[id]->tx, -1);
+        } else {
+            give_up("unknown mode");
+        }
     }
     ok_or_error(result);
+}
+
+/* Sends packets; returns how many were taken. */
+static int transmit(struct end *end, struct fluxcap_packet *some, uint32_t count)
+{
+    int sent;
+
+    not_an_engine(end);
+    if (end->mode == RAW)
+        return fluxcap_raw_send(end->raw, some, count);
+    sent = fluxcap_tx_send(end->tx, some, count);
+    if (sent == -ENETDOWN)
+        /* Those that were taken stand in the ring. */
+        for (sent = 0; (uint32_t)sent < count && some[sent].data == NULL;)
+            sent++;
+    return sent;
+}
+
+/* Receives packets as owned ones; returns how many. */
+static int take(struct end *end, struct fluxcap_packet *some, uint32_t max)
+{
+    uint32_t count = end->early_count < max ? end->early_count : max;
+    int more;
+
+    not_an_engine(end);
+    if (end->mode == RAW)
+        return fluxcap_raw_receive(end->raw, some, max);
+    memcpy(some, end->early, count * sizeof(*some));
+    memmove(end->early, end->early + count, (end->early_count - count) * sizeof(*some));
+    end->early_count -= count;
+    more = fluxcap_rx_recv(end->rx, some + count, max - count, 0);
+    return more < 0 ? more : (int)count + more;
+}
+
+/* Takes back what was sent; the number of packets that the TX ring has room for. */
+static uint32_t room(struct end *end)
+{
+    struct fluxcap_rings rings = ZEROS;
+
+    if (end->mode == HALVES) {
+        fluxcap_tx_reap(end->tx);
+        return (uint32_t)fluxcap_tx_room(end->tx);
+    }
+    fluxcap_raw_reap(end->raw);
+    rings.struct_size = sizeof(rings);
+    if (fluxcap_raw_debug_rings(end->raw, &rings) < 0)
+        give_up("the rings cannot be seen");
+    return rings.tx.size - rings.tx.occupied;
+}
+
+static void swap(uint8_t *data, uint32_t len)
+{
+    if (fluxcap_ethernet_header_swap(data, len) < 0)
+        give_up("not an Ethernet frame");
 }
 
 /* put SOCKET COUNT, packets: takes back what was sent, and puts packets into the TX ring. */
 static void put(void)
 {
     static uint8_t rest[LONGEST];
-    struct fluxcap_raw *raw = open_end()->raw;
+    struct end *end = open_end();
     uint32_t count = number();
     int fresh, sent = 0;
 
     if (count > PACKETS)
         give_up("too many packets");
-    fluxcap_raw_reap(raw);
-    fresh = fluxcap_raw_alloc(raw, packets, count);
+    not_an_engine(end);
+    if (end->mode == HALVES) {
+        fluxcap_tx_reap(end->tx);
+        fresh = fluxcap_tx_alloc(end->tx, packets, count);
+    } else {
+        fluxcap_raw_reap(end->raw);
+        fresh = fluxcap_raw_alloc(end->raw, packets, count);
+    }
     for (uint32_t i = 0; i < count; i++) {
         if ((int)i < fresh)
             packets[i].len = read_packet(packets[i].data, LONGEST);
@@ -293,7 +400,7 @@ static void put(void)
             read_packet(rest, LONGEST);
     }
     if (fresh > 0) {
-        sent = fluxcap_raw_send(raw, packets, (uint32_t)fresh);
+        sent = transmit(end, packets, (uint32_t)fresh);
         fluxcap_packets_free(packets, (uint32_t)fresh);
     }
     ok_or_error(fresh < 0 ? fresh : sent);
@@ -312,19 +419,101 @@ static uint32_t look(struct fluxcap_raw *raw, uint32_t max, bool tell)
     return count > 0 ? (uint32_t)count : 0;
 }
 
+/* Makes an engine of a socket, and of another one. */
+static void make_engine(struct end *one, struct end *other)
+{
+    struct fluxcap_raw *raws[2];
+
+    if (one->engine != NULL)
+        return;
+    raws[0] = one->raw;
+    raws[1] = other != NULL ? other->raw : NULL;
+    if (fluxcap_engine_new(raws, other != NULL ? 2 : 1, NULL, &one->engine) < 0)
+        give_up("no engine");
+    one->raw = NULL;
+    if (other != NULL) {
+        other->raw = NULL;
+        other->engine = one->engine;
+        other->port = 1;
+    }
+}
+
+static int show(void *user, uint32_t port, struct fluxcap_packet_ref *refs, uint32_t count)
+{
+    (void)user;
+    (void)port;
+    for (uint32_t i = 0; i < count; i++)
+        answer_packet(refs[i].data, refs[i].len);
+    return 0;
+}
+
+static int send_back(void *user, uint32_t port, struct fluxcap_packet_ref *refs, uint32_t count)
+{
+    (void)user;
+    for (uint32_t i = 0; i < count; i++) {
+        swap(refs[i].data, refs[i].len);
+        refs[i].verdict = FLUXCAP_SEND + port;
+    }
+    return 0;
+}
+
+static int cross(void *user, uint32_t port, struct fluxcap_packet_ref *refs, uint32_t count)
+{
+    (void)user;
+    for (uint32_t i = 0; i < count; i++)
+        refs[i].verdict = FLUXCAP_SEND + 1 - port;
+    return 0;
+}
+
+/* Lets an engine of one port run as long as packets come, up to `max`; returns how many. */
+static uint32_t turns(struct end *end, uint32_t max, fluxcap_callback callback)
+{
+    uint32_t done = 0;
+
+    make_engine(end, NULL);
+    while (done < max) {
+        int count = fluxcap_engine_run_once(end->engine, callback, NULL);
+
+        if (count < 0)
+            give_up(fluxcap_last_error());
+        if (count == 0)
+            break;
+        done += (uint32_t)count;
+    }
+    if (done > max)
+        give_up("more came than was asked for");
+    return done;
+}
+
 /* receive SOCKET MAX: the packets, whose frames go back. */
 static void receive(void)
 {
-    struct fluxcap_raw *raw = open_end()->raw;
+    struct end *end = open_end();
     uint32_t max = number(), done = 0, count;
 
-    fluxcap_raw_refill(raw);
-    while (done < max && (count = look(raw, max - done, true)) > 0)
-        done += count;
+    if (max > PACKETS)
+        give_up("too many packets");
+    if (end->mode == ENGINE) {
+        done = turns(end, max, show);
+    } else if (end->mode == HALVES) {
+        int came;
+
+        fluxcap_rx_refill(end->rx);
+        came = take(end, packets, max);
+        for (int i = 0; i < came; i++)
+            answer_packet(packets[i].data, packets[i].len);
+        if (came < 0 || fluxcap_rx_recycle(end->rx, packets, (uint32_t)came) != 0)
+            give_up("not all packets were recycled");
+        done = (uint32_t)came;
+    } else {
+        fluxcap_raw_refill(end->raw);
+        while (done < max && (count = look(end->raw, max - done, true)) > 0)
+            done += count;
+    }
     ok_number(done);
 }
 
-/* hold SOCKET MAX: the packets, which stay in the user's hands. */
+/* hold SOCKET MAX: the packets, which stay in the user's hands; those of an engine do not. */
 static void hold(void)
 {
     struct end *end = open_end();
@@ -332,12 +521,16 @@ static void hold(void)
     struct fluxcap_packet *place;
     int count;
 
+    if (end->mode == ENGINE) {
+        ok_number(turns(end, max, show));
+        return;
+    }
     if (end->count == 0)
         end->first = 0;
     if (end->first + end->count + max > sizeof(end->held) / sizeof(end->held[0]))
         give_up("too many packets to hold");
     place = end->held + end->first + end->count;
-    count = fluxcap_raw_receive(end->raw, place, max);
+    count = take(end, place, max);
     for (int i = 0; i < count; i++)
         answer_packet(place[i].data, place[i].len);
     if (count > 0)
@@ -363,7 +556,7 @@ static void pass_on(void)
     uint32_t count = number();
     struct fluxcap_packet *first = take_held(end, count);
     struct end *other = open_end();
-    int sent = fluxcap_raw_send(other->raw, first, count);
+    int sent = transmit(other, first, count);
 
     fluxcap_packets_free(first, count);
     ok_or_error(sent);
@@ -375,7 +568,10 @@ static void release(void)
     struct end *end = any_end();
     uint32_t count = number();
 
-    ok_or_error(fluxcap_packets_free(take_held(end, count), count));
+    if (end->mode == ENGINE)
+        ok_number(0);
+    else
+        ok_or_error(fluxcap_packets_free(take_held(end, count), count));
 }
 
 /* send_held SOCKET COUNT GROW: each packet with GROW more bytes in front. */
@@ -391,7 +587,7 @@ static void send_held(void)
         held[i].len += grow;
         memset(held[i].data, 0, grow);
     }
-    sent = fluxcap_raw_send(end->raw, held, count);
+    sent = transmit(end, held, count);
     fluxcap_packets_free(held, count);
     ok_or_error(sent);
 }
@@ -406,8 +602,7 @@ static uint32_t echo_raw(struct fluxcap_raw *raw, uint32_t max)
         int count = fluxcap_raw_peek(raw, max - done, &descs), sent;
 
         for (int i = 0; i < count; i++)
-            if (fluxcap_ethernet_header_swap(fluxcap_raw_data(raw) + descs[i].addr, descs[i].len) < 0)
-                give_up("not an Ethernet frame");
+            swap(fluxcap_raw_data(raw) + descs[i].addr, descs[i].len);
         if (count <= 0)
             break;
         sent = fluxcap_raw_forward(raw, (uint32_t)count);
@@ -418,38 +613,41 @@ static uint32_t echo_raw(struct fluxcap_raw *raw, uint32_t max)
             /* The others wait in the ring, as they came. */
             count = fluxcap_raw_peek(raw, (uint32_t)(count - sent), &descs);
             for (int i = 0; i < count; i++)
-                fluxcap_ethernet_header_swap(fluxcap_raw_data(raw) + descs[i].addr, descs[i].len);
+                swap(fluxcap_raw_data(raw) + descs[i].addr, descs[i].len);
             break;
         }
     }
     return done;
 }
 
+/* Passes up to `max` packets from one socket to another or itself, as many as there is room for. */
+static uint32_t pass_packets(struct end *from, struct end *to, uint32_t max, bool back)
+{
+    uint32_t free = room(to);
+    int count;
+
+    if (from->mode == RAW)
+        fluxcap_raw_refill(from->raw);
+    count = take(from, packets, free < max ? free : max);
+    for (int i = 0; back && i < count; i++)
+        swap(packets[i].data, packets[i].len);
+    if (count < 0 || transmit(to, packets, (uint32_t)count) != count || (to->mode == RAW && fluxcap_raw_wake_tx(to->raw) < 0))
+        give_up("packets were not passed on");
+    return (uint32_t)count;
+}
+
 /* echo SOCKET MAX: sends packets back to where they came from. */
 static void echo(void)
 {
     struct end *end = open_end();
+    uint32_t max = number();
 
-    ok_number(echo_raw(end->raw, number()));
-}
-
-/* Passes up to `max` packets from one socket to another, as many as there is room for. */
-static uint32_t pass_raw(struct fluxcap_raw *from, struct fluxcap_raw *to, uint32_t max)
-{
-    struct fluxcap_rings rings = ZEROS;
-    uint32_t room;
-    int count;
-
-    fluxcap_raw_refill(from);
-    fluxcap_raw_reap(to);
-    rings.struct_size = sizeof(rings);
-    if (fluxcap_raw_debug_rings(to, &rings) < 0)
-        give_up("the rings cannot be seen");
-    room = rings.tx.size - rings.tx.occupied;
-    count = fluxcap_raw_receive(from, packets, room < max ? room : max);
-    if (count < 0 || fluxcap_raw_send(to, packets, (uint32_t)count) != count || fluxcap_raw_wake_tx(to) < 0)
-        give_up("packets were not passed on");
-    return (uint32_t)count;
+    if (end->mode == ENGINE)
+        ok_number(turns(end, max, send_back));
+    else if (end->mode == HALVES)
+        ok_number(pass_packets(end, end, max, true));
+    else
+        ok_number(echo_raw(end->raw, max));
 }
 
 /* bridge SOCKET OTHER MAX: passes packets each way between two sockets on one UMEM. */
@@ -458,20 +656,32 @@ static void bridge(void)
     struct end *one = open_end(), *other = open_end();
     uint32_t max = number();
 
-    ok_number(pass_raw(one->raw, other->raw, max) + pass_raw(other->raw, one->raw, max));
+    if (one->mode == ENGINE) {
+        make_engine(one, other);
+        ok_or_error(fluxcap_engine_run_once(one->engine, cross, NULL));
+    } else {
+        uint32_t there = pass_packets(one, other, max, false);
+
+        ok_number(there + pass_packets(other, one, max, false));
+    }
 }
 
 /* wrong SOCKET KIND: tries to send a packet that cannot be sent; the errno of the refusal. */
 static void wrong(void)
 {
-    struct fluxcap_raw *raw = open_end()->raw;
+    struct end *end = open_end();
     const char *kind = word();
     struct fluxcap_info info = ZEROS;
     struct fluxcap_packet packet, copy;
     int result;
 
+    not_an_engine(end);
     info.struct_size = sizeof(info);
-    if (fluxcap_raw_info(raw, &info) < 0 || fluxcap_raw_alloc(raw, &packet, 1) != 1)
+    result = end->mode == HALVES ? fluxcap_rx_info(end->rx, &info) : fluxcap_raw_info(end->raw, &info);
+    if (result < 0)
+        give_up("nothing is known of the socket");
+    result = end->mode == HALVES ? fluxcap_tx_alloc(end->tx, &packet, 1) : fluxcap_raw_alloc(end->raw, &packet, 1);
+    if (result != 1)
         give_up("no free frame");
     memset(packet.data, 0, 60);
     packet.len = 60;
@@ -486,35 +696,105 @@ static void wrong(void)
         fluxcap_packet_free(&packet);
     else
         give_up("unknown kind");
-    result = fluxcap_raw_send(raw, &copy, 1);
+    result = transmit(end, &copy, 1);
     if (packet.data != NULL && fluxcap_packet_free(&packet) < 0)
         give_up("the packet is gone");
     ok_number(result < 0 ? (uint64_t)-result : 0);
 }
 
+/* Sends the frames of a flood. */
+static void pour(struct end *end)
+{
+    struct fluxcap_packet some[FLOOD];
+    int count;
+
+    if (end->mode == HALVES) {
+        fluxcap_tx_reap(end->tx);
+        count = fluxcap_tx_alloc(end->tx, some, end->frame_count);
+    } else {
+        fluxcap_raw_reap(end->raw);
+        count = fluxcap_raw_alloc(end->raw, some, end->frame_count);
+    }
+    for (int i = 0; i < count; i++) {
+        memcpy(some[i].data, end->frames[i], end->lengths[i]);
+        some[i].len = end->lengths[i];
+    }
+    if (count > 0) {
+        /* The other side may be gone. */
+        transmit(end, some, (uint32_t)count);
+        fluxcap_packets_free(some, (uint32_t)count);
+    }
+}
+
 static void *flood(void *argument)
+{
+    struct end *end = (struct end *)argument;
+
+    while (!__atomic_load_n(&end->stop, __ATOMIC_RELAXED)) {
+        pour(end);
+        fluxcap_raw_wake_tx(end->raw);
+        fluxcap_raw_refill(end->raw);
+        __atomic_fetch_add(&end->received, look(end->raw, FLOOD, false), __ATOMIC_RELAXED);
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* The receiving half of a flood. */
+static void *drain(void *argument)
 {
     struct end *end = (struct end *)argument;
     struct fluxcap_packet some[FLOOD];
 
     while (!__atomic_load_n(&end->stop, __ATOMIC_RELAXED)) {
-        int count;
+        int count = fluxcap_rx_recv(end->rx, some, FLOOD, 0);
 
-        fluxcap_raw_reap(end->raw);
-        count = fluxcap_raw_alloc(end->raw, some, end->frame_count);
-        for (int i = 0; i < count; i++) {
-            memcpy(some[i].data, end->frames[i], end->lengths[i]);
-            some[i].len = end->lengths[i];
-        }
         if (count > 0) {
-            fluxcap_raw_send(end->raw, some, (uint32_t)count);
+            __atomic_fetch_add(&end->received, (uint64_t)count, __ATOMIC_RELAXED);
             fluxcap_packets_free(some, (uint32_t)count);
         }
-        /* The other side may be gone. */
-        fluxcap_raw_wake_tx(end->raw);
-        fluxcap_raw_refill(end->raw);
-        __atomic_fetch_add(&end->received, look(end->raw, FLOOD, false), __ATOMIC_RELAXED);
         sched_yield();
+    }
+    return NULL;
+}
+
+/* The sending half of a flood. */
+static void *gush(void *argument)
+{
+    struct end *end = (struct end *)argument;
+
+    while (!__atomic_load_n(&end->stop, __ATOMIC_RELAXED)) {
+        pour(end);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void *serve_engine(void *argument)
+{
+    struct end *end = (struct end *)argument;
+
+    if (fluxcap_engine_run(end->engine, send_back, NULL) < 0)
+        give_up(fluxcap_last_error());
+    return NULL;
+}
+
+static void *serve_halves(void *argument)
+{
+    struct end *end = (struct end *)argument;
+    struct fluxcap_packet some[FLOOD];
+
+    while (!__atomic_load_n(&end->stop, __ATOMIC_RELAXED)) {
+        int count = fluxcap_rx_recv(end->rx, some, FLOOD, 1), sent = 0;
+
+        for (int i = 0; i < count; i++)
+            swap(some[i].data, some[i].len);
+        while (sent < count) {
+            int more = fluxcap_tx_send(end->tx, some + sent, (uint32_t)(count - sent));
+
+            if (more < 0 || (sent += more, sent < count && fluxcap_tx_wait(end->tx, 1000) < 0))
+                give_up(fluxcap_last_error());
+        }
     }
     return NULL;
 }
@@ -542,7 +822,6 @@ static void start(struct end *end, void *(*work)(void *))
     if (pthread_create(&end->thread, NULL, work, end) != 0)
         give_up("no thread");
     end->working = true;
-    ok_number(0);
 }
 
 /* flood SOCKET COUNT, packets: sends them again and again, and receives, on a thread of its own. */
@@ -555,7 +834,14 @@ static void start_flood(void)
         give_up("too much of a flood");
     for (uint32_t i = 0; i < end->frame_count; i++)
         end->lengths[i] = read_packet(end->frames[i], sizeof(end->frames[i]));
-    start(end, flood);
+    not_an_engine(end);
+    start(end, end->mode == HALVES ? drain : flood);
+    if (end->mode == HALVES) {
+        if (pthread_create(&end->sender, NULL, gush, end) != 0)
+            give_up("no thread");
+        end->sending = true;
+    }
+    ok_number(0);
 }
 
 static void calm(struct end *end)
@@ -563,18 +849,39 @@ static void calm(struct end *end)
     if (!end->working)
         return;
     __atomic_store_n(&end->stop, true, __ATOMIC_RELAXED);
+    if (end->mode == ENGINE)
+        fluxcap_engine_stop(end->engine);
     pthread_join(end->thread, NULL);
-    end->working = false;
+    if (end->sending)
+        pthread_join(end->sender, NULL);
+    end->working = end->sending = false;
 }
 
 /* statistics SOCKET */
 static void statistics(void)
 {
-    struct fluxcap_statistics s = ZEROS;
+    struct fluxcap_statistics s = ZEROS, sender = ZEROS;
+    struct end *end = open_end();
     int result;
 
-    s.struct_size = sizeof(s);
-    result = fluxcap_raw_statistics(open_end()->raw, &s);
+    s.struct_size = sender.struct_size = sizeof(s);
+    if (end->mode == HALVES) {
+        result = fluxcap_rx_statistics(end->rx, &s);
+        if (result == 0)
+            result = fluxcap_tx_statistics(end->tx, &sender);
+        s.sent = sender.sent;
+    } else {
+        result = fluxcap_raw_statistics(seen(end), &s);
+    }
+    if (result == 0 && end->engine != NULL) {
+        struct fluxcap_port_statistics passed = ZEROS;
+
+        /* What the engine counts and what the socket counts is the same. */
+        passed.struct_size = sizeof(passed);
+        if (fluxcap_engine_port_statistics(end->engine, end->port, &passed) < 0 || passed.received != s.received ||
+            passed.sent != s.sent || passed.dropped + passed.copied != 0)
+            give_up("the engine counts otherwise");
+    }
     if (result < 0) {
         error(result, fluxcap_last_error());
     } else {
@@ -590,10 +897,12 @@ static void statistics(void)
 static void program(void)
 {
     struct fluxcap_program_counters counters = ZEROS;
+    struct end *end = open_end();
     int result;
 
     counters.struct_size = sizeof(counters);
-    result = fluxcap_raw_program_counters(open_end()->raw, &counters);
+    result = end->mode == HALVES ? fluxcap_rx_program_counters(end->rx, &counters)
+                                 : fluxcap_raw_program_counters(seen(end), &counters);
     if (result < 0) {
         error(result, fluxcap_last_error());
     } else {
@@ -613,27 +922,48 @@ static uint32_t sharers(const struct end *end)
     return count;
 }
 
+/* The sockets that are ports of the same engine. */
+static uint32_t ports(const struct end *end)
+{
+    struct fluxcap_engine_statistics s = ZEROS;
+
+    s.struct_size = sizeof(s);
+    if (end->engine == NULL || fluxcap_engine_statistics(end->engine, &s) < 0)
+        return 1;
+    return s.ports;
+}
+
 /* Proves that no frame is lost; says so otherwise. */
 static bool conserved(const struct end *end, struct fluxcap_rings *rings)
 {
-    struct fluxcap_raw *raw = end->raw;
     bool add_up;
+    int result;
 
     memset(rings, 0, sizeof(*rings));
     rings->struct_size = sizeof(*rings);
-    if (fluxcap_raw_debug_rings(raw, rings) < 0) {
-        error(-EINVAL, fluxcap_last_error());
+    if (end->mode == HALVES) {
+        result = fluxcap_rx_debug_rings(end->rx, &rings->fill, &rings->rx);
+        if (result == 0)
+            result = fluxcap_tx_debug_rings(end->tx, &rings->tx, &rings->completion);
+        if (result == 0)
+            result = fluxcap_umem_accounting(end->umem, &rings->ledger);
+    } else {
+        result = fluxcap_raw_debug_rings(seen(end), rings);
+    }
+    if (result < 0) {
+        error(result, fluxcap_last_error());
         return false;
     }
-    /* What is counted where it is adds up when one socket alone uses the UMEM. */
-    add_up = rings->conserved || (sharers(end) > 1 && rings->ledger.pool + rings->ledger.user + rings->ledger.kernel ==
+    /* What is counted where it is adds up when one socket alone uses the UMEM. Ports that were closed are the engine's still. */
+    add_up = rings->conserved || ((end->mode == HALVES || sharers(end) > 1 || ports(end) > 1) && rings->ledger.pool + rings->ledger.user + rings->ledger.kernel ==
                                                           rings->ledger.frames);
     if (!add_up || rings->fill.violations + rings->rx.violations + rings->tx.violations +
                                      rings->completion.violations + rings->rx.refused + rings->completion.refused >
                                  0) {
-        char text[2048];
+        char text[2048] = "the rings of two halves";
 
-        fluxcap_raw_debug_text(raw, text, sizeof(text));
+        if (end->mode != HALVES)
+            fluxcap_raw_debug_text(seen(end), text, sizeof(text));
         error(-EUCLEAN, text);
         return false;
     }
@@ -653,6 +983,32 @@ static void tell_rings(void)
     }
 }
 
+/* Closes a socket, whatever it is. */
+static void shut(struct end *end)
+{
+    static uint32_t turn;
+    bool shared = false;
+
+    for (uint32_t i = 0; i < SOCKETS; i++)
+        shared |= ends[i] != NULL && ends[i] != end && ends[i]->engine == end->engine;
+    /* An engine ends with its last port. */
+    if (!shared)
+        fluxcap_engine_free(end->engine);
+    fluxcap_raw_free(end->raw);
+    /* Either half may go first. */
+    if (turn++ % 2 == 0) {
+        fluxcap_rx_free(end->rx);
+        fluxcap_tx_free(end->tx);
+    } else {
+        fluxcap_tx_free(end->tx);
+        fluxcap_rx_free(end->rx);
+    }
+    end->engine = NULL;
+    end->raw = NULL;
+    end->rx = NULL;
+    end->tx = NULL;
+}
+
 /* close SOCKET: packets in the user's hands stay there. */
 static void close_socket(void)
 {
@@ -662,8 +1018,7 @@ static void close_socket(void)
     calm(end);
     if (!conserved(end, &rings))
         return;
-    fluxcap_raw_free(end->raw);
-    end->raw = NULL;
+    shut(end);
     ok_number(0);
 }
 
@@ -673,8 +1028,10 @@ static void forget(void)
     struct fluxcap_accounting frames = ZEROS;
     uint32_t id = number();
 
-    if (id >= SOCKETS || ends[id] == NULL || ends[id]->raw != NULL)
+    if (id >= SOCKETS || ends[id] == NULL || is_open(ends[id]))
         give_up("the socket is not closed");
+    if (ends[id]->early_count > 0)
+        give_up("packets came that nobody took");
     if (ends[id]->count > 0)
         give_up("packets are left in the user's hands");
     if (fluxcap_umem_accounting(ends[id]->umem, &frames) < 0 || frames.frames == 0)
@@ -685,6 +1042,75 @@ static void forget(void)
     free(ends[id]);
     ends[id] = NULL;
     ok_number(0);
+}
+
+/* wake SOCKET: makes the kernel send. An engine did so at the end of its turn. */
+static void wake(void)
+{
+    struct end *end = open_end();
+
+    if (end->mode == ENGINE)
+        ok_number(0);
+    else
+        ok_or_error(end->mode == HALVES ? fluxcap_tx_kick(end->tx) : fluxcap_raw_wake_tx(end->raw));
+}
+
+/* refill SOCKET. An engine does so in each turn. */
+static void refill(void)
+{
+    struct end *end = open_end();
+
+    if (end->mode == ENGINE)
+        ok_number(0);
+    else
+        ok_or_error(end->mode == HALVES ? fluxcap_rx_refill(end->rx) : fluxcap_raw_refill(end->raw));
+}
+
+/* Waits for packets; whether some are there, or an error. */
+static int wait_engine(struct end *end, uint32_t timeout)
+{
+    struct fluxcap_rings rings = ZEROS;
+    struct timespec now, end_time;
+    int result;
+
+    make_engine(end, NULL);
+    rings.struct_size = sizeof(rings);
+    clock_gettime(CLOCK_MONOTONIC, &end_time);
+    end_time.tv_sec += timeout / 1000;
+    end_time.tv_nsec += (long)(timeout % 1000) * 1000000;
+    /* It may return early. */
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        result = fluxcap_engine_wait(end->engine, (int)timeout);
+        if (result == 0)
+            result = fluxcap_raw_debug_rings(seen(end), &rings);
+    } while (result == 0 && rings.rx.occupied == 0 &&
+             (now.tv_sec - end_time.tv_sec) * 1000000000LL + now.tv_nsec - end_time.tv_nsec < 0);
+    return result < 0 ? result : rings.rx.occupied > 0;
+}
+
+/* wait SOCKET INTEREST MILLISECONDS: the bits of what is ready. */
+static void wait_for(void)
+{
+    struct end *end = open_end();
+    uint32_t interest = number(), timeout = number();
+    int result;
+
+    if (end->mode == RAW) {
+        ok_or_error(fluxcap_raw_wait(end->raw, interest, (int)timeout));
+    } else if (interest == FLUXCAP_WAIT_RECEIVE && end->mode == ENGINE) {
+        ok_or_error(wait_engine(end, timeout));
+    } else if (interest == FLUXCAP_WAIT_RECEIVE) {
+        result = (int)end->early_count;
+        if (result == 0)
+            result = fluxcap_rx_recv(end->rx, end->early, FLOOD, (int)timeout);
+        end->early_count = result > 0 ? (uint32_t)result : 0;
+        ok_or_error(result < 0 ? result : result > 0 ? (int)FLUXCAP_WAIT_RECEIVE : 0);
+    } else {
+        not_an_engine(end);
+        result = fluxcap_tx_wait(end->tx, (int)timeout);
+        ok_or_error(result > 0 ? (int)FLUXCAP_WAIT_SEND : result);
+    }
 }
 
 /* host_send LINK, packet */
@@ -720,7 +1146,8 @@ static void reset(void)
             continue;
         calm(end);
         fluxcap_packets_free(end->held + end->first, end->count);
-        fluxcap_raw_free(end->raw);
+        fluxcap_packets_free(end->early, end->early_count);
+        shut(end);
         free(end);
         ends[id] = NULL;
     }
@@ -741,7 +1168,7 @@ static void obey(const char *command)
     } else if (strcmp(command, "put") == 0) {
         put();
     } else if (strcmp(command, "wake") == 0) {
-        ok_or_error(fluxcap_raw_wake_tx(open_end()->raw));
+        wake();
     } else if (strcmp(command, "receive") == 0) {
         receive();
     } else if (strcmp(command, "pass") == 0) {
@@ -759,25 +1186,31 @@ static void obey(const char *command)
     } else if (strcmp(command, "wrong") == 0) {
         wrong();
     } else if (strcmp(command, "refill") == 0) {
-        ok_or_error(fluxcap_raw_refill(open_end()->raw));
+        refill();
     } else if (strcmp(command, "wait") == 0) {
-        struct fluxcap_raw *raw = open_end()->raw;
-        uint32_t interest = number(), timeout = number();
-
-        ok_or_error(fluxcap_raw_wait(raw, interest, (int)timeout));
+        wait_for();
     } else if (strcmp(command, "has_descriptor") == 0) {
-        ok_number(fluxcap_raw_fd(open_end()->raw) >= 0);
-    } else if (strcmp(command, "flush") == 0) {
-        struct fluxcap_raw *raw = open_end()->raw;
+        const struct end *end = open_end();
 
-        ok_or_error(fluxcap_raw_flush(raw, number()));
+        ok_number((end->mode == HALVES ? fluxcap_rx_fd(end->rx) : fluxcap_raw_fd(seen(end))) >= 0);
+    } else if (strcmp(command, "flush") == 0) {
+        struct end *end = open_end();
+        uint32_t timeout = number();
+
+        not_an_engine(end);
+        ok_or_error(end->mode == HALVES ? fluxcap_tx_flush(end->tx, timeout) : fluxcap_raw_flush(end->raw, timeout));
     } else if (strcmp(command, "flood") == 0) {
         start_flood();
     } else if (strcmp(command, "flooded") == 0) {
         ok_number(__atomic_load_n(&open_end()->received, __ATOMIC_RELAXED));
     } else if (strcmp(command, "serve") == 0) {
         /* Sends each packet back, on a thread of its own. */
-        start(open_end(), serve);
+        struct end *end = open_end();
+
+        if (end->mode == ENGINE)
+            make_engine(end, NULL);
+        start(end, end->mode == ENGINE ? serve_engine : end->mode == HALVES ? serve_halves : serve);
+        ok_number(0);
     } else if (strcmp(command, "calm") == 0) {
         calm(open_end());
         ok_number(0);

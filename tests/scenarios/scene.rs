@@ -330,7 +330,8 @@ pub(crate) fn same(came: &[Vec<u8>], frames: &[Vec<u8>], first: usize) {
         );
         assert!(
             packet == frame,
-            "packet {number} is damaged or out of order"
+            "packet {number} is damaged, or is number {:?}",
+            frames.iter().position(|frame| frame == packet)
         );
     }
 }

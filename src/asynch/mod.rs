@@ -8,10 +8,10 @@
 //! # let network = fluxcap::sim::Network::new();
 //! # let _running = network.run()?;
 //! # let nic = network.nic("eth0")?;
-//! # nic.inject(0, &[0; 60])?;
 //! use fluxcap::{AsyncFluxRx, AsyncFluxTx, FluxBuilder, PacketBatch};
 //!
 //! let (rx, tx) = FluxBuilder::new(&nic).build()?.split();
+//! # nic.inject(0, &[0; 60])?;
 //! let (mut rx, mut tx) = (AsyncFluxRx::new(rx)?, AsyncFluxTx::new(tx)?);
 //! let mut batch = PacketBatch::with_capacity(64);
 //! rx.recv(&mut batch).await?;

@@ -86,6 +86,8 @@ pub struct FluxEngine {
     copying: bool,
     patience: Duration,
     batches: u64,
+    /// As many there were at the last wait by hand.
+    rested: u64,
     stalls: u64,
     /// The port that keeps watch in the next sleep.
     watch: usize,
@@ -107,6 +109,7 @@ impl FluxEngine {
             copying: false,
             patience: PATIENCE,
             batches: 0,
+            rested: 0,
             stalls: 0,
             watch: 0,
         };

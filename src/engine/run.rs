@@ -60,11 +60,7 @@ impl FluxEngine {
         &mut self,
         mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        let count = self.turn(&mut callback)?;
-        if count > 0 {
-            self.pacer.worked();
-        }
-        Ok(count)
+        self.turn(&mut callback)
     }
 
     /// Waits as the poller says, for packets, a stop or the end of `timeout`; `None`: for no end. It may return early.
@@ -75,6 +71,10 @@ impl FluxEngine {
     ///
     /// [`Gone`](ErrorKind::Gone): an interface was removed; [`Stuck`](ErrorKind::Stuck).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        if self.batches != self.rested {
+            self.rested = self.batches;
+            self.pacer.worked();
+        }
         self.idle(timeout)
     }
 
@@ -121,27 +121,21 @@ impl FluxEngine {
                 Err(error) => return self.end_turn(error),
             }
         }
-        self.turn_over()?;
-        Ok(total)
-    }
-
-    /// Does what each port needs, also when another one has failed; returns the first error.
-    #[inline]
-    fn turn_over(&mut self) -> Result<()> {
-        let mut result = Ok(());
         for port in &mut self.ports {
             if let Err(error) = port.turn_over() {
-                result = result.and(Err(error));
+                return self.end_turn(error);
             }
         }
-        result
+        Ok(total)
     }
 
     /// Ends a turn with an error, after what was sent is on its way.
     #[cold]
     fn end_turn(&mut self, error: FluxError) -> Result<u32> {
-        // What goes wrong here shows in the next turn.
-        let _ = self.turn_over();
+        for port in &mut self.ports {
+            // What goes wrong here shows in the next turn.
+            let _ = port.turn_over();
+        }
         Err(error)
     }
 

@@ -552,7 +552,7 @@ fn a_port_that_only_sends_does_not_take_the_frames_of_those_that_receive() {
 fn packets_bring_an_adaptive_poller_back_to_spinning_in_a_loop_of_single_turns() {
     let nic = nic();
     let mut engine = engine(&nic);
-    let spin = Duration::from_millis(1);
+    let spin = Duration::from_millis(20);
     engine.set_poller(Poller::Adaptive { spin });
     for round in 1..=3 {
         while engine.statistics().poller.switches < 2 * round - 1 {
@@ -560,7 +560,11 @@ fn packets_bring_an_adaptive_poller_back_to_spinning_in_a_loop_of_single_turns()
         }
         arrive(&nic, &[packet(0, 60)]);
         assert_eq!(engine.run_once(|_| ()).unwrap(), 1);
-        assert_eq!(engine.statistics().poller.switches, 2 * round);
+        let before = engine.statistics().poller;
+        engine.wait(Some(Duration::ZERO)).unwrap();
+        let after = engine.statistics().poller;
+        assert_eq!((after.switches, after.sleeps), (2 * round, before.sleeps));
+        assert_eq!(after.spins, before.spins + 1);
     }
     finish(engine);
 }

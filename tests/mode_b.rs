@@ -16,6 +16,8 @@ mod receive;
 mod send;
 #[path = "mode_b/split.rs"]
 mod split;
+#[path = "mode_b/window.rs"]
+mod window;
 
 /// Bytes a frame in all these tests.
 const CHUNK: u64 = 2048;

@@ -26,7 +26,7 @@ pub(crate) struct Lender {
     /// Of what was lent before the socket was split, which both halves may take back; else the same as `mark`.
     former: u32,
     /// Of frames in the fill ring and in packets on their way here: that of a [group](Self::member), or else the same as `mark`.
-    shared: u32,
+    pub(super) shared: u32,
     /// Ledger entries with this mark. Means nothing in a group.
     pub(super) lent: u32,
     /// No chunk from here on has this mark.
@@ -402,7 +402,7 @@ impl Lender {
 
     /// Counts frames that were lent, at these addresses.
     #[inline]
-    fn count_lent(&mut self, frames: u32, addrs: impl Iterator<Item = u64>) {
+    pub(super) fn count_lent(&mut self, frames: u32, addrs: impl Iterator<Item = u64>) {
         self.lent = self.lent.wrapping_add(frames);
         if self.bound != UNBOUNDED {
             let chunks = addrs.map(|addr| (addr >> self.frames.shift()) + 1);

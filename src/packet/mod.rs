@@ -16,6 +16,7 @@ mod side;
 #[cfg(test)]
 mod tests;
 mod wide;
+mod window;
 
 use std::fmt;
 use std::mem;
@@ -26,6 +27,7 @@ pub use borrow::{PacketRef, Verdict};
 pub use burst::{BatchRef, PortPacket};
 pub(crate) use burst::{Slot, Tally, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
+pub(crate) use hand::Handed;
 pub(crate) use lease::Lease;
 pub(crate) use lender::Lender;
 pub use outbox::Outbox;
@@ -293,6 +295,9 @@ impl Drop for Packet {
     #[inline]
     fn drop(&mut self) {
         debug_assert_eq!(self.state().owner(self.chunk), USER);
+        if window::leave(self.state, self.chunk) {
+            return;
+        }
         // SAFETY: this packet was counted, and owns its chunk, and ends here.
         unsafe { SharedFrameState::send_home(self.state, self.chunk) }
     }

@@ -60,12 +60,11 @@ impl<'a> Outbox<'a> {
         if packet.state != self.state || !packet.has_content() {
             return Err(packet);
         }
-        let slot = match self.slots.next() {
-            Some(slot) => slot,
-            None => match self.turn() {
-                Some(slot) => slot,
-                None => return Err(packet),
-            },
+        if self.slots.as_slice().is_empty() {
+            self.slots = behind(mem::take(&mut self.more));
+        }
+        let Some(slot) = self.slots.next() else {
+            return Err(packet);
         };
         *slot = packet.desc(self.base);
         debug_assert!((packet.chunk as usize) < self.owners.len());
@@ -74,13 +73,6 @@ impl<'a> Outbox<'a> {
         entry.store(self.mark, Ordering::Relaxed);
         mem::forget(packet);
         Ok(())
-    }
-
-    /// Goes on behind the end of the array.
-    #[inline]
-    fn turn(&mut self) -> Option<&'a mut Desc> {
-        self.slots = mem::take(&mut self.more).iter_mut();
-        self.slots.next()
     }
 
     /// The number of packets that there is still room for.
@@ -95,6 +87,13 @@ impl Drop for Outbox<'_> {
     fn drop(&mut self) {
         settle(self.lender, self.done, (self.all - self.room()) as u32);
     }
+}
+
+/// The slots behind the end of the array. A call, because it is rare.
+#[cold]
+#[inline(never)]
+fn behind(more: &mut [Desc]) -> slice::IterMut<'_, Desc> {
+    more.iter_mut()
 }
 
 /// A call, with values alone: so that they can stay in registers until then.

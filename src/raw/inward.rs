@@ -6,12 +6,12 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::batch::PacketBatch;
-use crate::packet::{Lender, Packet, PacketRef};
+use crate::packet::{Handed, Lender, Packet, PacketRef};
 use crate::pool::FramePool;
 use crate::raw::hub::Member;
 use crate::raw::progress::Progress;
 use crate::raw::state::RingState;
-use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing};
+use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing, Reservation};
 
 /// Fill ring and RX ring, the count of what passed, and how many frames may be on their way between them.
 #[derive(Debug)]
@@ -152,28 +152,33 @@ impl Inward {
     }
 
     /// Hands up to `max` received packets over, one by one, and returns how many there were.
+    ///
+    /// Frames of packets that `take` drops go straight back to the fill ring, or where that has no use for them, to the pool.
     #[inline]
     pub(crate) fn receive_each(
         &mut self,
         lender: &mut Lender,
+        pool: &mut FramePool,
         max: u32,
         mut take: impl FnMut(Packet),
     ) -> u32 {
         let mut left = self.rx.available(max).min(max);
         let mut total = 0;
         while left > 0 {
-            let handing = Handing {
+            let outstanding = self.outstanding(lender.lent());
+            let wanted = (1..=self.share.wanted).contains(&outstanding);
+            let mut handing = Handing {
+                slots: Some(self.fill.reserve(if wanted { left } else { 0 })),
                 entries: Some(self.rx.peek(left)),
-                handed: Cell::new(0),
+                spare: &mut self.spare,
+                lender,
+                pool,
+                handed: Cell::default(),
                 refused: Cell::new(false),
                 received: &mut self.received,
+                filled: &mut self.filled,
             };
-            let run = handing
-                .entries
-                .as_ref()
-                .map_or(&[][..], |entries| entries.run(0));
-            let tried = run.len();
-            let done = lender.hand_over(run, &handing.handed, &mut take);
+            let (tried, done) = handing.hand_over(&mut take);
             handing.refused.set(done < tried);
             drop(handing);
             let refused = u32::from(done < tried);
@@ -181,7 +186,14 @@ impl Inward {
             left -= done as u32 + refused;
             total += done as u32;
         }
+        self.pass_on();
         total
+    }
+
+    /// Sends what has arrived home: nobody will ask for it.
+    pub(crate) fn abandon(&mut self, lender: &mut Lender, pool: &mut FramePool) {
+        self.share.wanted = 0;
+        self.receive_each(lender, pool, u32::MAX, drop);
     }
 
     /// Gives the frames of packets at the back of the batch to the kernel, as many as the fill ring has room for and the share allows.
@@ -280,22 +292,58 @@ impl Drop for Inward {
     }
 }
 
-/// Entries of the RX ring whose packets are being handed over; dropped, also by a panic, it gives the slots of those handed over back.
+/// Entries of the RX ring whose packets are being handed over; dropped, also by a panic, it gives the slots of those handed over back, and
+/// frames that came back to the fill ring.
 struct Handing<'a> {
     entries: Option<Entries<'a, Desc>>,
-    handed: Cell<u32>,
+    slots: Option<Reservation<'a, u64>>,
+    spare: &'a mut [u64; 64],
+    lender: &'a mut Lender,
+    pool: &'a mut FramePool,
+    handed: Cell<Handed>,
     /// Whether the entry after them was refused.
     refused: Cell<bool>,
     received: &'a mut u64,
+    filled: &'a mut u64,
+}
+
+impl Handing<'_> {
+    /// Hands the first entries over: how many were tried, and how many succeeded.
+    #[inline(always)]
+    fn hand_over(&mut self, take: impl FnMut(Packet)) -> (usize, usize) {
+        let run = match &self.entries {
+            Some(entries) => entries.run(0),
+            None => &[],
+        };
+        let places = match &mut self.slots {
+            Some(slots) if !slots.is_empty() => slots.run_mut(0),
+            _ => &mut self.spare[..],
+        };
+        let tried = run.len().min(places.len());
+        let done = self
+            .lender
+            .hand_over(&run[..tried], places, &self.handed, take);
+        (tried, done)
+    }
 }
 
 impl Drop for Handing<'_> {
     #[inline]
     fn drop(&mut self) {
-        let handed = self.handed.get();
-        *self.received += u64::from(handed);
+        let Handed { packets, back } = self.handed.get();
+        *self.received += u64::from(packets);
         if let Some(entries) = self.entries.take() {
-            entries.release(handed + u32::from(self.refused.get()));
+            entries.release(packets + u32::from(self.refused.get()));
+        }
+        match self.slots.take() {
+            Some(slots) if !slots.is_empty() => {
+                slots.submit(back);
+                *self.filled += u64::from(back);
+            }
+            _ => drop(
+                self.lender
+                    .pool_run(&self.spare[..back as usize], self.pool),
+            ),
         }
     }
 }

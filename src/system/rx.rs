@@ -98,7 +98,9 @@ impl FluxRx {
     /// ```
     #[inline]
     pub fn recv_each(&mut self, max: u32, take: impl FnMut(Packet)) -> u32 {
-        let received = self.inward.receive_each(&mut self.lender, max, take);
+        let received = self
+            .inward
+            .receive_each(&mut self.lender, &mut self.pool, max, take);
         self.top_up();
         received
     }
@@ -366,7 +368,7 @@ impl Drop for FluxRx {
     fn drop(&mut self) {
         self.place = None;
         // What has arrived already is nobody's now; the other half can use the frames.
-        self.inward.receive_each(&mut self.lender, u32::MAX, drop);
+        self.inward.abandon(&mut self.lender, &mut self.pool);
     }
 }
 

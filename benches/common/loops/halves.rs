@@ -93,7 +93,10 @@ fn look(packet: Packet, sum: &mut u64) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn rust_b_rxdrop(rx: &mut FluxRx, sum: &mut u64) -> u32 {
-    rx.recv_each(BATCH, |packet| look(packet, sum))
+    let mut part = 0;
+    let count = rx.recv_each(BATCH, |packet| look(packet, &mut part));
+    *sum += part;
+    count
 }
 
 // SAFETY: no other function has this name.

@@ -188,10 +188,13 @@ impl FluxEngine {
     #[inline]
     fn room(&mut self) -> u32 {
         let batch = self.batch();
-        let rooms = self.ports.iter_mut();
-        rooms.fold(batch, |least, port| {
-            least.min(port.raw.cycle.tx_room_for(batch))
-        })
+        let room = |port: &mut Port| port.raw.cycle.tx_room_for(batch);
+        match &mut *self.ports {
+            [port] => room(port).min(batch),
+            ports => ports
+                .iter_mut()
+                .fold(batch, |least, port| least.min(room(port))),
+        }
     }
 
     /// Sends what came in through one port and shall leave through another.

@@ -165,9 +165,9 @@ impl Cycle {
             };
             let result = call(&mut batch);
             let (count, all_recycled) = (batch.len(), batch.is_recycled());
-            let (run, slots) = (&run[..count], &slots[..count]);
             let mut recycled = count;
             if !all_recycled {
+                let (run, slots) = (&run[..count], &slots[..count]);
                 let mut tx = self.outward.tx.reserve(count as u32);
                 let out = tx.run_mut(0);
                 let sent = if out.len() == count

@@ -1,12 +1,11 @@
 //! Who owns each frame: the ledger, the home queue and the count that keeps the memory alive.
 //!
-//! One [`SharedFrameState`] stands behind a UMEM. Five things in it:
+//! One [`SharedFrameState`] stands behind a UMEM. Four things in it:
 //!
 //! - the *ledger*, one owner a chunk: the pool, the user, or the kernel, on loan from one socket. A frame that the kernel
 //!   hands back is accepted only if it is on loan from this very socket, so no frame ever has two owners, whatever stands in a ring;
 //! - the *return stack*, where dropped packets arrive from any thread, at one exchange of its top each. The links stand in the ledger,
 //!   and whoever needs frames takes all of it at once, so that no frame is ever taken while another thread looks at it;
-//! - the *parcel*, in which sending sides pass frames on to receiving ones, many at a time;
 //! - the *home queue*, lock-free, too, for the free frames that nobody keeps at hand;
 //! - the *count* of handles and user-owned packets, which goes on to count dropped ones until they are taken off the return stack. It is
 //!   adjusted once a batch, and the memory goes when it reaches zero: a packet may outlive socket, UMEM handle and thread. When the last
@@ -21,7 +20,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crossbeam_queue::ArrayQueue;
 
 use super::live;
-use super::parcel::Parcel;
 use super::returned::BOTTOM;
 use crate::error::{FluxError, Result};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
@@ -46,8 +44,6 @@ pub(crate) struct SharedFrameState {
     generations: Box<[AtomicU32]>,
     /// The top of the return stack: a chunk, [`BOTTOM`] or `CLOSED`.
     pub(super) returned: AtomicU32,
-    /// Frames that a sending side has just got back.
-    parcel: Parcel,
     home: ArrayQueue<u32>,
     count: AtomicU64,
     /// Which marks of sockets are taken.
@@ -138,11 +134,6 @@ impl SharedFrameState {
         difference == 0
     }
 
-    #[inline]
-    pub(super) fn parcel(&self) -> &Parcel {
-        &self.parcel
-    }
-
     /// The whole ledger.
     #[inline]
     pub(super) fn owners(&self) -> &[AtomicU32] {
@@ -193,20 +184,13 @@ impl SharedFrameState {
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
     pub(crate) fn take_home(&self) -> Option<u32> {
-        self.home
-            .pop()
-            .or_else(|| self.take_returned().next())
-            .or_else(|| {
-                self.empty_parcel();
-                self.home.pop()
-            })
+        self.home.pop().or_else(|| self.take_returned().next())
     }
 
     /// The number of free frames that nobody keeps at hand.
     #[must_use]
     pub(crate) fn at_home(&self) -> u32 {
         drop(self.take_returned());
-        self.empty_parcel();
         self.home.len() as u32
     }
 
@@ -340,7 +324,6 @@ impl Frames {
             #[cfg(feature = "capi")]
             generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
             returned: AtomicU32::new(BOTTOM),
-            parcel: Parcel::new(),
             home,
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),

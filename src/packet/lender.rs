@@ -276,29 +276,16 @@ impl Lender {
             return done;
         }
         let rest = &run[kept..];
-        let (chunks, last) = rest.as_chunks::<16>();
-        let union = chunks.iter().flatten().fold(0, |all, addr| all | addr);
-        let union = last.iter().fold(union, |all, addr| all | addr);
+        let union = rest.iter().fold(0, |all, addr| all | addr);
         done += match self.frames.chunk_of(union) {
             Some(_) => {
                 let former = |chunk| self.take_former_back(chunk, POOL);
-                let packed = self.frames.pack(rest, self.mark, former);
-                packed + self.send_rest_home(&rest[packed..])
+                self.frames.send_home_run(rest, self.mark, former)
             }
             None => self.reap_run_with_strangers(rest),
         };
         self.returned((done - kept) as u32);
         done
-    }
-
-    /// Frames home that did not fit into the parcel, of addresses in chunks that exist.
-    #[inline(never)]
-    fn send_rest_home(&self, run: &[u64]) -> usize {
-        if run.is_empty() {
-            return 0;
-        }
-        let former = |chunk| self.take_former_back(chunk, POOL);
-        self.frames.send_home_run(run, self.mark, former)
     }
 
     /// Frames home, of addresses that may lie anywhere.
@@ -383,16 +370,12 @@ impl Lender {
         done as usize
     }
 
-    /// Lends free frames and writes their addresses to the fill run: first those in the parcel, then those on the return stack, then those of
-    /// the pool.
+    /// Lends free frames and writes their addresses to the fill run: first those on the return stack, then those of the pool.
     #[inline]
     pub(crate) fn lend_run(&mut self, pool: &mut FramePool, fill: &mut [u64]) -> usize {
-        let mut done = self.frames.unpack(self.shared, fill);
-        if done < fill.len() {
-            let mut returned = self.frames.take_returned();
-            done += returned.lend(self.shared, &mut fill[done..]);
-            pool.keep(returned);
-        }
+        let mut returned = self.frames.take_returned();
+        let done = returned.lend(self.shared, fill);
+        pool.keep(returned);
         self.count_lent(done as u32, fill[..done].iter().copied());
         match &mut fill[done..] {
             [] => done,

@@ -9,7 +9,6 @@ mod lease;
 mod lender;
 mod live;
 mod outbox;
-mod parcel;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
 mod returned;

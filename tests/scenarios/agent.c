@@ -955,8 +955,9 @@ static bool conserved(const struct end *end, struct fluxcap_rings *rings)
         return false;
     }
     /* What is counted where it is adds up when one socket alone uses the UMEM. Ports that were closed are the engine's still. */
-    add_up = rings->conserved || ((end->mode == HALVES || sharers(end) > 1 || ports(end) > 1) && rings->ledger.pool + rings->ledger.user + rings->ledger.kernel ==
-                                                          rings->ledger.frames);
+    add_up = rings->conserved;
+    if (end->mode == HALVES || sharers(end) > 1 || ports(end) > 1)
+        add_up = rings->ledger.pool + rings->ledger.user + rings->ledger.kernel == rings->ledger.frames;
     if (!add_up || rings->fill.violations + rings->rx.violations + rings->tx.violations +
                                      rings->completion.violations + rings->rx.refused + rings->completion.refused >
                                  0) {

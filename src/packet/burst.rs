@@ -174,12 +174,11 @@ impl<'a> BatchRef<'a> {
         }
     }
 
-    /// Whether all packets shall be recycled. It may say no although they shall, when one is longer than a frame.
+    /// Whether all packets shall be recycled.
     #[inline]
     pub(crate) fn is_recycled(&self) -> bool {
         // Lengths in the lower half, verdicts in the upper one.
-        self.slots[0].verdict == RECYCLE
-            && wide::unite(self.slots)[1] < 2 * u64::from(self.frames.geometry().chunk_size())
+        self.slots[0].verdict == RECYCLE && wide::unite(self.slots)[1] >> 32 == u64::from(RECYCLE)
     }
 
     /// The slots themselves, for C.

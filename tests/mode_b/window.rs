@@ -75,7 +75,7 @@ fn a_panic_after_the_packet_was_dropped_loses_no_frame() {
         let result = catch_unwind(AssertUnwindSafe(|| {
             rx.recv_each(10, |packet| {
                 let number = number(packet.data());
-                match number % 2 == 0 || drops {
+                match number.is_multiple_of(2) || drops {
                     true => drop(packet),
                     false => kept.push(packet),
                 }

@@ -154,7 +154,7 @@ impl FluxEngine {
         Ok(self.ports.len() as u32 - 1)
     }
 
-    /// How it waits for packets.
+    /// How it waits for packets. The poller's statistics begin anew.
     pub fn set_poller(&mut self, poller: Poller) {
         self.pacer = poller.pacer();
     }

@@ -74,7 +74,7 @@ impl fmt::Display for PortStatistics {
 pub struct EngineStatistics {
     /// Calls of the callback.
     pub batches: u64,
-    /// Turns in which packets waited because a TX ring was full.
+    /// Times that a port was not looked at because a TX ring was full.
     pub stalls: u64,
     /// The turns without packets.
     pub poller: PollerStatistics,

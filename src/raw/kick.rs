@@ -69,6 +69,8 @@ impl Kicks {
 
 /// Notices when packets are given to the kernel and none leaves.
 ///
+/// Some that are out of the TX ring and do not come back are no reason: drivers may keep the last ones until more are sent.
+///
 /// It reads a clock only while nothing moves.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
@@ -108,7 +110,7 @@ impl Watchdog {
     #[inline]
     pub(crate) fn look(&mut self, outward: &Outward, socket: &dyn Socket) -> Result<()> {
         let come = outward.come();
-        if come != self.come || outward.outstanding() == 0 {
+        if come != self.come || !outward.wants_to_move() {
             self.come = come;
             self.since = None;
             return Ok(());

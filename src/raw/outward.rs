@@ -160,6 +160,11 @@ impl Outward {
         self.tx.free(self.tx.size())
     }
 
+    /// Whether packets wait in the TX ring, or so many are on their way that some have to come back.
+    pub(super) fn wants_to_move(&self) -> bool {
+        self.pending() > 0 || self.outstanding() > u64::from(self.tx.size() / 2)
+    }
+
     /// Packets that were given to the kernel and have not come back.
     #[inline]
     pub(crate) fn outstanding(&self) -> u64 {

@@ -42,7 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum WhenFull {
     /// It takes no packets in before there is room for all of them in every port, so that no packet is lost within the engine. What
-    /// arrives meanwhile waits in the RX rings, and beyond that is dropped and counted by the kernel.
+    /// arrives meanwhile waits in the RX rings, and beyond that is dropped and counted by the kernel. A copy for another UMEM that has no free
+    /// frame is dropped all the same, and counted.
     #[default]
     Wait,
     /// It drops them and counts them, so that a slow port never holds up another one.
@@ -192,7 +193,8 @@ impl FluxEngine {
     /// How long a port may keep packets to send without any of them leaving, before the run ends with an error of kind
     /// [`Stuck`](crate::ErrorKind::Stuck) that names the driver and the kernel. Default 1 s; [`Duration::MAX`]: for ever.
     ///
-    /// The packets stay where they are, and the engine can run on.
+    /// It has packets to send when some wait in its TX ring, or more are out than half of that ring has slots. They stay where they are, and
+    /// the engine can run on.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
         for port in &mut self.ports {

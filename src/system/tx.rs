@@ -338,7 +338,8 @@ impl FluxTx {
 
     /// How long nothing may move, while the kernel has packets to send, until a call says so. Default 1 s; [`Duration::MAX`] is for ever.
     ///
-    /// It runs while the half is in use: `send`, `kick`, `flush` and `wait` look.
+    /// It has packets to send when some wait in the TX ring, or more are out than half of that ring has slots. Fewer may stay out: some drivers
+    /// keep the last ones until more are sent. It runs while the half is in use: `send`, `kick`, `flush` and `wait` look.
     ///
     /// ```
     /// # let network = fluxcap::sim::Network::new();

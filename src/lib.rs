@@ -98,7 +98,7 @@ pub use raw::{FluxRaw, RingState, RingsState};
 pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, XdpMode};
 pub use ring::{ConsumerRing, Desc, ProducerRing};
 pub use stats::{PollerStatistics, ProgramCounters, SocketStatistics};
-pub use system::{FluxRx, FluxTx, Unsent};
+pub use system::{FluxRx, FluxTx, ForwardError, Unsent};
 pub use umem::{Accounting, UmemConfig, UmemRegion};
 
 /// The examples of the README compile.

@@ -8,6 +8,8 @@ use common::{Kernel, Plain, Setup, content};
 use fluxcap::{ErrorKind, FluxRaw, FluxRx, FluxTx, Packet, PacketBatch, Poller, UmemRegion};
 
 mod common;
+#[path = "mode_b/forward.rs"]
+mod forward;
 #[path = "mode_b/hostile.rs"]
 mod hostile;
 #[path = "mode_b/receive.rs"]

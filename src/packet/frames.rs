@@ -333,6 +333,12 @@ impl Frames {
         live::add(state).map(|()| handle)
     }
 
+    /// Whether both are handles to the state of one UMEM.
+    #[inline]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
+
     pub(super) fn state(&self) -> NonNull<SharedFrameState> {
         self.state
     }

@@ -100,7 +100,7 @@ impl Lender {
 
     /// The descriptors at the front of a run that lie each within one chunk that exists.
     #[inline]
-    fn fitting<'r>(&self, run: &'r [Desc]) -> &'r [Desc] {
+    pub(super) fn fitting<'r>(&self, run: &'r [Desc]) -> &'r [Desc] {
         let (addr, len) = Desc::union(run);
         match self.lies_within(addr, len) {
             true => run,

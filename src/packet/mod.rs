@@ -9,6 +9,7 @@ mod lease;
 mod lender;
 mod live;
 mod outbox;
+mod pass;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
 mod returned;
@@ -31,6 +32,7 @@ pub(crate) use hand::Handed;
 pub(crate) use lease::Lease;
 pub(crate) use lender::Lender;
 pub use outbox::Outbox;
+pub(crate) use pass::Passed;
 pub(crate) use returned::Returned;
 pub(crate) use side::{InFlight, KernelSide, Received};
 

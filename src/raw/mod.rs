@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod across;
 mod cycle;
 mod hub;
 mod inward;
@@ -26,6 +27,7 @@ use crate::ring::Desc;
 use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
+pub(crate) use across::Side;
 pub(crate) use cycle::Cycle;
 pub(crate) use hub::Hub;
 pub(crate) use inward::Inward;

@@ -152,6 +152,12 @@ impl Outward {
         progress.taken
     }
 
+    /// Whether sent frames may be there to be taken back.
+    #[inline]
+    pub(crate) fn has_come_back(&mut self) -> bool {
+        self.group.is_some() || self.completion.available(1) > 0
+    }
+
     pub(crate) fn pending(&self) -> u32 {
         self.tx.occupied()
     }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod forward;
 mod rx;
 mod shared;
 mod tx;
@@ -14,6 +15,7 @@ use crate::poller::Poller;
 use crate::pool::FramePool;
 use crate::raw::{Cycle, FluxRaw, Watchdog};
 
+pub use forward::ForwardError;
 pub use rx::FluxRx;
 #[cfg(feature = "async")]
 pub(crate) use rx::{SHORT_OF_FRAMES, no_room};

@@ -15,7 +15,7 @@ use crate::link::Link;
 use crate::packet::{Lender, Packet};
 use crate::poller::{Idle, Pacer, Poller};
 use crate::pool::FramePool;
-use crate::raw::{Inward, Place, RingState, check_home};
+use crate::raw::{Inward, Place, RingState, Side, check_home};
 use crate::report::Report;
 use crate::stats::{PollerStatistics, ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
@@ -158,6 +158,20 @@ impl FluxRx {
         self.pursue(Some(timeout), Self::try_recv_one)
     }
 
+    /// Waits until a packet has arrived, without taking it, or `timeout` is over; `None` waits for ever. Returns whether one has: it may come
+    /// back early with `false`, as [`recv`](Self::recv) may with 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](crate::ErrorKind::Gone), [`Down`](crate::ErrorKind::Down).
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        let arrived = self.pursue(timeout, |rx| {
+            rx.top_up();
+            rx.inward.is_ready().then_some(())
+        });
+        Ok(arrived?.is_some())
+    }
+
     fn recv_within(&mut self, batch: &mut PacketBatch, timeout: Option<Duration>) -> Result<u32> {
         if batch.room() == 0 {
             return Err(no_room(batch));
@@ -266,9 +280,18 @@ impl FluxRx {
         self.inward.needs_wakeup()
     }
 
+    /// Its rings and its place in the ledger.
+    #[inline]
+    pub(super) fn side(&mut self) -> Side<'_, Inward> {
+        Side {
+            rings: &mut self.inward,
+            lender: &mut self.lender,
+        }
+    }
+
     /// Tops the fill ring up and wakes the kernel if it asks for that.
     #[inline]
-    fn top_up(&mut self) {
+    pub(super) fn top_up(&mut self) {
         self.refill();
         if self.inward.needs_wakeup() {
             self.wake();

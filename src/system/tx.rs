@@ -15,7 +15,7 @@ use crate::kernel::{Company, Interest, Interface};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
 use crate::pool::FramePool;
-use crate::raw::{Kicks, Next, Outward, RingState, Watchdog, can_send, check_packets};
+use crate::raw::{Kicks, Next, Outward, RingState, Side, Watchdog, can_send, check_packets};
 use crate::report::Report;
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
@@ -243,6 +243,15 @@ impl FluxTx {
         self.outward.reap_home(&mut self.lender, &mut self.pool)
     }
 
+    /// Its rings and its place in the ledger.
+    #[inline]
+    pub(super) fn side(&mut self) -> Side<'_, Outward> {
+        Side {
+            rings: &mut self.outward,
+            lender: &mut self.lender,
+        }
+    }
+
     /// Takes sent frames back, and makes the kernel send what is in the TX ring, if it asks for that.
     ///
     /// # Errors
@@ -255,7 +264,7 @@ impl FluxTx {
 
     /// Calls the kernel as long as that helps, and sees whether anything moves. Sent frames were taken back just now.
     #[inline]
-    fn push(&mut self) -> Result<()> {
+    pub(super) fn push(&mut self) -> Result<()> {
         let always = !self.shared.report.need_wakeup.achieved;
         let mut kicks = Kicks::new(self.outward.pending());
         while kicks.wanted() && (always || self.outward.needs_wakeup()) {

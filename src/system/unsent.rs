@@ -80,7 +80,7 @@ impl From<Unsent> for FluxError {
     }
 }
 
-fn no_room() -> FluxError {
+pub(super) fn no_room() -> FluxError {
     FluxError::new(
         ErrorKind::Full,
         errno::EAGAIN,

@@ -38,7 +38,7 @@ impl Loop for Halves {
         match self.what {
             "rxdrop" => black_box(rust_b_rxdrop)(&mut self.rx, &mut self.sum),
             "txonly" => black_box(rust_b_txonly)(self),
-            _ => black_box(rust_b_l2fwd)(self),
+            _ => black_box(rust_b_l2fwd)(&mut self.rx, &mut self.tx),
         }
     }
 
@@ -48,37 +48,18 @@ impl Loop for Halves {
             if count > 0 || self.what == "txonly" {
                 return count;
             }
-            let timeout = Duration::from_millis(100);
-            let left = self.packets.len();
-            let count = self.rx.recv_timeout(&mut self.packets, timeout);
-            match self.what {
-                "rxdrop" => self
-                    .packets
-                    .drain()
-                    .for_each(|packet| look(packet, &mut self.sum)),
-                _ => self.swap_and_send(left),
+            let timeout = Some(Duration::from_millis(100));
+            if self.what == "l2fwd" && self.tx.room() == 0 {
+                self.tx.wait(timeout).expect("the interface is there");
+            } else {
+                self.rx.wait(timeout).expect("the interface is there");
             }
-            count.expect("the interface is there")
+            0
         })
     }
 
     fn receive(&mut self, batch: &mut PacketBatch) -> u32 {
         self.rx.try_recv(batch)
-    }
-}
-
-impl Halves {
-    /// Sends what was left over, and swaps and sends what has come since.
-    #[inline]
-    fn swap_and_send(&mut self, left: usize) {
-        for packet in self.packets.iter_mut().skip(left) {
-            if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
-                ethernet.swap_addresses();
-            }
-        }
-        self.tx
-            .send(&mut self.packets)
-            .expect("they are of this socket");
     }
 }
 
@@ -102,27 +83,14 @@ fn rust_b_rxdrop(rx: &mut FluxRx, sum: &mut u64) -> u32 {
 // SAFETY: no other function has this name.
 #[unsafe(no_mangle)]
 #[inline(never)]
-fn rust_b_l2fwd(halves: &mut Halves) -> u32 {
-    let Halves {
-        rx, tx, packets, ..
-    } = halves;
-    if !packets.is_empty() {
-        tx.send(packets).expect("they are of this socket");
-    }
-    let mut count = 0;
-    let sent = tx.send_each(BATCH, |outbox| {
-        let max = outbox.room().min(packets.room()) as u32;
-        count = rx.recv_each(max, |mut packet| {
-            if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
-                ethernet.swap_addresses();
-            }
-            if let Err(packet) = outbox.put(packet) {
-                packets.push(packet).expect("there is room");
-            }
-        });
+fn rust_b_l2fwd(rx: &mut FluxRx, tx: &mut FluxTx) -> u32 {
+    let count = rx.forward_each(tx, BATCH, |mut packet| {
+        if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
+            ethernet.swap_addresses();
+        }
+        Some(packet)
     });
-    sent.expect("the interface is up");
-    count
+    count.expect("the interface is up")
 }
 
 // SAFETY: no other function has this name.

@@ -8,7 +8,7 @@ use super::handle::{BATCH, Open, fluxcap_raw};
 use super::opaque::exclusive;
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::packet::raw::RawPacket;
+use crate::packet::raw::{Ending, RawPacket};
 use crate::packet::{Frames, Packet};
 
 /// A packet that you own, in a frame of a UMEM.
@@ -275,15 +275,9 @@ pub unsafe extern "C" fn fluxcap_packets_free(packets: *mut fluxcap_packet, coun
         // SAFETY: as the header asks.
         let packets = unsafe { array(packets, count)? };
         let mut result = Ok(0);
-        // The first one keeps its UMEM alive until all are free.
-        let mut first: Option<Packet> = None;
+        let mut ending = Ending::default();
         for packet in packets.iter_mut().filter(|packet| !packet.data.is_null()) {
-            let raw = RawPacket::from(*packet);
-            let claimed = match &first {
-                Some(other) => raw.claim_beside(other).map(drop),
-                None => raw.claim().map(|claimed| first = Some(claimed)),
-            };
-            match claimed {
+            match ending.add(RawPacket::from(*packet)) {
                 Ok(()) => *packet = fluxcap_packet::MOVED,
                 Err(error) => result = Err(error),
             }

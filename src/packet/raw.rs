@@ -51,13 +51,21 @@ impl RawPacket {
         self.end(state, data)
     }
 
-    /// [`claim`](Self::claim) of a packet that lies in the same UMEM as another one, which keeps that alive: in fewer instructions.
-    pub(crate) fn claim_beside(self, other: &Packet) -> Result<Packet> {
-        if self.umem != other.state.as_ptr() {
-            return self.claim();
+    /// [`claim`](Self::claim) of a packet whose bytes do not matter any more.
+    fn claim_to_end(self) -> Result<Packet> {
+        let state = live::find(self.umem).ok_or_else(stale)?;
+        // SAFETY: as in `claim`.
+        let frames = unsafe { state.as_ref() };
+        if self.frame >= frames.geometry().frames() {
+            return Err(stale());
         }
-        let data = self.check(other.state())?;
-        self.end(other.state, data)
+        let data = frames.pointer(frames.address_of(self.frame));
+        let empty = Self {
+            data: data.as_ptr(),
+            len: 0,
+            ..self
+        };
+        empty.claim()
     }
 
     /// [`claim`](Self::claim) of a packet that was checked.
@@ -156,6 +164,68 @@ impl RawPacket {
                 Ok(data)
             }
             _ => Err(outside(chunk_size.checked_sub(offset))),
+        }
+    }
+}
+
+/// Packets that end together: the frames of those that lie in the UMEM of the first go home by one exchange for all.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    /// Keeps the UMEM alive.
+    first: Option<Packet>,
+    /// Chunks linked in the ledger, down to `bottom`.
+    top: u32,
+    bottom: u32,
+    linked: u32,
+}
+
+impl Ending {
+    /// Ends a packet.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a stale copy and a UMEM that is gone. Wherever `data` and `len` point, the frame goes home.
+    #[inline]
+    pub(crate) fn add(&mut self, raw: RawPacket) -> Result<()> {
+        match &self.first {
+            Some(first) if first.state.as_ptr().cast_const() == raw.umem => {
+                let state = first.state;
+                // SAFETY: the first one keeps it alive.
+                self.link(unsafe { state.as_ref() }, raw)
+            }
+            Some(_) => raw.claim_to_end().map(drop),
+            None => {
+                self.first = Some(raw.claim_to_end()?);
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn link(&mut self, state: &SharedFrameState, raw: RawPacket) -> Result<()> {
+        let ours = raw.frame < state.geometry().frames()
+            && state.owner_entry(raw.frame) == USER
+            && state.end_generation(raw.frame, raw.generation);
+        if !ours {
+            return Err(stale());
+        }
+        if self.linked == 0 {
+            self.bottom = raw.frame;
+        }
+        state.set_owner(raw.frame, self.top);
+        self.top = raw.frame;
+        self.linked += 1;
+        Ok(())
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let (Some(first), 1..) = (&self.first, self.linked) {
+            // SAFETY: the first one keeps the state alive; the packets were counted, and their chunks are linked from `top` to `bottom`.
+            unsafe {
+                SharedFrameState::send_chain_home(first.state, self.bottom, self.top, self.linked);
+            }
         }
     }
 }

@@ -60,6 +60,36 @@ impl SharedFrameState {
         unsafe { Self::count_down(state, 1) }
     }
 
+    /// Puts the chunks of packets that end onto the return stack, by one exchange for all. From `top` on they are linked, and `bottom`
+    /// will lie on what is there. Any thread.
+    ///
+    /// # Safety
+    ///
+    /// As for [`send_home`](Self::send_home), for all `packets`; and something else keeps the state alive meanwhile.
+    #[cfg(feature = "capi")]
+    #[inline]
+    pub(super) unsafe fn send_chain_home(
+        state: NonNull<Self>,
+        bottom: u32,
+        top: u32,
+        packets: u32,
+    ) {
+        // SAFETY: as the caller promises.
+        let this = unsafe { state.as_ref() };
+        if this.push_chain(bottom, top) {
+            return;
+        }
+        // Nobody will take them off any more.
+        let mut chunk = top;
+        for _ in 0..packets {
+            let next = this.entry(chunk).load(Ordering::Relaxed);
+            this.set_owner(chunk, POOL);
+            chunk = next;
+        }
+        // SAFETY: they were counted and are no more.
+        unsafe { Self::count_down(state, packets) }
+    }
+
     /// Closes the return stack, and takes what is on it off the count.
     ///
     /// # Safety
@@ -134,10 +164,16 @@ impl SharedFrameState {
     pub(super) fn add_chain(&self, first: u32, last: u32, count: u32) {
         // Whoever takes them takes them off the count.
         self.count_up(count);
+        // Not closed: there is a handle, the caller's.
+        self.push_chain(first, last);
+    }
+
+    /// Puts a chain of chunks onto the return stack; false when it is closed.
+    #[inline]
+    fn push_chain(&self, first: u32, last: u32) -> bool {
         let entry = self.entry(first);
         let mut top = self.returned.load(Ordering::Relaxed);
-        loop {
-            // Not closed: there is a handle, the caller's.
+        while top <= BOTTOM {
             entry.store(top, Ordering::Relaxed);
             // Release: as in `send_home`, for all the links.
             match self.returned.compare_exchange_weak(
@@ -146,10 +182,11 @@ impl SharedFrameState {
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return,
+                Ok(_) => return true,
                 Err(moved) => top = moved,
             }
         }
+        false
     }
 
     /// Takes all that is on the return stack. Any thread that has a handle; the chunks are the caller's, while the ledger gives them to

@@ -446,7 +446,7 @@ fn a_lease_that_ends_takes_back_its_own_loans_only() {
 #[cfg(feature = "capi")]
 mod as_plain_data {
     use super::*;
-    use crate::packet::raw::RawPacket;
+    use crate::packet::raw::{Ending, RawPacket};
 
     #[test]
     fn each_packet_that_c_gave_back_leaves_its_frame_a_new_generation() {
@@ -484,29 +484,55 @@ mod as_plain_data {
     }
 
     #[test]
-    fn a_packet_is_claimed_beside_another_one_as_without_it() {
-        let (umem, stranger) = (umem(4, 2048, 0), umem(4, 2048, 0));
-        let beside = umem.alloc().unwrap();
-        for region in [&umem, &stranger] {
-            let raw = RawPacket::from(region.alloc().unwrap());
-            let outside = RawPacket { len: 2049, ..raw };
-            assert_eq!(
-                outside.claim_beside(&beside).unwrap_err(),
-                outside.claim().unwrap_err()
-            );
-            let at_home = raw.check_home(umem.frames());
-            assert_eq!(at_home.is_ok(), region.is_same(&umem));
-            drop(raw.claim_beside(&beside).unwrap());
-            assert_eq!(
-                raw.claim_beside(&beside).unwrap_err(),
-                raw.claim().unwrap_err()
-            );
-            let gone = raw.check_home(umem.frames()).unwrap_err();
-            assert_eq!(gone, raw.claim().unwrap_err());
+    fn packets_of_several_umems_end_together_each_once() {
+        let regions = [umem(64, 2048, 0), umem(64, 2048, 0), umem(64, 2048, 0)];
+        let mut raws = Vec::new();
+        for turn in 0..32 {
+            for region in &regions[..1 + turn % 3] {
+                raws.push(RawPacket::from(region.alloc().unwrap()));
+            }
         }
-        drop(beside);
-        assert_all_home(&umem);
-        assert_all_home(&stranger);
+        let stray = RawPacket {
+            len: 2049,
+            ..raws[0]
+        };
+        assert!(stray.check_home(regions[0].frames()).is_err());
+        raws[0] = stray;
+        raws[7].data = std::ptr::dangling_mut();
+        let mut ending = Ending::default();
+        for raw in &raws {
+            ending.add(*raw).unwrap();
+            assert_eq!(ending.add(*raw).unwrap_err(), raw.claim().unwrap_err());
+        }
+        let forged = RawPacket {
+            frame: 64,
+            ..raws[1]
+        };
+        assert!(ending.add(forged).is_err());
+        drop(ending);
+        for region in &regions {
+            assert_all_home(region);
+        }
+    }
+
+    #[test]
+    fn packets_end_together_after_their_umem_is_gone() {
+        for first_lives in [true, false] {
+            let region = umem(8, 2048, 0);
+            let (kept, packets) = (region.alloc().unwrap(), alloc_all(&region));
+            let raws: Vec<_> = packets.into_iter().map(RawPacket::from).collect();
+            drop(region);
+            let kept = first_lives.then_some(kept);
+            let mut ending = Ending::default();
+            for raw in &raws {
+                ending.add(*raw).unwrap();
+            }
+            drop(ending);
+            assert!(raws.iter().all(|raw| raw.claim().is_err()));
+            drop(kept);
+            let mut ending = Ending::default();
+            assert!(raws.iter().all(|raw| ending.add(*raw).is_err()));
+        }
     }
 
     #[test]

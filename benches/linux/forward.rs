@@ -17,8 +17,8 @@
 //! cargo bench --bench forward -- --program "PROGRAM left right"
 //! ```
 //!
-//! The last measures, with offload on, any program that passes packets on between these two interfaces until SIGTERM. It is started by a
-//! shell and counts as ready when both have an XDP program.
+//! The last measures any program that passes packets on between these two interfaces until SIGTERM, with offload off and on. It is
+//! started by a shell and counts as ready when both have an XDP program.
 
 #[path = "forwarders.rs"]
 mod forwarders;
@@ -59,7 +59,10 @@ const PORTS: [&str; 2] = ["left", "right"];
 const ENDS: [&str; 2] = ["client", "server"];
 /// How long a program may take to attach its XDP programs, and iperf3 to end a run.
 const PATIENCE: Duration = Duration::from_secs(5);
-const PEER: &str = "libxdp";
+const PEER: Case<'static> = Case {
+    forwarder: Forwarder::Peer,
+    offload: false,
+};
 
 pub(super) fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -98,10 +101,19 @@ fn enter([rounds, seconds, program]: [&str; 3]) -> Result<()> {
 fn inside(rounds: &str, seconds: &str, program: &str) -> Result<()> {
     let (rounds, seconds) = (rounds.parse()?, seconds.parse()?);
     if !program.is_empty() {
-        return measure(rounds, seconds, &[PEER, program]).map(drop);
+        let programs = [false, true].map(|offload| Case {
+            forwarder: Forwarder::Program(program),
+            offload,
+        });
+        let cases: Vec<Case<'_>> = [PEER].into_iter().chain(programs).collect();
+        return measure(rounds, seconds, &cases).map(drop);
     }
-    let names: Vec<&str> = [PEER].into_iter().chain(forwarders::names()).collect();
-    let rows = measure(rounds, seconds, &names)?;
+    let ours = forwarders::names().map(|name| Case {
+        forwarder: Forwarder::Ours(name),
+        offload: name.ends_with(OFFLOAD),
+    });
+    let cases: Vec<Case<'_>> = [PEER].into_iter().chain(ours).collect();
+    let rows = measure(rounds, seconds, &cases)?;
     println!("saved in {}", results::save("forward", &rows)?.display());
     Ok(())
 }
@@ -195,21 +207,21 @@ struct Transfer {
     dropped: Option<f64>,
 }
 
-fn measure(rounds: usize, seconds: u32, names: &[&str]) -> Result<Vec<Row>> {
+fn measure(rounds: usize, seconds: u32, cases: &[Case<'_>]) -> Result<Vec<Row>> {
     let ends = Ends::new()?;
     let mut figures = Vec::new();
     for round in 0..rounds {
-        let mut figure = vec![Transfer::default(); names.len()];
-        for turn in 0..names.len() {
+        let mut figure = vec![Transfer::default(); cases.len()];
+        for turn in 0..cases.len() {
             // Nobody is always the first.
-            let which = (round + turn) % names.len();
-            let (name, forwarder) = (names[which], Forwarder::named(names[which]));
-            ends.offload(forwarder == Forwarder::Program || name.ends_with(OFFLOAD))?;
-            let running = forwarder.start(name)?;
+            let which = (round + turn) % cases.len();
+            let case = &cases[which];
+            ends.offload(case.offload)?;
+            let running = case.forwarder.start()?;
             let transfer = ends.transfer(seconds);
-            figure[which] = transfer.map_err(|error| format!("{name}: {error}"))?;
+            figure[which] = transfer.map_err(|error| format!("{}: {error}", case.name()))?;
             let said = running.stop()?;
-            if forwarder != Forwarder::Program {
+            if !matches!(case.forwarder, Forwarder::Program(_)) {
                 let [_, dropped] = process::numbers(&said)?;
                 figure[which].dropped = Some(dropped);
             }
@@ -217,54 +229,62 @@ fn measure(rounds: usize, seconds: u32, names: &[&str]) -> Result<Vec<Row>> {
         figures.push(figure);
     }
     let mut rows = Vec::new();
-    let shown = |name| match Forwarder::named(name) {
-        Forwarder::Program => "program+offload",
-        _ => name,
-    };
-    for (which, name) in names.iter().enumerate().skip(1) {
-        let name = shown(name);
+    for (which, case) in cases.iter().enumerate().skip(1) {
         let pair = |round: &Vec<Transfer>| (round[which].rate, round[0].rate);
         let pairs: Vec<_> = figures.iter().map(pair).collect();
-        let (mode, offload) = match name.strip_suffix(OFFLOAD) {
-            Some(mode) => (mode, OFFLOAD),
-            None => (name, ""),
-        };
-        let case = format!("{mode}/forward{offload}");
-        rows.push(Row::rounds(&case, "Gbit/s", Better::More, &pairs));
+        let offload = if case.offload { OFFLOAD } else { "" };
+        let name = format!("{}/forward{offload}", case.mode());
+        rows.push(Row::rounds(&name, "Gbit/s", Better::More, &pairs));
     }
-    results::print(&rows, PEER);
-    for (which, name) in names.iter().enumerate() {
+    results::print(&rows, PEER.mode());
+    for (which, case) in cases.iter().enumerate() {
         let runs = || figures.iter().map(|round| round[which]);
         let again: f64 = runs().map(|run| run.again).sum();
         let dropped: Option<f64> = runs().map(|run| run.dropped).sum();
         let dropped = dropped.map_or_else(|| "unknown".to_owned(), |dropped| dropped.to_string());
         println!(
             "{}: segments that TCP sent again {again}, packets that the sockets dropped {dropped}",
-            shown(name)
+            case.name()
         );
     }
     Ok(rows)
 }
 
-/// What stands between the ends, on core 0.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Forwarder {
-    Peer,
-    Ours,
-    /// Somebody's, by its command line.
-    Program,
+/// A forwarder, and what it has to cope with.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    forwarder: Forwarder<'a>,
+    /// Whether TCP leaves its checksums to the interfaces.
+    offload: bool,
 }
 
-impl Forwarder {
-    fn named(name: &str) -> Self {
-        match name {
-            PEER => Self::Peer,
-            _ if forwarders::names().any(|ours| ours == name) => Self::Ours,
-            _ => Self::Program,
+impl Case<'_> {
+    /// What it is called, without what it copes with.
+    fn mode(&self) -> &'static str {
+        match self.forwarder {
+            Forwarder::Peer => "libxdp",
+            Forwarder::Ours(name) => name.strip_suffix(OFFLOAD).unwrap_or(name),
+            Forwarder::Program(_) => "program",
         }
     }
 
-    fn start(self, name: &str) -> Result<Running> {
+    fn name(&self) -> String {
+        let offload = if self.offload { OFFLOAD } else { "" };
+        format!("{}{offload}", self.mode())
+    }
+}
+
+/// What stands between the ends, on core 0.
+#[derive(Clone, Copy)]
+enum Forwarder<'a> {
+    Peer,
+    Ours(&'static str),
+    /// Somebody's, by its command line.
+    Program(&'a str),
+}
+
+impl Forwarder<'_> {
+    fn start(self) -> Result<Running> {
         match self {
             Self::Peer => {
                 let mut command = process::on_core(0, &results::directory()?.join("forward-peer"));
@@ -273,21 +293,21 @@ impl Forwarder {
                 command.env("LIBXDP_SKIP_DISPATCHER", "1");
                 Running::start(command)
             }
-            Self::Ours => {
+            Self::Ours(name) => {
                 let mut command = process::on_core(0, &env::current_exe()?);
                 command.args(["--forward", name]);
                 Running::start(command)
             }
-            Self::Program => {
+            Self::Program(line) => {
                 let mut command = process::on_core(0, Path::new("sh"));
-                command.args(["-c", &format!("exec {name}")]);
+                command.args(["-c", &format!("exec {line}")]);
                 let running = Running::spawn(command)?;
                 for port in PORTS {
                     let up = Instant::now() + PATIENCE;
                     while !net::has_xdp(port)? {
                         if Instant::now() > up {
                             let said = running.stop()?;
-                            return Err(format!("{name} left {port} alone: {said}").into());
+                            return Err(format!("{line} left {port} alone: {said}").into());
                         }
                         thread::sleep(Duration::from_millis(50));
                     }

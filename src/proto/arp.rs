@@ -70,8 +70,8 @@ impl Arp {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if there are fewer than [`Arp::LEN`] bytes,
-    /// [`ParseError::Malformed`] if the packet is not about IPv4 over Ethernet.
+    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Arp::LEN`] bytes,
+    /// [`Fault::Malformed`](crate::proto::Fault) if the packet is not about IPv4 over Ethernet.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         let (arp, rest) = Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))?;
@@ -94,22 +94,18 @@ impl Arp {
 
     #[inline]
     fn check(&self) -> Result<(), ParseError> {
-        let (field, value) = if self.hardware_type != 1 {
-            ("hardware type", self.hardware_type.into())
+        let (field, offset, value) = if self.hardware_type != 1 {
+            ("hardware type", 0, self.hardware_type.into())
         } else if self.protocol_type != EtherType::IPV4.0 {
-            ("protocol type", self.protocol_type.into())
+            ("protocol type", 2, self.protocol_type.into())
         } else if self.hardware_len != 6 {
-            ("hardware length", self.hardware_len.into())
+            ("hardware length", 4, self.hardware_len.into())
         } else if self.protocol_len != 4 {
-            ("protocol length", self.protocol_len.into())
+            ("protocol length", 5, self.protocol_len.into())
         } else {
             return Ok(());
         };
-        Err(ParseError::Malformed {
-            protocol: "ARP",
-            field,
-            value,
-        })
+        Err(ParseError::malformed(("ARP", field, offset), value))
     }
 
     /// What the packet asks or tells.
@@ -192,11 +188,7 @@ impl Arp {
 }
 
 const fn truncated(available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "ARP",
-        needed: Arp::LEN,
-        available,
-    }
+    ParseError::truncated(("ARP", "header", 0), Arp::LEN, available)
 }
 
 impl fmt::Display for Arp {
@@ -260,11 +252,7 @@ mod tests {
         ] {
             let mut bytes = WHO_HAS;
             bytes[at] = 7;
-            let error = ParseError::Malformed {
-                protocol: "ARP",
-                field,
-                value,
-            };
+            let error = ParseError::malformed(("ARP", field, at & !usize::from(at < 4)), value);
             assert_eq!(Arp::parse(&bytes), Err(error));
             assert_eq!(Arp::parse_mut(&mut bytes), Err(error));
         }

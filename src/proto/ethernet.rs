@@ -179,7 +179,7 @@ impl Ethernet {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if there are fewer than [`Ethernet::LEN`] bytes.
+    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Ethernet::LEN`] bytes.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))
@@ -246,11 +246,7 @@ impl Ethernet {
 }
 
 const fn truncated(available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "Ethernet",
-        needed: Ethernet::LEN,
-        available,
-    }
+    ParseError::truncated(("Ethernet", "header", 0), Ethernet::LEN, available)
 }
 
 impl fmt::Display for Ethernet {

@@ -38,7 +38,8 @@ impl Headers {
             if !ether_type.is_vlan() {
                 break;
             }
-            let (vlan, inner) = Vlan::parse(rest)?;
+            let start = frame.len().wrapping_sub(rest.len());
+            let (vlan, inner) = Vlan::parse(rest).map_err(|error| error.at(start))?;
             ether_type = vlan.ether_type();
             rest = inner;
         }
@@ -46,7 +47,7 @@ impl Headers {
         let ip = frame.len().wrapping_sub(rest.len());
         match ether_type {
             EtherType::IPV4 => {
-                let (header, payload) = Ipv4::parse(rest)?;
+                let (header, payload) = Ipv4::parse(rest).map_err(|error| error.at(ip))?;
                 let message = ip.wrapping_add(header.header_len());
                 Ok(Some(Self {
                     ip,
@@ -61,9 +62,11 @@ impl Headers {
                 }))
             }
             EtherType::IPV6 => {
-                let (header, payload) = Ipv6::parse(rest)?;
-                let upper = header.upper_layer(payload)?;
+                let (header, payload) = Ipv6::parse(rest).map_err(|error| error.at(ip))?;
                 let start = ip.wrapping_add(Ipv6::LEN);
+                let upper = header
+                    .upper_layer(payload)
+                    .map_err(|error| error.at(start))?;
                 Ok(Some(Self {
                     ip,
                     is_ipv6: true,
@@ -137,11 +140,9 @@ mod tests {
     fn a_truncated_frame_names_the_header_at_fault() {
         let frame = tagged(1);
         for (len, protocol) in [(13, "Ethernet"), (17, "VLAN"), (37, "IPv4"), (49, "IPv4")] {
-            let Err(ParseError::Truncated { protocol: is, .. }) = Headers::locate(&frame[..len])
-            else {
-                panic!("{len}");
-            };
-            assert_eq!(is, protocol);
+            let error = Headers::locate(&frame[..len]).unwrap_err();
+            assert!(error.is_truncated(), "{len}: {error}");
+            assert_eq!(error.protocol(), protocol);
         }
         assert!(Headers::locate(&frame[..50]).is_ok());
     }

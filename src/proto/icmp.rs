@@ -60,8 +60,8 @@ impl IcmpEcho {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if there are fewer than [`IcmpEcho::LEN`] bytes,
-    /// [`ParseError::Malformed`] if the message is no echo request or reply, or its code not 0.
+    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`IcmpEcho::LEN`] bytes,
+    /// [`Fault::Malformed`](crate::proto::Fault) if the message is no echo request or reply, or its code not 0.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         let (echo, data) = Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))?;
@@ -84,16 +84,13 @@ impl IcmpEcho {
 
     #[inline]
     fn check(&self) -> Result<(), ParseError> {
-        let (field, value) = match (self.icmp_type(), self.code) {
+        let (field, offset, value) = match (self.icmp_type(), self.code) {
             (IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY, 0) => return Ok(()),
-            (IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY, code) => ("code", code),
-            (IcmpType(other), _) => ("type", other),
+            (IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY, code) => ("code", 1, code),
+            (IcmpType(other), _) => ("type", 0, other),
         };
-        Err(ParseError::Malformed {
-            protocol: "ICMP echo",
-            field,
-            value: value.into(),
-        })
+        let place = ("ICMP echo", field, offset);
+        Err(ParseError::malformed(place, value.into()))
     }
 
     /// Request or reply.
@@ -196,11 +193,7 @@ impl IcmpEcho {
 }
 
 const fn truncated(available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "ICMP echo",
-        needed: IcmpEcho::LEN,
-        available,
-    }
+    ParseError::truncated(("ICMP echo", "header", 0), IcmpEcho::LEN, available)
 }
 
 impl fmt::Display for IcmpEcho {
@@ -252,11 +245,7 @@ mod tests {
         for (at, field) in [(0, "type"), (1, "code")] {
             let mut bytes = REQUEST;
             bytes[at] = 3;
-            let error = ParseError::Malformed {
-                protocol: "ICMP echo",
-                field,
-                value: 3,
-            };
+            let error = ParseError::malformed(("ICMP echo", field, at), 3);
             assert_eq!(IcmpEcho::parse(&bytes), Err(error));
             assert_eq!(IcmpEcho::parse_mut(&mut bytes), Err(error));
         }

@@ -58,13 +58,13 @@ impl Ipv4 {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if the header or the packet is longer than `bytes`,
-    /// [`ParseError::Malformed`] if the version is not 4, or the header length is below 20 bytes
+    /// [`Fault::Truncated`](crate::proto::Fault) if the header or the packet is longer than `bytes`,
+    /// [`Fault::Malformed`](crate::proto::Fault) if the version is not 4, or the header length is below 20 bytes
     /// or above the total length.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         let layout = Layout::read(bytes)?;
-        let too_short = truncated(layout.total_len, bytes.len());
+        let too_short = too_long("total length", 2, layout.total_len, bytes.len());
         let packet = bytes.get(..layout.total_len).ok_or(too_short)?;
         Self::ref_from_prefix_with_elems(packet, layout.options_len).map_err(|_| too_short)
     }
@@ -77,7 +77,7 @@ impl Ipv4 {
     #[inline]
     pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
         let layout = Layout::read(bytes)?;
-        let too_short = truncated(layout.total_len, bytes.len());
+        let too_short = too_long("total length", 2, layout.total_len, bytes.len());
         let packet = bytes.get_mut(..layout.total_len).ok_or(too_short)?;
         Self::mut_from_prefix_with_elems(packet, layout.options_len).map_err(|_| too_short)
     }
@@ -288,25 +288,25 @@ impl Layout {
     fn read(bytes: &[u8]) -> Result<Self, ParseError> {
         let available = bytes.len();
         let Some(&[first, _, high, low, ..]) = bytes.first_chunk::<{ Ipv4::LEN }>() else {
-            return Err(truncated(Ipv4::LEN, available));
+            return Err(too_long("header", 0, Ipv4::LEN, available));
         };
         if first >> 4 != 4 {
-            return Err(malformed("version", (first >> 4).into()));
+            return Err(malformed("version", 0, (first >> 4).into()));
         }
         let header_len = header_len(first);
         let Some(options_len) = header_len.checked_sub(Ipv4::LEN) else {
-            return Err(malformed("IHL", (first & 0xf).into()));
+            return Err(malformed("IHL", 0, (first & 0xf).into()));
         };
         if header_len > available {
-            return Err(truncated(header_len, available));
+            return Err(too_long("IHL", 0, header_len, available));
         }
         let total_length = u16::from_be_bytes([high, low]);
         let total_len = usize::from(total_length);
         if total_len < header_len {
-            return Err(malformed("total length", total_length.into()));
+            return Err(malformed("total length", 2, total_length.into()));
         }
         if total_len > available {
-            return Err(truncated(total_len, available));
+            return Err(too_long("total length", 2, total_len, available));
         }
         Ok(Self {
             options_len,
@@ -320,20 +320,17 @@ const fn header_len(version_and_header_len: u8) -> usize {
     (version_and_header_len & 0xf) as usize * 4
 }
 
-const fn truncated(needed: usize, available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "IPv4",
-        needed,
-        available,
-    }
+const fn too_long(
+    field: &'static str,
+    offset: usize,
+    needed: usize,
+    available: usize,
+) -> ParseError {
+    ParseError::truncated(("IPv4", field, offset), needed, available)
 }
 
-const fn malformed(field: &'static str, value: u32) -> ParseError {
-    ParseError::Malformed {
-        protocol: "IPv4",
-        field,
-        value,
-    }
+const fn malformed(field: &'static str, offset: usize, value: u32) -> ParseError {
+    ParseError::malformed(("IPv4", field, offset), value)
 }
 
 impl fmt::Display for Ipv4 {

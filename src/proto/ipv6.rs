@@ -87,8 +87,8 @@ impl Ipv6 {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if the header or the packet is longer than `bytes`,
-    /// [`ParseError::Malformed`] if the version is not 6.
+    /// [`Fault::Truncated`](crate::proto::Fault) if the header or the packet is longer than `bytes`,
+    /// [`Fault::Malformed`](crate::proto::Fault) if the version is not 6.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         let total_len = read_total_len(bytes)?;
@@ -190,8 +190,8 @@ impl Ipv6 {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if an extension header is longer than what is left of `payload`,
-    /// [`ParseError::Malformed`] with the number of the header after
+    /// [`Fault::Truncated`](crate::proto::Fault) if an extension header is longer than what is left of `payload`,
+    /// [`Fault::Malformed`](crate::proto::Fault) with the number of the header after
     /// [`Ipv6::MAX_EXTENSION_HEADERS`] if there are more.
     #[inline]
     pub fn upper_layer(&self, payload: &[u8]) -> Result<UpperLayer, ParseError> {
@@ -272,11 +272,13 @@ impl Ipv6 {
 impl UpperLayer {
     /// From one extension header to the next, as long as there are any.
     fn pass_extensions(&mut self, payload: &[u8]) -> Result<(), ParseError> {
+        let mut last = 0;
         for _ in 0..Ipv6::MAX_EXTENSION_HEADERS {
+            last = self.offset;
             let rest = payload.get(self.offset..).unwrap_or_default();
             // No extension header is shorter.
             let Some(&[next, len, a, b, c, d, e, f]) = rest.first_chunk::<8>() else {
-                return Err(truncated_extension(8, rest.len()));
+                return Err(truncated_extension(self.offset, 8, rest.len()));
             };
             let header_len = match self.protocol {
                 IpProtocol::IPV6_FRAGMENT => {
@@ -301,7 +303,7 @@ impl UpperLayer {
                 self.is_source_routed |= b != 0;
             }
             if header_len > rest.len() {
-                return Err(truncated_extension(header_len, rest.len()));
+                return Err(truncated_extension(self.offset, header_len, rest.len()));
             }
             self.protocol = IpProtocol(next);
             self.offset = self.offset.wrapping_add(header_len);
@@ -309,11 +311,8 @@ impl UpperLayer {
                 return Ok(());
             }
         }
-        Err(ParseError::Malformed {
-            protocol: "IPv6",
-            field: "next header after eight extensions",
-            value: self.protocol.0.into(),
-        })
+        let place = ("IPv6 extension", "next header of the eighth", last);
+        Err(ParseError::malformed(place, self.protocol.0.into()))
     }
 }
 
@@ -324,11 +323,8 @@ fn read_total_len(bytes: &[u8]) -> Result<usize, ParseError> {
         return Err(truncated(Ipv6::LEN, available));
     };
     if first >> 4 != 6 {
-        return Err(ParseError::Malformed {
-            protocol: "IPv6",
-            field: "version",
-            value: (first >> 4).into(),
-        });
+        let place = ("IPv6", "version", 0);
+        return Err(ParseError::malformed(place, (first >> 4).into()));
     }
     let total_len = Ipv6::LEN + usize::from(u16::from_be_bytes([high, low]));
     if total_len > available {
@@ -338,19 +334,22 @@ fn read_total_len(bytes: &[u8]) -> Result<usize, ParseError> {
 }
 
 const fn truncated(needed: usize, available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "IPv6",
-        needed,
-        available,
-    }
+    // All that is needed beyond the header is what its payload length says.
+    let place = match available {
+        ..Ipv6::LEN => ("IPv6", "header", 0),
+        _ => ("IPv6", "payload length", 4),
+    };
+    ParseError::truncated(place, needed, available)
 }
 
-const fn truncated_extension(needed: usize, available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "IPv6 extension",
-        needed,
-        available,
-    }
+/// Of an extension header that starts at `offset`.
+const fn truncated_extension(offset: usize, needed: usize, available: usize) -> ParseError {
+    // No extension header is shorter than 8 bytes.
+    let (field, place) = match available {
+        ..8 => ("header", 0),
+        _ => ("length", 1),
+    };
+    ParseError::truncated(("IPv6 extension", field, place), needed, available).at(offset)
 }
 
 impl fmt::Display for Ipv6 {

@@ -72,6 +72,7 @@ pub mod checksum;
 pub mod nat;
 
 mod arp;
+mod error;
 mod ethernet;
 mod flow;
 mod headers;
@@ -86,6 +87,7 @@ mod udp;
 mod vlan;
 
 pub use arp::{Arp, ArpOperation};
+pub use error::{Fault, ParseError};
 pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
 pub use flow::FlowKey;
 pub use icmp::{IcmpEcho, IcmpType};
@@ -95,53 +97,3 @@ pub use ipv6::{Ipv6, Ipv6Fragment, UpperLayer};
 pub use tcp::{Tcp, TcpFlags};
 pub use udp::Udp;
 pub use vlan::Vlan;
-
-/// Why bytes are not a header of the protocol they were parsed as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParseError {
-    /// The bytes end before the header, or the length it announces, does.
-    #[error("{protocol} needs {needed} bytes, only {available} are there")]
-    Truncated {
-        /// The protocol parsed, such as `"IPv4"`.
-        protocol: &'static str,
-        /// How many bytes are needed at least, counted from the start of this header.
-        needed: usize,
-        /// How many bytes there are, counted from the start of this header.
-        available: usize,
-    },
-    /// A field holds a value the protocol, or this view of it, does not allow.
-    #[error("{protocol} {field} cannot be {value}")]
-    Malformed {
-        /// The protocol parsed, such as `"IPv4"`.
-        protocol: &'static str,
-        /// The field at fault, such as `"version"`.
-        field: &'static str,
-        /// What the field holds.
-        value: u32,
-    },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_read_as_sentences() {
-        let truncated = ParseError::Truncated {
-            protocol: "ARP",
-            needed: 28,
-            available: 9,
-        };
-        assert_eq!(
-            truncated.to_string(),
-            "ARP needs 28 bytes, only 9 are there"
-        );
-        let malformed = ParseError::Malformed {
-            protocol: "IPv4",
-            field: "version",
-            value: 6,
-        };
-        assert_eq!(malformed.to_string(), "IPv4 version cannot be 6");
-    }
-}

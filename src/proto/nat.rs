@@ -316,11 +316,8 @@ impl Field {
         let available = headers.message(frame).len();
         let needed = at + 2;
         if available < needed {
-            return Err(ParseError::Truncated {
-                protocol,
-                needed,
-                available,
-            });
+            let place = (protocol, "checksum", at);
+            return Err(ParseError::truncated(place, needed, available).at(headers.message));
         }
         Ok(Some(Self {
             at: headers.message.wrapping_add(at),

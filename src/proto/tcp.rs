@@ -118,7 +118,7 @@ impl Tcp {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if the header is longer than `bytes`, [`ParseError::Malformed`]
+    /// [`Fault::Truncated`](crate::proto::Fault) if the header is longer than `bytes`, [`Fault::Malformed`](crate::proto::Fault)
     /// if the data offset is below 5 words, that is 20 bytes.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
@@ -304,11 +304,8 @@ fn options_len(bytes: &[u8]) -> Result<usize, ParseError> {
     };
     let header_len = header_len(offset);
     let Some(options_len) = header_len.checked_sub(Tcp::LEN) else {
-        return Err(ParseError::Malformed {
-            protocol: "TCP",
-            field: "data offset",
-            value: (offset >> 4).into(),
-        });
+        let place = ("TCP", "data offset", 12);
+        return Err(ParseError::malformed(place, (offset >> 4).into()));
     };
     if header_len > available {
         return Err(truncated(header_len, available));
@@ -322,11 +319,12 @@ const fn header_len(offset_and_reserved: u8) -> usize {
 }
 
 const fn truncated(needed: usize, available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "TCP",
-        needed,
-        available,
-    }
+    // All that is needed beyond the fixed part is what the data offset says.
+    let place = match available {
+        ..Tcp::LEN => ("TCP", "header", 0),
+        _ => ("TCP", "data offset", 12),
+    };
+    ParseError::truncated(place, needed, available)
 }
 
 impl fmt::Display for Tcp {

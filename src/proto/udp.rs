@@ -40,8 +40,8 @@ impl Udp {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if the header or the datagram is longer than `bytes`,
-    /// [`ParseError::Malformed`] if the length is below 8.
+    /// [`Fault::Truncated`](crate::proto::Fault) if the header or the datagram is longer than `bytes`,
+    /// [`Fault::Malformed`](crate::proto::Fault) if the length is below 8.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         let length = read_length(bytes)?;
@@ -162,21 +162,19 @@ fn read_length(bytes: &[u8]) -> Result<usize, ParseError> {
     };
     let length = u16::from_be_bytes([high, low]);
     if usize::from(length) < Udp::LEN {
-        return Err(ParseError::Malformed {
-            protocol: "UDP",
-            field: "length",
-            value: length.into(),
-        });
+        let place = ("UDP", "length", 4);
+        return Err(ParseError::malformed(place, length.into()));
     }
     Ok(length.into())
 }
 
 const fn truncated(needed: usize, available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "UDP",
-        needed,
-        available,
-    }
+    // All that is needed beyond the header is what its length says.
+    let place = match available {
+        ..Udp::LEN => ("UDP", "header", 0),
+        _ => ("UDP", "length", 4),
+    };
+    ParseError::truncated(place, needed, available)
 }
 
 impl fmt::Display for Udp {
@@ -241,11 +239,7 @@ mod tests {
         for length in 0..8 {
             let mut bytes = DATAGRAM;
             bytes[5] = length;
-            let error = ParseError::Malformed {
-                protocol: "UDP",
-                field: "length",
-                value: length.into(),
-            };
+            let error = ParseError::malformed(("UDP", "length", 4), length.into());
             both_refuse(&bytes, error);
         }
     }

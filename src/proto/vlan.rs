@@ -38,7 +38,7 @@ impl Vlan {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if there are fewer than [`Vlan::LEN`] bytes.
+    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Vlan::LEN`] bytes.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))
@@ -113,11 +113,7 @@ impl Vlan {
 }
 
 const fn truncated(available: usize) -> ParseError {
-    ParseError::Truncated {
-        protocol: "VLAN",
-        needed: Vlan::LEN,
-        available,
-    }
+    ParseError::truncated(("VLAN", "header", 0), Vlan::LEN, available)
 }
 
 impl fmt::Display for Vlan {

@@ -73,24 +73,25 @@ fn padding_after_the_packet_is_not_payload() {
 #[test]
 fn a_truncated_packet_names_what_is_missing() {
     for available in 0..ROUTER_ALERT.len() {
-        let needed = match available {
-            0..20 => 20,
-            20..24 => 24,
-            _ => 32,
+        let (field, offset, needed) = match available {
+            0..20 => ("header", 0, 20),
+            20..24 => ("IHL", 0, 24),
+            _ => ("total length", 2, 32),
         };
-        both_refuse(&ROUTER_ALERT[..available], truncated(needed, available));
+        let error = too_long(field, offset, needed, available);
+        both_refuse(&ROUTER_ALERT[..available], error);
     }
 }
 
 #[test]
 fn impossible_headers_are_refused_by_field() {
     for (at, byte, error) in [
-        (0, 0x65, malformed("version", 6)),
-        (0, 0x44, malformed("IHL", 4)),
-        (0, 0x4f, truncated(60, 24)),
-        (3, 0, malformed("total length", 0)),
-        (3, 19, malformed("total length", 19)),
-        (3, 25, truncated(25, 24)),
+        (0, 0x65, malformed("version", 0, 6)),
+        (0, 0x44, malformed("IHL", 0, 4)),
+        (0, 0x4f, too_long("IHL", 0, 60, 24)),
+        (3, 0, malformed("total length", 2, 0)),
+        (3, 19, malformed("total length", 2, 19)),
+        (3, 25, too_long("total length", 2, 25, 24)),
     ] {
         let mut bytes = PACKET;
         bytes[at] = byte;

@@ -88,11 +88,7 @@ fn other_versions_are_refused() {
     for version in (0..16).filter(|&version| version != 6) {
         let mut bytes = PACKET;
         bytes[0] = version << 4;
-        let error = ParseError::Malformed {
-            protocol: "IPv6",
-            field: "version",
-            value: version.into(),
-        };
+        let error = ParseError::malformed(("IPv6", "version", 0), version.into());
         both_refuse(&bytes, error);
     }
 }
@@ -192,13 +188,13 @@ fn segments_left_mean_source_routing() {
 fn a_truncated_extension_names_what_is_missing() {
     let payload = [extension(DESTINATION, 16), extension(TCP, 24)].concat();
     for available in 0..payload.len() {
-        let (needed, left) = match available {
-            0..8 => (8, available),
-            8..16 => (16, available),
-            16..24 => (8, available - 16),
-            _ => (24, available - 16),
+        let (offset, needed, left) = match available {
+            0..8 => (0, 8, available),
+            8..16 => (0, 16, available),
+            16..24 => (16, 8, available - 16),
+            _ => (16, 24, available - 16),
         };
-        let error = truncated_extension(needed, left);
+        let error = truncated_extension(offset, needed, left);
         assert_eq!(walk(HOP_BY_HOP, &payload[..available]), Err(error));
     }
     assert_eq!(walk(HOP_BY_HOP, &payload).unwrap().offset, 40);
@@ -212,6 +208,6 @@ fn the_walk_is_bounded() {
     let error = walk(DESTINATION, &endless).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "IPv6 next header after eight extensions cannot be 60"
+        "IPv6 extension next header of the eighth at byte 56 cannot be 60"
     );
 }

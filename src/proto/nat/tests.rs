@@ -211,7 +211,7 @@ fn ethernet_addresses_change_in_frames_of_any_kind() {
     let error = macs.apply(&mut [0; 13]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Ethernet needs 14 bytes, only 13 are there"
+        "Ethernet header at byte 0 needs 14 bytes, only 13 are there"
     );
 }
 

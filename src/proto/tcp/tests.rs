@@ -82,11 +82,7 @@ fn a_data_offset_without_room_for_the_header_is_refused() {
     for offset in 0..5 {
         let mut bytes = DATA;
         bytes[12] = offset << 4;
-        let error = ParseError::Malformed {
-            protocol: "TCP",
-            field: "data offset",
-            value: offset.into(),
-        };
+        let error = ParseError::malformed(("TCP", "data offset", 12), offset.into());
         both_refuse(&bytes, error);
     }
 }

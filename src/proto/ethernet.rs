@@ -120,10 +120,16 @@ impl EtherType {
     pub const IPV4: Self = Self(0x0800);
     /// ARP (RFC 826).
     pub const ARP: Self = Self(0x0806);
+    /// An Ethernet frame within another protocol (RFC 1701, RFC 7637).
+    pub const ETHERNET: Self = Self(0x6558);
     /// IEEE 802.1Q customer VLAN tag.
     pub const VLAN: Self = Self(0x8100);
     /// IPv6 (RFC 2464).
     pub const IPV6: Self = Self(0x86dd);
+    /// MPLS (RFC 3032); with labels that the receiver chose, in multicast too (RFC 5332).
+    pub const MPLS: Self = Self(0x8847);
+    /// MPLS with labels that the sender chose, in multicast (RFC 5332).
+    pub const MPLS_UPSTREAM: Self = Self(0x8848);
     /// IEEE 802.1ad service VLAN tag, the outer one of two.
     pub const QINQ: Self = Self(0x88a8);
 
@@ -133,6 +139,20 @@ impl EtherType {
     pub const fn is_vlan(self) -> bool {
         matches!(self, Self::VLAN | Self::QINQ)
     }
+
+    /// Whether an MPLS label stack follows.
+    #[inline]
+    #[must_use]
+    pub const fn is_mpls(self) -> bool {
+        matches!(self, Self::MPLS | Self::MPLS_UPSTREAM)
+    }
+
+    /// Whether this is an IEEE 802.3 length instead: the LLC header that follows says what the frame carries.
+    #[inline]
+    #[must_use]
+    pub const fn is_length(self) -> bool {
+        self.0 < 0x0600
+    }
 }
 
 impl fmt::Display for EtherType {
@@ -140,8 +160,11 @@ impl fmt::Display for EtherType {
         match *self {
             Self::IPV4 => f.pad("IPv4"),
             Self::ARP => f.pad("ARP"),
+            Self::ETHERNET => f.pad("Ethernet"),
             Self::VLAN => f.pad("VLAN"),
             Self::IPV6 => f.pad("IPv6"),
+            Self::MPLS => f.pad("MPLS"),
+            Self::MPLS_UPSTREAM => f.pad("MPLS upstream"),
             Self::QINQ => f.pad("QinQ"),
             Self(other) => write!(f, "{other:#06x}"),
         }
@@ -358,5 +381,18 @@ mod tests {
     fn both_kinds_of_vlan_tags_are_told() {
         assert!(EtherType::VLAN.is_vlan() && EtherType::QINQ.is_vlan());
         assert!(!EtherType::IPV4.is_vlan() && !EtherType::IPV6.is_vlan());
+    }
+
+    #[test]
+    fn both_kinds_of_label_stacks_are_told() {
+        assert!(EtherType::MPLS.is_mpls() && EtherType::MPLS_UPSTREAM.is_mpls());
+        assert!(!EtherType::IPV4.is_mpls() && !EtherType::VLAN.is_mpls());
+    }
+
+    #[test]
+    fn lengths_are_told_from_types() {
+        assert!(EtherType(0).is_length() && EtherType(1500).is_length());
+        assert!(EtherType(0x05ff).is_length() && !EtherType(0x0600).is_length());
+        assert!(!EtherType::IPV4.is_length());
     }
 }

@@ -80,6 +80,7 @@ mod icmp;
 mod ip;
 mod ipv4;
 mod ipv6;
+mod mpls;
 #[cfg(test)]
 mod samples;
 mod tcp;
@@ -94,6 +95,7 @@ pub use icmp::{IcmpEcho, IcmpType};
 pub use ip::IpProtocol;
 pub use ipv4::Ipv4;
 pub use ipv6::{Ipv6, Ipv6Fragment, UpperLayer};
+pub use mpls::Mpls;
 pub use tcp::{Tcp, TcpFlags};
 pub use udp::Udp;
 pub use vlan::Vlan;

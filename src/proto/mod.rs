@@ -75,11 +75,11 @@ mod arp;
 mod error;
 mod ethernet;
 mod flow;
-mod headers;
 mod icmp;
 mod ip;
 mod ipv4;
 mod ipv6;
+mod locate;
 mod mpls;
 #[cfg(test)]
 mod samples;

@@ -6,7 +6,7 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::proto::checksum::{self, Delta};
-use crate::proto::headers::Headers;
+use crate::proto::locate::Location;
 use crate::proto::{Ethernet, IpProtocol, MacAddr, ParseError};
 
 /// What to change in a frame: Ethernet addresses, IP addresses, ports. The rest stays as it is.
@@ -191,7 +191,7 @@ impl Rewrite {
 
     #[inline]
     fn change_packet(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
-        let headers = Headers::locate(frame)?.ok_or(RewriteError::NotIp)?;
+        let headers = Location::find(frame)?.ok_or(RewriteError::NotIp)?;
         // All that can go wrong comes before the first change.
         self.check(&headers)?;
         let field = Field::find(&headers, frame)?;
@@ -205,7 +205,7 @@ impl Rewrite {
 
     /// Whether what is to change is there.
     #[inline]
-    fn check(&self, headers: &Headers) -> Result<(), RewriteError> {
+    fn check(&self, headers: &Location) -> Result<(), RewriteError> {
         let other = |ip: Option<IpAddr>| ip.is_some_and(|ip| ip.is_ipv6() != headers.is_ipv6);
         if other(self.source_ip) || other(self.destination_ip) {
             let packet = if headers.is_ipv6 { 6 } else { 4 };
@@ -227,7 +227,7 @@ impl Rewrite {
 
     /// Changes the IP header and its checksum.
     #[inline]
-    fn change_addresses(&self, headers: &Headers, frame: &mut [u8]) -> Delta {
+    fn change_addresses(&self, headers: &Location, frame: &mut [u8]) -> Delta {
         let mut delta = Delta::default();
         // Where the fields are stands at `Ipv4` and `Ipv6`.
         let at = |place| headers.ip.wrapping_add(place);
@@ -255,7 +255,7 @@ impl Rewrite {
 
     /// Changes the ports, with which the message starts.
     #[inline]
-    fn change_ports(&self, headers: &Headers, frame: &mut [u8]) -> Delta {
+    fn change_ports(&self, headers: &Location, frame: &mut [u8]) -> Delta {
         let mut delta = Delta::default();
         for (port, place) in [(self.source_port, 0), (self.destination_port, 2)] {
             if let Some(new) = port {
@@ -303,7 +303,7 @@ struct Field {
 impl Field {
     /// `None` if the message has none.
     #[inline]
-    fn find(headers: &Headers, frame: &[u8]) -> Result<Option<Self>, ParseError> {
+    fn find(headers: &Location, frame: &[u8]) -> Result<Option<Self>, ParseError> {
         let (protocol, at) = match headers.protocol {
             _ if headers.is_later_fragment => return Ok(None),
             IpProtocol::TCP => ("TCP", 16),

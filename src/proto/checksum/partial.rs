@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::proto::headers::Headers;
+use crate::proto::locate::Location;
 use crate::proto::{IpProtocol, Tcp, Udp};
 
 /// What [`complete`] found, and did.
@@ -60,7 +60,7 @@ pub enum Completion {
 /// ```
 #[inline]
 pub fn complete(frame: &mut [u8]) -> Completion {
-    let Ok(Some(headers)) = Headers::locate(frame) else {
+    let Ok(Some(headers)) = Location::find(frame) else {
         return Completion::NotRecognised;
     };
     match is_partial(&headers, frame) {
@@ -72,7 +72,7 @@ pub fn complete(frame: &mut [u8]) -> Completion {
 
 /// Whether the checksum field holds the pseudo header's sum; `None` if there can be no such field.
 #[inline]
-fn is_partial(headers: &Headers, frame: &[u8]) -> Option<bool> {
+fn is_partial(headers: &Location, frame: &[u8]) -> Option<bool> {
     if headers.is_fragment || headers.is_source_routed {
         return None;
     }
@@ -91,11 +91,11 @@ fn is_partial(headers: &Headers, frame: &[u8]) -> Option<bool> {
 
 /// Whether the checksum is partial, and not by coincidence the right full one, too.
 #[inline]
-pub(in crate::proto) fn is_unfinished(headers: &Headers, frame: &[u8]) -> bool {
+pub(in crate::proto) fn is_unfinished(headers: &Location, frame: &[u8]) -> bool {
     is_partial(headers, frame) == Some(true) && !is_full(headers, headers.message(frame))
 }
 
-fn is_full(headers: &Headers, message: &[u8]) -> bool {
+fn is_full(headers: &Location, message: &[u8]) -> bool {
     let addresses = headers.addresses;
     if headers.protocol == IpProtocol::TCP {
         return addresses.is_valid(IpProtocol::TCP, message);
@@ -104,7 +104,7 @@ fn is_full(headers: &Headers, message: &[u8]) -> bool {
 }
 
 /// Sums up the message, and puts the checksum into it.
-fn write_full(headers: &Headers, frame: &mut [u8]) -> Completion {
+fn write_full(headers: &Location, frame: &mut [u8]) -> Completion {
     let message = headers.message_mut(frame);
     let done = if headers.protocol == IpProtocol::TCP {
         Tcp::parse_mut(message).map(|(tcp, data)| tcp.fill_checksum(headers.addresses, data))

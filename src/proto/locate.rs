@@ -1,4 +1,4 @@
-//! Where the headers of a whole frame are.
+//! Where the message in an IP packet is, for who changes it or its checksum.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +10,7 @@ const MAX_TAGS: usize = 4;
 
 /// An IP packet in an Ethernet frame, by offsets, so that the frame may change meanwhile.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::proto) struct Headers {
+pub(in crate::proto) struct Location {
     /// Where the IP header starts.
     pub(in crate::proto) ip: usize,
     pub(in crate::proto) is_ipv6: bool,
@@ -27,11 +27,11 @@ pub(in crate::proto) struct Headers {
     pub(in crate::proto) addresses: PseudoHeader,
 }
 
-impl Headers {
+impl Location {
     /// Behind the Ethernet header and VLAN tags; `None` for what is not IP.
     // Inlined, what the caller does not need is not even written: a quarter of the instructions.
     #[inline(always)]
-    pub(in crate::proto) fn locate(frame: &[u8]) -> Result<Option<Self>, ParseError> {
+    pub(in crate::proto) fn find(frame: &[u8]) -> Result<Option<Self>, ParseError> {
         let (ethernet, mut rest) = Ethernet::parse(frame)?;
         let mut ether_type = ethernet.ether_type();
         for _ in 0..MAX_TAGS {
@@ -89,7 +89,7 @@ impl Headers {
         frame.get(self.message..self.end).unwrap_or_default()
     }
 
-    /// Like [`Headers::message`], to change it in place.
+    /// Like [`Location::message`], to change it in place.
     #[inline]
     pub(in crate::proto) fn message_mut<'a>(&self, frame: &'a mut [u8]) -> &'a mut [u8] {
         frame.get_mut(self.message..self.end).unwrap_or_default()
@@ -118,7 +118,7 @@ mod tests {
     fn the_message_is_found_behind_tags_and_options_without_padding() {
         for tags in 0..=MAX_TAGS {
             let mut frame = tagged(tags);
-            let headers = Headers::locate(&frame).unwrap().unwrap();
+            let headers = Location::find(&frame).unwrap().unwrap();
             assert_eq!(headers.ip, 14 + 4 * tags);
             assert_eq!(headers.message, 38 + 4 * tags);
             assert_eq!(headers.protocol, IpProtocol::UDP);
@@ -126,25 +126,25 @@ mod tests {
             assert_eq!(headers.message(&frame), [0, 1, 0, 2, 0, 8, 0, 0]);
             assert_eq!(headers.message_mut(&mut frame).len(), 8);
         }
-        assert!(Headers::locate(&tagged(MAX_TAGS + 1)).unwrap().is_none());
+        assert!(Location::find(&tagged(MAX_TAGS + 1)).unwrap().is_none());
     }
 
     #[test]
     fn what_is_not_ip_is_no_error() {
         let mut frame = tagged(0);
         frame[12..14].copy_from_slice(&[0x08, 0x06]);
-        assert!(Headers::locate(&frame).unwrap().is_none());
+        assert!(Location::find(&frame).unwrap().is_none());
     }
 
     #[test]
     fn a_truncated_frame_names_the_header_at_fault() {
         let frame = tagged(1);
         for (len, protocol) in [(13, "Ethernet"), (17, "VLAN"), (37, "IPv4"), (49, "IPv4")] {
-            let error = Headers::locate(&frame[..len]).unwrap_err();
+            let error = Location::find(&frame[..len]).unwrap_err();
             assert!(error.is_truncated(), "{len}: {error}");
             assert_eq!(error.protocol(), protocol);
         }
-        assert!(Headers::locate(&frame[..50]).is_ok());
+        assert!(Location::find(&frame[..50]).is_ok());
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         ] {
             let mut frame = tagged(0);
             frame[20..22].copy_from_slice(&u16::to_be_bytes(flags));
-            let headers = Headers::locate(&frame).unwrap().unwrap();
+            let headers = Location::find(&frame).unwrap().unwrap();
             assert_eq!(headers.is_fragment, is_fragment);
             assert_eq!(headers.is_later_fragment, is_later);
         }

@@ -1,0 +1,320 @@
+//! Generic routing encapsulation (RFC 2784, RFC 2890).
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use zerocopy::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::proto::checksum::Accumulator;
+use crate::proto::{EtherType, ParseError};
+
+/// GRE header with its optional fields (RFC 2784, section 2; RFC 2890, section 2).
+///
+/// ```text
+/// byte   0  flags, version   13 + 3 bits  which of the optional fields there are; 0
+///        2  protocol type    2
+///        4  checksum         2 + 2        over header and payload; then zeros
+///           key              4
+///           sequence number  4
+/// ```
+///
+/// The optional fields follow one another without gaps. Which there are is settled when the header is made
+/// ([`Gre::write`]): no setter changes it.
+///
+/// ```
+/// use fluxcap::proto::{EtherType, Gre, GreFields, ParseError};
+///
+/// let fields = GreFields {
+///     checksum: true,
+///     key: Some(42),
+///     ..GreFields::default()
+/// };
+/// let mut bytes = *b"\0\0\0\0\0\0\0\0\0\0\0\0payload";
+/// let (gre, payload) = Gre::write(&mut bytes, EtherType::IPV4, fields)?;
+/// gre.fill_checksum(payload);
+///
+/// let (gre, payload) = Gre::parse(&bytes)?;
+/// assert!(gre.verify_checksum(payload));
+/// assert_eq!((gre.key(), gre.sequence_number()), (Some(42), None));
+/// # Ok::<(), ParseError>(())
+/// ```
+#[derive(Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Gre {
+    flags_and_version: U16,
+    protocol_type: U16,
+    fields: [U32],
+}
+
+const CHECKSUM: u16 = 0x8000;
+const ROUTING: u16 = 0x4000;
+const KEY: u16 = 0x2000;
+const SEQUENCE_NUMBER: u16 = 0x1000;
+const VERSION_MASK: u16 = 7;
+
+/// The optional fields of a [`Gre`] header to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GreFields {
+    /// Whether there is a checksum.
+    pub checksum: bool,
+    /// Which flow or virtual network within the tunnel.
+    pub key: Option<u32>,
+    /// Number of the packet within the tunnel, or within the key.
+    pub sequence_number: Option<u32>,
+}
+
+impl GreFields {
+    /// Length of a header with these fields, in bytes: 4 to 16.
+    #[inline]
+    #[must_use]
+    pub const fn header_len(self) -> usize {
+        header_len(self.flags())
+    }
+
+    const fn flags(self) -> u16 {
+        let mut flags = 0;
+        if self.checksum {
+            flags |= CHECKSUM;
+        }
+        if self.key.is_some() {
+            flags |= KEY;
+        }
+        if self.sequence_number.is_some() {
+            flags |= SEQUENCE_NUMBER;
+        }
+        flags
+    }
+}
+
+impl Gre {
+    /// Length of the header without optional fields, in bytes.
+    pub const LEN: usize = 4;
+
+    /// The header at the start of `bytes`, an IP payload, optional fields included, and all that follows it.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Truncated`](crate::proto::Fault) if the header is longer than `bytes`,
+    /// [`Fault::Malformed`](crate::proto::Fault) if the version is not 0 (1 is that of PPTP, RFC 2637), or if there is
+    /// routing information (RFC 1701), which is obsolete and has no length.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
+        let fields = count_fields(bytes)?;
+        Self::ref_from_prefix_with_elems(bytes, fields)
+            .map_err(|_| truncated(Self::LEN, bytes.len()))
+    }
+
+    /// Like [`Gre::parse`], to change the packet in place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gre::parse`].
+    #[inline]
+    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
+        let fields = count_fields(bytes)?;
+        let too_short = truncated(Self::LEN, bytes.len());
+        Self::mut_from_prefix_with_elems(bytes, fields).map_err(|_| too_short)
+    }
+
+    /// Makes the start of `bytes` a header with these fields, and gives it and all that follows it. The checksum, if there
+    /// is one, is 0 until [`Gre::fill_checksum`].
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Truncated`](crate::proto::Fault) if `bytes` are fewer than [`GreFields::header_len`]; they are as before
+    /// then.
+    #[inline]
+    pub fn write(
+        bytes: &mut [u8],
+        protocol_type: EtherType,
+        fields: GreFields,
+    ) -> Result<(&mut Self, &mut [u8]), ParseError> {
+        let flags = fields.flags();
+        let too_short = truncated(header_len(flags), bytes.len());
+        let (gre, payload) =
+            Self::mut_from_prefix_with_elems(bytes, field_count(flags)).map_err(|_| too_short)?;
+        gre.flags_and_version.set(flags);
+        gre.set_protocol_type(protocol_type);
+        let checksum = fields.checksum.then_some(0);
+        let values = [checksum, fields.key, fields.sequence_number];
+        for (field, value) in gre.fields.iter_mut().zip(values.into_iter().flatten()) {
+            field.set(value);
+        }
+        Ok((gre, payload))
+    }
+
+    /// Length of the header with its optional fields, in bytes: 4 to 16.
+    #[inline]
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        header_len(self.flags_and_version.get())
+    }
+
+    /// What the payload is; 0 in the keepalives of some routers.
+    #[inline]
+    #[must_use]
+    pub fn protocol_type(&self) -> EtherType {
+        EtherType(self.protocol_type.get())
+    }
+
+    /// The checksum as it stands in the header, if there is one.
+    #[inline]
+    #[must_use]
+    pub fn checksum(&self) -> Option<u16> {
+        let [high, low, ..] = self.field(CHECKSUM)?.to_bytes();
+        Some(u16::from_be_bytes([high, low]))
+    }
+
+    /// Which flow or virtual network within the tunnel, if the header says.
+    #[inline]
+    #[must_use]
+    pub fn key(&self) -> Option<u32> {
+        self.field(KEY).map(|key| key.get())
+    }
+
+    /// Number of the packet within the tunnel, or within the key, if the sender counts.
+    #[inline]
+    #[must_use]
+    pub fn sequence_number(&self) -> Option<u32> {
+        self.field(SEQUENCE_NUMBER).map(|number| number.get())
+    }
+
+    /// Sets what the payload is.
+    #[inline]
+    pub fn set_protocol_type(&mut self, protocol_type: EtherType) {
+        self.protocol_type.set(protocol_type.0);
+    }
+
+    /// Sets the checksum field as given. Gives `false`, and changes nothing, if there is none.
+    #[inline]
+    #[must_use = "a header without a checksum stays without"]
+    pub fn set_checksum(&mut self, checksum: u16) -> bool {
+        // The rest is reserved: sent as zeros.
+        self.set_field(CHECKSUM, u32::from(checksum) << 16)
+    }
+
+    /// Sets which flow or virtual network. Gives `false`, and changes nothing, if the header has no key.
+    #[inline]
+    #[must_use = "a header without a key stays without"]
+    pub fn set_key(&mut self, key: u32) -> bool {
+        self.set_field(KEY, key)
+    }
+
+    /// Sets the number of the packet. Gives `false`, and changes nothing, if the header has none.
+    #[inline]
+    #[must_use = "a header without a sequence number stays without"]
+    pub fn set_sequence_number(&mut self, number: u32) -> bool {
+        self.set_field(SEQUENCE_NUMBER, number)
+    }
+
+    /// Whether the checksum is right for this header and `payload`, all that follows it. None is right too.
+    #[inline]
+    #[must_use]
+    pub fn verify_checksum(&self, payload: &[u8]) -> bool {
+        self.field(CHECKSUM).is_none() || self.sum(payload) == 0
+    }
+
+    /// Sets the checksum for this header and `payload`, all that follows it; does nothing if the header has none.
+    #[inline]
+    pub fn fill_checksum(&mut self, payload: &[u8]) {
+        if self.set_checksum(0) {
+            let sum = self.sum(payload);
+            let _ = self.set_checksum(sum);
+        }
+    }
+
+    #[inline]
+    fn sum(&self, payload: &[u8]) -> u16 {
+        let mut accumulator = Accumulator::new();
+        accumulator.add_bytes(self.as_bytes());
+        accumulator.add_bytes(payload);
+        accumulator.finish()
+    }
+
+    /// The optional field that `flag` stands for.
+    #[inline]
+    fn field(&self, flag: u16) -> Option<U32> {
+        let at = position(self.flags_and_version.get(), flag)?;
+        self.fields.get(at).copied()
+    }
+
+    #[inline]
+    fn set_field(&mut self, flag: u16, value: u32) -> bool {
+        let at = position(self.flags_and_version.get(), flag);
+        let Some(field) = at.and_then(|at| self.fields.get_mut(at)) else {
+            return false;
+        };
+        field.set(value);
+        true
+    }
+}
+
+/// How many optional fields there are, of which each has 4 bytes.
+#[inline]
+const fn field_count(flags: u16) -> usize {
+    (flags & (CHECKSUM | KEY | SEQUENCE_NUMBER)).count_ones() as usize
+}
+
+#[inline]
+const fn header_len(flags: u16) -> usize {
+    Gre::LEN + 4 * field_count(flags)
+}
+
+/// How many optional fields precede the one of `flag`. They come in the order of their flags, from the highest.
+#[inline]
+const fn position(flags: u16, flag: u16) -> Option<usize> {
+    if flags & flag == 0 {
+        return None;
+    }
+    // No flag is so low that this overflows.
+    Some(field_count(flags & !(flag | flag.wrapping_sub(1))))
+}
+
+#[inline]
+fn count_fields(bytes: &[u8]) -> Result<usize, ParseError> {
+    let available = bytes.len();
+    let Some(&[high, low, ..]) = bytes.first_chunk::<{ Gre::LEN }>() else {
+        return Err(truncated(Gre::LEN, available));
+    };
+    let flags = u16::from_be_bytes([high, low]);
+    let version = flags & VERSION_MASK;
+    if version != 0 {
+        let place = ("GRE", "version", 1);
+        return Err(ParseError::malformed(place, version.into()));
+    }
+    if flags & ROUTING != 0 {
+        return Err(ParseError::malformed(("GRE", "routing present", 0), 1));
+    }
+    let header_len = header_len(flags);
+    if header_len > available {
+        return Err(truncated(header_len, available));
+    }
+    Ok(field_count(flags))
+}
+
+const fn truncated(needed: usize, available: usize) -> ParseError {
+    // All that is needed beyond the fixed part is what the flags say.
+    let field = match available {
+        ..Gre::LEN => "header",
+        _ => "flags",
+    };
+    ParseError::truncated(("GRE", field, 0), needed, available)
+}
+
+impl fmt::Display for Gre {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GRE {}", self.protocol_type())?;
+        if let Some(key) = self.key() {
+            write!(f, " key {key}")?;
+        }
+        if let Some(number) = self.sequence_number() {
+            write!(f, " seq {number}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,7 @@ pub use ip::IpProtocol;
 pub use ipv4::Ipv4;
 pub use ipv6::{Ipv6, Ipv6Fragment, UpperLayer};
 pub use mpls::Mpls;
-pub use tcp::{Tcp, TcpFlags};
+pub use tcp::{SackBlock, Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
 pub use vlan::Vlan;
 pub use vxlan::Vxlan;

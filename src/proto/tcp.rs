@@ -11,6 +11,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::proto::checksum::{Accumulator, PseudoHeader};
 use crate::proto::{IpProtocol, ParseError};
 
+mod options;
+
+pub use options::{SackBlock, TcpOption, TcpOptions};
+
 /// The control bits of a TCP segment, joined with `|`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TcpFlags(pub u8);
@@ -202,10 +206,17 @@ impl Tcp {
         self.urgent_pointer.get()
     }
 
+    /// The options one after the other, each checked as it is read.
+    #[inline]
+    #[must_use]
+    pub fn options(&self) -> TcpOptions<'_> {
+        TcpOptions::new(&self.options)
+    }
+
     /// The options as they stand in the header: 0 to 40 bytes.
     #[inline]
     #[must_use]
-    pub fn options(&self) -> &[u8] {
+    pub fn options_bytes(&self) -> &[u8] {
         &self.options
     }
 
@@ -257,7 +268,7 @@ impl Tcp {
         self.urgent_pointer.set(urgent_pointer);
     }
 
-    /// The options, to change them in place; their length stays.
+    /// The options, to change them in place; their length stays. [`TcpOption::write_all`] fills it.
     #[inline]
     #[must_use]
     pub fn options_mut(&mut self) -> &mut [u8] {

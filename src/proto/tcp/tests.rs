@@ -43,7 +43,7 @@ fn a_segment_shows_its_fields_and_data() {
     assert_eq!(tcp.window(), 502);
     assert_eq!(tcp.checksum(), 0x5890);
     assert_eq!(tcp.urgent_pointer(), 0);
-    assert!(tcp.options().is_empty());
+    assert!(tcp.options_bytes().is_empty());
     assert_eq!(data, b"GET");
     assert!(tcp.verify_checksum(pseudo_header(), data));
     assert_eq!(
@@ -57,7 +57,7 @@ fn options_belong_to_the_header_and_its_checksum() {
     let mut bytes = SYN;
     let (tcp, data) = Tcp::parse_mut(&mut bytes).unwrap();
     assert_eq!(tcp.header_len(), 24);
-    assert_eq!(tcp.options(), [0x02, 0x04, 0x05, 0xb4]);
+    assert_eq!(tcp.options_bytes(), [0x02, 0x04, 0x05, 0xb4]);
     assert!(data.is_empty());
     assert!(tcp.verify_checksum(pseudo_header(), data));
     assert_eq!(

@@ -15,6 +15,8 @@ mod engine;
 mod faults;
 #[path = "common/group.rs"]
 mod group;
+#[path = "sim/grow.rs"]
+mod grow;
 #[path = "sim/halves.rs"]
 mod halves;
 #[path = "sim/kernel.rs"]

@@ -31,7 +31,7 @@ pub enum Verdict {
 pub struct PacketRef<'a> {
     pub(super) slot: &'a mut Slot,
     options: u32,
-    state: &'a SharedFrameState,
+    pub(super) state: &'a SharedFrameState,
 }
 
 impl<'a> PacketRef<'a> {
@@ -57,7 +57,7 @@ impl<'a> PacketRef<'a> {
     #[inline]
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        // SAFETY: `new` promised that the slot's bytes are ours alone, and `set_len` keeps them in their chunk; UMEM memory is
+        // SAFETY: `new` promised that the slot's bytes are ours alone, and `set_len` and the adjustments keep them in their chunk; UMEM memory is
         // initialised.
         unsafe { slice::from_raw_parts(self.slot.data, self.slot.len as usize) }
     }

@@ -13,6 +13,7 @@ mod pass;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
 mod returned;
+mod room;
 mod side;
 #[cfg(test)]
 mod tests;

@@ -82,6 +82,7 @@ mod ipv4;
 mod ipv6;
 mod locate;
 mod mpls;
+mod room;
 #[cfg(test)]
 mod samples;
 mod tcp;
@@ -99,6 +100,7 @@ pub use ip::IpProtocol;
 pub use ipv4::Ipv4;
 pub use ipv6::{Ipv6, Ipv6Fragment, UpperLayer};
 pub use mpls::Mpls;
+pub use room::Room;
 pub use tcp::{SackBlock, Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
 pub use vlan::Vlan;

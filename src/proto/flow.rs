@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::proto::{EtherType, Ethernet, IpProtocol};
+use crate::proto::{EtherType, Ethernet, Headers, IpProtocol};
 
 /// VLAN tags that are looked behind.
 const TAGS: usize = 2;
@@ -63,16 +63,18 @@ enum Addresses {
 }
 
 impl FlowKey {
+    const EMPTY: Self = Self {
+        vlan: None,
+        ether_type: EtherType(0),
+        addresses: Addresses::None,
+        protocol: 0,
+        ports: None,
+    };
+
     /// The flow of a packet, which starts with its Ethernet header.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut key = Self {
-            vlan: None,
-            ether_type: EtherType(0),
-            addresses: Addresses::None,
-            protocol: 0,
-            ports: None,
-        };
+        let mut key = Self::EMPTY;
         let Ok((ethernet, mut rest)) = Ethernet::parse(bytes) else {
             return key;
         };
@@ -87,12 +89,82 @@ impl FlowKey {
             key.ether_type = EtherType(u16::from_be_bytes([c, d]));
             rest = inner;
         }
-        match key.ether_type {
-            EtherType::IPV4 => key.read_ipv4(rest),
-            EtherType::IPV6 => key.read_ipv6(rest),
-            EtherType(..LEAST_ETHER_TYPE) => key.ether_type = EtherType(0),
+        key.read(key.ether_type, rest);
+        key
+    }
+
+    fn read(&mut self, ether_type: EtherType, packet: &[u8]) {
+        self.ether_type = ether_type;
+        match ether_type {
+            EtherType::IPV4 => self.read_ipv4(packet),
+            EtherType::IPV6 => self.read_ipv6(packet),
+            EtherType(..LEAST_ETHER_TYPE) => self.ether_type = EtherType(0),
             _ => {}
         }
+    }
+
+    /// The flow of a packet of which the headers are known: that of [`parse`](Self::parse), with most of the work done.
+    ///
+    /// `bytes` are those that the headers were parsed from. The flow of the
+    /// [inner](Headers::inner) packet of a tunnel is that which it would have without the tunnel.
+    ///
+    /// ```
+    /// use fluxcap::proto::{FlowKey, Headers};
+    ///
+    /// # let frame = [0; 60];
+    /// let headers = Headers::parse(&frame)?;
+    /// assert_eq!(FlowKey::of(&headers, &frame), FlowKey::parse(&frame));
+    /// # Ok::<(), fluxcap::proto::ParseError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn of(headers: &Headers, bytes: &[u8]) -> Self {
+        match Self::of_plain(headers, bytes) {
+            Some(key) => key,
+            None => Self::of_any(headers, bytes),
+        }
+    }
+
+    /// Of an IP packet with ports, in which there is nothing that the key looks at otherwise than the headers do.
+    #[inline]
+    fn of_plain(headers: &Headers, bytes: &[u8]) -> Option<Self> {
+        let addresses = if headers.is_plain_ipv4() {
+            let packet: &[u8; 20] = bytes.get(headers.l3_offset()?..)?.first_chunk()?;
+            let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *packet;
+            Addresses::V4([s0, s1, s2, s3].into(), [d0, d1, d2, d3].into())
+        } else if headers.is_plain_ipv6() {
+            let source = headers.source_ip(bytes)?;
+            let destination = headers.destination_ip(bytes)?;
+            match (source, destination) {
+                (IpAddr::V6(source), IpAddr::V6(destination)) => Addresses::V6(source, destination),
+                _ => return None,
+            }
+        } else {
+            return None;
+        };
+        let protocol = headers.protocol()?;
+        let (TCP | UDP | SCTP) = protocol.0 else {
+            return None;
+        };
+        let id = |tag: Option<u16>| tag.map(|tag| tag & VLAN_ID).filter(|&id| id != 0);
+        Some(Self {
+            vlan: id(headers.outer_tag()).or(id(headers.inner_tag())),
+            ether_type: headers.ether_type(),
+            addresses,
+            protocol: protocol.0,
+            ports: Some(headers.ports()?),
+        })
+    }
+
+    #[inline(never)]
+    fn of_any(headers: &Headers, bytes: &[u8]) -> Self {
+        let packet = bytes.get(headers.start()..).unwrap_or_default();
+        if headers.has_ethernet() || headers.start() == 0 {
+            return Self::parse(packet);
+        }
+        // In a tunnel without Ethernet, nothing is in front of the packet.
+        let mut key = Self::EMPTY;
+        key.read(headers.ether_type(), packet);
         key
     }
 

@@ -17,6 +17,9 @@
 //! A header of variable length, such as [`Ipv4`] or [`Tcp`] with options, is a view that covers
 //! the whole header: its options are part of the view, and the payload starts after them.
 //!
+//! [`Headers::parse`] finds all headers of a frame in one pass, with the fields that most programs look at, and the packet
+//! within a tunnel when asked for; [`FlowKey::of`] makes a flow of them.
+//!
 //! Besides the views, [`checksum::complete`] finishes checksums that a sender on the same machine
 //! left to its network card, and [`nat::Rewrite`] changes addresses and ports of a whole frame.
 //!
@@ -76,6 +79,7 @@ mod error;
 mod ethernet;
 mod flow;
 mod gre;
+mod headers;
 mod icmp;
 mod ip;
 mod ipv4;
@@ -95,6 +99,7 @@ pub use error::{Fault, ParseError};
 pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
 pub use flow::FlowKey;
 pub use gre::{Gre, GreFields};
+pub use headers::{Headers, Tunnel};
 pub use icmp::{IcmpEcho, IcmpType};
 pub use ip::IpProtocol;
 pub use ipv4::Ipv4;

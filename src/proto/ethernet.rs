@@ -153,6 +153,35 @@ impl EtherType {
     pub const fn is_length(self) -> bool {
         self.0 < 0x0600
     }
+
+    /// Cuts off the padding from `bytes`, all that follows this field, if it [is a length](EtherType::is_length). What an ether
+    /// type announces says by itself where it ends: then `bytes` are given as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Truncated`](crate::proto::Fault) if it is a length of more than `bytes`.
+    #[inline]
+    pub fn cut(self, bytes: &[u8]) -> Result<&[u8], ParseError> {
+        if !self.is_length() {
+            return Ok(bytes);
+        }
+        let len = usize::from(self.0);
+        bytes.get(..len).ok_or_else(|| too_long(len, bytes.len()))
+    }
+
+    /// Like [`EtherType::cut`], to change the payload in place.
+    ///
+    /// # Errors
+    ///
+    /// As [`EtherType::cut`].
+    #[inline]
+    pub fn cut_mut(self, bytes: &mut [u8]) -> Result<&mut [u8], ParseError> {
+        if !self.is_length() {
+            return Ok(bytes);
+        }
+        let (len, available) = (usize::from(self.0), bytes.len());
+        bytes.get_mut(..len).ok_or(too_long(len, available))
+    }
 }
 
 impl fmt::Display for EtherType {
@@ -266,6 +295,11 @@ impl Ethernet {
     pub fn swap_addresses(&mut self) {
         std::mem::swap(&mut self.destination, &mut self.source);
     }
+}
+
+/// Counted from behind the length.
+const fn too_long(needed: usize, available: usize) -> ParseError {
+    ParseError::truncated(("IEEE 802.3", "length", 0), needed, available)
 }
 
 const fn truncated(available: usize) -> ParseError {
@@ -394,5 +428,26 @@ mod tests {
         assert!(EtherType(0).is_length() && EtherType(1500).is_length());
         assert!(EtherType(0x05ff).is_length() && !EtherType(0x0600).is_length());
         assert!(!EtherType::IPV4.is_length());
+    }
+
+    #[test]
+    fn a_length_cuts_off_the_padding() {
+        let mut bytes = [1, 2, 3, 4];
+        for len in 0..=4 {
+            let expected = &[1, 2, 3, 4][..usize::from(len)];
+            assert_eq!(EtherType(len).cut(&bytes), Ok(expected));
+            assert_eq!(EtherType(len).cut_mut(&mut bytes).unwrap(), expected);
+        }
+        assert_eq!(EtherType(0x0600).cut(&bytes), Ok(&[1, 2, 3, 4][..]));
+        assert_eq!(EtherType::IPV4.cut_mut(&mut bytes).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_length_beyond_the_frame_is_refused() {
+        let error = EtherType(5).cut(&[0; 4]).unwrap_err();
+        assert_eq!(EtherType(5).cut_mut(&mut [0; 4]), Err(error));
+        let text = "IEEE 802.3 length at byte 0 needs 5 bytes, only 4 are there";
+        assert_eq!(error.to_string(), text);
+        assert!(EtherType(0x05ff).cut(&[0; 0x05fe]).is_err());
     }
 }

@@ -7,12 +7,17 @@ const RFC_EXAMPLE: [u8; 8] = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
 
 /// The definition, word by word.
 fn reference(bytes: &[u8]) -> u16 {
-    let mut sum = 0;
-    for word in bytes.chunks(2) {
-        sum += u32::from(word[0]) << 8 | u32::from(*word.get(1).unwrap_or(&0));
-        if sum > 0xffff {
-            sum -= 0xffff;
-        }
+    let words = bytes.chunks(2).map(|word| {
+        let low = word.get(1).copied().unwrap_or_default();
+        u64::from(u16::from_be_bytes([word[0], low]))
+    });
+    complement(words.sum())
+}
+
+/// Complement of the one's complement sum.
+fn complement(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum >> 16) + (sum & 0xffff);
     }
     !u16::try_from(sum).unwrap()
 }
@@ -39,12 +44,22 @@ fn the_example_of_rfc_1071_sums_to_ddf2() {
 }
 
 #[test]
-fn every_length_and_offset_matches_the_definition() {
-    let bytes = noise(2048);
-    for offset in 0..9 {
-        for len in (0..200).chain(1400..1520) {
-            let bytes = &bytes[offset..][..len];
-            assert_eq!(checksum(bytes), reference(bytes), "{offset} {len}");
+fn every_length_and_alignment_matches_the_definition() {
+    let bytes = noise(2048 + 128);
+    let aligned = bytes.as_ptr().align_offset(64);
+    for offset in 0..64 {
+        let bytes = &bytes[aligned + offset..];
+        let mut sum = 0;
+        for len in 0..=2048 {
+            let (bytes, next) = (&bytes[..len], u64::from(bytes[len]));
+            let expected = complement(sum);
+            assert_eq!(checksum(bytes), expected, "{offset} {len}");
+            // Each of the ways, of which the length and the CPU choose one.
+            for (level, sum) in wide::all(bytes) {
+                assert_eq!(!u16::from_be(sum), expected, "{level:?} {offset} {len}");
+            }
+            assert_eq!(!u16::from_be(short_sum(bytes)), expected, "{offset} {len}");
+            sum += if len % 2 == 0 { next << 8 } else { next };
         }
     }
 }
@@ -54,6 +69,12 @@ fn carries_are_never_lost() {
     let ones = vec![0xff; 65535];
     assert_eq!(checksum(&ones[..65534]), 0);
     assert_eq!(checksum(&ones), reference(&ones));
+    for len in [65_534, 65_535, 200_000, 200_001] {
+        let ones = vec![0xff; len];
+        for (level, sum) in wide::all(&ones) {
+            assert_eq!(!u16::from_be(sum), reference(&ones), "{level:?} {len}");
+        }
+    }
     assert_eq!(fold(u64::MAX), 0xffff);
 }
 

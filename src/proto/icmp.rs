@@ -1,4 +1,4 @@
-//! Echo messages of ICMP for IPv4 (RFC 792).
+//! Internet Control Message Protocol for IPv4 (RFC 792).
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,13 @@ use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::proto::ParseError;
-use crate::proto::checksum::{self, Accumulator};
+use crate::proto::checksum::Accumulator;
+
+mod echo;
+mod error;
+
+pub use echo::IcmpEcho;
+pub use error::IcmpError;
 
 /// What an ICMP message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,90 +23,107 @@ pub struct IcmpType(pub u8);
 impl IcmpType {
     /// Answers an echo request.
     pub const ECHO_REPLY: Self = Self(0);
+    /// The quoted packet could not be delivered.
+    pub const DESTINATION_UNREACHABLE: Self = Self(3);
+    /// The quoted packet was one too many (no longer in use, RFC 6633).
+    pub const SOURCE_QUENCH: Self = Self(4);
+    /// The quoted packet should have gone to another router.
+    pub const REDIRECT: Self = Self(5);
     /// Asks for an echo reply with the same data.
     pub const ECHO_REQUEST: Self = Self(8);
+    /// The quoted packet went through too many routers, or its fragments took too long.
+    pub const TIME_EXCEEDED: Self = Self(11);
+    /// The quoted packet has a header that was not understood.
+    pub const PARAMETER_PROBLEM: Self = Self(12);
+    /// Asks what time it is.
+    pub const TIMESTAMP_REQUEST: Self = Self(13);
+    /// Tells what time it is.
+    pub const TIMESTAMP_REPLY: Self = Self(14);
+
+    /// Whether the message quotes a packet that it is about; [`IcmpError`] is its view.
+    #[inline]
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        matches!(
+            self,
+            Self::DESTINATION_UNREACHABLE
+                | Self::SOURCE_QUENCH
+                | Self::REDIRECT
+                | Self::TIME_EXCEEDED
+                | Self::PARAMETER_PROBLEM
+        )
+    }
 }
 
 impl fmt::Display for IcmpType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::ECHO_REPLY => f.pad("echo reply"),
+            Self::DESTINATION_UNREACHABLE => f.pad("destination unreachable"),
+            Self::SOURCE_QUENCH => f.pad("source quench"),
+            Self::REDIRECT => f.pad("redirect"),
             Self::ECHO_REQUEST => f.pad("echo request"),
+            Self::TIME_EXCEEDED => f.pad("time exceeded"),
+            Self::PARAMETER_PROBLEM => f.pad("parameter problem"),
+            Self::TIMESTAMP_REQUEST => f.pad("timestamp request"),
+            Self::TIMESTAMP_REPLY => f.pad("timestamp reply"),
             Self(other) => write!(f, "type {other}"),
         }
     }
 }
 
-/// Header of an ICMP echo request or reply (RFC 792, page 14). The payload is the echoed data.
+/// What all ICMP messages start with (RFC 792). The payload is the rest of the message.
 ///
 /// ```text
-/// byte   0  type        1   8 in a request, 0 in a reply
-///        1  code        1   0
-///        2  checksum    2   over header and data
-///        4  identifier  2
-///        6  sequence    2
+/// byte   0  type      1
+///        1  code      1
+///        2  checksum  2   over the whole message
 /// ```
+///
+/// By the type, the same bytes parse as [`IcmpEcho`] or as [`IcmpError`].
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
 )]
 #[repr(C)]
-pub struct IcmpEcho {
+pub struct Icmp {
     icmp_type: u8,
     code: u8,
     checksum: U16,
-    identifier: U16,
-    sequence: U16,
 }
 
-impl IcmpEcho {
+impl Icmp {
     /// Length of the header in bytes.
     pub const LEN: usize = size_of::<Self>();
 
-    /// The echo header at the start of `bytes`, an IPv4 payload, and the echoed data after it.
+    /// The header at the start of `bytes`, an IPv4 payload, and the rest of the message.
     ///
     /// # Errors
     ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`IcmpEcho::LEN`] bytes,
-    /// [`Fault::Malformed`](crate::proto::Fault) if the message is no echo request or reply, or its code not 0.
+    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Icmp::LEN`] bytes.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        let (echo, data) = Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))?;
-        echo.check()?;
-        Ok((echo, data))
+        Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))
     }
 
-    /// Like [`IcmpEcho::parse`], to change the message in place.
+    /// Like [`Icmp::parse`], to change the message in place.
     ///
     /// # Errors
     ///
-    /// As [`IcmpEcho::parse`].
+    /// As [`Icmp::parse`].
     #[inline]
     pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
         let available = bytes.len();
-        let (echo, data) = Self::mut_from_prefix(bytes).map_err(|_| truncated(available))?;
-        echo.check()?;
-        Ok((echo, data))
+        Self::mut_from_prefix(bytes).map_err(|_| truncated(available))
     }
 
-    #[inline]
-    fn check(&self) -> Result<(), ParseError> {
-        let (field, offset, value) = match (self.icmp_type(), self.code) {
-            (IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY, 0) => return Ok(()),
-            (IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY, code) => ("code", 1, code),
-            (IcmpType(other), _) => ("type", 0, other),
-        };
-        let place = ("ICMP echo", field, offset);
-        Err(ParseError::malformed(place, value.into()))
-    }
-
-    /// Request or reply.
+    /// What the message is.
     #[inline]
     #[must_use]
     pub fn icmp_type(&self) -> IcmpType {
         IcmpType(self.icmp_type)
     }
 
-    /// Always 0 in an echo message.
+    /// What it is more exactly; the meaning depends on the type.
     #[inline]
     #[must_use]
     pub fn code(&self) -> u8 {
@@ -114,24 +137,16 @@ impl IcmpEcho {
         self.checksum.get()
     }
 
-    /// Tells the sender's pinging processes apart.
-    #[inline]
-    #[must_use]
-    pub fn identifier(&self) -> u16 {
-        self.identifier.get()
-    }
-
-    /// Tells the requests of one process apart.
-    #[inline]
-    #[must_use]
-    pub fn sequence(&self) -> u16 {
-        self.sequence.get()
-    }
-
-    /// Makes this a request or a reply. Other types are no echo and would not parse again.
+    /// Sets what the message is.
     #[inline]
     pub fn set_icmp_type(&mut self, icmp_type: IcmpType) {
         self.icmp_type = icmp_type.0;
+    }
+
+    /// Sets what it is more exactly.
+    #[inline]
+    pub fn set_code(&mut self, code: u8) {
+        self.code = code;
     }
 
     /// Sets the checksum field as given.
@@ -140,67 +155,37 @@ impl IcmpEcho {
         self.checksum.set(checksum);
     }
 
-    /// Sets the identifier.
-    #[inline]
-    pub fn set_identifier(&mut self, identifier: u16) {
-        self.identifier.set(identifier);
-    }
-
-    /// Sets the sequence number.
-    #[inline]
-    pub fn set_sequence(&mut self, sequence: u16) {
-        self.sequence.set(sequence);
-    }
-
-    /// Whether the checksum is right for this header and `data`, all that follows it.
+    /// Whether the checksum is right for this header and `payload`, all that follows it.
     #[inline]
     #[must_use]
-    pub fn verify_checksum(&self, data: &[u8]) -> bool {
-        self.sum(data) == 0
+    pub fn verify_checksum(&self, payload: &[u8]) -> bool {
+        sum(self.as_bytes(), payload) == 0
     }
 
-    /// Sets the checksum for this header and `data`, all that follows it.
+    /// Sets the checksum for this header and `payload`, all that follows it.
     #[inline]
-    pub fn fill_checksum(&mut self, data: &[u8]) {
+    pub fn fill_checksum(&mut self, payload: &[u8]) {
         self.checksum.set(0);
-        self.checksum.set(self.sum(data));
+        self.checksum.set(sum(self.as_bytes(), payload));
     }
+}
 
-    #[inline]
-    fn sum(&self, data: &[u8]) -> u16 {
-        let mut accumulator = Accumulator::new();
-        accumulator.add_bytes(self.as_bytes());
-        accumulator.add_bytes(data);
-        accumulator.finish()
-    }
-
-    /// Turns a request into its reply, checksum included. The data are not read.
-    ///
-    /// The checksum is adjusted, so it is right afterwards if it was right before.
-    #[inline]
-    pub fn into_reply(&mut self) {
-        let old = u16::from_be_bytes([self.icmp_type, self.code]);
-        self.icmp_type = IcmpType::ECHO_REPLY.0;
-        self.code = 0;
-        let mut checksum = checksum::update(self.checksum(), old, 0);
-        // If all the rest is zero too, 0 would be wrong (see `update`). The data are unknown, but
-        // 0xffff is taken as right whatever they are.
-        if checksum == 0 && self.identifier == 0 && self.sequence == 0 {
-            checksum = 0xffff;
-        }
-        self.set_checksum(checksum);
-    }
+/// The checksum over a header and what follows it.
+#[inline]
+fn sum(header: &[u8], payload: &[u8]) -> u16 {
+    let mut accumulator = Accumulator::new();
+    accumulator.add_bytes(header);
+    accumulator.add_bytes(payload);
+    accumulator.finish()
 }
 
 const fn truncated(available: usize) -> ParseError {
-    ParseError::truncated(("ICMP echo", "header", 0), IcmpEcho::LEN, available)
+    ParseError::truncated(("ICMP", "header", 0), Icmp::LEN, available)
 }
 
-impl fmt::Display for IcmpEcho {
+impl fmt::Display for Icmp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (identifier, sequence) = (self.identifier(), self.sequence());
-        let icmp_type = self.icmp_type();
-        write!(f, "ICMP {icmp_type} id {identifier:#06x} seq {sequence}")
+        write!(f, "ICMP {} code {}", self.icmp_type(), self.code)
     }
 }
 
@@ -208,104 +193,50 @@ impl fmt::Display for IcmpEcho {
 mod tests {
     use super::*;
 
-    /// As `ping` sends it: the data are a time stamp and counting bytes.
-    const REQUEST: [u8; 32] = [
-        0x08, 0x00, 0x27, 0x6f, 0x1a, 0x2b, 0x00, 0x03, // echo request
-        0x5e, 0x3c, 0x9f, 0x65, 0x00, 0x00, 0x00, 0x00, // time stamp
-        0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, //
-        0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f, //
+    /// Asks for the time (RFC 792, page 16).
+    const TIMESTAMP: [u8; 20] = [
+        0x0d, 0x00, 0x1b, 0x20, 0x00, 0x07, 0x00, 0x01, // type, code, checksum, id, sequence
+        0x01, 0x23, 0xd6, 0xb4, 0, 0, 0, 0, 0, 0, 0, 0, // sent, received, sent back
     ];
 
     #[test]
-    fn a_request_shows_its_fields_and_data() {
-        let (echo, data) = IcmpEcho::parse(&REQUEST).unwrap();
-        assert_eq!(IcmpEcho::LEN, 8);
-        assert_eq!(echo.icmp_type(), IcmpType::ECHO_REQUEST);
-        assert_eq!(echo.code(), 0);
-        assert_eq!(echo.checksum(), 0x276f);
-        assert_eq!(echo.identifier(), 0x1a2b);
-        assert_eq!(echo.sequence(), 3);
-        assert_eq!(data, &REQUEST[8..]);
-        assert!(echo.verify_checksum(data));
-        assert_eq!(echo.to_string(), "ICMP echo request id 0x1a2b seq 3");
+    fn any_message_shows_its_type_and_payload() {
+        let (icmp, payload) = Icmp::parse(&TIMESTAMP).unwrap();
+        assert_eq!(Icmp::LEN, 4);
+        assert_eq!(icmp.icmp_type(), IcmpType::TIMESTAMP_REQUEST);
+        assert_eq!((icmp.code(), icmp.checksum()), (0, 0x1b20));
+        assert_eq!(payload, &TIMESTAMP[4..]);
+        assert!(icmp.verify_checksum(payload));
+        assert_eq!(icmp.to_string(), "ICMP timestamp request code 0");
+        assert_eq!(IcmpType(99).to_string(), "type 99");
     }
 
     #[test]
     fn a_truncated_header_names_what_is_missing() {
-        for available in 0..IcmpEcho::LEN {
-            let mut bytes = REQUEST;
-            let error = truncated(available);
-            assert_eq!(IcmpEcho::parse(&bytes[..available]), Err(error));
-            assert_eq!(IcmpEcho::parse_mut(&mut bytes[..available]), Err(error));
+        for available in 0..Icmp::LEN {
+            let mut bytes = TIMESTAMP;
+            let error = ParseError::truncated(("ICMP", "header", 0), 4, available);
+            assert_eq!(Icmp::parse(&bytes[..available]), Err(error));
+            assert_eq!(Icmp::parse_mut(&mut bytes[..available]), Err(error));
         }
     }
 
     #[test]
-    fn other_messages_are_refused_by_field() {
-        for (at, field) in [(0, "type"), (1, "code")] {
-            let mut bytes = REQUEST;
-            bytes[at] = 3;
-            let error = ParseError::malformed(("ICMP echo", field, at), 3);
-            assert_eq!(IcmpEcho::parse(&bytes), Err(error));
-            assert_eq!(IcmpEcho::parse_mut(&mut bytes), Err(error));
-        }
+    fn setters_write_the_packet_itself() {
+        let mut bytes = TIMESTAMP;
+        bytes[..4].fill(0xee);
+        let (icmp, payload) = Icmp::parse_mut(&mut bytes).unwrap();
+        icmp.set_icmp_type(IcmpType::TIMESTAMP_REQUEST);
+        icmp.set_code(0);
+        icmp.set_checksum(1);
+        assert!(!icmp.verify_checksum(payload));
+        icmp.fill_checksum(payload);
+        assert_eq!(bytes, TIMESTAMP);
     }
 
     #[test]
-    fn changed_data_fail_the_checksum() {
-        let mut bytes = REQUEST;
-        bytes[31] ^= 1;
-        let (echo, data) = IcmpEcho::parse(&bytes).unwrap();
-        assert!(!echo.verify_checksum(data));
-        assert!(!echo.verify_checksum(&data[..23]));
-    }
-
-    #[test]
-    fn a_built_request_gets_its_checksum() {
-        let mut bytes = REQUEST;
-        bytes[..8].fill(0);
-        let (echo, data) = IcmpEcho::parse_mut(&mut bytes).unwrap();
-        echo.set_icmp_type(IcmpType::ECHO_REQUEST);
-        echo.set_identifier(0x1a2b);
-        echo.set_sequence(3);
-        echo.fill_checksum(data);
-        assert_eq!(bytes, REQUEST);
-    }
-
-    #[test]
-    fn a_request_becomes_the_reply_in_place() {
-        let mut bytes = REQUEST;
-        let (echo, data) = IcmpEcho::parse_mut(&mut bytes).unwrap();
-        echo.into_reply();
-        assert_eq!(echo.icmp_type(), IcmpType::ECHO_REPLY);
-        assert_eq!(echo.checksum(), 0x2f6f);
-        assert!(echo.verify_checksum(data));
-        assert_eq!(bytes[4..], REQUEST[4..]);
-    }
-
-    #[test]
-    fn every_right_request_becomes_a_right_reply() {
-        // Sequence and data run through every checksum, and through all-zero replies.
-        for (identifier, data) in [(0, &[][..]), (0, &[0; 5]), (0, &[0xff; 2]), (7, &[1, 2, 3])] {
-            for sequence in 0..=u16::MAX {
-                let mut bytes = [&[0; 8], data].concat();
-                let (echo, data) = IcmpEcho::parse_mut(&mut bytes).unwrap();
-                echo.set_icmp_type(IcmpType::ECHO_REQUEST);
-                echo.set_identifier(identifier);
-                echo.set_sequence(sequence);
-                echo.fill_checksum(data);
-                echo.into_reply();
-                assert!(echo.verify_checksum(data), "{echo} {data:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_wrong_request_becomes_a_wrong_reply() {
-        let mut bytes = REQUEST;
-        bytes[2] ^= 0x40;
-        let (echo, data) = IcmpEcho::parse_mut(&mut bytes).unwrap();
-        echo.into_reply();
-        assert!(!echo.verify_checksum(data));
+    fn errors_are_told_from_questions_and_answers() {
+        let errors = (0..=u8::MAX).filter(|&number| IcmpType(number).is_error());
+        assert!(errors.eq([3, 4, 5, 11, 12]));
     }
 }

@@ -82,6 +82,22 @@ impl Ipv4 {
         Self::mut_from_prefix_with_elems(packet, layout.options_len).map_err(|_| too_short)
     }
 
+    /// The header at the start of `bytes`, options included, and what is there of the payload.
+    ///
+    /// For packets that are cut short: those that ICMP errors quote, or that a capture kept the
+    /// start of. The payload ends where `total_length` says, or with `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ipv4::parse`], but for a packet that is longer than `bytes` while its header is not.
+    #[inline]
+    pub fn parse_quoted(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
+        let layout = Layout::read_header(bytes)?;
+        let packet = bytes.get(..layout.total_len).unwrap_or(bytes);
+        Self::ref_from_prefix_with_elems(packet, layout.options_len)
+            .map_err(|_| too_long("IHL", 0, Self::LEN, bytes.len()))
+    }
+
     /// Length of the header with its options, in bytes: 20 to 60.
     #[inline]
     #[must_use]
@@ -286,6 +302,16 @@ struct Layout {
 impl Layout {
     #[inline]
     fn read(bytes: &[u8]) -> Result<Self, ParseError> {
+        let layout = Self::read_header(bytes)?;
+        if layout.total_len > bytes.len() {
+            return Err(too_long("total length", 2, layout.total_len, bytes.len()));
+        }
+        Ok(layout)
+    }
+
+    /// Of a packet of which the payload may not be there.
+    #[inline]
+    fn read_header(bytes: &[u8]) -> Result<Self, ParseError> {
         let available = bytes.len();
         let Some(&[first, _, high, low, ..]) = bytes.first_chunk::<{ Ipv4::LEN }>() else {
             return Err(too_long("header", 0, Ipv4::LEN, available));
@@ -304,9 +330,6 @@ impl Layout {
         let total_len = usize::from(total_length);
         if total_len < header_len {
             return Err(malformed("total length", 2, total_length.into()));
-        }
-        if total_len > available {
-            return Err(too_long("total length", 2, total_len, available));
         }
         Ok(Self {
             options_len,

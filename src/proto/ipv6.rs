@@ -110,6 +110,21 @@ impl Ipv6 {
         Self::mut_from_prefix(packet).map_err(|_| too_short)
     }
 
+    /// The header at the start of `bytes` and what is there of the payload.
+    ///
+    /// For packets that are cut short: those that ICMPv6 errors quote, or that a capture kept the
+    /// start of. The payload ends where `payload_length` says, or with `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ipv6::parse`], but for a packet that is longer than `bytes` while its header is not.
+    #[inline]
+    pub fn parse_quoted(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
+        let total_len = read_announced_len(bytes)?;
+        let packet = bytes.get(..total_len).unwrap_or(bytes);
+        Self::ref_from_prefix(packet).map_err(|_| truncated(Self::LEN, bytes.len()))
+    }
+
     /// Differentiated services code point (RFC 2474), 0 to 63.
     #[inline]
     #[must_use]
@@ -318,6 +333,16 @@ impl UpperLayer {
 
 #[inline]
 fn read_total_len(bytes: &[u8]) -> Result<usize, ParseError> {
+    let total_len = read_announced_len(bytes)?;
+    if total_len > bytes.len() {
+        return Err(truncated(total_len, bytes.len()));
+    }
+    Ok(total_len)
+}
+
+/// Of a packet of which the payload may not be there.
+#[inline]
+fn read_announced_len(bytes: &[u8]) -> Result<usize, ParseError> {
     let available = bytes.len();
     let Some(&[first, _, _, _, high, low, ..]) = bytes.first_chunk::<{ Ipv6::LEN }>() else {
         return Err(truncated(Ipv6::LEN, available));
@@ -326,11 +351,7 @@ fn read_total_len(bytes: &[u8]) -> Result<usize, ParseError> {
         let place = ("IPv6", "version", 0);
         return Err(ParseError::malformed(place, (first >> 4).into()));
     }
-    let total_len = Ipv6::LEN + usize::from(u16::from_be_bytes([high, low]));
-    if total_len > available {
-        return Err(truncated(total_len, available));
-    }
-    Ok(total_len)
+    Ok(Ipv6::LEN + usize::from(u16::from_be_bytes([high, low])))
 }
 
 const fn truncated(needed: usize, available: usize) -> ParseError {

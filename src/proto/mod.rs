@@ -81,12 +81,14 @@ mod flow;
 mod gre;
 mod headers;
 mod icmp;
+mod icmpv6;
 mod ip;
 mod ipv4;
 mod ipv6;
 mod llc;
 mod locate;
 mod mpls;
+mod ndp;
 mod room;
 #[cfg(test)]
 mod samples;
@@ -101,12 +103,17 @@ pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
 pub use flow::FlowKey;
 pub use gre::{Gre, GreFields};
 pub use headers::{Headers, Tunnel};
-pub use icmp::{IcmpEcho, IcmpType};
+pub use icmp::{Icmp, IcmpEcho, IcmpError, IcmpType};
+pub use icmpv6::{Icmpv6, Icmpv6Echo, Icmpv6Error, Icmpv6Type};
 pub use ip::IpProtocol;
 pub use ipv4::Ipv4;
 pub use ipv6::{Ipv6, Ipv6Fragment, UpperLayer};
 pub use llc::{Llc, Snap};
 pub use mpls::Mpls;
+pub use ndp::{
+    NdpOption, NdpOptions, NdpRedirect, NeighborAdvertisement, NeighborSolicitation,
+    PrefixInformation, RouterAdvertisement, RouterSolicitation,
+};
 pub use room::Room;
 pub use tcp::{SackBlock, Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;

@@ -184,3 +184,23 @@ fn setters_write_the_packet_itself() {
     ip.set_header_checksum(0xb8bc);
     assert_eq!(bytes[..20], PACKET[..20]);
 }
+
+#[test]
+fn of_a_quoted_packet_the_payload_may_be_cut_short() {
+    for available in 0..=ROUTER_ALERT.len() {
+        let bytes = &ROUTER_ALERT[..available];
+        match Ipv4::parse_quoted(bytes) {
+            Ok((ip, payload)) => {
+                assert!(available >= 24);
+                assert_eq!((ip.header_len(), ip.total_length()), (24, 32));
+                assert_eq!(payload, &bytes[24..]);
+            }
+            Err(error) => {
+                assert!(available < 24);
+                assert_eq!(Ipv4::parse(bytes), Err(error));
+            }
+        }
+    }
+    let padded = [&ROUTER_ALERT[..], &[0xee; 14]].concat();
+    assert_eq!(Ipv4::parse_quoted(&padded), Ipv4::parse(&padded));
+}

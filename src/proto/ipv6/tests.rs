@@ -211,3 +211,23 @@ fn the_walk_is_bounded() {
         "IPv6 extension next header of the eighth at byte 56 cannot be 60"
     );
 }
+
+#[test]
+fn of_a_quoted_packet_the_payload_may_be_cut_short() {
+    for available in 0..=PACKET.len() {
+        let bytes = &PACKET[..available];
+        match Ipv6::parse_quoted(bytes) {
+            Ok((ip, payload)) => {
+                assert!(available >= 40);
+                assert_eq!(ip.payload_length(), 8);
+                assert_eq!(payload, &bytes[40..]);
+            }
+            Err(error) => {
+                assert!(available < 40);
+                assert_eq!(Ipv6::parse(bytes), Err(error));
+            }
+        }
+    }
+    let padded = [&PACKET[..], &[0xee; 14]].concat();
+    assert_eq!(Ipv6::parse_quoted(&padded), Ipv6::parse(&padded));
+}

@@ -1,6 +1,7 @@
 //! A packet in a frame: owned ([`Packet`]) or borrowed in its ring slot ([`PacketRef`]).
 
 mod borrow;
+mod build;
 mod burst;
 mod frames;
 mod fresh;

@@ -1,6 +1,7 @@
 //! Packets and the memory under them, without a socket.
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::thread;
 
@@ -8,6 +9,7 @@ use super::frames::POOL;
 use super::*;
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
+use crate::proto::{Arp, EtherType, Ethernet, MacAddr};
 use crate::umem::{UmemConfig, UmemRegion};
 
 fn umem(frames: u32, chunk_size: u32, headroom: u32) -> UmemRegion {
@@ -727,4 +729,40 @@ impl Random {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((z ^ (z >> 31)) % u64::from(end)) as u32
     }
+}
+
+#[test]
+fn a_frame_is_built_in_place_and_a_failed_one_leaves_the_packet_empty() {
+    let umem = umem(1, 2048, 0);
+    let mut packet = umem.copy(&[7; 100]).unwrap().unwrap();
+    let (us, them) = (MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2]));
+    let target = Ipv4Addr::new(10, 0, 0, 2);
+    packet
+        .build(|frame| {
+            let frame = frame.ethernet(us, MacAddr::BROADCAST);
+            frame.arp_request(us, Ipv4Addr::LOCALHOST, target).finish()
+        })
+        .unwrap();
+    assert_eq!(packet.len(), 42);
+    let (ethernet, rest) = Ethernet::parse(packet.data()).unwrap();
+    assert_eq!(ethernet.ether_type(), EtherType::ARP);
+    assert_eq!(Arp::parse(rest).unwrap().0.target_ip(), target);
+
+    let room = packet.len() + packet.tailroom();
+    for (len, errno) in [(room - 14, 0), (room - 13, errno::EMSGSIZE)] {
+        let result = packet.build(|frame| {
+            let frame = frame.ethernet(us, them).ether_type(EtherType(0x88b5));
+            frame.payload(&vec![9; len])
+        });
+        assert_eq!(result.err().map_or(0, |error| error.errno()), errno);
+        assert_eq!(packet.len(), if errno == 0 { room } else { 0 });
+        assert_eq!(packet.len() + packet.tailroom(), room);
+    }
+    let error = packet.build(|frame| frame.vlan(1).finish()).unwrap_err();
+    assert_eq!(error.errno(), errno::EINVAL);
+    assert!(
+        error
+            .to_string()
+            .starts_with("build a frame: VLAN cannot follow nothing; ")
+    );
 }

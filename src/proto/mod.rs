@@ -20,6 +20,8 @@
 //! [`Headers::parse`] finds all headers of a frame in one pass, with the fields that most programs look at, and the packet
 //! within a tunnel when asked for; [`FlowKey::of`] makes a flow of them.
 //!
+//! [`FrameBuilder`] writes whole frames: see [`build`].
+//!
 //! Besides the views, [`checksum::complete`] finishes checksums that a sender on the same machine
 //! left to its network card, and [`nat::Rewrite`] changes addresses and ports of a whole frame.
 //!
@@ -71,6 +73,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod build;
 pub mod checksum;
 pub mod nat;
 
@@ -98,6 +101,7 @@ mod vlan;
 mod vxlan;
 
 pub use arp::{Arp, ArpOperation};
+pub use build::{BuildError, FrameBuilder};
 pub use error::{Fault, ParseError};
 pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
 pub use flow::FlowKey;

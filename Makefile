@@ -9,6 +9,8 @@ PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 DESTDIR ?=
 # How many random programs `make soak` runs.
 SEEDS ?= 10000
+# How long `make fuzz` runs each target.
+SECONDS ?= 600
 
 CC ?= cc
 CARGO ?= cargo
@@ -39,7 +41,7 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 %.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help deps build all install uninstall examples header bpf demo test test-sim soak check test-windows test-emulated \
+.PHONY: help deps build all install uninstall examples header bpf demo test test-sim soak fuzz check test-windows test-emulated \
 	check-platforms bench clean
 
 help: ## this list
@@ -85,6 +87,10 @@ soak: ## 10,000 random programs where everything goes wrong (SEEDS=100000 for mo
 	FLUXCAP_SOAK=$(SEEDS) $(CARGO) test --release --test sim soak
 	FLUXCAP_TRAVEL=100000000 $(CARGO) test --release --test sim packets_dropped_on_another_thread -- --nocapture
 	FLUXCAP_CYCLES=1000 $(CARGO) test --release --test scenarios both_ends_closed_and_opened::in_ -- --test-threads 8
+
+fuzz: ## each fuzz target for 10 minutes (SECONDS=60 for one), with cargo-fuzz
+	.ci/deps build
+	fuzz/run $(SECONDS)
 
 check: ## formatting, lints, documentation, header, XDP program, C sources
 	.ci/deps build check

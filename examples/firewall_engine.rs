@@ -123,12 +123,17 @@ impl Program {
             Some(world) => world.links(),
             None => options.interfaces.each_ref().map(Link::from),
         };
+        // Small chunks where packets fit into them: more packets stay in the cache.
+        let mtu = links.iter().map(|link| Ok(link.info()?.mtu));
+        let mtu = mtu.collect::<Result<Vec<u32>, FluxError>>()?;
+        let small = mtu.iter().all(|mtu| *mtu <= 1500);
         let builder = |link| {
             FluxBuilder::new(link)
                 .queue(options.queue)
+                .chunk_size(if small { 2048 } else { 4096 })
                 // TCP sends some thousand packets in a row: they wait here while this thread does not run.
-                .frames(32_768)
-                .fill_size(8192)
+                .frames(16_384)
+                .fill_size(4096)
                 .rx_size(4096)
                 .bind_mode(options.bind_mode)
                 .xdp_mode(options.xdp_mode)
@@ -178,6 +183,7 @@ impl Program {
         let firewall = &mut self.firewall;
         let mut callback = |batch: &mut BatchRef<'_>| {
             let (from, to) = (batch.port(), 1 - batch.port());
+            batch.prefetch();
             batch.for_each(|packet| {
                 if firewall.passes(from as usize, packet.data_mut()) {
                     packet.send_to(to).expect("there are two ports");

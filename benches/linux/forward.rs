@@ -221,9 +221,13 @@ fn measure(rounds: usize, seconds: u32, cases: &[Case<'_>]) -> Result<Vec<Row>> 
             let transfer = ends.transfer(seconds);
             figure[which] = transfer.map_err(|error| format!("{}: {error}", case.name()))?;
             let said = running.stop()?;
-            if !matches!(case.forwarder, Forwarder::Program(_)) {
-                let [_, dropped] = process::numbers(&said)?;
-                figure[which].dropped = Some(dropped);
+            match case.forwarder {
+                Forwarder::Program(_) => println!("{} says at its end:\n{said}", case.name()),
+                _ => {
+                    let last = said.lines().last().unwrap_or_default();
+                    let [_, dropped] = process::numbers(last)?;
+                    figure[which].dropped = Some(dropped);
+                }
             }
         }
         figures.push(figure);

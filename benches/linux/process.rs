@@ -56,7 +56,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Ends it by SIGTERM; returns the last line that it said.
+    /// Ends it by SIGTERM; returns what it has said since.
     #[allow(dead_code, reason = "most processes end by themselves")]
     pub(crate) fn stop(mut self) -> Result<String> {
         // SAFETY: plain numbers; the process is a child that nobody has waited for.
@@ -64,7 +64,7 @@ impl Running {
         let mut said = String::new();
         self.output.read_to_string(&mut said)?;
         self.child.wait()?;
-        Ok(said.lines().last().unwrap_or_default().to_owned())
+        Ok(said)
     }
 
     /// The next line of its output.

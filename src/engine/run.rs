@@ -174,7 +174,7 @@ impl FluxEngine {
         if !shown.all_recycled {
             let unfit = port.settle();
             if self.ports.len() > 1 {
-                self.post()?;
+                self.post(number)?;
             }
             if let Some(index) = unfit {
                 shown.result?;
@@ -197,8 +197,13 @@ impl FluxEngine {
         }
     }
 
-    /// Sends what came in through one port and shall leave through another.
-    fn post(&mut self) -> Result<()> {
+    /// Sends what came in through port `from` and shall leave through another, and brings the frames of what has left there back.
+    fn post(&mut self, from: usize) -> Result<()> {
+        for other in 0..self.ports.len() {
+            if let Ok([from, other]) = self.ports.get_disjoint_mut([from, other]) {
+                other.raw.cycle.send_back_to(&mut from.raw.cycle);
+            }
+        }
         let mut result = Ok(());
         for (port, outbox) in self.ports.iter_mut().zip(&mut self.outboxes) {
             // Each outbox is emptied, also after an error.

@@ -128,6 +128,30 @@ impl<'a> BatchRef<'a> {
         self.slots.len()
     }
 
+    /// Asks the processor for the first bytes of all packets, so that they are at hand when the callback comes to them.
+    ///
+    /// Where the kernel has copied packets on another core, looking at a packet costs some hundred nanoseconds without this, for waiting. Worth
+    /// its one instruction a packet for a callback that looks at headers; no use to one that doesn't. On x86-64 and ARM64; it
+    /// does nothing elsewhere.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let mut engine = fluxcap::FluxEngine::new(fluxcap::FluxBuilder::new(&nic).build()?);
+    /// # nic.inject(0, &[0; 60])?;
+    /// # network.step(100);
+    /// let count = engine.run_once(|batch| {
+    ///     batch.prefetch();
+    ///     batch.for_each(|packet| assert_eq!(packet.data()[0], 0));
+    /// })?;
+    /// assert_eq!(count, 1);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[inline]
+    pub fn prefetch(&self) {
+        self.slots.iter().for_each(|slot| wide::prefetch(slot.data));
+    }
+
     /// The port that the packets came through, counted from 0 in the order in which the engine got its sockets.
     #[inline]
     #[must_use]

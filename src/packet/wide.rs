@@ -11,6 +11,23 @@ pub(super) use plain::{copy_united, show, unite, unite_differences};
 #[cfg(target_arch = "x86_64")]
 pub(super) use sse2::{copy_united, show, unite, unite_differences};
 
+/// Asks for the cache line at an address. That may be any: nothing is read from it, and it cannot fault.
+#[inline(always)]
+pub(super) fn prefetch(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has it, and it takes any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: a hint, which takes any address and changes nothing that a program can see.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = at;
+}
+
 /// In plain Rust, for the other processors, and as the measure of the loops above.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod plain {

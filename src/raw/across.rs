@@ -17,13 +17,14 @@ pub(crate) struct Side<'a, T> {
 }
 
 /// Frames of sent packets to the fill ring, the shortest way, up to the receiving side's share. The others stay in the completion ring.
+/// `outstanding`: the frames that the receiving side has now.
 #[inline]
-pub(crate) fn relend(from: &mut Side<'_, Outward>, to: &mut Side<'_, Inward>) {
+pub(crate) fn relend(from: &mut Side<'_, Outward>, to: &mut Side<'_, Inward>, outstanding: u32) {
     let same = from.lender.frames().is(to.lender.frames());
     if !same || from.rings.group.is_some() || to.rings.group.is_some() {
         return;
     }
-    let missing = to.rings.share.most.saturating_sub(to.lender.lent());
+    let missing = to.rings.share.most.saturating_sub(outstanding);
     let available = from.rings.completion.available(missing).min(missing);
     let mut slots = to.rings.fill.reserve(available);
     let entries = from.rings.completion.peek(slots.len());

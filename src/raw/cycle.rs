@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::kernel::Rings;
 use crate::packet::{BatchRef, Lease, Lender, Packet, PacketRef, Slot, Tally, Through, Verdict};
 use crate::pool::FramePool;
+use crate::raw::across::{self, Side};
 use crate::raw::hub::Seat;
 use crate::raw::inward::{Inward, Share};
 use crate::raw::outward::{Outward, check_home};
@@ -267,6 +268,20 @@ impl Cycle {
             self.reap();
         }
         done + self.refill_free()
+    }
+
+    /// Frames that were sent here to the fill ring of another port, which they came from.
+    pub(crate) fn send_back_to(&mut self, other: &mut Self) {
+        let outstanding = other.rx_outstanding();
+        let mut from = Side {
+            rings: &mut self.outward,
+            lender: &mut self.lender,
+        };
+        let mut to = Side {
+            rings: &mut other.inward,
+            lender: &mut other.lender,
+        };
+        across::relend(&mut from, &mut to, outstanding);
     }
 
     /// Sent frames to the fill ring.

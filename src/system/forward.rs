@@ -57,7 +57,8 @@ impl FluxRx {
         max: u32,
         pass: impl FnMut(Packet) -> Option<Packet>,
     ) -> Result<u32, ForwardError> {
-        across::relend(&mut tx.side(), &mut self.side());
+        let outstanding = self.lender.lent();
+        across::relend(&mut tx.side(), &mut self.side(), outstanding);
         if tx.outward.has_come_back() {
             tx.reap();
         }

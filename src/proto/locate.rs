@@ -6,7 +6,7 @@ use crate::proto::checksum::PseudoHeader;
 use crate::proto::{EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, ParseError, Vlan};
 
 /// More VLAN tags than anyone stacks.
-const MAX_TAGS: usize = 4;
+pub(in crate::proto) const MAX_TAGS: usize = 4;
 
 /// An IP packet in an Ethernet frame, by offsets, so that the frame may change meanwhile.
 #[derive(Debug, Clone, Copy)]

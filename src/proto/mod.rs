@@ -23,7 +23,8 @@
 //! [`FrameBuilder`] writes whole frames: see [`build`].
 //!
 //! Besides the views, [`checksum::complete`] finishes checksums that a sender on the same machine
-//! left to its network card, and [`nat::Rewrite`] changes addresses and ports of a whole frame.
+//! left to its network card, [`nat::Rewrite`] changes addresses and ports of a whole frame, and [`edit`]
+//! puts headers in front of packets and takes them off.
 //!
 //! # Example
 //!
@@ -75,6 +76,7 @@
 
 pub mod build;
 pub mod checksum;
+pub mod edit;
 pub mod nat;
 
 mod arp;
@@ -121,5 +123,5 @@ pub use ndp::{
 pub use room::Room;
 pub use tcp::{SackBlock, Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
-pub use vlan::Vlan;
+pub use vlan::{Vlan, VlanTag};
 pub use vxlan::Vxlan;

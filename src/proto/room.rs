@@ -1,4 +1,4 @@
-//! What the functions that put headers in front and take them off need of a packet.
+//! What the functions that put headers in front of a packet and take them off need of it.
 
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ use crate::error::FluxError;
 /// A packet with free room in front and behind, into which it can grow.
 ///
 /// [`Packet`](crate::Packet), [`PacketRef`](crate::PacketRef) and [`PortPacket`](crate::PortPacket) are such packets: their room is that of
-/// their frame. The functions of `edit` take any.
+/// their frame. The functions of [`edit`](crate::proto::edit) take any.
 ///
 /// Whoever implements it keeps these rules; where they are broken, functions give errors or wrong bytes, but do not panic:
 ///

@@ -112,6 +112,52 @@ impl Vlan {
     }
 }
 
+/// A VLAN tag to write (IEEE 802.1Q, section 9.6).
+///
+/// A number alone is a tag too: a customer's, of priority 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VlanTag {
+    /// Which VLAN, 0 to 4095.
+    pub id: u16,
+    /// Priority code point, 0 to 7.
+    pub priority: u8,
+    /// Whether this frame may be dropped before others.
+    pub drop_eligible: bool,
+    /// What announces the tag: [`EtherType::VLAN`] or [`EtherType::QINQ`].
+    pub ether_type: EtherType,
+}
+
+impl VlanTag {
+    /// A customer tag (802.1Q), the inner one of two: priority 0, not drop eligible.
+    #[inline]
+    #[must_use]
+    pub const fn new(id: u16) -> Self {
+        Self {
+            id,
+            priority: 0,
+            drop_eligible: false,
+            ether_type: EtherType::VLAN,
+        }
+    }
+
+    /// A service tag (802.1ad), the outer one of two: priority 0, not drop eligible.
+    #[inline]
+    #[must_use]
+    pub const fn service(id: u16) -> Self {
+        Self {
+            ether_type: EtherType::QINQ,
+            ..Self::new(id)
+        }
+    }
+}
+
+impl From<u16> for VlanTag {
+    #[inline]
+    fn from(id: u16) -> Self {
+        Self::new(id)
+    }
+}
+
 const fn truncated(available: usize) -> ParseError {
     ParseError::truncated(("VLAN", "header", 0), Vlan::LEN, available)
 }

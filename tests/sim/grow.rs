@@ -1,8 +1,11 @@
 //! Packets that grew or shrank at their ends, sent in each mode over simulated links.
 
-use fluxcap::proto::Room;
+use std::net::Ipv4Addr;
+
+use fluxcap::proto::edit::{self, Outer};
+use fluxcap::proto::{MacAddr, Room, Vxlan};
 use fluxcap::sim::{Network, Nic};
-use fluxcap::{FluxEngine, PacketBatch, PortPacket, Result, Verdict};
+use fluxcap::{FluxEngine, PacketBatch, PortPacket, Result, UmemConfig, UmemRegion, Verdict};
 
 use super::tools::{assert_conserved, close, packet, small};
 
@@ -199,5 +202,65 @@ fn the_rings_send_packets_whose_ends_moved_whole() {
         raw.refill();
         assert_conserved(&raw);
     }
+    close(raw);
+}
+
+/// In a tunnel between two routers, with a tag.
+fn into_tunnel(packet: &mut impl Room) {
+    let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+    let here = Ipv4Addr::new(192, 0, 2, 1);
+    let outer = Outer::ipv4((mac, mac), (here, here));
+    edit::vxlan_encap(packet, &outer, 42).unwrap();
+    edit::push_vlan(packet, 7).unwrap();
+}
+
+/// Packets that came through the tunnel of [`into_tunnel`], taken out of it.
+fn out_of_tunnels(packets: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let umem = UmemRegion::heap(UmemConfig::default()).unwrap();
+    let out = |bytes: Vec<u8>| {
+        let mut packet = umem.copy(&bytes).unwrap().unwrap();
+        assert_eq!(bytes.len(), 60 + 54);
+        assert_eq!(edit::pop_vlan(&mut packet), Ok(7.into()));
+        assert_eq!(edit::vxlan_decap(&mut packet, Vxlan::PORT), Ok(42));
+        packet.data().to_vec()
+    };
+    packets.into_iter().map(out).collect()
+}
+
+#[test]
+fn a_packet_goes_into_a_tunnel_in_each_mode_and_comes_out_whole() {
+    let packets: Vec<_> = (0..8).map(|number| packet(number, 60)).collect();
+
+    let nic = Network::new().nic("sim0").unwrap();
+    let mut engine = FluxEngine::new(small(&nic).build().unwrap());
+    arrive(&nic, &packets);
+    let count = engine.run_once(|batch| {
+        batch.for_each(|packet| {
+            into_tunnel(packet);
+            packet.send();
+        });
+    });
+    assert_eq!(count.unwrap(), 8);
+    assert_same(&out_of_tunnels(sent(&nic)), &packets);
+
+    let nic = Network::new().nic("sim0").unwrap();
+    let (mut rx, mut tx) = small(&nic).build().unwrap().split();
+    arrive(&nic, &packets);
+    let mut batch = PacketBatch::with_capacity(8);
+    rx.try_recv(&mut batch);
+    batch.iter_mut().for_each(into_tunnel);
+    tx.send(&mut batch).unwrap();
+    tx.kick().unwrap();
+    assert_same(&out_of_tunnels(sent(&nic)), &packets);
+
+    let nic = Network::new().nic("sim0").unwrap();
+    let mut raw = small(&nic).build().unwrap();
+    arrive(&nic, &packets);
+    raw.forward(64, |packet| {
+        into_tunnel(packet);
+        Verdict::Send
+    });
+    raw.wake_tx().unwrap();
+    assert_same(&out_of_tunnels(sent(&nic)), &packets);
     close(raw);
 }

@@ -1,0 +1,172 @@
+//! Headers put in front of a packet and taken off: VLAN tags, MPLS labels, GRE and VXLAN tunnels.
+//!
+//! The functions take anything that has [`Room`]: an owned [`Packet`](crate::Packet), or a borrowed one as it stands in its ring slot.
+//! A packet starts with its Ethernet header and grows at the front: that header moves, the payload stays where it is and is not copied.
+//! Linux leaves 256 bytes free in front of a received packet; a tunnel takes 70 at most.
+//!
+//! After an error the packet is as it was, to the byte.
+//!
+//! ```
+//! use fluxcap::proto::edit::{self, EditError};
+//! use fluxcap::proto::{EtherType, Ethernet, Vlan, VlanTag};
+//!
+//! # let umem = fluxcap::UmemRegion::heap(fluxcap::UmemConfig::default())?;
+//! # let bytes = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x06, 0, 1];
+//! # let mut packet = umem.copy(&bytes)?.expect("a free frame");
+//! edit::push_vlan(&mut packet, 7)?;
+//! edit::push_vlan(&mut packet, VlanTag::service(100))?;
+//!
+//! let (ethernet, rest) = Ethernet::parse(packet.data())?;
+//! assert_eq!(ethernet.ether_type(), EtherType::QINQ);
+//! assert_eq!(Vlan::parse(rest)?.0.id(), 100);
+//!
+//! assert_eq!(edit::pop_vlan(&mut packet)?, VlanTag::service(100));
+//! assert_eq!(edit::pop_vlan(&mut packet)?, VlanTag::new(7));
+//! assert_eq!(edit::pop_vlan(&mut packet), Err(EditError::Absent("VLAN")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod gre;
+mod label;
+mod outer;
+mod tag;
+mod vxlan;
+
+pub use gre::{GrePayload, gre_decap, gre_encap};
+pub use label::{pop_mpls, push_mpls};
+pub use outer::Outer;
+pub use tag::{pop_vlan, push_vlan};
+pub use vxlan::{VxlanFields, vxlan_decap, vxlan_encap};
+
+use crate::proto::locate::MAX_TAGS;
+use crate::proto::{EtherType, Ethernet, ParseError, Room, Vlan};
+
+/// Why a packet was not changed. It is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The packet has no headers to change.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// The packet does not have the header that is to be taken off.
+    #[error("the packet has no {0} header to take off")]
+    Absent(&'static str),
+    /// There is not enough room in front of the packet.
+    #[error("{needed} bytes are needed in front of the packet, {available} are free")]
+    NoHeadroom {
+        /// How many bytes the headers in front take more than before.
+        needed: usize,
+        /// How many bytes are free.
+        available: usize,
+    },
+    /// The packet would be longer than its headers can tell.
+    #[error("the packet would be too long, at {len} bytes in IP")]
+    TooLong {
+        /// How long the IP packet, or the payload of IPv6, would be.
+        len: usize,
+    },
+    /// A value does not fit its field.
+    #[error("{field} cannot be {value:#x}")]
+    OutOfRange {
+        /// Which one.
+        field: &'static str,
+        /// What it should be.
+        value: u32,
+    },
+    /// The frame has a length where others tell what they carry (IEEE 802.3), so that cannot be told any more behind the new header.
+    #[error("the frame does not say what it carries, it has an IEEE 802.3 length")]
+    NoEtherType,
+    /// More VLAN tags than anyone stacks: what they are in front of is not looked for.
+    #[error("the frame has more than {MAX_TAGS} VLAN tags")]
+    TooManyTags,
+    /// What is behind the last label is neither told nor seen.
+    #[error("it is unknown what is behind the last label")]
+    UnknownPayload,
+    /// Part of a packet, which must be put together before it leaves the tunnel.
+    #[error("the packet of the tunnel is a fragment")]
+    Fragment,
+    /// The packet does not move although there is room: it breaks the rules of [`Room`], or would begin at the very end of its frame.
+    #[error("the packet cannot be moved in its frame")]
+    Immovable,
+}
+
+/// What a frame has in front of its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Link {
+    /// Length of the Ethernet header and all VLAN tags.
+    len: usize,
+    /// What follows them.
+    ether_type: EtherType,
+}
+
+/// The longest [`Link`].
+const LINK_LEN: usize = Ethernet::LEN + MAX_TAGS * Vlan::LEN;
+
+impl Link {
+    fn find(frame: &[u8]) -> Result<Self, EditError> {
+        let (ethernet, mut rest) = Ethernet::parse(frame)?;
+        let mut ether_type = ethernet.ether_type();
+        for tag in 0..=MAX_TAGS {
+            // Within the frame.
+            let len = frame.len().wrapping_sub(rest.len());
+            if !ether_type.is_vlan() {
+                return Ok(Self { len, ether_type });
+            }
+            if tag < MAX_TAGS {
+                let (vlan, inner) = Vlan::parse(rest).map_err(|error| error.at(len))?;
+                ether_type = vlan.ether_type();
+                rest = inner;
+            }
+        }
+        Err(EditError::TooManyTags)
+    }
+
+    /// [`find`](Self::find), of a frame that says what it carries.
+    fn find_typed(frame: &[u8]) -> Result<Self, EditError> {
+        let link = Self::find(frame)?;
+        if link.ether_type.is_length() {
+            return Err(EditError::NoEtherType);
+        }
+        Ok(link)
+    }
+}
+
+/// Puts `bytes` of room in front of the packet.
+#[inline]
+fn grow(packet: &mut (impl Room + ?Sized), bytes: usize) -> Result<(), EditError> {
+    let available = packet.headroom();
+    if bytes > available {
+        let needed = bytes;
+        return Err(EditError::NoHeadroom { needed, available });
+    }
+    let delta = i32::try_from(bytes).map_err(|_| EditError::Immovable)?;
+    let moved = packet.adjust_head(delta.wrapping_neg());
+    moved.map_err(|_| EditError::Immovable)
+}
+
+/// Takes `front` bytes off the front of the packet, and all that is behind `end`, both counted from the start.
+#[inline]
+fn keep(packet: &mut (impl Room + ?Sized), front: usize, end: usize) -> Result<(), EditError> {
+    let behind = packet.bytes().len().saturating_sub(end);
+    let (Ok(head), Ok(tail)) = (i32::try_from(front), i32::try_from(behind)) else {
+        return Err(EditError::Immovable);
+    };
+    packet.adjust_head(head).map_err(|_| EditError::Immovable)?;
+    // Within its length: that is never refused.
+    let _ = packet.adjust_tail(tail.wrapping_neg());
+    Ok(())
+}
+
+/// Writes `new` at byte `at` of the packet, where there is room.
+#[inline]
+fn put<const LEN: usize>(bytes: &mut [u8], at: usize, new: [u8; LEN]) {
+    let place = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+    if let Some(place) = place {
+        *place = new;
+    }
+}
+
+#[cfg(test)]
+mod tests;

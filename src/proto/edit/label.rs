@@ -1,0 +1,99 @@
+//! MPLS labels.
+
+#![forbid(unsafe_code)]
+
+use zerocopy::IntoBytes;
+
+use super::{EditError, LINK_LEN, Link, grow, keep, put};
+use crate::proto::{EtherType, Mpls, Room};
+
+/// Where the ether type is that the last byte of a [`Link`] ends.
+const TYPE_LEN: usize = 2;
+
+/// Puts a label on top of the stack, behind the Ethernet header and its VLAN tags; the first one makes the packet an MPLS packet.
+///
+/// Whether the entry is at the bottom of the stack is set here, whatever `entry` says. What the packet was before is not told in
+/// it any more: [`pop_mpls`] has to know it.
+///
+/// # Errors
+///
+/// [`Parse`](EditError::Parse) without an Ethernet header or when the frame ends in a VLAN tag, [`TooManyTags`](EditError::TooManyTags),
+/// [`NoEtherType`](EditError::NoEtherType) for IEEE 802.3, [`NoHeadroom`](EditError::NoHeadroom) when fewer than 4 bytes are free in front.
+#[inline]
+pub fn push_mpls(packet: &mut (impl Room + ?Sized), mut entry: Mpls) -> Result<(), EditError> {
+    let link = Link::find_typed(packet.bytes())?;
+    let is_mpls = link.ether_type.is_mpls();
+    entry.set_bottom(!is_mpls);
+    grow(packet, Mpls::LEN)?;
+    let bytes = packet.bytes_mut();
+    // The link's headers, and the room in front of them.
+    let front = link.len.wrapping_add(Mpls::LEN);
+    if let Some(front) = bytes.get_mut(..front) {
+        front.copy_within(Mpls::LEN.., 0);
+    }
+    if !is_mpls {
+        set_ether_type(bytes, link.len, EtherType::MPLS);
+    }
+    let [a, b, c, d] = *entry.as_bytes() else {
+        return Ok(()); // an entry is four bytes
+    };
+    put(bytes, link.len, [a, b, c, d]);
+    Ok(())
+}
+
+/// Takes the label on top of the stack off.
+///
+/// If it was the last one, the packet becomes what `below` says; with `None`, what it [seems to be](Mpls::guess_payload), IPv4 or IPv6.
+/// [`is_bottom`](Mpls::is_bottom) of the label says whether it was.
+///
+/// # Errors
+///
+/// [`Parse`](EditError::Parse) without an Ethernet header or when the frame ends in a VLAN tag or in the label, [`Absent`](EditError::Absent)
+/// when there is none, [`TooManyTags`](EditError::TooManyTags), [`UnknownPayload`](EditError::UnknownPayload) when it was the last one and
+/// what is behind it is neither told nor seen, [`OutOfRange`](EditError::OutOfRange) when what is told is no ether type.
+#[inline]
+pub fn pop_mpls(
+    packet: &mut (impl Room + ?Sized),
+    below: Option<EtherType>,
+) -> Result<Mpls, EditError> {
+    let bytes = packet.bytes();
+    let link = Link::find(bytes)?;
+    if !link.ether_type.is_mpls() {
+        return Err(EditError::Absent("MPLS"));
+    }
+    let rest = bytes.get(link.len..).unwrap_or_default();
+    let (&entry, payload) = Mpls::parse(rest).map_err(|error| error.at(link.len))?;
+    let ether_type = if entry.is_bottom() {
+        below.or_else(|| entry.guess_payload(payload))
+    } else {
+        Some(link.ether_type)
+    };
+    let ether_type = ether_type.ok_or(EditError::UnknownPayload)?;
+    if ether_type.is_length() {
+        return Err(EditError::OutOfRange {
+            field: "ether type below the last label",
+            value: ether_type.0.into(),
+        });
+    }
+    // Bytes that are out of view once the packet is shorter.
+    let mut front = [0; LINK_LEN];
+    let (Some(front), Some(found)) = (front.get_mut(..link.len), bytes.get(..link.len)) else {
+        return Err(EditError::TooManyTags);
+    };
+    front.copy_from_slice(found);
+    let end = bytes.len();
+    keep(packet, Mpls::LEN, end)?;
+    let bytes = packet.bytes_mut();
+    if let Some(place) = bytes.get_mut(..link.len) {
+        place.copy_from_slice(front);
+    }
+    set_ether_type(bytes, link.len, ether_type);
+    Ok(entry)
+}
+
+/// Says what follows the headers of a link, which are `len` bytes long.
+#[inline]
+fn set_ether_type(bytes: &mut [u8], len: usize, ether_type: EtherType) {
+    let at = len.saturating_sub(TYPE_LEN);
+    put(bytes, at, ether_type.0.to_be_bytes());
+}

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use fluxcap::proto::checksum::PseudoHeader;
 use fluxcap::proto::{
     Arp, ArpOperation, EtherType, Ethernet, Fault, Gre, GreFields, IcmpEcho, IcmpType, IpProtocol,
-    Ipv4, Ipv6, MacAddr, Mpls, ParseError, Tcp, TcpFlags, TcpOption, Udp, Vlan, Vxlan,
+    Ipv4, Ipv4Option, Ipv6, MacAddr, Mpls, ParseError, Tcp, TcpFlags, TcpOption, Udp, Vlan, Vxlan,
 };
 
 use super::{Choices, VALUES, split};
@@ -130,13 +130,20 @@ pub(crate) fn ipv4(data: &[u8]) {
         usize::from(view.total_length()),
         view.header_len() + payload.len()
     );
-    let (options, len) = (view.options().len(), view.header_len());
-    assert_eq!(options + Ipv4::LEN, len);
+    let len = view.header_len();
+    assert_eq!(len, Ipv4::LEN + view.options_bytes().len());
+    rewrite_ipv4_options(view);
     let mut copy = packet.to_vec();
     let (view, _) = Ipv4::parse_mut(&mut copy).unwrap();
     let total_length = view.total_length();
     view.set_total_length(values.word());
     view.set_identification(values.word());
+    view.set_dscp(values.byte());
+    view.set_ecn(values.byte());
+    view.set_dont_fragment(values.flag());
+    view.set_more_fragments(values.flag());
+    view.set_fragment_offset(values.word());
+    view.options_mut().fill(values.byte());
     view.set_ttl(values.byte());
     view.set_protocol(IpProtocol(values.byte()));
     view.set_header_checksum(values.word());
@@ -157,7 +164,23 @@ pub(crate) fn ipv4(data: &[u8]) {
 
 fn read_ipv4(view: &Ipv4) {
     read!(view: header_len, dscp, ecn, total_length, identification, dont_fragment, more_fragments, fragment_offset,
-        is_fragment, ttl, protocol, header_checksum, source, destination, pseudo_header, options, verify_checksum);
+        is_fragment, ttl, protocol, header_checksum, source, destination, pseudo_header, options_bytes, verify_checksum);
+    read_options(view.options(), Ipv4::LEN);
+    for option in view.options().flatten() {
+        black_box(option.to_string());
+    }
+}
+
+/// Options written as they were read are the same.
+fn rewrite_ipv4_options(view: &Ipv4) {
+    let options: Vec<_> = view.options().map_while(Result::ok).collect();
+    let bytes = view.options_bytes();
+    let used: usize = options.iter().map(Ipv4Option::wire_len).sum();
+    assert!(used <= bytes.len() && Ipv4Option::total_len(&options) <= bytes.len());
+    let mut room = vec![0xee; bytes.len()];
+    assert!(Ipv4Option::write_all(&options, &mut room));
+    assert_eq!(room[..used], bytes[..used]);
+    assert!(!Ipv4Option::write_all(&options, &mut room[..used.saturating_sub(1)]) || used == 0);
 }
 
 pub(crate) fn ipv6(data: &[u8]) {

@@ -11,6 +11,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::proto::checksum::{self, PseudoHeader};
 use crate::proto::{IpProtocol, ParseError};
 
+mod options;
+
+pub use options::{Ipv4Option, Ipv4Options, Ipv4Route, Ipv4Timestamps};
+
 /// IPv4 header with its options (RFC 791, section 3.1).
 ///
 /// ```text
@@ -204,11 +208,30 @@ impl Ipv4 {
         PseudoHeader::ipv4(self.source(), self.destination())
     }
 
+    /// The options one after the other, each checked as it is read.
+    #[inline]
+    #[must_use]
+    pub fn options(&self) -> Ipv4Options<'_> {
+        Ipv4Options::new(&self.options)
+    }
+
     /// The options as they stand in the header: 0 to 40 bytes.
     #[inline]
     #[must_use]
-    pub fn options(&self) -> &[u8] {
+    pub fn options_bytes(&self) -> &[u8] {
         &self.options
+    }
+
+    /// Sets the differentiated services code point, of which the lower 6 bits count.
+    #[inline]
+    pub fn set_dscp(&mut self, dscp: u8) {
+        self.dscp_and_ecn = dscp << 2 | self.dscp_and_ecn & 3;
+    }
+
+    /// Sets the explicit congestion notification, of which the lower 2 bits count.
+    #[inline]
+    pub fn set_ecn(&mut self, ecn: u8) {
+        self.dscp_and_ecn = self.dscp_and_ecn & !3 | ecn & 3;
     }
 
     /// Sets the length of header and payload in bytes; at least [`Ipv4::header_len`].
@@ -223,6 +246,32 @@ impl Ipv4 {
     #[inline]
     pub fn set_identification(&mut self, identification: u16) {
         self.identification.set(identification);
+    }
+
+    /// Sets whether routers must drop this packet instead of fragmenting it.
+    #[inline]
+    pub fn set_dont_fragment(&mut self, dont_fragment: bool) {
+        self.set_flag(DONT_FRAGMENT, dont_fragment);
+    }
+
+    /// Sets whether this is a fragment, but not the last.
+    #[inline]
+    pub fn set_more_fragments(&mut self, more_fragments: bool) {
+        self.set_flag(MORE_FRAGMENTS, more_fragments);
+    }
+
+    #[inline]
+    fn set_flag(&mut self, flag: u16, is_set: bool) {
+        let rest = self.flags_and_offset.get() & !flag;
+        self.flags_and_offset
+            .set(rest | if is_set { flag } else { 0 });
+    }
+
+    /// Sets where this fragment's payload goes in the whole one, in bytes: a multiple of 8, to which it is rounded down.
+    #[inline]
+    pub fn set_fragment_offset(&mut self, offset: u16) {
+        let rest = self.flags_and_offset.get() & !OFFSET_MASK;
+        self.flags_and_offset.set(rest | offset >> 3);
     }
 
     /// Sets the time to live.
@@ -253,6 +302,13 @@ impl Ipv4 {
     #[inline]
     pub fn set_destination(&mut self, destination: Ipv4Addr) {
         self.destination = destination.octets();
+    }
+
+    /// The options, to change them in place; their length stays. [`Ipv4Option::write_all`] fills it.
+    #[inline]
+    #[must_use]
+    pub fn options_mut(&mut self) -> &mut [u8] {
+        &mut self.options
     }
 
     /// Exchanges source and destination, to answer. No checksum changes by that.

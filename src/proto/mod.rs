@@ -112,7 +112,7 @@ pub use headers::{Headers, Tunnel};
 pub use icmp::{Icmp, IcmpEcho, IcmpError, IcmpType};
 pub use icmpv6::{Icmpv6, Icmpv6Echo, Icmpv6Error, Icmpv6Type};
 pub use ip::IpProtocol;
-pub use ipv4::Ipv4;
+pub use ipv4::{Ipv4, Ipv4Option, Ipv4Options, Ipv4Route, Ipv4Timestamps};
 pub use ipv6::{Ipv6, Ipv6Fragment, UpperLayer};
 pub use llc::{Llc, Snap};
 pub use mpls::Mpls;

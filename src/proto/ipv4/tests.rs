@@ -40,7 +40,7 @@ fn a_packet_shows_its_fields_and_payload() {
     assert_eq!(ip.protocol(), IpProtocol::UDP);
     assert_eq!(ip.header_checksum(), 0xb8bc);
     assert_eq!((ip.source(), ip.destination()), (HOST, SERVER));
-    assert!(ip.options().is_empty());
+    assert!(ip.options_bytes().is_empty());
     assert_eq!(payload, &PACKET[20..]);
     assert!(ip.verify_checksum());
     assert_eq!(
@@ -55,7 +55,7 @@ fn options_belong_to_the_header_and_its_checksum() {
     let (ip, payload) = Ipv4::parse_mut(&mut bytes).unwrap();
     assert_eq!(ip.header_len(), 24);
     assert_eq!((ip.dscp(), ip.ecn()), (48, 0));
-    assert_eq!(ip.options(), [0x94, 0x04, 0x00, 0x00]);
+    assert_eq!(ip.options_bytes(), [0x94, 0x04, 0x00, 0x00]);
     assert_eq!(payload, &ROUTER_ALERT[24..]);
     assert!(ip.verify_checksum());
     bytes[23] = 1;
@@ -127,6 +127,30 @@ fn fragments_say_where_they_belong() {
         assert_eq!((ip.more_fragments(), ip.fragment_offset()), (more, offset));
         let summary = ip.to_string();
         assert!(summary.ends_with(&format!(" length 24 fragment at {offset}")));
+    }
+}
+
+#[test]
+fn a_setter_changes_its_own_bits_only() {
+    for fill in [0x00, 0xff] {
+        let mut bytes = PACKET;
+        bytes[1] = fill;
+        bytes[6..8].fill(fill);
+        let (ip, _) = Ipv4::parse_mut(&mut bytes).unwrap();
+        let ecn = ip.ecn();
+        ip.set_dscp(0xea);
+        assert_eq!((ip.dscp(), ip.ecn()), (42, ecn));
+        ip.set_ecn(0xfe);
+        assert_eq!((ip.dscp(), ip.ecn()), (42, 2));
+        let (df, more) = (ip.dont_fragment(), ip.more_fragments());
+        ip.set_fragment_offset(1487);
+        assert_eq!((ip.dont_fragment(), ip.more_fragments()), (df, more));
+        ip.set_dont_fragment(!df);
+        assert_eq!((ip.dont_fragment(), ip.more_fragments()), (!df, more));
+        ip.set_more_fragments(!more);
+        assert_eq!((ip.dont_fragment(), ip.more_fragments()), (!df, !more));
+        assert_eq!(ip.fragment_offset(), 1480);
+        assert_eq!(bytes[6] & 0x80, fill & 0x80);
     }
 }
 

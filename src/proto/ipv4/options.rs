@@ -1,0 +1,380 @@
+//! Options of the Internet Protocol version 4 (RFC 791, section 3.1).
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::iter::FusedIterator;
+use std::net::Ipv4Addr;
+
+use zerocopy::network_endian::U32;
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::proto::{Ipv4, ParseError};
+
+const END: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const RECORD_ROUTE: u8 = 7;
+const TIMESTAMPS: u8 = 68;
+const LOOSE_SOURCE_ROUTE: u8 = 131;
+const STRICT_SOURCE_ROUTE: u8 = 137;
+const ROUTER_ALERT: u8 = 148;
+
+/// The most bytes that a header has for options.
+const MAX_LEN: usize = 40;
+
+/// One option of an IPv4 packet; [`Ipv4::options`] gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ipv4Option<'a> {
+    /// Type 0: the options end here, all behind is padding.
+    EndOfList,
+    /// Type 1: one byte that aligns the next option.
+    NoOperation,
+    /// Type 7: routers write down that the packet passed them.
+    RecordRoute(Ipv4Route<'a>),
+    /// Type 131: the packet passes these routers, and others between them.
+    LooseSourceRoute(Ipv4Route<'a>),
+    /// Type 137: the packet passes these routers and no others.
+    StrictSourceRoute(Ipv4Route<'a>),
+    /// Type 68: routers write down when the packet passed them.
+    Timestamps(Ipv4Timestamps<'a>),
+    /// Type 148: every router looks at the packet, if this is 0 (RFC 2113).
+    RouterAlert(u16),
+    /// Any other.
+    Other {
+        /// What it is (IANA's list of IP option numbers).
+        kind: u8,
+        /// What is behind type and length.
+        data: &'a [u8],
+    },
+}
+
+/// The routers of an option that records or prescribes a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv4Route<'a> {
+    /// Which address is next, counted in bytes from the start of the option, that of its type being 1: 4 is the first
+    /// address. Given as it stands, however wrong. Larger than the option: all are done.
+    pub pointer: u8,
+    /// The addresses, as on the wire.
+    pub slots: &'a [[u8; 4]],
+}
+
+impl<'a> Ipv4Route<'a> {
+    /// All addresses, those done and those to come.
+    #[inline]
+    pub fn addresses(self) -> impl ExactSizeIterator<Item = Ipv4Addr> + 'a {
+        self.slots.iter().map(|&slot| slot.into())
+    }
+
+    /// How many of the addresses the packet has passed or recorded: those in front of the pointer.
+    #[inline]
+    #[must_use]
+    pub fn done(self) -> usize {
+        (usize::from(self.pointer).saturating_sub(4) / 4).min(self.slots.len())
+    }
+}
+
+/// When, and maybe where, a packet passed its routers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv4Timestamps<'a> {
+    /// Which slot is next, counted in bytes from the start of the option, that of its type being 1: 5 is the first slot.
+    /// Given as it stands, however wrong. Larger than the option: all are full.
+    pub pointer: u8,
+    /// How many routers found no slot, 0 to 15.
+    pub overflow: u8,
+    /// What the slots hold, 0 to 15: timestamps (0), address and timestamp (1), or that with addresses chosen by the sender (3).
+    pub flag: u8,
+    /// The slots, as on the wire: a timestamp is milliseconds since midnight UT, or anything if its highest bit is set.
+    pub words: &'a [U32],
+}
+
+impl<'a> Ipv4Timestamps<'a> {
+    /// The slots one after the other, full or not: address, if there are addresses, and timestamp.
+    #[inline]
+    pub fn slots(self) -> impl Iterator<Item = (Option<Ipv4Addr>, u32)> + 'a {
+        let each = if self.has_addresses() { 2 } else { 1 };
+        self.words
+            .chunks_exact(each)
+            .filter_map(|slot| match *slot {
+                [address, timestamp] => {
+                    Some((Some(Ipv4Addr::from(address.get())), timestamp.get()))
+                }
+                [timestamp] => Some((None, timestamp.get())),
+                _ => None,
+            })
+    }
+
+    const fn has_addresses(self) -> bool {
+        matches!(self.flag, 1 | 3)
+    }
+}
+
+impl Ipv4Option<'_> {
+    /// Which type it is, as on the wire.
+    #[inline]
+    #[must_use]
+    pub const fn kind(&self) -> u8 {
+        match *self {
+            Self::EndOfList => END,
+            Self::NoOperation => NO_OPERATION,
+            Self::RecordRoute(_) => RECORD_ROUTE,
+            Self::LooseSourceRoute(_) => LOOSE_SOURCE_ROUTE,
+            Self::StrictSourceRoute(_) => STRICT_SOURCE_ROUTE,
+            Self::Timestamps(_) => TIMESTAMPS,
+            Self::RouterAlert(_) => ROUTER_ALERT,
+            Self::Other { kind, .. } => kind,
+        }
+    }
+
+    /// Whether each fragment of a packet gets this option, not only the first.
+    #[inline]
+    #[must_use]
+    pub const fn is_copied(&self) -> bool {
+        self.kind() & 0x80 != 0
+    }
+
+    /// How many bytes it takes in a header.
+    #[inline]
+    #[must_use]
+    pub const fn wire_len(&self) -> usize {
+        match *self {
+            Self::EndOfList | Self::NoOperation => 1,
+            Self::RecordRoute(route)
+            | Self::LooseSourceRoute(route)
+            | Self::StrictSourceRoute(route) => size_of_val(route.slots).saturating_add(3),
+            Self::Timestamps(stamps) => size_of_val(stamps.words).saturating_add(4),
+            Self::RouterAlert(_) => 4,
+            Self::Other { data, .. } => data.len().saturating_add(2),
+        }
+    }
+
+    /// How many bytes `options` take in a header together, padding included: a multiple of 4.
+    ///
+    /// There is room for 40.
+    #[inline]
+    #[must_use]
+    pub fn total_len(options: &[Self]) -> usize {
+        used(options).saturating_add(3) & !3
+    }
+
+    /// Writes `options` to `room`, one after the other, and fills what is left of it with
+    /// [`Ipv4Option::EndOfList`].
+    ///
+    /// Gives `false`, and changes nothing, if they do not fit or take more than the 40 bytes that
+    /// a header has for them.
+    ///
+    /// ```
+    /// use fluxcap::proto::{Ipv4, Ipv4Option};
+    ///
+    /// let mut packet = [0; 24];
+    /// (packet[0], packet[3]) = (0x46, 24); // 24 bytes of header, so 4 of options
+    /// let (ip, _) = Ipv4::parse_mut(&mut packet)?;
+    /// assert!(Ipv4Option::write_all(&[Ipv4Option::RouterAlert(0)], ip.options_mut()));
+    /// assert!(ip.options().eq([Ok(Ipv4Option::RouterAlert(0))]));
+    /// # Ok::<(), fluxcap::proto::ParseError>(())
+    /// ```
+    #[must_use = "what does not fit is not written"]
+    pub fn write_all(options: &[Self], room: &mut [u8]) -> bool {
+        if used(options) > room.len().min(MAX_LEN) {
+            return false;
+        }
+        let mut rest = room;
+        for option in options {
+            // That all fit was seen just before.
+            let Some((bytes, behind)) = rest.split_at_mut_checked(option.wire_len()) else {
+                return false;
+            };
+            if !option.write(bytes) {
+                return false;
+            }
+            rest = behind;
+        }
+        rest.fill(END);
+        true
+    }
+
+    /// Writes it to `bytes`, which are as many as it takes.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 40")]
+    fn write(&self, bytes: &mut [u8]) -> bool {
+        let len = bytes.len() as u8;
+        let [kind, rest @ ..] = bytes else {
+            return false;
+        };
+        *kind = self.kind();
+        let [length, data @ ..] = rest else {
+            return len == 1;
+        };
+        *length = len;
+        match *self {
+            Self::EndOfList | Self::NoOperation => false,
+            Self::RecordRoute(route)
+            | Self::LooseSourceRoute(route)
+            | Self::StrictSourceRoute(route) => {
+                write_behind(&[route.pointer], route.slots.as_bytes(), data)
+            }
+            Self::Timestamps(stamps) => {
+                let head = [stamps.pointer, stamps.overflow << 4 | stamps.flag & 15];
+                write_behind(&head, stamps.words.as_bytes(), data)
+            }
+            Self::RouterAlert(value) => value.to_be_bytes().write_to(data).is_ok(),
+            Self::Other { data: from, .. } => from.write_to(data).is_ok(),
+        }
+    }
+}
+
+/// Writes `head` and behind it `tail` to `to`, which has room for just that.
+fn write_behind(head: &[u8], tail: &[u8], to: &mut [u8]) -> bool {
+    let Some((start, rest)) = to.split_at_mut_checked(head.len()) else {
+        return false;
+    };
+    head.write_to(start).is_ok() && tail.write_to(rest).is_ok()
+}
+
+/// Without padding.
+fn used(options: &[Ipv4Option<'_>]) -> usize {
+    options.iter().fold(0, |sum: usize, option| {
+        sum.saturating_add(option.wire_len())
+    })
+}
+
+impl fmt::Display for Ipv4Option<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::EndOfList => f.pad("end of list"),
+            Self::NoOperation => f.pad("no operation"),
+            Self::RecordRoute(route) => write!(f, "record route{route}"),
+            Self::LooseSourceRoute(route) => write!(f, "loose source route{route}"),
+            Self::StrictSourceRoute(route) => write!(f, "strict source route{route}"),
+            Self::Timestamps(stamps) => write!(f, "timestamps{stamps}"),
+            Self::RouterAlert(value) => write!(f, "router alert {value}"),
+            Self::Other { kind, data } => write!(f, "type {kind} length {}", data.len() + 2),
+        }
+    }
+}
+
+/// Each address behind a space, an arrow before the next one.
+impl fmt::Display for Ipv4Route<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, address) in self.addresses().enumerate() {
+            let arrow = if at == self.done() { ">" } else { "" };
+            write!(f, " {arrow}{address}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Each slot behind a space, and how many routers found none.
+impl fmt::Display for Ipv4Timestamps<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (address, timestamp) in self.slots() {
+            match address {
+                Some(address) => write!(f, " {address}@{timestamp}")?,
+                None => write!(f, " {timestamp}")?,
+            }
+        }
+        if self.overflow > 0 {
+            write!(f, " overflow {}", self.overflow)?;
+        }
+        Ok(())
+    }
+}
+
+/// The options of an IPv4 packet in their order; [`Ipv4::options`] gives it.
+///
+/// It ends after [`Ipv4Option::EndOfList`], after the first error, or with the header.
+#[derive(Debug, Clone)]
+pub struct Ipv4Options<'a> {
+    /// What is left to read.
+    rest: &'a [u8],
+    /// Where it ends, counted from the start of the IPv4 header.
+    end: usize,
+}
+
+impl<'a> Ipv4Options<'a> {
+    /// Of all the bytes behind the fixed part of the header.
+    #[inline]
+    pub(super) const fn new(options: &'a [u8]) -> Self {
+        Self {
+            rest: options,
+            end: Ipv4::LEN.wrapping_add(options.len()),
+        }
+    }
+
+    /// The next option and what is behind it.
+    #[inline]
+    fn read(&self) -> Result<(Ipv4Option<'a>, &'a [u8]), ParseError> {
+        let start = self.end.wrapping_sub(self.rest.len());
+        let place = ("IPv4", "option length", start.wrapping_add(1));
+        let (kind, len) = match *self.rest {
+            [] | [END, ..] => return Ok((Ipv4Option::EndOfList, &[])),
+            [NO_OPERATION, ref behind @ ..] => return Ok((Ipv4Option::NoOperation, behind)),
+            [kind, len, ..] => (kind, len),
+            [_] => {
+                let needed = self.end.wrapping_add(1);
+                return Err(ParseError::truncated(place, needed, self.end));
+            }
+        };
+        let wrong = ParseError::malformed(place, len.into());
+        // Type and length themselves count: less than two never gets to the next option.
+        let data_len = usize::from(len).checked_sub(2).ok_or(wrong)?;
+        let needed = start.wrapping_add(len.into());
+        let behind_head = self.rest.get(2..).unwrap_or_default();
+        let (data, behind) = behind_head
+            .split_at_checked(data_len)
+            .ok_or_else(|| ParseError::truncated(place, needed, self.end))?;
+        let option = match kind {
+            RECORD_ROUTE => read_route(data).map(Ipv4Option::RecordRoute),
+            LOOSE_SOURCE_ROUTE => read_route(data).map(Ipv4Option::LooseSourceRoute),
+            STRICT_SOURCE_ROUTE => read_route(data).map(Ipv4Option::StrictSourceRoute),
+            TIMESTAMPS => read_timestamps(data).map(Ipv4Option::Timestamps),
+            ROUTER_ALERT => match *data {
+                [high, low] => Some(Ipv4Option::RouterAlert(u16::from_be_bytes([high, low]))),
+                _ => None,
+            },
+            _ => Some(Ipv4Option::Other { kind, data }),
+        };
+        Ok((option.ok_or(wrong)?, behind))
+    }
+}
+
+/// `None` unless the addresses are whole.
+#[inline]
+fn read_route(data: &[u8]) -> Option<Ipv4Route<'_>> {
+    let (&pointer, slots) = data.split_first()?;
+    let slots = <[[u8; 4]]>::ref_from_bytes(slots).ok()?;
+    Some(Ipv4Route { pointer, slots })
+}
+
+/// `None` unless the slots are whole.
+#[inline]
+fn read_timestamps(data: &[u8]) -> Option<Ipv4Timestamps<'_>> {
+    let (&[pointer, overflow_and_flag], words) = data.split_first_chunk()?;
+    let stamps = Ipv4Timestamps {
+        pointer,
+        overflow: overflow_and_flag >> 4,
+        flag: overflow_and_flag & 15,
+        words: <[U32]>::ref_from_bytes(words).ok()?,
+    };
+    let is_whole = !stamps.has_addresses() || stamps.words.len().is_multiple_of(2);
+    is_whole.then_some(stamps)
+}
+
+impl<'a> Iterator for Ipv4Options<'a> {
+    type Item = Result<Ipv4Option<'a>, ParseError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let read = self.read();
+        // Nothing is left behind an error.
+        self.rest = read.map_or(&[], |(_, behind)| behind);
+        Some(read.map(|(option, _)| option))
+    }
+}
+
+impl FusedIterator for Ipv4Options<'_> {}
+
+#[cfg(test)]
+mod tests;

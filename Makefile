@@ -108,13 +108,14 @@ check-platforms: ## whether everything compiles for macOS, Windows and FreeBSD
 	.ci/deps build
 	.ci/platforms check
 
-bench: ## benchmarks against libxdp and UDP, and the simulator's speed, into target/bench/results.json (root)
+bench: ## benchmarks against libxdp, UDP and protocol crates, and the simulator's speed, into target/bench/results.json (root)
 	.ci/deps build demo bench
 	$(CARGO) bench --bench instructions -- --check
 	$(CARGO) bench --bench veth
 	$(CARGO) bench --bench forward
 	$(CARGO) bench --bench latency
 	$(CARGO) bench --bench micro
+	$(CARGO) bench --bench proto
 	$(CARGO) bench --bench sim
 
 clean: ## remove everything that was built

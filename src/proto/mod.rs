@@ -97,6 +97,7 @@ mod ndp;
 mod room;
 #[cfg(test)]
 mod samples;
+mod summary;
 mod tcp;
 mod udp;
 mod vlan;
@@ -121,6 +122,7 @@ pub use ndp::{
     PrefixInformation, RouterAdvertisement, RouterSolicitation,
 };
 pub use room::Room;
+pub use summary::{Summary, summary};
 pub use tcp::{SackBlock, Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
 pub use vlan::{Vlan, VlanTag};

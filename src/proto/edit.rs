@@ -4,6 +4,9 @@
 //! A packet starts with its Ethernet header and grows at the front: that header moves, the payload stays where it is and is not copied.
 //! Linux leaves 256 bytes free in front of a received packet; a tunnel takes 70 at most.
 //!
+//! [`decrement_ttl`] and [`clamp_mss`] change fields of a whole frame in place, and its checksums; so does
+//! [`nat::Rewrite`](crate::proto::nat::Rewrite).
+//!
 //! After an error the packet is as it was, to the byte.
 //!
 //! ```
@@ -30,14 +33,18 @@
 
 mod gre;
 mod label;
+mod mss;
 mod outer;
 mod tag;
+mod ttl;
 mod vxlan;
 
 pub use gre::{GrePayload, gre_decap, gre_encap};
 pub use label::{pop_mpls, push_mpls};
+pub use mss::clamp_mss;
 pub use outer::Outer;
 pub use tag::{pop_vlan, push_vlan};
+pub use ttl::decrement_ttl;
 pub use vxlan::{VxlanFields, vxlan_decap, vxlan_encap};
 
 use crate::proto::locate::MAX_TAGS;
@@ -87,6 +94,12 @@ pub enum EditError {
     /// Part of a packet, which must be put together before it leaves the tunnel.
     #[error("the packet of the tunnel is a fragment")]
     Fragment,
+    /// Neither IPv4 nor IPv6.
+    #[error("the frame carries no IP packet")]
+    NotIp,
+    /// The packet has come to the end of its way.
+    #[error("no hop is left, so the packet must not be forwarded")]
+    NoHopsLeft,
     /// The packet does not move although there is room: it breaks the rules of [`Room`], or would begin at the very end of its frame.
     #[error("the packet cannot be moved in its frame")]
     Immovable,

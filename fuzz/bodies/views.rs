@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use fluxcap::proto::checksum::PseudoHeader;
 use fluxcap::proto::{
     Arp, ArpOperation, EtherType, Ethernet, Fault, Gre, GreFields, IcmpEcho, IcmpType, IpProtocol,
-    Ipv4, Ipv4Option, Ipv6, MacAddr, Mpls, ParseError, Tcp, TcpFlags, TcpOption, Udp, Vlan, Vxlan,
+    Ipv4, Ipv4Option, Ipv6, Ipv6Extension, Ipv6Option, MacAddr, Mpls, ParseError, Tcp, TcpFlags,
+    TcpOption, Udp, Vlan, Vxlan,
 };
 
 use super::{Choices, VALUES, split};
@@ -190,19 +191,34 @@ pub(crate) fn ipv6(data: &[u8]) {
     };
     read_ipv6(view);
     assert_eq!(usize::from(view.payload_length()), payload.len());
-    match view.upper_layer(payload) {
+    let upper = view.upper_layer(payload);
+    match upper {
         Ok(upper) => {
             assert!(upper.offset <= payload.len());
             black_box(upper.is_later_fragment());
         }
         Err(error) => check_error(payload, error),
     }
+    let mut extensions = view.extensions(payload);
+    for extension in &mut extensions {
+        match extension {
+            Ok(extension) => read_extension(extension),
+            Err(error) => assert_eq!(upper, Err(error)),
+        }
+    }
+    let end = (extensions.protocol(), extensions.offset());
+    assert!(upper.is_err() || upper.is_ok_and(|upper| (upper.protocol, upper.offset) == end));
     let mut copy = packet.to_vec();
     let (view, _) = Ipv6::parse_mut(&mut copy).unwrap();
     let payload_length = view.payload_length();
     let label = values.double_word() & 0xf_ffff;
     let (dscp, ecn) = (view.dscp(), view.ecn());
     view.set_flow_label(label);
+    view.set_dscp(!dscp);
+    view.set_ecn(!ecn);
+    assert_eq!((view.dscp(), view.ecn()), (!dscp & 63, !ecn & 3));
+    view.set_dscp(dscp);
+    view.set_ecn(ecn);
     view.set_payload_length(values.word());
     view.set_next_header(IpProtocol(values.byte()));
     view.set_hop_limit(values.byte());
@@ -219,6 +235,32 @@ pub(crate) fn ipv6(data: &[u8]) {
     black_box(view.upper_layer(payload)).ok();
     view.set_payload_length(payload_length);
     assert!(Ipv6::parse(&copy).is_ok(), "a setter broke it");
+}
+
+fn read_extension(extension: Ipv6Extension<'_>) {
+    black_box(extension.to_string());
+    assert!(extension.header_len() >= 8);
+    match extension {
+        Ipv6Extension::HopByHop(view) | Ipv6Extension::Destination(view) => {
+            read_options(view.options(), 2);
+            let options: Vec<_> = view.options().map_while(Result::ok).collect();
+            let bytes = view.options_bytes();
+            let used: usize = options.iter().map(Ipv6Option::wire_len).sum();
+            assert!(Ipv6Option::total_len(&options) <= bytes.len());
+            let mut room = vec![0xee; bytes.len()];
+            assert!(Ipv6Option::write_all(&options, &mut room));
+            assert_eq!(room[..used], bytes[..used]);
+        }
+        Ipv6Extension::Routing(view) => {
+            read!(view: routing_type, segments_left, specific, segments, final_destination);
+            assert!(view.addresses().len() * 16 <= view.segments().len());
+        }
+        Ipv6Extension::Fragment(view) => {
+            read!(view: fragment_offset, more_fragments, identification, is_fragment, fragment);
+        }
+        Ipv6Extension::Authentication(view) => read!(view: spi, sequence_number, check_value),
+        _ => {}
+    }
 }
 
 fn read_ipv6(view: &Ipv6) {

@@ -11,6 +11,16 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::proto::checksum::PseudoHeader;
 use crate::proto::{IpProtocol, ParseError};
 
+mod extension;
+mod fragment;
+mod options;
+mod routing;
+
+pub use extension::{Ipv6Extension, Ipv6Extensions};
+pub use fragment::Ipv6FragmentHeader;
+pub use options::{Ipv6Option, Ipv6Options, Ipv6OptionsHeader};
+pub use routing::Ipv6Routing;
+
 /// IPv6 header (RFC 8200, section 3). Extension headers are part of the payload.
 ///
 /// ```text
@@ -36,6 +46,8 @@ pub struct Ipv6 {
     destination: [u8; 16],
 }
 
+const DSCP_MASK: u32 = 0x0fc0_0000;
+const ECN_MASK: u32 = 0x0030_0000;
 const LABEL_MASK: u32 = 0x000f_ffff;
 
 /// What an IPv6 packet carries behind its extension headers; [`Ipv6::upper_layer`] finds it.
@@ -206,8 +218,8 @@ impl Ipv6 {
     /// # Errors
     ///
     /// [`Fault::Truncated`](crate::proto::Fault) if an extension header is longer than what is left of `payload`,
-    /// [`Fault::Malformed`](crate::proto::Fault) with the number of the header after
-    /// [`Ipv6::MAX_EXTENSION_HEADERS`] if there are more.
+    /// [`Fault::Malformed`](crate::proto::Fault) if an authentication header is too short for its fields, and with the
+    /// number of the header after [`Ipv6::MAX_EXTENSION_HEADERS`] if there are more.
     #[inline]
     pub fn upper_layer(&self, payload: &[u8]) -> Result<UpperLayer, ParseError> {
         let mut upper = UpperLayer {
@@ -218,9 +230,32 @@ impl Ipv6 {
         };
         // The common packet has no extension header.
         if upper.protocol.is_ipv6_extension() {
-            upper.pass_extensions(payload)?;
+            upper.pass_extensions(self.extensions(payload))?;
         }
         Ok(upper)
+    }
+
+    /// The extension headers in `payload`, which parsing gave, one after the other, each checked as it is read.
+    #[inline]
+    #[must_use]
+    pub const fn extensions<'a>(&self, payload: &'a [u8]) -> Ipv6Extensions<'a> {
+        Ipv6Extensions::new(IpProtocol(self.next_header), payload)
+    }
+
+    /// Sets the differentiated services code point, of which the lower 6 bits count.
+    #[inline]
+    pub fn set_dscp(&mut self, dscp: u8) {
+        let rest = self.version_class_and_label.get() & !DSCP_MASK;
+        let dscp = u32::from(dscp) << 22 & DSCP_MASK;
+        self.version_class_and_label.set(rest | dscp);
+    }
+
+    /// Sets the explicit congestion notification, of which the lower 2 bits count.
+    #[inline]
+    pub fn set_ecn(&mut self, ecn: u8) {
+        let rest = self.version_class_and_label.get() & !ECN_MASK;
+        let ecn = u32::from(ecn) << 20 & ECN_MASK;
+        self.version_class_and_label.set(rest | ecn);
     }
 
     /// Sets which packets belong to one flow, of which the lower 20 bits count.
@@ -286,48 +321,22 @@ impl Ipv6 {
 
 impl UpperLayer {
     /// From one extension header to the next, as long as there are any.
-    fn pass_extensions(&mut self, payload: &[u8]) -> Result<(), ParseError> {
-        let mut last = 0;
-        for _ in 0..Ipv6::MAX_EXTENSION_HEADERS {
-            last = self.offset;
-            let rest = payload.get(self.offset..).unwrap_or_default();
-            // No extension header is shorter.
-            let Some(&[next, len, a, b, c, d, e, f]) = rest.first_chunk::<8>() else {
-                return Err(truncated_extension(self.offset, 8, rest.len()));
-            };
-            let header_len = match self.protocol {
-                IpProtocol::IPV6_FRAGMENT => {
-                    let offset_and_flags = u16::from_be_bytes([a, b]);
-                    let fragment = Ipv6Fragment {
-                        offset: offset_and_flags & !7,
-                        more_fragments: offset_and_flags & 1 == 1,
-                        identification: u32::from_be_bytes([c, d, e, f]),
-                    };
-                    // One that is all of the packet is none (RFC 6946).
-                    if fragment.offset != 0 || fragment.more_fragments {
-                        self.fragment = Some(fragment);
-                    }
-                    8
+    fn pass_extensions(&mut self, mut extensions: Ipv6Extensions<'_>) -> Result<(), ParseError> {
+        for extension in &mut extensions {
+            match extension? {
+                // One that is all of the packet is none (RFC 6946).
+                Ipv6Extension::Fragment(header) if header.is_fragment() => {
+                    self.fragment = Some(header.fragment());
                 }
-                // In words of 4 bytes, without the first two (RFC 4302, section 2.2).
-                IpProtocol::AH => (usize::from(len) + 2) * 4,
-                _ => (usize::from(len) + 1) * 8,
-            };
-            if self.protocol == IpProtocol::IPV6_ROUTING {
-                // The segments left.
-                self.is_source_routed |= b != 0;
-            }
-            if header_len > rest.len() {
-                return Err(truncated_extension(self.offset, header_len, rest.len()));
-            }
-            self.protocol = IpProtocol(next);
-            self.offset = self.offset.wrapping_add(header_len);
-            if self.is_later_fragment() || !self.protocol.is_ipv6_extension() {
-                return Ok(());
+                Ipv6Extension::Routing(header) => {
+                    self.is_source_routed |= header.segments_left() != 0;
+                }
+                _ => {}
             }
         }
-        let place = ("IPv6 extension", "next header of the eighth", last);
-        Err(ParseError::malformed(place, self.protocol.0.into()))
+        self.protocol = extensions.protocol();
+        self.offset = extensions.offset();
+        Ok(())
     }
 }
 
@@ -361,16 +370,6 @@ const fn truncated(needed: usize, available: usize) -> ParseError {
         _ => ("IPv6", "payload length", 4),
     };
     ParseError::truncated(place, needed, available)
-}
-
-/// Of an extension header that starts at `offset`.
-const fn truncated_extension(offset: usize, needed: usize, available: usize) -> ParseError {
-    // No extension header is shorter than 8 bytes.
-    let (field, place) = match available {
-        ..8 => ("header", 0),
-        _ => ("length", 1),
-    };
-    ParseError::truncated(("IPv6 extension", field, place), needed, available).at(offset)
 }
 
 impl fmt::Display for Ipv6 {

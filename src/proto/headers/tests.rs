@@ -368,7 +368,7 @@ fn ipv6_extension_headers_are_passed_over() {
     let error = Headers::parse(&with(bytes, 63, &[9])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "IPv6 extension length at byte 63 needs 80 bytes, only 19 are there"
+        "IPv6 routing length at byte 63 needs 80 bytes, only 19 are there"
     );
 }
 

@@ -112,6 +112,22 @@ fn setters_write_the_packet_itself() {
 }
 
 #[test]
+fn a_setter_changes_its_own_bits_only() {
+    for fill in [0x00, 0xff] {
+        let mut bytes = PACKET;
+        bytes[1..4].fill(fill);
+        bytes[0] = 0x60 | fill >> 4;
+        let (ip, _) = Ipv6::parse_mut(&mut bytes).unwrap();
+        let (ecn, label) = (ip.ecn(), ip.flow_label());
+        ip.set_dscp(0xea);
+        assert_eq!((ip.dscp(), ip.ecn(), ip.flow_label()), (42, ecn, label));
+        ip.set_ecn(0xfe);
+        assert_eq!((ip.dscp(), ip.ecn(), ip.flow_label()), (42, 2, label));
+        assert_eq!(bytes[0] >> 4, 6);
+    }
+}
+
+#[test]
 fn the_last_hop_is_not_taken() {
     let mut bytes = PACKET;
     let (ip, _) = Ipv6::parse_mut(&mut bytes).unwrap();
@@ -194,7 +210,13 @@ fn a_truncated_extension_names_what_is_missing() {
             16..24 => (16, 8, available - 16),
             _ => (16, 24, available - 16),
         };
-        let error = truncated_extension(offset, needed, left);
+        let (field, at) = if left < 8 {
+            ("header", 0)
+        } else {
+            ("length", 1)
+        };
+        let place = ("IPv6 options", field, offset + at);
+        let error = ParseError::truncated(place, needed, left);
         assert_eq!(walk(HOP_BY_HOP, &payload[..available]), Err(error));
     }
     assert_eq!(walk(HOP_BY_HOP, &payload).unwrap().offset, 40);

@@ -139,6 +139,48 @@
 // TCP control bit: the congestion window was reduced (RFC 3168).
 #define FLUXCAP_TCP_CWR 128
 
+// Look into tunnels (GRE, VXLAN, IP in IP): the headers are those of the innermost packet.
+#define FLUXCAP_PARSE_TUNNELS 1
+
+// Of a packet that is cut short or damaged, tell what can be read, and set FLUXCAP_HEADERS_PARTIAL.
+#define FLUXCAP_PARSE_PARTIAL 2
+
+// There is an Ethernet header at `start`.
+#define FLUXCAP_HEADERS_ETHERNET 1
+
+// There is a header of `protocol`, known or not, at `l4_offset`.
+#define FLUXCAP_HEADERS_L4 2
+
+// `source_port` and `destination_port` are there.
+#define FLUXCAP_HEADERS_PORTS 4
+
+// `tcp_flags` are there.
+#define FLUXCAP_HEADERS_TCP 8
+
+// `icmp_type` and `icmp_code` are there.
+#define FLUXCAP_HEADERS_ICMP 16
+
+// The IP packet is a part only.
+#define FLUXCAP_HEADERS_FRAGMENT 32
+
+// The IP packet is a fragment other than the first, which lacks the header of `protocol`.
+#define FLUXCAP_HEADERS_LATER_FRAGMENT 64
+
+// An IPv6 routing header tells the last destination, and `destination_ip` is a station on the way.
+#define FLUXCAP_HEADERS_SOURCE_ROUTED 128
+
+// The packet is cut short or damaged: this is what can be read.
+#define FLUXCAP_HEADERS_PARTIAL 256
+
+// `tunnel`: an IP packet directly in another.
+#define FLUXCAP_TUNNEL_IP 1
+
+// `tunnel`: generic routing encapsulation.
+#define FLUXCAP_TUNNEL_GRE 2
+
+// `tunnel`: VXLAN, on UDP port 4789.
+#define FLUXCAP_TUNNEL_VXLAN 3
+
 // Change the Ethernet source to `source_mac`.
 #define FLUXCAP_REWRITE_SOURCE_MAC 1
 
@@ -758,6 +800,65 @@ struct fluxcap_tcp_header {
   uint8_t header_len;
   // FLUXCAP_TCP_…, joined with |.
   uint8_t flags;
+};
+
+// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most programs look at, in host byte order.
+// Offsets are in bytes from the start of what was parsed. What is not there is 0.
+struct fluxcap_headers {
+  // sizeof(struct fluxcap_headers).
+  uint32_t struct_size;
+  // FLUXCAP_HEADERS_…, joined with |.
+  uint32_t flags;
+  // Where the packet starts: 0, but for the inner one of a tunnel.
+  uint32_t start;
+  // Where the IP header starts, if ip_version is not 0.
+  uint32_t l3_offset;
+  // Where the header of `protocol` starts, with FLUXCAP_HEADERS_L4.
+  uint32_t l4_offset;
+  // Where the payload starts: all behind the last header that is known.
+  uint32_t payload_offset;
+  // Where the payload ends: `end`, or before it where a UDP datagram is shorter than its packet.
+  uint32_t payload_end;
+  // Where the packet ends; padding may follow.
+  uint32_t end;
+  // What the frame carries, behind its VLAN tags: 0x0800 IPv4, 0x86dd IPv6, 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
+  uint16_t ether_type;
+  // The outermost of `vlan_tags`: priority, drop eligible, VLAN id, 3 + 1 + 12 bits.
+  uint16_t outer_tag;
+  // The innermost of several `vlan_tags`, likewise.
+  uint16_t inner_tag;
+  // From, with FLUXCAP_HEADERS_PORTS.
+  uint16_t source_port;
+  // To, with FLUXCAP_HEADERS_PORTS.
+  uint16_t destination_port;
+  // 4 or 6; 0 when this is no IP packet.
+  uint8_t ip_version;
+  // What the IP packet carries, behind IPv6 extension headers: 1 ICMP, 6 TCP, 17 UDP, ….
+  uint8_t protocol;
+  // Differentiated services codepoint, 6 bits.
+  uint8_t dscp;
+  // Explicit congestion notification, 2 bits.
+  uint8_t ecn;
+  // How many more hops the packet may take.
+  uint8_t ttl;
+  // FLUXCAP_TCP_…, joined with |, with FLUXCAP_HEADERS_TCP.
+  uint8_t tcp_flags;
+  // With FLUXCAP_HEADERS_ICMP.
+  uint8_t icmp_type;
+  // With FLUXCAP_HEADERS_ICMP.
+  uint8_t icmp_code;
+  // How many VLAN tags there are; four are looked behind.
+  uint8_t vlan_tags;
+  // How many MPLS labels there are.
+  uint8_t mpls_labels;
+  // What the packet was taken out of, FLUXCAP_TUNNEL_…; 0 when it is no inner one.
+  uint8_t tunnel;
+  // 0.
+  uint8_t reserved[3];
+  // From; of version 4, the first four bytes.
+  uint8_t source_ip[16];
+  // To; of version 4, the first four bytes.
+  uint8_t destination_ip[16];
 };
 
 // What to change in a packet. Ports are in host byte order.
@@ -1480,6 +1581,33 @@ int fluxcap_udp_header_parse(const void *data,
 int fluxcap_tcp_header_parse(const void *data,
                              size_t len,
                              struct fluxcap_tcp_header *header);
+
+// Finds all headers of `data`, a packet of `len` bytes that begins with its Ethernet header, in one pass: VLAN tags, MPLS labels, IPv4,
+// IPv6 with its extension headers, TCP, UDP, ICMP. Unknown protocols are payload. Checksums are not looked at.
+//
+// `flags` are FLUXCAP_PARSE_…, joined with |, or 0; `headers->struct_size` must be set. Returns 0. -EINVAL when a header is cut short or
+// a length cannot be, and then fluxcap_last_error() names field and offset, and `headers` is as it was; with FLUXCAP_PARSE_PARTIAL, that
+// is 0 and FLUXCAP_HEADERS_PARTIAL.
+int fluxcap_parse(const void *data,
+                  size_t len,
+                  uint32_t flags,
+                  struct fluxcap_headers *headers);
+
+// fluxcap_parse() of `count` packets, as FLUXCAP_PARSE_PARTIAL has it: those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and
+// one that has moved away is empty.
+//
+// `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it counts for all, and is written into
+// each. Returns how many packets are whole.
+int fluxcap_parse_batch(const struct fluxcap_packet *packets,
+                        uint32_t count,
+                        uint32_t flags,
+                        struct fluxcap_headers *headers);
+
+// fluxcap_parse_batch() of the packets that a callback gets.
+int fluxcap_parse_refs(const struct fluxcap_packet_ref *packets,
+                       uint32_t count,
+                       uint32_t flags,
+                       struct fluxcap_headers *headers);
 
 // Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow, partial ones
 // too; a UDP checksum of 0 stays. VLAN tags, IP options and extension headers are passed over.

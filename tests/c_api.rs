@@ -80,6 +80,7 @@ programs! {
     halves: ["halves.c"];
     misuse: ["misuse.c", "twice.c"];
     packets: ["packets.c"];
+    parse: ["parse.c"];
     refusals: ["refusals.c"];
     rewrite: ["rewrite.c"];
     simulate: ["simulate.c"];
@@ -129,14 +130,15 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     words.push(program.to_str().unwrap());
     let object = format!("{ROOT}/bpf/fluxcap.bpf.o");
     words.push(&object);
-    let mut command = if ["engine", "group", "halves", "misuse", "simulate"].contains(&name) {
-        // Works for everybody and everywhere.
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
-        command
-    } else {
-        in_namespace(&words)
-    };
+    let mut command =
+        if ["engine", "group", "halves", "misuse", "parse", "simulate"].contains(&name) {
+            // Works for everybody and everywhere.
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]);
+            command
+        } else {
+            in_namespace(&words)
+        };
     check(command.env("UBSAN_OPTIONS", "print_stacktrace=1"));
 }
 

@@ -24,6 +24,7 @@ mod lock;
 pub mod nic;
 mod opaque;
 pub mod packet;
+pub mod parse;
 pub mod poller;
 pub mod proto;
 pub mod queues;

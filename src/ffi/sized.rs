@@ -80,6 +80,16 @@ pub(super) unsafe fn write<T: Sized32>(to: *mut T, value: &T) -> Result<()> {
     Ok(())
 }
 
+/// How long the caller's struct is: each of an array, of which this is the first.
+///
+/// # Safety
+///
+/// `at` is null or points to a readable `u32`.
+pub(super) unsafe fn size<T: Sized32>(at: *const T) -> Result<usize> {
+    // SAFETY: as the caller promises.
+    unsafe { size_of_struct(at) }
+}
+
 /// # Safety
 ///
 /// `at` is null or points to a readable `u32`.

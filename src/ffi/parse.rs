@@ -1,0 +1,341 @@
+//! All headers of a packet in C, in one flat struct.
+
+use std::ffi::{c_int, c_void};
+use std::net::IpAddr;
+use std::slice;
+
+use super::callback::fluxcap_packet_ref;
+use super::error::{guard, null};
+use super::handle::count as counted;
+use super::packet::fluxcap_packet;
+use super::proto::{bytes, malformed};
+use super::sized::{self, Sized32};
+use crate::error::{FluxError, Result};
+use crate::proto::{Headers, ParseError, Tunnel};
+
+/// Look into tunnels (GRE, VXLAN, IP in IP): the headers are those of the innermost packet.
+pub const FLUXCAP_PARSE_TUNNELS: u32 = 0x01;
+/// Of a packet that is cut short or damaged, tell what can be read, and set FLUXCAP_HEADERS_PARTIAL.
+pub const FLUXCAP_PARSE_PARTIAL: u32 = 0x02;
+
+/// There is an Ethernet header at `start`.
+pub const FLUXCAP_HEADERS_ETHERNET: u32 = 0x01;
+/// There is a header of `protocol`, known or not, at `l4_offset`.
+pub const FLUXCAP_HEADERS_L4: u32 = 0x02;
+/// `source_port` and `destination_port` are there.
+pub const FLUXCAP_HEADERS_PORTS: u32 = 0x04;
+/// `tcp_flags` are there.
+pub const FLUXCAP_HEADERS_TCP: u32 = 0x08;
+/// `icmp_type` and `icmp_code` are there.
+pub const FLUXCAP_HEADERS_ICMP: u32 = 0x10;
+/// The IP packet is a part only.
+pub const FLUXCAP_HEADERS_FRAGMENT: u32 = 0x20;
+/// The IP packet is a fragment other than the first, which lacks the header of `protocol`.
+pub const FLUXCAP_HEADERS_LATER_FRAGMENT: u32 = 0x40;
+/// An IPv6 routing header tells the last destination, and `destination_ip` is a station on the way.
+pub const FLUXCAP_HEADERS_SOURCE_ROUTED: u32 = 0x80;
+/// The packet is cut short or damaged: this is what can be read.
+pub const FLUXCAP_HEADERS_PARTIAL: u32 = 0x100;
+
+/// `tunnel`: an IP packet directly in another.
+pub const FLUXCAP_TUNNEL_IP: u32 = 1;
+/// `tunnel`: generic routing encapsulation.
+pub const FLUXCAP_TUNNEL_GRE: u32 = 2;
+/// `tunnel`: VXLAN, on UDP port 4789.
+pub const FLUXCAP_TUNNEL_VXLAN: u32 = 3;
+
+/// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most programs look at, in host byte order.
+/// Offsets are in bytes from the start of what was parsed. What is not there is 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_headers {
+    /// sizeof(struct fluxcap_headers).
+    pub struct_size: u32,
+    /// FLUXCAP_HEADERS_…, joined with |.
+    pub flags: u32,
+    /// Where the packet starts: 0, but for the inner one of a tunnel.
+    pub start: u32,
+    /// Where the IP header starts, if ip_version is not 0.
+    pub l3_offset: u32,
+    /// Where the header of `protocol` starts, with FLUXCAP_HEADERS_L4.
+    pub l4_offset: u32,
+    /// Where the payload starts: all behind the last header that is known.
+    pub payload_offset: u32,
+    /// Where the payload ends: `end`, or before it where a UDP datagram is shorter than its packet.
+    pub payload_end: u32,
+    /// Where the packet ends; padding may follow.
+    pub end: u32,
+    /// What the frame carries, behind its VLAN tags: 0x0800 IPv4, 0x86dd IPv6, 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
+    pub ether_type: u16,
+    /// The outermost of `vlan_tags`: priority, drop eligible, VLAN id, 3 + 1 + 12 bits.
+    pub outer_tag: u16,
+    /// The innermost of several `vlan_tags`, likewise.
+    pub inner_tag: u16,
+    /// From, with FLUXCAP_HEADERS_PORTS.
+    pub source_port: u16,
+    /// To, with FLUXCAP_HEADERS_PORTS.
+    pub destination_port: u16,
+    /// 4 or 6; 0 when this is no IP packet.
+    pub ip_version: u8,
+    /// What the IP packet carries, behind IPv6 extension headers: 1 ICMP, 6 TCP, 17 UDP, ….
+    pub protocol: u8,
+    /// Differentiated services codepoint, 6 bits.
+    pub dscp: u8,
+    /// Explicit congestion notification, 2 bits.
+    pub ecn: u8,
+    /// How many more hops the packet may take.
+    pub ttl: u8,
+    /// FLUXCAP_TCP_…, joined with |, with FLUXCAP_HEADERS_TCP.
+    pub tcp_flags: u8,
+    /// With FLUXCAP_HEADERS_ICMP.
+    pub icmp_type: u8,
+    /// With FLUXCAP_HEADERS_ICMP.
+    pub icmp_code: u8,
+    /// How many VLAN tags there are; four are looked behind.
+    pub vlan_tags: u8,
+    /// How many MPLS labels there are.
+    pub mpls_labels: u8,
+    /// What the packet was taken out of, FLUXCAP_TUNNEL_…; 0 when it is no inner one.
+    pub tunnel: u8,
+    /// 0.
+    pub reserved: [u8; 3],
+    /// From; of version 4, the first four bytes.
+    pub source_ip: [u8; 16],
+    /// To; of version 4, the first four bytes.
+    pub destination_ip: [u8; 16],
+}
+
+// SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
+unsafe impl Sized32 for fluxcap_headers {
+    const LEAST: usize = 88;
+    const NAME: &'static str = "fluxcap_headers";
+}
+
+const _: () = assert!(size_of::<fluxcap_headers>() == 88);
+
+impl fluxcap_headers {
+    #[inline]
+    fn new(headers: &Headers, packet: &[u8]) -> Self {
+        let (source_port, destination_port) = headers.ports().unwrap_or_default();
+        let (icmp_type, icmp_code) = headers.icmp().unwrap_or_default();
+        Self {
+            struct_size: 0,
+            flags: flags(headers),
+            start: headers.start() as u32,
+            l3_offset: headers.l3_offset().unwrap_or(0) as u32,
+            l4_offset: headers.l4_offset().unwrap_or(0) as u32,
+            payload_offset: headers.payload_offset() as u32,
+            payload_end: headers.payload_end() as u32,
+            end: headers.end() as u32,
+            ether_type: headers.ether_type().0,
+            outer_tag: headers.outer_tag().unwrap_or(0),
+            inner_tag: headers.inner_tag().unwrap_or(0),
+            source_port,
+            destination_port,
+            ip_version: headers.ip_version().unwrap_or(0),
+            protocol: headers.protocol().map_or(0, |protocol| protocol.0),
+            dscp: headers.dscp(),
+            ecn: headers.ecn(),
+            ttl: headers.ttl(),
+            tcp_flags: headers.tcp_flags().unwrap_or_default().0,
+            icmp_type,
+            icmp_code,
+            vlan_tags: headers.vlan_tags() as u8,
+            mpls_labels: headers.mpls_labels() as u8,
+            tunnel: headers.tunnel().map_or(0, tunnel) as u8,
+            reserved: [0; 3],
+            source_ip: address(headers.source_ip(packet)),
+            destination_ip: address(headers.destination_ip(packet)),
+        }
+    }
+}
+
+#[inline]
+fn flags(headers: &Headers) -> u32 {
+    let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
+    bit(headers.has_ethernet(), FLUXCAP_HEADERS_ETHERNET)
+        | bit(headers.l4_offset().is_some(), FLUXCAP_HEADERS_L4)
+        | bit(headers.ports().is_some(), FLUXCAP_HEADERS_PORTS)
+        | bit(headers.tcp_flags().is_some(), FLUXCAP_HEADERS_TCP)
+        | bit(headers.icmp().is_some(), FLUXCAP_HEADERS_ICMP)
+        | bit(headers.is_fragment(), FLUXCAP_HEADERS_FRAGMENT)
+        | bit(headers.is_later_fragment(), FLUXCAP_HEADERS_LATER_FRAGMENT)
+        | bit(headers.is_source_routed(), FLUXCAP_HEADERS_SOURCE_ROUTED)
+        | bit(headers.is_partial(), FLUXCAP_HEADERS_PARTIAL)
+}
+
+const fn tunnel(tunnel: Tunnel) -> u32 {
+    match tunnel {
+        Tunnel::Ip => FLUXCAP_TUNNEL_IP,
+        Tunnel::Gre => FLUXCAP_TUNNEL_GRE,
+        Tunnel::Vxlan => FLUXCAP_TUNNEL_VXLAN,
+    }
+}
+
+#[inline]
+fn address(ip: Option<IpAddr>) -> [u8; 16] {
+    match ip {
+        Some(IpAddr::V4(ip)) => {
+            let [a, b, c, d] = ip.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+        Some(IpAddr::V6(ip)) => ip.octets(),
+        None => [0; 16],
+    }
+}
+
+/// What a call asks for.
+fn check(flags: u32) -> Result<()> {
+    if flags & !(FLUXCAP_PARSE_TUNNELS | FLUXCAP_PARSE_PARTIAL) == 0 {
+        return Ok(());
+    }
+    Err(FluxError::invalid(
+        format_args!("flags of {flags:#x}"),
+        "they have bits that this version does not know",
+        "join FLUXCAP_PARSE_… with |",
+    ))
+}
+
+/// The headers, and what is wrong if they are partial.
+// A function of its own, so that a test finds the whole of it in the compiled library.
+#[inline(never)]
+fn parse_headers(packet: &[u8], flags: u32) -> std::result::Result<Headers, ParseError> {
+    if flags & FLUXCAP_PARSE_TUNNELS == 0 {
+        Headers::parse(packet)
+    } else {
+        Headers::parse_tunnels(packet)
+    }
+}
+
+/// The headers for the caller, and what is wrong if they are partial.
+#[inline]
+fn read(packet: &[u8], flags: u32) -> (fluxcap_headers, Option<ParseError>) {
+    match parse_headers(packet, flags) {
+        Ok(headers) => (fluxcap_headers::new(&headers, packet), None),
+        Err(error) => (read_what_is_there(packet, flags), Some(error)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn read_what_is_there(packet: &[u8], flags: u32) -> fluxcap_headers {
+    let (mut headers, _) = Headers::parse_partial(packet);
+    if flags & FLUXCAP_PARSE_TUNNELS != 0 {
+        for _ in 0..Headers::MAX_TUNNELS {
+            match headers.inner_partial(packet) {
+                Some((inner, _)) => headers = inner,
+                None => break,
+            }
+        }
+    }
+    let mut value = fluxcap_headers::new(&headers, packet);
+    // Also where it is the tunnel's own header that is cut short.
+    value.flags |= FLUXCAP_HEADERS_PARTIAL;
+    value
+}
+
+/// Finds all headers of `data`, a packet of `len` bytes that begins with its Ethernet header, in one pass: VLAN tags, MPLS labels, IPv4,
+/// IPv6 with its extension headers, TCP, UDP, ICMP. Unknown protocols are payload. Checksums are not looked at.
+///
+/// `flags` are FLUXCAP_PARSE_…, joined with |, or 0; `headers->struct_size` must be set. Returns 0. -EINVAL when a header is cut short or
+/// a length cannot be, and then fluxcap_last_error() names field and offset, and `headers` is as it was; with FLUXCAP_PARSE_PARTIAL, that
+/// is 0 and FLUXCAP_HEADERS_PARTIAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse(
+    data: *const c_void,
+    len: usize,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
+    guard(|| {
+        check(flags)?;
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes(data, len)? };
+        let value = match read(packet, flags) {
+            (_, Some(error)) if flags & FLUXCAP_PARSE_PARTIAL == 0 => return Err(malformed(error)),
+            (value, _) => value,
+        };
+        // SAFETY: null, or as long as its `struct_size` says, as the header asks.
+        unsafe { sized::write(headers, &value)? };
+        Ok(0)
+    })
+}
+
+/// fluxcap_parse() of `count` packets, as FLUXCAP_PARSE_PARTIAL has it: those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and
+/// one that has moved away is empty.
+///
+/// `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it counts for all, and is written into
+/// each. Returns how many packets are whole.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse_batch(
+    packets: *const fluxcap_packet,
+    count: u32,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
+    // SAFETY: as the header asks.
+    guard(|| unsafe {
+        parse_all(packets, count, flags, headers, |packet| {
+            (packet.data, packet.len)
+        })
+    })
+}
+
+/// fluxcap_parse_batch() of the packets that a callback gets.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse_refs(
+    packets: *const fluxcap_packet_ref,
+    count: u32,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
+    // SAFETY: as the header asks.
+    guard(|| unsafe {
+        parse_all(packets, count, flags, headers, |packet| {
+            (packet.data, packet.len)
+        })
+    })
+}
+
+/// # Safety
+///
+/// `packets` is null or points to `count` packets, of which `bytes_of` gives null or an address and how many bytes are readable there;
+/// `headers` is null or points to `count` structs as long as the first one's `struct_size` says.
+#[inline]
+unsafe fn parse_all<P>(
+    packets: *const P,
+    count: u32,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+    bytes_of: impl Fn(&P) -> (*mut u8, u32),
+) -> Result<c_int> {
+    check(flags)?;
+    if count == 0 {
+        return Ok(0);
+    }
+    if packets.is_null() {
+        return Err(null("packets"));
+    }
+    // SAFETY: as the caller promises.
+    let (packets, size) = unsafe {
+        let packets = slice::from_raw_parts(packets, count as usize);
+        (packets, sized::size(headers)?)
+    };
+    let mut whole = 0;
+    for (number, packet) in packets.iter().enumerate() {
+        let packet = match bytes_of(packet) {
+            (data, _) if data.is_null() => &[],
+            // SAFETY: not null, so as the caller promises.
+            (data, len) => unsafe { slice::from_raw_parts(data.cast_const(), len as usize) },
+        };
+        let (value, error) = read(packet, flags);
+        whole += u32::from(error.is_none());
+        // SAFETY: there are `count` structs of `size` bytes, as the caller promises.
+        unsafe {
+            let to = headers.byte_add(number * size);
+            to.cast::<u32>().write_unaligned(size as u32);
+            sized::write(to, &value)?;
+        }
+    }
+    counted(whole)
+}

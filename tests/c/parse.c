@@ -1,0 +1,190 @@
+/* All headers of a packet in one struct. Needs no privilege and no interface. */
+#include "check.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+static_assert(sizeof(struct fluxcap_headers) == 88, "part of the ABI: it may only grow");
+static_assert(offsetof(struct fluxcap_headers, source_ip) == 56, "without padding");
+
+enum { TCP = 6, UDP = 17 };
+
+/* In VLAN 100 of VLAN 9, TCP over IPv4 with options of 4 bytes each, three bytes of data, and padding. */
+static const uint8_t tcp_ipv4[79] = {
+    0x02, 0, 0, 0, 0, 0x02, 0x02, 0, 0, 0, 0, 0x01, 0x88, 0xa8, 0x00, 0x09, 0x81, 0x00, 0xb0, 0x64, 0x08, 0x00,
+    0x46, 0xb9, 0, 51, 0, 0, 0x40, 0, 64, TCP, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 1, 1, 1, 0,
+    0xc3, 0x50, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, 0x60, 0x12, 0xfa, 0xf0, 0, 0, 0, 9, 2, 4, 5, 0xb4, 'G', 'E', 'T',
+    0xee, 0xee, 0xee, 0xee, 0xee, 0xee,
+};
+
+/* UDP over IPv6 with a destination options header, and three bytes of payload. */
+static const uint8_t udp_ipv6[73] = {
+    0x02, 0, 0, 0, 0, 0x02, 0x02, 0, 0, 0, 0, 0x01, 0x86, 0xdd,
+    0x6b, 0x91, 0x23, 0x45, 0, 19, 60, 64,
+    0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+    0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
+    UDP, 0, 1, 4, 0, 0, 0, 0,
+    0xc0, 0, 0, 53, 0, 11, 0, 0, 'd', 'n', 's',
+};
+
+/* An ICMP echo request over IPv4 in GRE with a key over IPv4. */
+static const uint8_t icmp_in_gre[70] = {
+    0x02, 0, 0, 0, 0, 0x02, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00,
+    0x45, 0, 0, 56, 0, 0, 0, 0, 64, 47, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,
+    0x20, 0, 0x08, 0x00, 0, 0, 0, 7,
+    0x45, 0, 0, 28, 0, 0, 0, 0, 3, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+    8, 0, 0xf7, 0xff, 0, 0, 0, 0,
+};
+
+static struct fluxcap_headers sized(void)
+{
+    struct fluxcap_headers headers = ZEROS;
+
+    headers.struct_size = sizeof(headers);
+    return headers;
+}
+
+static struct fluxcap_headers parse(const uint8_t *bytes, size_t len, uint32_t flags)
+{
+    struct fluxcap_headers headers = sized();
+
+    CHECK_RESULT(fluxcap_parse(bytes, len, flags, &headers), 0);
+    CHECK(headers.struct_size == sizeof(headers));
+    return headers;
+}
+
+static void a_packet_shows_its_offsets_and_fields(void)
+{
+    struct fluxcap_headers tcp = parse(tcp_ipv4, sizeof(tcp_ipv4), 0);
+    struct fluxcap_headers udp = parse(udp_ipv6, sizeof(udp_ipv6), 0);
+
+    CHECK(tcp.flags == (FLUXCAP_HEADERS_ETHERNET | FLUXCAP_HEADERS_L4 | FLUXCAP_HEADERS_PORTS | FLUXCAP_HEADERS_TCP));
+    CHECK(tcp.start == 0 && tcp.l3_offset == 22 && tcp.l4_offset == 46);
+    CHECK(tcp.payload_offset == 70 && tcp.payload_end == 73 && tcp.end == 73);
+    CHECK(tcp.ether_type == 0x0800 && tcp.vlan_tags == 2 && tcp.outer_tag == 9 && tcp.inner_tag == 0xb064);
+    CHECK(tcp.ip_version == 4 && tcp.protocol == TCP && tcp.dscp == 46 && tcp.ecn == 1 && tcp.ttl == 64);
+    CHECK(tcp.source_port == 50000 && tcp.destination_port == 80);
+    CHECK(tcp.tcp_flags == (FLUXCAP_TCP_SYN | FLUXCAP_TCP_ACK));
+    CHECK(memcmp(tcp.source_ip, tcp_ipv4 + 34, 4) == 0 && memcmp(tcp.destination_ip, tcp_ipv4 + 38, 4) == 0);
+    CHECK(tcp.source_ip[4] == 0 && tcp.mpls_labels == 0 && tcp.tunnel == 0);
+
+    CHECK(udp.flags == (FLUXCAP_HEADERS_ETHERNET | FLUXCAP_HEADERS_L4 | FLUXCAP_HEADERS_PORTS));
+    CHECK(udp.l3_offset == 14 && udp.l4_offset == 62 && udp.payload_offset == 70 && udp.payload_end == 73);
+    CHECK(udp.ip_version == 6 && udp.protocol == UDP && udp.vlan_tags == 0 && udp.outer_tag == 0);
+    CHECK(udp.source_port == 49152 && udp.destination_port == 53 && udp.tcp_flags == 0);
+    CHECK(memcmp(udp.source_ip, udp_ipv6 + 22, 16) == 0 && memcmp(udp.destination_ip, udp_ipv6 + 38, 16) == 0);
+}
+
+static void a_tunnel_is_looked_into_when_asked_for(void)
+{
+    struct fluxcap_headers outer = parse(icmp_in_gre, sizeof(icmp_in_gre), 0);
+    struct fluxcap_headers inner = parse(icmp_in_gre, sizeof(icmp_in_gre), FLUXCAP_PARSE_TUNNELS);
+
+    CHECK(outer.protocol == 47 && outer.payload_offset == 34 && outer.tunnel == 0 && outer.ttl == 64);
+    CHECK(inner.protocol == 1 && inner.start == 42 && inner.l3_offset == 42 && inner.l4_offset == 62);
+    CHECK(inner.tunnel == FLUXCAP_TUNNEL_GRE && inner.ttl == 3 && inner.ether_type == 0x0800);
+    CHECK(inner.flags == (FLUXCAP_HEADERS_L4 | FLUXCAP_HEADERS_ICMP) && inner.icmp_type == 8 && inner.icmp_code == 0);
+    CHECK(memcmp(inner.destination_ip, icmp_in_gre + 58, 4) == 0);
+}
+
+/* In memory of exactly the packet's size, so that tools see a byte read too much. */
+static void of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for(void)
+{
+    for (size_t len = 0; len < 73; len++) {
+        struct fluxcap_headers headers = sized(), before = headers;
+        uint8_t *bytes = (uint8_t *)malloc(len == 0 ? 1 : len);
+
+        CHECK(bytes != NULL);
+        memcpy(bytes, tcp_ipv4, len);
+        CHECK_ERROR(fluxcap_parse(bytes, len, 0, &headers), -EINVAL, "bytes, only");
+        CHECK(memcmp(&headers, &before, sizeof(headers)) == 0);
+        headers = parse(bytes, len, FLUXCAP_PARSE_PARTIAL);
+        CHECK((headers.flags & FLUXCAP_HEADERS_PARTIAL) != 0 && headers.end == len);
+        CHECK(headers.vlan_tags == (len >= 22 ? 2 : len >= 18 ? 1 : 0));
+        CHECK(headers.ip_version == (len >= 46 ? 4 : 0));
+        CHECK(headers.source_port == (len >= 66 ? 50000 : 0));
+        if (len <= 70) {
+            memcpy(bytes, icmp_in_gre, len);
+            headers = sized();
+            CHECK_RESULT(fluxcap_parse(bytes, len, FLUXCAP_PARSE_TUNNELS, &headers), len < 70 ? -EINVAL : 0);
+            headers = parse(bytes, len, FLUXCAP_PARSE_TUNNELS | FLUXCAP_PARSE_PARTIAL);
+            CHECK(((headers.flags & FLUXCAP_HEADERS_PARTIAL) != 0) == (len < 70));
+            CHECK(headers.tunnel == (len >= 42 ? FLUXCAP_TUNNEL_GRE : 0));
+        }
+        free(bytes);
+    }
+    CHECK_RESULT(fluxcap_parse(udp_ipv6, 73, 0, NULL), -EINVAL);
+}
+
+static void a_batch_is_parsed_in_one_call(void)
+{
+    uint8_t bytes[3][80];
+    struct fluxcap_packet packets[4];
+    struct fluxcap_packet_ref refs[4];
+    struct fluxcap_headers headers[4];
+
+    memset(packets, 0, sizeof(packets));
+    memset(refs, 0, sizeof(refs));
+    memcpy(bytes[0], tcp_ipv4, sizeof(tcp_ipv4));
+    memcpy(bytes[1], udp_ipv6, sizeof(udp_ipv6));
+    memcpy(bytes[2], icmp_in_gre, sizeof(icmp_in_gre));
+    for (int i = 0; i < 3; i++) {
+        packets[i].data = refs[i].data = bytes[i];
+        packets[i].len = refs[i].len = i == 0 ? 79 : i == 1 ? 72 : 70;
+    }
+    for (int way = 0; way < 2; way++) {
+        memset(headers, 0xee, sizeof(headers));
+        headers[0].struct_size = sizeof(headers[0]);
+        if (way == 0)
+            CHECK_RESULT(fluxcap_parse_batch(packets, 4, FLUXCAP_PARSE_TUNNELS, headers), 2);
+        else
+            CHECK_RESULT(fluxcap_parse_refs(refs, 4, FLUXCAP_PARSE_TUNNELS, headers), 2);
+        for (int i = 0; i < 4; i++) {
+            CHECK(headers[i].struct_size == sizeof(headers[i]) && headers[i].reserved[0] == 0);
+            CHECK(((headers[i].flags & FLUXCAP_HEADERS_PARTIAL) != 0) == (i == 1 || i == 3));
+        }
+        CHECK(headers[0].destination_port == 80 && headers[1].destination_port == 53 && headers[1].end == 72);
+        CHECK(headers[2].tunnel == FLUXCAP_TUNNEL_GRE && headers[2].icmp_type == 8);
+        CHECK(headers[3].flags == FLUXCAP_HEADERS_PARTIAL && headers[3].end == 0);
+    }
+    CHECK_RESULT(fluxcap_parse_batch(packets, 0, 0, headers), 0);
+    CHECK_RESULT(fluxcap_parse_batch(NULL, 0, 0, NULL), 0);
+    CHECK_ERROR(fluxcap_parse_batch(NULL, 1, 0, headers), -EINVAL, "packets");
+    CHECK_ERROR(fluxcap_parse_batch(packets, 1, 0, NULL), -EINVAL, "fluxcap_headers");
+    CHECK_ERROR(fluxcap_parse_refs(refs, 1, 4, headers), -EINVAL, "flags");
+    headers[0].struct_size = 87;
+    CHECK_ERROR(fluxcap_parse_refs(refs, 1, 0, headers), -EINVAL, "struct_size");
+}
+
+/* Of a program that was compiled against a newer header. */
+static void a_longer_struct_is_filled_up_with_zero(void)
+{
+    struct {
+        struct fluxcap_headers known;
+        uint32_t newer;
+    } longer[2];
+    struct fluxcap_packet_ref refs[2];
+
+    memset(refs, 0, sizeof(refs));
+    memset(longer, 0xee, sizeof(longer));
+    for (int i = 0; i < 2; i++) {
+        refs[i].data = (uint8_t *)(uintptr_t)udp_ipv6;
+        refs[i].len = sizeof(udp_ipv6);
+    }
+    longer[0].known.struct_size = sizeof(longer[0]);
+    CHECK_RESULT(fluxcap_parse_refs(refs, 2, 0, &longer[0].known), 2);
+    for (int i = 0; i < 2; i++) {
+        CHECK(longer[i].known.struct_size == sizeof(longer[i]) && longer[i].newer == 0);
+        CHECK(longer[i].known.destination_port == 53);
+    }
+}
+
+int main(void)
+{
+    a_packet_shows_its_offsets_and_fields();
+    a_tunnel_is_looked_into_when_asked_for();
+    of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for();
+    a_batch_is_parsed_in_one_call();
+    a_longer_struct_is_filled_up_with_zero();
+    return 0;
+}

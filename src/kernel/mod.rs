@@ -444,6 +444,4 @@ pub struct Ready {
     pub receive: bool,
     /// Slots of the TX ring are free.
     pub send: bool,
-    /// A signal ended the wait early.
-    pub interrupted: bool,
 }

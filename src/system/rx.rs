@@ -205,7 +205,7 @@ impl FluxRx {
                     if let (Some(patience), Some(slice)) = (&mut patience, slice) {
                         patience.slept(slice);
                     }
-                    if !ready.receive && (ready.interrupted || slice == left) {
+                    if !ready.receive && slice == left {
                         return Ok(take(self));
                     }
                 }

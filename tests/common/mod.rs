@@ -4,7 +4,6 @@
 
 use std::mem;
 use std::slice;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,15 +49,9 @@ pub(crate) struct Plain {
     setup: Setup,
     kernels: Arc<Mutex<Vec<Kernel>>>,
     log: Log,
-    signalled: Arc<AtomicBool>,
 }
 
 impl Plain {
-    /// From now on a signal ends every wait.
-    pub(crate) fn signal(&self) {
-        self.signalled.store(true, Ordering::Relaxed);
-    }
-
     pub(crate) fn new(setup: Setup) -> Self {
         Self {
             setup,
@@ -204,10 +197,7 @@ impl Socket for PlainSocket {
         _company: &Company<'_>,
     ) -> Result<Ready> {
         self.plain.log.add("wait");
-        Ok(Ready {
-            interrupted: self.plain.signalled.load(Ordering::Relaxed),
-            ..Ready::default()
-        })
+        Ok(Ready::default())
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {

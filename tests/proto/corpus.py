@@ -216,28 +216,28 @@ def ipv4():
             stamps = b"".join(struct.pack(">I", value) for value in (0x0A000001, 0x80000001, 86399999, 0x7FFFFFFF))
             length = 4 + len(stamps)
             data = bytes([68, length, pointer, (pointer % 16) << 4 | flag]) + stamps
-            add(family, eth() / ip4_with(options(data), bytes(udp)))
+            add(family, eth(0x0800) / ip4_with(options(data), bytes(udp)))
     add(family, eth() / ip4(options=[IPOption_NOP()] * 4) / udp)
     add(family, eth() / ip4(options=[IPOption_NOP(), IPOption_NOP(), IPOption_EOL()]) / udp)
     add(family, eth() / ip4(options=[IPOption_NOP(), IPOption_Router_Alert(), IPOption_RR(pointer=4, routers=routers[:1])]) / udp)
-    add(family, eth() / ip4_with(b"\1" * 40, bytes(udp)))
-    add(family, eth() / ip4_with(b"\0" * 40, bytes(udp)))
-    add(family, eth() / ip4_with(b"\0\1\1\1", bytes(udp)))
-    add(family, eth() / ip4_with(b"\0\x94\4\0\0\0\0\0", bytes(udp)))
+    add(family, eth(0x0800) / ip4_with(b"\1" * 40, bytes(udp)))
+    add(family, eth(0x0800) / ip4_with(b"\0" * 40, bytes(udp)))
+    add(family, eth(0x0800) / ip4_with(b"\0\1\1\1", bytes(udp)))
+    add(family, eth(0x0800) / ip4_with(b"\0\x94\4\0\0\0\0\0", bytes(udp)))
     for kind in (2, 10, 11, 12, 25, 30, 82, 94, 130, 133, 134, 136, 144, 145, 147, 148, 149, 150, 151, 152, 158, 205, 222, 255):
         for length in (2, 3, 4, 5, 6, 8, 11, 12):
-            add(family, eth() / ip4_with(options(bytes([kind, length]) + noise(length - 2)), bytes(udp)))
+            add(family, eth(0x0800) / ip4_with(options(bytes([kind, length]) + noise(length - 2)), bytes(udp)))
     # Options whose length lies.
     for kind in (7, 68, 130, 131, 137, 148, 30):
         for length in (0, 1, 2, 3, 5, 6, 7, 9, 13, 40, 41, 255):
             data = bytes([1, kind, length]) + bytes([4, 1, 2, 3, 4, 5, 6, 7, 8])
-            add(family, eth() / ip4_with(options(data), bytes(udp)))
+            add(family, eth(0x0800) / ip4_with(options(data), bytes(udp)))
     for kind in (7, 68, 148, 30):
-        add(family, eth() / ip4_with(b"\1\1\1" + bytes([kind]), bytes(udp)))
+        add(family, eth(0x0800) / ip4_with(b"\1\1\1" + bytes([kind]), bytes(udp)))
     for kind, pointer in itertools.product((7, 131, 137), (0, 1, 2, 3, 5, 6, 7, 9, 200, 255)):
-        add(family, eth() / ip4_with(bytes([1, kind, 11, pointer]) + noise(8), bytes(udp)))
+        add(family, eth(0x0800) / ip4_with(bytes([1, kind, 11, pointer]) + noise(8), bytes(udp)))
     for pointer in (0, 1, 4, 6, 8, 200):
-        add(family, eth() / ip4_with(bytes([68, 12, pointer, 0x10]) + noise(8), bytes(udp)))
+        add(family, eth(0x0800) / ip4_with(bytes([68, 12, pointer, 0x10]) + noise(8), bytes(udp)))
     # Lengths and versions that lie.
     plain = bytes(eth() / ip4() / udp)
     for first in range(0x40, 0x50):
@@ -246,7 +246,7 @@ def ipv4():
         add(family, patched(plain, 14, bytes([version << 4 | 5])))
     for length in list(range(0, 40)) + [100, 1500, 65535]:
         add(family, patched(plain, 16, struct.pack(">H", length)))
-        add(family, padded(eth() / patched(ip4() / udp, 2, struct.pack(">H", length))))
+        add(family, padded(eth(0x0800) / patched(ip4() / udp, 2, struct.pack(">H", length))))
     with_options = bytes(eth() / ip4(options=[IPOption_RR(pointer=4, routers=routers)]) / udp)
     cuts(family, with_options, 14)
     # Checksums.

@@ -1,0 +1,142 @@
+//! What the compiler made of the path that every packet takes: nothing in it can panic.
+#![cfg(all(target_os = "linux", target_arch = "x86_64", feature = "capi"))]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The functions of `src/ffi/parse.rs` that are all of parsing a packet, as their names are mangled.
+const ROOTS: [&str; 2] = ["13parse_headers", "18read_what_is_there"];
+
+/// What a function calls or jumps to, by name.
+type Calls = BTreeMap<String, BTreeSet<String>>;
+
+#[test]
+fn parsing_a_packet_cannot_panic() {
+    if Command::new("objdump").arg("--version").output().is_err() {
+        println!("skipped: objdump is not installed (binutils)");
+        return;
+    }
+    let library = build();
+    let output = Command::new("objdump")
+        .args(["--disassemble", "--no-show-raw-insn"])
+        .arg(&library)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let calls = calls(&String::from_utf8_lossy(&output.stdout));
+
+    // Other functions of the library can, so that this would be seen.
+    let all = calls.values().flatten();
+    assert!(all.filter(|name| can_panic(name)).count() > 10);
+    for root in ROOTS {
+        let reached = reached(&calls, root);
+        // The long way is among them, not only the short one.
+        let is_whole = reached.keys().any(|name| name.contains("4ipv6"));
+        assert!(is_whole, "{root} reaches only {reached:?}");
+        for (function, caller) in reached {
+            assert!(!can_panic(&function), "{caller} calls {function}");
+        }
+    }
+}
+
+#[test]
+fn calls_and_jumps_are_read_from_a_disassembly() {
+    let text = "\
+00000000000010a0 <_ZN1a1fE>:
+    10a0:\tpush   %rbp
+    10a1:\tlea    0x123(%rip),%rax        # 2000 <_ZN1a4dataE>
+    10a8:\tja     10b0 <_ZN1a1fE+0x10>
+    10aa:\tcall   10c0 <_ZN1a1gE>
+    10b0:\tjmp    10d0 <_ZN4core9panicking5panicE+0x4>
+
+00000000000010c0 <_ZN1a1gE>:
+    10c0:\tcall   *0x55(%rip)        # 3000 <memcpy@GLIBC_2.14>
+    10c6:\tret
+";
+    let calls = calls(text);
+    let called = |name: &str| -> Vec<&str> { calls[name].iter().map(String::as_str).collect() };
+    assert_eq!(
+        called("_ZN1a1fE"),
+        ["_ZN1a1gE", "_ZN4core9panicking5panicE"]
+    );
+    assert_eq!(called("_ZN1a1gE"), ["memcpy@GLIBC_2.14"]);
+    let reached = reached(&calls, "1a1f");
+    assert_eq!(reached["memcpy@GLIBC_2.14"], "_ZN1a1gE");
+    assert!(reached.keys().any(|name| can_panic(name)));
+}
+
+/// Whether a function is one that panics, or may be any.
+fn can_panic(function: &str) -> bool {
+    ["panic", "_fail", "indirect"]
+        .iter()
+        .any(|word| function.contains(word))
+}
+
+/// Builds the shared library as `make install` does, which takes no time if that was done.
+fn build() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["rustc", "--release", "--lib", "--crate-type", "cdylib"])
+        .arg("--target-dir")
+        .arg(target)
+        // Not for the machine that the tests may be built for.
+        .env_remove("CARGO_BUILD_TARGET");
+    let output = cargo.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    target.join("release/libfluxcap.so")
+}
+
+fn calls(disassembly: &str) -> Calls {
+    let mut calls = Calls::new();
+    let mut function = String::new();
+    for line in disassembly.lines() {
+        if let Some(name) = line.strip_suffix(">:") {
+            function = name.split_once('<').unwrap().1.to_owned();
+            calls.insert(function.clone(), BTreeSet::new());
+            continue;
+        }
+        let Some((_, instruction)) = line.split_once(":\t") else {
+            continue;
+        };
+        let is_call = instruction.starts_with("call");
+        if !is_call && !instruction.starts_with('j') {
+            continue;
+        }
+        // "10c0 <name+0x4>"; a jump to a place in a table names nothing.
+        let name = instruction.split_once('<').map(|(_, rest)| rest);
+        let name = name
+            .and_then(|rest| rest.rsplit_once('>'))
+            .map(|(name, _)| name);
+        let callee = match name {
+            Some(name) => name.rsplit_once("+0x").map_or(name, |(name, _)| name),
+            None if is_call => "indirect",
+            None => continue,
+        };
+        if callee != function {
+            calls.get_mut(&function).unwrap().insert(callee.to_owned());
+        }
+    }
+    calls
+}
+
+/// All functions that those with `root` in their name call, and those that they call, each with one that does.
+fn reached(calls: &Calls, root: &str) -> BTreeMap<String, String> {
+    let mut reached = BTreeMap::new();
+    let mut rest: Vec<&String> = calls.keys().filter(|name| name.contains(root)).collect();
+    assert!(!rest.is_empty(), "there is no {root} in the library");
+    while let Some(caller) = rest.pop() {
+        for callee in calls.get(caller).into_iter().flatten() {
+            if !reached.contains_key(callee) {
+                reached.insert(callee.clone(), caller.clone());
+                rest.push(callee);
+            }
+        }
+    }
+    reached
+}

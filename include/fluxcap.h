@@ -199,6 +199,21 @@
 // Change the destination port to `destination_port`.
 #define FLUXCAP_REWRITE_DESTINATION_PORT 32
 
+// GRE carries the whole frame; without, it carries the packet without its Ethernet header and VLAN tags.
+#define FLUXCAP_TUNNEL_FRAME 1
+
+// The GRE header has `gre_key`.
+#define FLUXCAP_TUNNEL_KEY 2
+
+// The GRE header has `gre_sequence_number`.
+#define FLUXCAP_TUNNEL_SEQUENCE 4
+
+// The GRE or UDP header has a checksum, which reads the whole packet.
+#define FLUXCAP_TUNNEL_CHECKSUM 8
+
+// The UDP header has none over IPv6 either (RFC 6935).
+#define FLUXCAP_TUNNEL_NO_CHECKSUM 16
+
 // For `keep` of struct fluxcap_sim_nic_config: nothing is kept, only counted.
 #define FLUXCAP_SIM_KEEP_NOTHING 4294967295
 
@@ -881,6 +896,80 @@ struct fluxcap_rewrite {
   uint8_t source_mac[6];
   // The new Ethernet destination.
   uint8_t destination_mac[6];
+};
+
+// A VLAN tag (IEEE 802.1Q, 802.1ad), in host byte order.
+struct fluxcap_vlan_tag {
+  // Which VLAN, 0 to 4095.
+  uint16_t id;
+  // What announces the tag: 0x8100, or 0 for the same, the inner one of two; 0x88a8 the outer one.
+  uint16_t ether_type;
+  // Priority, 0 to 7.
+  uint8_t priority;
+  // 1 when this frame may be dropped before others.
+  uint8_t drop_eligible;
+};
+
+// An MPLS label stack entry (RFC 3032), in host byte order.
+struct fluxcap_mpls_label {
+  // The label, 0 to 1,048,575.
+  uint32_t label;
+  // Traffic class, 0 to 7.
+  uint8_t traffic_class;
+  // How many more hops the packet may take.
+  uint8_t ttl;
+  // 1 when it is the last one of the stack. Not read.
+  uint8_t bottom;
+  // Zero.
+  uint8_t reserved;
+};
+
+// What carries a tunnel, in host byte order: Ethernet and IP, and what the headers of GRE or VXLAN say.
+struct fluxcap_tunnel {
+  // sizeof(struct fluxcap_tunnel).
+  uint32_t struct_size;
+  // FLUXCAP_TUNNEL_…, joined with |.
+  uint32_t flags;
+  // 4 or 6: what the addresses here are.
+  uint32_t ip_version;
+  // VXLAN network identifier, of 24 bits.
+  uint32_t vni;
+  // Which flow or virtual network within a GRE tunnel; see FLUXCAP_TUNNEL_KEY.
+  uint32_t gre_key;
+  // Number of the packet within a GRE tunnel; see FLUXCAP_TUNNEL_SEQUENCE.
+  uint32_t gre_sequence_number;
+  // The UDP port that VXLAN comes from; 0: it follows from the flow of the packet inside.
+  uint16_t source_port;
+  // The UDP port that VXLAN goes to; 0: 4789.
+  uint16_t destination_port;
+  // How many hops the packet may take; 0: 64.
+  uint8_t hops;
+  // Differentiated services codepoint, 6 bits.
+  uint8_t dscp;
+  // Explicit congestion notification, 2 bits.
+  uint8_t ecn;
+  // Zero.
+  uint8_t reserved;
+  // Where the tunnel begins; of version 4, the first four bytes.
+  uint8_t source_ip[16];
+  // Where it ends; of version 4, the first four bytes.
+  uint8_t destination_ip[16];
+  // The Ethernet source.
+  uint8_t source_mac[6];
+  // The Ethernet destination: that of the next router.
+  uint8_t destination_mac[6];
+};
+
+// What a GRE tunnel said of the packet that came out of it, in host byte order.
+struct fluxcap_gre_tunnel {
+  // FLUXCAP_TUNNEL_…: FRAME, and which of the optional fields there were.
+  uint32_t flags;
+  // What it carried: 0x0800 IPv4, 0x86dd IPv6, 0x6558 a whole frame, ….
+  uint32_t protocol_type;
+  // Which flow or virtual network; 0 without.
+  uint32_t key;
+  // Number of the packet; 0 without.
+  uint32_t sequence_number;
 };
 
 // What a simulated NIC shall be. Zero everywhere but in struct_size and name is an ordinary one.
@@ -1629,6 +1718,115 @@ int fluxcap_rewrite_apply(const struct fluxcap_rewrite *rewrite,
 // a fragment, or malformed.
 int fluxcap_checksum_complete(void *packet,
                               size_t len);
+
+// Moves the start of a packet by `delta` bytes, as bpf_xdp_adjust_head() does: a negative one puts so many bytes in front, which hold
+// whatever the frame held before, a positive one takes them off.
+//
+// Returns 0. -EMSGSIZE beyond the start of the frame or the packet's length, and when it would begin at the very end of its frame; it stays as
+// it was then. Copies of the struct are stale in any case.
+int fluxcap_packet_adjust_head(struct fluxcap_packet *packet,
+                               int32_t delta);
+
+// Moves the end of a packet by `delta` bytes, as bpf_xdp_adjust_tail() does: a positive one puts so many bytes behind, which hold
+// whatever the frame held before, a negative one takes them off.
+//
+// Returns 0. -EMSGSIZE beyond the end of the frame or the packet's length; it stays as it was then.
+int fluxcap_packet_adjust_tail(struct fluxcap_packet *packet,
+                               int32_t delta);
+
+// Puts a VLAN tag in front of what the frame carries, outermost.
+//
+// Returns 0. -EMSGSIZE when fewer than 4 bytes are free in front, -EINVAL without an Ethernet header and for a tag that cannot be. After an
+// error the packet is as it was, here and in all functions that follow.
+int fluxcap_packet_push_vlan(struct fluxcap_packet *packet,
+                             const struct fluxcap_vlan_tag *tag);
+
+// Takes the outermost VLAN tag off, into `*tag` if that is not NULL. Returns 0; -EINVAL when there is none.
+int fluxcap_packet_pop_vlan(struct fluxcap_packet *packet,
+                            struct fluxcap_vlan_tag *tag);
+
+// Puts an MPLS label on top of the stack, behind the Ethernet header and its VLAN tags; the first one makes the packet an MPLS packet.
+//
+// Returns 0. -EMSGSIZE when fewer than 4 bytes are free in front, -EINVAL without an Ethernet header and for a label that cannot be.
+int fluxcap_packet_push_mpls(struct fluxcap_packet *packet,
+                             const struct fluxcap_mpls_label *label);
+
+// Takes the label on top of the stack off, into `*label` if that is not NULL. If it was the last one, the packet becomes what
+// `ether_type` says; with 0, what it seems to be, IPv4 or IPv6.
+//
+// Returns 0. -EINVAL when there is no label, and when what is behind the last one is neither told nor seen.
+int fluxcap_packet_pop_mpls(struct fluxcap_packet *packet,
+                            uint16_t ether_type,
+                            struct fluxcap_mpls_label *label);
+
+// Puts a packet into a GRE tunnel (RFC 2784, RFC 2890). All lengths and checksums are filled in.
+//
+// Returns 0. -EMSGSIZE when not enough bytes are free in front, 70 at most, or the packet would be too long, -EINVAL without an Ethernet header
+// and for a tunnel that cannot be.
+int fluxcap_packet_gre_encap(struct fluxcap_packet *packet,
+                             const struct fluxcap_tunnel *tunnel);
+
+// Takes a packet out of a GRE tunnel, with what is behind it, such as padding. What the tunnel said goes into `*tunnel` if that is not
+// NULL. A packet that was carried without its Ethernet header gets the addresses of the outer one. No checksum is looked at.
+//
+// Returns 0. -EINVAL when it is no GRE packet, a fragment of one, or malformed.
+int fluxcap_packet_gre_decap(struct fluxcap_packet *packet,
+                             struct fluxcap_gre_tunnel *tunnel);
+
+// Puts a frame into a VXLAN tunnel (RFC 7348). All lengths and checksums are filled in; over IPv4 there is no UDP checksum unless asked for.
+//
+// Returns 0. -EMSGSIZE when fewer than 50 bytes are free in front, over IPv6 70, or the packet would be too long, -EINVAL without an Ethernet
+// header and for a tunnel that cannot be.
+int fluxcap_packet_vxlan_encap(struct fluxcap_packet *packet,
+                               const struct fluxcap_tunnel *tunnel);
+
+// Takes a frame out of a VXLAN tunnel, with what is behind it, such as padding. The network identifier goes into `*vni` if that is not
+// NULL. `port` is the UDP port that VXLAN comes to; 0: 4789. No checksum is looked at.
+//
+// Returns 0. -EINVAL when it is no UDP datagram to that port, a fragment of one, or malformed.
+int fluxcap_packet_vxlan_decap(struct fluxcap_packet *packet,
+                               uint16_t port,
+                               uint32_t *vni);
+
+// fluxcap_packet_adjust_head(), of a packet of the callback that runs on this thread: what is sent is the packet as it is then.
+//
+// -EINVAL where no callback runs, -EMSGSIZE when `data` and `len` are not those of a packet, here and in all functions that follow.
+int fluxcap_packet_ref_adjust_head(struct fluxcap_packet_ref *packet,
+                                   int32_t delta);
+
+// fluxcap_packet_adjust_tail(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_adjust_tail(struct fluxcap_packet_ref *packet, int32_t delta);
+
+// fluxcap_packet_push_vlan(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_push_vlan(struct fluxcap_packet_ref *packet,
+                                 const struct fluxcap_vlan_tag *tag);
+
+// fluxcap_packet_pop_vlan(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_pop_vlan(struct fluxcap_packet_ref *packet, struct fluxcap_vlan_tag *tag);
+
+// fluxcap_packet_push_mpls(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_push_mpls(struct fluxcap_packet_ref *packet,
+                                 const struct fluxcap_mpls_label *label);
+
+// fluxcap_packet_pop_mpls(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_pop_mpls(struct fluxcap_packet_ref *packet,
+                                uint16_t ether_type,
+                                struct fluxcap_mpls_label *label);
+
+// fluxcap_packet_gre_encap(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_gre_encap(struct fluxcap_packet_ref *packet,
+                                 const struct fluxcap_tunnel *tunnel);
+
+// fluxcap_packet_gre_decap(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_gre_decap(struct fluxcap_packet_ref *packet,
+                                 struct fluxcap_gre_tunnel *tunnel);
+
+// fluxcap_packet_vxlan_encap(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_vxlan_encap(struct fluxcap_packet_ref *packet,
+                                   const struct fluxcap_tunnel *tunnel);
+
+// fluxcap_packet_vxlan_decap(), of a packet of the callback that runs on this thread.
+int fluxcap_packet_ref_vxlan_decap(struct fluxcap_packet_ref *packet, uint16_t port, uint32_t *vni);
 
 // Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
 //

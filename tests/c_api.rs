@@ -75,6 +75,7 @@ macro_rules! programs {
 }
 
 programs! {
+    edit: ["edit.c"];
     engine: ["engine.c"];
     group: ["group.c"];
     halves: ["halves.c"];
@@ -130,15 +131,17 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     words.push(program.to_str().unwrap());
     let object = format!("{ROOT}/bpf/fluxcap.bpf.o");
     words.push(&object);
-    let mut command =
-        if ["engine", "group", "halves", "misuse", "parse", "simulate"].contains(&name) {
-            // Works for everybody and everywhere.
-            let mut command = Command::new(words[0]);
-            command.args(&words[1..]);
-            command
-        } else {
-            in_namespace(&words)
-        };
+    // Those that work for everybody and everywhere.
+    let alone = [
+        "edit", "engine", "group", "halves", "misuse", "parse", "simulate",
+    ];
+    let mut command = if alone.contains(&name) {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
+        command
+    } else {
+        in_namespace(&words)
+    };
     check(command.env("UBSAN_OPTIONS", "print_stacktrace=1"));
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
-const SOURCES: [&str; 25] = [
+const SOURCES: [&str; 27] = [
     "error.rs",
     "handle.rs",
     "link.rs",
@@ -26,6 +26,8 @@ const SOURCES: [&str; 25] = [
     "headers.rs",
     "parse.rs",
     "rewrite.rs",
+    "tunnel.rs",
+    "edit.rs",
     "sim.rs",
     "nic.rs",
     "capture.rs",

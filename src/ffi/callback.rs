@@ -1,11 +1,14 @@
 //! What an engine in C calls, and what it shows there.
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
+use std::ptr;
 
 use super::error::null;
 use crate::engine::Outcome;
 use crate::error::{ErrorKind, FluxError, Result};
-use crate::packet::{BatchRef, Slot};
+use crate::packet::raw::in_place;
+use crate::packet::{BatchRef, PacketRef, SharedFrameState, Slot};
 
 /// The packet's frame goes back to the kernel, for a new packet.
 pub const FLUXCAP_RECYCLE: u32 = 0;
@@ -57,11 +60,45 @@ impl Caller {
     #[inline]
     fn call(&mut self, batch: &mut BatchRef<'_>) -> Returned {
         let port = batch.port();
+        let outer = SHOWN.replace(batch.frames());
         let slots = batch.slots();
         let packets: *mut fluxcap_packet_ref = slots.as_mut_ptr().cast();
         // SAFETY: as whoever made it promised. There are as many packets, which nobody else uses meanwhile, and the layouts are the same.
-        Returned(unsafe { (self.callback)(self.user, port, packets, slots.len() as u32) })
+        let returned = unsafe { (self.callback)(self.user, port, packets, slots.len() as u32) };
+        SHOWN.set(outer);
+        Returned(returned)
     }
+}
+
+thread_local! {
+    /// The UMEM of the packets that a callback on this thread looks at now, or null: a packet's struct does not say where its frame is.
+    static SHOWN: Cell<*const SharedFrameState> = const { Cell::new(ptr::null()) };
+}
+
+/// Changes a packet that a callback on this thread looks at.
+///
+/// # Safety
+///
+/// `packet` is null, or points to a packet of the callback that runs, or to a copy of its struct.
+pub(super) unsafe fn change(
+    packet: *mut fluxcap_packet_ref,
+    edit: impl FnOnce(&mut PacketRef<'_>) -> Result<c_int>,
+) -> Result<c_int> {
+    // SAFETY: null, or it points to a packet, as the caller promises.
+    let packet = unsafe { packet.as_mut() }.ok_or_else(|| null("packet"))?;
+    // SAFETY: as long as it stands there, the batch is borrowed, which borrows the frames.
+    let frames = unsafe { SHOWN.get().as_ref() }.ok_or_else(no_callback)?;
+    // SAFETY: what a callback looks at is its own.
+    unsafe { in_place(frames, (&mut packet.data, &mut packet.len), edit)? }
+}
+
+#[cold]
+fn no_callback() -> FluxError {
+    FluxError::invalid(
+        "change a packet of a callback",
+        "none runs on this thread",
+        "change it before the callback returns, on the thread that was called",
+    )
 }
 
 /// A callback as the Rust API wants it.

@@ -96,6 +96,23 @@ pub(super) unsafe fn array<'a>(
     }
 }
 
+/// Changes a packet. Copies of its struct are stale then.
+///
+/// # Safety
+///
+/// `packet` is null or points to a packet that nobody else uses.
+pub(super) unsafe fn change(
+    packet: *mut fluxcap_packet,
+    edit: impl FnOnce(&mut Packet) -> Result<c_int>,
+) -> Result<c_int> {
+    // SAFETY: as the caller promises.
+    let place = unsafe { packet.as_mut() }.ok_or_else(|| null("packet"))?;
+    let mut packet = RawPacket::from(*place).claim()?;
+    let result = edit(&mut packet);
+    *place = packet.into();
+    result
+}
+
 /// Moves the packets of the array, at most a batch, into the empty batch: all lie in these frames. After an error they are all back.
 pub(super) fn take_home(
     packets: &mut [fluxcap_packet],

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+#[cfg(feature = "capi")]
+use super::SharedFrameState;
 use super::wide;
 use super::{Frames, Lender, Packet, PacketRef};
 use crate::batch::PacketBatch;
@@ -203,6 +205,12 @@ impl<'a> BatchRef<'a> {
     pub(crate) fn is_recycled(&self) -> bool {
         // Lengths in the lower half, verdicts in the upper one.
         self.slots[0].verdict == RECYCLE && wide::unite(self.slots)[1] >> 32 == u64::from(RECYCLE)
+    }
+
+    /// The UMEM that they lie in.
+    #[cfg(feature = "capi")]
+    pub(crate) fn frames(&self) -> &'a SharedFrameState {
+        self.frames
     }
 
     /// The slots themselves, for C.

@@ -2,8 +2,9 @@
 
 use std::ptr::NonNull;
 
+use super::burst::{RECYCLE, Slot};
 use super::frames::USER;
-use super::{Frames, Packet, SharedFrameState, live};
+use super::{Frames, Packet, PacketRef, SharedFrameState, live};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// The fields of a [`Packet`], in its memory layout. `data` is null when the packet has moved away.
@@ -166,6 +167,42 @@ impl RawPacket {
             _ => Err(outside(chunk_size.checked_sub(offset))),
         }
     }
+}
+
+/// Shows `edit` the borrowed packet that `data` and `len` describe, and changes them as it does.
+///
+/// # Errors
+///
+/// [`Invalid`](crate::ErrorKind::Invalid) when they leave the UMEM, or one frame of it.
+///
+/// # Safety
+///
+/// Nobody else uses the frame that `data` points into meanwhile.
+pub(crate) unsafe fn in_place<T>(
+    frames: &SharedFrameState,
+    (data, len): (&mut *mut u8, &mut u32),
+    edit: impl FnOnce(&mut PacketRef<'_>) -> T,
+) -> Result<T> {
+    let chunk_size = u64::from(frames.geometry().chunk_size());
+    let start = frames.memory().start().as_ptr() as usize as u64;
+    // What lies before the UMEM is far behind it, counted like this.
+    let address = (*data as usize as u64).wrapping_sub(start);
+    if address >= frames.geometry().bytes() {
+        return Err(outside(None));
+    }
+    let room = chunk_size - (address & (chunk_size - 1));
+    if u64::from(*len) > room {
+        return Err(outside(Some(room)));
+    }
+    let mut slot = Slot {
+        data: *data,
+        len: *len,
+        verdict: RECYCLE,
+    };
+    // SAFETY: within one frame, which is nobody else's, as the caller promises.
+    let result = edit(&mut unsafe { PacketRef::new(frames, &mut slot, 0) });
+    (*data, *len) = (slot.data, slot.len);
+    Ok(result)
 }
 
 /// Packets that end together: the frames of those that lie in the UMEM of the first go home by one exchange for all.

@@ -64,7 +64,9 @@ mod tunnel;
 
 pub use error::{BuildError, BuildFault};
 pub use icmp::{IcmpMessage, Icmpv6Message};
-pub use spec::{Ipv4Spec, Ipv6Spec, TcpSpec, VlanTag};
+pub use spec::{Ipv4Spec, Ipv6Spec, TcpSpec};
+
+pub use crate::proto::VlanTag;
 
 use place::{Layer, Next};
 

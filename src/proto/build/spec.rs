@@ -4,53 +4,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::proto::{EtherType, Ipv4, Ipv6, Tcp, TcpFlags};
-
-/// A VLAN tag to write (IEEE 802.1Q, section 9.6).
-///
-/// A number alone is a tag too: a customer's, of priority 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VlanTag {
-    /// Which VLAN, 0 to 4095.
-    pub id: u16,
-    /// Priority code point, 0 to 7.
-    pub priority: u8,
-    /// Whether this frame may be dropped before others.
-    pub drop_eligible: bool,
-    /// What announces the tag: [`EtherType::VLAN`] or [`EtherType::QINQ`].
-    pub ether_type: EtherType,
-}
-
-impl VlanTag {
-    /// A customer tag (802.1Q), the inner one of two: priority 0, not drop eligible.
-    #[inline]
-    #[must_use]
-    pub const fn new(id: u16) -> Self {
-        Self {
-            id,
-            priority: 0,
-            drop_eligible: false,
-            ether_type: EtherType::VLAN,
-        }
-    }
-
-    /// A service tag (802.1ad), the outer one of two: priority 0, not drop eligible.
-    #[inline]
-    #[must_use]
-    pub const fn service(id: u16) -> Self {
-        Self {
-            ether_type: EtherType::QINQ,
-            ..Self::new(id)
-        }
-    }
-}
-
-impl From<u16> for VlanTag {
-    #[inline]
-    fn from(id: u16) -> Self {
-        Self::new(id)
-    }
-}
+use crate::proto::{Ipv4, Ipv6, Tcp, TcpFlags};
 
 /// An IPv4 header to write (RFC 791), but for what the builder fills in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

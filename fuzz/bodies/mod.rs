@@ -9,7 +9,9 @@ mod views;
 
 pub(crate) use frames::{flow, headers};
 pub(crate) use mutators::{complete, hops, nat};
-pub(crate) use views::{arp, ethernet, gre, icmp, ipv4, ipv6, mpls, tcp, udp, vlan, vxlan};
+pub(crate) use views::{
+    arp, ethernet, extension, gre, icmp, ipv4, ipv6, llc, mpls, tcp, udp, vlan, vxlan,
+};
 
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,7 @@ pub(crate) const BODIES: &[Body] = &[
     body("arp", arp, VALUES, NETWORK),
     body("complete", complete, 0, &[0]),
     body("ethernet", ethernet, VALUES, &[0]),
+    body("extension", extension, VALUES, TRANSPORT),
     body("flow", flow, 0, &[0]),
     body("gre", gre, VALUES, TRANSPORT),
     body("headers", headers, 0, &[0]),
@@ -55,6 +58,7 @@ pub(crate) const BODIES: &[Body] = &[
     body("icmp", icmp, VALUES, TRANSPORT),
     body("ipv4", ipv4, VALUES, NETWORK),
     body("ipv6", ipv6, VALUES, NETWORK),
+    body("llc", llc, VALUES, NETWORK),
     body("mpls", mpls, VALUES, NETWORK),
     body("nat", nat, 64, &[0]),
     body("tcp", tcp, VALUES, TRANSPORT),

@@ -5,9 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use fluxcap::proto::checksum::PseudoHeader;
 use fluxcap::proto::{
-    Arp, ArpOperation, EtherType, Ethernet, Fault, Gre, GreFields, IcmpEcho, IcmpType, IpProtocol,
-    Ipv4, Ipv4Option, Ipv6, Ipv6Extension, Ipv6Option, MacAddr, Mpls, ParseError, Tcp, TcpFlags,
-    TcpOption, Udp, Vlan, Vxlan,
+    Arp, ArpOperation, Authentication, EtherType, Ethernet, Fault, Gre, GreFields, IcmpEcho,
+    IcmpType, IpProtocol, Ipv4, Ipv4Option, Ipv6, Ipv6Extension, Ipv6FragmentHeader, Ipv6Option,
+    Ipv6OptionsHeader, Ipv6Routing, Llc, MacAddr, Mpls, ParseError, Snap, Tcp, TcpFlags, TcpOption,
+    Udp, Vlan, Vxlan,
 };
 
 use super::{Choices, VALUES, split};
@@ -265,6 +266,110 @@ fn read_extension(extension: Ipv6Extension<'_>) {
 
 fn read_ipv6(view: &Ipv6) {
     read!(view: dscp, ecn, flow_label, payload_length, next_header, hop_limit, source, destination, pseudo_header);
+}
+
+/// Each kind of extension header, whatever the bytes were meant to be.
+pub(crate) fn extension(data: &[u8]) {
+    let (mut values, packet) = split(data, VALUES);
+    let next = IpProtocol(values.byte());
+    if let Some((view, payload)) = parse!(Ipv6OptionsHeader, packet) {
+        assert_eq!(view.header_len() + payload.len(), packet.len());
+        read_extension(Ipv6Extension::Destination(view));
+        let mut copy = packet.to_vec();
+        let (view, _) = Ipv6OptionsHeader::parse_mut(&mut copy).unwrap();
+        view.set_next_header(next);
+        view.options_mut().fill(values.byte());
+        read_extension(Ipv6Extension::HopByHop(view));
+        assert_eq!(view.next_header(), next);
+        assert!(Ipv6OptionsHeader::parse(&copy).is_ok(), "a setter broke it");
+    }
+    if let Some((view, payload)) = parse!(Ipv6Routing, packet) {
+        assert_eq!(view.header_len() + payload.len(), packet.len());
+        read_extension(Ipv6Extension::Routing(view));
+        let mut copy = packet.to_vec();
+        let (view, _) = Ipv6Routing::parse_mut(&mut copy).unwrap();
+        view.set_next_header(next);
+        view.set_routing_type(values.byte() % 6);
+        view.set_segments_left(values.byte());
+        view.set_specific(values.bytes());
+        view.segments_mut().fill(values.byte());
+        read_extension(Ipv6Extension::Routing(view));
+        assert_eq!(view.next_header(), next);
+        assert!(Ipv6Routing::parse(&copy).is_ok(), "a setter broke it");
+    }
+    if let Some((view, _)) = parse!(Ipv6FragmentHeader, packet) {
+        read_extension(Ipv6Extension::Fragment(view));
+        let mut copy = packet.to_vec();
+        let (view, _) = Ipv6FragmentHeader::parse_mut(&mut copy).unwrap();
+        let (offset, more, number) = (values.word() & !7, values.flag(), values.double_word());
+        view.set_next_header(next);
+        view.set_fragment_offset(offset);
+        view.set_more_fragments(more);
+        view.set_identification(number);
+        let fragment = view.fragment();
+        assert_eq!((fragment.offset, fragment.more_fragments), (offset, more));
+        assert_eq!(
+            (fragment.identification, view.next_header()),
+            (number, next)
+        );
+        assert_eq!(view.is_fragment(), more || offset != 0);
+    }
+    if let Some((view, payload)) = parse!(Authentication, packet) {
+        assert_eq!(view.header_len() + payload.len(), packet.len());
+        read_extension(Ipv6Extension::Authentication(view));
+        let mut copy = packet.to_vec();
+        let (view, _) = Authentication::parse_mut(&mut copy).unwrap();
+        view.set_next_header(next);
+        view.set_spi(values.double_word());
+        view.set_sequence_number(values.double_word());
+        view.check_value_mut().fill(values.byte());
+        read_extension(Ipv6Extension::Authentication(view));
+        assert!(Authentication::parse(&copy).is_ok(), "a setter broke it");
+    }
+}
+
+/// Behind the length of an Ethernet header.
+pub(crate) fn llc(data: &[u8]) {
+    let (mut values, frame) = split(data, VALUES);
+    let length = EtherType(values.word() % 0x0700);
+    let mut copy = frame.to_vec();
+    match (length.cut(frame), length.cut_mut(&mut copy)) {
+        (Ok(cut), Ok(cut_mut)) => {
+            assert_eq!(cut, cut_mut);
+            let kept = if length.is_length() {
+                length.0.into()
+            } else {
+                frame.len()
+            };
+            assert_eq!(cut, &frame[..kept]);
+        }
+        (cut, cut_mut) => assert_eq!(cut.unwrap_err(), cut_mut.unwrap_err()),
+    }
+    let Some((view, rest)) = parse!(Llc, frame) else {
+        return;
+    };
+    read!(view: header_len, destination_sap, source_sap, control, is_snap);
+    assert_eq!(view.header_len() + rest.len(), frame.len());
+    if let Some((snap, _)) = parse!(Snap, rest) {
+        read!(snap: organization, protocol, ether_type);
+    }
+    let (view, rest) = Llc::parse_mut(&mut copy).unwrap();
+    view.set_destination_sap(values.byte());
+    view.set_source_sap(values.byte());
+    if let Ok((snap, _)) = Snap::parse_mut(rest) {
+        snap.set_organization(values.bytes());
+        let number = values.word();
+        snap.set_protocol(number);
+        assert_eq!(snap.protocol(), number);
+        snap.set_ether_type(length);
+        assert_eq!(snap.ether_type(), Some(length));
+    }
+    assert!(Llc::parse(&copy).is_ok(), "a setter broke it");
+    let sap = values.byte();
+    let (view, _) = Llc::write(&mut copy, sap).unwrap();
+    assert_eq!((view.destination_sap(), view.source_sap()), (sap, sap));
+    assert_eq!(view.is_snap(), sap == Llc::SNAP);
+    assert_eq!(Llc::parse(&copy).unwrap().0.header_len(), Llc::LEN);
 }
 
 pub(crate) fn udp(data: &[u8]) {

@@ -15,7 +15,8 @@
 //! - `Display` is a one-line summary for people, `Debug` shows every field.
 //!
 //! A header of variable length, such as [`Ipv4`] or [`Tcp`] with options, is a view that covers
-//! the whole header: its options are part of the view, and the payload starts after them.
+//! the whole header: its options are part of the view, and the payload starts after them. Their
+//! `options()` are read one by one; an error among them, however the lengths lie, is the last item.
 //!
 //! [`Headers::parse`] finds all headers of a frame in one pass, with the fields that most programs look at, and the packet
 //! within a tunnel when asked for; [`FlowKey::of`] makes a flow of them.

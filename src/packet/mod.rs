@@ -236,12 +236,13 @@ impl Packet {
     pub(crate) fn can_all_be_sent(packets: &[Self], frames: &Frames) -> bool {
         let wrong = packets.iter().fold(0, |wrong, packet| {
             let elsewhere = packet.state.as_ptr() as usize ^ frames.state().as_ptr() as usize;
-            wrong | (packet.content().wrapping_sub(1) >> 32) | elsewhere as u64
+            wrong | (packet.content().wrapping_sub(1) >> 31) | elsewhere as u64
         });
         wrong == 0
     }
 
-    /// Length and options. Below 2³² after one was taken off: a length and nothing else.
+    /// Length and options. Below 2³¹ after one was taken off: a length, which is far shorter, and nothing else. (Below 2³², it could be a
+    /// length of zero and the lowest of the options.)
     #[inline]
     fn content(&self) -> u64 {
         u64::from(self.options) << 32 | u64::from(self.len)
@@ -250,7 +251,7 @@ impl Packet {
     /// Whether it is not empty and has no options.
     #[inline]
     fn has_content(&self) -> bool {
-        self.content().wrapping_sub(1) >> 32 == 0
+        self.content().wrapping_sub(1) >> 31 == 0
     }
 
     /// Whether the packet lies in the UMEM of `frames`.

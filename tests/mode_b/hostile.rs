@@ -99,3 +99,28 @@ fn good_packets_beside_bad_ones_arrive_by_each_door() {
         assert_home(&umem);
     }
 }
+
+#[test]
+fn an_empty_packet_with_options_leaves_in_no_way() {
+    let (mut rx, mut tx, kernel) = halves();
+    for _ in 0..3 {
+        let frame = kernel.take_fill(1)[0];
+        assert!(kernel.push_rx(frame, 60, 1));
+    }
+    let emptied = |mut packet: Packet| {
+        assert_eq!(packet.options(), 1);
+        packet.set_len(0).unwrap();
+        Some(packet)
+    };
+    let failed = rx.forward_each(&mut tx, 1, emptied).unwrap_err();
+    assert_eq!(failed.error().kind(), ErrorKind::Invalid);
+    let mut batch = PacketBatch::with_capacity(1);
+    assert!(batch.push(emptied(rx.try_recv_one().unwrap()).unwrap()).is_ok());
+    assert_eq!(tx.send(&mut batch).unwrap_err().kind(), ErrorKind::Invalid);
+    let packet = emptied(rx.try_recv_one().unwrap()).unwrap();
+    assert!(tx.send_one(packet).is_err());
+    assert!(kernel.take_tx(1).is_empty());
+    drop((failed, batch));
+    assert_eq!(rx.umem().accounting().user, 0);
+    close(rx, tx);
+}

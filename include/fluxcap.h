@@ -166,7 +166,7 @@
 // The IP packet is a fragment other than the first, which lacks the header of `protocol`.
 #define FLUXCAP_HEADERS_LATER_FRAGMENT 64
 
-// An IPv6 routing header tells the last destination, and `destination_ip` is a station on the way.
+// An IPv6 routing header or an IPv4 option tells the last destination, and `destination_ip` is a station on the way.
 #define FLUXCAP_HEADERS_SOURCE_ROUTED 128
 
 // The packet is cut short or damaged: this is what can be read.

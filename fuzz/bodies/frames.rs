@@ -121,6 +121,7 @@ fn agree_with_views(headers: &Headers, data: &[u8]) {
         assert_eq!(headers.protocol(), Some(ip.protocol()));
         assert_eq!(headers.is_fragment(), ip.is_fragment());
         assert_eq!(headers.is_later_fragment(), ip.fragment_offset() != 0);
+        assert_eq!(headers.is_source_routed(), ip.is_source_routed());
     } else {
         let (ip, payload) = Ipv6::parse(packet).unwrap();
         let upper = ip.upper_layer(payload).unwrap();

@@ -31,7 +31,8 @@ fn find(frame: &[u8]) -> Option<Checksums> {
     let (header, addresses, protocol, message) = match ether_type {
         EtherType::IPV4 => {
             let (ip, message) = Ipv4::parse(rest).ok()?;
-            let protocol = (!ip.is_fragment()).then(|| ip.protocol());
+            let known = !ip.is_fragment() && !ip.is_source_routed();
+            let protocol = known.then(|| ip.protocol());
             (
                 Some(ip.verify_checksum()),
                 ip.pseudo_header(),

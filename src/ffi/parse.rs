@@ -32,7 +32,7 @@ pub const FLUXCAP_HEADERS_ICMP: u32 = 0x10;
 pub const FLUXCAP_HEADERS_FRAGMENT: u32 = 0x20;
 /// The IP packet is a fragment other than the first, which lacks the header of `protocol`.
 pub const FLUXCAP_HEADERS_LATER_FRAGMENT: u32 = 0x40;
-/// An IPv6 routing header tells the last destination, and `destination_ip` is a station on the way.
+/// An IPv6 routing header or an IPv4 option tells the last destination, and `destination_ip` is a station on the way.
 pub const FLUXCAP_HEADERS_SOURCE_ROUTED: u32 = 0x80;
 /// The packet is cut short or damaged: this is what can be read.
 pub const FLUXCAP_HEADERS_PARTIAL: u32 = 0x100;

@@ -249,8 +249,8 @@ impl Headers {
         self.has(flag::LATER_FRAGMENT)
     }
 
-    /// Whether an IPv6 routing header says where the packet really goes: `destination_ip` is a station on the way, and checksums
-    /// cover the last one.
+    /// Whether an IPv6 routing header or an IPv4 option says where the packet really goes: `destination_ip` is a station on the way,
+    /// and checksums cover the last one.
     #[inline]
     #[must_use]
     pub const fn is_source_routed(&self) -> bool {

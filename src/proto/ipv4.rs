@@ -202,10 +202,21 @@ impl Ipv4 {
     }
 
     /// The addresses, which the checksums of TCP and UDP cover.
+    ///
+    /// Not for a packet that [is source-routed](Self::is_source_routed): they cover its last destination.
     #[inline]
     #[must_use]
     pub fn pseudo_header(&self) -> PseudoHeader {
         PseudoHeader::ipv4(self.source(), self.destination())
+    }
+
+    /// Whether an option says that the packet has yet to pass other stations: then the destination is the next of them, and TCP and
+    /// UDP checksums cover the last one instead, which is the last address of the option.
+    #[inline]
+    #[must_use]
+    pub fn is_source_routed(&self) -> bool {
+        // Few packets have options, and routers drop most that have this one.
+        !self.options.is_empty() && self.options().have_stations()
     }
 
     /// The options one after the other, each checked as it is read.

@@ -57,7 +57,7 @@ impl Location {
                     protocol: header.protocol(),
                     is_fragment: header.is_fragment(),
                     is_later_fragment: header.fragment_offset() != 0,
-                    is_source_routed: false,
+                    is_source_routed: header.is_source_routed(),
                     addresses: header.pseudo_header(),
                 }))
             }

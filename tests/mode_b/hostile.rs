@@ -115,7 +115,11 @@ fn an_empty_packet_with_options_leaves_in_no_way() {
     let failed = rx.forward_each(&mut tx, 1, emptied).unwrap_err();
     assert_eq!(failed.error().kind(), ErrorKind::Invalid);
     let mut batch = PacketBatch::with_capacity(1);
-    assert!(batch.push(emptied(rx.try_recv_one().unwrap()).unwrap()).is_ok());
+    assert!(
+        batch
+            .push(emptied(rx.try_recv_one().unwrap()).unwrap())
+            .is_ok()
+    );
     assert_eq!(tx.send(&mut batch).unwrap_err().kind(), ErrorKind::Invalid);
     let packet = emptied(rx.try_recv_one().unwrap()).unwrap();
     assert!(tx.send_one(packet).is_err());

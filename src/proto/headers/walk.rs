@@ -182,6 +182,9 @@ impl<'a> Walk<'a> {
         if header.fragment_offset() != 0 {
             flags |= flag::LATER_FRAGMENT;
         }
+        if header.is_source_routed() {
+            flags |= flag::SOURCE_ROUTED;
+        }
         self.headers.flags |= flags;
         self.headers.l3 = offset(at);
         self.headers.traffic_class = header.dscp() << 2 | header.ecn();

@@ -300,6 +300,17 @@ impl<'a> Ipv4Options<'a> {
         }
     }
 
+    /// Whether one of them is a source route with an address that is yet to be reached.
+    #[cold]
+    pub(super) fn have_stations(mut self) -> bool {
+        self.any(|option| match option {
+            Ok(Ipv4Option::LooseSourceRoute(route) | Ipv4Option::StrictSourceRoute(route)) => {
+                route.done() < route.slots.len()
+            }
+            _ => false,
+        })
+    }
+
     /// The next option and what is behind it.
     #[inline]
     fn read(&self) -> Result<(Ipv4Option<'a>, &'a [u8]), ParseError> {

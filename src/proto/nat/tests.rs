@@ -293,6 +293,22 @@ fn what_cannot_change_is_refused_and_stays() {
     refuses(everything(true), routed.clone(), RewriteError::SourceRouted);
     let source = Rewrite::new().source_ip(address(&[0x20; 16]));
     assert_eq!(source.apply(&mut routed), Ok(()));
+
+    // The checksum covers the address in the option, not that in the header.
+    let mut routed = simple(TCP, false);
+    routed.options = 8;
+    let mut routed = routed.frame(Fill::Full);
+    routed[34..42].copy_from_slice(&[0x83, 7, 4, 10, 9, 8, 7, 0]);
+    refuses(
+        everything(false),
+        routed.clone(),
+        RewriteError::SourceRouted,
+    );
+    let source = Rewrite::new().source_ip(address(&[0x20; 4]));
+    assert_eq!(source.apply(&mut routed), Ok(()));
+    // At its end, it is as all others.
+    routed[36] = 8;
+    assert_eq!(everything(false).apply(&mut routed), Ok(()));
 }
 
 #[test]

@@ -127,6 +127,15 @@ fn source_routed_packets_stay_as_they_are() {
     stays(frame.clone(), Completion::NotRecognised);
     frame[57] = 0;
     assert_eq!(complete(&mut frame), Completion::Completed);
+    for kind in [0x83, 0x89] {
+        let mut sample = simple(TCP, false);
+        sample.options = 8;
+        let mut frame = sample.frame(Fill::Partial);
+        frame[34..42].copy_from_slice(&[1, kind, 7, 4, 10, 9, 8, 7]);
+        stays(frame.clone(), Completion::NotRecognised);
+        frame[37] = 8;
+        assert_eq!(complete(&mut frame), Completion::Completed);
+    }
 }
 
 #[test]

@@ -245,3 +245,20 @@ fn what_does_not_fit_is_not_written() {
     assert!(!Ipv4Option::write_all(&[other], &mut bytes));
     assert_eq!(bytes, [0xee; 600]);
 }
+
+#[test]
+fn a_packet_is_source_routed_until_its_route_is_passed() {
+    let is_routed = |bytes: &[u8]| Ipv4::parse(bytes).unwrap().0.is_source_routed();
+    let mut routed = ROUTED;
+    assert!(is_routed(&routed));
+    routed[22] = 12; // behind the last address
+    assert!(!is_routed(&routed));
+    assert!(!is_routed(&RECORDED) && !is_routed(&STAMPED));
+    assert!(!is_routed(&header(&[])));
+    // Nothing is known behind an option that is malformed.
+    assert!(!is_routed(&header(&[
+        0x94, 0, 0x83, 7, 4, 10, 0, 0, 1, 0, 0, 0
+    ])));
+    // A route without an address leads nowhere.
+    assert!(!is_routed(&header(&[0x89, 3, 4, 0])));
+}

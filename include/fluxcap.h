@@ -565,6 +565,7 @@ struct fluxcap_engine_config {
 //
 // You may change its bytes, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The frame begins
 // at least 256 bytes before `data`, as it comes, and ends where the next one begins.
+// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds.
 struct fluxcap_packet_ref {
   // The first byte.
   uint8_t *data;

@@ -390,6 +390,64 @@ static void packets_of_a_callback_grow_and_are_sent_whole(void)
     finish(&world);
 }
 
+/* Two engines, of which the callback of the first runs the second. */
+struct nested {
+    struct fluxcap_engine *inner;
+    struct fluxcap_packet_ref *outer;
+};
+
+static int grow(struct fluxcap_packet_ref *packet)
+{
+    return fluxcap_packet_ref_adjust_head(packet, -4) < 0 ? -1 : fluxcap_packet_ref_adjust_head(packet, 4);
+}
+
+static int look_inside(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    struct nested *nested = (struct nested *)user;
+
+    (void)port;
+    CHECK(count == 1);
+    CHECK_RESULT(grow(packets), 0);
+    /* That of the first lies in another memory. */
+    CHECK_ERROR(fluxcap_packet_ref_adjust_head(nested->outer, -4), -EMSGSIZE, "leave its frame");
+    return 0;
+}
+
+static int look_outside(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    struct nested *nested = (struct nested *)user;
+
+    (void)port;
+    CHECK(count == 1);
+    nested->outer = packets;
+    CHECK_RESULT(grow(packets), 0);
+    CHECK_RESULT(fluxcap_engine_run_once(nested->inner, look_inside, nested), 1);
+    CHECK_RESULT(grow(packets), 0);
+    return 0;
+}
+
+static void a_callback_within_a_callback_changes_its_own_packets(void)
+{
+    struct world worlds[2] = {create(), create()};
+    struct fluxcap_engine *engines[2] = {NULL, NULL};
+    struct fluxcap_engine_config config = ZEROS;
+    struct nested nested = ZEROS;
+
+    config.struct_size = sizeof(config);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RESULT(fluxcap_engine_new(&worlds[i].raw, 1, &config, &engines[i]), 0);
+        CHECK_RESULT(fluxcap_sim_inject(worlds[i].link, 0, frame, sizeof(frame)), 0);
+        CHECK(fluxcap_sim_settle(worlds[i].sim) >= 0);
+    }
+    nested.inner = engines[1];
+    CHECK_RESULT(fluxcap_engine_run_once(engines[0], look_outside, &nested), 1);
+    for (int i = 0; i < 2; i++) {
+        check_frames(fluxcap_engine_port(engines[i], 0));
+        fluxcap_engine_free(engines[i]);
+        finish(&worlds[i]);
+    }
+}
+
 /* An owned packet that grew is sent as it is, by the rings and by the half that sends. */
 static void packets_that_grew_are_sent_whole(void)
 {
@@ -423,6 +481,7 @@ int main(void)
     packets_go_through_tunnels();
     tunnels_that_cannot_be_are_refused();
     packets_of_a_callback_grow_and_are_sent_whole();
+    a_callback_within_a_callback_changes_its_own_packets();
     packets_that_grew_are_sent_whole();
     return 0;
 }

@@ -214,6 +214,9 @@
 // The UDP header has none over IPv6 either (RFC 6935).
 #define FLUXCAP_TUNNEL_NO_CHECKSUM 16
 
+// Show the Ethernet header, as `tcpdump -e` does.
+#define FLUXCAP_FORMAT_ETHERNET 1
+
 // For `keep` of struct fluxcap_sim_nic_config: nothing is kept, only counted.
 #define FLUXCAP_SIM_KEEP_NOTHING 4294967295
 
@@ -1828,6 +1831,19 @@ int fluxcap_packet_ref_vxlan_encap(struct fluxcap_packet_ref *packet,
 
 // fluxcap_packet_vxlan_decap(), of a packet of the callback that runs on this thread.
 int fluxcap_packet_ref_vxlan_decap(struct fluxcap_packet_ref *packet, uint16_t port, uint32_t *vni);
+
+// One line about the packet of `len` bytes at `data`, which begins with its Ethernet header, in the style of `tcpdump -nn`, without
+// a line end: `IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told
+// as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or FLUXCAP_FORMAT_…. The words are for people, and may get better
+// from version to version.
+//
+// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Nothing
+// is allocated. `text` and `data` do not overlap.
+int fluxcap_format(const void *data,
+                   size_t len,
+                   uint32_t flags,
+                   char *text,
+                   size_t size);
 
 // Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
 //

@@ -77,6 +77,7 @@ macro_rules! programs {
 programs! {
     edit: ["edit.c"];
     engine: ["engine.c"];
+    format: ["format.c"];
     group: ["group.c"];
     halves: ["halves.c"];
     misuse: ["misuse.c", "twice.c"];

@@ -1,7 +1,7 @@
 //! What a socket is and what it has counted, as plain data and as text.
 
 use std::ffi::{c_char, c_int};
-use std::fmt::Display;
+use std::fmt::{self, Display, Write};
 use std::ptr;
 
 use super::config::{
@@ -377,17 +377,44 @@ pub unsafe extern "C" fn fluxcap_raw_debug_text(
 ///
 /// `text` is null or points to `size` writable bytes.
 pub(super) unsafe fn print(value: &dyn Display, text: *mut c_char, size: usize) -> Result<c_int> {
-    let whole = value.to_string();
-    if size > 0 {
-        if text.is_null() {
-            return Err(null("text"));
-        }
-        let len = whole.len().min(size - 1);
-        // SAFETY: `len` and one more are at most `size`, which are writable as the caller promises.
-        unsafe {
-            ptr::copy_nonoverlapping(whole.as_ptr(), text.cast(), len);
-            text.add(len).write(0);
-        }
+    if size > 0 && text.is_null() {
+        return Err(null("text"));
     }
-    count(whole.len() as u32)
+    let mut sink = Text {
+        text,
+        room: size.saturating_sub(1),
+        len: 0,
+    };
+    // It fails only where a `Display` does by itself; what is there then is all there is.
+    let _ = write!(sink, "{value}");
+    if size > 0 {
+        // SAFETY: one of the `size` bytes, which are writable as the caller promises, was kept for this.
+        unsafe { sink.text.write(0) };
+    }
+    count(u32::try_from(sink.len).unwrap_or(u32::MAX))
+}
+
+/// Where a text goes, as far as there is room for it.
+struct Text {
+    /// Where the next byte goes: `room` bytes from here on are writable.
+    text: *mut c_char,
+    room: usize,
+    /// How long the whole text is so far.
+    len: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        let fits = piece.len().min(self.room);
+        if fits > 0 {
+            // SAFETY: `fits` is at most `room`; the text is the caller's, who has promised that nothing else is there.
+            unsafe {
+                ptr::copy_nonoverlapping(piece.as_ptr(), self.text.cast(), fits);
+                self.text = self.text.add(fits);
+            }
+        }
+        self.room -= fits;
+        self.len += piece.len();
+        Ok(())
+    }
 }

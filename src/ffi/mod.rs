@@ -16,6 +16,7 @@ pub mod counters;
 pub mod edit;
 pub mod engine;
 pub mod error;
+pub mod format;
 pub mod group;
 pub mod handle;
 pub mod headers;

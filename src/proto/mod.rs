@@ -21,7 +21,7 @@
 //! [`Headers::parse`] finds all headers of a frame in one pass, with the fields that most programs look at, and the packet
 //! within a tunnel when asked for; [`FlowKey::of`] makes a flow of them.
 //!
-//! [`FrameBuilder`] writes whole frames: see [`build`].
+//! [`FrameBuilder`] writes whole frames: see [`build`]. [`summary`](fn@summary) tells of one in a line, as tcpdump does.
 //!
 //! Besides the views, [`checksum::complete`] finishes checksums that a sender on the same machine
 //! left to its network card, [`nat::Rewrite`] changes addresses and ports of a whole frame, and [`edit`]

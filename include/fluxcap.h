@@ -173,13 +173,13 @@
 #define FLUXCAP_HEADERS_PARTIAL 256
 
 // `tunnel`: an IP packet directly in another.
-#define FLUXCAP_TUNNEL_IP 1
+#define FLUXCAP_IN_IP 1
 
 // `tunnel`: generic routing encapsulation.
-#define FLUXCAP_TUNNEL_GRE 2
+#define FLUXCAP_IN_GRE 2
 
 // `tunnel`: VXLAN, on UDP port 4789.
-#define FLUXCAP_TUNNEL_VXLAN 3
+#define FLUXCAP_IN_VXLAN 3
 
 // Change the Ethernet source to `source_mac`.
 #define FLUXCAP_REWRITE_SOURCE_MAC 1
@@ -870,7 +870,7 @@ struct fluxcap_headers {
   uint8_t vlan_tags;
   // How many MPLS labels there are.
   uint8_t mpls_labels;
-  // What the packet was taken out of, FLUXCAP_TUNNEL_…; 0 when it is no inner one.
+  // What the packet was taken out of, FLUXCAP_IN_…; 0 when it is no inner one.
   uint8_t tunnel;
   // 0.
   uint8_t reserved[3];

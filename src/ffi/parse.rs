@@ -38,11 +38,11 @@ pub const FLUXCAP_HEADERS_SOURCE_ROUTED: u32 = 0x80;
 pub const FLUXCAP_HEADERS_PARTIAL: u32 = 0x100;
 
 /// `tunnel`: an IP packet directly in another.
-pub const FLUXCAP_TUNNEL_IP: u32 = 1;
+pub const FLUXCAP_IN_IP: u32 = 1;
 /// `tunnel`: generic routing encapsulation.
-pub const FLUXCAP_TUNNEL_GRE: u32 = 2;
+pub const FLUXCAP_IN_GRE: u32 = 2;
 /// `tunnel`: VXLAN, on UDP port 4789.
-pub const FLUXCAP_TUNNEL_VXLAN: u32 = 3;
+pub const FLUXCAP_IN_VXLAN: u32 = 3;
 
 /// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most programs look at, in host byte order.
 /// Offsets are in bytes from the start of what was parsed. What is not there is 0.
@@ -95,7 +95,7 @@ pub struct fluxcap_headers {
     pub vlan_tags: u8,
     /// How many MPLS labels there are.
     pub mpls_labels: u8,
-    /// What the packet was taken out of, FLUXCAP_TUNNEL_…; 0 when it is no inner one.
+    /// What the packet was taken out of, FLUXCAP_IN_…; 0 when it is no inner one.
     pub tunnel: u8,
     /// 0.
     pub reserved: [u8; 3],
@@ -166,9 +166,9 @@ fn flags(headers: &Headers) -> u32 {
 
 const fn tunnel(tunnel: Tunnel) -> u32 {
     match tunnel {
-        Tunnel::Ip => FLUXCAP_TUNNEL_IP,
-        Tunnel::Gre => FLUXCAP_TUNNEL_GRE,
-        Tunnel::Vxlan => FLUXCAP_TUNNEL_VXLAN,
+        Tunnel::Ip => FLUXCAP_IN_IP,
+        Tunnel::Gre => FLUXCAP_IN_GRE,
+        Tunnel::Vxlan => FLUXCAP_IN_VXLAN,
     }
 }
 

@@ -82,7 +82,7 @@ static void a_tunnel_is_looked_into_when_asked_for(void)
 
     CHECK(outer.protocol == 47 && outer.payload_offset == 34 && outer.tunnel == 0 && outer.ttl == 64);
     CHECK(inner.protocol == 1 && inner.start == 42 && inner.l3_offset == 42 && inner.l4_offset == 62);
-    CHECK(inner.tunnel == FLUXCAP_TUNNEL_GRE && inner.ttl == 3 && inner.ether_type == 0x0800);
+    CHECK(inner.tunnel == FLUXCAP_IN_GRE && inner.ttl == 3 && inner.ether_type == 0x0800);
     CHECK(inner.flags == (FLUXCAP_HEADERS_L4 | FLUXCAP_HEADERS_ICMP) && inner.icmp_type == 8 && inner.icmp_code == 0);
     CHECK(memcmp(inner.destination_ip, icmp_in_gre + 58, 4) == 0);
 }
@@ -109,7 +109,7 @@ static void of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for(v
             CHECK_RESULT(fluxcap_parse(bytes, len, FLUXCAP_PARSE_TUNNELS, &headers), len < 70 ? -EINVAL : 0);
             headers = parse(bytes, len, FLUXCAP_PARSE_TUNNELS | FLUXCAP_PARSE_PARTIAL);
             CHECK(((headers.flags & FLUXCAP_HEADERS_PARTIAL) != 0) == (len < 70));
-            CHECK(headers.tunnel == (len >= 42 ? FLUXCAP_TUNNEL_GRE : 0));
+            CHECK(headers.tunnel == (len >= 42 ? FLUXCAP_IN_GRE : 0));
         }
         free(bytes);
     }
@@ -144,7 +144,7 @@ static void a_batch_is_parsed_in_one_call(void)
             CHECK(((headers[i].flags & FLUXCAP_HEADERS_PARTIAL) != 0) == (i == 1 || i == 3));
         }
         CHECK(headers[0].destination_port == 80 && headers[1].destination_port == 53 && headers[1].end == 72);
-        CHECK(headers[2].tunnel == FLUXCAP_TUNNEL_GRE && headers[2].icmp_type == 8);
+        CHECK(headers[2].tunnel == FLUXCAP_IN_GRE && headers[2].icmp_type == 8);
         CHECK(headers[3].flags == FLUXCAP_HEADERS_PARTIAL && headers[3].end == 0);
     }
     CHECK_RESULT(fluxcap_parse_batch(packets, 0, 0, headers), 0);

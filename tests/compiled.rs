@@ -134,7 +134,10 @@ fn reached(calls: &Calls, root: &str) -> BTreeMap<String, String> {
         for callee in calls.get(caller).into_iter().flatten() {
             if !reached.contains_key(callee) {
                 reached.insert(callee.clone(), caller.clone());
-                rest.push(callee);
+                // What is behind a panic says no more.
+                if !can_panic(callee) {
+                    rest.push(callee);
+                }
             }
         }
     }

@@ -183,6 +183,7 @@ pub unsafe extern "C" fn fluxcap_packet_pop_mpls(
 }
 
 /// Puts a packet into a GRE tunnel (RFC 2784, RFC 2890). All lengths and checksums are filled in.
+/// A checksum inside that was left to the network card stays so: call fluxcap_checksum_complete() first.
 ///
 /// Returns 0. -EMSGSIZE when not enough bytes are free in front, 70 at most, or the packet would be too long, -EINVAL without an Ethernet header
 /// and for a tunnel that cannot be.
@@ -221,6 +222,7 @@ pub unsafe extern "C" fn fluxcap_packet_gre_decap(
 }
 
 /// Puts a frame into a VXLAN tunnel (RFC 7348). All lengths and checksums are filled in; over IPv4 there is no UDP checksum unless asked for.
+/// A checksum inside that was left to the network card stays so: call fluxcap_checksum_complete() first.
 ///
 /// Returns 0. -EMSGSIZE when fewer than 50 bytes are free in front, over IPv6 70, or the packet would be too long, -EINVAL without an Ethernet
 /// header and for a tunnel that cannot be.

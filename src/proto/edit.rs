@@ -9,6 +9,9 @@
 //!
 //! After an error the packet is as it was, to the byte.
 //!
+//! A checksum that the sender left to its network card stays unfinished, and in a tunnel nobody finishes it any more:
+//! [`complete`](crate::proto::checksum::complete) such packets, those of senders on the same machine, before they go in.
+//!
 //! ```
 //! use fluxcap::proto::edit::{self, EditError};
 //! use fluxcap::proto::{EtherType, Ethernet, Vlan, VlanTag};

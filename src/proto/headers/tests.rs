@@ -307,7 +307,7 @@ fn a_length_ends_the_frame_and_snap_tells_what_it_carries() {
     let error = Headers::parse(&bytes[..52]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "LLC length at byte 12 needs 39 bytes, only 38 are there"
+        "IEEE 802.3 length at byte 12 needs 39 bytes, only 38 are there"
     );
     assert_eq!(Headers::parse_partial(&bytes[..52]).1, Some(error));
 }

@@ -6,7 +6,8 @@ use zerocopy::FromBytes;
 
 use super::{Headers, flag, offset};
 use crate::proto::{
-    EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, Mpls, ParseError, Tcp, Udp, UpperLayer, Vlan,
+    EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, Llc, Mpls, ParseError, Snap, Tcp, Udp, UpperLayer,
+    Vlan,
 };
 
 /// A frame, and what is known of it so far.
@@ -123,31 +124,23 @@ impl<'a> Walk<'a> {
 
     /// IEEE 802.3: `length` bytes follow, which start with LLC (IEEE 802.2).
     fn llc(&mut self, length: EtherType, at: usize) -> Result<(), ParseError> {
-        let (needed, available) = (usize::from(length.0), self.rest(at).len());
-        let mut error = None;
-        if needed > available {
-            let place = ("LLC", "length", 0);
-            let start = at.wrapping_sub(2);
-            let too_long = ParseError::truncated(place, needed, available).at(start);
-            if !self.is_partial {
-                return Err(too_long);
-            }
-            error = Some(too_long);
+        let cut = length.cut(self.rest(at));
+        let error = cut.err().map(|error| error.at(at.wrapping_sub(2)));
+        match error {
+            Some(error) if !self.is_partial => return Err(error),
+            _ => self.end_at(at.wrapping_add(length.0.into())),
         }
-        self.end_at(at.wrapping_add(needed));
         self.headers.flags |= flag::LLC;
-        let mut result = Ok(());
-        // SNAP, with an EtherType (RFC 1042).
-        if let [0xaa, 0xaa, 0x03, 0, 0, 0, high, low, ..] = *self.rest(at) {
-            let ether_type = EtherType(u16::from_be_bytes([high, low]));
-            let at = at.wrapping_add(8);
-            self.behind(ether_type, at);
-            result = match ether_type {
-                EtherType::IPV4 => self.ipv4(at),
-                EtherType::IPV6 => self.ipv6(at),
-                _ => Ok(()),
-            };
-        }
+        let (ether_type, at) = match snap(self.rest(at)) {
+            Some((ether_type, packet)) => (ether_type, self.frame.len().wrapping_sub(packet.len())),
+            None => return error.map_or(Ok(()), Err),
+        };
+        self.behind(ether_type, at);
+        let result = match ether_type {
+            EtherType::IPV4 => self.ipv4(at),
+            EtherType::IPV6 => self.ipv6(at),
+            _ => Ok(()),
+        };
         error.map_or(result, Err)
     }
 
@@ -317,6 +310,13 @@ impl<'a> Walk<'a> {
         self.headers.first = first;
         self.headers.payload = offset(payload);
     }
+}
+
+/// The EtherType behind LLC and SNAP, and what it announces.
+fn snap(bytes: &[u8]) -> Option<(EtherType, &[u8])> {
+    let (llc, bytes) = Llc::parse(bytes).ok()?;
+    let (snap, packet) = Snap::parse(bytes).ok().filter(|_| llc.is_snap())?;
+    Some((snap.ether_type()?, packet))
 }
 
 /// The first bytes of a header that is there as a whole.

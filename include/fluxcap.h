@@ -214,6 +214,36 @@
 // The UDP header has none over IPv6 either (RFC 6935).
 #define FLUXCAP_TUNNEL_NO_CHECKSUM 16
 
+// UDP over IP.
+#define FLUXCAP_FRAME_UDP 0
+
+// TCP over IP.
+#define FLUXCAP_FRAME_TCP 1
+
+// An echo request or reply, of ICMP over IPv4 or ICMPv6 over IPv6.
+#define FLUXCAP_FRAME_ECHO 2
+
+// ARP for IPv4, without a payload.
+#define FLUXCAP_FRAME_ARP 3
+
+// IP with the payload that `protocol` says, such as a message that you built.
+#define FLUXCAP_FRAME_IP 4
+
+// Ethernet with the payload that `ether_type` says.
+#define FLUXCAP_FRAME_ETHERNET 5
+
+// Zeros behind the end, up to the 60 bytes that Ethernet asks for. Network cards mostly do that by themselves.
+#define FLUXCAP_FRAME_PADDED 1
+
+// Routers may fragment the IPv4 packet.
+#define FLUXCAP_FRAME_MAY_FRAGMENT 2
+
+// The UDP checksum is 0, none: right over IPv4; over IPv6 for tunnels alone (RFC 6935).
+#define FLUXCAP_FRAME_NO_CHECKSUM 4
+
+// The echo message is a reply.
+#define FLUXCAP_FRAME_REPLY 8
+
 // Show the Ethernet header, as `tcpdump -e` does.
 #define FLUXCAP_FORMAT_ETHERNET 1
 
@@ -974,6 +1004,72 @@ struct fluxcap_gre_tunnel {
   uint32_t key;
   // Number of the packet; 0 without.
   uint32_t sequence_number;
+};
+
+// A frame to build, in host byte order: Ethernet, up to two VLAN tags, and what `kind` says. Lengths, types and checksums are
+// filled in. Fields that the kind does not need are not read.
+//
+// What it does not do: MPLS, tunnels, LLC, IP options and extension headers, fragments, ICMP other than echo, urgent data. Put such
+// things into the payload of FLUXCAP_FRAME_IP or FLUXCAP_FRAME_ETHERNET, or see fluxcap_packet_gre_encap() and its like.
+struct fluxcap_frame_spec {
+  // sizeof(struct fluxcap_frame_spec).
+  uint32_t struct_size;
+  // FLUXCAP_FRAME_UDP, …_TCP, …_ECHO, …_ARP, …_IP or …_ETHERNET.
+  uint32_t kind;
+  // FLUXCAP_FRAME_PADDED and the others below it, joined with |.
+  uint32_t flags;
+  // 4 or 6; 0: 4.
+  uint32_t ip_version;
+  // How many of `vlans` there are, 0 to 2.
+  uint32_t vlan_count;
+  // IPv6: which packets belong to one flow, 20 bits; 0 for none.
+  uint32_t flow_label;
+  // TCP: number of the first byte of data.
+  uint32_t sequence_number;
+  // TCP: number of the next byte expected, with FLUXCAP_TCP_ACK.
+  uint32_t acknowledgment_number;
+  // FLUXCAP_FRAME_ETHERNET: what the payload is, 0x0600 at least.
+  uint16_t ether_type;
+  // IPv4: groups fragments; without meaning where routers must not make any.
+  uint16_t identification;
+  // UDP and TCP: from.
+  uint16_t source_port;
+  // UDP and TCP: to.
+  uint16_t destination_port;
+  // TCP: how many bytes there is room for, before scaling. 0 says that there is none.
+  uint16_t window;
+  // Echo: who asks.
+  uint16_t echo_identifier;
+  // Echo: which question.
+  uint16_t echo_sequence;
+  // ARP: 1 request, 2 reply; 0: 1.
+  uint16_t arp_operation;
+  // The tags, the outer one first.
+  struct fluxcap_vlan_tag vlans[2];
+  // IP: how many hops the packet may take; 0: 64.
+  uint8_t hops;
+  // IP: differentiated services codepoint, 6 bits.
+  uint8_t dscp;
+  // IP: explicit congestion notification, 2 bits.
+  uint8_t ecn;
+  // FLUXCAP_FRAME_IP: what the payload is.
+  uint8_t protocol;
+  // TCP: FLUXCAP_TCP_…, joined with |.
+  uint8_t tcp_flags;
+  // TCP: how many bytes of `tcp_options` there are, 0 to 40.
+  uint8_t tcp_options_len;
+  // Ethernet, and the sender in ARP: from.
+  uint8_t source_mac[6];
+  // Ethernet: to.
+  uint8_t destination_mac[6];
+  // The target in ARP; zeros in a request.
+  uint8_t arp_target_mac[6];
+  // IP, and the sender in ARP: from. Of version 4, the first four bytes.
+  uint8_t source_ip[16];
+  // IP, and the target in ARP: to. Of version 4, the first four bytes.
+  uint8_t destination_ip[16];
+  // TCP: the options as on the wire. They are filled up with zeros to whole words.
+  uint8_t tcp_options[40];
 };
 
 // What a simulated NIC shall be. Zero everywhere but in struct_size and name is an ordinary one.
@@ -1833,6 +1929,32 @@ int fluxcap_packet_ref_vxlan_encap(struct fluxcap_packet_ref *packet,
 
 // fluxcap_packet_vxlan_decap(), of a packet of the callback that runs on this thread.
 int fluxcap_packet_ref_vxlan_decap(struct fluxcap_packet_ref *packet, uint16_t port, uint32_t *vni);
+
+// Builds a frame with a payload, NULL for none, into the `size` bytes at `buffer`. The payload must not lie within them.
+//
+// Returns the length of the frame. -EMSGSIZE when it does not fit, and -EINVAL for a spec that cannot be; the buffer holds anything
+// then.
+int fluxcap_frame_build(const struct fluxcap_frame_spec *spec,
+                        const void *payload,
+                        size_t payload_len,
+                        void *buffer,
+                        size_t size);
+
+// Replaces the content of a packet by a frame with a payload, NULL for none. The frame begins where the packet does, so that the free
+// bytes in front stay free. The payload must not lie in the packet's own frame.
+//
+// Returns the length of the frame. -EMSGSIZE when it does not fit, and -EINVAL for a spec that cannot be; the packet is empty, or as
+// it was. Copies of the struct are stale in any case.
+int fluxcap_packet_build(struct fluxcap_packet *packet,
+                         const struct fluxcap_frame_spec *spec,
+                         const void *payload,
+                         size_t payload_len);
+
+// fluxcap_packet_build(), for a packet that a callback looks at: an answer in its place. Set its verdict to send it.
+int fluxcap_packet_ref_build(struct fluxcap_packet_ref *packet,
+                             const struct fluxcap_frame_spec *spec,
+                             const void *payload,
+                             size_t payload_len);
 
 // One line about the packet of `len` bytes at `data`, which begins with its Ethernet header, in the style of `tcpdump -nn`, without
 // a line end: `IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told

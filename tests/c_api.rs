@@ -75,6 +75,7 @@ macro_rules! programs {
 }
 
 programs! {
+    build: ["build.c"];
     edit: ["edit.c"];
     engine: ["engine.c"];
     format: ["format.c"];
@@ -134,7 +135,7 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     words.push(&object);
     // Those that work for everybody and everywhere.
     let alone = [
-        "edit", "engine", "group", "halves", "misuse", "parse", "simulate",
+        "build", "edit", "engine", "group", "halves", "misuse", "parse", "simulate",
     ];
     let mut command = if alone.contains(&name) {
         let mut command = Command::new(words[0]);

@@ -61,7 +61,7 @@ pub enum BuildFault {
         unit: usize,
     },
     /// A value does not fit into its field.
-    #[error("cannot have a {field} of {value}")]
+    #[error("cannot have {value} as its {field}")]
     Invalid {
         /// Which field.
         field: &'static str,

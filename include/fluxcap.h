@@ -247,6 +247,18 @@
 // Show the Ethernet header, as `tcpdump -e` does.
 #define FLUXCAP_FORMAT_ETHERNET 1
 
+// A checksum is wrong: the packet was damaged.
+#define FLUXCAP_CHECKSUM_WRONG 0
+
+// All checksums are right.
+#define FLUXCAP_CHECKSUM_RIGHT 1
+
+// The checksum is left to the network card, as fluxcap_checksum_complete() tells.
+#define FLUXCAP_CHECKSUM_PARTIAL 2
+
+// There is no checksum that can be checked: a fragment, or another protocol.
+#define FLUXCAP_CHECKSUM_UNKNOWN 3
+
 // For `keep` of struct fluxcap_sim_nic_config: nothing is kept, only counted.
 #define FLUXCAP_SIM_KEEP_NOTHING 4294967295
 
@@ -1968,6 +1980,45 @@ int fluxcap_format(const void *data,
                    uint32_t flags,
                    char *text,
                    size_t size);
+
+// The Internet checksum `checksum` after `len` of the bytes that it covers changed from `old_bytes` to `new_bytes` (RFC 1624).
+//
+// They start at an even distance from the first byte covered, and are an even number or the last ones. A checksum that was wrong
+// stays wrong. For UDP, leave a 0 alone, and send 0xffff for 0. NULL counts as no bytes.
+uint16_t fluxcap_checksum_update(uint16_t checksum,
+                                 const void *old_bytes,
+                                 const void *new_bytes,
+                                 size_t len);
+
+// Checks the checksums of `packet`, which begins with its Ethernet header: that of the IPv4 header, and that of TCP, UDP, ICMP or
+// ICMPv6, pseudo header included. VLAN tags, IP options and extension headers are passed over.
+//
+// Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN; -EINVAL when headers are malformed.
+int fluxcap_checksum_verify(const void *packet,
+                            size_t len);
+
+// Writes the checksums that fluxcap_checksum_verify() checks.
+//
+// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, source-routed, or of
+// another protocol. -EINVAL when headers are malformed, and then nothing is written.
+int fluxcap_checksum_fill(void *packet,
+                          size_t len);
+
+// Takes one hop off the TTL or hop limit of `packet`, which begins with its Ethernet header, as routers do, and adjusts the checksum
+// of an IPv4 header.
+//
+// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was. -EINVAL when it is not IP, or malformed.
+int fluxcap_decrement_ttl(void *packet,
+                          size_t len);
+
+// Lowers the maximum segment size that a TCP connection is opened with, where it is larger than `max`, in `packet`, which begins with
+// its Ethernet header. The checksum follows, a partial one too.
+//
+// Returns 1, or 0 when the packet is as it was: the size is no larger, it has none, opens no connection, or is no TCP. -EINVAL when
+// headers or TCP options are malformed, and then nothing is changed.
+int fluxcap_clamp_mss(void *packet,
+                      size_t len,
+                      uint16_t max);
 
 // Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
 //

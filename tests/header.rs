@@ -30,6 +30,7 @@ const SOURCES: [&str; 29] = [
     "edit.rs",
     "build.rs",
     "format.rs",
+    "checksum.rs",
     "sim.rs",
     "nic.rs",
     "capture.rs",

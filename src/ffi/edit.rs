@@ -14,7 +14,7 @@ use crate::proto::edit::{self, EditError};
 use crate::proto::{EtherType, Room};
 
 #[cold]
-fn refused(error: EditError) -> FluxError {
+pub(super) fn refused(error: EditError) -> FluxError {
     let (errno, fix) = match error {
         EditError::NoHeadroom { .. } => (errno::EMSGSIZE, "ask for more headroom in the config"),
         EditError::TooLong { .. } => (errno::EMSGSIZE, "send shorter packets into the tunnel"),

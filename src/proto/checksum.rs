@@ -10,9 +10,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::proto::IpProtocol;
 
+mod frame;
 mod partial;
 mod wide;
 
+pub use frame::{Verdict, fill, verify};
 pub(super) use partial::is_unfinished;
 pub use partial::{Completion, complete};
 
@@ -235,6 +237,13 @@ pub const fn update_u128(old_checksum: u16, old: u128, new: u128) -> u16 {
     let mut delta = Delta(0);
     delta.add_u128(old, new);
     delta.update(old_checksum)
+}
+
+/// Like [`update`], for any bytes: an even number of them, as they are on the wire, or those at the end.
+#[inline]
+#[must_use]
+pub fn update_bytes(old_checksum: u16, old: &[u8], new: &[u8]) -> u16 {
+    !add(add(!old_checksum, checksum(old)), !checksum(new))
 }
 
 /// A checksum as UDP sends it: `0xffff` for 0, since 0 means "no checksum" there (RFC 768). Both

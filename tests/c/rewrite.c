@@ -203,6 +203,87 @@ static void partial_checksums_are_finished(void)
     CHECK_RESULT(fluxcap_checksum_complete(NULL, 0), 0);
 }
 
+static void checksums_of_a_packet_are_written_and_checked(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct packet packet = i == 0 ? ipv4() : ipv6(), full = packet;
+
+        finish(&full, true);
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_WRONG);
+        CHECK_RESULT(fluxcap_checksum_fill(packet.bytes, packet.len), 1);
+        CHECK(memcmp(packet.bytes, full.bytes, packet.len) == 0);
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
+        packet.bytes[packet.message] ^= 1;
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_WRONG);
+        packet.bytes[packet.message] ^= 1;
+        finish(&packet, false);
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_PARTIAL);
+        CHECK_ERROR(fluxcap_checksum_verify(packet.bytes, packet.message + 1), -EINVAL, "needs");
+        CHECK_ERROR(fluxcap_checksum_fill(packet.bytes, packet.message + 1), -EINVAL, "needs");
+    }
+    const uint8_t arp[14] = { 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0x08, 0x06 };
+    CHECK_RESULT(fluxcap_checksum_verify(arp, sizeof(arp)), FLUXCAP_CHECKSUM_UNKNOWN);
+    CHECK_ERROR(fluxcap_checksum_verify(NULL, 60), -EINVAL, "NULL");
+    CHECK_ERROR(fluxcap_checksum_fill(NULL, 60), -EINVAL, "NULL");
+}
+
+static void a_checksum_follows_a_change(void)
+{
+    uint8_t bytes[40];
+
+    memcpy(bytes, udp_ipv6 + 14, sizeof(bytes));
+    uint16_t before = fluxcap_checksum(bytes, sizeof(bytes));
+    uint8_t address[16];
+    memcpy(address, bytes + 24, sizeof(address));
+    for (size_t i = 0; i < sizeof(address); i++)
+        bytes[24 + i] = (uint8_t)(0xf3 * i);
+    uint16_t after = fluxcap_checksum_update(before, address, bytes + 24, sizeof(address));
+    CHECK(after == fluxcap_checksum(bytes, sizeof(bytes)));
+    /* The example of RFC 1624. */
+    const uint8_t old_word[2] = { 0x55, 0x55 }, new_word[2] = { 0x32, 0x85 };
+    CHECK(fluxcap_checksum_update(0xdd2f, old_word, new_word, 2) == 0);
+    CHECK(fluxcap_checksum_update(0xdd2f, NULL, NULL, 0) == 0xdd2f);
+}
+
+static void a_hop_is_taken_until_none_is_left(void)
+{
+    for (int i = 0; i < 2; i++) {
+        struct packet packet = i == 0 ? ipv4() : ipv6();
+        size_t hops = packet.ip + (i == 0 ? 8 : 7);
+
+        finish(&packet, true);
+        for (uint8_t left = 63; left > 0; left--) {
+            CHECK_RESULT(fluxcap_decrement_ttl(packet.bytes, packet.len), 1);
+            CHECK(packet.bytes[hops] == left);
+            CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
+        }
+        CHECK_RESULT(fluxcap_decrement_ttl(packet.bytes, packet.len), 0);
+        CHECK(packet.bytes[hops] == 1);
+        packet.bytes[packet.ip] = 0x10;
+        CHECK_ERROR(fluxcap_decrement_ttl(packet.bytes, packet.len), -EINVAL, "version");
+    }
+    uint8_t arp[14] = { 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0x08, 0x06 };
+    CHECK_ERROR(fluxcap_decrement_ttl(arp, sizeof(arp)), -EINVAL, "no IP");
+    CHECK_ERROR(fluxcap_decrement_ttl(NULL, 60), -EINVAL, "NULL");
+}
+
+static void the_segment_size_is_clamped(void)
+{
+    struct packet packet = ipv4(), other = ipv6();
+    uint8_t *size = packet.bytes + 64;
+
+    finish(&packet, true);
+    CHECK_RESULT(fluxcap_clamp_mss(packet.bytes, packet.len, 1460), 0);
+    CHECK_RESULT(fluxcap_clamp_mss(packet.bytes, packet.len, 1360), 1);
+    CHECK(size[0] == 0x05 && size[1] == 0x50);
+    CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
+    size[-1] = 5;
+    CHECK_ERROR(fluxcap_clamp_mss(packet.bytes, packet.len, 0), -EINVAL, "option length");
+    CHECK(size[0] == 0x05 && size[1] == 0x50);
+    CHECK_RESULT(fluxcap_clamp_mss(other.bytes, other.len, 0), 0);
+    CHECK_ERROR(fluxcap_clamp_mss(NULL, 60, 0), -EINVAL, "NULL");
+}
+
 static struct fluxcap_rewrite everything(uint32_t ip_version)
 {
     struct fluxcap_rewrite rewrite = ZEROS;
@@ -317,6 +398,10 @@ int main(void)
     views_tell_what_is_there();
     views_on_truncated_packets();
     partial_checksums_are_finished();
+    checksums_of_a_packet_are_written_and_checked();
+    a_checksum_follows_a_change();
+    a_hop_is_taken_until_none_is_left();
+    the_segment_size_is_clamped();
     each_change_is_made_with_its_checksums();
     what_cannot_change_is_refused_and_stays();
     return 0;

@@ -222,6 +222,22 @@ fn an_update_of_an_ipv6_address_gives_what_a_new_sum_would() {
 }
 
 #[test]
+fn an_update_of_any_bytes_gives_what_a_new_sum_would() {
+    let old = noise(301);
+    for len in 0..=200 {
+        for at in [0, 2, 100] {
+            // An odd number of bytes only at the end.
+            let end = if len % 2 == 0 { old.len() } else { at + len };
+            let mut packet = old[..end].to_vec();
+            packet[at..at + len].reverse();
+            let (old, new) = (&old[..end], &packet[..]);
+            let updated = update_bytes(reference(old), &old[at..at + len], &new[at..at + len]);
+            assert_eq!(updated, reference(new), "{at} {len}");
+        }
+    }
+}
+
+#[test]
 fn zero_alone_becomes_ffff() {
     assert_eq!(nonzero(0), 0xffff);
     assert!((1..=0xffff).all(|checksum| nonzero(checksum) == checksum));

@@ -1,0 +1,97 @@
+//! Checksums of whole packets, and the fields that routers change, in C.
+
+use std::ffi::{c_int, c_void};
+
+use super::edit::refused;
+use super::error::guard;
+use super::proto::{bytes, bytes_mut, malformed};
+use crate::proto::checksum::{self, Verdict};
+use crate::proto::edit::{self, EditError};
+
+/// A checksum is wrong: the packet was damaged.
+pub const FLUXCAP_CHECKSUM_WRONG: u32 = 0;
+/// All checksums are right.
+pub const FLUXCAP_CHECKSUM_RIGHT: u32 = 1;
+/// The checksum is left to the network card, as fluxcap_checksum_complete() tells.
+pub const FLUXCAP_CHECKSUM_PARTIAL: u32 = 2;
+/// There is no checksum that can be checked: a fragment, or another protocol.
+pub const FLUXCAP_CHECKSUM_UNKNOWN: u32 = 3;
+
+/// The Internet checksum `checksum` after `len` of the bytes that it covers changed from `old_bytes` to `new_bytes` (RFC 1624).
+///
+/// They start at an even distance from the first byte covered, and are an even number or the last ones. A checksum that was wrong
+/// stays wrong. For UDP, leave a 0 alone, and send 0xffff for 0. NULL counts as no bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_checksum_update(
+    checksum: u16,
+    old_bytes: *const c_void,
+    new_bytes: *const c_void,
+    len: usize,
+) -> u16 {
+    // SAFETY: as the header asks.
+    let (old, new) = unsafe { (bytes(old_bytes, len), bytes(new_bytes, len)) };
+    checksum::update_bytes(checksum, old.unwrap_or_default(), new.unwrap_or_default())
+}
+
+/// Checks the checksums of `packet`, which begins with its Ethernet header: that of the IPv4 header, and that of TCP, UDP, ICMP or
+/// ICMPv6, pseudo header included. VLAN tags, IP options and extension headers are passed over.
+///
+/// Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN; -EINVAL when headers are malformed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usize) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes(packet, len)? };
+        let verdict = match checksum::verify(packet).map_err(malformed)? {
+            Verdict::Wrong => FLUXCAP_CHECKSUM_WRONG,
+            Verdict::Right => FLUXCAP_CHECKSUM_RIGHT,
+            Verdict::Partial => FLUXCAP_CHECKSUM_PARTIAL,
+            Verdict::Unknown => FLUXCAP_CHECKSUM_UNKNOWN,
+        };
+        Ok(verdict as c_int)
+    })
+}
+
+/// Writes the checksums that fluxcap_checksum_verify() checks.
+///
+/// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, source-routed, or of
+/// another protocol. -EINVAL when headers are malformed, and then nothing is written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes_mut(packet, len)? };
+        Ok(checksum::fill(packet).map_err(malformed)?.into())
+    })
+}
+
+/// Takes one hop off the TTL or hop limit of `packet`, which begins with its Ethernet header, as routers do, and adjusts the checksum
+/// of an IPv4 header.
+///
+/// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was. -EINVAL when it is not IP, or malformed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes_mut(packet, len)? };
+        match edit::decrement_ttl(packet) {
+            Ok(()) => Ok(1),
+            Err(EditError::NoHopsLeft) => Ok(0),
+            Err(error) => Err(refused(error)),
+        }
+    })
+}
+
+/// Lowers the maximum segment size that a TCP connection is opened with, where it is larger than `max`, in `packet`, which begins with
+/// its Ethernet header. The checksum follows, a partial one too.
+///
+/// Returns 1, or 0 when the packet is as it was: the size is no larger, it has none, opens no connection, or is no TCP. -EINVAL when
+/// headers or TCP options are malformed, and then nothing is changed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_clamp_mss(packet: *mut c_void, len: usize, max: u16) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes_mut(packet, len)? };
+        Ok(edit::clamp_mss(packet, max).map_err(refused)?.into())
+    })
+}

@@ -395,3 +395,83 @@ fn a_sender_of_single_packets_hears_that_nothing_moves() {
     assert_eq!(tx.outstanding(), 0);
     close(rx, tx);
 }
+
+/// Passes packets on until so many have come, every fifth dropped; gives how many left.
+fn pass_on(rx: &mut FluxRx, tx: &mut FluxTx, count: u32) -> u64 {
+    let start = Instant::now();
+    let (mut came, mut kept) = (0, Vec::new());
+    while came < count {
+        assert!(start.elapsed() < PATIENCE, "{came} of {count} came");
+        let passed = rx.forward_each(tx, 16, |packet| {
+            if !packet.data()[0].is_multiple_of(5) {
+                return Some(packet);
+            }
+            kept.push(packet);
+            None
+        });
+        came += passed.unwrap();
+        if kept.len() > 4 {
+            kept.clear();
+        }
+        thread::yield_now();
+    }
+    while tx.outstanding() > 0 {
+        assert!(start.elapsed() < PATIENCE);
+        tx.kick().unwrap();
+        tx.reap();
+    }
+    tx.total()
+}
+
+#[test]
+fn packets_cross_between_the_halves_of_two_sockets_on_two_threads() {
+    const COUNT: u32 = 2_000;
+    let network = Network::new();
+    let (left, right) = (network.nic("left").unwrap(), network.nic("right").unwrap());
+    let here = small(&left).build().unwrap();
+    let there = small(&right).umem(here.umem()).build().unwrap();
+    let umem = here.umem().clone();
+    let (mut left_rx, mut left_tx) = here.split();
+    let (mut right_rx, mut right_tx) = there.split();
+    let running = network.run().unwrap();
+    thread::scope(|scope| {
+        let to_right = scope.spawn(move || {
+            let sent = pass_on(&mut left_rx, &mut right_tx, COUNT);
+            (left_rx, right_tx, sent)
+        });
+        let to_left = scope.spawn(move || {
+            let sent = pass_on(&mut right_rx, &mut left_tx, COUNT);
+            (right_rx, left_tx, sent)
+        });
+        for (from, to) in [(&left, &right), (&right, &left)] {
+            scope.spawn(move || {
+                let start = Instant::now();
+                let (mut next, mut expected) = (0, 0);
+                while expected < COUNT {
+                    assert!(start.elapsed() < PATIENCE, "{expected} of {next} left");
+                    // No more than there is room for, so that none is dropped.
+                    if next < COUNT && next - expected < 16 {
+                        from.inject(0, &packet(next as usize, 60)).unwrap();
+                        next += 1;
+                    }
+                    // In order, and unchanged.
+                    if packet(expected as usize, 60)[0].is_multiple_of(5) {
+                        expected += u32::from(expected < next);
+                    } else if let Some(sent) = to.take_sent() {
+                        assert_eq!(sent, packet(expected as usize, 60));
+                        expected += 1;
+                    } else {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+        let (left_rx, right_tx, first) = to_right.join().unwrap();
+        let (right_rx, left_tx, second) = to_left.join().unwrap();
+        assert_eq!(first, second);
+        assert_eq!(umem.accounting().user, 0);
+        drop((left_rx, right_rx, left_tx, right_tx));
+    });
+    drop(running);
+    assert_home(&umem);
+}

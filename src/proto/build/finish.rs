@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::place::{Kind, Layer};
 use super::{BuildError, BuildFault, FrameBuilder};
-use crate::proto::IpProtocol;
 use crate::proto::checksum::{self, PseudoHeader};
+use crate::proto::{IpProtocol, Ipv4, Ipv4Option, Ipv4Options};
 
 /// The longest packet an Ethernet length field tells of; more is an ether type.
 const MOST_IN_802_3: usize = 1500;
@@ -40,12 +40,7 @@ impl<'a> FrameBuilder<'a> {
             Kind::Ipv4 => {
                 let length = self.length_of("IPv4", start, u16::MAX.into())?;
                 self.patch(start.wrapping_add(2), length.to_be_bytes());
-                let words = self
-                    .written_from(start)
-                    .first()
-                    .map_or(0, |first| first & 0xf);
-                let header = self.written_from(start).get(..usize::from(words) * 4);
-                let checksum = checksum::checksum(header.unwrap_or_default());
+                let checksum = checksum::checksum(ipv4_header(self.written_from(start)));
                 self.patch(start.wrapping_add(10), checksum.to_be_bytes());
             }
             Kind::Ipv6 => {
@@ -116,7 +111,9 @@ impl<'a> FrameBuilder<'a> {
                 Kind::Routing => last = last.or_else(|| last_destination(header)),
                 Kind::Ipv4 => {
                     let source = Ipv4Addr::from(octets(header, 12));
-                    return PseudoHeader::ipv4(source, octets(header, 16).into());
+                    let destination = || octets(header, 16).into();
+                    let last = last_of_source_route(header);
+                    return PseudoHeader::ipv4(source, last.unwrap_or_else(destination));
                 }
                 Kind::Ipv6 => {
                     let source = Ipv6Addr::from(octets::<16>(header, 8));
@@ -129,6 +126,33 @@ impl<'a> FrameBuilder<'a> {
         // The order of steps puts an IP layer around every message.
         PseudoHeader::ipv4(Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED)
     }
+}
+
+/// The IPv4 header at the start of `bytes`.
+#[inline]
+fn ipv4_header(bytes: &[u8]) -> &[u8] {
+    let words = bytes.first().map_or(0, |first| first & 0xf);
+    bytes.get(..usize::from(words) * 4).unwrap_or_default()
+}
+
+/// Where a packet goes in the end whose options prescribe routers that it has yet to pass: checksums cover that (RFC 9293,
+/// section 3.1).
+#[inline]
+fn last_of_source_route(packet: &[u8]) -> Option<Ipv4Addr> {
+    let options = ipv4_header(packet).get(Ipv4::LEN..)?;
+    if options.is_empty() {
+        return None;
+    }
+    Ipv4Options::new(options).find_map(|option| match option {
+        Ok(Ipv4Option::LooseSourceRoute(route) | Ipv4Option::StrictSourceRoute(route)) => {
+            let last = route
+                .slots
+                .last()
+                .filter(|_| route.done() < route.slots.len());
+            last.map(|&last| last.into())
+        }
+        _ => None,
+    })
 }
 
 /// Where the packet behind this routing header goes in the end.

@@ -4,8 +4,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::FrameBuilder;
 use super::place::{Kind, Next, Step};
+use super::{BuildError, BuildFault, FrameBuilder};
+use crate::proto::{IcmpType, Icmpv6Type, NdpOption};
 
 /// An ICMP message (RFC 792) to write, by its header. What it quotes or echoes is the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub enum IcmpMessage {
         sequence: u16,
     },
     /// The quoted packet could not be delivered.
-    Unreachable {
+    DestinationUnreachable {
         /// Why: 0 network, 1 host, 2 protocol, 3 port, 13 forbidden, ….
         code: u8,
     },
@@ -57,7 +58,7 @@ pub enum IcmpMessage {
     /// Any other.
     Other {
         /// What it is.
-        icmp_type: u8,
+        icmp_type: IcmpType,
         /// Which of its kind.
         code: u8,
         /// The four bytes behind the checksum.
@@ -78,7 +79,7 @@ impl IcmpMessage {
                 identifier,
                 sequence,
             } => ([0, 0], pair(identifier, sequence)),
-            Self::Unreachable { code } => ([3, code], [0; 4]),
+            Self::DestinationUnreachable { code } => ([3, code], [0; 4]),
             Self::FragmentationNeeded { mtu } => ([3, 4], pair(0, mtu)),
             Self::Redirect { code, gateway } => ([5, code], gateway.octets()),
             Self::TimeExceeded { code } => ([11, code], [0; 4]),
@@ -87,18 +88,18 @@ impl IcmpMessage {
                 icmp_type,
                 code,
                 rest,
-            } => ([icmp_type, code], rest),
+            } => ([icmp_type.0, code], rest),
         }
     }
 }
 
 /// An ICMPv6 message (RFC 4443) or one of neighbor discovery (RFC 4861) to write, by its header. What it quotes or echoes
-/// is the payload; so are the options of neighbor discovery.
+/// is the payload; options of neighbor discovery come by [`FrameBuilder::ndp_options`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Icmpv6Message {
     /// The quoted packet could not be delivered.
-    Unreachable {
+    DestinationUnreachable {
         /// Why: 0 no route, 1 forbidden, 3 address, 4 port, ….
         code: u8,
     },
@@ -170,7 +171,7 @@ pub enum Icmpv6Message {
     /// Any other.
     Other {
         /// What it is.
-        icmp_type: u8,
+        icmp_type: Icmpv6Type,
         /// Which of its kind.
         code: u8,
         /// The four bytes behind the checksum.
@@ -183,7 +184,7 @@ impl Icmpv6Message {
     #[inline]
     fn header(self) -> ([u8; 2], [u8; 4]) {
         match self {
-            Self::Unreachable { code } => ([1, code], [0; 4]),
+            Self::DestinationUnreachable { code } => ([1, code], [0; 4]),
             Self::PacketTooBig { mtu } => ([2, 0], mtu.to_be_bytes()),
             Self::TimeExceeded { code } => ([3, code], [0; 4]),
             Self::ParameterProblem { code, pointer } => ([4, code], pointer.to_be_bytes()),
@@ -212,7 +213,7 @@ impl Icmpv6Message {
                 icmp_type,
                 code,
                 rest,
-            } => ([icmp_type, code], rest),
+            } => ([icmp_type.0, code], rest),
         }
     }
 }
@@ -264,5 +265,37 @@ impl FrameBuilder<'_> {
                 _ => Ok(()),
             }
         })
+    }
+
+    /// Options of the neighbor discovery message just before. There is no limit to their number.
+    ///
+    /// Nothing or more of them, such as bytes of an unknown one, may follow as payload.
+    #[inline]
+    pub fn ndp_options(self, options: &[NdpOption<'_>]) -> Self {
+        self.then(|frame| {
+            const STEP: &str = "NDP options";
+            if !frame.is_right_behind_ndp() {
+                return Err(frame.misplaced(STEP));
+            }
+            if let Some(option) = options.iter().find(|option| option.wire_len() > 2040) {
+                let (length, most) = (option.wire_len(), 2040);
+                return Err(BuildError::new(STEP, BuildFault::TooLong { length, most }));
+            }
+            let room = frame.claim(STEP, NdpOption::total_len(options))?;
+            // It has just the length that they take.
+            let written = NdpOption::write_all(options, room);
+            debug_assert!(written);
+            Ok(())
+        })
+    }
+
+    /// Whether nothing but a message of neighbor discovery was before, and maybe options of it.
+    #[inline]
+    fn is_right_behind_ndp(&self) -> bool {
+        let Some(top) = self.top().filter(|top| top.kind == Kind::Icmpv6) else {
+            return false;
+        };
+        let icmp_type = self.buffer.get(top.start as usize).copied();
+        matches!(icmp_type, Some(133..=137))
     }
 }

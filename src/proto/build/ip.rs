@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::link::{check, invalid};
 use super::place::{Carried, Kind, Next, Step};
 use super::{BuildError, BuildFault, FrameBuilder, Ipv4Spec, Ipv6Spec};
-use crate::proto::{IpProtocol, Ipv6Fragment};
+use crate::proto::{IpProtocol, Ipv4Option, Ipv6Fragment};
 
 /// The most bytes of options in an IPv4 or TCP header.
 const MOST_OPTIONS: usize = 40;
@@ -63,8 +63,23 @@ impl FrameBuilder<'_> {
         })
     }
 
-    /// The options of the IPv4 header just before, as bytes: at most 40. They are filled up with zeros, which end them, to
-    /// whole words.
+    /// The options of the IPv4 header just before: at most 40 bytes. They are filled up with zeros, which end them, to whole
+    /// words.
+    ///
+    /// With a source route that is not yet done, the checksums of TCP and UDP cover its last address.
+    #[inline]
+    pub fn ipv4_options(self, options: &[Ipv4Option<'_>]) -> Self {
+        self.then(|frame| {
+            let len = Ipv4Option::total_len(options);
+            frame.put_options("IPv4 options", Kind::Ipv4, len, |room| {
+                // It has just the length that they take.
+                let written = Ipv4Option::write_all(options, room);
+                debug_assert!(written);
+            })
+        })
+    }
+
+    /// Like [`ipv4_options`](Self::ipv4_options), of bytes.
     #[inline]
     pub fn ipv4_option_bytes(self, options: &[u8]) -> Self {
         self.then(|frame| {

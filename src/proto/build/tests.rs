@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::*;
 use crate::proto::checksum::PseudoHeader;
 use crate::proto::{
-    Arp, ArpOperation, EtherType, Ethernet, Gre, GreFields, IpProtocol, Ipv4, Ipv6, Ipv6Fragment,
-    MacAddr, Tcp, TcpFlags, TcpOption, Udp, Vxlan,
+    Arp, ArpOperation, EtherType, Ethernet, Gre, GreFields, IpProtocol, Ipv4, Ipv4Option,
+    Ipv4Route, Ipv6, Ipv6Fragment, MacAddr, NdpOption, Tcp, TcpFlags, TcpOption, Udp, Vxlan,
 };
 
 const US: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
@@ -430,6 +430,73 @@ fn a_checksum_covers_the_last_destination_of_a_source_route() {
     });
     let text = "UDP cannot follow routing header";
     assert_eq!(unknown.unwrap_err().to_string(), text);
+}
+
+#[test]
+fn a_checksum_covers_the_last_address_of_an_ipv4_source_route() {
+    let last = Ipv4Addr::new(10, 9, 9, 9);
+    let slots = [[10, 8, 8, 8], last.octets()];
+    for (pointer, destination) in [(4, last), (8, last), (12, THEIR_IP), (0xff, THEIR_IP)] {
+        let route = Ipv4Route {
+            pointer,
+            slots: &slots,
+        };
+        for option in [
+            Ipv4Option::LooseSourceRoute(route),
+            Ipv4Option::StrictSourceRoute(route),
+        ] {
+            let packet = built(|frame| {
+                let frame = frame.ipv4(OUR_IP, THEIR_IP);
+                let frame = frame.ipv4_options(&[Ipv4Option::NoOperation, option]);
+                frame.udp(1, 2).payload(b"far")
+            });
+            let packet = packet.unwrap();
+            let (ip, rest) = Ipv4::parse(&packet).unwrap();
+            assert!(ip.verify_checksum());
+            let (udp, payload) = Udp::parse(rest).unwrap();
+            let addresses = PseudoHeader::ipv4(OUR_IP, destination);
+            assert!(udp.verify_checksum(addresses, payload), "{option}");
+        }
+    }
+}
+
+#[test]
+fn neighbor_discovery_options_follow_their_message_and_no_other() {
+    let ip = Ipv6Spec {
+        hop_limit: 255,
+        ..Ipv6Spec::new("fe80::1".parse().unwrap(), "ff02::2".parse().unwrap())
+    };
+    let solicitation = built(|frame| {
+        let frame = frame
+            .ipv6_with(ip)
+            .icmpv6(Icmpv6Message::RouterSolicitation);
+        let options = [NdpOption::SourceLinkLayerAddress(US)];
+        frame.ndp_options(&options).finish()
+    });
+    assert_eq!(solicitation.unwrap(), SOLICITATION);
+    let error = built(|frame| {
+        let frame = frame.ipv6_with(ip);
+        let frame = frame.icmpv6(Icmpv6Message::PacketTooBig { mtu: 1280 });
+        frame.ndp_options(&[]).finish()
+    });
+    let text = "NDP options cannot follow ICMPv6";
+    assert_eq!(error.unwrap_err().to_string(), text);
+    let long = vec![0; 2041];
+    let error = built(|frame| {
+        let frame = frame
+            .ipv6_with(ip)
+            .icmpv6(Icmpv6Message::RouterSolicitation);
+        let options = [
+            NdpOption::RedirectedHeader(&long[..2032]),
+            NdpOption::RedirectedHeader(&long[..2033]),
+        ];
+        frame.ndp_options(&options).finish()
+    });
+    let (length, most) = (2048, 2040);
+    assert_eq!(
+        error.unwrap_err().fault(),
+        BuildFault::TooLong { length, most }
+    );
 }
 
 #[test]

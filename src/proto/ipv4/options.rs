@@ -293,7 +293,7 @@ pub struct Ipv4Options<'a> {
 impl<'a> Ipv4Options<'a> {
     /// Of all the bytes behind the fixed part of the header.
     #[inline]
-    pub(super) const fn new(options: &'a [u8]) -> Self {
+    pub(in crate::proto) const fn new(options: &'a [u8]) -> Self {
         Self {
             rest: options,
             end: Ipv4::LEN.wrapping_add(options.len()),

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use fluxcap::proto::{FlowKey, Headers, Ipv4, Ipv6, ParseError};
+use fluxcap::proto::{FlowKey, Headers, Ipv4, Ipv6, ParseError, summary};
 
 pub(crate) fn flow(data: &[u8]) {
     let key = FlowKey::parse(data);
@@ -135,5 +135,16 @@ fn agree_with_views(headers: &Headers, data: &[u8]) {
         assert_eq!(headers.is_fragment(), upper.fragment.is_some());
         assert_eq!(headers.is_later_fragment(), upper.is_later_fragment());
         assert_eq!(headers.is_source_routed(), upper.is_source_routed);
+    }
+}
+
+/// The text form: one line, whatever the bytes are.
+pub(crate) fn text(data: &[u8]) {
+    for line in [
+        summary(data).to_string(),
+        summary(data).with_ethernet().to_string(),
+    ] {
+        assert!(!line.contains(['\n', '\r']), "{line:?}");
+        assert!(line.len() < 16_384, "{line}");
     }
 }

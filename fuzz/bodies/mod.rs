@@ -3,11 +3,17 @@
 //! `fuzz/targets` gives each function the bytes that libFuzzer thinks of, `tests/fuzz.rs` those in `fuzz/corpus` and the packets of
 //! `tests/proto/corpus`.
 
+mod builder;
+mod edits;
 mod frames;
+mod messages;
 mod mutators;
 mod views;
 
-pub(crate) use frames::{flow, headers};
+pub(crate) use builder::builder;
+pub(crate) use edits::{adjust, mss, tags, tunnels};
+pub(crate) use frames::{flow, headers, text};
+pub(crate) use messages::{icmp_error, icmpv6, ndp};
 pub(crate) use mutators::{complete, hops, nat};
 pub(crate) use views::{
     arp, ethernet, extension, gre, icmp, ipv4, ipv6, llc, mpls, tcp, udp, vlan, vxlan,
@@ -47,7 +53,9 @@ const TRANSPORT: &[usize] = &[34, 54, 38];
 
 /// All of them, by name.
 pub(crate) const BODIES: &[Body] = &[
+    body("adjust", adjust, 32, &[0]),
     body("arp", arp, VALUES, NETWORK),
+    body("builder", builder, 0, &[0]),
     body("complete", complete, 0, &[0]),
     body("ethernet", ethernet, VALUES, &[0]),
     body("extension", extension, VALUES, TRANSPORT),
@@ -56,12 +64,19 @@ pub(crate) const BODIES: &[Body] = &[
     body("headers", headers, 0, &[0]),
     body("hops", hops, 0, NETWORK),
     body("icmp", icmp, VALUES, TRANSPORT),
+    body("icmp_error", icmp_error, VALUES, TRANSPORT),
+    body("icmpv6", icmpv6, VALUES, &[54]),
     body("ipv4", ipv4, VALUES, NETWORK),
     body("ipv6", ipv6, VALUES, NETWORK),
     body("llc", llc, VALUES, NETWORK),
     body("mpls", mpls, VALUES, NETWORK),
+    body("mss", mss, 2, &[0]),
     body("nat", nat, 64, &[0]),
+    body("ndp", ndp, VALUES, &[54]),
+    body("tags", tags, 16, &[0]),
     body("tcp", tcp, VALUES, TRANSPORT),
+    body("text", text, 0, &[0]),
+    body("tunnels", tunnels, 64, &[0]),
     body("udp", udp, VALUES, TRANSPORT),
     body("vlan", vlan, VALUES, NETWORK),
     body("vxlan", vxlan, VALUES, &[42, 62]),

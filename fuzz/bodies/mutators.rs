@@ -10,12 +10,12 @@ use super::split;
 
 /// The checksums of a frame that are there and known, as right or wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Checksums {
-    header: Option<bool>,
-    message: Option<bool>,
+pub(super) struct Checksums {
+    pub(super) header: Option<bool>,
+    pub(super) message: Option<bool>,
 }
 
-fn checksums(frame: &[u8]) -> Checksums {
+pub(super) fn checksums(frame: &[u8]) -> Checksums {
     find(frame).unwrap_or_default()
 }
 

@@ -41,7 +41,9 @@ macro_rules! parse {
     }};
 }
 
-fn check_error(packet: &[u8], error: ParseError) {
+pub(super) use {parse, read};
+
+pub(super) fn check_error(packet: &[u8], error: ParseError) {
     black_box(error.to_string());
     assert!(error.offset() <= packet.len(), "{error}");
     if let Fault::Truncated { needed, available } = error.fault() {
@@ -398,7 +400,7 @@ pub(crate) fn udp(data: &[u8]) {
     assert!(Udp::parse(&copy).is_ok(), "a setter broke it");
 }
 
-fn addresses(values: &mut Choices<'_>) -> PseudoHeader {
+pub(super) fn addresses(values: &mut Choices<'_>) -> PseudoHeader {
     if values.flag() {
         PseudoHeader::ipv4(v4(values), v4(values))
     } else {
@@ -445,7 +447,7 @@ fn read_tcp(view: &Tcp) {
 }
 
 /// Reads a list of options or the like: at least a byte each, nothing after an error.
-fn read_options<T: std::fmt::Debug>(
+pub(super) fn read_options<T: std::fmt::Debug>(
     options: impl Iterator<Item = Result<T, ParseError>>,
     fixed: usize,
 ) {

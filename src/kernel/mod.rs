@@ -444,4 +444,6 @@ pub struct Ready {
     pub receive: bool,
     /// Slots of the TX ring are free.
     pub send: bool,
+    /// A signal ended the wait early.
+    pub interrupted: bool,
 }

@@ -134,6 +134,7 @@ impl SimSocket {
         Ready {
             receive: interest != Interest::Send && socket.side.rx_waiting() > 0,
             send: interest != Interest::Receive && socket.side.is_writable(),
+            interrupted: false,
         }
     }
 }

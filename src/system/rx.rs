@@ -205,7 +205,7 @@ impl FluxRx {
                     if let (Some(patience), Some(slice)) = (&mut patience, slice) {
                         patience.slept(slice);
                     }
-                    if !ready.receive && slice == left {
+                    if !ready.receive && (ready.interrupted || slice == left) {
                         return Ok(take(self));
                     }
                 }

@@ -302,7 +302,8 @@ impl FluxTx {
         }
     }
 
-    /// Waits until the TX ring has room or `timeout` is over; `None` waits for ever. Returns whether it has.
+    /// Waits until the TX ring has room or `timeout` is over; `None` waits for ever. Returns whether it has: `false` also when a signal ended
+    /// a sleep, so that the program can look at what its handler did.
     ///
     /// It takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full.
     ///
@@ -321,7 +322,11 @@ impl FluxTx {
             }
             let slice = left.min(SLICE);
             let socket = &self.shared.socket;
-            socket.wait(Interest::Send, Some(slice), &Company::none())?;
+            let ready = socket.wait(Interest::Send, Some(slice), &Company::none())?;
+            if ready.interrupted {
+                self.kick()?;
+                return Ok(self.room() > 0);
+            }
             if timeout.is_some() {
                 left -= slice;
             }

@@ -4,6 +4,7 @@
 
 use std::mem;
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,9 +50,15 @@ pub(crate) struct Plain {
     setup: Setup,
     kernels: Arc<Mutex<Vec<Kernel>>>,
     log: Log,
+    signalled: Arc<AtomicBool>,
 }
 
 impl Plain {
+    /// From now on a signal ends every wait.
+    pub(crate) fn signal(&self) {
+        self.signalled.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn new(setup: Setup) -> Self {
         Self {
             setup,
@@ -197,7 +204,10 @@ impl Socket for PlainSocket {
         _company: &Company<'_>,
     ) -> Result<Ready> {
         self.plain.log.add("wait");
-        Ok(Ready::default())
+        Ok(Ready {
+            interrupted: self.plain.signalled.load(Ordering::Relaxed),
+            ..Ready::default()
+        })
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {

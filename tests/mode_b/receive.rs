@@ -137,3 +137,26 @@ fn the_kernel_is_called_for_frames_only_when_it_asks() {
     assert_eq!(plain.events(), [""; 0]);
     close(rx, tx);
 }
+
+#[test]
+fn a_signal_ends_a_wait_without_end_also_while_frames_are_short() {
+    for short in [false, true] {
+        let plain = Plain::default();
+        let (raw, kernel) = whole(&plain, 64, [64; 4]);
+        let (mut rx, mut tx) = raw.split();
+        rx.set_poller(Poller::Wait);
+        let mut held = PacketBatch::with_capacity(64);
+        while short && tx.alloc_batch(&mut held) > 0 {}
+        if short {
+            kernel.deliver(0..30, 60);
+            rx.try_recv(&mut held);
+        }
+        plain.signal();
+        let mut batch = PacketBatch::with_capacity(64);
+        assert_eq!(rx.recv(&mut batch).unwrap(), 0);
+        assert!(rx.recv_one().unwrap().is_none());
+        assert!(!rx.wait(None).unwrap());
+        drop(held);
+        close(rx, tx);
+    }
+}

@@ -328,3 +328,18 @@ impl WaitForStuck for FluxTx {
         }
     }
 }
+
+#[test]
+fn a_signal_ends_a_wait_for_room() {
+    let plain = Plain::default();
+    let (raw, kernel) = whole(&plain, 64, [64, 64, 4, 64]);
+    let (rx, mut tx) = raw.split();
+    let mut batch = batch_of(&mut tx, 0..5);
+    assert_eq!(tx.send(&mut batch).unwrap(), 4);
+    plain.signal();
+    assert!(!tx.wait(None).unwrap());
+    assert_eq!(kernel.transmit(64).len(), 4);
+    assert!(tx.wait(None).unwrap());
+    drop(batch);
+    close(rx, tx);
+}

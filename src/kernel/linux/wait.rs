@@ -106,6 +106,7 @@ pub(super) fn wait(
         let ready = Ready {
             receive: entries[SELF].revents & libc::POLLIN != 0,
             send: entries[SELF].revents & libc::POLLOUT != 0,
+            interrupted: false,
         };
         if ready != Ready::default() {
             return Ok(ready);
@@ -124,7 +125,10 @@ pub(super) fn wait(
         let others = entries[ALARM..].iter().any(|entry| entry.revents != 0);
         // An interrupted call comes back with nothing, so that the caller can look at what the signal handler did.
         if interrupted || here || others || left.is_some_and(|left| left <= slice) {
-            return Ok(ready);
+            return Ok(Ready {
+                interrupted,
+                ..ready
+            });
         }
     }
 }

@@ -3,6 +3,8 @@
 
 #[path = "proto/differences.rs"]
 mod differences;
+#[path = "proto/etherparse.rs"]
+mod etherparse_too;
 #[path = "proto/packets.rs"]
 mod packets;
 #[path = "proto/tshark.rs"]

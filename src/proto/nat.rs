@@ -85,7 +85,7 @@ pub enum RewriteError {
     /// Ports are in the first fragment alone.
     #[error("a later fragment has no ports")]
     LaterFragment,
-    /// A routing header says where the packet really goes.
+    /// A routing header, or an option of IPv4, says where the packet really goes.
     #[error("a source-routed packet has its last destination elsewhere")]
     SourceRouted,
 }

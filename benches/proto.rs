@@ -11,8 +11,12 @@
 #[path = "common/results.rs"]
 mod results;
 
+#[path = "proto/checksums.rs"]
+mod checksums;
 #[path = "proto/headers.rs"]
 mod headers;
+#[path = "proto/nat.rs"]
+mod nat;
 
 use std::env;
 use std::error::Error;
@@ -32,6 +36,8 @@ pub(crate) struct Case {
     name: &'static str,
     /// How many times as fast as the peer this library is to be.
     aim: f64,
+    /// How many nanoseconds it may take.
+    limit: f64,
     ours: Side,
     peer: Side,
 }
@@ -49,9 +55,16 @@ impl Case {
         Self {
             name,
             aim,
+            limit: f64::INFINITY,
             ours: timed(ours),
             peer: timed(peer),
         }
+    }
+
+    /// The same, in at most so many nanoseconds.
+    pub(crate) fn within(mut self, limit: f64) -> Self {
+        self.limit = limit;
+        self
     }
 
     fn criterion(&mut self, criterion: &mut Criterion) {
@@ -89,6 +102,8 @@ fn timed<T>(mut work: impl FnMut() -> T + 'static) -> Side {
 fn main() -> Result<(), Box<dyn Error>> {
     let filter = env::args().skip(1).find(|word| !word.starts_with('-'));
     let mut cases = headers::cases();
+    cases.extend(checksums::cases());
+    cases.extend(nat::cases());
     cases.retain(|case| filter.as_ref().is_none_or(|part| case.name.contains(part)));
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
@@ -107,6 +122,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 "{} is below the aim of {} times the peer",
                 case.name, case.aim
             );
+        }
+        if row.ours > case.limit {
+            println!("{} takes more than {} ns", case.name, case.limit);
         }
     }
     // A part of them is no result.

@@ -188,7 +188,7 @@ impl Drop for Books<'_> {
 
 /// How many lie between two places of one array.
 #[inline]
-fn elements<T>(from: *const T, to: *const T) -> u32 {
+pub(super) fn elements<T>(from: *const T, to: *const T) -> u32 {
     ((to.addr() - from.addr()) / size_of::<T>()) as u32
 }
 

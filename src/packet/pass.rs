@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Packet;
 use super::frames::USER;
+use super::hand::elements;
 use super::lender::Lender;
 use super::wide;
 use crate::ring::Desc;
@@ -172,12 +173,6 @@ impl Drop for Books<'_> {
         self.passed.set(passed);
         settle(self.receiving, self.sending, passed, unreached);
     }
-}
-
-/// How many lie between two places of one array.
-#[inline]
-fn elements<T>(from: *const T, to: *const T) -> u32 {
-    ((to.addr() - from.addr()) / size_of::<T>()) as u32
 }
 
 /// A call, with values alone: so that they can stay in registers until then.

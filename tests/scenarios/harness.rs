@@ -73,7 +73,7 @@ type Runs = BTreeMap<(&'static str, Stage), Arc<OnceLock<Ran>>>;
 
 /// Runs a scenario, unless it has run in this process already, or is none for the mode.
 pub(crate) fn run(scenario: Scenario, stage: Stage) -> Ran {
-    match impossible(scenario.name, stage.mode) {
+    match impossible(scenario.name, stage) {
         Some(reason) => Ran::Impossible(reason),
         None => run_possible(scenario, stage),
     }

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use zerocopy::FromBytes;
-
 use crate::proto::checksum::PseudoHeader;
 use crate::proto::{EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, ParseError, Vlan};
 
@@ -85,34 +83,6 @@ impl Location {
         }
     }
 
-    /// Only what is most frequent, an IPv4 packet without options right behind the Ethernet header; `None` for all else.
-    ///
-    /// That takes a fraction of the time where all that can be wrong is told.
-    #[inline(always)]
-    pub(in crate::proto) fn find_plain(frame: &[u8]) -> Option<Self> {
-        let (ethernet, packet) = Ethernet::parse(frame).ok()?;
-        if ethernet.ether_type() != EtherType::IPV4 || packet.first() != Some(&0x45) {
-            return None;
-        }
-        let (header, behind) = Ipv4::ref_from_prefix_with_elems(packet, 0).ok()?;
-        let len = usize::from(header.total_length()).checked_sub(Ipv4::LEN)?;
-        if len > behind.len() {
-            return None;
-        }
-        let message = Ethernet::LEN + Ipv4::LEN;
-        Some(Self {
-            ip: Ethernet::LEN,
-            is_ipv6: false,
-            message,
-            end: message.wrapping_add(len),
-            protocol: header.protocol(),
-            is_fragment: header.is_fragment(),
-            is_later_fragment: header.fragment_offset() != 0,
-            is_source_routed: false,
-            addresses: header.pseudo_header(),
-        })
-    }
-
     /// The message: the upper layer's header and its payload, without padding.
     #[inline]
     pub(in crate::proto) fn message<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
@@ -129,30 +99,6 @@ impl Location {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::samples::{Fill, Random, Sample, TCP, UDP};
-
-    #[test]
-    fn the_short_way_finds_what_the_long_one_does_or_nothing() {
-        let mut random = Random(51);
-        let mut found = 0;
-        for round in 0..5000 {
-            let protocol = [TCP, UDP][round % 2];
-            let mut sample = Sample::random(&mut random, round % 5 == 0, protocol);
-            sample.cut(60);
-            sample.tags = random.below(2);
-            let mut frame = sample.frame(Fill::Full);
-            for _ in 0..random.below(3) {
-                let at = random.below(40);
-                frame[at] = random.byte();
-            }
-            frame.truncate(random.below(3 * frame.len()));
-            if let Some(location) = Location::find_plain(&frame) {
-                assert_eq!(Location::find(&frame), Ok(Some(location)));
-                found += 1;
-            }
-        }
-        assert!(found > 300, "{found}");
-    }
 
     /// IPv4 with four bytes of options behind `tags`, then UDP, then padding.
     fn tagged(tags: usize) -> Vec<u8> {

@@ -137,11 +137,11 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
 /// as Linux does for packets that stay on the machine (veth, virtio). Without that, who receives the packet drops it.
 ///
 /// Such a checksum is recognised by its value, the sum of the pseudo header; of other checksums one in 65536 has it by coincidence.
-/// That is harmless where the packet is intact, but a damaged one gets a right checksum: do not call this for packets that came over a
-/// wire.
+/// Where that is the right checksum, the packet stays as it is, but a damaged one gets a right checksum: do not call this for packets
+/// that came over a wire.
 ///
-/// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not partial, or it is neither TCP nor UDP,
-/// a fragment, or malformed.
+/// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not partial or right all the same, or it is
+/// neither TCP nor UDP, a fragment, or malformed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_complete(packet: *mut c_void, len: usize) -> c_int {
     guard(|| {

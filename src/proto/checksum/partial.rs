@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::nonzero;
 use crate::proto::locate::Location;
 use crate::proto::{IpProtocol, Tcp, Udp};
 
@@ -10,7 +11,7 @@ use crate::proto::{IpProtocol, Tcp, Udp};
 pub enum Completion {
     /// The checksum was partial; now it is the full one.
     Completed,
-    /// The checksum is not partial; the packet is as it was.
+    /// The checksum is not partial, or the right one all the same; the packet is as it was.
     NotPartial,
     /// Nothing that could have a partial checksum: neither TCP nor UDP, a fragment, or malformed.
     /// The packet is as it was.
@@ -36,10 +37,9 @@ pub enum Completion {
 ///
 /// By the headers alone: the checksum field equals the pseudo header's sum. That costs some tens of
 /// instructions, and nothing is summed unless it does. Nothing in a frame tells a partial checksum
-/// for sure, so about one ordinary packet in 65536 is taken for one by coincidence:
+/// for sure, so about one ordinary packet in 65536 looks like it by coincidence:
 ///
-/// - If it is intact, that is harmless: the checksum computed is the one it has. (A TCP checksum
-///   may become 0 where it was `0xffff`, which is the same to whoever checks it.)
+/// - If it is intact, summing shows that its checksum was right: it is [`Completion::NotPartial`].
 /// - If it was damaged on its way, it gets a right checksum, and its receiver cannot notice any more.
 ///
 /// So do not call this for packets that came over a wire; for those a network card has done the work.
@@ -103,18 +103,32 @@ fn is_full(headers: &Location, message: &[u8]) -> bool {
     Udp::parse(message).is_ok_and(|(udp, payload)| udp.verify_checksum(addresses, payload))
 }
 
-/// Sums up the message, and puts the checksum into it.
+/// Sums up the message, and puts the checksum into it, unless that stands there already.
 fn write_full(headers: &Location, frame: &mut [u8]) -> Completion {
+    let addresses = headers.addresses;
     let message = headers.message_mut(frame);
-    let done = if headers.protocol == IpProtocol::TCP {
-        Tcp::parse_mut(message).map(|(tcp, data)| tcp.fill_checksum(headers.addresses, data))
+    if headers.protocol == IpProtocol::TCP {
+        let Ok((tcp, data)) = Tcp::parse_mut(message) else {
+            return Completion::NotRecognised;
+        };
+        let before = tcp.checksum();
+        tcp.fill_checksum(addresses, data);
+        // For TCP, unlike UDP, 0xffff is as right as the 0 that was computed.
+        if nonzero(tcp.checksum()) == before {
+            tcp.set_checksum(before);
+            return Completion::NotPartial;
+        }
     } else {
-        Udp::parse_mut(message).map(|(udp, data)| udp.fill_checksum(headers.addresses, data))
-    };
-    match done {
-        Ok(()) => Completion::Completed,
-        Err(_) => Completion::NotRecognised,
+        let Ok((udp, payload)) = Udp::parse_mut(message) else {
+            return Completion::NotRecognised;
+        };
+        let before = udp.checksum();
+        udp.fill_checksum(addresses, payload);
+        if udp.checksum() == before {
+            return Completion::NotPartial;
+        }
     }
+    Completion::Completed
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::ffi::{c_int, c_void};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::callback::{self, fluxcap_packet_ref};
+use super::callback::fluxcap_packet_ref;
+use super::change::Editable;
 use super::error::guard;
 use super::handle::count;
-use super::packet::{self, fluxcap_packet};
+use super::packet::fluxcap_packet;
 use super::proto::{bytes, bytes_mut};
 use super::sized::{self, Sized32};
 use super::tunnel::fluxcap_vlan_tag;
@@ -14,7 +15,7 @@ use crate::error::{FluxError, Result};
 use crate::proto::build::{
     BuildError, FrameBuilder, IcmpMessage, Icmpv6Message, Ipv4Spec, Ipv6Spec, TcpSpec,
 };
-use crate::proto::{ArpOperation, EtherType, IpProtocol, MacAddr, TcpFlags};
+use crate::proto::{ArpOperation, EtherType, IpProtocol, MacAddr, Room, TcpFlags};
 
 /// UDP over IP.
 pub const FLUXCAP_FRAME_UDP: u32 = 0;
@@ -309,6 +310,32 @@ pub unsafe extern "C" fn fluxcap_frame_build(
     })
 }
 
+/// # Safety
+///
+/// As [`Editable::change`]; `spec` is null or readable, and `payload` null or `payload_len` readable bytes.
+unsafe fn build_into<P: Editable>(
+    packet: *mut P,
+    spec: *const fluxcap_frame_spec,
+    payload: *const c_void,
+    payload_len: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the caller promises.
+        let spec = unsafe { sized::read(spec)? };
+        spec.check()?;
+        let build = |packet: &mut P::Packet<'_>| {
+            let start = packet.bytes().as_ptr() as usize;
+            let end = start + packet.bytes().len() + packet.tailroom();
+            // SAFETY: as the caller promises.
+            let payload = unsafe { apart(payload, payload_len, (start, end))? };
+            crate::packet::build_into(packet, |frame| spec.build(frame, payload))?;
+            count(packet.bytes().len() as u32)
+        };
+        // SAFETY: as the caller promises.
+        unsafe { P::change(packet, build) }
+    })
+}
+
 /// Replaces the content of a packet by a frame with a payload, NULL for none. The frame begins where the packet does, so that the free
 /// bytes in front stay free. The payload must not lie in the packet's own frame.
 ///
@@ -321,21 +348,8 @@ pub unsafe extern "C" fn fluxcap_packet_build(
     payload: *const c_void,
     payload_len: usize,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        let spec = unsafe { sized::read(spec)? };
-        spec.check()?;
-        let build = |packet: &mut crate::packet::Packet| {
-            let start = packet.data().as_ptr() as usize;
-            let end = start + packet.len() + packet.tailroom();
-            // SAFETY: as the header asks.
-            let payload = unsafe { apart(payload, payload_len, (start, end))? };
-            packet.build(|frame| spec.build(frame, payload))?;
-            count(packet.len() as u32)
-        };
-        // SAFETY: as the header asks.
-        unsafe { packet::change(packet, build) }
-    })
+    // SAFETY: as the header asks.
+    unsafe { build_into(packet, spec, payload, payload_len) }
 }
 
 /// fluxcap_packet_build(), for a packet that a callback looks at: an answer in its place. Set its verdict to send it.
@@ -346,19 +360,6 @@ pub unsafe extern "C" fn fluxcap_packet_ref_build(
     payload: *const c_void,
     payload_len: usize,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        let spec = unsafe { sized::read(spec)? };
-        spec.check()?;
-        let build = |packet: &mut crate::packet::PacketRef<'_>| {
-            let start = packet.data().as_ptr() as usize;
-            let end = start + packet.len() + packet.tailroom();
-            // SAFETY: as the header asks.
-            let payload = unsafe { apart(payload, payload_len, (start, end))? };
-            packet.build(|frame| spec.build(frame, payload))?;
-            count(packet.len() as u32)
-        };
-        // SAFETY: as the header asks.
-        unsafe { callback::change(packet, build) }
-    })
+    // SAFETY: as the header asks.
+    unsafe { build_into(packet, spec, payload, payload_len) }
 }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
+use super::change::Editable;
 use super::error::null;
 use crate::engine::Outcome;
 use crate::error::{ErrorKind, FluxError, Result};
@@ -76,21 +77,21 @@ thread_local! {
     static SHOWN: Cell<*const SharedFrameState> = const { Cell::new(ptr::null()) };
 }
 
-/// Changes a packet that a callback on this thread looks at.
-///
-/// # Safety
-///
-/// `packet` is null, or points to a packet of the callback that runs, or to a copy of its struct.
-pub(super) unsafe fn change(
-    packet: *mut fluxcap_packet_ref,
-    edit: impl FnOnce(&mut PacketRef<'_>) -> Result<c_int>,
-) -> Result<c_int> {
-    // SAFETY: null, or it points to a packet, as the caller promises.
-    let packet = unsafe { packet.as_mut() }.ok_or_else(|| null("packet"))?;
-    // SAFETY: as long as it stands there, the batch is borrowed, which borrows the frames.
-    let frames = unsafe { SHOWN.get().as_ref() }.ok_or_else(no_callback)?;
-    // SAFETY: what a callback looks at is its own.
-    unsafe { in_place(frames, (&mut packet.data, &mut packet.len), edit)? }
+impl Editable for fluxcap_packet_ref {
+    type Packet<'a> = PacketRef<'a>;
+
+    /// Of the callback that runs on this thread.
+    unsafe fn change<T>(
+        packet: *mut Self,
+        edit: impl FnOnce(&mut PacketRef<'_>) -> Result<T>,
+    ) -> Result<T> {
+        // SAFETY: null, or it points to a packet, as the caller promises.
+        let packet = unsafe { packet.as_mut() }.ok_or_else(|| null("packet"))?;
+        // SAFETY: as long as it stands there, the batch is borrowed, which borrows the frames.
+        let frames = unsafe { SHOWN.get().as_ref() }.ok_or_else(no_callback)?;
+        // SAFETY: what a callback looks at is its own.
+        unsafe { in_place(frames, (&mut packet.data, &mut packet.len), edit)? }
+    }
 }
 
 #[cold]

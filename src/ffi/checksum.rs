@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::edit::refused;
+use super::change::refused;
 use super::error::guard;
 use super::proto::{bytes, bytes_mut, malformed};
 use crate::proto::checksum::{self, Verdict};

@@ -1,84 +1,11 @@
-//! Growing and shrinking packets in C, owned ones and those of a callback: the same functions for both.
+//! Growing and shrinking packets in C: each function once for owned packets, and once for those of a callback.
 
 use std::ffi::c_int;
 
-use super::callback::{self, fluxcap_packet_ref};
-use super::error::{guard, null};
-use super::packet::{self, fluxcap_packet};
-use super::sized;
-use super::tunnel::{
-    fluxcap_gre_tunnel, fluxcap_mpls_label, fluxcap_tunnel, fluxcap_vlan_tag, vxlan_port,
-};
-use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::proto::edit::{self, EditError};
-use crate::proto::{EtherType, Room};
-
-#[cold]
-pub(super) fn refused(error: EditError) -> FluxError {
-    let (errno, fix) = match error {
-        EditError::NoHeadroom { .. } => (errno::EMSGSIZE, "ask for more headroom in the config"),
-        EditError::TooLong { .. } => (errno::EMSGSIZE, "send shorter packets into the tunnel"),
-        _ => (errno::EINVAL, "pass it on, or drop it"),
-    };
-    FluxError::new(
-        ErrorKind::Invalid,
-        errno,
-        "change a packet's headers",
-        error,
-        fix,
-    )
-}
-
-/// # Safety
-///
-/// `from` is null or readable.
-unsafe fn read<T: Copy>(from: *const T, what: &str) -> Result<T> {
-    // SAFETY: as the caller promises.
-    unsafe { from.as_ref() }.copied().ok_or_else(|| null(what))
-}
-
-/// Writes an output that the caller may not want.
-///
-/// # Safety
-///
-/// `to` is null or writable.
-unsafe fn write<T>(to: *mut T, value: impl Into<T>) {
-    if !to.is_null() {
-        // SAFETY: not null, so writable as the caller promises.
-        unsafe { to.write(value.into()) };
-    }
-}
-
-fn push_mpls(packet: &mut impl Room, label: fluxcap_mpls_label) -> Result<c_int> {
-    edit::push_mpls(packet, label.to_rust()?).map_err(refused)?;
-    Ok(0)
-}
-
-/// # Safety
-///
-/// `label` is null or writable.
-unsafe fn pop_mpls(
-    packet: &mut impl Room,
-    ether_type: u16,
-    label: *mut fluxcap_mpls_label,
-) -> Result<c_int> {
-    let below = (ether_type != 0).then_some(EtherType(ether_type));
-    let entry = edit::pop_mpls(packet, below).map_err(refused)?;
-    // SAFETY: as the caller promises.
-    unsafe { write(label, entry) };
-    Ok(0)
-}
-
-fn gre_encap(packet: &mut impl Room, tunnel: &fluxcap_tunnel) -> Result<c_int> {
-    let (payload, fields) = tunnel.gre();
-    edit::gre_encap(packet, &tunnel.outer()?, payload, fields).map_err(refused)?;
-    Ok(0)
-}
-
-fn vxlan_encap(packet: &mut impl Room, tunnel: &fluxcap_tunnel) -> Result<c_int> {
-    edit::vxlan_encap(packet, &tunnel.outer()?, tunnel.vxlan()).map_err(refused)?;
-    Ok(0)
-}
+use super::callback::fluxcap_packet_ref;
+use super::change;
+use super::packet::fluxcap_packet;
+use super::tunnel::{fluxcap_gre_tunnel, fluxcap_mpls_label, fluxcap_tunnel, fluxcap_vlan_tag};
 
 /// Moves the start of a packet by `delta` bytes, as bpf_xdp_adjust_head() does: a negative one puts so many bytes in front, which hold
 /// whatever the frame held before, a positive one takes them off.
@@ -90,10 +17,8 @@ pub unsafe extern "C" fn fluxcap_packet_adjust_head(
     packet: *mut fluxcap_packet,
     delta: i32,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe { packet::change(packet, |packet| packet.adjust_head(delta).map(|()| 0)) }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::adjust_head(packet, delta) }
 }
 
 /// Moves the end of a packet by `delta` bytes, as bpf_xdp_adjust_tail() does: a positive one puts so many bytes behind, which hold
@@ -105,10 +30,8 @@ pub unsafe extern "C" fn fluxcap_packet_adjust_tail(
     packet: *mut fluxcap_packet,
     delta: i32,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe { packet::change(packet, |packet| packet.adjust_tail(delta).map(|()| 0)) }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::adjust_tail(packet, delta) }
 }
 
 /// Puts a VLAN tag in front of what the frame carries, outermost.
@@ -120,16 +43,8 @@ pub unsafe extern "C" fn fluxcap_packet_push_vlan(
     packet: *mut fluxcap_packet,
     tag: *const fluxcap_vlan_tag,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            let tag = read(tag, "tag")?;
-            packet::change(packet, |packet| {
-                edit::push_vlan(packet, tag).map_err(refused)?;
-                Ok(0)
-            })
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::push_vlan(packet, tag) }
 }
 
 /// Takes the outermost VLAN tag off, into `*tag` if that is not NULL. Returns 0; -EINVAL when there is none.
@@ -138,15 +53,8 @@ pub unsafe extern "C" fn fluxcap_packet_pop_vlan(
     packet: *mut fluxcap_packet,
     tag: *mut fluxcap_vlan_tag,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            packet::change(packet, |packet| {
-                write(tag, edit::pop_vlan(packet).map_err(refused)?);
-                Ok(0)
-            })
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::pop_vlan(packet, tag) }
 }
 
 /// Puts an MPLS label on top of the stack, behind the Ethernet header and its VLAN tags; the first one makes the packet an MPLS packet.
@@ -157,13 +65,8 @@ pub unsafe extern "C" fn fluxcap_packet_push_mpls(
     packet: *mut fluxcap_packet,
     label: *const fluxcap_mpls_label,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            let label = read(label, "label")?;
-            packet::change(packet, |packet| push_mpls(packet, label))
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::push_mpls(packet, label) }
 }
 
 /// Takes the label on top of the stack off, into `*label` if that is not NULL. If it was the last one, the packet becomes what
@@ -176,10 +79,8 @@ pub unsafe extern "C" fn fluxcap_packet_pop_mpls(
     ether_type: u16,
     label: *mut fluxcap_mpls_label,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe { packet::change(packet, |packet| pop_mpls(packet, ether_type, label)) }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::pop_mpls(packet, ether_type, label) }
 }
 
 /// Puts a packet into a GRE tunnel (RFC 2784, RFC 2890). All lengths and checksums are filled in.
@@ -192,13 +93,8 @@ pub unsafe extern "C" fn fluxcap_packet_gre_encap(
     packet: *mut fluxcap_packet,
     tunnel: *const fluxcap_tunnel,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            let tunnel = sized::read(tunnel)?;
-            packet::change(packet, |packet| gre_encap(packet, &tunnel))
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::gre_encap(packet, tunnel) }
 }
 
 /// Takes a packet out of a GRE tunnel, with what is behind it, such as padding. What the tunnel said goes into `*tunnel` if that is not
@@ -210,15 +106,8 @@ pub unsafe extern "C" fn fluxcap_packet_gre_decap(
     packet: *mut fluxcap_packet,
     tunnel: *mut fluxcap_gre_tunnel,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            packet::change(packet, |packet| {
-                write(tunnel, edit::gre_decap(packet).map_err(refused)?);
-                Ok(0)
-            })
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::gre_decap(packet, tunnel) }
 }
 
 /// Puts a frame into a VXLAN tunnel (RFC 7348). All lengths and checksums are filled in; over IPv4 there is no UDP checksum unless asked for.
@@ -231,13 +120,8 @@ pub unsafe extern "C" fn fluxcap_packet_vxlan_encap(
     packet: *mut fluxcap_packet,
     tunnel: *const fluxcap_tunnel,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            let tunnel = sized::read(tunnel)?;
-            packet::change(packet, |packet| vxlan_encap(packet, &tunnel))
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::vxlan_encap(packet, tunnel) }
 }
 
 /// Takes a frame out of a VXLAN tunnel, with what is behind it, such as padding. The network identifier goes into `*vni` if that is not
@@ -250,18 +134,8 @@ pub unsafe extern "C" fn fluxcap_packet_vxlan_decap(
     port: u16,
     vni: *mut u32,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            packet::change(packet, |packet| {
-                write(
-                    vni,
-                    edit::vxlan_decap(packet, vxlan_port(port)).map_err(refused)?,
-                );
-                Ok(0)
-            })
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::vxlan_decap(packet, port, vni) }
 }
 
 /// fluxcap_packet_adjust_head(), of a packet of the callback that runs on this thread: what is sent is the packet as it is then.
@@ -272,10 +146,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_adjust_head(
     packet: *mut fluxcap_packet_ref,
     delta: i32,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe { callback::change(packet, |packet| packet.adjust_head(delta).map(|()| 0)) }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::adjust_head(packet, delta) }
 }
 
 /// fluxcap_packet_adjust_tail(), of a packet of the callback that runs on this thread.
@@ -284,10 +156,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_adjust_tail(
     packet: *mut fluxcap_packet_ref,
     delta: i32,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe { callback::change(packet, |packet| packet.adjust_tail(delta).map(|()| 0)) }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::adjust_tail(packet, delta) }
 }
 
 /// fluxcap_packet_push_vlan(), of a packet of the callback that runs on this thread.
@@ -296,16 +166,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_push_vlan(
     packet: *mut fluxcap_packet_ref,
     tag: *const fluxcap_vlan_tag,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            let tag = read(tag, "tag")?;
-            callback::change(packet, |packet| {
-                edit::push_vlan(packet, tag).map_err(refused)?;
-                Ok(0)
-            })
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::push_vlan(packet, tag) }
 }
 
 /// fluxcap_packet_pop_vlan(), of a packet of the callback that runs on this thread.
@@ -314,15 +176,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_pop_vlan(
     packet: *mut fluxcap_packet_ref,
     tag: *mut fluxcap_vlan_tag,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            callback::change(packet, |packet| {
-                write(tag, edit::pop_vlan(packet).map_err(refused)?);
-                Ok(0)
-            })
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::pop_vlan(packet, tag) }
 }
 
 /// fluxcap_packet_push_mpls(), of a packet of the callback that runs on this thread.
@@ -331,13 +186,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_push_mpls(
     packet: *mut fluxcap_packet_ref,
     label: *const fluxcap_mpls_label,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            let label = read(label, "label")?;
-            callback::change(packet, |packet| push_mpls(packet, label))
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::push_mpls(packet, label) }
 }
 
 /// fluxcap_packet_pop_mpls(), of a packet of the callback that runs on this thread.
@@ -347,10 +197,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_pop_mpls(
     ether_type: u16,
     label: *mut fluxcap_mpls_label,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe { callback::change(packet, |packet| pop_mpls(packet, ether_type, label)) }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::pop_mpls(packet, ether_type, label) }
 }
 
 /// fluxcap_packet_gre_encap(), of a packet of the callback that runs on this thread.
@@ -359,13 +207,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_gre_encap(
     packet: *mut fluxcap_packet_ref,
     tunnel: *const fluxcap_tunnel,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            let tunnel = sized::read(tunnel)?;
-            callback::change(packet, |packet| gre_encap(packet, &tunnel))
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::gre_encap(packet, tunnel) }
 }
 
 /// fluxcap_packet_gre_decap(), of a packet of the callback that runs on this thread.
@@ -374,15 +217,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_gre_decap(
     packet: *mut fluxcap_packet_ref,
     tunnel: *mut fluxcap_gre_tunnel,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            callback::change(packet, |packet| {
-                write(tunnel, edit::gre_decap(packet).map_err(refused)?);
-                Ok(0)
-            })
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::gre_decap(packet, tunnel) }
 }
 
 /// fluxcap_packet_vxlan_encap(), of a packet of the callback that runs on this thread.
@@ -391,13 +227,8 @@ pub unsafe extern "C" fn fluxcap_packet_ref_vxlan_encap(
     packet: *mut fluxcap_packet_ref,
     tunnel: *const fluxcap_tunnel,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            let tunnel = sized::read(tunnel)?;
-            callback::change(packet, |packet| vxlan_encap(packet, &tunnel))
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::vxlan_encap(packet, tunnel) }
 }
 
 /// fluxcap_packet_vxlan_decap(), of a packet of the callback that runs on this thread.
@@ -407,16 +238,6 @@ pub unsafe extern "C" fn fluxcap_packet_ref_vxlan_decap(
     port: u16,
     vni: *mut u32,
 ) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        unsafe {
-            callback::change(packet, |packet| {
-                write(
-                    vni,
-                    edit::vxlan_decap(packet, vxlan_port(port)).map_err(refused)?,
-                );
-                Ok(0)
-            })
-        }
-    })
+    // SAFETY: as the header asks.
+    unsafe { change::vxlan_decap(packet, port, vni) }
 }

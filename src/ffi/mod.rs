@@ -12,6 +12,7 @@
 pub mod build;
 pub mod callback;
 pub mod capture;
+mod change;
 pub mod checksum;
 pub mod config;
 pub mod counters;

@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::slice;
 
+use super::change::Editable;
 use super::error::{guard, null};
 use super::handle::{BATCH, Open, fluxcap_raw};
 use super::opaque::exclusive;
@@ -96,21 +97,21 @@ pub(super) unsafe fn array<'a>(
     }
 }
 
-/// Changes a packet. Copies of its struct are stale then.
-///
-/// # Safety
-///
-/// `packet` is null or points to a packet that nobody else uses.
-pub(super) unsafe fn change(
-    packet: *mut fluxcap_packet,
-    edit: impl FnOnce(&mut Packet) -> Result<c_int>,
-) -> Result<c_int> {
-    // SAFETY: as the caller promises.
-    let place = unsafe { packet.as_mut() }.ok_or_else(|| null("packet"))?;
-    let mut packet = RawPacket::from(*place).claim()?;
-    let result = edit(&mut packet);
-    *place = packet.into();
-    result
+impl Editable for fluxcap_packet {
+    type Packet<'a> = Packet;
+
+    /// Copies of the struct are stale then.
+    unsafe fn change<T>(
+        packet: *mut Self,
+        edit: impl FnOnce(&mut Packet) -> Result<T>,
+    ) -> Result<T> {
+        // SAFETY: as the caller promises.
+        let place = unsafe { packet.as_mut() }.ok_or_else(|| null("packet"))?;
+        let mut packet = RawPacket::from(*place).claim()?;
+        let result = edit(&mut packet);
+        *place = packet.into();
+        result
+    }
 }
 
 /// Moves the packets of the array, at most a batch, into the empty batch: all lie in these frames. After an error they are all back.

@@ -46,7 +46,8 @@ impl PacketRef<'_> {
     }
 }
 
-fn build_into<P: Room>(
+/// [`Packet::build`], of any packet with room.
+pub(crate) fn build_into<P: Room>(
     packet: &mut P,
     build: impl for<'a> FnOnce(FrameBuilder<'a>) -> Result<&'a mut [u8], BuildError>,
 ) -> Result<()> {

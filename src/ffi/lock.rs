@@ -1,17 +1,21 @@
-//! One call at a time, without ever waiting: who comes second is told so.
+//! One call at a time, without waiting for one that may take long: who comes second is told so.
 
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::thread;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
-/// For a call that needs it for itself.
+/// For a call that needs it for itself. Calls that only look are short: it lets them end.
 #[inline]
 pub(super) fn exclusive<T>(lock: &RwLock<T>) -> Result<RwLockWriteGuard<'_, T>> {
-    match lock.try_write() {
-        Ok(value) => Ok(value),
-        // A panic on the way left it whole: it is the library's word that frames are accounted for then, too.
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => Err(busy()),
+    loop {
+        match lock.try_write() {
+            Ok(value) => return Ok(value),
+            // A panic on the way left it whole: it is the library's word that frames are accounted for then, too.
+            Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => look(lock).map(drop)?,
+        }
+        thread::yield_now();
     }
 }
 
@@ -33,4 +37,40 @@ pub(super) fn busy() -> FluxError {
         "another call has it, of which this may be the callback",
         "wait until it has returned; fluxcap_engine_stop() and fluxcap_group_stop() end a run",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn who_looks_never_makes_it_busy() {
+        let (lock, ended) = (RwLock::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        let seen = look(&lock).map(|value| *value);
+                        assert!(seen.is_err() || seen.is_ok_and(|value| value <= 2000));
+                    }
+                });
+            }
+            let taken = (0..2000).try_for_each(|_| exclusive(&lock).map(|mut value| *value += 1));
+            ended.store(true, Ordering::Relaxed);
+            assert!(taken.is_ok(), "{taken:?}");
+        });
+    }
+
+    #[test]
+    fn who_needs_it_for_himself_makes_it_busy_for_all() {
+        let lock = RwLock::new(());
+        let held = exclusive(&lock);
+        assert!(held.is_ok());
+        for error in [exclusive(&lock).err(), look(&lock).err()] {
+            assert_eq!(error.map(|error| error.errno()), Some(errno::EBUSY));
+        }
+        drop(held);
+        assert!(exclusive(&lock).is_ok() && look(&lock).is_ok());
+    }
 }

@@ -28,6 +28,10 @@ fn an_installed_library_builds_and_runs_c_programs() {
     assert!(root.needs_library(&shared));
     assert_eq!(root.run(&shared), VERSION);
 
+    let in_readme = root.path("readme.c");
+    fs::write(&in_readme, program_in_readme()).unwrap();
+    root.compile(&in_readme, &["--cflags", "--libs"], &[]);
+
     // The linker prefers a shared library. `-static` makes it take archives only …
     let words = ["--static", "--cflags", "--libs"];
     let archives_only = root.compile(&source, &words, &["-static"]);
@@ -199,6 +203,14 @@ fn examples() -> Vec<PathBuf> {
     files
         .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
         .collect()
+}
+
+/// The first C program that README.md shows.
+fn program_in_readme() -> &'static str {
+    let readme = include_str!("../README.md");
+    let (_, from) = readme.split_once("```c\n").expect("README.md shows C");
+    let (program, _) = from.split_once("```").expect("it ends");
+    program
 }
 
 /// What a command prints. It has to succeed.

@@ -6,7 +6,8 @@ use etherparse::{LinkExtSlice, LinkSlice, NetSlice, SlicedPacket, TransportSlice
 use fluxcap::proto::Headers;
 
 use crate::packets;
-use crate::walk::{Value, Walk};
+use crate::value::Value;
+use crate::walk::Walk;
 
 type Fields = BTreeMap<&'static str, Value>;
 
@@ -53,8 +54,8 @@ fn theirs(packet: &SlicedPacket<'_>) -> Fields {
         Some(TransportSlice::Tcp(tcp)) => {
             number("tcp.srcport", tcp.source_port().into());
             number("tcp.dstport", tcp.destination_port().into());
-            number("tcp.seq_raw", tcp.sequence_number().into());
-            number("tcp.ack_raw", tcp.acknowledgment_number().into());
+            number("tcp.seq", tcp.sequence_number().into());
+            number("tcp.ack", tcp.acknowledgment_number().into());
             number("tcp.hdr_len", tcp.header_slice().len() as u64);
             number("tcp.flags", tcp.slice()[13].into());
             number("tcp.window_size_value", tcp.window_size().into());

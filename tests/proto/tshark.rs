@@ -5,146 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::differences::{Case, EXPLAINED};
-use crate::packets;
-use crate::walk::{Value, Walk, read_as};
+use fluxcap::proto::ParseError;
 
-/// Every field that is compared. Where a name of ours stands for several of tshark's, they are joined.
-const FIELDS: &[(&str, &[&str])] = &[
-    ("eth.dst", &[]),
-    ("eth.src", &[]),
-    ("eth.type", &[]),
-    ("eth.len", &[]),
-    ("padding", &["eth.padding", "eth.trailer", "vlan.trailer"]),
-    ("llc.dsap", &[]),
-    ("llc.ssap", &[]),
-    ("llc.control", &[]),
-    ("llc.oui", &[]),
-    ("llc.type", &[]),
-    ("llc.pid", &["llc.pid", "llc.cisco_pid"]),
-    ("vlan.priority", &[]),
-    ("vlan.dei", &[]),
-    ("vlan.id", &[]),
-    ("vlan.etype", &[]),
-    ("vlan.len", &[]),
-    ("ieee8021ad.priority", &[]),
-    ("ieee8021ad.dei", &[]),
-    ("ieee8021ad.id", &[]),
-    ("ieee8021ah.etype", &[]),
-    ("mpls.label", &[]),
-    ("mpls.exp", &[]),
-    ("mpls.bottom", &[]),
-    ("mpls.ttl", &[]),
-    ("arp.opcode", &[]),
-    ("arp.src.hw_mac", &[]),
-    ("arp.src.proto_ipv4", &[]),
-    ("arp.dst.hw_mac", &[]),
-    ("arp.dst.proto_ipv4", &[]),
-    ("ip.hdr_len", &[]),
-    ("ip.dsfield.dscp", &[]),
-    ("ip.dsfield.ecn", &[]),
-    ("ip.len", &[]),
-    ("ip.id", &[]),
-    ("ip.flags.df", &[]),
-    ("ip.flags.mf", &[]),
-    ("ip.frag_offset", &[]),
-    ("ip.ttl", &[]),
-    ("ip.proto", &[]),
-    ("ip.checksum", &[]),
-    ("ip.checksum.status", &[]),
-    ("ip.src", &[]),
-    ("ip.dst", &[]),
-    ("ip.opt.type", &[]),
-    ("ip.opt.len", &[]),
-    ("ip.opt.ra", &[]),
-    ("ip.opt.ptr", &[]),
-    ("ipv6.tclass.dscp", &[]),
-    ("ipv6.tclass.ecn", &[]),
-    ("ipv6.flow", &[]),
-    ("ipv6.plen", &[]),
-    ("ipv6.nxt", &[]),
-    ("ipv6.hlim", &[]),
-    ("ipv6.src", &[]),
-    ("ipv6.dst", &[]),
-    ("udp.srcport", &[]),
-    ("udp.dstport", &[]),
-    ("udp.length", &[]),
-    ("udp.checksum", &[]),
-    ("udp.checksum.status", &[]),
-    ("udp.payload", &[]),
-    ("vxlan.flags", &[]),
-    ("vxlan.vni", &[]),
-    ("tcp.srcport", &[]),
-    ("tcp.dstport", &[]),
-    ("tcp.seq_raw", &[]),
-    ("tcp.ack_raw", &[]),
-    ("tcp.hdr_len", &[]),
-    ("tcp.flags", &[]),
-    ("tcp.window_size_value", &[]),
-    ("tcp.checksum", &[]),
-    ("tcp.checksum.status", &[]),
-    ("tcp.urgent_pointer", &[]),
-    ("tcp.options", &[]),
-    ("tcp.payload", &[]),
-    ("tcp.option_kind", &[]),
-    ("tcp.option_len", &[]),
-    ("tcp.options.mss_val", &[]),
-    ("tcp.options.wscale.shift", &[]),
-    ("tcp.options.timestamp.tsval", &[]),
-    ("tcp.options.timestamp.tsecr", &[]),
-    ("tcp.options.sack_le", &[]),
-    ("tcp.options.sack_re", &[]),
-    ("gre.flags.checksum", &[]),
-    ("gre.flags.key", &[]),
-    ("gre.flags.sequence_number", &[]),
-    ("gre.proto", &[]),
-    ("gre.checksum", &[]),
-    ("gre.checksum.status", &[]),
-    ("gre.key", &[]),
-    ("gre.sequence_number", &[]),
-    ("icmp.type", &[]),
-    ("icmp.code", &[]),
-    ("icmp.checksum", &[]),
-    ("icmp.checksum.status", &[]),
-    ("icmp.mtu", &[]),
-    ("icmp.redir_gw", &[]),
-    ("icmp.pointer", &[]),
-    ("icmp.ident", &[]),
-    ("icmp.seq", &[]),
-    ("icmpv6.type", &[]),
-    ("icmpv6.code", &[]),
-    ("icmpv6.checksum", &[]),
-    ("icmpv6.checksum.status", &[]),
-    ("icmpv6.mtu", &[]),
-    ("icmpv6.pointer", &[]),
-    ("icmpv6.echo.identifier", &[]),
-    ("icmpv6.echo.sequence_number", &[]),
-    ("icmpv6.nd.ra.cur_hop_limit", &[]),
-    ("icmpv6.nd.ra.flag", &[]),
-    ("icmpv6.nd.ra.flag.m", &[]),
-    ("icmpv6.nd.ra.flag.o", &[]),
-    ("icmpv6.nd.ra.router_lifetime", &[]),
-    ("icmpv6.nd.ra.reachable_time", &[]),
-    ("icmpv6.nd.ra.retrans_timer", &[]),
-    ("icmpv6.nd.ns.target_address", &[]),
-    ("icmpv6.nd.na.flag.r", &[]),
-    ("icmpv6.nd.na.flag.s", &[]),
-    ("icmpv6.nd.na.flag.o", &[]),
-    ("icmpv6.nd.na.target_address", &[]),
-    ("icmpv6.nd.rd.target_address", &[]),
-    ("icmpv6.rd.na.destination_address", &[]),
-    ("icmpv6.opt.type", &[]),
-    ("icmpv6.opt.length", &[]),
-    ("icmpv6.opt.src_linkaddr", &[]),
-    ("icmpv6.opt.target_linkaddr", &[]),
-    ("icmpv6.opt.prefix.length", &[]),
-    ("icmpv6.opt.prefix.flag", &[]),
-    ("icmpv6.opt.prefix.valid_lifetime", &[]),
-    ("icmpv6.opt.prefix.preferred_lifetime", &[]),
-    ("icmpv6.opt.prefix", &[]),
-    ("icmpv6.opt.mtu", &[]),
-    ("data.data", &[]),
-];
+use crate::fields::FIELDS;
+use crate::habits::HABITS;
+use crate::packets;
+use crate::value::{Value, read_as};
+use crate::walk::Walk;
 
 /// What tshark says besides: what is wrong, and which headers it saw.
 const REMARKS: &[&str] = &[
@@ -310,6 +177,35 @@ fn theirs(dissected: &Dissected, name: &str, joined: &[&str]) -> Vec<String> {
     values
 }
 
+/// All that tshark says besides.
+fn remarks(dissected: &Dissected) -> String {
+    let texts = REMARKS.iter().filter_map(|name| dissected.get(name));
+    let texts: Vec<String> = texts.map(|texts| texts.join("; ")).collect();
+    texts.join("; ")
+}
+
+/// Whether a field may be behind the place where our views end: tshark goes on there.
+fn is_behind(end: ParseError, field: &str) -> bool {
+    let starts: &[&str] = match (end.protocol(), end.field()) {
+        ("IPv4", "option length") => &[
+            "ip.opt.",
+            "ip.rec_rt",
+            "ip.cur_rt",
+            "ip.src_rt",
+            "ip.empty_rt",
+        ],
+        ("IPv6 options", "option length") => &["ipv6.opt."],
+        ("TCP", "option length") => &["tcp.option"],
+        ("ARP", _) => &["arp.", "padding"],
+        ("UDP", _) => &["udp.", "data"],
+        ("TCP", _) => &["tcp.", "data"],
+        ("NDP" | "ICMPv6" | "ICMPv6 echo" | "ICMPv6 error", _) => &["icmpv6.", "data"],
+        ("ICMP" | "ICMP echo" | "ICMP error", _) => &["icmp.", "data"],
+        _ => &[""],
+    };
+    starts.iter().any(|start| field.starts_with(start))
+}
+
 fn same(ours: &[&Value], theirs: &[String]) -> bool {
     ours.iter()
         .zip(theirs)
@@ -332,83 +228,54 @@ fn every_field_is_as_tshark_has_it() {
     fs::remove_dir_all(&configuration).unwrap();
 
     let mut compared = 0;
-    let mut uses = vec![0; EXPLAINED.len()];
-    let mut unexplained = Vec::new();
+    let mut uses = vec![0; HABITS.len()];
+    let mut differences = Vec::new();
     for (file, dissected) in dissected {
         let packets = packets::read(&file);
-        assert_eq!(packets.len(), dissected.len(), "{}", file.display());
+        let family = file.file_stem().unwrap().display().to_string();
+        assert_eq!(packets.len(), dissected.len(), "{family}");
         for (number, (packet, dissected)) in packets.iter().zip(&dissected).enumerate() {
-            let walk = Walk::of(packet);
-            let remark = |name: &str| dissected.get(name).map(|texts| texts.join("; "));
-            let remarks: Vec<String> = REMARKS.iter().filter_map(|name| remark(name)).collect();
-            let remarks = remarks.join("; ");
-            let mut check = |field: &'static str, ours: Vec<&Value>, theirs: Vec<String>| {
-                compared += ours.len();
-                // Where we stopped at an error, tshark may go on.
-                let may_go_on = walk.error.is_some() && ours.len() <= theirs.len();
-                if same(&ours, &theirs) && (ours.len() == theirs.len() || may_go_on) {
-                    return;
-                }
-                let case = Case {
-                    packet,
-                    field,
-                    ours: &ours,
-                    theirs: &theirs,
-                    walk: &walk,
-                    remarks: &remarks,
-                };
-                match EXPLAINED.iter().position(|explained| explained.is(&case)) {
-                    Some(at) => uses[at] += 1,
-                    None => unexplained.push(format!(
-                        "{} {}: {field}: {ours:?}, but tshark {theirs:?} ({remarks}); {:?}",
-                        file.file_stem().unwrap().to_str().unwrap(),
-                        number + 1,
-                        walk.error.map(|error| error.to_string()),
-                    )),
-                }
+            let walk = Walk::as_tshark(packet);
+            let error = walk.error.map(|error| error.to_string());
+            let remarks = remarks(dissected);
+            let mut differ = |what: &str| {
+                let number = number + 1;
+                differences.push(format!("{family} {number}: {what} ({remarks}); {error:?}"));
             };
+            let mut fields = walk.by_name();
             for (name, joined) in FIELDS {
-                let ours: Vec<&Value> = walk
-                    .fields
-                    .iter()
-                    .filter(|(field, _)| field == name)
-                    .map(|(_, value)| value)
-                    .collect();
-                check(name, ours, theirs(dissected, name, joined));
+                let ours = fields.remove(name).unwrap_or_default();
+                let theirs = theirs(dissected, name, joined);
+                compared += ours.len();
+                let may_go_on =
+                    ours.len() < theirs.len() && walk.ends.iter().any(|&end| is_behind(end, name));
+                if !same(&ours, &theirs) || ours.len() != theirs.len() && !may_go_on {
+                    differ(&format!("{name}: {ours:?}, but tshark {theirs:?}"));
+                }
             }
-            for (name, _) in &walk.fields {
-                assert!(
-                    FIELDS.iter().any(|(field, _)| field == name),
-                    "{name} is not compared"
-                );
-            }
+            assert!(fields.is_empty(), "{fields:?} are not compared");
             // What is wrong for one is wrong for the other.
-            let malformed = COMPLAINTS
-                .iter()
-                .find(|text| remarks.contains(*text))
-                .map(|text| (*text).to_owned());
-            let error = walk.error.filter(|_| !walk.is_quoted);
-            if error.is_some() != malformed.is_some() {
-                let ours = error.map(|error| Value::Bytes(error.to_string().into_bytes()));
-                check(
-                    "error",
-                    ours.iter().collect(),
-                    malformed.into_iter().collect(),
-                );
+            let is_wrong = COMPLAINTS.iter().any(|text| remarks.contains(text));
+            if walk.complaint != is_wrong && !walk.is_behind {
+                differ(&format!("wrong: {}, but tshark {is_wrong}", walk.complaint));
+            }
+            for habit in &walk.habits {
+                let at = HABITS.iter().position(|(known, _)| known == habit);
+                uses[at.unwrap_or_else(|| panic!("no reason for {habit:?}"))] += 1;
             }
         }
     }
     println!("{compared} values compared");
-    for (explained, uses) in EXPLAINED.iter().zip(&uses) {
-        println!("{uses:5} times: {}", explained.reason);
+    for ((_, reason), uses) in HABITS.iter().zip(&uses) {
+        println!("{uses:5} times: {reason}");
     }
-    let shown = unexplained.join("\n");
+    let count = differences.len();
     assert!(
-        unexplained.is_empty(),
-        "{} differences:\n{shown}",
-        unexplained.len()
+        count == 0,
+        "{count} differences:\n{}",
+        differences.join("\n")
     );
-    let unused = EXPLAINED.iter().zip(&uses).find(|(_, uses)| **uses == 0);
-    let unused = unused.map(|(explained, _)| explained.reason);
+    let unused = HABITS.iter().zip(&uses).find(|(_, uses)| **uses == 0);
+    let unused = unused.map(|((_, reason), _)| reason);
     assert_eq!(unused, None, "explains nothing any more");
 }

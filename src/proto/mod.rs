@@ -101,6 +101,7 @@ mod room;
 mod samples;
 mod summary;
 mod tcp;
+mod tlv;
 mod udp;
 mod vlan;
 mod vxlan;

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use zerocopy::network_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::proto::tlv::{self, Found, Tlv, Walk};
 use crate::proto::{Ipv4, ParseError};
 
 const END: u8 = 0;
@@ -154,7 +155,7 @@ impl Ipv4Option<'_> {
     #[inline]
     #[must_use]
     pub fn total_len(options: &[Self]) -> usize {
-        used(options).saturating_add(3) & !3
+        tlv::total_len(options).saturating_add(3) & !3
     }
 
     /// Writes `options` to `room`, one after the other, and fills what is left of it with
@@ -175,38 +176,43 @@ impl Ipv4Option<'_> {
     /// ```
     #[must_use = "what does not fit is not written"]
     pub fn write_all(options: &[Self], room: &mut [u8]) -> bool {
-        if used(options) > room.len().min(MAX_LEN) {
+        if tlv::total_len(options) > room.len().min(MAX_LEN) {
             return false;
         }
-        let mut rest = room;
-        for option in options {
-            // That all fit was seen just before.
-            let Some((bytes, behind)) = rest.split_at_mut_checked(option.wire_len()) else {
-                return false;
-            };
-            if !option.write(bytes) {
-                return false;
-            }
-            rest = behind;
-        }
+        let Some(rest) = tlv::write(options, room) else {
+            return false;
+        };
         rest.fill(END);
         true
     }
+}
 
-    /// Writes it to `bytes`, which are as many as it takes.
+/// Writes `head` and behind it `tail` to `to`, which has room for just that.
+fn write_behind(head: &[u8], tail: &[u8], to: &mut [u8]) -> Option<()> {
+    let (start, rest) = to.split_at_mut_checked(head.len())?;
+    head.write_to(start).ok()?;
+    tail.write_to(rest).ok()
+}
+
+impl Tlv for Ipv4Option<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.wire_len()
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "at most 40")]
-    fn write(&self, bytes: &mut [u8]) -> bool {
+    fn write(&self, bytes: &mut [u8]) -> Option<()> {
         let len = bytes.len() as u8;
         let [kind, rest @ ..] = bytes else {
-            return false;
+            return None;
         };
         *kind = self.kind();
         let [length, data @ ..] = rest else {
-            return len == 1;
+            return (len == 1).then_some(());
         };
         *length = len;
         match *self {
-            Self::EndOfList | Self::NoOperation => false,
+            Self::EndOfList | Self::NoOperation => None,
             Self::RecordRoute(route)
             | Self::LooseSourceRoute(route)
             | Self::StrictSourceRoute(route) => {
@@ -216,25 +222,10 @@ impl Ipv4Option<'_> {
                 let head = [stamps.pointer, stamps.overflow << 4 | stamps.flag & 15];
                 write_behind(&head, stamps.words.as_bytes(), data)
             }
-            Self::RouterAlert(value) => value.to_be_bytes().write_to(data).is_ok(),
-            Self::Other { data: from, .. } => from.write_to(data).is_ok(),
+            Self::RouterAlert(value) => value.to_be_bytes().write_to(data).ok(),
+            Self::Other { data: from, .. } => from.write_to(data).ok(),
         }
     }
-}
-
-/// Writes `head` and behind it `tail` to `to`, which has room for just that.
-fn write_behind(head: &[u8], tail: &[u8], to: &mut [u8]) -> bool {
-    let Some((start, rest)) = to.split_at_mut_checked(head.len()) else {
-        return false;
-    };
-    head.write_to(start).is_ok() && tail.write_to(rest).is_ok()
-}
-
-/// Without padding.
-fn used(options: &[Ipv4Option<'_>]) -> usize {
-    options.iter().fold(0, |sum: usize, option| {
-        sum.saturating_add(option.wire_len())
-    })
 }
 
 impl fmt::Display for Ipv4Option<'_> {
@@ -283,21 +274,13 @@ impl fmt::Display for Ipv4Timestamps<'_> {
 ///
 /// It ends after [`Ipv4Option::EndOfList`], after the first error, or with the header.
 #[derive(Debug, Clone)]
-pub struct Ipv4Options<'a> {
-    /// What is left to read.
-    rest: &'a [u8],
-    /// Where it ends, counted from the start of the IPv4 header.
-    end: usize,
-}
+pub struct Ipv4Options<'a>(Walk<'a>);
 
 impl<'a> Ipv4Options<'a> {
     /// Of all the bytes behind the fixed part of the header.
     #[inline]
     pub(in crate::proto) const fn new(options: &'a [u8]) -> Self {
-        Self {
-            rest: options,
-            end: Ipv4::LEN.wrapping_add(options.len()),
-        }
+        Self(Walk::new(Ipv4::LEN, options))
     }
 
     /// Whether one of them is a source route with an address that is yet to be reached.
@@ -309,42 +292,6 @@ impl<'a> Ipv4Options<'a> {
             }
             _ => false,
         })
-    }
-
-    /// The next option and what is behind it.
-    #[inline]
-    fn read(&self) -> Result<(Ipv4Option<'a>, &'a [u8]), ParseError> {
-        let start = self.end.wrapping_sub(self.rest.len());
-        let place = ("IPv4", "option length", start.wrapping_add(1));
-        let (kind, len) = match *self.rest {
-            [] | [END, ..] => return Ok((Ipv4Option::EndOfList, &[])),
-            [NO_OPERATION, ref behind @ ..] => return Ok((Ipv4Option::NoOperation, behind)),
-            [kind, len, ..] => (kind, len),
-            [_] => {
-                let needed = self.end.wrapping_add(1);
-                return Err(ParseError::truncated(place, needed, self.end));
-            }
-        };
-        let wrong = ParseError::malformed(place, len.into());
-        // Type and length themselves count: less than two never gets to the next option.
-        let data_len = usize::from(len).checked_sub(2).ok_or(wrong)?;
-        let needed = start.wrapping_add(len.into());
-        let behind_head = self.rest.get(2..).unwrap_or_default();
-        let (data, behind) = behind_head
-            .split_at_checked(data_len)
-            .ok_or_else(|| ParseError::truncated(place, needed, self.end))?;
-        let option = match kind {
-            RECORD_ROUTE => read_route(data).map(Ipv4Option::RecordRoute),
-            LOOSE_SOURCE_ROUTE => read_route(data).map(Ipv4Option::LooseSourceRoute),
-            STRICT_SOURCE_ROUTE => read_route(data).map(Ipv4Option::StrictSourceRoute),
-            TIMESTAMPS => read_timestamps(data).map(Ipv4Option::Timestamps),
-            ROUTER_ALERT => match *data {
-                [high, low] => Some(Ipv4Option::RouterAlert(u16::from_be_bytes([high, low]))),
-                _ => None,
-            },
-            _ => Some(Ipv4Option::Other { kind, data }),
-        };
-        Ok((option.ok_or(wrong)?, behind))
     }
 }
 
@@ -370,18 +317,44 @@ fn read_timestamps(data: &[u8]) -> Option<Ipv4Timestamps<'_>> {
     is_whole.then_some(stamps)
 }
 
+impl<'a> Ipv4Option<'a> {
+    /// The next option and what is behind it.
+    #[inline]
+    fn read(walk: &Walk<'a>) -> Result<(Self, &'a [u8]), ParseError> {
+        match walk.rest() {
+            [] | [END, ..] => return Ok((Self::EndOfList, &[])),
+            [NO_OPERATION, behind @ ..] => return Ok((Self::NoOperation, behind)),
+            _ => {}
+        }
+        // Kind and length themselves count.
+        let data_len = |length| usize::from(length).checked_sub(2);
+        let Found {
+            kind,
+            data,
+            behind,
+            wrong,
+        } = walk.split("IPv4", data_len)?;
+        let option = match kind {
+            RECORD_ROUTE => Self::RecordRoute(read_route(data).ok_or(wrong)?),
+            LOOSE_SOURCE_ROUTE => Self::LooseSourceRoute(read_route(data).ok_or(wrong)?),
+            STRICT_SOURCE_ROUTE => Self::StrictSourceRoute(read_route(data).ok_or(wrong)?),
+            TIMESTAMPS => Self::Timestamps(read_timestamps(data).ok_or(wrong)?),
+            ROUTER_ALERT => match *data {
+                [high, low] => Self::RouterAlert(u16::from_be_bytes([high, low])),
+                _ => return Err(wrong),
+            },
+            _ => Self::Other { kind, data },
+        };
+        Ok((option, behind))
+    }
+}
+
 impl<'a> Iterator for Ipv4Options<'a> {
     type Item = Result<Ipv4Option<'a>, ParseError>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let read = self.read();
-        // Nothing is left behind an error.
-        self.rest = read.map_or(&[], |(_, behind)| behind);
-        Some(read.map(|(option, _)| option))
+        self.0.next(Ipv4Option::read)
     }
 }
 

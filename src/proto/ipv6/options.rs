@@ -9,6 +9,7 @@ use std::net::Ipv6Addr;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::extension;
+use crate::proto::tlv::{self, Found, Tlv, Walk};
 use crate::proto::{IpProtocol, ParseError};
 
 /// IPv6 hop-by-hop or destination options header (RFC 8200, sections 4.3 and 4.6).
@@ -74,10 +75,7 @@ impl Ipv6OptionsHeader {
     #[inline]
     #[must_use]
     pub fn options(&self) -> Ipv6Options<'_> {
-        Ipv6Options {
-            rest: &self.options,
-            end: self.header_len(),
-        }
+        Ipv6Options(Walk::new(HEAD, &self.options))
     }
 
     /// The options as they stand in the header: 6 to 2,046 bytes.
@@ -203,7 +201,7 @@ impl Ipv6Option<'_> {
     #[inline]
     #[must_use]
     pub fn total_len(options: &[Self]) -> usize {
-        let used = used(options).saturating_add(HEAD);
+        let used = tlv::total_len(options).saturating_add(HEAD);
         (used.saturating_add(7) & !7).max(Ipv6OptionsHeader::LEN) - HEAD
     }
 
@@ -223,53 +221,15 @@ impl Ipv6Option<'_> {
     #[must_use = "what does not fit is not written"]
     pub fn write_all(options: &[Self], room: &mut [u8]) -> bool {
         let is_short = |option: &Self| option.wire_len() <= HEAD + usize::from(u8::MAX);
-        if used(options) > room.len() || !options.iter().all(is_short) {
+        if tlv::total_len(options) > room.len() || !options.iter().all(is_short) {
             return false;
         }
-        let mut rest = room;
-        for option in options {
-            // That all fit was seen just before.
-            let Some((bytes, behind)) = rest.split_at_mut_checked(option.wire_len()) else {
-                return false;
-            };
-            if !option.write(bytes) {
-                return false;
-            }
-            rest = behind;
-        }
+        let Some(rest) = tlv::write(options, room) else {
+            return false;
+        };
         pad(rest);
         true
     }
-
-    /// Writes it to `bytes`, which are as many as it takes.
-    fn write(&self, bytes: &mut [u8]) -> bool {
-        let [kind, rest @ ..] = bytes else {
-            return false;
-        };
-        *kind = self.kind();
-        let [length, data @ ..] = rest else {
-            return matches!(self, Self::Pad1);
-        };
-        let Ok(len) = u8::try_from(data.len()) else {
-            return false;
-        };
-        *length = len;
-        match *self {
-            Self::Pad1 => false,
-            Self::TunnelEncapsulationLimit(limit) => [limit].write_to(data).is_ok(),
-            Self::RouterAlert(value) => value.to_be_bytes().write_to(data).is_ok(),
-            Self::JumboPayload(length) => length.to_be_bytes().write_to(data).is_ok(),
-            Self::HomeAddress(address) => address.octets().write_to(data).is_ok(),
-            Self::PadN(from) | Self::Other { data: from, .. } => from.write_to(data).is_ok(),
-        }
-    }
-}
-
-/// Without padding.
-fn used(options: &[Ipv6Option<'_>]) -> usize {
-    options.iter().fold(0, |sum: usize, option| {
-        sum.saturating_add(option.wire_len())
-    })
 }
 
 /// Fills `rest` with options that say nothing.
@@ -279,6 +239,32 @@ fn pad(rest: &mut [u8]) {
         if let [kind, length, data @ ..] = part {
             *kind = PAD_N;
             *length = u8::try_from(data.len()).unwrap_or(u8::MAX);
+        }
+    }
+}
+
+impl Tlv for Ipv6Option<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.wire_len()
+    }
+
+    fn write(&self, bytes: &mut [u8]) -> Option<()> {
+        let [kind, rest @ ..] = bytes else {
+            return None;
+        };
+        *kind = self.kind();
+        let [length, data @ ..] = rest else {
+            return matches!(self, Self::Pad1).then_some(());
+        };
+        *length = u8::try_from(data.len()).ok()?;
+        match *self {
+            Self::Pad1 => None,
+            Self::TunnelEncapsulationLimit(limit) => [limit].write_to(data).ok(),
+            Self::RouterAlert(value) => value.to_be_bytes().write_to(data).ok(),
+            Self::JumboPayload(length) => length.to_be_bytes().write_to(data).ok(),
+            Self::HomeAddress(address) => address.octets().write_to(data).ok(),
+            Self::PadN(from) | Self::Other { data: from, .. } => from.write_to(data).ok(),
         }
     }
 }
@@ -301,46 +287,33 @@ impl fmt::Display for Ipv6Option<'_> {
 ///
 /// It ends after the first error, or with the header.
 #[derive(Debug, Clone)]
-pub struct Ipv6Options<'a> {
-    /// What is left to read.
-    rest: &'a [u8],
-    /// Where it ends, counted from the start of the header.
-    end: usize,
-}
+pub struct Ipv6Options<'a>(Walk<'a>);
 
-impl<'a> Ipv6Options<'a> {
+impl<'a> Ipv6Option<'a> {
     /// The next option and what is behind it.
     #[inline]
-    fn read(&self) -> Result<(Ipv6Option<'a>, &'a [u8]), ParseError> {
-        let start = self.end.wrapping_sub(self.rest.len());
-        let place = ("IPv6 options", "option length", start.wrapping_add(1));
-        let data_start = start.wrapping_add(HEAD);
-        let (kind, len, behind_head) = match *self.rest {
-            [] => return Ok((Ipv6Option::Pad1, &[])),
-            [PAD_1, ref behind @ ..] => return Ok((Ipv6Option::Pad1, behind)),
-            [_] => return Err(ParseError::truncated(place, data_start, self.end)),
-            [kind, len, ref behind @ ..] => (kind, len, behind),
-        };
+    fn read(walk: &Walk<'a>) -> Result<(Self, &'a [u8]), ParseError> {
+        if let [PAD_1, behind @ ..] = walk.rest() {
+            return Ok((Self::Pad1, behind));
+        }
         // The length is that of the data: even one of 0 gets two bytes on.
-        let (data, behind) = behind_head.split_at_checked(len.into()).ok_or_else(|| {
-            let needed = data_start.wrapping_add(len.into());
-            ParseError::truncated(place, needed, self.end)
-        })?;
+        let data_len = |length| Some(usize::from(length));
+        let Found {
+            kind,
+            data,
+            behind,
+            wrong,
+        } = walk.split("IPv6 options", data_len)?;
         let option = match (kind, data) {
-            (PAD_N, _) => Ipv6Option::PadN(data),
-            (TUNNEL_ENCAPSULATION_LIMIT, &[limit]) => Ipv6Option::TunnelEncapsulationLimit(limit),
-            (ROUTER_ALERT, &[a, b]) => Ipv6Option::RouterAlert(u16::from_be_bytes([a, b])),
-            (JUMBO_PAYLOAD, &[a, b, c, d]) => {
-                Ipv6Option::JumboPayload(u32::from_be_bytes([a, b, c, d]))
+            (PAD_N, _) => Self::PadN(data),
+            (TUNNEL_ENCAPSULATION_LIMIT, &[limit]) => Self::TunnelEncapsulationLimit(limit),
+            (ROUTER_ALERT, &[a, b]) => Self::RouterAlert(u16::from_be_bytes([a, b])),
+            (JUMBO_PAYLOAD, &[a, b, c, d]) => Self::JumboPayload(u32::from_be_bytes([a, b, c, d])),
+            (HOME_ADDRESS, _) => {
+                Self::HomeAddress(<[u8; 16]>::read_from_bytes(data).map_err(|_| wrong)?.into())
             }
-            (HOME_ADDRESS, _) => match <[u8; 16]>::read_from_bytes(data) {
-                Ok(address) => Ipv6Option::HomeAddress(address.into()),
-                Err(_) => return Err(ParseError::malformed(place, len.into())),
-            },
-            (TUNNEL_ENCAPSULATION_LIMIT | ROUTER_ALERT | JUMBO_PAYLOAD, _) => {
-                return Err(ParseError::malformed(place, len.into()));
-            }
-            _ => Ipv6Option::Other { kind, data },
+            (TUNNEL_ENCAPSULATION_LIMIT | ROUTER_ALERT | JUMBO_PAYLOAD, _) => return Err(wrong),
+            _ => Self::Other { kind, data },
         };
         Ok((option, behind))
     }
@@ -351,13 +324,7 @@ impl<'a> Iterator for Ipv6Options<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let read = self.read();
-        // Nothing is left behind an error.
-        self.rest = read.map_or(&[], |(_, behind)| behind);
-        Some(read.map(|(option, _)| option))
+        self.0.next(Ipv6Option::read)
     }
 }
 

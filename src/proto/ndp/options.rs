@@ -9,6 +9,7 @@ use std::net::Ipv6Addr;
 use zerocopy::network_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::proto::tlv::{self, Found, Tlv, Walk};
 use crate::proto::{MacAddr, ParseError};
 
 const SOURCE_ADDRESS: u8 = 1;
@@ -155,9 +156,7 @@ impl NdpOption<'_> {
     #[inline]
     #[must_use]
     pub fn total_len(options: &[Self]) -> usize {
-        options.iter().fold(0, |sum: usize, option| {
-            sum.saturating_add(option.wire_len())
-        })
+        tlv::total_len(options)
     }
 
     /// Writes `options` to `room`, one after the other. `room` has as many bytes as they take
@@ -183,21 +182,19 @@ impl NdpOption<'_> {
         if Self::total_len(options) != room.len() || options.iter().any(is_long) {
             return false;
         }
-        let mut rest = room;
-        for option in options {
-            // That all fit was seen just before.
-            let Some((bytes, behind)) = rest.split_at_mut_checked(option.wire_len()) else {
-                return false;
-            };
-            if option.write(bytes).is_none() {
-                return false;
-            }
-            rest = behind;
-        }
-        true
+        tlv::write(options, room).is_some()
+    }
+}
+
+/// The most bytes that an option can have.
+const MAX_LEN: usize = 255 * 8;
+
+impl Tlv for NdpOption<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.wire_len()
     }
 
-    /// Writes it to `bytes`, which are as many as it takes.
     #[expect(clippy::cast_possible_truncation, reason = "at most 255 units of 8")]
     fn write(&self, bytes: &mut [u8]) -> Option<()> {
         bytes.fill(0);
@@ -215,9 +212,6 @@ impl NdpOption<'_> {
         }
     }
 }
-
-/// The most bytes that an option can have.
-const MAX_LEN: usize = 255 * 8;
 
 impl fmt::Display for NdpOption<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -239,57 +233,43 @@ impl fmt::Display for NdpOption<'_> {
 ///
 /// It ends after the first error, or with the message.
 #[derive(Debug, Clone)]
-pub struct NdpOptions<'a> {
-    /// What is left to read.
-    rest: &'a [u8],
-    /// Where it ends, counted from the start of the message.
-    end: usize,
-}
+pub struct NdpOptions<'a>(Walk<'a>);
 
 impl<'a> NdpOptions<'a> {
     /// Of all the bytes behind the fixed part of a message, which has `start` bytes.
     #[inline]
     pub(super) const fn new(start: usize, options: &'a [u8]) -> Self {
-        Self {
-            rest: options,
-            end: start.wrapping_add(options.len()),
-        }
+        Self(Walk::new(start, options))
     }
+}
 
+impl<'a> NdpOption<'a> {
     /// The next option and what is behind it.
     #[inline]
-    fn read(&self) -> Result<(NdpOption<'a>, &'a [u8]), ParseError> {
-        let start = self.end.wrapping_sub(self.rest.len());
-        let place = ("NDP", "option length", start.wrapping_add(1));
-        let short = |len| ParseError::truncated(place, start.wrapping_add(len), self.end);
-        let &[kind, units, ..] = self.rest else {
-            return Err(short(2));
-        };
-        let wrong = ParseError::malformed(place, units.into());
-        // Type and length themselves count: nothing never gets to the next option.
-        let data_len = (usize::from(units) * 8).checked_sub(2).ok_or(wrong)?;
-        let behind_head = self.rest.get(2..).unwrap_or_default();
-        let (data, behind) = behind_head
-            .split_at_checked(data_len)
-            .ok_or_else(|| short(data_len.wrapping_add(2)))?;
+    fn read(walk: &Walk<'a>) -> Result<(Self, &'a [u8]), ParseError> {
+        // In units of 8 bytes; type and length themselves count.
+        let data_len = |length| (usize::from(length) * 8).checked_sub(2);
+        let Found {
+            kind,
+            data,
+            behind,
+            wrong,
+        } = walk.split("NDP", data_len)?;
         let option = match (kind, data) {
             (SOURCE_ADDRESS, &[a, b, c, d, e, f]) => {
-                NdpOption::SourceLinkLayerAddress(MacAddr([a, b, c, d, e, f]))
+                Self::SourceLinkLayerAddress(MacAddr([a, b, c, d, e, f]))
             }
             (TARGET_ADDRESS, &[a, b, c, d, e, f]) => {
-                NdpOption::TargetLinkLayerAddress(MacAddr([a, b, c, d, e, f]))
+                Self::TargetLinkLayerAddress(MacAddr([a, b, c, d, e, f]))
             }
             (PREFIX_INFORMATION, _) => {
-                let prefix = PrefixInformation::ref_from_bytes(data).map_err(|_| wrong)?;
-                NdpOption::PrefixInformation(prefix)
+                Self::PrefixInformation(PrefixInformation::ref_from_bytes(data).map_err(|_| wrong)?)
             }
-            (REDIRECTED_HEADER, [_, _, _, _, _, _, packet @ ..]) => {
-                NdpOption::RedirectedHeader(packet)
-            }
-            (MTU, &[_, _, a, b, c, d]) => NdpOption::Mtu(u32::from_be_bytes([a, b, c, d])),
+            (REDIRECTED_HEADER, [_, _, _, _, _, _, packet @ ..]) => Self::RedirectedHeader(packet),
+            (MTU, &[_, _, a, b, c, d]) => Self::Mtu(u32::from_be_bytes([a, b, c, d])),
             (MTU, _) => return Err(wrong),
             // Links other than Ethernet have longer addresses, too.
-            _ => NdpOption::Other { kind, data },
+            _ => Self::Other { kind, data },
         };
         Ok((option, behind))
     }
@@ -300,13 +280,7 @@ impl<'a> Iterator for NdpOptions<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let read = self.read();
-        // Nothing is left behind an error.
-        self.rest = read.map_or(&[], |(_, behind)| behind);
-        Some(read.map(|(option, _)| option))
+        self.0.next(NdpOption::read)
     }
 }
 

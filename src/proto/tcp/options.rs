@@ -8,6 +8,7 @@ use std::iter::FusedIterator;
 use zerocopy::network_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::proto::tlv::{self, Found, Tlv, Walk};
 use crate::proto::{ParseError, Tcp};
 
 const END: u8 = 0;
@@ -125,7 +126,7 @@ impl TcpOption<'_> {
     #[inline]
     #[must_use]
     pub fn total_len(options: &[Self]) -> usize {
-        used(options).saturating_add(3) & !3
+        tlv::total_len(options).saturating_add(3) & !3
     }
 
     /// Writes `options` to `room`, one after the other, and fills what is left of it with
@@ -148,55 +149,48 @@ impl TcpOption<'_> {
     /// ```
     #[must_use = "what does not fit is not written"]
     pub fn write_all(options: &[Self], room: &mut [u8]) -> bool {
-        if used(options) > room.len().min(MAX_LEN) {
+        if tlv::total_len(options) > room.len().min(MAX_LEN) {
             return false;
         }
-        let mut rest = room;
-        for option in options {
-            // That all fit was seen just before.
-            let Some((bytes, behind)) = rest.split_at_mut_checked(option.wire_len()) else {
-                return false;
-            };
-            if !option.write(bytes) {
-                return false;
-            }
-            rest = behind;
-        }
+        let Some(rest) = tlv::write(options, room) else {
+            return false;
+        };
         rest.fill(END);
         true
     }
+}
 
-    /// Writes it to `bytes`, which are as many as it takes.
+impl Tlv for TcpOption<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.wire_len()
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "at most 40")]
-    fn write(&self, bytes: &mut [u8]) -> bool {
+    fn write(&self, bytes: &mut [u8]) -> Option<()> {
         let len = bytes.len() as u8;
         let [kind, rest @ ..] = bytes else {
-            return false;
+            return None;
         };
         *kind = self.kind();
         let [length, data @ ..] = rest else {
-            return len == 1;
+            return (len == 1).then_some(());
         };
         *length = len;
         match *self {
-            Self::EndOfList | Self::NoOperation | Self::SackPermitted => data.is_empty(),
-            Self::MaximumSegmentSize(size) => size.to_be_bytes().write_to(data).is_ok(),
-            Self::WindowScale(shift) => [shift].write_to(data).is_ok(),
-            Self::Sack(blocks) => blocks.write_to(data).is_ok(),
+            Self::EndOfList | Self::NoOperation | Self::SackPermitted => {
+                data.is_empty().then_some(())
+            }
+            Self::MaximumSegmentSize(size) => size.to_be_bytes().write_to(data).ok(),
+            Self::WindowScale(shift) => [shift].write_to(data).ok(),
+            Self::Sack(blocks) => blocks.write_to(data).ok(),
             Self::Timestamps { value, echo } => {
                 let clocks = [U32::new(value), U32::new(echo)];
-                clocks.write_to(data).is_ok()
+                clocks.write_to(data).ok()
             }
-            Self::Other { data: from, .. } => from.write_to(data).is_ok(),
+            Self::Other { data: from, .. } => from.write_to(data).ok(),
         }
     }
-}
-
-/// Without padding.
-fn used(options: &[TcpOption<'_>]) -> usize {
-    options.iter().fold(0, |sum: usize, option| {
-        sum.saturating_add(option.wire_len())
-    })
 }
 
 impl fmt::Display for TcpOption<'_> {
@@ -226,60 +220,51 @@ const MAX_LEN: usize = 40;
 ///
 /// It ends after [`TcpOption::EndOfList`], after the first error, or with the header.
 #[derive(Debug, Clone)]
-pub struct TcpOptions<'a> {
-    /// What is left to read.
-    rest: &'a [u8],
-    /// Where it ends, counted from the start of the TCP header.
-    end: usize,
-}
+pub struct TcpOptions<'a>(Walk<'a>);
 
 impl<'a> TcpOptions<'a> {
     /// Of all the bytes behind the fixed part of the header.
     #[inline]
     pub(super) const fn new(options: &'a [u8]) -> Self {
-        Self {
-            rest: options,
-            end: Tcp::LEN.wrapping_add(options.len()),
-        }
+        Self(Walk::new(Tcp::LEN, options))
     }
+}
 
+impl<'a> TcpOption<'a> {
     /// The next option and what is behind it.
     #[inline]
-    fn read(&self) -> Result<(TcpOption<'a>, &'a [u8]), ParseError> {
-        let start = self.end.wrapping_sub(self.rest.len());
-        let place = ("TCP", "option length", start.wrapping_add(1));
-        let (kind, len) = match *self.rest {
-            [] | [END, ..] => return Ok((TcpOption::EndOfList, &[])),
-            [NO_OPERATION, ref behind @ ..] => return Ok((TcpOption::NoOperation, behind)),
-            [kind, len, ..] => (kind, len),
-            [_] => return Err(ParseError::truncated(place, self.end + 1, self.end)),
-        };
-        let wrong = ParseError::malformed(place, len.into());
-        // Kind and length themselves count: less than two never gets to the next option.
-        let data_len = usize::from(len).checked_sub(2).ok_or(wrong)?;
-        let needed = start.wrapping_add(len.into());
-        let behind_head = self.rest.get(2..).unwrap_or_default();
-        let (data, behind) = behind_head
-            .split_at_checked(data_len)
-            .ok_or_else(|| ParseError::truncated(place, needed, self.end))?;
+    fn read(walk: &Walk<'a>) -> Result<(Self, &'a [u8]), ParseError> {
+        match walk.rest() {
+            [] | [END, ..] => return Ok((Self::EndOfList, &[])),
+            [NO_OPERATION, behind @ ..] => return Ok((Self::NoOperation, behind)),
+            _ => {}
+        }
+        // Kind and length themselves count.
+        let data_len = |length| usize::from(length).checked_sub(2);
+        let Found {
+            kind,
+            data,
+            behind,
+            wrong,
+        } = walk.split("TCP", data_len)?;
         let option = match (kind, data) {
             (MAXIMUM_SEGMENT_SIZE, &[high, low]) => {
-                TcpOption::MaximumSegmentSize(u16::from_be_bytes([high, low]))
+                Self::MaximumSegmentSize(u16::from_be_bytes([high, low]))
             }
-            (WINDOW_SCALE, &[shift]) => TcpOption::WindowScale(shift),
-            (SACK_PERMITTED, []) => TcpOption::SackPermitted,
+            (WINDOW_SCALE, &[shift]) => Self::WindowScale(shift),
+            (SACK_PERMITTED, []) => Self::SackPermitted,
             (SACK, _) => match <[SackBlock]>::ref_from_bytes(data) {
-                Ok(blocks) if !blocks.is_empty() => TcpOption::Sack(blocks),
+                Ok(blocks) if !blocks.is_empty() => Self::Sack(blocks),
                 _ => return Err(wrong),
             },
-            (TIMESTAMPS, &[a, b, c, d, e, f, g, h]) => TcpOption::Timestamps {
+            (TIMESTAMPS, &[a, b, c, d, e, f, g, h]) => Self::Timestamps {
                 value: u32::from_be_bytes([a, b, c, d]),
                 echo: u32::from_be_bytes([e, f, g, h]),
             },
             (MAXIMUM_SEGMENT_SIZE | WINDOW_SCALE | SACK_PERMITTED | TIMESTAMPS, _) => {
                 return Err(wrong);
             }
-            _ => TcpOption::Other { kind, data },
+            _ => Self::Other { kind, data },
         };
         Ok((option, behind))
     }
@@ -290,13 +275,7 @@ impl<'a> Iterator for TcpOptions<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let read = self.read();
-        // Nothing is left behind an error.
-        self.rest = read.map_or(&[], |(_, behind)| behind);
-        Some(read.map(|(option, _)| option))
+        self.0.next(TcpOption::read)
     }
 }
 

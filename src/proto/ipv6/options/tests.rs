@@ -170,10 +170,7 @@ fn what_is_left_of_a_header_is_padding() {
     for len in 0..=2046 {
         let mut room = vec![0xee; len];
         assert!(Ipv6Option::write_all(&[], &mut room));
-        let padding = Ipv6Options {
-            rest: &room,
-            end: len + 2,
-        };
+        let padding = Ipv6Options(Walk::new(HEAD, &room));
         let mut sum = 0;
         for option in padding {
             let option = option.unwrap();

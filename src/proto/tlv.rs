@@ -1,0 +1,116 @@
+//! Options of a kind, a length and data each, one behind the other: what those of IPv4, IPv6, TCP and
+//! neighbor discovery have in common.
+
+#![forbid(unsafe_code)]
+
+use crate::proto::ParseError;
+
+/// Options that are read one by one.
+#[derive(Debug, Clone)]
+pub(in crate::proto) struct Walk<'a> {
+    /// What is left to read.
+    rest: &'a [u8],
+    /// Where it ends, counted from the start of the header.
+    end: usize,
+}
+
+/// An option, of which the kind says what the data is.
+pub(in crate::proto) struct Found<'a> {
+    pub(in crate::proto) kind: u8,
+    /// What is behind kind and length.
+    pub(in crate::proto) data: &'a [u8],
+    /// The options behind it.
+    pub(in crate::proto) behind: &'a [u8],
+    /// The error if an option of this kind has no such length.
+    pub(in crate::proto) wrong: ParseError,
+}
+
+impl<'a> Walk<'a> {
+    /// Of all the bytes behind the first `start` of the header.
+    #[inline]
+    pub(in crate::proto) const fn new(start: usize, options: &'a [u8]) -> Self {
+        Self {
+            rest: options,
+            end: start.wrapping_add(options.len()),
+        }
+    }
+
+    /// What is left to read.
+    #[inline]
+    pub(in crate::proto) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The next option as `read` gives it, with what is behind it: none behind an error.
+    #[inline]
+    pub(in crate::proto) fn next<O: Copy>(
+        &mut self,
+        read: impl FnOnce(&Self) -> Result<(O, &'a [u8]), ParseError>,
+    ) -> Option<Result<O, ParseError>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let read = read(self);
+        self.rest = read.map_or(&[], |(_, behind)| behind);
+        Some(read.map(|(option, _)| option))
+    }
+
+    /// Splits off the next option, which has a length: `data_len` says how many bytes of data that is, `None` for a
+    /// length that does not even cover kind and length.
+    #[inline]
+    pub(in crate::proto) fn split(
+        &self,
+        protocol: &'static str,
+        data_len: impl FnOnce(u8) -> Option<usize>,
+    ) -> Result<Found<'a>, ParseError> {
+        let start = self.end.wrapping_sub(self.rest.len());
+        let place = (protocol, "option length", start.wrapping_add(1));
+        let short = |data_len: usize| {
+            let needed = start.wrapping_add(2).wrapping_add(data_len);
+            ParseError::truncated(place, needed, self.end)
+        };
+        let &[kind, length, ref rest @ ..] = self.rest else {
+            return Err(short(0));
+        };
+        let wrong = ParseError::malformed(place, length.into());
+        // Such a length would never get to the next option.
+        let data_len = data_len(length).ok_or(wrong)?;
+        let (data, behind) = rest
+            .split_at_checked(data_len)
+            .ok_or_else(|| short(data_len))?;
+        Ok(Found {
+            kind,
+            data,
+            behind,
+            wrong,
+        })
+    }
+}
+
+/// An option to write.
+pub(in crate::proto) trait Tlv {
+    /// How many bytes it takes in a packet.
+    fn len(&self) -> usize;
+
+    /// Writes it to `bytes`, which are as many as it takes; `None` if it cannot be written.
+    fn write(&self, bytes: &mut [u8]) -> Option<()>;
+}
+
+/// How many bytes `options` take together.
+pub(in crate::proto) fn total_len(options: &[impl Tlv]) -> usize {
+    options
+        .iter()
+        .fold(0, |sum: usize, option| sum.saturating_add(option.len()))
+}
+
+/// Writes `options` to `room`, one behind the other, and gives what is left of it; `None` if they do not fit.
+pub(in crate::proto) fn write<'r>(
+    options: &[impl Tlv],
+    room: &'r mut [u8],
+) -> Option<&'r mut [u8]> {
+    options.iter().try_fold(room, |room, option| {
+        let (bytes, rest) = room.split_at_mut_checked(option.len())?;
+        option.write(bytes)?;
+        Some(rest)
+    })
+}

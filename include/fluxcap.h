@@ -233,16 +233,16 @@
 #define FLUXCAP_FRAME_ETHERNET 5
 
 // Zeros behind the end, up to the 60 bytes that Ethernet asks for. Network cards mostly do that by themselves.
-#define FLUXCAP_FRAME_PADDED 1
+#define FLUXCAP_BUILD_PADDED 1
 
 // Routers may fragment the IPv4 packet.
-#define FLUXCAP_FRAME_MAY_FRAGMENT 2
+#define FLUXCAP_BUILD_MAY_FRAGMENT 2
 
 // The UDP checksum is 0, none: right over IPv4; over IPv6 for tunnels alone (RFC 6935).
-#define FLUXCAP_FRAME_NO_CHECKSUM 4
+#define FLUXCAP_BUILD_NO_CHECKSUM 4
 
 // The echo message is a reply.
-#define FLUXCAP_FRAME_REPLY 8
+#define FLUXCAP_BUILD_REPLY 8
 
 // Show the Ethernet header, as `tcpdump -e` does.
 #define FLUXCAP_FORMAT_ETHERNET 1
@@ -1026,9 +1026,9 @@ struct fluxcap_gre_tunnel {
 struct fluxcap_frame_spec {
   // sizeof(struct fluxcap_frame_spec).
   uint32_t struct_size;
-  // FLUXCAP_FRAME_UDP, …_TCP, …_ECHO, …_ARP, …_IP or …_ETHERNET.
+  // FLUXCAP_FRAME_….
   uint32_t kind;
-  // FLUXCAP_FRAME_PADDED and the others below it, joined with |.
+  // FLUXCAP_BUILD_…, joined with |.
   uint32_t flags;
   // 4 or 6; 0: 4.
   uint32_t ip_version;

@@ -31,13 +31,13 @@ pub const FLUXCAP_FRAME_IP: u32 = 4;
 pub const FLUXCAP_FRAME_ETHERNET: u32 = 5;
 
 /// Zeros behind the end, up to the 60 bytes that Ethernet asks for. Network cards mostly do that by themselves.
-pub const FLUXCAP_FRAME_PADDED: u32 = 0x01;
+pub const FLUXCAP_BUILD_PADDED: u32 = 0x01;
 /// Routers may fragment the IPv4 packet.
-pub const FLUXCAP_FRAME_MAY_FRAGMENT: u32 = 0x02;
+pub const FLUXCAP_BUILD_MAY_FRAGMENT: u32 = 0x02;
 /// The UDP checksum is 0, none: right over IPv4; over IPv6 for tunnels alone (RFC 6935).
-pub const FLUXCAP_FRAME_NO_CHECKSUM: u32 = 0x04;
+pub const FLUXCAP_BUILD_NO_CHECKSUM: u32 = 0x04;
 /// The echo message is a reply.
-pub const FLUXCAP_FRAME_REPLY: u32 = 0x08;
+pub const FLUXCAP_BUILD_REPLY: u32 = 0x08;
 
 /// A frame to build, in host byte order: Ethernet, up to two VLAN tags, and what `kind` says. Lengths, types and checksums are
 /// filled in. Fields that the kind does not need are not read.
@@ -49,9 +49,9 @@ pub const FLUXCAP_FRAME_REPLY: u32 = 0x08;
 pub struct fluxcap_frame_spec {
     /// sizeof(struct fluxcap_frame_spec).
     pub struct_size: u32,
-    /// FLUXCAP_FRAME_UDP, …_TCP, …_ECHO, …_ARP, …_IP or …_ETHERNET.
+    /// FLUXCAP_FRAME_….
     pub kind: u32,
-    /// FLUXCAP_FRAME_PADDED and the others below it, joined with |.
+    /// FLUXCAP_BUILD_…, joined with |.
     pub flags: u32,
     /// 4 or 6; 0: 4.
     pub ip_version: u32,
@@ -129,15 +129,15 @@ fn expect(is: bool, field: &str, value: u32, fix: &str) -> Result<()> {
 
 impl fluxcap_frame_spec {
     fn check(&self) -> Result<()> {
-        let kinds = "set kind to one of FLUXCAP_FRAME_UDP and its like";
+        let kinds = "set kind to one of FLUXCAP_FRAME_…";
         expect(
             self.kind <= FLUXCAP_FRAME_ETHERNET,
             "kind",
             self.kind,
             kinds,
         )?;
-        let is_known = self.flags < FLUXCAP_FRAME_REPLY * 2;
-        let join = "join FLUXCAP_FRAME_PADDED and its like with |";
+        let is_known = self.flags < FLUXCAP_BUILD_REPLY * 2;
+        let join = "join FLUXCAP_BUILD_… with |";
         expect(is_known, "flags", self.flags, join)?;
         let is_version = matches!(self.ip_version, 0 | 4 | 6);
         let versions = "set ip_version to 4 or 6";
@@ -152,7 +152,7 @@ impl fluxcap_frame_spec {
 
     /// All headers.
     fn headers<'a>(&self, frame: FrameBuilder<'a>) -> FrameBuilder<'a> {
-        let frame = match self.has(FLUXCAP_FRAME_PADDED) {
+        let frame = match self.has(FLUXCAP_BUILD_PADDED) {
             true => frame.padded(),
             false => frame,
         };
@@ -195,7 +195,7 @@ impl fluxcap_frame_spec {
             dscp: self.dscp,
             ecn: self.ecn,
             identification: self.identification,
-            dont_fragment: !self.has(FLUXCAP_FRAME_MAY_FRAGMENT),
+            dont_fragment: !self.has(FLUXCAP_BUILD_MAY_FRAGMENT),
             ..Ipv4Spec::new(ipv4(self.source_ip), ipv4(self.destination_ip))
         })
     }
@@ -204,7 +204,7 @@ impl fluxcap_frame_spec {
     fn message<'a>(&self, frame: FrameBuilder<'a>) -> FrameBuilder<'a> {
         let (source, destination) = (self.source_port, self.destination_port);
         let (identifier, sequence) = (self.echo_identifier, self.echo_sequence);
-        let is_reply = self.has(FLUXCAP_FRAME_REPLY);
+        let is_reply = self.has(FLUXCAP_BUILD_REPLY);
         match self.kind {
             FLUXCAP_FRAME_TCP => {
                 let spec = TcpSpec {
@@ -239,7 +239,7 @@ impl fluxcap_frame_spec {
                 },
             }),
             FLUXCAP_FRAME_IP => frame.protocol(IpProtocol(self.protocol)),
-            _ if self.has(FLUXCAP_FRAME_NO_CHECKSUM) => {
+            _ if self.has(FLUXCAP_BUILD_NO_CHECKSUM) => {
                 frame.udp_without_checksum(source, destination)
             }
             _ => frame.udp(source, destination),

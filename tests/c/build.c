@@ -76,7 +76,7 @@ static struct fluxcap_frame_spec udp(void)
 {
     struct fluxcap_frame_spec made = spec(FLUXCAP_FRAME_UDP, 0);
 
-    made.flags = FLUXCAP_FRAME_MAY_FRAGMENT;
+    made.flags = FLUXCAP_BUILD_MAY_FRAGMENT;
     made.identification = 0x1234;
     made.source_port = 1234;
     made.destination_port = 53;
@@ -113,7 +113,7 @@ static struct fluxcap_frame_spec echo(uint32_t ip_version)
 {
     struct fluxcap_frame_spec made = spec(FLUXCAP_FRAME_ECHO, ip_version);
 
-    made.flags = ip_version == 6 ? FLUXCAP_FRAME_REPLY : 0;
+    made.flags = ip_version == 6 ? FLUXCAP_BUILD_REPLY : 0;
     made.identification = 0x1c46;
     made.echo_identifier = 0x1234;
     made.echo_sequence = 1;
@@ -149,7 +149,7 @@ static void frames_are_built_whole(void)
     check_built(echo(4), "ping", echo_ipv4, sizeof(echo_ipv4));
     check_built(echo(6), "ping", echo_ipv6, sizeof(echo_ipv6));
 
-    made.flags = FLUXCAP_FRAME_PADDED;
+    made.flags = FLUXCAP_BUILD_PADDED;
     made.arp_operation = 2;
     memcpy(made.arp_target_mac, made.destination_mac, 6);
     check_built(made, "", arp_reply, sizeof(arp_reply));
@@ -168,7 +168,7 @@ static void frames_are_built_whole(void)
     check_built(made, "!", experiment, sizeof(experiment));
 
     made = udp();
-    made.flags |= FLUXCAP_FRAME_NO_CHECKSUM;
+    made.flags |= FLUXCAP_BUILD_NO_CHECKSUM;
     CHECK_RESULT(fluxcap_frame_build(&made, "dns", 3, buffer, sizeof(buffer)), sizeof(udp_ipv4));
     CHECK(buffer[40] == 0 && buffer[41] == 0);
     CHECK_RESULT(fluxcap_frame_build(&made, NULL, 0, buffer, sizeof(buffer)), 42);

@@ -158,8 +158,13 @@ impl FlowKey {
 
     #[inline(never)]
     fn of_any(headers: &Headers, bytes: &[u8]) -> Self {
-        let packet = bytes.get(headers.start()..).unwrap_or_default();
-        if headers.has_ethernet() || headers.start() == 0 {
+        if headers.start() == 0 {
+            return Self::parse(bytes);
+        }
+        // What is behind an inner packet is not its own, such as the padding of the outer frame.
+        let packet = bytes.get(headers.start()..headers.end());
+        let packet = packet.unwrap_or_default();
+        if headers.has_ethernet() {
             return Self::parse(packet);
         }
         // In a tunnel without Ethernet, nothing is in front of the packet.

@@ -253,6 +253,46 @@ fn of_a_packet_that_is_cut_short_what_is_there_counts() {
     }
 }
 
+/// An IPv4 packet around `inner`, padded to 70 bytes or more.
+fn carried(protocol: u8, inner: &[u8]) -> Vec<u8> {
+    let mut frame = UDP_IN_IPV4[..34].to_vec();
+    frame[17] = u8::try_from(20 + inner.len()).unwrap();
+    frame[23] = protocol;
+    frame.extend(inner);
+    frame.extend([0x11; 36]);
+    frame
+}
+
+#[test]
+fn the_padding_behind_a_tunnel_has_no_ports() {
+    let in_ipv6 = ipv6(UDP, &[]);
+    let vxlan = [
+        0, 9, 0x12, 0xb5, 0, 66, 0, 0, // UDP to port 4789, with 8 + 8 + 14 + 20 + 16 bytes
+        8, 0, 0, 0, 0, 0, 7, 0, // VXLAN
+    ];
+    let cut = &UDP_IN_IPV4[..34];
+    let mut short = UDP_IN_IPV4;
+    short[17] = 20; // the packet ends before the ports
+    for frame in [
+        carried(4, &cut[14..]),
+        carried(41, &with(in_ipv6, &[(19, 8)])[14..]),
+        carried(4, &short[14..]),
+        carried(47, &[&[0, 0, 0x08, 0x00], &cut[14..]].concat()),
+        carried(17, &with([&vxlan, cut].concat(), &[(5, 50)])),
+        carried(17, &[&vxlan[..], &short, &[0x11; 8]].concat()),
+    ] {
+        let (inner, error) = Headers::parse(&frame)
+            .unwrap()
+            .inner_partial(&frame)
+            .unwrap();
+        assert!(error.is_some() && inner.ports().is_none(), "{error:?}");
+        let key = FlowKey::of(&inner, &frame);
+        assert_eq!(key.ports(), None, "{key}");
+        assert_eq!(key.protocol(), Some(IpProtocol::UDP));
+        assert_eq!(key.addresses().is_some(), inner.ip_version().is_some());
+    }
+}
+
 #[test]
 fn hashes_never_change() {
     let udp = FlowKey::parse(&UDP_IN_IPV4);

@@ -14,7 +14,7 @@ use crate::ring::Desc;
 pub enum Verdict {
     /// Back to the kernel's fill ring, for the next packet.
     Recycle,
-    /// Out through the TX ring, as it is now. An empty packet is recycled instead.
+    /// Out through the TX ring, as it is now. A packet that is empty or has [options](PacketRef::options) is recycled instead.
     Send,
 }
 
@@ -178,10 +178,11 @@ impl Lender {
             let mut packet = unsafe { PacketRef::new(&self.frames, &mut slot, desc.options) };
             let verdict = judge(&mut packet);
             match verdict {
-                // The kernel refuses empty descriptors and does not give their frames back.
-                Verdict::Send if slot.len > 0 => {
+                // The kernel refuses empty descriptors and does not give their frames back. Likewise options that it does not know
+                // in this direction; those that it knows mean something else.
+                Verdict::Send if slot.len > 0 && desc.options == 0 => {
                     // SAFETY: each packet takes one place in one of the runs, which are both as long as there are packets.
-                    *unsafe { tx.next().unwrap_unchecked() } = slot.desc(base, desc.options);
+                    *unsafe { tx.next().unwrap_unchecked() } = slot.desc(base, 0);
                 }
                 Verdict::Recycle | Verdict::Send => {
                     // SAFETY: as above.

@@ -237,13 +237,15 @@ pub struct PortPacket<'a> {
 }
 
 impl PortPacket<'_> {
-    /// Sends the packet back through the port that it came through, as it is when the callback returns. An empty one is recycled.
+    /// Sends the packet back through the port that it came through, as it is when the callback returns. One that is empty, or not a whole
+    /// packet by its descriptor's options, is recycled.
     #[inline]
     pub fn send(&mut self) {
         self.packet.slot.verdict = SEND + self.through.port;
     }
 
-    /// Sends the packet through `port`, as it is when the callback returns. An empty one is recycled.
+    /// Sends the packet through `port`, as it is when the callback returns. One that is empty, or not a whole
+    /// packet by its descriptor's options, is recycled.
     ///
     /// # Errors
     ///
@@ -308,8 +310,9 @@ pub(crate) struct Tally {
 }
 
 impl Lender {
-    /// The received packets at the front of a run, to be shown in `slots`; their frames are written to the fill run, in case that all of
-    /// them are recycled. Both are at least as long as the run. `None`: the first packet is refused.
+    /// The received packets at the front of a run, to be shown in `slots`, and whether none of the run has options; their frames are
+    /// written to the fill run, in case that all of them are recycled. Both are at least as long as the run. `None`: the first packet is
+    /// refused.
     ///
     /// The frames stay on loan all the while.
     #[inline(always)]
@@ -319,7 +322,7 @@ impl Lender {
         slots: &'a mut [Slot],
         fill: &mut [u64],
         through: Through,
-    ) -> Option<BatchRef<'a>> {
+    ) -> Option<(BatchRef<'a>, bool)> {
         let base = self.frames.memory().start().as_ptr() as u64;
         let slots = &mut slots[..run.len()];
         // The options of a plain packet are zero, as is the verdict; the others are seen to below.
@@ -329,15 +332,17 @@ impl Lender {
             return None;
         }
         let slots = &mut slots[..count];
-        if rest >> 32 != 0 {
+        let is_plain = rest >> 32 == 0;
+        if !is_plain {
             slots.iter_mut().for_each(|slot| slot.verdict = RECYCLE);
         }
         // SAFETY: acceptable. While this `Lender` is borrowed, the frames stay on loan, so nobody else touches them.
-        Some(unsafe { BatchRef::new(&self.frames, slots, through) })
+        let batch = unsafe { BatchRef::new(&self.frames, slots, through) };
+        Some((batch, is_plain))
     }
 
-    /// Whether all packets of a batch are as they came and shall leave through `port`. If so, their descriptors are written
-    /// to the TX run, which is at least as long.
+    /// Whether all packets of a batch, which have no options, are as they came and shall leave through `port`. If so, their descriptors
+    /// are written to the TX run, which is at least as long.
     #[inline(always)]
     pub(crate) fn send_unchanged(
         &self,
@@ -390,7 +395,8 @@ impl Lender {
         (recycled, sent as usize)
     }
 
-    /// The packet that a slot asks to send, if it lies within the chunk of `desc`, which it was made of, and is not empty.
+    /// The packet that a slot asks to send, if it lies within the chunk of `desc`, which it was made of, is not empty, and has no options:
+    /// those of a received packet mean something else, or nothing, where packets are sent.
     #[inline]
     fn fits(&self, desc: &Desc, slot: &Slot) -> Result<Desc, Fault> {
         let chunk_size = u64::from(self.frames.geometry().chunk_size());
@@ -399,8 +405,8 @@ impl Lender {
         if fitting.addr ^ desc.addr >= chunk_size || end > chunk_size {
             return Err(Fault::Outside);
         }
-        if fitting.len == 0 {
-            return Err(Fault::Empty);
+        if fitting.len == 0 || fitting.options != 0 {
+            return Err(Fault::Unsendable);
         }
         Ok(fitting)
     }
@@ -435,6 +441,6 @@ impl Lender {
 /// Why a packet can't be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    Empty,
+    Unsendable,
     Outside,
 }

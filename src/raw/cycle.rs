@@ -159,7 +159,7 @@ impl Cycle {
             let full = places.is_empty();
             let places = if full { &mut inward.spare[..] } else { places };
             let run = &run[..run.len().min(places.len())];
-            let Some(mut batch) = lender.show(run, slots, places, through) else {
+            let Some((mut batch, is_plain)) = lender.show(run, slots, places, through) else {
                 entries.release(1);
                 inward.refused += 1;
                 continue;
@@ -171,7 +171,8 @@ impl Cycle {
                 let (run, slots) = (&run[..count], &slots[..count]);
                 let mut tx = self.outward.tx.reserve(count as u32);
                 let out = tx.run_mut(0);
-                let sent = if out.len() == count
+                let sent = if is_plain
+                    && out.len() == count
                     && lender.send_unchanged(run, slots, through.port, out)
                 {
                     recycled = 0;

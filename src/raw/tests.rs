@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::kernel::Rings;
+use crate::packet::{Slot, Tally, Through};
 use crate::ring::{ConsumerRing, ProducerRing, pair_at};
 use crate::umem::UmemConfig;
 
@@ -503,6 +504,42 @@ fn a_packet_in_place_that_was_cut_to_nothing_never_reaches_the_tx_ring() {
         assert_eq!(take(&mut world.tx), []);
         assert_eq!(world.take_fill().len(), 3);
         world.close();
+    }
+}
+
+#[test]
+fn a_packet_in_place_with_options_never_reaches_the_tx_ring() {
+    for path in PATHS {
+        for options in [1, 2, 3, 1 << 31, u32::MAX] {
+            let mut world = World::new(path);
+            let strange = [4, 5].map(|frame| desc(frame * CHUNK + 256, 60, options));
+            world.arrive(&[good(3), strange[0], good(6)]);
+            assert_eq!(world.cycle.forward(u32::MAX, |_| Verdict::Send), 3);
+            assert_eq!(take(&mut world.tx), [good(3), good(6)]);
+            assert_eq!(world.take_fill(), [strange[0].addr]);
+            world.close();
+
+            for port in 0..4 {
+                let mut world = World::new(path);
+                world.arrive(&strange);
+                let through = Through { port: 0, ports: 4 };
+                let mut slots = [Slot::EMPTY; 4];
+                let mut others = [(); 4].map(|()| PacketBatch::with_capacity(4));
+                let mut tally = Tally::default();
+                let shown = world
+                    .cycle
+                    .burst(4, &mut slots, through, &mut others, &mut tally, |batch| {
+                        batch.for_each(|packet| packet.send_to(port).unwrap());
+                    })
+                    .unwrap();
+                assert_eq!((shown.count, shown.all_recycled), (2, false));
+                assert_eq!(tally, Tally::default());
+                assert_eq!(take(&mut world.tx), []);
+                assert!(others.iter().all(PacketBatch::is_empty));
+                assert_eq!(world.take_fill(), strange.map(|desc| desc.addr));
+                world.close();
+            }
+        }
     }
 }
 

@@ -154,21 +154,33 @@ impl Icmp {
     pub fn set_checksum(&mut self, checksum: u16) {
         self.checksum.set(checksum);
     }
-
-    /// Whether the checksum is right for this header and `payload`, all that follows it.
-    #[inline]
-    #[must_use]
-    pub fn verify_checksum(&self, payload: &[u8]) -> bool {
-        sum(self.as_bytes(), payload) == 0
-    }
-
-    /// Sets the checksum for this header and `payload`, all that follows it.
-    #[inline]
-    pub fn fill_checksum(&mut self, payload: &[u8]) {
-        self.checksum.set(0);
-        self.checksum.set(sum(self.as_bytes(), payload));
-    }
 }
+
+/// Gives a view the calls that check and write its checksum.
+macro_rules! checksummed {
+    ($View:ident) => {
+        impl $View {
+            /// Whether the checksum is right for this and `payload`, all that follows it.
+            #[inline]
+            #[must_use]
+            pub fn verify_checksum(&self, payload: &[u8]) -> bool {
+                $crate::proto::icmp::sum(self.as_bytes(), payload) == 0
+            }
+
+            /// Sets the checksum for this and `payload`, all that follows it.
+            #[inline]
+            pub fn fill_checksum(&mut self, payload: &[u8]) {
+                self.checksum.set(0);
+                let sum = $crate::proto::icmp::sum(self.as_bytes(), payload);
+                self.checksum.set(sum);
+            }
+        }
+    };
+}
+
+use checksummed;
+
+checksummed!(Icmp);
 
 /// The checksum over a header and what follows it.
 #[inline]

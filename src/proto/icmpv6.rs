@@ -12,11 +12,9 @@ use crate::proto::{IpProtocol, ParseError};
 
 mod echo;
 mod error;
-mod message;
 
 pub use echo::Icmpv6Echo;
 pub use error::Icmpv6Error;
-pub(in crate::proto) use message::message;
 
 /// What an ICMPv6 message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -172,22 +170,42 @@ impl Icmpv6 {
     pub fn set_checksum(&mut self, checksum: u16) {
         self.checksum.set(checksum);
     }
-
-    /// Whether the checksum is right for this header, `payload` and the IP addresses.
-    #[inline]
-    #[must_use]
-    pub fn verify_checksum(&self, pseudo_header: PseudoHeader, payload: &[u8]) -> bool {
-        sum(pseudo_header, self.as_bytes(), payload) == 0
-    }
-
-    /// Sets the checksum for this header, `payload` and the IP addresses.
-    #[inline]
-    pub fn fill_checksum(&mut self, pseudo_header: PseudoHeader, payload: &[u8]) {
-        self.checksum.set(0);
-        self.checksum
-            .set(sum(pseudo_header, self.as_bytes(), payload));
-    }
 }
+
+/// Gives views the calls that check and write their checksum.
+macro_rules! checksummed {
+    ($($View:ident)*) => { $(
+        impl $View {
+            /// Whether the checksum is right for this, `payload` (all that follows it) and the IP
+            /// addresses.
+            #[inline]
+            #[must_use]
+            pub fn verify_checksum(
+                &self,
+                pseudo_header: $crate::proto::checksum::PseudoHeader,
+                payload: &[u8],
+            ) -> bool {
+                $crate::proto::icmpv6::sum(pseudo_header, self.as_bytes(), payload) == 0
+            }
+
+            /// Sets the checksum for this, `payload` (all that follows it) and the IP addresses.
+            #[inline]
+            pub fn fill_checksum(
+                &mut self,
+                pseudo_header: $crate::proto::checksum::PseudoHeader,
+                payload: &[u8],
+            ) {
+                self.checksum.set(0);
+                let sum = $crate::proto::icmpv6::sum(pseudo_header, self.as_bytes(), payload);
+                self.checksum.set(sum);
+            }
+        }
+    )* };
+}
+
+pub(in crate::proto) use checksummed;
+
+checksummed!(Icmpv6);
 
 /// The checksum over a header and what follows it.
 #[inline]

@@ -94,6 +94,7 @@ mod ipv4;
 mod ipv6;
 mod llc;
 mod locate;
+mod message;
 mod mpls;
 mod ndp;
 mod room;

@@ -9,7 +9,8 @@ use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::proto::Icmpv6Type;
-use crate::proto::icmpv6::message;
+use crate::proto::icmpv6::checksummed;
+use crate::proto::message::message;
 
 mod options;
 
@@ -132,28 +133,40 @@ pub struct NdpRedirect {
 message!(
     RouterSolicitation,
     "ICMPv6 router solicitation",
+    Icmpv6Type,
     Icmpv6Type::ROUTER_SOLICITATION,
     0
 );
 message!(
     RouterAdvertisement,
     "ICMPv6 router advertisement",
+    Icmpv6Type,
     Icmpv6Type::ROUTER_ADVERTISEMENT,
     0
 );
 message!(
     NeighborSolicitation,
     "ICMPv6 neighbor solicitation",
+    Icmpv6Type,
     Icmpv6Type::NEIGHBOR_SOLICITATION,
     0
 );
 message!(
     NeighborAdvertisement,
     "ICMPv6 neighbor advertisement",
+    Icmpv6Type,
     Icmpv6Type::NEIGHBOR_ADVERTISEMENT,
     0
 );
-message!(NdpRedirect, "ICMPv6 redirect", Icmpv6Type::REDIRECT, 0);
+message!(
+    NdpRedirect,
+    "ICMPv6 redirect",
+    Icmpv6Type,
+    Icmpv6Type::REDIRECT,
+    0
+);
+
+checksummed!(RouterSolicitation RouterAdvertisement NeighborSolicitation NeighborAdvertisement NdpRedirect);
 
 /// The options behind the fixed part.
 macro_rules! options {

@@ -7,8 +7,9 @@ use std::fmt;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::proto::checksum::{self, Accumulator};
-use crate::proto::{IcmpType, ParseError};
+use super::checksummed;
+use crate::proto::message::message;
+use crate::proto::{IcmpType, checksum};
 
 /// Header of an ICMP echo request or reply (RFC 792, page 14). The payload is the echoed data.
 ///
@@ -31,68 +32,16 @@ pub struct IcmpEcho {
     sequence: U16,
 }
 
+message!(
+    IcmpEcho,
+    "ICMP echo",
+    IcmpType,
+    IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY,
+    0
+);
+checksummed!(IcmpEcho);
+
 impl IcmpEcho {
-    /// Length of the header in bytes.
-    pub const LEN: usize = size_of::<Self>();
-
-    /// The echo header at the start of `bytes`, an IPv4 payload, and the echoed data after it.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`IcmpEcho::LEN`] bytes,
-    /// [`Fault::Malformed`](crate::proto::Fault) if the message is no echo request or reply, or its code not 0.
-    #[inline]
-    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        let (echo, data) = Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))?;
-        echo.check()?;
-        Ok((echo, data))
-    }
-
-    /// Like [`IcmpEcho::parse`], to change the message in place.
-    ///
-    /// # Errors
-    ///
-    /// As [`IcmpEcho::parse`].
-    #[inline]
-    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
-        let available = bytes.len();
-        let (echo, data) = Self::mut_from_prefix(bytes).map_err(|_| truncated(available))?;
-        echo.check()?;
-        Ok((echo, data))
-    }
-
-    #[inline]
-    fn check(&self) -> Result<(), ParseError> {
-        let (field, offset, value) = match (self.icmp_type(), self.code) {
-            (IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY, 0) => return Ok(()),
-            (IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY, code) => ("code", 1, code),
-            (IcmpType(other), _) => ("type", 0, other),
-        };
-        let place = ("ICMP echo", field, offset);
-        Err(ParseError::malformed(place, value.into()))
-    }
-
-    /// Request or reply.
-    #[inline]
-    #[must_use]
-    pub fn icmp_type(&self) -> IcmpType {
-        IcmpType(self.icmp_type)
-    }
-
-    /// Always 0 in an echo message.
-    #[inline]
-    #[must_use]
-    pub fn code(&self) -> u8 {
-        self.code
-    }
-
-    /// The checksum as it stands in the header.
-    #[inline]
-    #[must_use]
-    pub fn checksum(&self) -> u16 {
-        self.checksum.get()
-    }
-
     /// Tells the sender's pinging processes apart.
     #[inline]
     #[must_use]
@@ -113,12 +62,6 @@ impl IcmpEcho {
         self.icmp_type = icmp_type.0;
     }
 
-    /// Sets the checksum field as given.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        self.checksum.set(checksum);
-    }
-
     /// Sets the identifier.
     #[inline]
     pub fn set_identifier(&mut self, identifier: u16) {
@@ -129,28 +72,6 @@ impl IcmpEcho {
     #[inline]
     pub fn set_sequence(&mut self, sequence: u16) {
         self.sequence.set(sequence);
-    }
-
-    /// Whether the checksum is right for this header and `data`, all that follows it.
-    #[inline]
-    #[must_use]
-    pub fn verify_checksum(&self, data: &[u8]) -> bool {
-        self.sum(data) == 0
-    }
-
-    /// Sets the checksum for this header and `data`, all that follows it.
-    #[inline]
-    pub fn fill_checksum(&mut self, data: &[u8]) {
-        self.checksum.set(0);
-        self.checksum.set(self.sum(data));
-    }
-
-    #[inline]
-    fn sum(&self, data: &[u8]) -> u16 {
-        let mut accumulator = Accumulator::new();
-        accumulator.add_bytes(self.as_bytes());
-        accumulator.add_bytes(data);
-        accumulator.finish()
     }
 
     /// Turns a request into its reply, checksum included. The data are not read.
@@ -171,10 +92,6 @@ impl IcmpEcho {
     }
 }
 
-const fn truncated(available: usize) -> ParseError {
-    ParseError::truncated(("ICMP echo", "header", 0), IcmpEcho::LEN, available)
-}
-
 impl fmt::Display for IcmpEcho {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (identifier, sequence) = (self.identifier(), self.sequence());
@@ -186,6 +103,7 @@ impl fmt::Display for IcmpEcho {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::ParseError;
 
     /// As `ping` sends it: the data are a time stamp and counting bytes.
     const REQUEST: [u8; 32] = [
@@ -213,7 +131,7 @@ mod tests {
     fn a_truncated_header_names_what_is_missing() {
         for available in 0..IcmpEcho::LEN {
             let mut bytes = REQUEST;
-            let error = truncated(available);
+            let error = IcmpEcho::truncated(available);
             assert_eq!(IcmpEcho::parse(&bytes[..available]), Err(error));
             assert_eq!(IcmpEcho::parse_mut(&mut bytes[..available]), Err(error));
         }

@@ -8,8 +8,9 @@ use std::net::Ipv4Addr;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::sum;
-use crate::proto::{IcmpType, ParseError};
+use super::checksummed;
+use crate::proto::IcmpType;
+use crate::proto::message::message;
 
 /// Header of an ICMP message that reports an error: destination unreachable, source quench,
 /// redirect, time exceeded or parameter problem (RFC 792). The payload starts with the packet that
@@ -37,10 +38,20 @@ pub struct IcmpError {
     rest: [u8; 4],
 }
 
-impl IcmpError {
-    /// Length of the header in bytes.
-    pub const LEN: usize = size_of::<Self>();
+message!(
+    IcmpError,
+    "ICMP error",
+    IcmpType,
+    IcmpType::DESTINATION_UNREACHABLE
+        | IcmpType::SOURCE_QUENCH
+        | IcmpType::REDIRECT
+        | IcmpType::TIME_EXCEEDED
+        | IcmpType::PARAMETER_PROBLEM,
+    _
+);
+checksummed!(IcmpError);
 
+impl IcmpError {
     /// Code of destination unreachable: there is no way to the network.
     pub const NETWORK_UNREACHABLE: u8 = 0;
     /// Code of destination unreachable: the host does not answer.
@@ -54,63 +65,6 @@ impl IcmpError {
     pub const FRAGMENTATION_NEEDED: u8 = 4;
     /// Code of destination unreachable: a firewall forbids it (RFC 1812).
     pub const PROHIBITED: u8 = 13;
-
-    /// The header at the start of `bytes`, an IPv4 payload, and what follows it: the packet that
-    /// met the error.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`IcmpError::LEN`] bytes,
-    /// [`Fault::Malformed`](crate::proto::Fault) if the message reports no error ([`IcmpType::is_error`]).
-    #[inline]
-    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        let (error, payload) = Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))?;
-        error.check()?;
-        Ok((error, payload))
-    }
-
-    /// Like [`IcmpError::parse`], to change the message in place.
-    ///
-    /// # Errors
-    ///
-    /// As [`IcmpError::parse`].
-    #[inline]
-    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
-        let available = bytes.len();
-        let (error, payload) = Self::mut_from_prefix(bytes).map_err(|_| truncated(available))?;
-        error.check()?;
-        Ok((error, payload))
-    }
-
-    #[inline]
-    fn check(&self) -> Result<(), ParseError> {
-        if self.icmp_type().is_error() {
-            return Ok(());
-        }
-        let place = ("ICMP error", "type", 0);
-        Err(ParseError::malformed(place, self.icmp_type.into()))
-    }
-
-    /// Which error.
-    #[inline]
-    #[must_use]
-    pub fn icmp_type(&self) -> IcmpType {
-        IcmpType(self.icmp_type)
-    }
-
-    /// Which error more exactly; the meaning depends on the type.
-    #[inline]
-    #[must_use]
-    pub fn code(&self) -> u8 {
-        self.code
-    }
-
-    /// The checksum as it stands in the header.
-    #[inline]
-    #[must_use]
-    pub fn checksum(&self) -> u16 {
-        self.checksum.get()
-    }
 
     /// The longest packet in bytes that goes on, if the error is
     /// [`IcmpError::FRAGMENTATION_NEEDED`]; 0 from routers that do not tell (RFC 1191).
@@ -169,12 +123,6 @@ impl IcmpError {
         self.code = code;
     }
 
-    /// Sets the checksum field as given.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        self.checksum.set(checksum);
-    }
-
     /// Sets the longest packet in bytes that goes on. The field is half of the
     /// [`IcmpError::gateway`] of a redirect.
     #[inline]
@@ -196,24 +144,6 @@ impl IcmpError {
         let [first, ..] = &mut self.rest;
         *first = pointer;
     }
-
-    /// Whether the checksum is right for this header and `payload`, all that follows it.
-    #[inline]
-    #[must_use]
-    pub fn verify_checksum(&self, payload: &[u8]) -> bool {
-        sum(self.as_bytes(), payload) == 0
-    }
-
-    /// Sets the checksum for this header and `payload`, all that follows it.
-    #[inline]
-    pub fn fill_checksum(&mut self, payload: &[u8]) {
-        self.checksum.set(0);
-        self.checksum.set(sum(self.as_bytes(), payload));
-    }
-}
-
-const fn truncated(available: usize) -> ParseError {
-    ParseError::truncated(("ICMP error", "header", 0), IcmpError::LEN, available)
 }
 
 impl fmt::Display for IcmpError {
@@ -235,7 +165,7 @@ impl fmt::Display for IcmpError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{Icmp, IpProtocol, Ipv4};
+    use crate::proto::{Icmp, IpProtocol, Ipv4, ParseError};
 
     /// A router's answer to a UDP packet of 1500 bytes that must not be fragmented.
     const TOO_LONG: [u8; 36] = [
@@ -328,7 +258,7 @@ mod tests {
     fn a_truncated_header_names_what_is_missing() {
         for available in 0..IcmpError::LEN {
             let mut bytes = TOO_LONG;
-            let error = truncated(available);
+            let error = IcmpError::truncated(available);
             assert_eq!(IcmpError::parse(&bytes[..available]), Err(error));
             assert_eq!(IcmpError::parse_mut(&mut bytes[..available]), Err(error));
         }

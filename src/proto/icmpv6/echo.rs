@@ -7,9 +7,10 @@ use std::fmt;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::message;
+use super::checksummed;
 use crate::proto::Icmpv6Type;
 use crate::proto::checksum;
+use crate::proto::message::message;
 
 /// Header of an ICMPv6 echo request or reply (RFC 4443, section 4). The payload is the echoed data.
 ///
@@ -35,9 +36,11 @@ pub struct Icmpv6Echo {
 message!(
     Icmpv6Echo,
     "ICMPv6 echo",
+    Icmpv6Type,
     Icmpv6Type::ECHO_REQUEST | Icmpv6Type::ECHO_REPLY,
     0
 );
+checksummed!(Icmpv6Echo);
 
 impl Icmpv6Echo {
     /// Tells the sender's pinging processes apart.

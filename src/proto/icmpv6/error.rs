@@ -7,8 +7,9 @@ use std::fmt;
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::message;
+use super::checksummed;
 use crate::proto::Icmpv6Type;
+use crate::proto::message::message;
 
 /// Header of an ICMPv6 message that reports an error: destination unreachable, packet too big, time
 /// exceeded or parameter problem (RFC 4443, section 3). The payload starts with the packet that met
@@ -38,12 +39,14 @@ pub struct Icmpv6Error {
 message!(
     Icmpv6Error,
     "ICMPv6 error",
+    Icmpv6Type,
     Icmpv6Type::DESTINATION_UNREACHABLE
         | Icmpv6Type::PACKET_TOO_BIG
         | Icmpv6Type::TIME_EXCEEDED
         | Icmpv6Type::PARAMETER_PROBLEM,
     _
 );
+checksummed!(Icmpv6Error);
 
 impl Icmpv6Error {
     /// Code of destination unreachable: there is no route.

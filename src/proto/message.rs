@@ -1,19 +1,19 @@
-//! What the views of single ICMPv6 messages share.
+//! What the views of single messages of ICMP and ICMPv6 share.
 
 #![forbid(unsafe_code)]
 
-/// Gives a view `parse`, `parse_mut`, the getters of the first three fields, and the checksum.
+/// Gives a view `parse`, `parse_mut`, the getters of the first three fields, and the setter of the checksum.
 ///
-/// The view's fields begin with `icmp_type: u8`, `code: u8`, `checksum: U16`. Its name in errors,
-/// and the types and codes that it is a view of, are patterns.
+/// The view's fields begin with `icmp_type: u8`, `code: u8`, `checksum: U16`. Then come its name in errors, how types are
+/// numbered, and the types and codes that it is a view of, as patterns.
 macro_rules! message {
-    ($View:ident, $name:literal, $types:pat, $codes:pat) => {
+    ($View:ident, $name:literal, $Type:ident, $types:pat, $codes:pat) => {
         impl $View {
             /// Length of the fixed part in bytes.
             pub const LEN: usize = size_of::<Self>();
 
-            /// The message at the start of `bytes`, the upper layer of an IPv6 packet, and what
-            /// follows its fixed part.
+            /// The message at the start of `bytes`, which an IP packet carries, and what follows its
+            /// fixed part.
             ///
             /// # Errors
             ///
@@ -64,8 +64,8 @@ macro_rules! message {
             /// What the message is.
             #[inline]
             #[must_use]
-            pub fn icmp_type(&self) -> $crate::proto::Icmpv6Type {
-                $crate::proto::Icmpv6Type(self.icmp_type)
+            pub fn icmp_type(&self) -> $crate::proto::$Type {
+                $crate::proto::$Type(self.icmp_type)
             }
 
             /// What it is more exactly; the meaning depends on the type.
@@ -86,30 +86,6 @@ macro_rules! message {
             #[inline]
             pub fn set_checksum(&mut self, checksum: u16) {
                 self.checksum.set(checksum);
-            }
-
-            /// Whether the checksum is right for this, `payload` (all that follows it) and the IP
-            /// addresses.
-            #[inline]
-            #[must_use]
-            pub fn verify_checksum(
-                &self,
-                pseudo_header: $crate::proto::checksum::PseudoHeader,
-                payload: &[u8],
-            ) -> bool {
-                $crate::proto::icmpv6::sum(pseudo_header, self.as_bytes(), payload) == 0
-            }
-
-            /// Sets the checksum for this, `payload` (all that follows it) and the IP addresses.
-            #[inline]
-            pub fn fill_checksum(
-                &mut self,
-                pseudo_header: $crate::proto::checksum::PseudoHeader,
-                payload: &[u8],
-            ) {
-                self.checksum.set(0);
-                let sum = $crate::proto::icmpv6::sum(pseudo_header, self.as_bytes(), payload);
-                self.checksum.set(sum);
             }
         }
     };

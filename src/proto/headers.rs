@@ -120,7 +120,8 @@ impl Headers {
     /// As [`parse`](Self::parse), for monitors: all that can be read of a frame that is cut short or damaged, and the first
     /// thing that is wrong with it.
     ///
-    /// An IP packet that announces more than there is counts as ending where the frame does.
+    /// An IP packet that announces more than there is counts as ending where the frame does. An IPv6 extension header that is wrong
+    /// is the [`protocol`](Self::protocol) and the payload.
     #[must_use]
     pub fn parse_partial(frame: &[u8]) -> (Self, Option<ParseError>) {
         let mut walk = Walk::new(frame, true);

@@ -222,17 +222,32 @@ impl Ipv6 {
     /// number of the header after [`Ipv6::MAX_EXTENSION_HEADERS`] if there are more.
     #[inline]
     pub fn upper_layer(&self, payload: &[u8]) -> Result<UpperLayer, ParseError> {
-        let mut upper = UpperLayer {
-            protocol: self.next_header(),
-            offset: 0,
-            fragment: None,
-            is_source_routed: false,
-        };
+        let mut upper = self.first_layer();
         // The common packet has no extension header.
         if upper.protocol.is_ipv6_extension() {
             upper.pass_extensions(self.extensions(payload))?;
         }
         Ok(upper)
+    }
+
+    /// What the header itself says.
+    #[inline]
+    const fn first_layer(&self) -> UpperLayer {
+        UpperLayer {
+            protocol: IpProtocol(self.next_header),
+            offset: 0,
+            fragment: None,
+            is_source_routed: false,
+        }
+    }
+
+    /// Where [`upper_layer`](Self::upper_layer) ends, which may be an extension header that is wrong.
+    #[cold]
+    pub(in crate::proto) fn known_layer(&self, payload: &[u8]) -> UpperLayer {
+        let mut upper = self.first_layer();
+        // What is wrong is known.
+        let _ = upper.pass_extensions(self.extensions(payload));
+        upper
     }
 
     /// The extension headers in `payload`, which parsing gave, one after the other, each checked as it is read.
@@ -322,7 +337,7 @@ impl Ipv6 {
 impl UpperLayer {
     /// From one extension header to the next, as long as there are any.
     fn pass_extensions(&mut self, mut extensions: Ipv6Extensions<'_>) -> Result<(), ParseError> {
-        for extension in &mut extensions {
+        let result = extensions.try_for_each(|extension| {
             match extension? {
                 // One that is all of the packet is none (RFC 6946).
                 Ipv6Extension::Fragment(header) if header.is_fragment() => {
@@ -333,10 +348,11 @@ impl UpperLayer {
                 }
                 _ => {}
             }
-        }
+            Ok(())
+        });
         self.protocol = extensions.protocol();
         self.offset = extensions.offset();
-        Ok(())
+        result
     }
 }
 

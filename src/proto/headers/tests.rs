@@ -555,6 +555,26 @@ fn of_a_frame_that_is_cut_short_what_is_there_is_shown() {
 }
 
 #[test]
+fn a_partial_parse_goes_up_to_the_extension_header_that_is_wrong() {
+    let mut bytes = [0; 14 + 40 + 8 + 8 + 4];
+    bytes[12..14].copy_from_slice(&[0x86, 0xdd]);
+    bytes[14] = 0x60;
+    bytes[19] = 20; // payload length
+    bytes[20] = 0; // hop-by-hop is next
+    bytes[54..62].copy_from_slice(&[44, 0, 1, 4, 0, 0, 0, 0]);
+    bytes[62..70].copy_from_slice(&[43, 0, 0, 1, 0, 0, 0, 7]); // the first fragment
+    bytes[70..74].copy_from_slice(&[17, 0, 0, 0]); // half a routing header
+    let (headers, error) = Headers::parse_partial(&bytes);
+    let error = error.unwrap();
+    assert_eq!((error.protocol(), error.offset()), ("IPv6 routing", 70));
+    assert_eq!(Headers::parse(&bytes), Err(error));
+    assert_eq!(headers.protocol(), Some(IpProtocol::IPV6_ROUTING));
+    assert!(headers.is_fragment() && !headers.is_later_fragment());
+    assert_eq!((headers.payload_offset(), headers.payload_end()), (70, 74));
+    assert_eq!((headers.l4_offset(), headers.ports()), (None, None));
+}
+
+#[test]
 fn a_partial_parse_of_what_is_whole_is_the_parse_and_the_first_error_is_the_same() {
     for bytes in good_and_bad() {
         let (headers, error) = Headers::parse_partial(&bytes);

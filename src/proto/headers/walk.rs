@@ -200,19 +200,27 @@ impl<'a> Walk<'a> {
         self.end_at(start.wrapping_add(payload.len()));
         self.headers.flags |= flag::IPV6;
         self.headers.l3 = offset(at);
-        self.headers.payload = offset(start);
         self.headers.traffic_class = header.dscp() << 2 | header.ecn();
         self.headers.ttl = header.hop_limit();
-        self.headers.protocol = header.next_header().0;
         let result = match header.upper_layer(payload) {
             Ok(upper) => self.upper_layer(upper, start),
-            Err(error) => Err(error.at(start)),
+            Err(error) => {
+                let upper = header.known_layer(payload);
+                self.extensions(upper, start);
+                Err(error.at(start))
+            }
         };
         error.map_or(result, Err)
     }
 
     /// What is behind the extension headers, which start at `start`.
     fn upper_layer(&mut self, upper: UpperLayer, start: usize) -> Result<(), ParseError> {
+        self.extensions(upper, start);
+        self.message(upper.protocol, start.wrapping_add(upper.offset))
+    }
+
+    /// What the extension headers say, and where they end.
+    fn extensions(&mut self, upper: UpperLayer, start: usize) {
         let mut flags = 0;
         if upper.fragment.is_some() {
             flags |= flag::FRAGMENT;
@@ -224,7 +232,8 @@ impl<'a> Walk<'a> {
             flags |= flag::SOURCE_ROUTED;
         }
         self.headers.flags |= flags;
-        self.message(upper.protocol, start.wrapping_add(upper.offset))
+        self.headers.protocol = upper.protocol.0;
+        self.headers.payload = offset(start.wrapping_add(upper.offset));
     }
 
     /// What an IP packet carries.

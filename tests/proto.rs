@@ -2,12 +2,18 @@
 //! compared, and every difference has its reason in a table, or the test fails. What tshark does otherwise is done in its stead
 //! (`habits`), so that no field at all may differ.
 
+#[path = "proto/dissect.rs"]
+mod dissect;
 #[path = "proto/etherparse.rs"]
 mod etherparse_too;
 #[path = "proto/fields.rs"]
 mod fields;
 #[path = "proto/habits.rs"]
 mod habits;
+#[path = "proto/headers.rs"]
+mod headers;
+#[path = "proto/outer.rs"]
+mod outer;
 #[path = "proto/packets.rs"]
 mod packets;
 #[path = "proto/tshark.rs"]

@@ -64,7 +64,7 @@ pub(crate) enum Habit {
 pub(crate) const HABITS: &[(Habit, &str)] = &[
     (
         Habit::OldTag,
-        "0x9100 and 0x9200 were no standard's VLAN tags: no EtherTypes of ours",
+        "0x9100 was no standard's VLAN tag: no EtherType of ours",
     ),
     (
         Habit::LengthZero,

@@ -62,6 +62,7 @@ mod spec;
 mod transport;
 mod tunnel;
 
+use error::Failed;
 pub use error::{BuildError, BuildFault};
 pub use icmp::{IcmpMessage, Icmpv6Message};
 pub use spec::{Ipv4Spec, Ipv6Spec, TcpSpec};
@@ -69,6 +70,8 @@ pub use spec::{Ipv4Spec, Ipv6Spec, TcpSpec};
 pub use crate::proto::VlanTag;
 
 use place::{Layer, Next};
+
+use crate::proto::checksum::PseudoHeader;
 
 /// More than any packet has.
 const MAX_LAYERS: usize = 16;
@@ -90,6 +93,8 @@ pub struct FrameBuilder<'a> {
     /// What the end has to complete, outermost first.
     layers: [Layer; MAX_LAYERS],
     layer_count: usize,
+    /// Of the innermost IP packet, as the checksums in it cover them.
+    addresses: PseudoHeader,
     /// What the frame is padded to.
     least_len: usize,
     error: Option<BuildError>,
@@ -102,7 +107,7 @@ impl<'a> FrameBuilder<'a> {
     /// A frame that starts at the start of `buffer`, and may take all of it.
     ///
     /// It begins with Ethernet or, for devices without, with IP.
-    #[inline]
+    #[inline(always)]
     pub const fn new(buffer: &'a mut [u8]) -> Self {
         Self {
             buffer,
@@ -111,6 +116,7 @@ impl<'a> FrameBuilder<'a> {
             last: "nothing",
             layers: [Layer::NONE; MAX_LAYERS],
             layer_count: 0,
+            addresses: PseudoHeader::NONE,
             least_len: 0,
             error: None,
         }
@@ -125,7 +131,7 @@ impl<'a> FrameBuilder<'a> {
 
     /// Has the end fill the frame up with zeros to the 60 bytes that Ethernet asks for. Network
     /// cards mostly do so by themselves; lengths and checksums do not count it.
-    #[inline]
+    #[inline(always)]
     pub const fn padded(mut self) -> Self {
         self.least_len = super::Ethernet::MIN_FRAME_LEN;
         self
@@ -137,10 +143,19 @@ impl<'a> FrameBuilder<'a> {
     ///
     /// The [`BuildError`] of the first step that failed, or of this one: no room, a header before
     /// that does not say what follows it, or one whose length field cannot hold that much.
-    #[inline]
+    #[inline(always)]
     pub fn payload(mut self, payload: &[u8]) -> Result<&'a mut [u8], BuildError> {
-        self.put_payload(|frame| frame.append("payload", [payload]))?;
+        if self.goes_on() {
+            let outcome = self.put_payload(payload);
+            self.settle(outcome);
+        }
         self.complete()
+    }
+
+    #[inline(always)]
+    fn put_payload(&mut self, payload: &[u8]) -> Result<(), Failed> {
+        self.place_payload()?;
+        self.append("payload", [payload])
     }
 
     /// Ends the frame with `len` bytes of payload that `fill` writes in place, which saves a copy.
@@ -149,13 +164,16 @@ impl<'a> FrameBuilder<'a> {
     /// # Errors
     ///
     /// As [`payload`](Self::payload). Then `fill` may not have been called.
-    #[inline]
+    #[inline(always)]
     pub fn payload_with(
         mut self,
         len: usize,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result<&'a mut [u8], BuildError> {
-        self.put_payload(|frame| frame.claim("payload", len).map(fill))?;
+        self.step(|frame| {
+            frame.place_payload()?;
+            frame.claim("payload", len).map(fill)
+        });
         self.complete()
     }
 
@@ -164,52 +182,70 @@ impl<'a> FrameBuilder<'a> {
     /// # Errors
     ///
     /// As [`payload`](Self::payload).
-    #[inline]
+    #[inline(always)]
     pub fn finish(mut self) -> Result<&'a mut [u8], BuildError> {
-        if !matches!(self.next, Next::End) {
-            self.put_payload(|_| Ok(()))?;
-        } else if let Some(error) = self.error {
-            return Err(error);
-        }
+        self.step(|frame| match frame.next {
+            Next::End => Ok(()),
+            _ => frame.place_payload(),
+        });
         self.complete()
-    }
-
-    #[inline]
-    fn put_payload(
-        &mut self,
-        put: impl FnOnce(&mut Self) -> Result<(), BuildError>,
-    ) -> Result<(), BuildError> {
-        if let Some(error) = self.error {
-            return Err(error);
-        }
-        self.place_payload()?;
-        put(self)
     }
 
     /// Goes on with a step, unless one failed before.
     #[inline(always)]
-    fn then(mut self, step: impl FnOnce(&mut Self) -> Result<(), BuildError>) -> Self {
-        if self.error.is_none() {
-            self.error = step(&mut self).err();
-        }
+    fn then(mut self, step: impl FnOnce(&mut Self) -> Result<(), Failed>) -> Self {
+        self.step(step);
         self
     }
 
+    /// Takes a step, unless one failed before.
+    #[inline(always)]
+    fn step(&mut self, step: impl FnOnce(&mut Self) -> Result<(), Failed>) {
+        if self.goes_on() {
+            let outcome = step(self);
+            self.settle(outcome);
+        }
+    }
+
+    /// Whether no step failed so far.
+    #[inline(always)]
+    const fn goes_on(&self) -> bool {
+        !matches!(self.next, Next::Failed)
+    }
+
+    /// Ends a step. That what is next says so, not only the error, lets the compiler see which steps go on: it then knows where
+    /// each header goes, and joins the steps to one piece.
+    #[inline(always)]
+    const fn settle(&mut self, outcome: Result<(), Failed>) {
+        if outcome.is_err() {
+            self.next = Next::Failed;
+        }
+    }
+
+    /// Keeps why this step cannot be.
+    #[cold]
+    #[inline(never)]
+    fn fail(&mut self, step: &'static str, fault: BuildFault) -> Failed {
+        self.error = Some(BuildError::new(step, fault));
+        Failed
+    }
+
     /// The next `len` bytes, which count as written.
-    #[inline]
-    fn claim(&mut self, step: &'static str, len: usize) -> Result<&mut [u8], BuildError> {
-        let rest = self.buffer.get_mut(self.len..).unwrap_or_default();
-        let available = rest.len();
-        let Some(bytes) = rest.get_mut(..len) else {
-            let fault = BuildFault::NoRoom {
-                needed: len,
-                available,
-            };
-            return Err(BuildError::new(step, fault));
-        };
-        // Within the buffer.
-        self.len = self.len.wrapping_add(len);
-        Ok(bytes)
+    #[inline(always)]
+    fn claim(&mut self, step: &'static str, len: usize) -> Result<&mut [u8], Failed> {
+        let available = self.buffer.len().wrapping_sub(self.len);
+        let rest = self.buffer.get_mut(self.len..);
+        match rest.and_then(|rest| rest.get_mut(..len)) {
+            Some(bytes) => {
+                // Within the buffer.
+                self.len = self.len.wrapping_add(len);
+                Ok(bytes)
+            }
+            None => {
+                self.error = Some(no_room(step, len, available));
+                Err(Failed)
+            }
+        }
     }
 
     /// Writes the next bytes, one part after the other: all of them, or none.
@@ -218,7 +254,7 @@ impl<'a> FrameBuilder<'a> {
         &mut self,
         step: &'static str,
         parts: [&[u8]; PARTS],
-    ) -> Result<(), BuildError> {
+    ) -> Result<(), Failed> {
         // A sum that saturates is more than any buffer has.
         let len = parts
             .iter()
@@ -245,6 +281,12 @@ impl<'a> FrameBuilder<'a> {
             *place = bytes;
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+const fn no_room(step: &'static str, needed: usize, available: usize) -> BuildError {
+    BuildError::new(step, BuildFault::NoRoom { needed, available })
 }
 
 #[cfg(test)]

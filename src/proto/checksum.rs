@@ -138,6 +138,12 @@ pub struct PseudoHeader {
 }
 
 impl PseudoHeader {
+    /// Of no packet.
+    pub(super) const NONE: Self = Self {
+        native_sum: 0,
+        is_ipv6: false,
+    };
+
     /// Of an IPv4 packet.
     #[inline]
     #[must_use]
@@ -204,6 +210,15 @@ impl PseudoHeader {
         let rest = length.wrapping_add(protocol.0 as u32);
         fold(self.native_sum.wrapping_add(rest.to_be() as u64))
     }
+}
+
+/// The checksum of `message`, whose checksum field holds what [`PseudoHeader::partial`] is without a length: with that of
+/// the message.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "at most 65535 in a packet")]
+pub(super) fn finish(message: &[u8]) -> u16 {
+    let length = (message.len() as u16).to_be();
+    !u16::from_be(add(native_sum(message), length))
 }
 
 /// The checksum after one of the words it covers changed (RFC 1624, equation 3).
@@ -347,19 +362,27 @@ fn short_sum(bytes: &[u8]) -> u16 {
         high = high.wrapping_add(words >> 32);
     }
     let low = all.wrapping_sub(high << 32);
-    let mut sum = low.wrapping_add(high);
-    let (chunk, tail) = tail.as_chunks::<4>();
-    if let [chunk] = *chunk {
-        sum = sum.wrapping_add(u32::from_ne_bytes(chunk).into());
-    }
-    let last = match *tail {
-        [a] => [a, 0, 0, 0],
-        [a, b] => [a, b, 0, 0],
-        [a, b, c] => [a, b, c, 0],
-        _ => [0; 4],
+    let tail = match bytes.last_chunk() {
+        // What of the last four words was in a chunk is shifted out, which takes no branches.
+        Some(&last) => {
+            let counted = u64::BITS.wrapping_sub(bits(tail));
+            u64::from_le_bytes(last).checked_shr(counted).unwrap_or(0)
+        }
+        None => tail
+            .iter()
+            .rev()
+            .fold(0, |words, &byte| words << 8 | u64::from(byte)),
     };
-    sum = sum.wrapping_add(u32::from_ne_bytes(last).into());
-    fold(sum)
+    let tail = tail.to_le();
+    let tail = (tail >> 32).wrapping_add(tail & u64::from(u32::MAX));
+    fold(low.wrapping_add(high).wrapping_add(tail))
+}
+
+/// How many bits are in at most 8 bytes.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "at most 64")]
+const fn bits(bytes: &[u8]) -> u32 {
+    (bytes.len() as u32).wrapping_mul(8)
 }
 
 /// Adds the four words of `sum` to one.

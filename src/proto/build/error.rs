@@ -73,6 +73,10 @@ pub enum BuildFault {
     TooManyLayers,
 }
 
+/// A step failed. The builder keeps the error, which is too large to hand on at each step.
+#[derive(Debug)]
+pub(super) struct Failed;
+
 impl BuildError {
     #[inline]
     pub(super) const fn new(step: &'static str, fault: BuildFault) -> Self {

@@ -2,175 +2,118 @@
 
 #![forbid(unsafe_code)]
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::mem;
 
 use super::place::{Kind, Layer};
-use super::{BuildError, BuildFault, FrameBuilder};
-use crate::proto::checksum::{self, PseudoHeader};
-use crate::proto::{IpProtocol, Ipv4, Ipv4Option, Ipv4Options};
+use super::{BuildError, BuildFault, Failed, FrameBuilder};
+use crate::proto::checksum;
+use crate::proto::{Ipv4, Ipv6};
 
 /// The longest packet an Ethernet length field tells of; more is an ether type.
 const MOST_IN_802_3: usize = 1500;
 
+/// The most that a length field of two bytes holds.
+const MOST: usize = u16::MAX as usize;
+
+/// How an IPv4 header without options begins: with version and length.
+const PLAIN_IPV4: u8 = 0x45;
+
 impl<'a> FrameBuilder<'a> {
-    #[inline]
-    pub(super) fn complete(mut self) -> Result<&'a mut [u8], BuildError> {
+    /// Completes all layers and pads the frame, unless a step has failed.
+    #[inline(never)]
+    pub(super) fn complete(&mut self) -> Result<&'a mut [u8], BuildError> {
         let end = self.len;
-        let layers = self.layers;
-        let mut open = layers.get(..self.layer_count).unwrap_or_default();
-        while let [outer @ .., layer] = open {
-            self.complete_layer(outer, *layer)?;
-            open = outer;
+        if end < self.least_len {
+            self.step(Self::pad);
         }
-        if let Some(missing) = self.least_len.checked_sub(end) {
-            self.claim("padding", missing)?.fill(0);
+        if let Some(error) = self.error {
+            return Err(error);
         }
-        let (buffer, len) = (self.buffer, self.len);
-        Ok(buffer.get_mut(..len).unwrap_or_default())
+        let frame = mem::take(&mut self.buffer).get_mut(..self.len);
+        let layers = self.layers.get(..self.layer_count);
+        let (Some(frame), Some(layers)) = (frame, layers) else {
+            return Ok(&mut []); // there are as many
+        };
+        for layer in layers.iter().rev() {
+            // No layer counts the padding.
+            if let Some(content) = frame.get_mut(..end) {
+                complete_layer(content, *layer)?;
+            }
+        }
+        Ok(frame)
     }
 
-    #[inline]
-    fn complete_layer(&mut self, outer: &[Layer], layer: Layer) -> Result<(), BuildError> {
-        let start = layer.start as usize;
-        match layer.kind {
-            Kind::Llc => {
-                let length = self.length_of("Ethernet", start, MOST_IN_802_3)?;
-                self.patch(start.wrapping_sub(2), length.to_be_bytes());
-            }
-            Kind::Ipv4 => {
-                let length = self.length_of("IPv4", start, u16::MAX.into())?;
-                self.patch(start.wrapping_add(2), length.to_be_bytes());
-                let checksum = checksum::checksum(ipv4_header(self.written_from(start)));
-                self.patch(start.wrapping_add(10), checksum.to_be_bytes());
-            }
-            Kind::Ipv6 => {
-                let payload = start.wrapping_add(40);
-                let length = self.length_of("IPv6", payload, u16::MAX.into())?;
-                self.patch(start.wrapping_add(4), length.to_be_bytes());
-            }
-            Kind::Routing => {}
-            Kind::Udp | Kind::UdpWithoutChecksum => {
-                let length = self.length_of("UDP", start, u16::MAX.into())?;
-                self.patch(start.wrapping_add(4), length.to_be_bytes());
-                if layer.kind == Kind::Udp {
-                    let checksum = self.sum_with_addresses(outer, IpProtocol::UDP, start);
-                    let checksum = checksum::nonzero(checksum);
-                    self.patch(start.wrapping_add(6), checksum.to_be_bytes());
-                }
-            }
-            Kind::Tcp => {
-                let checksum = self.sum_with_addresses(outer, IpProtocol::TCP, start);
-                self.patch(start.wrapping_add(16), checksum.to_be_bytes());
-            }
-            Kind::Icmpv6 => {
-                let checksum = self.sum_with_addresses(outer, IpProtocol::ICMPV6, start);
-                self.patch(start.wrapping_add(2), checksum.to_be_bytes());
-            }
-            Kind::Icmp => {
-                let checksum = checksum::checksum(self.written_from(start));
-                self.patch(start.wrapping_add(2), checksum.to_be_bytes());
-            }
-            Kind::Gre => {
-                let checksum = checksum::checksum(self.written_from(start));
-                self.patch(start.wrapping_add(4), checksum.to_be_bytes());
-            }
-        }
+    fn pad(&mut self) -> Result<(), Failed> {
+        let missing = self.least_len.saturating_sub(self.len);
+        self.claim("padding", missing)?.fill(0);
         Ok(())
     }
-
-    /// All that is written from `start` on.
-    #[inline]
-    fn written_from(&self, start: usize) -> &[u8] {
-        self.buffer.get(start..self.len).unwrap_or_default()
-    }
-
-    /// How much that is, if a field can hold it.
-    #[inline]
-    fn length_of(&self, step: &'static str, start: usize, most: usize) -> Result<u16, BuildError> {
-        let length = self.len.wrapping_sub(start);
-        match u16::try_from(length) {
-            Ok(short) if length <= most => Ok(short),
-            _ => Err(BuildError::new(step, BuildFault::TooLong { length, most })),
-        }
-    }
-
-    /// Checksum of the message at `start` and of the IP addresses around it.
-    #[inline]
-    fn sum_with_addresses(&self, outer: &[Layer], protocol: IpProtocol, start: usize) -> u16 {
-        let message = self.written_from(start);
-        self.addresses(outer).checksum(protocol, message)
-    }
-
-    /// Of the innermost of these IP layers.
-    #[inline]
-    fn addresses(&self, layers: &[Layer]) -> PseudoHeader {
-        let mut last = None;
-        for layer in layers.iter().rev() {
-            let header = self.written_from(layer.start as usize);
-            match layer.kind {
-                Kind::Routing => last = last.or_else(|| last_destination(header)),
-                Kind::Ipv4 => {
-                    let source = Ipv4Addr::from(octets(header, 12));
-                    let destination = || octets(header, 16).into();
-                    let last = last_of_source_route(header);
-                    return PseudoHeader::ipv4(source, last.unwrap_or_else(destination));
-                }
-                Kind::Ipv6 => {
-                    let source = Ipv6Addr::from(octets::<16>(header, 8));
-                    let destination = last.unwrap_or_else(|| octets(header, 24));
-                    return PseudoHeader::ipv6(source, destination.into());
-                }
-                _ => {}
-            }
-        }
-        // The order of steps puts an IP layer around every message.
-        PseudoHeader::ipv4(Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED)
-    }
 }
 
-/// The IPv4 header at the start of `bytes`.
-#[inline]
-fn ipv4_header(bytes: &[u8]) -> &[u8] {
-    let words = bytes.first().map_or(0, |first| first & 0xf);
-    bytes.get(..usize::from(words) * 4).unwrap_or_default()
-}
-
-/// Where a packet goes in the end whose options prescribe routers that it has yet to pass: checksums cover that (RFC 9293,
-/// section 3.1).
-#[inline]
-fn last_of_source_route(packet: &[u8]) -> Option<Ipv4Addr> {
-    let options = ipv4_header(packet).get(Ipv4::LEN..)?;
-    if options.is_empty() {
-        return None;
-    }
-    Ipv4Options::new(options).find_map(|option| match option {
-        Ok(Ipv4Option::LooseSourceRoute(route) | Ipv4Option::StrictSourceRoute(route)) => {
-            let last = route
-                .slots
-                .last()
-                .filter(|_| route.done() < route.slots.len());
-            last.map(|&last| last.into())
-        }
-        _ => None,
-    })
-}
-
-/// Where the packet behind this routing header goes in the end.
-fn last_destination(header: &[u8]) -> Option<[u8; 16]> {
-    let &[_, units, routing_type, ..] = header else {
-        return None;
+/// Fills in what the header of a layer says of what is in it; `frame` ends where it does.
+#[inline(always)]
+fn complete_layer(frame: &mut [u8], layer: Layer) -> Result<(), BuildError> {
+    let start = usize::from(layer.start);
+    let Some((before, message)) = frame.split_at_mut_checked(start) else {
+        return Ok(()); // no layer starts behind the end
     };
-    let address = match routing_type {
-        // The last of the list.
-        0 => (usize::from(units) * 8).wrapping_sub(8),
-        // The home address; the first segment, since the list is in reverse.
-        _ => 8,
-    };
-    header.get(address..)?.first_chunk().copied()
+    match layer.kind {
+        Kind::Llc => {
+            let length = length("Ethernet", message.len(), MOST_IN_802_3)?;
+            put(before, start.wrapping_sub(2), length);
+        }
+        Kind::Ipv4 => {
+            put(message, 2, length("IPv4", message.len(), MOST)?);
+            put(message, 10, ipv4_checksum(message));
+        }
+        Kind::Ipv6 => {
+            let payload = message.len().saturating_sub(Ipv6::LEN);
+            put(message, 4, length("IPv6", payload, MOST)?);
+        }
+        Kind::Udp => {
+            put(message, 4, length("UDP", message.len(), MOST)?);
+            put(message, 6, checksum::nonzero(checksum::finish(message)));
+        }
+        Kind::UdpWithoutChecksum => put(message, 4, length("UDP", message.len(), MOST)?),
+        Kind::Tcp => put(message, 16, checksum::finish(message)),
+        Kind::Icmpv6 => put(message, 2, checksum::finish(message)),
+        Kind::Icmp => put(message, 2, checksum::checksum(message)),
+        Kind::Gre => put(message, 4, checksum::checksum(message)),
+    }
+    Ok(())
 }
 
+/// A length as its field has it, if that can hold it.
 #[inline]
-fn octets<const LEN: usize>(header: &[u8], at: usize) -> [u8; LEN] {
-    let octets = header.get(at..).and_then(|rest| rest.first_chunk());
-    octets.copied().unwrap_or([0; LEN])
+fn length(step: &'static str, length: usize, most: usize) -> Result<u16, BuildError> {
+    match u16::try_from(length) {
+        Ok(short) if length <= most => Ok(short),
+        _ => Err(BuildError::new(step, BuildFault::TooLong { length, most })),
+    }
+}
+
+/// Writes the two bytes at `at`.
+#[inline(always)]
+fn put(header: &mut [u8], at: usize, value: u16) {
+    let field = header.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
+    if let Some(field) = field {
+        *field = value.to_be_bytes();
+    }
+}
+
+/// Checksum of the IPv4 header at the start of `packet`.
+#[inline]
+fn ipv4_checksum(packet: &[u8]) -> u16 {
+    match packet.first_chunk::<{ Ipv4::LEN }>() {
+        // Most have this length, for which the sum is short.
+        Some(plain @ [PLAIN_IPV4, ..]) => checksum::checksum(plain),
+        _ => ipv4_checksum_with_options(packet),
+    }
+}
+
+#[inline(never)]
+fn ipv4_checksum_with_options(packet: &[u8]) -> u16 {
+    let words = packet.first().map_or(0, |first| first & 0xf);
+    let header = packet.get(..usize::from(words) * 4);
+    checksum::checksum(header.unwrap_or_default())
 }

@@ -5,8 +5,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::place::{Kind, Next, Step};
-use super::{BuildError, BuildFault, FrameBuilder};
-use crate::proto::{IcmpType, Icmpv6Type, NdpOption};
+use super::{BuildFault, FrameBuilder};
+use crate::proto::{IcmpType, Icmpv6Type, IpProtocol, NdpOption};
 
 /// An ICMP message (RFC 792) to write, by its header. What it quotes or echoes is the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub enum IcmpMessage {
 
 impl IcmpMessage {
     /// Type, code and the four bytes behind the checksum.
-    #[inline]
+    #[inline(always)]
     fn header(self) -> ([u8; 2], [u8; 4]) {
         match self {
             Self::EchoRequest {
@@ -181,7 +181,7 @@ pub enum Icmpv6Message {
 
 impl Icmpv6Message {
     /// Type, code and the four bytes behind the checksum.
-    #[inline]
+    #[inline(always)]
     fn header(self) -> ([u8; 2], [u8; 4]) {
         match self {
             Self::DestinationUnreachable { code } => ([1, code], [0; 4]),
@@ -225,9 +225,9 @@ fn pair(first: u16, second: u16) -> [u8; 4] {
 
 impl FrameBuilder<'_> {
     /// An ICMP message (RFC 792), behind IPv4.
-    #[inline]
+    #[inline(always)]
     pub fn icmp(self, message: IcmpMessage) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let (type_and_code, rest) = message.header();
             frame.place(Step::Icmp)?;
             frame.open(Kind::Icmp)?;
@@ -237,14 +237,15 @@ impl FrameBuilder<'_> {
     }
 
     /// An ICMPv6 message (RFC 4443, RFC 4861), behind IPv6. Those of neighbor discovery ask for a hop limit of 255.
-    #[inline]
+    #[inline(always)]
     pub fn icmpv6(self, message: Icmpv6Message) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let (type_and_code, rest) = message.header();
             frame.place(Step::Icmpv6)?;
             frame.open(Kind::Icmpv6)?;
             frame.next = Next::Data;
-            frame.append("ICMPv6", [&type_and_code, &[0; 2], &rest])?;
+            let checksum = frame.checksum_of_addresses(IpProtocol::ICMPV6);
+            frame.append("ICMPv6", [&type_and_code, &checksum, &rest])?;
             match message {
                 Icmpv6Message::RouterAdvertisement {
                     reachable_time,
@@ -270,16 +271,16 @@ impl FrameBuilder<'_> {
     /// Options of the neighbor discovery message just before. There is no limit to their number.
     ///
     /// Nothing or more of them, such as bytes of an unknown one, may follow as payload.
-    #[inline]
+    #[inline(always)]
     pub fn ndp_options(self, options: &[NdpOption<'_>]) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             const STEP: &str = "NDP options";
             if !frame.is_right_behind_ndp() {
                 return Err(frame.misplaced(STEP));
             }
             if let Some(option) = options.iter().find(|option| option.wire_len() > 2040) {
                 let (length, most) = (option.wire_len(), 2040);
-                return Err(BuildError::new(STEP, BuildFault::TooLong { length, most }));
+                return Err(frame.fail(STEP, BuildFault::TooLong { length, most }));
             }
             let room = frame.claim(STEP, NdpOption::total_len(options))?;
             // It has just the length that they take.
@@ -295,7 +296,7 @@ impl FrameBuilder<'_> {
         let Some(top) = self.top().filter(|top| top.kind == Kind::Icmpv6) else {
             return false;
         };
-        let icmp_type = self.buffer.get(top.start as usize).copied();
+        let icmp_type = self.buffer.get(usize::from(top.start)).copied();
         matches!(icmp_type, Some(133..=137))
     }
 }

@@ -4,10 +4,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::link::{check, invalid};
 use super::place::{Carried, Kind, Next, Step};
-use super::{BuildError, BuildFault, FrameBuilder, Ipv4Spec, Ipv6Spec};
-use crate::proto::{IpProtocol, Ipv4Option, Ipv6Fragment};
+use super::{BuildFault, Failed, FrameBuilder, Ipv4Spec, Ipv6Spec};
+use crate::proto::checksum::PseudoHeader;
+use crate::proto::{IpProtocol, Ipv4Option, Ipv4Options, Ipv6Fragment};
 
 /// The most bytes of options in an IPv4 or TCP header.
 const MOST_OPTIONS: usize = 40;
@@ -18,7 +18,7 @@ const WITHOUT_OPTIONS: usize = 20;
 impl FrameBuilder<'_> {
     /// An IPv4 header (RFC 791) of 64 hops, "don't fragment" and all else 0: at the start, behind a header with an ether
     /// type, behind an MPLS label, or within another IP packet.
-    #[inline]
+    #[inline(always)]
     pub fn ipv4(self, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
         self.ipv4_with(Ipv4Spec::new(source, destination))
     }
@@ -27,49 +27,53 @@ impl FrameBuilder<'_> {
     ///
     /// Behind the header of a fragment only [`protocol`](Self::protocol) and a piece of data may follow. Values that do
     /// not fit, such as an offset that is no multiple of 8, are an error.
-    #[inline]
-    pub fn ipv4_with(self, spec: Ipv4Spec) -> Self {
-        self.then(|frame| {
-            check("IPv4", "DSCP", spec.dscp.into(), 63)?;
-            check("IPv4", "ECN", spec.ecn.into(), 3)?;
-            if !spec.fragment_offset.is_multiple_of(8) {
-                return Err(invalid(
-                    "IPv4",
-                    "fragment offset",
-                    spec.fragment_offset.into(),
-                ));
-            }
-            frame.place(Step::Ipv4)?;
-            frame.open(Kind::Ipv4)?;
-            let is_fragment = spec.more_fragments || spec.fragment_offset != 0;
-            frame.next = Next::Protocol {
-                at: frame.len.wrapping_add(9),
-                packet: if is_fragment {
-                    Carried::Bytes
-                } else {
-                    Carried::Ipv4
-                },
-            };
-            let flags = u16::from(spec.dont_fragment) << 14 | u16::from(spec.more_fragments) << 13;
-            let parts = [
-                &[0x45, spec.dscp << 2 | spec.ecn, 0, 0][..],
-                &spec.identification.to_be_bytes(),
-                &(flags | spec.fragment_offset >> 3).to_be_bytes(),
-                &[spec.ttl, 0, 0, 0],
-                &spec.source.octets(),
-                &spec.destination.octets(),
-            ];
-            frame.append("IPv4", parts)
-        })
+    #[inline(always)]
+    pub fn ipv4_with(mut self, spec: Ipv4Spec) -> Self {
+        if self.goes_on() {
+            let outcome = self.put_ipv4(spec);
+            self.settle(outcome);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn put_ipv4(&mut self, spec: Ipv4Spec) -> Result<(), Failed> {
+        self.check("IPv4", "DSCP", spec.dscp.into(), 63)?;
+        self.check("IPv4", "ECN", spec.ecn.into(), 3)?;
+        if !spec.fragment_offset.is_multiple_of(8) {
+            return Err(self.invalid("IPv4", "fragment offset", spec.fragment_offset.into()));
+        }
+        self.place(Step::Ipv4)?;
+        self.open(Kind::Ipv4)?;
+        self.addresses = PseudoHeader::ipv4(spec.source, spec.destination);
+        let is_fragment = spec.more_fragments || spec.fragment_offset != 0;
+        self.next = Next::Protocol {
+            at: self.len.wrapping_add(9),
+            packet: if is_fragment {
+                Carried::Bytes
+            } else {
+                Carried::Ipv4
+            },
+        };
+        let flags = u16::from(spec.dont_fragment) << 14 | u16::from(spec.more_fragments) << 13;
+        let parts = [
+            &[0x45, spec.dscp << 2 | spec.ecn, 0, 0][..],
+            &spec.identification.to_be_bytes(),
+            &(flags | spec.fragment_offset >> 3).to_be_bytes(),
+            &[spec.ttl, 0, 0, 0],
+            &spec.source.octets(),
+            &spec.destination.octets(),
+        ];
+        self.append("IPv4", parts)
     }
 
     /// The options of the IPv4 header just before: at most 40 bytes. They are filled up with zeros, which end them, to whole
     /// words.
     ///
     /// With a source route that is not yet done, the checksums of TCP and UDP cover its last address.
-    #[inline]
+    #[inline(always)]
     pub fn ipv4_options(self, options: &[Ipv4Option<'_>]) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let len = Ipv4Option::total_len(options);
             frame.put_options("IPv4 options", Kind::Ipv4, len, |room| {
                 // It has just the length that they take.
@@ -80,9 +84,9 @@ impl FrameBuilder<'_> {
     }
 
     /// Like [`ipv4_options`](Self::ipv4_options), of bytes.
-    #[inline]
+    #[inline(always)]
     pub fn ipv4_option_bytes(self, options: &[u8]) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             frame.put_options("IPv4 options", Kind::Ipv4, options.len(), |room| {
                 copy(options, room);
             })
@@ -90,44 +94,52 @@ impl FrameBuilder<'_> {
     }
 
     /// An IPv6 header (RFC 8200) of 64 hops and all else 0: wherever IPv4 may be.
-    #[inline]
+    #[inline(always)]
     pub fn ipv6(self, source: Ipv6Addr, destination: Ipv6Addr) -> Self {
         self.ipv6_with(Ipv6Spec::new(source, destination))
     }
 
     /// Like [`ipv6`](Self::ipv6), with all fields. Extension headers come by steps of their own.
-    #[inline]
-    pub fn ipv6_with(self, spec: Ipv6Spec) -> Self {
-        self.then(|frame| {
-            check("IPv6", "DSCP", spec.dscp.into(), 63)?;
-            check("IPv6", "ECN", spec.ecn.into(), 3)?;
-            check("IPv6", "flow label", spec.flow_label, 0xf_ffff)?;
-            frame.place(Step::Ipv6)?;
-            frame.open(Kind::Ipv6)?;
-            frame.next = Next::Protocol {
-                at: frame.len.wrapping_add(6),
-                packet: Carried::Ipv6,
-            };
-            let class = u32::from(spec.dscp << 2 | spec.ecn);
-            let parts = [
-                &(6 << 28 | class << 20 | spec.flow_label).to_be_bytes()[..],
-                &[0, 0, 0, spec.hop_limit],
-                &spec.source.octets(),
-                &spec.destination.octets(),
-            ];
-            frame.append("IPv6", parts)
-        })
+    #[inline(always)]
+    pub fn ipv6_with(mut self, spec: Ipv6Spec) -> Self {
+        if self.goes_on() {
+            let outcome = self.put_ipv6(spec);
+            self.settle(outcome);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn put_ipv6(&mut self, spec: Ipv6Spec) -> Result<(), Failed> {
+        self.check("IPv6", "DSCP", spec.dscp.into(), 63)?;
+        self.check("IPv6", "ECN", spec.ecn.into(), 3)?;
+        self.check("IPv6", "flow label", spec.flow_label, 0xf_ffff)?;
+        self.place(Step::Ipv6)?;
+        self.open(Kind::Ipv6)?;
+        self.addresses = PseudoHeader::ipv6(spec.source, spec.destination);
+        self.next = Next::Protocol {
+            at: self.len.wrapping_add(6),
+            packet: Carried::Ipv6,
+        };
+        let class = u32::from(spec.dscp << 2 | spec.ecn);
+        let parts = [
+            &(6 << 28 | class << 20 | spec.flow_label).to_be_bytes()[..],
+            &[0, 0, 0, spec.hop_limit],
+            &spec.source.octets(),
+            &spec.destination.octets(),
+        ];
+        self.append("IPv6", parts)
     }
 
     /// IPv6 options for every station on the way (RFC 8200, section 4.3), as bytes; right behind the IPv6 header. They are
     /// padded to whole units of 8 bytes.
-    #[inline]
+    #[inline(always)]
     pub fn hop_by_hop(self, options: &[u8]) -> Self {
         self.padded_extension(IpProtocol::IPV6_HOP_BY_HOP, options)
     }
 
     /// IPv6 options for the destination (RFC 8200, section 4.6), as bytes, padded to whole units of 8.
-    #[inline]
+    #[inline(always)]
     pub fn destination_options(self, options: &[u8]) -> Self {
         self.padded_extension(IpProtocol::IPV6_DESTINATION, options)
     }
@@ -137,22 +149,21 @@ impl FrameBuilder<'_> {
     ///
     /// The checksums of what follows cover the last destination, which is known of the types 0 (RFC 2460), 2 (RFC 6275) and
     /// 4 (RFC 8754). Behind another type with segments left, only [`protocol`](Self::protocol) and bytes may follow.
-    #[inline]
+    #[inline(always)]
     pub fn routing(self, routing_type: u8, segments_left: u8, data: &[u8]) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let step = Step::Extension(IpProtocol::IPV6_ROUTING);
             let len = data.len().saturating_add(4);
-            let units = units(step.name(), len, 8, 1)?;
+            let units = frame.units(step.name(), len, 8, 1)?;
             frame.place(step)?;
-            let mut packet = Carried::Ipv6;
-            if segments_left > 0 {
-                let is_known = matches!(routing_type, 0 | 2 | 4) && len >= 24;
-                if is_known {
-                    frame.open(Kind::Routing)?;
-                } else {
-                    packet = Carried::Bytes;
+            let packet = match last_destination(routing_type, data) {
+                _ if segments_left == 0 => Carried::Ipv6,
+                Some(last) => {
+                    frame.addresses = PseudoHeader::ipv6(frame.ipv6_source(), last);
+                    Carried::Ipv6
                 }
-            }
+                None => Carried::Bytes,
+            };
             let header = [0, units, routing_type, segments_left];
             frame.put_extension(step.name(), packet, [&header, data, &[]])
         })
@@ -162,12 +173,12 @@ impl FrameBuilder<'_> {
     ///
     /// Unless it says that the fragment is the whole packet, only [`protocol`](Self::protocol) and a piece of data may
     /// follow. An offset that is no multiple of 8 is an error.
-    #[inline]
+    #[inline(always)]
     pub fn fragment(self, fragment: Ipv6Fragment) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let step = Step::Extension(IpProtocol::IPV6_FRAGMENT);
             if !fragment.offset.is_multiple_of(8) {
-                return Err(invalid(step.name(), "offset", fragment.offset.into()));
+                return Err(frame.invalid(step.name(), "offset", fragment.offset.into()));
             }
             frame.place(step)?;
             let is_part = fragment.more_fragments || fragment.offset != 0;
@@ -187,9 +198,9 @@ impl FrameBuilder<'_> {
     /// integrity check value, which the caller has computed.
     ///
     /// It is an error if the header with its 12 bytes in front does not fill whole units: of 8 bytes in IPv6, of 4 in IPv4.
-    #[inline]
+    #[inline(always)]
     pub fn authentication(self, index: u32, sequence_number: u32, check_value: &[u8]) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let step = Step::Authentication;
             let packet = match frame.next {
                 Next::Protocol { packet, .. } => packet,
@@ -197,8 +208,8 @@ impl FrameBuilder<'_> {
             };
             let unit = if packet == Carried::Ipv6 { 8 } else { 4 };
             let len = check_value.len().saturating_add(12);
-            units(step.name(), len, unit, 1)?;
-            let words = units(step.name(), len, 4, 2)?;
+            frame.units(step.name(), len, unit, 1)?;
+            let words = frame.units(step.name(), len, 4, 2)?;
             frame.place(step)?;
             let [i0, i1, i2, i3] = index.to_be_bytes();
             let [s0, s1, s2, s3] = sequence_number.to_be_bytes();
@@ -207,9 +218,9 @@ impl FrameBuilder<'_> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn padded_extension(self, protocol: IpProtocol, options: &[u8]) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let step = Step::Extension(protocol);
             let padding: &[u8] = match options.len() % 8 {
                 6 => &[],
@@ -225,7 +236,7 @@ impl FrameBuilder<'_> {
                 .len()
                 .saturating_add(2)
                 .saturating_add(padding.len());
-            let units = units(step.name(), len, 8, 1)?;
+            let units = frame.units(step.name(), len, 8, 1)?;
             frame.place(step)?;
             frame.put_extension(step.name(), Carried::Ipv6, [&[0, units], options, padding])
         })
@@ -238,7 +249,7 @@ impl FrameBuilder<'_> {
         step: &'static str,
         packet: Carried,
         parts: [&[u8]; 3],
-    ) -> Result<(), BuildError> {
+    ) -> Result<(), Failed> {
         let at = self.len;
         self.next = Next::Protocol { at, packet };
         self.append(step, parts)
@@ -252,31 +263,66 @@ impl FrameBuilder<'_> {
         of: Kind,
         len: usize,
         write: impl FnOnce(&mut [u8]),
-    ) -> Result<(), BuildError> {
+    ) -> Result<(), Failed> {
         let Some(start) = self.start_of_bare(of) else {
             return Err(self.misplaced(step));
         };
         if len > MOST_OPTIONS {
             let (length, most) = (len, MOST_OPTIONS);
-            return Err(BuildError::new(step, BuildFault::TooLong { length, most }));
+            return Err(self.fail(step, BuildFault::TooLong { length, most }));
         }
         let padded = len.next_multiple_of(4);
         let room = self.claim(step, padded)?;
         room.fill(0);
         write(room);
         let words = words(WITHOUT_OPTIONS.wrapping_add(padded));
-        match of {
-            Kind::Tcp => self.patch(start.wrapping_add(12), [words << 4]),
-            _ => self.patch(start, [0x40 | words]),
+        if of == Kind::Tcp {
+            self.patch(start.wrapping_add(12), [words << 4]);
+            return Ok(());
+        }
+        self.patch(start, [0x40 | words]);
+        if let Some(last) = last_of_source_route(self.written_from(start)) {
+            let source: [u8; 4] = octets(self.written_from(start), 12);
+            self.addresses = PseudoHeader::ipv4(source.into(), last);
         }
         Ok(())
+    }
+
+    /// The source in the IPv6 header that the headers just before belong to.
+    fn ipv6_source(&self) -> Ipv6Addr {
+        let start = self.top().map_or(0, |top| top.start.into());
+        octets::<16>(self.written_from(start), 8).into()
+    }
+
+    /// All that is written from `start` on.
+    fn written_from(&self, start: usize) -> &[u8] {
+        self.buffer.get(start..self.len).unwrap_or_default()
+    }
+
+    /// The length field of a header of `length` bytes, which counts units behind the first few.
+    #[inline]
+    fn units(
+        &mut self,
+        step: &'static str,
+        length: usize,
+        unit: usize,
+        less: usize,
+    ) -> Result<u8, Failed> {
+        if !length.is_multiple_of(unit) {
+            return Err(self.fail(step, BuildFault::Uneven { length, unit }));
+        }
+        // No header is shorter than what is not counted.
+        u8::try_from((length / unit).saturating_sub(less)).map_err(|_| {
+            let most = (less.wrapping_add(255)).wrapping_mul(unit);
+            self.fail(step, BuildFault::TooLong { length, most })
+        })
     }
 
     /// Where the header just before starts, if it is of this kind and has no options yet.
     #[inline]
     fn start_of_bare(&self, kind: Kind) -> Option<usize> {
         let top = self.top().filter(|top| top.kind == kind)?;
-        let start = top.start as usize;
+        let start = usize::from(top.start);
         (self.len.wrapping_sub(start) == WITHOUT_OPTIONS).then_some(start)
     }
 }
@@ -288,18 +334,39 @@ const fn words(len: usize) -> u8 {
     (len / 4) as u8
 }
 
-/// The length field of a header of `len` bytes, which counts units behind the first few.
-#[inline]
-fn units(step: &'static str, len: usize, unit: usize, less: usize) -> Result<u8, BuildError> {
-    if !len.is_multiple_of(unit) {
-        let length = len;
-        return Err(BuildError::new(step, BuildFault::Uneven { length, unit }));
-    }
-    // No header is shorter than what is not counted.
-    u8::try_from((len / unit).saturating_sub(less)).map_err(|_| {
-        let most = (less.wrapping_add(255)).wrapping_mul(unit);
-        BuildError::new(step, BuildFault::TooLong { length: len, most })
+/// Where an IPv4 packet goes in the end whose options prescribe routers that it has yet to pass: checksums cover that (RFC
+/// 9293, section 3.1).
+fn last_of_source_route(header: &[u8]) -> Option<Ipv4Addr> {
+    let options = header.get(WITHOUT_OPTIONS..)?;
+    Ipv4Options::new(options).find_map(|option| match option {
+        Ok(Ipv4Option::LooseSourceRoute(route) | Ipv4Option::StrictSourceRoute(route)) => {
+            let last = route
+                .slots
+                .last()
+                .filter(|_| route.done() < route.slots.len());
+            last.map(|&last| last.into())
+        }
+        _ => None,
     })
+}
+
+/// Where the packet behind a routing header goes in the end, if that is known of this type. `data` is what is behind the
+/// segments left.
+fn last_destination(routing_type: u8, data: &[u8]) -> Option<Ipv6Addr> {
+    let addresses = data.get(4..)?;
+    let address: Option<&[u8; 16]> = match routing_type {
+        // The last of the list.
+        0 => addresses.last_chunk(),
+        // The home address; the first segment, since the list is in reverse.
+        2 | 4 => addresses.first_chunk(),
+        _ => None,
+    };
+    address.map(|&octets| octets.into())
+}
+
+fn octets<const LEN: usize>(header: &[u8], at: usize) -> [u8; LEN] {
+    let octets = header.get(at..).and_then(|rest| rest.first_chunk());
+    octets.copied().unwrap_or([0; LEN])
 }
 
 /// Copies `from` to the start of `to`, which is at least as long.

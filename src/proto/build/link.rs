@@ -5,38 +5,51 @@
 use std::net::Ipv4Addr;
 
 use super::place::{Carrier, Kind, Next, Step};
-use super::{BuildError, BuildFault, FrameBuilder, VlanTag};
+use super::{BuildFault, Failed, FrameBuilder, VlanTag};
 use crate::proto::{ArpOperation, MacAddr};
 
 impl FrameBuilder<'_> {
     /// An Ethernet header (RFC 894), at the start or in a tunnel.
-    #[inline]
-    pub fn ethernet(self, source: MacAddr, destination: MacAddr) -> Self {
-        self.then(|frame| {
-            frame.place(Step::Ethernet)?;
-            frame.append("Ethernet", [&destination.0, &source.0])?;
-            frame.put_ether_type("Ethernet", Carrier::Frame)
-        })
+    #[inline(always)]
+    pub fn ethernet(mut self, source: MacAddr, destination: MacAddr) -> Self {
+        if self.goes_on() {
+            let outcome = self.put_ethernet(source, destination);
+            self.settle(outcome);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn put_ethernet(&mut self, source: MacAddr, destination: MacAddr) -> Result<(), Failed> {
+        self.place(Step::Ethernet)?;
+        self.append("Ethernet", [&destination.0, &source.0, &[0; 2]])?;
+        self.ends_with_ether_type(Carrier::Frame)
     }
 
     /// A VLAN tag (802.1Q, 802.1ad), behind Ethernet or another tag: a number, or a [`VlanTag`] that says more.
     ///
     /// An id above 4095 or a priority above 7 is an error, as is an ether type that announces no tag.
-    #[inline]
-    pub fn vlan(self, tag: impl Into<VlanTag>) -> Self {
-        let tag = tag.into();
-        self.then(|frame| {
-            check("VLAN", "id", tag.id.into(), 0xfff)?;
-            check("VLAN", "priority", tag.priority.into(), 7)?;
-            if !tag.ether_type.is_vlan() {
-                return Err(invalid("VLAN", "ether type", tag.ether_type.0.into()));
-            }
-            frame.place(Step::Vlan(tag.ether_type))?;
-            let priority = u16::from(tag.priority) << 13;
-            let control = priority | u16::from(tag.drop_eligible) << 12 | tag.id;
-            frame.append("VLAN", [&control.to_be_bytes()])?;
-            frame.put_ether_type("VLAN", Carrier::Frame)
-        })
+    #[inline(always)]
+    pub fn vlan(mut self, tag: impl Into<VlanTag>) -> Self {
+        if self.goes_on() {
+            let outcome = self.put_vlan(tag.into());
+            self.settle(outcome);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn put_vlan(&mut self, tag: VlanTag) -> Result<(), Failed> {
+        self.check("VLAN", "id", tag.id.into(), 0xfff)?;
+        self.check("VLAN", "priority", tag.priority.into(), 7)?;
+        if !tag.ether_type.is_vlan() {
+            return Err(self.invalid("VLAN", "ether type", tag.ether_type.0.into()));
+        }
+        self.place(Step::Vlan(tag.ether_type))?;
+        let priority = u16::from(tag.priority) << 13;
+        let control = priority | u16::from(tag.drop_eligible) << 12 | tag.id;
+        self.append("VLAN", [&control.to_be_bytes(), &[0; 2]])?;
+        self.ends_with_ether_type(Carrier::Frame)
     }
 
     /// An LLC header (IEEE 802.2), behind Ethernet or a tag, whose ether type becomes the length of what follows: at most
@@ -44,9 +57,9 @@ impl FrameBuilder<'_> {
     ///
     /// `control` is 3 for unnumbered information, which most protocols use. Where the two lowest bits of a number below 256
     /// are not both set, it is a field of two bytes, the upper one first.
-    #[inline]
+    #[inline(always)]
     pub fn llc(self, destination_sap: u8, source_sap: u8, control: u16) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let [first, second] = control.to_be_bytes();
             let (control_bytes, first_control): (&[u8], _) = match control {
                 0..=0xff if control & 3 == 3 => (&[second], second),
@@ -54,7 +67,7 @@ impl FrameBuilder<'_> {
             };
             // The receiver tells by the first byte how many there are.
             if (first_control & 3 == 3) != (control_bytes.len() == 1) {
-                return Err(invalid("LLC", "control", control.into()));
+                return Err(frame.invalid("LLC", "control", control.into()));
             }
             frame.place(Step::Llc)?;
             frame.open(Kind::Llc)?;
@@ -64,13 +77,13 @@ impl FrameBuilder<'_> {
     }
 
     /// An LLC header with SNAP behind it (RFC 1042), which has an ether type: what may follow Ethernet may follow here.
-    #[inline]
+    #[inline(always)]
     pub fn snap(self) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             frame.place(Step::Llc)?;
             frame.open(Kind::Llc)?;
-            frame.append("SNAP", [&[0xaa, 0xaa, 0x03, 0, 0, 0]])?;
-            frame.put_ether_type("SNAP", Carrier::Snap)
+            frame.append("SNAP", [&[0xaa, 0xaa, 0x03, 0, 0, 0, 0, 0]])?;
+            frame.ends_with_ether_type(Carrier::Snap)
         })
     }
 
@@ -78,17 +91,17 @@ impl FrameBuilder<'_> {
     /// comes IP, Ethernet or any payload.
     ///
     /// A label above 1,048,575 is an error.
-    #[inline]
+    #[inline(always)]
     pub fn mpls(self, label: u32) -> Self {
         self.mpls_with(label, 0, 64)
     }
 
     /// Like [`mpls`](Self::mpls), with traffic class (0 to 7) and time to live.
-    #[inline]
+    #[inline(always)]
     pub fn mpls_with(self, label: u32, traffic_class: u8, ttl: u8) -> Self {
-        self.then(|frame| {
-            check("MPLS", "label", label, 0xf_ffff)?;
-            check("MPLS", "traffic class", traffic_class.into(), 7)?;
+        self.then(move |frame| {
+            frame.check("MPLS", "label", label, 0xf_ffff)?;
+            frame.check("MPLS", "traffic class", traffic_class.into(), 7)?;
             frame.place(Step::Mpls)?;
             frame.next = Next::Label { at: frame.len };
             let entry = label << 12 | u32::from(traffic_class) << 9 | u32::from(ttl);
@@ -97,14 +110,14 @@ impl FrameBuilder<'_> {
     }
 
     /// An ARP packet (RFC 826), behind Ethernet, a tag or SNAP. Nothing follows: [`finish`](Self::finish).
-    #[inline]
+    #[inline(always)]
     pub fn arp(
         self,
         operation: ArpOperation,
         (sender_mac, sender_ip): (MacAddr, Ipv4Addr),
         (target_mac, target_ip): (MacAddr, Ipv4Addr),
     ) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             frame.place(Step::Arp)?;
             frame.next = Next::End;
             let parts = [
@@ -120,7 +133,7 @@ impl FrameBuilder<'_> {
     }
 
     /// The ARP packet that asks who has `target_ip`, by broadcast if the Ethernet header says so.
-    #[inline]
+    #[inline(always)]
     pub fn arp_request(
         self,
         sender_mac: MacAddr,
@@ -131,33 +144,37 @@ impl FrameBuilder<'_> {
         self.arp(ArpOperation::REQUEST, (sender_mac, sender_ip), target)
     }
 
-    /// Room for the ether type, which the step after this one fills.
+    /// The last two bytes are the ether type, which the next step fills in.
     #[inline]
-    pub(super) fn put_ether_type(
+    pub(super) fn ends_with_ether_type(&mut self, of: Carrier) -> Result<(), Failed> {
+        let at = self.len.wrapping_sub(2);
+        self.next = Next::EtherType { at, of };
+        Ok(())
+    }
+
+    /// An error if the value of a field is above the most that it holds.
+    #[inline]
+    pub(super) fn check(
         &mut self,
         step: &'static str,
-        of: Carrier,
-    ) -> Result<(), BuildError> {
-        let at = self.len;
-        self.next = Next::EtherType { at, of };
-        self.append(step, [&[0; 2]])
+        field: &'static str,
+        value: u32,
+        most: u32,
+    ) -> Result<(), Failed> {
+        if value > most {
+            return Err(self.invalid(step, field, value));
+        }
+        Ok(())
     }
-}
 
-/// An error if the value of a field is above the most that it holds.
-#[inline]
-pub(super) const fn check(
-    step: &'static str,
-    field: &'static str,
-    value: u32,
-    most: u32,
-) -> Result<(), BuildError> {
-    if value > most {
-        return Err(invalid(step, field, value));
+    #[cold]
+    #[inline(never)]
+    pub(super) fn invalid(
+        &mut self,
+        step: &'static str,
+        field: &'static str,
+        value: u32,
+    ) -> Failed {
+        self.fail(step, BuildFault::Invalid { field, value })
     }
-    Ok(())
-}
-
-pub(super) const fn invalid(step: &'static str, field: &'static str, value: u32) -> BuildError {
-    BuildError::new(step, BuildFault::Invalid { field, value })
 }

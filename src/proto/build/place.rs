@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{BuildError, BuildFault, FrameBuilder};
+use super::{BuildFault, Failed, FrameBuilder};
 use crate::proto::{EtherType, IpProtocol, Udp};
 
 /// A step that adds a header.
@@ -67,6 +67,8 @@ pub(super) enum Next {
     Data,
     /// Nothing but padding.
     End,
+    /// Nothing, since a step failed.
+    Failed,
 }
 
 /// Whose ether type it is.
@@ -93,8 +95,7 @@ pub(super) enum Carried {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layer {
     pub(super) kind: Kind,
-    /// Where it starts. No frame is so long that this is too small.
-    pub(super) start: u32,
+    pub(super) start: u16,
 }
 
 impl Layer {
@@ -104,15 +105,14 @@ impl Layer {
     };
 }
 
-/// How a layer is completed.
+/// How a layer is completed. Two bytes leave no gap in a layer, so that many are written at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
 pub(super) enum Kind {
     /// The two bytes before it are its length.
     Llc,
     Ipv4,
     Ipv6,
-    /// Only tells the last destination, which checksums cover.
-    Routing,
     Udp,
     UdpWithoutChecksum,
     Tcp,
@@ -124,12 +124,14 @@ pub(super) enum Kind {
 
 impl FrameBuilder<'_> {
     /// Tells the header before that `step` follows it.
-    #[inline]
-    pub(super) fn place(&mut self, step: Step) -> Result<(), BuildError> {
+    #[inline(always)]
+    pub(super) fn place(&mut self, step: Step) -> Result<(), Failed> {
         let placed = match self.next {
-            Next::Start => matches!(step, Step::Ethernet | Step::Ipv4 | Step::Ipv6),
             Next::EtherType { at, of } => self.place_by_ether_type(step, at, of),
             Next::Protocol { at, packet } => self.place_by_protocol(step, at, packet),
+            Next::Start => matches!(step, Step::Ethernet | Step::Ipv4 | Step::Ipv6),
+            Next::Data => matches!(step, Step::Vxlan) && self.is_right_behind_udp(),
+            Next::Frame => matches!(step, Step::Ethernet),
             Next::Label { at } => match step {
                 Step::Mpls => true,
                 Step::Ethernet | Step::Ipv4 | Step::Ipv6 => {
@@ -138,9 +140,7 @@ impl FrameBuilder<'_> {
                 }
                 _ => false,
             },
-            Next::Frame => matches!(step, Step::Ethernet),
-            Next::Data => matches!(step, Step::Vxlan) && self.is_right_behind_udp(),
-            Next::End => false,
+            Next::End | Next::Failed => false,
         };
         if !placed {
             return Err(self.misplaced(step.name()));
@@ -149,7 +149,7 @@ impl FrameBuilder<'_> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn place_by_ether_type(&mut self, step: Step, at: usize, of: Carrier) -> bool {
         let ether_type = match step {
             Step::Ethernet if of == Carrier::Gre => EtherType::ETHERNET,
@@ -166,7 +166,7 @@ impl FrameBuilder<'_> {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn place_by_protocol(&mut self, step: Step, at: usize, packet: Carried) -> bool {
         let is_ipv6 = packet == Carried::Ipv6;
         let protocol = match step {
@@ -192,15 +192,15 @@ impl FrameBuilder<'_> {
     }
 
     /// Checks that the header before says what the payload is.
-    #[inline]
-    pub(super) fn place_payload(&mut self) -> Result<(), BuildError> {
+    #[inline(always)]
+    pub(super) fn place_payload(&mut self) -> Result<(), Failed> {
         match self.next {
             Next::Data | Next::Frame => {}
             Next::Label { at } => self.end_stack(at),
-            Next::Start | Next::End => return Err(self.misplaced("payload")),
+            Next::Start | Next::End | Next::Failed => return Err(self.misplaced("payload")),
             Next::EtherType { .. } | Next::Protocol { .. } => {
                 let before = self.last;
-                return Err(BuildError::new("payload", BuildFault::Untyped { before }));
+                return Err(self.fail("payload", BuildFault::Untyped { before }));
             }
         }
         self.last = "payload";
@@ -210,7 +210,7 @@ impl FrameBuilder<'_> {
     /// Says what follows by its ether type: then bytes, which this builder does not know.
     ///
     /// Behind Ethernet, a VLAN tag, [`snap`](Self::snap) or [`gre`](Self::gre).
-    #[inline]
+    #[inline(always)]
     pub fn ether_type(self, ether_type: EtherType) -> Self {
         self.then(|frame| {
             let Next::EtherType { at, of } = frame.next else {
@@ -219,10 +219,7 @@ impl FrameBuilder<'_> {
             if of == Carrier::Frame && ether_type.is_length() {
                 let value = ether_type.0.into();
                 let field = "value";
-                return Err(BuildError::new(
-                    "ether type",
-                    BuildFault::Invalid { field, value },
-                ));
+                return Err(frame.invalid("ether type", field, value));
             }
             frame.patch(at, ether_type.0.to_be_bytes());
             frame.go_on("ether type", Next::Data);
@@ -234,7 +231,7 @@ impl FrameBuilder<'_> {
     /// or a piece of a message in a fragment.
     ///
     /// Behind IPv4, IPv6 or an extension header.
-    #[inline]
+    #[inline(always)]
     pub fn protocol(self, protocol: IpProtocol) -> Self {
         self.then(|frame| {
             let Next::Protocol { at, .. } = frame.next else {
@@ -246,19 +243,21 @@ impl FrameBuilder<'_> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn go_on(&mut self, last: &'static str, next: Next) {
         self.last = last;
         self.next = next;
     }
 
-    pub(super) fn misplaced(&self, step: &'static str) -> BuildError {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn misplaced(&mut self, step: &'static str) -> Failed {
         let after = self.last;
-        BuildError::new(step, BuildFault::Misplaced { after })
+        self.fail(step, BuildFault::Misplaced { after })
     }
 
     /// Sets the bottom-of-stack bit of the label at `at`.
-    #[inline]
+    #[inline(always)]
     fn end_stack(&mut self, at: usize) {
         let place = self
             .buffer
@@ -269,28 +268,37 @@ impl FrameBuilder<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_right_behind_udp(&self) -> bool {
         self.top().is_some_and(|layer| {
             matches!(layer.kind, Kind::Udp | Kind::UdpWithoutChecksum)
-                && self.len.wrapping_sub(layer.start as usize) == Udp::LEN
+                && self.len.wrapping_sub(usize::from(layer.start)) == Udp::LEN
         })
     }
 
     /// The innermost layer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn top(&self) -> Option<Layer> {
         let index = self.layer_count.checked_sub(1)?;
         self.layers.get(index).copied()
     }
 
+    #[cold]
+    #[inline(never)]
+    fn too_far(&mut self) -> Failed {
+        let (length, most) = (self.len, u16::MAX.into());
+        self.fail("headers", BuildFault::TooLong { length, most })
+    }
+
     /// Has the end complete the header that comes next.
-    #[inline]
-    pub(super) fn open(&mut self, kind: Kind) -> Result<(), BuildError> {
-        let start = u32::try_from(self.len);
-        match (self.layers.get_mut(self.layer_count), start) {
-            (Some(layer), Ok(start)) => *layer = Layer { kind, start },
-            _ => return Err(BuildError::new(self.last, BuildFault::TooManyLayers)),
+    #[inline(always)]
+    pub(super) fn open(&mut self, kind: Kind) -> Result<(), Failed> {
+        let Ok(start) = u16::try_from(self.len) else {
+            return Err(self.too_far());
+        };
+        match self.layers.get_mut(self.layer_count) {
+            Some(layer) => *layer = Layer { kind, start },
+            None => return Err(self.fail(self.last, BuildFault::TooManyLayers)),
         }
         // At most as many as there are layers.
         self.layer_count = self.layer_count.wrapping_add(1);

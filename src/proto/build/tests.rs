@@ -811,8 +811,7 @@ fn a_buffer_too_small_is_told_by_the_step_that_does_not_fit() {
         let mut buffer = vec![0; room];
         let error = ping(FrameBuilder::new(&mut buffer)).unwrap_err();
         let (step, needed, start) = match room {
-            0..12 => ("Ethernet", 12, 0),
-            12..14 => ("Ethernet", 2, 12),
+            0..14 => ("Ethernet", 14, 0),
             14..34 => ("IPv4", 20, 14),
             34..42 => ("ICMP", 8, 34),
             _ => ("payload", 4, 42),
@@ -832,6 +831,23 @@ fn a_buffer_too_small_is_told_by_the_step_that_does_not_fit() {
         .finish()
         .unwrap_err();
     assert_eq!(error.step(), "padding");
+}
+
+#[test]
+fn headers_too_long_to_say_where_the_next_starts_are_an_error() {
+    let mut buffer = vec![0; 70_000];
+    for (labels, is_ok) in [(16_375, true), (16_376, false)] {
+        let mut frame = FrameBuilder::new(&mut buffer).ethernet(US, THEM);
+        for label in 0..labels {
+            frame = frame.mpls(label);
+        }
+        let built = frame.ipv4(OUR_IP, THEIR_IP).udp(1, 2).finish();
+        assert_eq!(built.is_ok(), is_ok);
+        if let Err(error) = built {
+            let message = "headers would be 65538 bytes long, at most 65535 are possible";
+            assert_eq!(error.to_string(), message);
+        }
+    }
 }
 
 #[test]

@@ -4,65 +4,94 @@
 
 use super::ip::copy;
 use super::place::{Kind, Next, Step};
-use super::{FrameBuilder, TcpSpec};
-use crate::proto::{TcpFlags, TcpOption};
+use super::{Failed, FrameBuilder, TcpSpec};
+use crate::proto::{IpProtocol, TcpFlags, TcpOption};
 
 impl FrameBuilder<'_> {
     /// A UDP header (RFC 768), behind either version of IP.
-    #[inline]
+    #[inline(always)]
     pub fn udp(self, source_port: u16, destination_port: u16) -> Self {
-        self.put_udp(source_port, destination_port, Kind::Udp)
+        self.then_udp(source_port, destination_port, Kind::Udp)
     }
 
     /// A UDP header whose checksum is 0, none: right over IPv4; over IPv6 for tunnels alone (RFC 6935).
-    #[inline]
+    #[inline(always)]
     pub fn udp_without_checksum(self, source_port: u16, destination_port: u16) -> Self {
-        self.put_udp(source_port, destination_port, Kind::UdpWithoutChecksum)
+        self.then_udp(source_port, destination_port, Kind::UdpWithoutChecksum)
     }
 
-    #[inline]
-    fn put_udp(self, source_port: u16, destination_port: u16, kind: Kind) -> Self {
-        self.then(|frame| {
-            frame.place(Step::Udp)?;
-            frame.open(kind)?;
-            frame.next = Next::Data;
-            let ports = [source_port.to_be_bytes(), destination_port.to_be_bytes()];
-            frame.append("UDP", [ports.as_flattened(), &[0; 4]])
-        })
+    #[inline(always)]
+    fn then_udp(mut self, source_port: u16, destination_port: u16, kind: Kind) -> Self {
+        if self.goes_on() {
+            let outcome = self.put_udp(source_port, destination_port, kind);
+            self.settle(outcome);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn put_udp(
+        &mut self,
+        source_port: u16,
+        destination_port: u16,
+        kind: Kind,
+    ) -> Result<(), Failed> {
+        self.place(Step::Udp)?;
+        self.open(kind)?;
+        self.next = Next::Data;
+        let checksum = match kind {
+            Kind::Udp => self.checksum_of_addresses(IpProtocol::UDP),
+            _ => [0; 2],
+        };
+        let ports = [source_port.to_be_bytes(), destination_port.to_be_bytes()];
+        self.append("UDP", [ports.as_flattened(), &[0; 2], &checksum])
     }
 
     /// A TCP header (RFC 9293) with the largest window and all else 0, behind either version of IP.
-    #[inline]
+    #[inline(always)]
     pub fn tcp(self, source_port: u16, destination_port: u16, flags: TcpFlags) -> Self {
         self.tcp_with(TcpSpec::new(source_port, destination_port, flags))
     }
 
     /// Like [`tcp`](Self::tcp), with all fields. Options come by a step of their own.
+    #[inline(always)]
+    pub fn tcp_with(mut self, spec: TcpSpec) -> Self {
+        if self.goes_on() {
+            let outcome = self.put_tcp(spec);
+            self.settle(outcome);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn put_tcp(&mut self, spec: TcpSpec) -> Result<(), Failed> {
+        self.place(Step::Tcp)?;
+        self.open(Kind::Tcp)?;
+        self.next = Next::Data;
+        let parts = [
+            &spec.source_port.to_be_bytes()[..],
+            &spec.destination_port.to_be_bytes(),
+            &spec.sequence_number.to_be_bytes(),
+            &spec.acknowledgment_number.to_be_bytes(),
+            &[0x50, spec.flags.0],
+            &spec.window.to_be_bytes(),
+            &self.checksum_of_addresses(IpProtocol::TCP),
+            &spec.urgent_pointer.to_be_bytes(),
+        ];
+        self.append("TCP", parts)
+    }
+
+    /// What a checksum field holds until the end sums up the message: addresses and protocol.
     #[inline]
-    pub fn tcp_with(self, spec: TcpSpec) -> Self {
-        self.then(|frame| {
-            frame.place(Step::Tcp)?;
-            frame.open(Kind::Tcp)?;
-            frame.next = Next::Data;
-            let parts = [
-                &spec.source_port.to_be_bytes()[..],
-                &spec.destination_port.to_be_bytes(),
-                &spec.sequence_number.to_be_bytes(),
-                &spec.acknowledgment_number.to_be_bytes(),
-                &[0x50, spec.flags.0],
-                &spec.window.to_be_bytes(),
-                &[0; 2],
-                &spec.urgent_pointer.to_be_bytes(),
-            ];
-            frame.append("TCP", parts)
-        })
+    pub(super) fn checksum_of_addresses(&self, protocol: IpProtocol) -> [u8; 2] {
+        self.addresses.partial(protocol, 0).to_be_bytes()
     }
 
     /// The options of the TCP header just before: at most 40 bytes. They are filled up with zeros, which end them, to whole
     /// words.
-    #[inline]
+    #[inline(always)]
     pub fn tcp_options(self, options: &[TcpOption<'_>]) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             let len = TcpOption::total_len(options);
             frame.put_options("TCP options", Kind::Tcp, len, |room| {
                 // It has just the length that they take.
@@ -73,9 +102,9 @@ impl FrameBuilder<'_> {
     }
 
     /// Like [`tcp_options`](Self::tcp_options), of bytes.
-    #[inline]
+    #[inline(always)]
     pub fn tcp_option_bytes(self, options: &[u8]) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             frame.put_options("TCP options", Kind::Tcp, options.len(), |room| {
                 copy(options, room);
             })

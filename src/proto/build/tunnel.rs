@@ -3,22 +3,21 @@
 #![forbid(unsafe_code)]
 
 use super::FrameBuilder;
-use super::link::check;
 use super::place::{Carrier, Kind, Next, Step};
 use crate::proto::GreFields;
 
 impl FrameBuilder<'_> {
     /// A GRE header (RFC 2784) without optional fields, behind either version of IP. IP, MPLS or Ethernet follows, or
     /// [`ether_type`](Self::ether_type) and a payload.
-    #[inline]
+    #[inline(always)]
     pub fn gre(self) -> Self {
         self.gre_with(GreFields::default())
     }
 
     /// Like [`gre`](Self::gre), with checksum, key or sequence number (RFC 2890).
-    #[inline]
+    #[inline(always)]
     pub fn gre_with(self, fields: GreFields) -> Self {
-        self.then(|frame| {
+        self.then(move |frame| {
             frame.place(Step::Gre)?;
             let mut flags = 0;
             if fields.checksum {
@@ -31,8 +30,8 @@ impl FrameBuilder<'_> {
             if fields.sequence_number.is_some() {
                 flags |= 0x10;
             }
-            frame.append("GRE", [&[flags, 0]])?;
-            frame.put_ether_type("GRE", Carrier::Gre)?;
+            frame.append("GRE", [&[flags, 0, 0, 0]])?;
+            frame.ends_with_ether_type(Carrier::Gre)?;
             let checksum = fields.checksum.then_some(0);
             for field in [checksum, fields.key, fields.sequence_number]
                 .into_iter()
@@ -48,10 +47,10 @@ impl FrameBuilder<'_> {
     /// Ethernet follows, or a frame as payload.
     ///
     /// A network above 16,777,215 is an error.
-    #[inline]
+    #[inline(always)]
     pub fn vxlan(self, network: u32) -> Self {
-        self.then(|frame| {
-            check("VXLAN", "network", network, 0xff_ffff)?;
+        self.then(move |frame| {
+            frame.check("VXLAN", "network", network, 0xff_ffff)?;
             frame.place(Step::Vxlan)?;
             frame.next = Next::Frame;
             frame.append("VXLAN", [&[0x08, 0, 0, 0], &(network << 8).to_be_bytes()])

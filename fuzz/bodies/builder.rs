@@ -7,7 +7,8 @@ use fluxcap::proto::build::{
     BuildError, FrameBuilder, IcmpMessage, Icmpv6Message, Ipv4Spec, Ipv6Spec, TcpSpec, VlanTag,
 };
 use fluxcap::proto::{
-    EtherType, GreFields, Headers, IpProtocol, Ipv6Fragment, MacAddr, TcpFlags, TcpOption,
+    EtherType, GreFields, Headers, IpProtocol, Ipv6Fragment, Ipv6Option, MacAddr, TcpFlags,
+    TcpOption,
 };
 
 use super::Choices;
@@ -29,6 +30,7 @@ fn step<'a>(builder: FrameBuilder<'a>, which: u8, choices: &mut Choices<'_>) -> 
         2 => builder.vlan(word),
         3 => builder.vlan(VlanTag::service(word)),
         4 => builder.llc(byte, other, word),
+        5 if byte & 1 == 0 => builder.snap_with([byte; 3], word),
         5 => builder.snap(),
         6 => builder.mpls_with(u32::from(word) << (byte % 8), other % 9, byte),
         7 => builder.arp_request(mac, ip4, ip4),
@@ -49,8 +51,13 @@ fn step<'a>(builder: FrameBuilder<'a>, which: u8, choices: &mut Choices<'_>) -> 
             hop_limit: byte,
             ..Ipv6Spec::new(ip6, ip6)
         }),
-        15 => builder.hop_by_hop(some),
-        16 => builder.destination_options(some),
+        15 if byte & 1 == 0 => builder.hop_by_hop(&[Ipv6Option::RouterAlert(word)]),
+        15 => builder.hop_by_hop_bytes(some),
+        16 if byte & 1 == 0 => builder.destination_options(&[Ipv6Option::Other {
+            kind: byte,
+            data: some,
+        }]),
+        16 => builder.destination_option_bytes(some),
         17 => builder.routing(byte, other, some),
         18 => builder.fragment(Ipv6Fragment {
             offset: word,
@@ -62,6 +69,7 @@ fn step<'a>(builder: FrameBuilder<'a>, which: u8, choices: &mut Choices<'_>) -> 
         22 => builder.udp_without_checksum(word, 4789),
         23 | 24 => builder.tcp(word, 80, TcpFlags(byte)),
         25 => builder.tcp_with(TcpSpec {
+            reserved: byte % 17,
             sequence_number: word.into(),
             ..TcpSpec::new(word, word, TcpFlags(other))
         }),

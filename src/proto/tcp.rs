@@ -112,6 +112,9 @@ pub struct Tcp {
     options: [u8],
 }
 
+/// The lower half of the byte that starts with the data offset.
+const RESERVED: u8 = 0x0f;
+
 impl Tcp {
     /// Length of the header without options, in bytes.
     pub const LEN: usize = 20;
@@ -178,6 +181,14 @@ impl Tcp {
         header_len(self.offset_and_reserved)
     }
 
+    /// The reserved bits between data offset and control bits, 0 to 15: 0, as long as nothing is known that uses them. The
+    /// lowest was the nonce sum of RFC 3540, and counts for accurate ECN (RFC 9768).
+    #[inline]
+    #[must_use]
+    pub fn reserved(&self) -> u8 {
+        self.offset_and_reserved & RESERVED
+    }
+
     /// The control bits.
     #[inline]
     #[must_use]
@@ -242,6 +253,12 @@ impl Tcp {
     #[inline]
     pub fn set_acknowledgment_number(&mut self, number: u32) {
         self.acknowledgment_number.set(number);
+    }
+
+    /// Sets the reserved bits, of which the lower 4 count. The length of the header stays.
+    #[inline]
+    pub fn set_reserved(&mut self, reserved: u8) {
+        self.offset_and_reserved = self.offset_and_reserved & !RESERVED | reserved & RESERVED;
     }
 
     /// Sets all control bits.

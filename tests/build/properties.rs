@@ -1,10 +1,11 @@
 //! The properties.
 
 use std::env;
+use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::path::Path;
 
-use fluxcap::proto::{Headers, TcpOption};
+use fluxcap::proto::{FrameBuilder, Headers, IpProtocol, Ipv6Option, Ipv6OptionsHeader, TcpOption};
 use fluxcap::sim::Capture;
 
 use super::layers::{Layer, build, build_into};
@@ -131,6 +132,43 @@ fn steps_in_any_order_are_a_frame_or_an_error() {
         frames > seeds().count() / 50 || seeds().count() < FEW as usize,
         "{frames}"
     );
+}
+
+/// An IPv6 packet with hop-by-hop options and nothing else.
+fn with_options(options: &[Ipv6Option<'_>]) -> Vec<u8> {
+    let mut buffer = vec![0xee; 4096];
+    let ip = Ipv6Addr::LOCALHOST;
+    let frame = FrameBuilder::new(&mut buffer).ipv6(ip, ip);
+    let frame = frame.hop_by_hop(options);
+    let packet = frame.protocol(IpProtocol::IPV6_NO_NEXT).finish();
+    packet.unwrap().to_vec()
+}
+
+#[test]
+fn ipv6_options_that_are_built_are_read_and_built_again() {
+    for_each_seed(|_, random| {
+        let data: Vec<Vec<u8>> = (0..random.below(6)).map(|_| random.data(255)).collect();
+        let options: Vec<Ipv6Option<'_>> = data
+            .iter()
+            .map(|data| match random.below(6) {
+                0 => Ipv6Option::RouterAlert(random.u16()),
+                1 => Ipv6Option::JumboPayload(random.u32()),
+                2 => Ipv6Option::TunnelEncapsulationLimit(random.u8()),
+                3 => Ipv6Option::HomeAddress(random.ipv6()),
+                _ => Ipv6Option::Other { kind: 0x1e, data },
+            })
+            .collect();
+        let packet = with_options(&options);
+        let (header, rest) = Ipv6OptionsHeader::parse(&packet[40..]).unwrap();
+        assert!(rest.is_empty());
+        let read: Vec<_> = header.options().collect::<Result<_, _>>().unwrap();
+        let is_padding =
+            |option: &Ipv6Option<'_>| matches!(option, Ipv6Option::Pad1 | Ipv6Option::PadN(_));
+        let given: Vec<_> = read.iter().filter(|option| !is_padding(option)).collect();
+        assert!(given.into_iter().eq(&options));
+        assert!(read.len() <= options.len() + 1);
+        assert_eq!(with_options(&read), packet);
+    });
 }
 
 #[test]

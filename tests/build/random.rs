@@ -64,12 +64,12 @@ impl Random {
         self.array::<4>().into()
     }
 
-    fn ipv6(&mut self) -> Ipv6Addr {
+    pub(crate) fn ipv6(&mut self) -> Ipv6Addr {
         self.array::<16>().into()
     }
 
     /// Mostly short; of odd length too, and sometimes all zero, which checksums treat in their own way.
-    fn data(&mut self, most: u64) -> Vec<u8> {
+    pub(crate) fn data(&mut self, most: u64) -> Vec<u8> {
         let len = self.below(most + 1) as usize;
         match self.below(8) {
             0 => vec![0; len],
@@ -139,6 +139,12 @@ impl Plan<'_> {
                 self.payload();
             }
             1 => {
+                let organization = [0x80 | self.random.u8(), 0, 0x0c];
+                let protocol = self.random.u16();
+                self.layers.push(Layer::SnapOf(organization, protocol));
+                self.payload();
+            }
+            2 => {
                 self.layers.push(Layer::Snap);
                 self.packet(true);
             }
@@ -368,6 +374,7 @@ impl Plan<'_> {
             source_port: random.u16(),
             destination_port: random.u16(),
             flags: TcpFlags(random.u8()),
+            reserved: random.u8() & 15,
             sequence_number: random.u32(),
             acknowledgment_number: random.u32(),
             window: random.u16(),

@@ -126,6 +126,13 @@ impl Reader {
             self.layers.push(Layer::Snap);
             let behind = self.behind_ether_type(ether_type, rest, false)?;
             expect(behind == 0, "bytes behind the packet")?;
+        } else if llc.is_snap()
+            && let Ok((snap, rest)) = snap
+        {
+            let organization = snap.organization();
+            self.layers
+                .push(Layer::SnapOf(organization, snap.protocol()));
+            self.payload(rest);
         } else {
             let control = llc.control();
             self.layers
@@ -316,7 +323,6 @@ impl Reader {
             IpProtocol::TCP => {
                 let (tcp, data) = Tcp::parse(bytes)?;
                 expect(tcp.verify_checksum(addresses, data), "TCP checksum")?;
-                expect(bytes[12] & 0xf == 0, "TCP reserved bits")?;
                 self.layers.push(Layer::Tcp(TcpSpec::from(tcp)));
                 if !tcp.options_bytes().is_empty() {
                     self.layers

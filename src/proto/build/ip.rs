@@ -7,10 +7,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::place::{Carried, Kind, Next, Step};
 use super::{BuildFault, Failed, FrameBuilder, Ipv4Spec, Ipv6Spec};
 use crate::proto::checksum::PseudoHeader;
-use crate::proto::{IpProtocol, Ipv4Option, Ipv4Options, Ipv6Fragment};
+use crate::proto::{IpProtocol, Ipv4Option, Ipv4Options, Ipv6Fragment, Ipv6Option};
 
 /// The most bytes of options in an IPv4 or TCP header.
 const MOST_OPTIONS: usize = 40;
+
+/// The most bytes of an IPv6 option: its length does not count type and length.
+const MOST_IN_IPV6_OPTION: usize = 2 + 255;
 
 /// Length of an IPv4 or TCP header without options.
 const WITHOUT_OPTIONS: usize = 20;
@@ -131,16 +134,46 @@ impl FrameBuilder<'_> {
         self.append("IPv6", parts)
     }
 
-    /// IPv6 options for every station on the way (RFC 8200, section 4.3), as bytes; right behind the IPv6 header. They are
-    /// padded to whole units of 8 bytes.
+    /// IPv6 options for every station on the way (RFC 8200, section 4.3), such as a router alert; right behind the IPv6
+    /// header. They are padded to whole units of 8 bytes, 2,048 at most.
+    ///
+    /// An option with more than 255 bytes of data is an error. Some want to be at a certain place: the padding in front of
+    /// them is an option too. [`Ipv6Option::JumboPayload`] is written as given; a packet that needs it is none that can be
+    /// built here, being longer than any frame.
+    ///
+    /// ```
+    /// use std::net::Ipv6Addr;
+    /// use fluxcap::proto::{BuildError, FrameBuilder, IpProtocol, Ipv6Option};
+    ///
+    /// let mut buffer = [0; 128];
+    /// let packet = FrameBuilder::new(&mut buffer)
+    ///     .ipv6(Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
+    ///     .hop_by_hop(&[Ipv6Option::RouterAlert(0)])
+    ///     .protocol(IpProtocol::IPV6_NO_NEXT)
+    ///     .finish()?;
+    /// assert_eq!(packet[40..], [59, 0, 5, 2, 0, 0, 1, 0]); // two bytes of padding
+    /// # Ok::<(), BuildError>(())
+    /// ```
     #[inline(always)]
-    pub fn hop_by_hop(self, options: &[u8]) -> Self {
+    pub fn hop_by_hop(self, options: &[Ipv6Option<'_>]) -> Self {
+        self.typed_extension(IpProtocol::IPV6_HOP_BY_HOP, options)
+    }
+
+    /// Like [`hop_by_hop`](Self::hop_by_hop), of bytes.
+    #[inline(always)]
+    pub fn hop_by_hop_bytes(self, options: &[u8]) -> Self {
         self.padded_extension(IpProtocol::IPV6_HOP_BY_HOP, options)
     }
 
-    /// IPv6 options for the destination (RFC 8200, section 4.6), as bytes, padded to whole units of 8.
+    /// IPv6 options for the destination (RFC 8200, section 4.6), padded as those [hop by hop](Self::hop_by_hop).
     #[inline(always)]
-    pub fn destination_options(self, options: &[u8]) -> Self {
+    pub fn destination_options(self, options: &[Ipv6Option<'_>]) -> Self {
+        self.typed_extension(IpProtocol::IPV6_DESTINATION, options)
+    }
+
+    /// Like [`destination_options`](Self::destination_options), of bytes.
+    #[inline(always)]
+    pub fn destination_option_bytes(self, options: &[u8]) -> Self {
         self.padded_extension(IpProtocol::IPV6_DESTINATION, options)
     }
 
@@ -242,6 +275,27 @@ impl FrameBuilder<'_> {
         })
     }
 
+    #[inline]
+    fn typed_extension(self, protocol: IpProtocol, options: &[Ipv6Option<'_>]) -> Self {
+        self.then(move |frame| {
+            let step = Step::Extension(protocol);
+            let lengths = options.iter().map(Ipv6Option::wire_len);
+            if let Some(length) = lengths.max().filter(|&length| length > MOST_IN_IPV6_OPTION) {
+                let most = MOST_IN_IPV6_OPTION;
+                return Err(frame.fail(step.name(), BuildFault::TooLong { length, most }));
+            }
+            let len = Ipv6Option::total_len(options).saturating_add(2);
+            let units = frame.units(step.name(), len, 8, 1)?;
+            frame.place(step)?;
+            frame.put_extension(step.name(), Carried::Ipv6, [&[0, units], &[], &[]])?;
+            let room = frame.claim(step.name(), len.saturating_sub(2))?;
+            // It has just the length that they take.
+            let written = Ipv6Option::write_all(options, room);
+            debug_assert!(written);
+            Ok(())
+        })
+    }
+
     /// A header whose first byte is the number of what follows.
     #[inline]
     fn put_extension(
@@ -277,7 +331,9 @@ impl FrameBuilder<'_> {
         write(room);
         let words = words(WITHOUT_OPTIONS.wrapping_add(padded));
         if of == Kind::Tcp {
-            self.patch(start.wrapping_add(12), [words << 4]);
+            let at = start.wrapping_add(12);
+            let reserved = self.buffer.get(at).map_or(0, |byte| byte & 0x0f);
+            self.patch(at, [words << 4 | reserved]);
             return Ok(());
         }
         self.patch(start, [0x40 | words]);

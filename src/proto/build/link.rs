@@ -87,6 +87,23 @@ impl FrameBuilder<'_> {
         })
     }
 
+    /// An LLC header with SNAP of an organization behind it (IEEE 802, section 9), which has numbers of its own for what
+    /// follows, such as 0x00000c of Cisco. The payload comes next.
+    #[inline(always)]
+    pub fn snap_with(self, organization: [u8; 3], protocol: u16) -> Self {
+        self.then(move |frame| {
+            frame.place(Step::Llc)?;
+            frame.open(Kind::Llc)?;
+            frame.next = Next::Data;
+            let parts = [
+                &[0xaa, 0xaa, 0x03][..],
+                &organization,
+                &protocol.to_be_bytes(),
+            ];
+            frame.append("SNAP", parts)
+        })
+    }
+
     /// An MPLS label (RFC 3032) of traffic class 0 and 64 hops. The last one in a row becomes the bottom of the stack; then
     /// comes IP, Ethernet or any payload.
     ///
@@ -142,6 +159,12 @@ impl FrameBuilder<'_> {
     ) -> Self {
         let target = (MacAddr([0; 6]), target_ip);
         self.arp(ArpOperation::REQUEST, (sender_mac, sender_ip), target)
+    }
+
+    /// The ARP packet that tells asked, the target, that the sender has an address.
+    #[inline(always)]
+    pub fn arp_reply(self, sender: (MacAddr, Ipv4Addr), target: (MacAddr, Ipv4Addr)) -> Self {
+        self.arp(ArpOperation::REPLY, sender, target)
     }
 
     /// The last two bytes are the ether type, which the next step fills in.

@@ -123,6 +123,8 @@ pub struct TcpSpec {
     pub destination_port: u16,
     /// The control bits.
     pub flags: TcpFlags,
+    /// The reserved bits in front of them, 0 to 15; 0 for whoever does not use them.
+    pub reserved: u8,
     /// Number of the first byte of data; with SYN, that before it.
     pub sequence_number: u32,
     /// Number of the next byte expected, with [`TcpFlags::ACK`].
@@ -142,6 +144,7 @@ impl TcpSpec {
             source_port,
             destination_port,
             flags,
+            reserved: 0,
             sequence_number: 0,
             acknowledgment_number: 0,
             window: u16::MAX,
@@ -158,6 +161,7 @@ impl From<&Tcp> for TcpSpec {
             source_port: tcp.source_port(),
             destination_port: tcp.destination_port(),
             flags: tcp.flags(),
+            reserved: tcp.reserved(),
             sequence_number: tcp.sequence_number(),
             acknowledgment_number: tcp.acknowledgment_number(),
             window: tcp.window(),

@@ -6,7 +6,8 @@ use super::*;
 use crate::proto::checksum::PseudoHeader;
 use crate::proto::{
     Arp, ArpOperation, EtherType, Ethernet, Gre, GreFields, IpProtocol, Ipv4, Ipv4Option,
-    Ipv4Route, Ipv6, Ipv6Fragment, MacAddr, NdpOption, Tcp, TcpFlags, TcpOption, Udp, Vxlan,
+    Ipv4Route, Ipv6, Ipv6Fragment, Ipv6Option, MacAddr, NdpOption, Tcp, TcpFlags, TcpOption, Udp,
+    Vxlan,
 };
 
 const US: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
@@ -64,7 +65,7 @@ const SOLICITATION: [u8; 56] = [
 fn built(
     build: impl for<'a> FnOnce(FrameBuilder<'a>) -> Result<&'a mut [u8], BuildError>,
 ) -> Result<Vec<u8>, BuildError> {
-    let mut buffer = vec![0xee; 2048];
+    let mut buffer = vec![0xee; 4096];
     build(FrameBuilder::new(&mut buffer)).map(|frame| frame.to_vec())
 }
 
@@ -362,7 +363,7 @@ fn extension_headers_are_chained_and_padded() {
     let packet = built(|frame| {
         frame
             .ipv6(OUR_IP6, THEIR_IP6)
-            .hop_by_hop(&[5, 2, 0, 0])
+            .hop_by_hop_bytes(&[5, 2, 0, 0])
             .destination_options(&[])
             .routing(0, 0, &[0; 4])
             .fragment(fragment)
@@ -381,11 +382,90 @@ fn extension_headers_are_chained_and_padded() {
 }
 
 #[test]
+fn options_given_by_value_are_written_and_padded() {
+    let home = Ipv6Option::HomeAddress(OUR_IP6);
+    let packet = built(|frame| {
+        frame
+            .ipv6(OUR_IP6, THEIR_IP6)
+            .hop_by_hop(&[Ipv6Option::JumboPayload(70_000), Ipv6Option::RouterAlert(1)])
+            .destination_options(&[Ipv6Option::PadN(&[0; 2]), home])
+            .protocol(IpProtocol::IPV6_NO_NEXT)
+            .finish()
+    });
+    let packet = packet.unwrap();
+    assert_eq!(packet[40..46], [60, 1, 0xc2, 4, 0, 1]);
+    assert_eq!(packet[46..56], [0x11, 0x70, 5, 2, 0, 1, 1, 2, 0, 0]);
+    assert_eq!(packet[56..64], [59, 2, 1, 2, 0, 0, 0xc9, 16]);
+    assert_eq!(packet[64..], OUR_IP6.octets());
+}
+
+#[test]
+fn options_by_value_fill_a_header_and_no_more() {
+    let (most, least) = ([7; 255], [7; 243]);
+    let option = |data| Ipv6Option::Other { kind: 0x1e, data };
+    let build = |options: &[Ipv6Option<'_>]| {
+        built(|frame| {
+            let frame = frame.ipv6(OUR_IP6, THEIR_IP6).destination_options(options);
+            frame.protocol(IpProtocol::IPV6_NO_NEXT).finish()
+        })
+    };
+    let mut options = [option(&most); 8];
+    options[7] = option(&least);
+    assert_eq!(build(&options).unwrap().len(), 40 + 2048);
+    options[7] = option(&most);
+    let too_long = "destination options would be 2064 bytes long, at most 2048 are possible";
+    assert_eq!(build(&options).unwrap_err().to_string(), too_long);
+    let too_long = "destination options would be 258 bytes long, at most 257 are possible";
+    let error = build(&[option(&[0; 256])]).unwrap_err();
+    assert_eq!(error.to_string(), too_long);
+}
+
+#[test]
+fn a_frame_of_an_organization_has_its_number() {
+    let frame = built(|frame| {
+        let frame = frame.ethernet(US, THEM).snap_with([0, 0, 0x0c], 0x2000);
+        frame.payload(&[9])
+    });
+    let start = [0, 9, 0xaa, 0xaa, 0x03, 0, 0, 0x0c, 0x20, 0x00, 9];
+    assert_eq!(frame.unwrap()[12..], start);
+    let error = built(|frame| frame.snap_with([0, 0, 0x0c], 1).finish());
+    assert_eq!(error.unwrap_err().to_string(), "LLC cannot follow nothing");
+}
+
+#[test]
+fn an_answer_to_an_arp_request_says_who_it_is() {
+    let frame = built(|frame| {
+        let frame = frame.ethernet(THEM, US);
+        frame.arp_reply((THEM, THEIR_IP), (US, OUR_IP)).finish()
+    });
+    let frame = frame.unwrap();
+    let (arp, _) = Arp::parse(&frame[14..]).unwrap();
+    assert_eq!(arp.operation(), ArpOperation::REPLY);
+    assert_eq!((arp.sender_mac(), arp.sender_ip()), (THEM, THEIR_IP));
+    assert_eq!((arp.target_mac(), arp.target_ip()), (US, OUR_IP));
+}
+
+#[test]
+fn reserved_bits_of_tcp_stay_beside_options_and_no_more_fit() {
+    let build = |reserved| {
+        built(|frame| {
+            let spec = TcpSpec::new(1, 2, TcpFlags::SYN);
+            let frame = frame.ipv4(OUR_IP, THEIR_IP);
+            let frame = frame.tcp_with(TcpSpec { reserved, ..spec });
+            frame.tcp_options(&[TcpOption::SackPermitted]).finish()
+        })
+    };
+    assert_eq!(build(9).unwrap()[32], 0x69);
+    let error = build(16).unwrap_err();
+    assert_eq!(error.to_string(), "TCP cannot have 16 as its reserved bits");
+}
+
+#[test]
 fn every_length_of_options_is_padded_to_whole_units() {
     for len in 0..64 {
         let packet = built(|frame| {
             let frame = frame.ipv6(OUR_IP6, THEIR_IP6);
-            frame.hop_by_hop(&vec![0; len]).udp(1, 2).finish()
+            frame.hop_by_hop_bytes(&vec![0; len]).udp(1, 2).finish()
         });
         let packet = packet.unwrap();
         let (ip, payload) = Ipv6::parse(&packet).unwrap();

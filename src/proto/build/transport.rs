@@ -54,6 +54,8 @@ impl FrameBuilder<'_> {
     }
 
     /// Like [`tcp`](Self::tcp), with all fields. Options come by a step of their own.
+    ///
+    /// More than the four reserved bits are an error.
     #[inline(always)]
     pub fn tcp_with(mut self, spec: TcpSpec) -> Self {
         if self.goes_on() {
@@ -65,6 +67,7 @@ impl FrameBuilder<'_> {
 
     #[inline(always)]
     fn put_tcp(&mut self, spec: TcpSpec) -> Result<(), Failed> {
+        self.check("TCP", "reserved bits", spec.reserved.into(), 15)?;
         self.place(Step::Tcp)?;
         self.open(Kind::Tcp)?;
         self.next = Next::Data;
@@ -73,7 +76,7 @@ impl FrameBuilder<'_> {
             &spec.destination_port.to_be_bytes(),
             &spec.sequence_number.to_be_bytes(),
             &spec.acknowledgment_number.to_be_bytes(),
-            &[0x50, spec.flags.0],
+            &[0x50 | spec.reserved, spec.flags.0],
             &spec.window.to_be_bytes(),
             &self.checksum_of_addresses(IpProtocol::TCP),
             &spec.urgent_pointer.to_be_bytes(),

@@ -121,6 +121,19 @@ fn a_built_segment_gets_its_checksum() {
 }
 
 #[test]
+fn reserved_bits_change_neither_length_nor_flags() {
+    let mut bytes = [0; 24];
+    (bytes[12], bytes[13]) = (0x6a, 0x12);
+    let (tcp, _) = Tcp::parse_mut(&mut bytes).unwrap();
+    assert_eq!(tcp.reserved(), 0x0a);
+    tcp.set_reserved(0xf5);
+    assert_eq!((tcp.reserved(), tcp.header_len()), (5, 24));
+    tcp.set_flags(TcpFlags::ACK);
+    assert_eq!(tcp.reserved(), 5);
+    assert_eq!(bytes[12..14], [0x65, 0x10]);
+}
+
+#[test]
 fn flags_print_by_name() {
     assert_eq!(TcpFlags::default().to_string(), "no flags");
     assert_eq!((TcpFlags::SYN | TcpFlags::ACK).to_string(), "SYN+ACK");

@@ -166,9 +166,40 @@ impl Lender {
         run: &[Desc],
         fill: &mut [u64],
         tx: &mut [Desc],
-        mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
+        judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
     ) -> Forwarded {
-        let run = self.accepted(run);
+        let (addr, rest) = Desc::union(run);
+        let run = &run[..self.acceptable_in(run, addr, rest)];
+        if rest >> 32 == 0 {
+            self.forward_accepted(run, fill, tx, judge, |_| true)
+        } else {
+            self.forward_some(run, fill, tx, judge)
+        }
+    }
+
+    /// A run of which some have options: the kernel refuses those that it does not know in this direction, and does not give the
+    /// frame back; those that it knows mean something else.
+    #[cold]
+    #[inline(never)]
+    fn forward_some(
+        &mut self,
+        run: &[Desc],
+        fill: &mut [u64],
+        tx: &mut [Desc],
+        judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
+    ) -> Forwarded {
+        self.forward_accepted(run, fill, tx, judge, |desc| desc.options == 0)
+    }
+
+    #[inline(always)]
+    fn forward_accepted(
+        &mut self,
+        run: &[Desc],
+        fill: &mut [u64],
+        tx: &mut [Desc],
+        mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
+        may_leave: impl Fn(&Desc) -> bool,
+    ) -> Forwarded {
         let base = self.frames.memory().start();
         let (fill, mut tx) = (&mut fill[..run.len()], tx[..run.len()].iter_mut());
         let mut places = fill.iter_mut();
@@ -178,9 +209,8 @@ impl Lender {
             let mut packet = unsafe { PacketRef::new(&self.frames, &mut slot, desc.options) };
             let verdict = judge(&mut packet);
             match verdict {
-                // The kernel refuses empty descriptors and does not give their frames back. Likewise options that it does not know
-                // in this direction; those that it knows mean something else.
-                Verdict::Send if slot.len > 0 && desc.options == 0 => {
+                // The kernel refuses empty descriptors and does not give their frames back.
+                Verdict::Send if slot.len > 0 && may_leave(desc) => {
                     // SAFETY: each packet takes one place in one of the runs, which are both as long as there are packets.
                     *unsafe { tx.next().unwrap_unchecked() } = slot.desc(base, 0);
                 }

@@ -11,10 +11,16 @@
 #[path = "common/results.rs"]
 mod results;
 
+#[path = "proto/builds.rs"]
+mod builds;
 #[path = "proto/checksums.rs"]
 mod checksums;
+#[path = "proto/edits.rs"]
+mod edits;
 #[path = "proto/headers.rs"]
 mod headers;
+#[path = "proto/lines.rs"]
+mod lines;
 #[path = "proto/nat.rs"]
 mod nat;
 
@@ -104,6 +110,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut cases = headers::cases();
     cases.extend(checksums::cases());
     cases.extend(nat::cases());
+    cases.extend(builds::cases());
+    cases.extend(edits::cases());
+    cases.extend(lines::cases());
     cases.retain(|case| filter.as_ref().is_none_or(|part| case.name.contains(part)));
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))

@@ -27,6 +27,7 @@ use std::ptr::NonNull;
 use std::slice;
 
 pub use borrow::{PacketRef, Verdict};
+#[cfg(feature = "capi")]
 pub(crate) use build::build_into;
 pub use burst::{BatchRef, PortPacket};
 pub(crate) use burst::{Slot, Tally, Through};

@@ -168,17 +168,10 @@ impl Rewrite {
     /// A [`RewriteError`] if not everything can be changed; then nothing is.
     #[inline]
     pub fn apply(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
-        if self.changes_ip() || self.changes_ports() {
-            self.change_packet(frame)?;
+        match plain::apply(self, frame) {
+            Some(()) => Ok(()),
+            None => self.apply_any(frame),
         }
-        let (ethernet, _) = Ethernet::parse_mut(frame)?;
-        if let Some(mac) = self.source_mac {
-            ethernet.set_source(mac);
-        }
-        if let Some(mac) = self.destination_mac {
-            ethernet.set_destination(mac);
-        }
-        Ok(())
     }
 
     #[inline]
@@ -191,18 +184,25 @@ impl Rewrite {
         self.source_port.is_some() || self.destination_port.is_some()
     }
 
-    #[inline]
-    fn change_packet(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
-        match plain::change(self, frame) {
-            Some(()) => Ok(()),
-            None => self.change_any(frame),
+    #[inline(never)]
+    fn apply_any(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
+        if self.changes_ip() || self.changes_ports() {
+            let location = Location::find(frame)?.ok_or(RewriteError::NotIp)?;
+            self.change_at(&location, frame)?;
         }
+        let (ethernet, _) = Ethernet::parse_mut(frame)?;
+        self.change_macs(ethernet);
+        Ok(())
     }
 
-    #[inline(never)]
-    fn change_any(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
-        let location = Location::find(frame)?.ok_or(RewriteError::NotIp)?;
-        self.change_at(&location, frame)
+    #[inline]
+    fn change_macs(&self, ethernet: &mut Ethernet) {
+        if let Some(mac) = self.source_mac {
+            ethernet.set_source(mac);
+        }
+        if let Some(mac) = self.destination_mac {
+            ethernet.set_destination(mac);
+        }
     }
 
     #[inline]

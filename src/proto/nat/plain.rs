@@ -10,13 +10,16 @@ use crate::proto::checksum::{self, Delta};
 use crate::proto::nat::Rewrite;
 use crate::proto::{EtherType, Ethernet, IpProtocol, Ipv4, Udp};
 
-/// Changes addresses and ports; `None` for what needs the long way, which is then as it was.
+/// Changes what is to change; `None` for what needs the long way, which is then as it was.
 ///
 /// Words are as this machine reads them from memory: to sums it is all the same (RFC 1071, section 2 (B)).
 #[inline(always)]
-pub(super) fn change(rewrite: &Rewrite, frame: &mut [u8]) -> Option<()> {
+pub(super) fn apply(rewrite: &Rewrite, frame: &mut [u8]) -> Option<()> {
     let source = version_4(rewrite.source_ip)?;
     let destination = version_4(rewrite.destination_ip)?;
+    if source.is_none() && destination.is_none() && !rewrite.changes_ports() {
+        return None;
+    }
     let (ethernet, packet) = Ethernet::parse_mut(frame).ok()?;
     if ethernet.ether_type() != EtherType::IPV4 || packet.first() != Some(&0x45) {
         return None;
@@ -69,6 +72,7 @@ pub(super) fn change(rewrite: &Rewrite, frame: &mut [u8]) -> Option<()> {
     } else if old != 0 {
         *field = checksum::nonzero(delta.update(old)).to_ne_bytes();
     }
+    rewrite.change_macs(ethernet);
     Some(())
 }
 
@@ -100,11 +104,12 @@ const fn pair(address: Ipv4Addr) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::MacAddr;
     use crate::proto::samples::{Fill, Random, Sample, TCP, UDP};
 
     fn changes(random: &mut Random) -> Rewrite {
         let ip = |byte| IpAddr::from([192, 0, byte, 1]);
-        let mut rewrite = Rewrite::new();
+        let mut rewrite = Rewrite::new().source_mac(MacAddr([2; 6]));
         if random.below(2) == 0 {
             rewrite = rewrite.source_ip(ip(random.byte()));
         }
@@ -138,10 +143,10 @@ mod tests {
             frame.truncate(random.below(3 * frame.len()));
             let rewrite = changes(&mut random);
             let (mut short, mut long) = (frame.clone(), frame.clone());
-            match change(&rewrite, &mut short) {
+            match apply(&rewrite, &mut short) {
                 None => assert_eq!(short, frame),
                 Some(()) => {
-                    rewrite.change_any(&mut long).unwrap();
+                    rewrite.apply_any(&mut long).unwrap();
                     assert_eq!(short, long, "{rewrite:?}");
                     done += 1;
                 }

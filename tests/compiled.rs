@@ -88,6 +88,14 @@ fn calls_and_jumps_are_read_from_a_disassembly() {
     10e0:\tmov    0x55(%rip),%rbx        # 3000 <memcpy@GLIBC_2.14>
     10e7:\tmov    %rbx,(%rsp)
     10ea:\tcall   *%rbx
+
+00000000000010f0 <_ZN1a1jE>:
+    10f0:\tcall   1100 <memcmp@plt>
+
+0000000000001100 <memcmp@plt>:
+    1100:\tjmp    *0x2fe2(%rip)        # 40e8 <memcmp@GLIBC_2.2.5>
+    1106:\tpush   $0x0
+    110b:\tjmp    1000 <_init+0x20>
 ";
     let calls = calls(text);
     let called = |name: &str| -> Vec<&str> { calls[name].iter().map(String::as_str).collect() };
@@ -100,6 +108,8 @@ fn calls_and_jumps_are_read_from_a_disassembly() {
     assert_eq!(called("_ZN1a1iE"), ["memcpy@GLIBC_2.14"]);
     let behind = reached(&calls, "1a1f", &["1a1g"]);
     assert!(behind.contains_key("_ZN1a1gE") && !behind.contains_key("memcpy@GLIBC_2.14"));
+    let by_the_linker = reached(&calls, "1a1j", &[]);
+    assert!(by_the_linker.keys().eq(["memcmp@plt"]));
     let reached = reached(&calls, "1a1f", &[]);
     assert_eq!(reached["memcpy@GLIBC_2.14"], "_ZN1a1gE");
     assert!(reached.keys().any(|name| can_panic(name)));
@@ -210,8 +220,9 @@ fn reached(calls: &Calls, root: &str, beyond: &[&str]) -> BTreeMap<String, Strin
         for callee in calls.get(caller).into_iter().flatten() {
             if !reached.contains_key(callee) {
                 reached.insert(callee.clone(), caller.clone());
-                // What is behind a panic says no more.
-                if !can_panic(callee) && !beyond.iter().any(|word| callee.contains(word)) {
+                // What is behind a panic says no more, nor does the linker's way to a function of libc.
+                let is_end = can_panic(callee) || callee.ends_with("@plt");
+                if !is_end && !beyond.iter().any(|word| callee.contains(word)) {
                     rest.push(callee);
                 }
             }

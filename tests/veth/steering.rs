@@ -212,7 +212,7 @@ fn an_interface_is_bound_by_index_and_by_link_too() {
 }
 
 /// A program `foreigner` that passes every packet on.
-fn pass() -> OwnedFd {
+pub(crate) fn pass() -> OwnedFd {
     let instruction = |code, imm| libbpf_sys::bpf_insn {
         code,
         imm,
@@ -242,7 +242,7 @@ fn attach_by_netlink(interface: &str, program: i32, flags: u32) {
 }
 
 /// Attaches a program until the link is dropped.
-fn attach_by_link(interface: &str, program: i32) -> OwnedFd {
+pub(crate) fn attach_by_link(interface: &str, program: i32) -> OwnedFd {
     // SAFETY: plain numbers; no options.
     owned(unsafe {
         libbpf_sys::bpf_link_create(

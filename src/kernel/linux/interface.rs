@@ -5,6 +5,7 @@ use std::fs;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
+use super::altname;
 use super::errors::{check, unexpected};
 use super::namespace::Namespace;
 use super::uapi::{self, EthtoolChannels, EthtoolDriver};
@@ -41,23 +42,44 @@ impl Control {
         Namespace::of(self.0.as_fd())
     }
 
-    /// The index of an interface.
+    /// The index of an interface, by its name or an alternative one.
     pub(super) fn index(&self, name: &str) -> Result<u32> {
         let tried = || format!("looking for the interface {name:?}");
-        if !is_valid(name) {
-            return Err(FluxError::invalid(
-                tried(),
-                "a name has 1 to 15 bytes, without slash, colon and white space",
-                "look at `ip link`",
-            ));
-        }
-        let mut request = named(name);
-        match self.ask(libc::SIOCGIFINDEX as _, &mut request) {
-            // SAFETY: the kernel wrote this member.
-            Ok(()) => Ok(unsafe { request.ifr_ifru.ifru_ifindex } as u32),
-            Err(errno::ENODEV) => Err(absent(tried())),
-            Err(error) => Err(unexpected(tried(), error)),
-        }
+        let found = match Naming::of(name) {
+            Naming::Invalid => {
+                return Err(FluxError::invalid(
+                    tried(),
+                    format_args!(
+                        "a name has 1 to 15 bytes, an alternative name up to {}, both without slash and white space",
+                        altname::LONGEST
+                    ),
+                    "look at `ip link`",
+                ));
+            }
+            // The kernel finds alternative names that are not longer, too.
+            Naming::Short => {
+                let mut request = named(name);
+                let asked = self.ask(libc::SIOCGIFINDEX as _, &mut request);
+                // SAFETY: the kernel wrote this member.
+                asked.map(|()| unsafe { request.ifr_ifru.ifru_ifindex } as u32)
+            }
+            Naming::Alternative => altname::index(name),
+        };
+        found.map_err(|error| match error {
+            errno::ENODEV => absent(tried()),
+            libc::EAFNOSUPPORT | errno::EPERM | errno::EACCES
+                if Naming::of(name) == Naming::Alternative =>
+            {
+                FluxError::new(
+                    ErrorKind::Permission,
+                    error,
+                    tried(),
+                    "a name of more than 15 bytes is looked up by netlink, which a sandbox forbids",
+                    "use the short name of `ip link`, or add AF_NETLINK to RestrictAddressFamilies= of the systemd unit",
+                )
+            }
+            _ => unexpected(tried(), error),
+        })
     }
 
     /// The name of an interface, which may change; `None` when it does not exist any more.
@@ -185,13 +207,32 @@ fn named(name: &str) -> libc::ifreq {
     request
 }
 
-/// The kernel's own rule (`dev_valid_name`).
-fn is_valid(name: &str) -> bool {
-    !matches!(name, "" | "." | "..")
-        && name.len() < libc::IF_NAMESIZE
-        && !name.bytes().any(|byte| {
-            matches!(byte, b'/' | b':' | 0) || byte.is_ascii_whitespace() || byte == 0x0b
-        })
+/// What a name can be the name of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    /// An interface, by its name or by an alternative one (the kernel's `dev_valid_name`).
+    Short,
+    /// An interface, by an alternative name: it is too long for another one, or has a colon.
+    Alternative,
+    /// Nothing. The kernel would take any bytes for an alternative name; this is the rule of iproute2, which gives them.
+    Invalid,
+}
+
+impl Naming {
+    fn of(name: &str) -> Self {
+        let forbidden =
+            |byte: u8| matches!(byte, b'/' | 0) || byte.is_ascii_whitespace() || byte == 0x0b;
+        if matches!(name, "" | "." | "..")
+            || name.len() > altname::LONGEST
+            || name.bytes().any(forbidden)
+        {
+            Self::Invalid
+        } else if name.len() < libc::IF_NAMESIZE && !name.contains(':') {
+            Self::Short
+        } else {
+            Self::Alternative
+        }
+    }
 }
 
 /// Counts the queues in sysfs, for drivers that do not answer ethtool.
@@ -266,18 +307,25 @@ mod tests {
     #[test]
     fn names_that_no_interface_can_have_are_refused_before_the_kernel_is_asked() {
         let control = Control::open().unwrap();
+        let long = "n".repeat(128);
         for name in [
             "",
             ".",
             "..",
             "a/b",
             "a b",
-            "a:b",
             "a\0b",
-            "sixteen-bytes-ab",
+            "sixteen bytes ab",
+            &long,
         ] {
             let error = control.index(name).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{name:?}");
+            assert!(error.to_string().contains("up to 127"), "{error}");
+        }
+        // Nobody has these, but somebody could.
+        for name in ["a:b", "sixteen-bytes-ab", &long[1..]] {
+            let error = control.index(name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
         }
     }
 

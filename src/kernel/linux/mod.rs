@@ -2,6 +2,7 @@
 //!
 //! Everything belongs to the network namespace of the thread that looked the interface up.
 
+mod altname;
 mod bell;
 mod bind;
 mod cpu;
@@ -108,6 +109,13 @@ impl LinuxInterface {
         }
         let index = match &self.wanted {
             Wanted::Name(name) => control.index(name)?,
+            Wanted::Index(0) => {
+                return Err(FluxError::invalid(
+                    "looking for an interface by its index",
+                    "the index is 0, and they begin at 1",
+                    "give a name, or an index of `ip link`",
+                ));
+            }
             Wanted::Index(index) if control.name(*index).is_some() => *index,
             Wanted::Index(_) => return Err(absent(format!("looking for {self}"))),
         };

@@ -384,7 +384,7 @@ static void an_interface_that_is_removed(int timeout_ms)
     CHECK_RESULT(waiter.result, -ENODEV);
     CHECK(waiter.ended - start < 2);
     /* The handle stays good for everything that does not need the interface. */
-    CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND, 1000), -ENODEV, "removed");
+    CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND, 1000), -ENODEV, "fluxa (index ");
     CHECK_RESULT(fluxcap_raw_receive(a, received, 4), 0);
     CHECK_RESULT(fluxcap_raw_peek(a, 4, &descs), 0);
     CHECK_RESULT(fluxcap_raw_send(a, packets, 2), 2);

@@ -49,6 +49,15 @@ pub(crate) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError
     if is_out_of_files(error) {
         return out_of_files(tried, error);
     }
+    if matches!(error, errno::EPERM | errno::EACCES) {
+        return FluxError::new(
+            ErrorKind::Permission,
+            error,
+            tried,
+            words(error),
+            "a seccomp filter or security module of the container or service may forbid it",
+        );
+    }
     FluxError::new(
         ErrorKind::System,
         error,

@@ -235,19 +235,34 @@ impl Naming {
     }
 }
 
-/// Counts the queues in sysfs, for drivers that do not answer ethtool.
+/// The directory of an interface in sysfs.
 ///
 /// Sysfs shows the network namespace that it was mounted in, so it counts only if it knows the interface by the same index.
-fn in_sysfs(name: &str, index: u32) -> Option<Queues> {
+fn sysfs(name: &str, index: u32) -> Option<String> {
     let directory = format!("/sys/class/net/{name}");
-    let known: u32 = fs::read_to_string(format!("{directory}/ifindex"))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    if known != index {
-        return None;
+    let known = fs::read_to_string(format!("{directory}/ifindex")).ok()?;
+    (known.trim().parse() == Ok(index)).then_some(directory)
+}
+
+/// Whether a virtio interface and its driver agreed on `VIRTIO_F_ACCESS_PLATFORM`, as far as known.
+pub(super) fn virtio_has_iommu(name: &str, index: u32) -> Option<bool> {
+    let directory = sysfs(name, index)?;
+    accesses_platform(&fs::read_to_string(format!("{directory}/device/features")).ok()?)
+}
+
+/// The same, in the features of a virtio device: a digit for each, from 0 on.
+fn accesses_platform(features: &str) -> Option<bool> {
+    const VIRTIO_F_ACCESS_PLATFORM: usize = 33;
+    match features.as_bytes().get(VIRTIO_F_ACCESS_PLATFORM)? {
+        b'0' => Some(false),
+        b'1' => Some(true),
+        _ => None,
     }
+}
+
+/// Counts the queues in sysfs, for drivers that do not answer ethtool.
+fn in_sysfs(name: &str, index: u32) -> Option<Queues> {
+    let directory = sysfs(name, index)?;
     let (mut rx, mut tx) = (0, 0);
     for entry in fs::read_dir(format!("{directory}/queues")).ok()?.flatten() {
         let name = entry.file_name();
@@ -341,6 +356,19 @@ mod tests {
             text.contains("no-such-nic") && text.contains("lo"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_virtio_device_says_whether_it_has_an_iommu() {
+        // As Linux 6.18 shows them, of a machine without.
+        let without = "1100010110111011000000000000010010000000000000000000000000000000";
+        assert_eq!(accesses_platform(without), Some(false));
+        let mut with = without.to_owned();
+        with.replace_range(33..34, "1");
+        assert_eq!(accesses_platform(&with), Some(true));
+        for other in ["", "1100", &"x".repeat(64)] {
+            assert_eq!(accesses_platform(other), None);
+        }
     }
 
     #[test]

@@ -102,6 +102,14 @@ impl SocketMap {
                     "use a queue below that, or a larger map",
                 )
             }
+            // The queue was free, or the socket would not be bound to it.
+            errno::EEXIST if self.members == MEMBERS => FluxError::new(
+                ErrorKind::Busy,
+                errno::EBUSY,
+                tried,
+                "an older socket of this process is still open there, which lost the interface when that was moved",
+                "close the older socket first",
+            ),
             errno::EEXIST => FluxError::new(
                 ErrorKind::Busy,
                 errno::EBUSY,

@@ -180,6 +180,19 @@ fn named(row: &str) -> Vec<(u32, &'static str)> {
         .collect()
 }
 
+/// The first two numbers of a version: (5, 11) of "5.11" and "5.11.0-1-amd64".
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.trim().split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse().ok();
+    Some((next()?, next()?))
+}
+
+/// That of the kernel.
+fn running() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    version(&release).expect(&release)
+}
+
 #[test]
 fn each_feature_takes_the_capabilities_of_the_table_and_no_more() {
     in_namespace(|| {
@@ -194,6 +207,16 @@ fn each_feature_takes_the_capabilities_of_the_table_and_no_more() {
             };
             let named = named(row);
             assert!(!named.is_empty(), "{row}");
+            let since = row.split('|').nth(2).and_then(version).expect(row);
+            if running() < since {
+                println!(
+                    "skipped: {} needs Linux {}.{}",
+                    feature.row, since.0, since.1
+                );
+                let error = as_user(&[PROGRAM, &[CAP_SYS_ADMIN]].concat(), feature.ask);
+                assert!(error.is_err(), "{row}");
+                continue;
+            }
             if feature.row == "packet memory above" && memlock_limit() > 1 << 31 {
                 println!("skipped: the hard limit of locked memory is too high to exceed");
                 continue;

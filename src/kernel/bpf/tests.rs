@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::query::{Holder, Hook, foreign};
 use super::*;
 use crate::error::{ErrorKind, errno};
-use net::{Child, bound_socket, in_namespace, index, ip, send, unbound_socket};
+use net::{Child, bound_socket, in_namespace, index, ip, send};
 
 fn attach(interface: &str, mode: XdpMode) -> Result<Program> {
     Program::attach(index(interface), interface, 1, mode, false)
@@ -200,7 +200,7 @@ fn packets_pass_without_a_socket_and_are_redirected_with_one() {
 fn the_map_takes_sockets_for_its_queues_only() {
     in_namespace(|| {
         let program = Program::attach(index("near"), "near", 2, XdpMode::Auto, false).unwrap();
-        let socket = unbound_socket();
+        let socket = bound_socket("near");
         program.insert(at(1), socket.as_fd()).unwrap();
         let error = program.insert(at(2), socket.as_fd()).unwrap_err();
         assert_eq!(
@@ -312,7 +312,7 @@ fn missing_capabilities_are_named() {
 fn a_users_map_must_be_an_xskmap() {
     in_namespace(|| {
         let map = UserMap::new(create_map(libbpf_sys::BPF_MAP_TYPE_XSKMAP, 4, 4).as_fd()).unwrap();
-        let socket = unbound_socket();
+        let socket = bound_socket("near");
         map.insert(at(3), socket.as_fd()).unwrap();
         map.remove(at(3)).unwrap();
         map.remove(at(3)).unwrap();

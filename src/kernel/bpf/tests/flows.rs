@@ -1,6 +1,6 @@
 //! The program's hash of flows, which must be that of `proto::FlowKey` to the bit.
 
-use super::net::{in_namespace, unbound_socket};
+use super::net::{bound_socket, in_namespace};
 use super::*;
 use crate::kernel::MEMBERS;
 use crate::proto::{FlowKey, IpProtocol};
@@ -47,7 +47,7 @@ impl Bench {
     /// The member that each packet is for: the one without which it is passed on.
     fn members(&self, packets: &[Vec<u8>], fanout: FanOut) -> Vec<u32> {
         self.fanouts.set(0, fanout).unwrap();
-        let socket = unbound_socket();
+        let socket = bound_socket("near");
         let mut found = vec![None; packets.len()];
         for member in 0..MEMBERS {
             let place = Place { queue: 0, member };
@@ -129,7 +129,7 @@ fn the_library_does_not_share_out_more_than_there_are_places() {
         for error in [set(0, MEMBERS + 1), set(1, 2), set(u32::MAX, 2)] {
             assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
         }
-        let socket = unbound_socket();
+        let socket = bound_socket("near");
         for (queue, member) in [(0, MEMBERS), (1, 0), (u32::MAX, 1), (u32::MAX / 16, 15)] {
             let place = Place { queue, member };
             let error = bench.sockets.insert(place, socket.as_fd()).unwrap_err();

@@ -103,7 +103,6 @@ fn without_sys_a_socket_works_all_the_same() {
         };
         steering.insert(place, &*opened.socket).unwrap();
         assert_eq!(steering.counters().unwrap().unwrap().redirect, 0);
-        assert_eq!(near().interface().unwrap().rx_queues, Some(1));
         let request = MemoryRequest {
             bytes: 1 << 45,
             hugepages: Hugepages::Require(HugepageSize::Size2M),

@@ -138,32 +138,20 @@ impl Program {
         })
     }
 
-    /// Whether this is the program on an interface of this thread's network namespace. Where the kernel cannot be asked
-    /// for the program of an interface, an index that fits the link has to do.
-    pub(crate) fn is_on(&self, interface: &OnInterface) -> bool {
-        let attached = self.attached();
-        match interface.programs {
-            Some(programs) => programs.contains(&attached.id),
-            None => query::link_target(self.link.as_fd()).is_ok_and(|target| {
-                (target.ifindex, target.program) == (interface.ifindex, attached.id)
-            }),
-        }
+    /// Whether this is one of the programs on an interface.
+    pub(crate) fn is_among(&self, programs: [u32; 3]) -> bool {
+        programs.contains(&self.attached().id)
     }
-}
 
-/// What is on an interface of this thread's network namespace.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OnInterface {
-    ifindex: u32,
-    /// The ids of its programs, 0 for none; `None` where netlink is forbidden.
-    programs: Option<[u32; 3]>,
-}
-
-impl OnInterface {
-    /// Asks for it.
-    pub(crate) fn ask(ifindex: u32) -> Self {
-        let programs = query::program_ids(ifindex).ok();
-        Self { ifindex, programs }
+    /// Whether this can be the program of an interface, as far as the link knows: in another network namespace another interface may have
+    /// the same index.
+    pub(crate) fn may_be_on(&self, ifindex: u32) -> bool {
+        let attached = self.attached();
+        let expected = query::LinkTarget {
+            program: attached.id,
+            ifindex,
+        };
+        query::link_target(self.link.as_fd()).is_ok_and(|target| target == expected)
     }
 }
 

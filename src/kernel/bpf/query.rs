@@ -113,7 +113,7 @@ impl fmt::Display for ForeignProgram {
 }
 
 /// The ids of the programs on an interface of this thread's network namespace: native, generic, offloaded. 0 is none.
-pub(super) fn program_ids(ifindex: u32) -> Result<[u32; 3], i32> {
+pub(crate) fn program_ids(ifindex: u32) -> Result<[u32; 3], i32> {
     let mut found = bpf_xdp_query_opts {
         // Without the fields after the ids: they would cost another request, which old kernels do not know.
         sz: offset_of!(bpf_xdp_query_opts, feature_flags) as _,

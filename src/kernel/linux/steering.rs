@@ -4,9 +4,10 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::errors::check;
+use super::errors::{check, is_out_of_files, out_of_files};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::bpf::{OnInterface, Program, UserMap};
+use crate::kernel::bpf::query::program_ids;
+use crate::kernel::bpf::{Program, UserMap};
 use crate::kernel::{FanOut, Place, Socket, Steering};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
@@ -46,25 +47,43 @@ pub(super) fn attach(
     // The last share of a program goes away under the lock, so a program that is still here stays attached meanwhile, unless
     // the interface went away.
     list.retain(|program| program.strong_count() > 0);
-    let interface = OnInterface::ask(ifindex);
-    let here = list
-        .iter()
-        .filter_map(Weak::upgrade)
-        .find(|program| program.is_on(&interface));
-    let (program, mode) = match here {
-        Some(program) => {
-            let mode = join(&program, name, mode)?;
-            if fan_out {
-                program.allow_fan_out()?;
-            }
-            (program, mode)
+    let find = |fits: &dyn Fn(&Program) -> bool| {
+        list.iter()
+            .filter_map(Weak::upgrade)
+            .find(|program| fits(program))
+    };
+    let on_interface = program_ids(ifindex);
+    let here = match on_interface {
+        Ok(programs) => find(&|program| program.is_among(programs)),
+        Err(error) if is_out_of_files(error) => {
+            let tried = format!("asking for the XDP program of {name}");
+            return Err(out_of_files(tried, error));
         }
-        None => {
-            let program = Arc::new(Program::attach(ifindex, name, queues, mode, fan_out)?);
-            list.push(Arc::downgrade(&program));
-            let mode = program.xdp_mode().clone();
-            (program, mode)
+        // A sandbox forbids netlink.
+        Err(_) => None,
+    };
+    let attached = match here {
+        Some(program) => Ok((program, false)),
+        None => Program::attach(ifindex, name, queues, mode, fan_out)
+            .map(|program| (Arc::new(program), true)),
+    };
+    let (program, is_new) = match attached {
+        // The kernel does not say whose program is there.
+        Err(error) if error.kind() == ErrorKind::Busy && on_interface.is_err() => {
+            let program = find(&|program| program.may_be_on(ifindex));
+            (program.ok_or(error)?, false)
         }
+        attached => attached?,
+    };
+    let mode = if is_new {
+        list.push(Arc::downgrade(&program));
+        program.xdp_mode().clone()
+    } else {
+        let mode = join(&program, name, mode)?;
+        if fan_out {
+            program.allow_fan_out()?;
+        }
+        mode
     };
     // Not before: dropping a share takes the lock.
     drop(list);

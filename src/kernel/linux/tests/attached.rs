@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use super::net::{hide, in_namespace, ip, leave_namespace, near, open, request};
+use super::net::{forbid, hide, in_namespace, ip, leave_namespace, near, open, request};
 use crate::error::{ErrorKind, errno};
 use crate::kernel::bpf::query::{Holder, foreign};
 use crate::kernel::linux::LinuxInterface;
@@ -158,6 +158,45 @@ fn an_interface_with_the_index_of_one_that_moved_away_gets_a_program_of_its_own(
             old.check().unwrap();
             new.check().unwrap();
             assert!(old.counters().unwrap().unwrap().attached);
+            drop(stay.0);
+        });
+    });
+}
+
+#[test]
+fn sockets_share_the_program_where_netlink_is_forbidden_too() {
+    in_namespace(|| {
+        let index = near().interface().unwrap().index;
+        let old = near().attach(XdpMode::Auto, false).unwrap();
+        let id = program_on(&near());
+        let (moved, stay) = (channel(), channel());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                forbid(libc::SYS_socket, 0, libc::AF_NETLINK as u32);
+                let new = near().attach(XdpMode::Auto, false).unwrap();
+                assert!(new.counters().unwrap().unwrap().attached);
+            });
+        });
+        assert_eq!(program_on(&near()), id);
+        old.check().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                moved.0.send(leave_namespace()).unwrap();
+                // The namespace, and the interface, last as long as this thread.
+                let _: Result<(), _> = stay.1.recv();
+            });
+            ip(&format!("link set near netns {}", moved.1.recv().unwrap()));
+            ip(&format!(
+                "link add near index {index} type veth peer name fur"
+            ));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    forbid(libc::SYS_socket, 0, libc::AF_NETLINK as u32);
+                    // It has no program yet, whatever index the other one has.
+                    let new = near().attach(XdpMode::Generic, false).unwrap();
+                    assert_eq!(new.xdp_mode().unwrap().achieved, XdpMode::Generic);
+                });
+            });
             drop(stay.0);
         });
     });

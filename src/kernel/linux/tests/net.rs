@@ -206,3 +206,49 @@ pub(crate) fn hide(directory: &std::ffi::CStr) {
     mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE);
     mount(c"nothing", directory, 0);
 }
+
+/// Forbids a system call to this thread where an argument has a value, as the seccomp filter of a container does.
+pub(super) fn forbid(call: libc::c_long, argument: u32, value: u32) {
+    let load = |offset| libc::sock_filter {
+        code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
+        jt: 0,
+        jf: 0,
+        k: offset,
+    };
+    let unless = |k, skip| libc::sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt: 0,
+        jf: skip,
+        k,
+    };
+    let end = |k| libc::sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    // `struct seccomp_data`: number, architecture, address, and six arguments of eight bytes, of which this reads the lower half.
+    let low = if cfg!(target_endian = "little") { 0 } else { 4 };
+    let mut filter = [
+        load(0),
+        unless(call as u32, 3),
+        load(16 + 8 * argument + low),
+        unless(value, 1),
+        end(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        end(libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the kernel reads the program and its filter, which concern this thread alone.
+    let set = unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    assert_eq!(set, 0, "{}", io::Error::last_os_error());
+}

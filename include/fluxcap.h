@@ -394,7 +394,7 @@ struct fluxcap_config {
   uint32_t struct_size;
   // The queue to bind to, from 0.
   uint32_t queue;
-  // The interface's name; NULL to use `ifindex` or `link`. Read during the call only.
+  // The interface's name, or one of its alternative names (up to 127 bytes); NULL to use `ifindex` or `link`. Read during the call only.
   const char *ifname;
   // The interface's index, used when `ifname` is NULL.
   uint32_t ifindex;
@@ -1280,7 +1280,7 @@ int fluxcap_open_queues(const struct fluxcap_config *config,
 // All packets of a flow come to the same socket, with `symmetric` 1 those of both its directions; with 0 the directions may differ. The
 // sockets can be used on threads of their own, and closed in any order. On success the handles are in `raws`, to be freed with
 // fluxcap_raw_free(), and the result is `count`. Otherwise `raws` is not written and nothing is left behind: -EINVAL a `count` out of
-// its range, -EOPNOTSUPP with an XSKMAP of your own, and as fluxcap_open().
+// its range, -EOPNOTSUPP with an XSKMAP of your own, and as fluxcap_open(); -EPERM also without CAP_PERFMON.
 int fluxcap_open_fan_out(const struct fluxcap_config *config,
                          uint32_t count,
                          uint32_t symmetric,

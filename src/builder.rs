@@ -240,7 +240,7 @@ impl FluxBuilder {
     /// - [`Invalid`](ErrorKind::Invalid): numbers that cannot work, with the rule and a fix;
     /// - [`NotFound`](ErrorKind::NotFound), [`Down`](ErrorKind::Down): the interface;
     /// - [`Busy`](ErrorKind::Busy): the queue is taken, or a foreign XDP program is attached, which is named and left alone;
-    /// - [`Permission`](ErrorKind::Permission): names the missing capability;
+    /// - [`Permission`](ErrorKind::Permission): names the missing [capability](crate#what-it-needs);
     /// - [`Memory`](ErrorKind::Memory): locked-memory limit, hugepages;
     /// - [`Unsupported`](ErrorKind::Unsupported): zero-copy or native XDP was demanded in vain, or the kernel lacks AF_XDP.
     ///

@@ -19,7 +19,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// The network interface `name` in the network namespace of the calling thread.
+    /// The network interface `name`, which may be an alternative name of up to 127 bytes, in the network namespace of the calling thread.
     #[must_use]
     pub fn interface(name: &str) -> Self {
         Self::new(machine::by_name(name))

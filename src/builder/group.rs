@@ -46,7 +46,7 @@ impl FluxBuilder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build); [`Invalid`](ErrorKind::Invalid) also for no socket or more than 16, and
+    /// As [`build`](Self::build), but [`Permission`](ErrorKind::Permission) also without CAP_PERFMON; [`Invalid`](ErrorKind::Invalid) also for no socket or more than 16, and
     /// [`Unsupported`](ErrorKind::Unsupported) with an [`xskmap`](Self::xskmap) of your own.
     pub fn build_group(mut self) -> Result<Vec<FluxRaw>> {
         let sockets = self.fan_out.sockets;

@@ -66,7 +66,7 @@ pub struct fluxcap_config {
     pub struct_size: u32,
     /// The queue to bind to, from 0.
     pub queue: u32,
-    /// The interface's name; NULL to use `ifindex` or `link`. Read during the call only.
+    /// The interface's name, or one of its alternative names (up to 127 bytes); NULL to use `ifindex` or `link`. Read during the call only.
     pub ifname: *const c_char,
     /// The interface's index, used when `ifname` is NULL.
     pub ifindex: u32,

@@ -41,7 +41,7 @@ pub unsafe extern "C" fn fluxcap_open_queues(
 /// All packets of a flow come to the same socket, with `symmetric` 1 those of both its directions; with 0 the directions may differ. The
 /// sockets can be used on threads of their own, and closed in any order. On success the handles are in `raws`, to be freed with
 /// fluxcap_raw_free(), and the result is `count`. Otherwise `raws` is not written and nothing is left behind: -EINVAL a `count` out of
-/// its range, -EOPNOTSUPP with an XSKMAP of your own, and as fluxcap_open().
+/// its range, -EOPNOTSUPP with an XSKMAP of your own, and as fluxcap_open(); -EPERM also without CAP_PERFMON.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_open_fan_out(
     config: *const fluxcap_config,

@@ -238,7 +238,7 @@ static int run(struct echo *echo, struct neighbour *neighbour)
         int count = epoll_wait(echo->epoll, events, 8, neighbour != NULL ? 10 : 200);
         if (count < 0 && errno != EINTR)
             return -errno;
-        idle = count == 0 ? idle + 1 : 0;
+        uint64_t before = echo->received;
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == &echo->timer) {
                 if (read(echo->timer, &ticks, sizeof(ticks)) == sizeof(ticks))
@@ -253,6 +253,7 @@ static int run(struct echo *echo, struct neighbour *neighbour)
                 return result;
             }
         }
+        idle = echo->received == before ? idle + 1 : 0;
         /* Frames that were sent come home, also while nothing is sent; the receiving half hears of it by its descriptor. */
         fluxcap_tx_reap(echo->tx);
     }

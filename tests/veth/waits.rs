@@ -8,7 +8,7 @@ use std::io;
 use std::mem::size_of_val;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -47,8 +47,6 @@ enum Outcome {
     Gone,
     /// It waits on, and gets the next packet.
     Packet,
-    /// It waits on, though no packet comes any more.
-    Silence,
     /// It comes back without a packet, so that the caller can look at what has happened.
     Nothing,
     /// An error of kind `Stopped`, or the end of a run.
@@ -75,19 +73,19 @@ type Row = (&'static str, fn(FluxRaw) -> Waiter, [Outcome; 7]);
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     // call                                       Deleted Renamed Moved ProgramGone Forked Stop  Signalled
-    ("FluxRaw::wait_rx",      raw_wait_rx,      [Gone, Packet, Gone, Silence, Packet, Stopped, Nothing]),
-    ("FluxRaw::wait",         raw_wait,         [Gone, Packet, Gone, Silence, Packet, Stopped, Nothing]),
-    ("FluxRx::recv",          rx_recv,          [Gone, Packet, Gone, Silence, Packet, Stopped, Nothing]),
-    ("FluxRx::recv, spinning", rx_recv_busy,    [Gone, Packet, Gone, Silence, Packet, Stopped, Packet]),
-    ("FluxRx::recv_one",      rx_recv_one,      [Gone, Packet, Gone, Silence, Packet, Stopped, Nothing]),
-    ("FluxRx::wait",          rx_wait,          [Gone, Packet, Gone, Silence, Packet, Stopped, Nothing]),
-    ("FluxEngine::run",       engine_run,       [Gone, Packet, Gone, Silence, Packet, Stopped, Packet]),
-    ("FluxEngine::wait",      engine_wait,      [Gone, Packet, Gone, Silence, Packet, Stopped, Nothing]),
-    ("EngineGroup::run",      group_run,        [Gone, Packet, Gone, Silence, Packet, Stopped, Packet]),
+    ("FluxRaw::wait_rx",      raw_wait_rx,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRaw::wait",         raw_wait,         [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv",          rx_recv,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv, spinning", rx_recv_busy,    [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxRx::recv_one",      rx_recv_one,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::wait",          rx_wait,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxEngine::run",       engine_run,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::wait",      engine_wait,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("EngineGroup::run",      group_run,        [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
     #[cfg(feature = "async")]
-    ("AsyncFluxRx::recv",     async_recv,       [Gone, Packet, Gone, Silence, Packet, Stopped, Packet]),
-    ("poll on FluxRx::fd",    poll_rx_fd,       [Gone, Packet, Gone, Silence, Packet, Stopped, Packet]),
-    ("poll on FluxRaw::rx_fd", poll_raw_rx_fd,  [Gone, Packet, Gone, Silence, Packet, Stopped, Packet]),
+    ("AsyncFluxRx::recv",     async_recv,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("poll on FluxRx::fd",    poll_rx_fd,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("poll on FluxRaw::rx_fd", poll_raw_rx_fd,  [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
 ];
 
 /// A call that is about to wait, and how to stop it.
@@ -460,23 +458,13 @@ fn run(make: fn(FluxRaw) -> Waiter, event: Event, expected: Outcome) -> Outcome 
     let Waiter { call, stop } = make(near);
     let waiting = start(call);
     let _elsewhere = happen(event, &waiting, &*stop);
-    if matches!(expected, Packet | Silence) {
+    if expected == Packet {
         // Whatever it does by itself, it has had time for.
         let early = waiting.ended.recv_timeout(Duration::from_millis(250));
         if let Ok(outcome) = early {
             return outcome;
         }
         send(&mut far, &frames(3, 60));
-    }
-    if expected == Silence {
-        match waiting.ended.recv_timeout(Duration::from_millis(250)) {
-            Err(RecvTimeoutError::Timeout) => {}
-            other => return other.unwrap(),
-        }
-        stop();
-        let outcome = waiting.ended.recv_timeout(WATCHDOG).expect("it hangs");
-        assert_eq!(outcome, Stopped);
-        return Silence;
     }
     waiting.ended.recv_timeout(WATCHDOG).expect("it hangs")
 }
@@ -507,7 +495,7 @@ fn a_wait_ends_with_an_error_when_the_interface_is_moved_to_another_namespace() 
 }
 
 #[test]
-fn a_wait_when_the_program_is_taken_off() {
+fn a_wait_ends_with_an_error_when_the_program_is_taken_off() {
     column(ProgramGone);
 }
 

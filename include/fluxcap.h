@@ -13,12 +13,14 @@
  * from a function that returns int, NULL from one that returns a pointer.
  *
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
- * and not together with const uses, fluxcap_engine_stop() and fluxcap_group_stop() apart. Different handles are independent. Packets are freed on any thread.
+ * and not together with const uses, fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop() and fluxcap_group_stop() apart. Different handles are independent. Packets are freed on any thread.
  *
  * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
  * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
  *
- * Signals and forks. No function but fluxcap_engine_stop() and fluxcap_group_stop() is safe in a signal handler: set a flag there. A handle does not survive fork().
+ * Signals and forks. No function but those that stop a wait or a run (fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop(),
+ * fluxcap_group_stop()) is safe in a signal handler: call one of them, or set a flag. Calls that wait return early after a signal, runs go on; a signal that comes
+ * just before the sleep is not seen by it, a stop is. A handle does not survive fork().
  */
 
 
@@ -523,11 +525,11 @@ struct fluxcap_statistics {
   uint64_t tx_ring_empty_descs;
 };
 
-// What the bundled XDP program decided, for the whole interface. All 0 when it is not attached.
+// What the bundled XDP program decided, for the whole interface. All 0 when the socket was opened without it.
 struct fluxcap_program_counters {
   // sizeof(struct fluxcap_program_counters), set by you.
   uint32_t struct_size;
-  // 1 when the bundled program is attached.
+  // 1 when the bundled program is on the interface now. 0 also when somebody took it off, or the interface was removed.
   uint32_t attached;
   // Packets dropped by the program.
   uint64_t drop;

@@ -290,3 +290,107 @@ fn a_socket_that_only_sends_has_nearly_all_frames_to_send() {
         close(raw);
     }
 }
+
+/// Each call that waits, on a network that runs, while its NIC is removed.
+#[test]
+fn every_wait_ends_when_the_nic_is_removed() {
+    type Wait = fn(FluxRaw) -> fluxcap::Result<()>;
+    let waits: [(&str, Wait); 8] = [
+        ("wait", |mut raw| {
+            raw.wait(Interest::Receive, None).map(drop)
+        }),
+        ("wait_rx", |mut raw| raw.wait_rx(None).map(drop)),
+        ("flush", |mut raw| {
+            put(&mut raw, (0..32).map(|number| packet(number, 60)));
+            raw.flush(LONG).map(drop)
+        }),
+        ("recv", |raw| {
+            let (mut rx, _tx) = raw.split();
+            rx.recv(&mut PacketBatch::with_capacity(8)).map(drop)
+        }),
+        ("wait of rx", |raw| raw.split().0.wait(None).map(drop)),
+        ("wait of tx", |raw| {
+            let (_rx, mut tx) = raw.split();
+            tx.set_patience(Duration::MAX);
+            loop {
+                fill_up(&mut tx);
+                tx.wait(None)?;
+            }
+        }),
+        ("flush of tx", |raw| {
+            let (_rx, mut tx) = raw.split();
+            tx.set_patience(Duration::MAX);
+            fill_up(&mut tx);
+            tx.flush(LONG).map(drop)
+        }),
+        ("run", |raw| FluxEngine::new(raw).run(|_| ()).map(drop)),
+    ];
+    for (what, wait) in waits {
+        let (network, nic, raw) = socket();
+        stall(&network);
+        let _running = network.run().unwrap();
+        let waiting = thread::spawn(move || wait(raw));
+        thread::sleep(Duration::from_millis(20));
+        nic.remove();
+        let error = waiting.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Gone, "{what}: {error}");
+    }
+}
+
+/// A descriptor to wait on: whether `poll` finds it readable now.
+#[cfg(target_os = "linux")]
+fn is_readable(fd: i32) -> bool {
+    let mut entry = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: the kernel reads and writes one entry.
+    unsafe { libc::poll(&mut entry, 1, 0) == 1 }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn frames_that_come_home_make_the_descriptor_readable_at_once() {
+    let (network, nic, mut rx, tx) = halves();
+    let fd = rx.fd();
+    assert_eq!(fd, rx.fd());
+    for _ in 0..3 {
+        let mut packets = held(&mut rx, &nic, &network);
+        // It may be its tick.
+        while is_readable(fd) {
+            assert!(rx.try_recv_one().is_none());
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| drop(packets.pop()));
+        });
+        assert!(is_readable(fd), "a frame came home");
+        assert!(rx.try_recv_one().is_none());
+        // Now there is one to receive into.
+        nic.inject(0, &packet(7, 60)).unwrap();
+        network.settle();
+        assert!(is_readable(fd));
+        assert!(rx.try_recv_one().is_some());
+        drop(packets);
+        rx.refill();
+    }
+    drop((rx, tx));
+
+    let (network, nic, mut raw) = socket();
+    let fd = raw.rx_fd();
+    let mut batch = PacketBatch::with_capacity(256);
+    loop {
+        nic.inject(0, &packet(0, 60)).unwrap();
+        network.settle();
+        if raw.receive(&mut batch) == 0 {
+            break;
+        }
+    }
+    while is_readable(fd) {
+        raw.refill();
+    }
+    drop(batch);
+    assert!(is_readable(fd));
+    assert!(raw.refill() > 0);
+    close(raw);
+}

@@ -108,11 +108,13 @@ impl FluxRx {
     /// Takes received packets, as many as there are and the batch has room for, and waits until there is one at least.
     ///
     /// How it waits is up to the [poller](Self::set_poller). It may come back with 0: when a signal ended a sleep, so that the program can
-    /// look at what its handler did, and when nothing can ever arrive on a simulated network.
+    /// look at what its handler did, and when nothing can ever arrive on a simulated network. A signal that comes just before a sleep does not
+    /// end it: a [stopper](Self::stopper) does, from a signal handler, too.
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed, [`Down`](crate::ErrorKind::Down);
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace, or its XDP program taken off;
+    /// [`Down`](crate::ErrorKind::Down);
     /// [`Stopped`](crate::ErrorKind::Stopped) when a [stopper](Self::stopper) ended the wait;
     /// [`Invalid`](crate::ErrorKind::Invalid) when the batch has no room.
     pub fn recv(&mut self, batch: &mut PacketBatch) -> Result<u32> {

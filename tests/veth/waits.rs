@@ -513,3 +513,36 @@ fn a_wait_ends_when_it_is_stopped() {
 fn a_wait_comes_back_after_a_signal_and_a_run_goes_on() {
     column(Signalled);
 }
+
+/// Frames that are held make waits short, one after the other.
+#[test]
+fn a_signal_or_a_stop_ends_a_wait_while_frames_are_short() {
+    in_namespace(|| {
+        for (make, event) in [
+            (raw_wait_rx as fn(FluxRaw) -> Waiter, Signalled),
+            (rx_recv, Signalled),
+            (raw_wait_rx, Stop),
+            (rx_recv, Stop),
+        ] {
+            let mut near = small("near").build().unwrap();
+            let mut far = small("far").build().unwrap();
+            let mut batch = PacketBatch::with_capacity(256);
+            wait_until("all frames are held", || {
+                send(&mut far, &frames(16, 60));
+                near.receive(&mut batch);
+                batch.len() == 256
+            });
+            let Waiter { call, stop } = make(near);
+            let waiting = start(call);
+            // A signal may fall between two of them.
+            let ended = loop {
+                happen(event, &waiting, &*stop);
+                if let Ok(ended) = waiting.ended.recv_timeout(Duration::from_millis(20)) {
+                    break ended;
+                }
+            };
+            let expected = if event == Stop { Stopped } else { Nothing };
+            assert_eq!(ended, expected);
+        }
+    });
+}

@@ -114,7 +114,8 @@ pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
     })
 }
 
-/// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed.
+/// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed,
+/// which shows within a tenth of a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
@@ -126,8 +127,8 @@ pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
 
 /// Makes the kernel send what is in the TX ring, if it asks for that.
 ///
-/// What the device has no room for stays in the ring, for a later call. -ENETDOWN: the interface is down; -ENODEV: it was removed.
-/// Nothing is lost then: the packets stay in the ring.
+/// What the device has no room for stays in the ring, for a later call. -ENETDOWN: the interface is down; -ENODEV: it was removed,
+/// which shows within a tenth of a second. Nothing is lost then: the packets stay in the ring.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
@@ -154,8 +155,8 @@ pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u3
 ///
 /// Takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. Returns the
 /// FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed, or moved to
-/// another network namespace, which shows within a tenth of a second; -ECANCELED: fluxcap_raw_stop() ended it, which a wait of 0 leaves to
-/// the next one.
+/// another network namespace, which shows within a tenth of a second, or its XDP program was taken off, within a second; -ECANCELED:
+/// fluxcap_raw_stop() ended it, which a wait of 0 leaves to the next one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wait(
     raw: *mut fluxcap_raw,

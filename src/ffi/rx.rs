@@ -99,8 +99,8 @@ pub unsafe extern "C" fn fluxcap_raw_split(
 ///
 /// Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
 /// is yours until you send, recycle or free it. -ENODEV: the interface was removed, or moved to another network namespace, which a call that
-/// finds no packet tells within a tenth of a second, whether it waits or not; -ENETDOWN: it is down; -ECANCELED: fluxcap_rx_stop() ended
-/// the wait; -EINVAL: a wait for 0 packets.
+/// finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program was taken off, within a second; -ENETDOWN:
+/// it is down; -ECANCELED: fluxcap_rx_stop() ended the wait; -EINVAL: a wait for 0 packets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_recv(
     rx: *mut fluxcap_rx,

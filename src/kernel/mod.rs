@@ -163,7 +163,7 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     }
 
     /// Whether the socket still has its interface. Any thread may ask, and after each call that found nothing: the kernel is asked ten
-    /// times a second at most.
+    /// times a second at most. It takes no lock that a [`wait`](Self::wait) holds.
     ///
     /// # Errors
     ///

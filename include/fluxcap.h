@@ -608,9 +608,13 @@ struct fluxcap_engine_config {
 
 // A received packet that you look at while the callback runs.
 //
-// You may change its bytes, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The frame begins
-// at least 256 bytes before `data`, as it comes, and ends where the next one begins.
-// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds.
+// You may change its bytes, its verdict, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The
+// frame begins at least 256 bytes before `data`, as it comes, and ends where the next one begins.
+// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds. They take a pointer into the array of the callback that runs on this
+// thread; a copy of the struct, or one kept from an earlier callback, is -EINVAL.
+//
+// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. One that names the frame of another
+// packet is not sent, and ends the run with -EINVAL.
 struct fluxcap_packet_ref {
   // The first byte.
   uint8_t *data;
@@ -1571,7 +1575,8 @@ int fluxcap_engine_new(struct fluxcap_raw **raws,
 // Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 //
 // A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-// -EMSGSIZE: the callback made a packet leave its frame, or named a port that is not there; that one was recycled. -EBUSY: it runs
+// -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
+// packet was recycled. -EBUSY: it runs
 // already. -ENODEV: an interface was removed; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame is lost in any case, and the engine can run again.
 int fluxcap_engine_run(struct fluxcap_engine *engine,
                        fluxcap_callback callback,

@@ -288,7 +288,8 @@ fn no_ports() -> FluxError {
 /// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 ///
 /// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-/// -EMSGSIZE: the callback made a packet leave its frame, or named a port that is not there; that one was recycled. -EBUSY: it runs
+/// -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
+/// packet was recycled. -EBUSY: it runs
 /// already. -ENODEV: an interface was removed; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame is lost in any case, and the engine can run again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run(

@@ -407,14 +407,50 @@ static int spoil(void *user, uint32_t port, struct fluxcap_packet_ref *packets, 
     return 0;
 }
 
+/* Reorders (0) or compacts (1) its packets, and sends all. */
+static int move_entries(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    struct fluxcap_packet_ref first = packets[0];
+
+    CHECK(count == 3);
+    send_back(NULL, port, packets, count);
+    packets[0].data = packets[2].data;
+    if (*(int *)user == 0)
+        packets[2].data = first.data;
+    return 0;
+}
+
+static void entries_that_were_moved_are_not_sent_and_named(void)
+{
+    struct world world = create(2, NULL);
+
+    for (int kind = 0; kind <= 1; kind++) {
+        arrive(&world, 0, 3, 60, 10);
+        CHECK_ERROR(fluxcap_engine_run(world.engine, move_entries, &kind), -EINVAL,
+                    "packets[0] names a frame that it did not name before the callback");
+        CHECK(strstr(fluxcap_last_error(), "do not move or swap") != NULL);
+        CHECK(fluxcap_sim_settle(world.sim) >= 0);
+        check_sent(&world, 0, 60, 11);
+        if (kind == 1)
+            check_sent(&world, 0, 60, 12);
+        check_nothing_sent(&world, 0);
+        check_engine(&world);
+    }
+    finish(&world);
+}
+
 static void a_packet_that_cannot_be_sent_is_an_error_and_comes_to_no_harm(void)
 {
     struct world world = create(2, NULL);
     int kind;
 
     for (kind = 0; kind <= 8; kind++) {
+        static const char *const causes[] = {"names a frame that it did not", "goes beyond the end of its frame", "names a port"};
+        int cause = kind >= 7 ? 2 : kind == 4 || kind == 5 ? 1 : 0;
+
         arrive(&world, 0, 3, 60, 10);
-        CHECK_ERROR(fluxcap_engine_run(world.engine, spoil, &kind), -EMSGSIZE, "packet 1 of a batch");
+        CHECK_ERROR(fluxcap_engine_run(world.engine, spoil, &kind), cause == 1 ? -EMSGSIZE : -EINVAL, "packet 1 of a batch");
+        CHECK(strstr(fluxcap_last_error(), causes[cause]) != NULL && strstr(fluxcap_last_error(), "packets[1]") != NULL);
         CHECK(fluxcap_sim_settle(world.sim) >= 0);
         check_sent(&world, 0, 60, 10);
         check_sent(&world, 0, 60, 12);
@@ -831,6 +867,7 @@ int main(void)
     between_two_memories_packets_are_copied_where_that_is_allowed();
     a_negative_result_ends_the_run_with_that_number();
     a_packet_that_cannot_be_sent_is_an_error_and_comes_to_no_harm();
+    entries_that_were_moved_are_not_sent_and_named();
     an_empty_packet_is_recycled();
     a_batch_is_as_large_as_the_config_says();
     a_full_port_drops_when_it_may();

@@ -1619,8 +1619,8 @@ const struct fluxcap_raw *fluxcap_engine_port(const struct fluxcap_engine *engin
 void fluxcap_engine_free(struct fluxcap_engine *engine);
 
 // What an engine did. `statistics->struct_size` must be set. -EBUSY: it runs.
-int fluxcap_engine_statistics(const struct fluxcap_engine *engine,
-                              struct fluxcap_engine_statistics *statistics);
+int fluxcap_engine_get_statistics(const struct fluxcap_engine *engine,
+                                  struct fluxcap_engine_statistics *statistics);
 
 // What passed through a port. `statistics->struct_size` must be set. -EINVAL: there is no such port; -EBUSY: the engine runs.
 int fluxcap_engine_port_statistics(const struct fluxcap_engine *engine,
@@ -1705,8 +1705,8 @@ const struct fluxcap_raw *fluxcap_group_port(const struct fluxcap_group *group,
 void fluxcap_group_free(struct fluxcap_group *group);
 
 // What the engines did, all together. `statistics->struct_size` must be set. -EBUSY: they run.
-int fluxcap_group_statistics(const struct fluxcap_group *group,
-                             struct fluxcap_group_statistics *statistics);
+int fluxcap_group_get_statistics(const struct fluxcap_group *group,
+                                 struct fluxcap_group_statistics *statistics);
 
 // What one engine did. `statistics->struct_size` must be set. -EINVAL: there is no such engine; -EBUSY: they run.
 int fluxcap_group_engine_statistics(const struct fluxcap_group *group,
@@ -2167,7 +2167,8 @@ int fluxcap_sim_play(const struct fluxcap_link *link,
 int fluxcap_sim_play_end(const struct fluxcap_link *link);
 
 // What a simulated NIC counted. `counters->struct_size` must be set. Any thread.
-int fluxcap_sim_counters(const struct fluxcap_link *link, struct fluxcap_sim_counters *counters);
+int fluxcap_sim_get_counters(const struct fluxcap_link *link,
+                             struct fluxcap_sim_counters *counters);
 
 // Takes a simulated NIC out of its network, as when a card is unplugged. Its sockets learn that it is gone (-ENODEV); the handle still has
 // to be freed. Any thread.

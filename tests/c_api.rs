@@ -89,6 +89,38 @@ programs! {
     simulate: ["simulate.c"];
 }
 
+/// In C++ a function hides a struct of the same name: then only `struct fluxcap_x` names it, and `fluxcap_x x{}` does not compile.
+#[test]
+fn every_struct_of_the_header_is_a_type_in_cpp() {
+    let header = fs::read_to_string(format!("{ROOT}/include/fluxcap.h")).unwrap();
+    let declared = |line: &str| {
+        let name = line.strip_prefix("struct ")?;
+        let (name, rest) = name.split_at(name.find([' ', ';'])?);
+        Some((name.to_owned(), rest == ";"))
+    };
+    let structs: Vec<(String, bool)> = header.lines().filter_map(declared).collect();
+    assert!(structs.len() > 40, "{structs:?}");
+    let mut source = "#include <fluxcap.h>\nint main() {\n".to_owned();
+    for (number, (name, is_opaque)) in structs.iter().enumerate() {
+        source += &match is_opaque {
+            true => format!("    {name} *a{number} = nullptr;\n    (void)a{number};\n"),
+            false => format!(
+                "    {name} a{number}{{}};\n    struct {name} b{number}{{}};\n    (void)a{number}, (void)b{number};\n"
+            ),
+        };
+    }
+    source += "    return fluxcap_version() == nullptr;\n}\n";
+    let place = Place::new();
+    let file = place.0.join("structs.cpp");
+    fs::write(&file, source).unwrap();
+    let program = place.0.join("structs");
+    place.compile(
+        tool("CXX", "c++", &["-std=c++17", "-Wshadow"]).arg(&file),
+        &program,
+    );
+    run(&mut Command::new(&program));
+}
+
 fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watch) {
     let place = Place::new();
     let program = place.0.join(name);

@@ -154,7 +154,7 @@ pub(super) unsafe fn gre_encap<P: Editable>(
 ) -> c_int {
     // SAFETY: as the caller promises.
     run(|| unsafe {
-        let tunnel = sized::read(tunnel)?;
+        let tunnel = sized::read("tunnel", tunnel)?;
         let (payload, fields) = tunnel.gre();
         P::change(packet, |packet| {
             edit::gre_encap(packet, &tunnel.outer()?, payload, fields).map_err(refused)
@@ -186,7 +186,7 @@ pub(super) unsafe fn vxlan_encap<P: Editable>(
 ) -> c_int {
     // SAFETY: as the caller promises.
     run(|| unsafe {
-        let tunnel = sized::read(tunnel)?;
+        let tunnel = sized::read("tunnel", tunnel)?;
         P::change(packet, |packet| {
             edit::vxlan_encap(packet, &tunnel.outer()?, tunnel.vxlan()).map_err(refused)
         })

@@ -2,9 +2,10 @@
 
 use std::ffi::{c_int, c_void};
 
+use super::array::{bytes, bytes_mut};
 use super::change::refused;
 use super::error::guard;
-use super::proto::{bytes, bytes_mut, malformed};
+use super::proto::malformed;
 use crate::proto::checksum::{self, Verdict};
 use crate::proto::edit::{self, EditError};
 
@@ -29,7 +30,12 @@ pub unsafe extern "C" fn fluxcap_checksum_update(
     len: usize,
 ) -> u16 {
     // SAFETY: as the header asks.
-    let (old, new) = unsafe { (bytes(old_bytes, len), bytes(new_bytes, len)) };
+    let (old, new) = unsafe {
+        (
+            bytes("old_bytes", old_bytes, len),
+            bytes("new_bytes", new_bytes, len),
+        )
+    };
     checksum::update_bytes(checksum, old.unwrap_or_default(), new.unwrap_or_default())
 }
 
@@ -41,7 +47,7 @@ pub unsafe extern "C" fn fluxcap_checksum_update(
 pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usize) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes(packet, len)? };
+        let packet = unsafe { bytes("packet", packet, len)? };
         let verdict = match checksum::verify(packet).map_err(malformed)? {
             Verdict::Wrong => FLUXCAP_CHECKSUM_WRONG,
             Verdict::Right => FLUXCAP_CHECKSUM_RIGHT,
@@ -60,7 +66,7 @@ pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usi
 pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok(checksum::fill(packet).map_err(malformed)?.into())
     })
 }
@@ -73,7 +79,7 @@ pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) 
 pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         match edit::decrement_ttl(packet) {
             Ok(()) => Ok(1),
             Err(EditError::NoHopsLeft) => Ok(0),
@@ -91,7 +97,7 @@ pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) 
 pub unsafe extern "C" fn fluxcap_clamp_mss(packet: *mut c_void, len: usize, max: u16) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok(edit::clamp_mss(packet, max).map_err(refused)?.into())
     })
 }

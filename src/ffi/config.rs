@@ -118,7 +118,11 @@ pub struct fluxcap_config {
 
 // SAFETY: `repr(C)`, begins with a `u32`, plain numbers and pointers that are checked when used.
 unsafe impl Sized32 for fluxcap_config {
-    const LEAST: usize = offset_of!(fluxcap_config, link);
+    const SIZES: &'static [usize] = &[
+        offset_of!(fluxcap_config, link),
+        offset_of!(fluxcap_config, umem),
+        size_of::<fluxcap_config>(),
+    ];
     const NAME: &'static str = "fluxcap_config";
 }
 
@@ -139,7 +143,7 @@ pub unsafe extern "C" fn fluxcap_open(
             return Err(null("raw"));
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        let config = unsafe { sized::read(config)? };
+        let config = unsafe { sized::read("config", config)? };
         // SAFETY: `ifname` is null or a C string, and `link` and `umem` are null or open handles, as the header asks.
         let builder = unsafe { builder(&config)? };
         let opened = handle::open(builder.build()?);

@@ -1,10 +1,10 @@
 //! Mode A behind its opaque handle.
 
 use std::ffi::{c_int, c_void};
-use std::slice;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::array::{MAX_HANDLES, entries_mut};
 use super::callback::{caller, fluxcap_callback};
 use super::error::{guard, null};
 use super::handle::{self, Open, Owner, count, fluxcap_raw};
@@ -55,7 +55,6 @@ pub struct fluxcap_engine_config {
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_engine_config {
-    const LEAST: usize = size_of::<fluxcap_engine_config>();
     const NAME: &'static str = "fluxcap_engine_config";
 }
 
@@ -143,8 +142,8 @@ pub unsafe extern "C" fn fluxcap_engine_new(
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
         let config = unsafe { Settings::read(config)? };
-        // SAFETY: not null, so an array of handles as the header asks.
-        let raws = unsafe { slice::from_raw_parts_mut(raws, count as usize) };
+        // SAFETY: an array of handles as the header asks.
+        let raws = unsafe { entries_mut("raws", raws, (count, MAX_HANDLES))? };
         // SAFETY: nobody else uses the sockets, as the header asks.
         let made = unsafe { assemble(raws, config)? };
         raws.fill(std::ptr::null_mut());
@@ -172,7 +171,7 @@ impl Settings {
         match config.is_null() {
             true => Ok(Self::default()),
             // SAFETY: as the caller promises.
-            false => Self::new(&unsafe { sized::read(config)? }),
+            false => Self::new(&unsafe { sized::read("config", config)? }),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -80,7 +81,7 @@ fn panicked(panic: &(dyn Any + Send)) -> FluxError {
 
 /// The error for a null pointer where there must be something.
 #[cold]
-pub(super) fn null(what: &str) -> FluxError {
+pub(super) fn null(what: impl Display) -> FluxError {
     FluxError::invalid(
         format_args!("argument {what}"),
         "it is NULL",

@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::array::bytes;
 use super::error::guard;
 use super::info::print;
-use super::proto::bytes;
 use crate::error::{FluxError, Result};
 use crate::proto::summary;
 
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn fluxcap_format(
     guard(|| {
         let with_ethernet = with_ethernet(flags)?;
         // SAFETY: as the header asks.
-        let mut line = summary(unsafe { bytes(data, len)? });
+        let mut line = summary(unsafe { bytes("data", data, len)? });
         if with_ethernet {
             line = line.with_ethernet();
         }

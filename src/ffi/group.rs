@@ -1,10 +1,10 @@
 //! Several engines side by side, behind their opaque handle.
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::slice;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::array::{MAX_HANDLES, entries, entries_mut};
 use super::callback::{caller, fluxcap_callback};
 use super::config::{builder, fluxcap_config};
 use super::engine::{Ports, Running, Settings, fluxcap_engine, fluxcap_engine_config};
@@ -64,8 +64,8 @@ pub unsafe extern "C" fn fluxcap_group_new(
         if engines.is_null() {
             return Err(null("engines"));
         }
-        // SAFETY: not null, so an array of handles as the header asks.
-        let engines = unsafe { slice::from_raw_parts_mut(engines, count as usize) };
+        // SAFETY: an array of handles as the header asks.
+        let engines = unsafe { entries_mut("engines", engines, (count, MAX_HANDLES))? };
         // SAFETY: nobody else uses the engines, as the header asks.
         let taken = unsafe { assemble(engines)? };
         engines.fill(std::ptr::null_mut());
@@ -96,8 +96,8 @@ pub unsafe extern "C" fn fluxcap_group_open(
         let (settings, builder, queues) = unsafe {
             (
                 Settings::read(engine_config)?,
-                builder(&sized::read(config)?)?,
-                self::queues(queues, count),
+                builder(&sized::read("config", config)?)?,
+                self::queues(queues, count)?,
             )
         };
         let sockets = builder.build_queues(queues)?.into_iter();
@@ -197,12 +197,8 @@ pub unsafe extern "C" fn fluxcap_group_pin(
     guard(|| {
         // SAFETY: as the header asks.
         let engines = unsafe { shared(group)? };
-        let cpus = match (cpus.is_null(), count) {
-            (_, 0) => &[][..],
-            (true, _) => return Err(null("cpus")),
-            // SAFETY: not null, so `count` numbers as the header asks.
-            (false, _) => unsafe { slice::from_raw_parts(cpus, count as usize) },
-        };
+        // SAFETY: as the header asks.
+        let cpus = unsafe { entries("cpus", cpus, (count, MAX_HANDLES))? };
         exclusive(&engines.group)?.pin(cpus).map(|()| 0)
     })
 }

@@ -2,8 +2,9 @@
 
 use std::ffi::{c_int, c_void};
 
+use super::array::bytes;
 use super::error::guard;
-use super::proto::{bytes, malformed, put};
+use super::proto::{malformed, put};
 use crate::proto::{Ipv6, Tcp, Udp, Vlan};
 
 /// TCP control bit: no more data.
@@ -112,7 +113,7 @@ pub unsafe extern "C" fn fluxcap_vlan_header_parse(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Vlan::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Vlan::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_vlan_header {
             id: view.id(),
             ether_type: view.ether_type().0,
@@ -135,7 +136,8 @@ pub unsafe extern "C" fn fluxcap_ipv6_header_parse(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (view, payload) = Ipv6::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, payload) =
+            Ipv6::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let upper = view.upper_layer(payload).map_err(malformed)?;
         let value = fluxcap_ipv6_header {
             source: view.source().octets(),
@@ -170,7 +172,7 @@ pub unsafe extern "C" fn fluxcap_udp_header_parse(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Udp::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Udp::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_udp_header {
             source_port: view.source_port(),
             destination_port: view.destination_port(),
@@ -191,7 +193,7 @@ pub unsafe extern "C" fn fluxcap_tcp_header_parse(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Tcp::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Tcp::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_tcp_header {
             sequence_number: view.sequence_number(),
             acknowledgment_number: view.acknowledgment_number(),

@@ -1,8 +1,8 @@
 //! Owned packets in C: 32 plain bytes that prove themselves when they come back.
 
 use std::ffi::{c_int, c_void};
-use std::slice;
 
+use super::array::{MAX_PACKETS, entries_mut};
 use super::change::Editable;
 use super::error::{guard, null};
 use super::handle::{BATCH, Open, fluxcap_raw};
@@ -89,12 +89,8 @@ pub(super) unsafe fn array<'a>(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> Result<&'a mut [fluxcap_packet]> {
-    match (packets.is_null(), count) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(null("packets")),
-        // SAFETY: not null, so as the caller promises.
-        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(packets, count as usize) }),
-    }
+    // SAFETY: as the caller promises.
+    unsafe { entries_mut("packets", packets, (count, MAX_PACKETS)) }
 }
 
 impl Editable for fluxcap_packet {

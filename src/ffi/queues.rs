@@ -1,8 +1,8 @@
 //! Several sockets at once: on several queues, or on one.
 
 use std::ffi::c_int;
-use std::slice;
 
+use super::array::{MAX_HANDLES, check_count, entries};
 use super::config::{builder, fluxcap_config};
 use super::error::{guard, null};
 use super::handle::{self, count, fluxcap_raw};
@@ -28,9 +28,9 @@ pub unsafe extern "C" fn fluxcap_open_queues(
     guard(|| {
         // SAFETY: as the header asks.
         unsafe {
-            let queues = self::queues(queues, count);
+            let queues = self::queues(queues, count)?;
             write(raws, count, || {
-                builder(&sized::read(config)?)?.build_queues(queues)
+                builder(&sized::read("config", config)?)?.build_queues(queues)
             })
         }
     })
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn fluxcap_open_fan_out(
         // SAFETY: as the header asks.
         unsafe {
             write(raws, count, || {
-                builder(&sized::read(config)?)?
+                builder(&sized::read("config", config)?)?
                     .fan_out(fan_out)
                     .build_group()
             })
@@ -80,11 +80,11 @@ pub unsafe extern "C" fn fluxcap_open_fan_out(
 /// # Safety
 ///
 /// `queues` is null or points to `count` numbers.
-pub(super) unsafe fn queues(queues: *const u32, count: u32) -> Queues {
+pub(super) unsafe fn queues(queues: *const u32, count: u32) -> Result<Queues> {
     match queues.is_null() {
-        true => Queues::All,
-        // SAFETY: not null, so as the caller promises.
-        false => Queues::from(unsafe { slice::from_raw_parts(queues, count as usize) }),
+        true => Ok(Queues::All),
+        // SAFETY: as the caller promises.
+        false => unsafe { entries("queues", queues, (count, MAX_HANDLES)) }.map(Queues::from),
     }
 }
 
@@ -101,6 +101,7 @@ unsafe fn write(
     if raws.is_null() {
         return Err(null("raws"));
     }
+    check_count("raws", room, MAX_HANDLES)?;
     let opened = open()?;
     let number = opened.len();
     if number > room as usize {

@@ -3,8 +3,8 @@
 use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
 
+use super::array::bytes_mut;
 use super::error::guard;
-use super::proto::bytes_mut;
 use super::sized::{self, Sized32};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::proto::MacAddr;
@@ -50,7 +50,6 @@ pub struct fluxcap_rewrite {
 
 // SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
 unsafe impl Sized32 for fluxcap_rewrite {
-    const LEAST: usize = 60;
     const NAME: &'static str = "fluxcap_rewrite";
 }
 
@@ -118,7 +117,12 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (rewrite, packet) = unsafe { (sized::read(rewrite)?, bytes_mut(packet, len)?) };
+        let (rewrite, packet) = unsafe {
+            (
+                sized::read("rewrite", rewrite)?,
+                bytes_mut("packet", packet, len)?,
+            )
+        };
         let rewrite = rewrite.to_rust()?;
         rewrite.apply(packet).map_err(|error| {
             FluxError::new(
@@ -146,7 +150,7 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
 pub unsafe extern "C" fn fluxcap_checksum_complete(packet: *mut c_void, len: usize) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok((checksum::complete(packet) == Completion::Completed).into())
     })
 }

@@ -55,7 +55,6 @@ pub struct fluxcap_poller_statistics {
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_poller_statistics {
-    const LEAST: usize = size_of::<fluxcap_poller_statistics>();
     const NAME: &'static str = "fluxcap_poller_statistics";
 }
 
@@ -200,7 +199,7 @@ pub unsafe extern "C" fn fluxcap_rx_poller_statistics(
             switches: counted.switches,
         };
         // SAFETY: as the header asks.
-        unsafe { sized::write(statistics, &value) }.map(|()| 0)
+        unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
     })
 }
 

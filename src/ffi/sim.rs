@@ -107,13 +107,11 @@ pub struct fluxcap_sim_faults {
 
 // SAFETY: `repr(C)`, begins with a `u32`, plain numbers and a pointer that is checked when used.
 unsafe impl Sized32 for fluxcap_sim_nic_config {
-    const LEAST: usize = size_of::<fluxcap_sim_nic_config>();
     const NAME: &'static str = "fluxcap_sim_nic_config";
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_sim_faults {
-    const LEAST: usize = size_of::<fluxcap_sim_faults>();
     const NAME: &'static str = "fluxcap_sim_faults";
 }
 
@@ -185,7 +183,7 @@ pub unsafe extern "C" fn fluxcap_sim_add(
             return Err(null("link"));
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        let config = unsafe { sized::read(config)? };
+        let config = unsafe { sized::read("config", config)? };
         // SAFETY: its `name` is null or a C string, as the header asks.
         let nic = sim.network.add(unsafe { nic_config(&config)? })?;
         // SAFETY: not null, so writable as the header asks.
@@ -369,7 +367,7 @@ pub unsafe extern "C" fn fluxcap_sim_set_faults(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks; `faults` is null or as long as its `struct_size` says.
-        let (sim, faults) = unsafe { (shared(sim)?, sized::read(faults)?) };
+        let (sim, faults) = unsafe { (shared(sim)?, sized::read("faults", faults)?) };
         sim.network.set_faults(faults.into()).map(|()| 0)
     })
 }

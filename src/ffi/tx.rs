@@ -1,9 +1,9 @@
 //! The sending half of a socket behind its opaque handle.
 
 use std::ffi::{c_char, c_int};
-use std::slice;
 use std::time::Duration;
 
+use super::array::bytes;
 use super::error::{guard, null};
 use super::handle::{BATCH, count};
 use super::info::{
@@ -126,12 +126,8 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
     guard(|| {
         // SAFETY: as the header asks.
         let half = unsafe { exclusive(tx)? };
-        let bytes = match (data.is_null(), len) {
-            (_, 0) => &[][..],
-            (true, _) => return Err(null("data")),
-            // SAFETY: not null, so `len` bytes as the header asks.
-            (false, _) => unsafe { slice::from_raw_parts(data, len) },
-        };
+        // SAFETY: as the header asks.
+        let bytes = unsafe { bytes("data", data, len)? };
         if packet.is_null() {
             return Err(null("packet"));
         }

@@ -443,9 +443,7 @@ impl Lender {
         tally: &mut Tally,
     ) -> Result<bool, Fault> {
         let port = (slot.verdict - SEND) as usize;
-        let batch = others
-            .get_mut(port)
-            .ok_or(Fault::Unfit(Unfit::NoPort))?;
+        let batch = others.get_mut(port).ok_or(Fault::Unfit(Unfit::NoPort))?;
         let fitting = self.fits(desc, slot)?;
         if batch.room() == 0 {
             tally.crowded += 1;

@@ -88,7 +88,7 @@ static struct fluxcap_engine_statistics statistics_of(const struct fluxcap_engin
     struct fluxcap_engine_statistics statistics = ZEROS;
 
     statistics.struct_size = sizeof(statistics);
-    CHECK_RESULT(fluxcap_engine_statistics(engine, &statistics), 0);
+    CHECK_RESULT(fluxcap_engine_get_statistics(engine, &statistics), 0);
     return statistics;
 }
 
@@ -644,7 +644,7 @@ static void everything_is_busy(struct fluxcap_engine *engine)
     CHECK_ERROR(fluxcap_engine_run_for(engine, 1, leave, NULL), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_run_once(engine, leave, NULL), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_wait(engine, 1), -EBUSY, "engine");
-    CHECK_ERROR(fluxcap_engine_statistics(engine, &statistics), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_engine_get_statistics(engine, &statistics), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, &one), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_text(engine, text, sizeof(text)), -EBUSY, "engine");
     CHECK(port != NULL);
@@ -743,7 +743,7 @@ static void no_function_takes_this_handle(struct fluxcap_engine *engine, const c
     CHECK_ERROR(fluxcap_engine_run_for(engine, 1, leave, NULL), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_run_once(engine, leave, NULL), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_wait(engine, 0), -EINVAL, words);
-    CHECK_ERROR(fluxcap_engine_statistics(engine, &statistics), -EINVAL, words);
+    CHECK_ERROR(fluxcap_engine_get_statistics(engine, &statistics), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, &port), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_text(engine, text, sizeof(text)), -EINVAL, words);
     CHECK_RESULT(fluxcap_engine_stop(engine), -EINVAL);
@@ -799,7 +799,7 @@ static void sockets_that_make_no_engine_stay_their_owners(void)
     CHECK_ERROR(fluxcap_engine_run(engine, NULL, NULL), -EINVAL, "callback");
     CHECK_ERROR(fluxcap_engine_run_for(engine, 1, NULL, NULL), -EINVAL, "callback");
     CHECK_ERROR(fluxcap_engine_run_once(engine, NULL, NULL), -EINVAL, "callback");
-    CHECK_ERROR(fluxcap_engine_statistics(engine, NULL), -EINVAL, "fluxcap_engine_statistics");
+    CHECK_ERROR(fluxcap_engine_get_statistics(engine, NULL), -EINVAL, "fluxcap_engine_statistics");
     CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, NULL), -EINVAL, "fluxcap_port_statistics");
     CHECK_ERROR(fluxcap_raw_refill((struct fluxcap_raw *)(uintptr_t)engine), -EINVAL, "fluxcap_raw");
     no_function_takes_this_handle(NULL, "NULL");

@@ -50,7 +50,7 @@ static struct fluxcap_sim_counters counters_of(const struct fluxcap_link *link)
     struct fluxcap_sim_counters counters = ZEROS;
 
     counters.struct_size = sizeof(counters);
-    CHECK_RESULT(fluxcap_sim_counters(link, &counters), 0);
+    CHECK_RESULT(fluxcap_sim_get_counters(link, &counters), 0);
     return counters;
 }
 
@@ -648,7 +648,7 @@ static void no_function_takes_this_link(struct fluxcap_link *link, const char *w
     CHECK_ERROR(fluxcap_sim_replay(link, 0, "none", FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_record(link, "none"), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_record_end(link), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_counters(link, &counters), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_get_counters(link, &counters), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_remove(link), -EINVAL, words);
     CHECK(memcmp(before, frame, sizeof(frame)) == 0 && counters.rx_packets == 0);
     fluxcap_link_free(good);
@@ -806,8 +806,8 @@ static void configs_that_cannot_work(void)
     CHECK_ERROR(fluxcap_sim_join(sim, good, elsewhere), -EINVAL, "network");
     CHECK_ERROR(fluxcap_sim_set_faults(sim, NULL), -EINVAL, "fluxcap_sim_faults");
     CHECK_ERROR(fluxcap_sim_link_faults(good, &faults), -EINVAL, "struct_size");
-    CHECK_ERROR(fluxcap_sim_counters(good, NULL), -EINVAL, "fluxcap_sim_counters");
-    CHECK_ERROR(fluxcap_sim_counters(good, &counters), -EINVAL, "struct_size");
+    CHECK_ERROR(fluxcap_sim_get_counters(good, NULL), -EINVAL, "fluxcap_sim_counters");
+    CHECK_ERROR(fluxcap_sim_get_counters(good, &counters), -EINVAL, "struct_size");
     CHECK_ERROR(fluxcap_sim_inject(good, 0, NULL, 60), -EINVAL, "data");
     CHECK_ERROR(fluxcap_sim_inject(good, 0, NULL, 0), -EMSGSIZE, "0 bytes");
     CHECK_ERROR(fluxcap_sim_host_send(good, 0, NULL, 60), -EINVAL, "data");

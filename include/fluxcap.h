@@ -350,7 +350,7 @@ struct fluxcap_rx;
 // Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
 // or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
 // thread give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
-// one asks for it; elsewhere fluxcap_raw_fd() is -1.
+// one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
 struct fluxcap_sim;
 
 // Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.
@@ -1364,6 +1364,7 @@ int fluxcap_raw_wait(struct fluxcap_raw *raw,
 
 // The socket's file descriptor, to wait on together with others. It stays the socket's own: do not close it.
 //
+// -EMFILE: a simulated socket gets one when somebody asks, and no more files can be opened; -EOPNOTSUPP: it gets none, outside of Linux.
 // Wake-ups may be spurious. That the interface was removed shows in fluxcap_raw_wait() only, not on the descriptor.
 int fluxcap_raw_fd(const struct fluxcap_raw *raw);
 
@@ -1442,7 +1443,7 @@ int fluxcap_rx_poller_statistics(const struct fluxcap_rx *rx,
 
 // The file descriptor, readable while packets wait, to wait on together with others, as with epoll. It stays the half's own: do not close it.
 //
-// It is the same for both halves. Wake-ups may be spurious: receive with a `timeout_ms` of 0.
+// It is the same for both halves. Errors as fluxcap_raw_fd(). Wake-ups may be spurious: receive with a `timeout_ms` of 0.
 int fluxcap_rx_fd(const struct fluxcap_rx *rx);
 
 // What the socket is. `info->struct_size` must be set.
@@ -1534,7 +1535,7 @@ int fluxcap_tx_set_patience(struct fluxcap_tx *tx,
 // The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
 // own: do not close it.
 //
-// It is the same for both halves. Wake-ups may be spurious.
+// It is the same for both halves. Errors as fluxcap_raw_fd(). Wake-ups may be spurious.
 int fluxcap_tx_fd(const struct fluxcap_tx *tx);
 
 // What the socket is. `info->struct_size` must be set.

@@ -168,7 +168,10 @@ unsafe fn place(config: &fluxcap_config) -> Result<Link> {
             ));
         }
         // SAFETY: an open handle, as the caller promises.
-        return Ok(unsafe { opaque::shared(config.link)? }.link.clone());
+        let found = unsafe { opaque::shared(config.link) };
+        return found
+            .map(|place| place.link.clone())
+            .map_err(|error| error.with_note("the field of struct fluxcap_config"));
     }
     if config.ifname.is_null() {
         return Ok(Link::index(config.ifindex));
@@ -187,7 +190,9 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
     let mut builder = FluxBuilder::new(&link).queue(config.queue);
     if !config.umem.is_null() {
         // SAFETY: an open handle, as the caller promises.
-        builder = builder.umem(unsafe { opaque::shared(config.umem)? });
+        let found = unsafe { opaque::shared(config.umem) };
+        builder = builder
+            .umem(found.map_err(|error| error.with_note("the field of struct fluxcap_config"))?);
     }
     let numbers: [(u32, Setter); 8] = [
         (config.frames, FluxBuilder::frames),

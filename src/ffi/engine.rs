@@ -141,7 +141,7 @@ pub unsafe extern "C" fn fluxcap_engine_new(
             return Err(null("raws"));
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        let config = unsafe { Settings::read(config)? };
+        let config = unsafe { Settings::read("config", config)? };
         // SAFETY: an array of handles as the header asks.
         let raws = unsafe { entries_mut("raws", raws, (count, MAX_HANDLES))? };
         // SAFETY: nobody else uses the sockets, as the header asks.
@@ -167,11 +167,11 @@ impl Settings {
     /// # Safety
     ///
     /// `config` is null, or points to at least as many readable bytes as its `struct_size` says.
-    pub(super) unsafe fn read(config: *const fluxcap_engine_config) -> Result<Self> {
+    pub(super) unsafe fn read(name: &str, config: *const fluxcap_engine_config) -> Result<Self> {
         match config.is_null() {
             true => Ok(Self::default()),
             // SAFETY: as the caller promises.
-            false => Self::new(&unsafe { sized::read("config", config)? }),
+            false => Self::new(&unsafe { sized::read(name, config)? }),
         }
     }
 

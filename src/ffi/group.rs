@@ -95,7 +95,7 @@ pub unsafe extern "C" fn fluxcap_group_open(
         // SAFETY: as the header asks.
         let (settings, builder, queues) = unsafe {
             (
-                Settings::read(engine_config)?,
+                Settings::read("engine_config", engine_config)?,
                 builder(&sized::read("config", config)?)?,
                 self::queues(queues, count)?,
             )

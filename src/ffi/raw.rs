@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::time::Duration;
 
 use super::error::{guard, null};
-use super::handle::{count, fluxcap_raw, look};
+use super::handle::{count, descriptor, fluxcap_raw, look};
 use super::opaque::exclusive;
 use super::poller::timeout;
 use crate::error::{FluxError, Result};
@@ -183,12 +183,13 @@ fn interest_of(bits: u32) -> Result<Interest> {
 
 /// The socket's file descriptor, to wait on together with others. It stays the socket's own: do not close it.
 ///
+/// -EMFILE: a simulated socket gets one when somebody asks, and no more files can be opened; -EOPNOTSUPP: it gets none, outside of Linux.
 /// Wake-ups may be spurious. That the interface was removed shows in fluxcap_raw_wait() only, not on the descriptor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
-        Ok(raw.fd())
+        descriptor(raw.fd())
     })
 }

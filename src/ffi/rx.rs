@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int};
 
 use super::error::{guard, null};
-use super::handle::{self, BATCH, Open, fluxcap_raw};
+use super::handle::{self, BATCH, Open, descriptor, fluxcap_raw};
 use super::info::{
     fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, print, ring,
     write_counters, write_info, write_statistics,
@@ -205,12 +205,12 @@ pub unsafe extern "C" fn fluxcap_rx_poller_statistics(
 
 /// The file descriptor, readable while packets wait, to wait on together with others, as with epoll. It stays the half's own: do not close it.
 ///
-/// It is the same for both halves. Wake-ups may be spurious: receive with a `timeout_ms` of 0.
+/// It is the same for both halves. Errors as fluxcap_raw_fd(). Wake-ups may be spurious: receive with a `timeout_ms` of 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        Ok(unsafe { shared(rx)? }.rx.fd())
+        descriptor(unsafe { shared(rx)? }.rx.fd())
     })
 }
 

@@ -24,7 +24,7 @@ pub const FLUXCAP_SIM_KEEP_NOTHING: u32 = 0xffff_ffff;
 /// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
 /// or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
 /// thread give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
-/// one asks for it; elsewhere fluxcap_raw_fd() is -1.
+/// one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
 pub struct fluxcap_sim {
     _opaque: [u8; 0],
 }
@@ -274,7 +274,10 @@ pub unsafe extern "C" fn fluxcap_sim_join(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (sim, one, other) = unsafe { (shared(sim)?, link::nic(one)?, link::nic(other)?) };
+        let (sim, one, other) = unsafe {
+            let named = |link, name| link::nic(link).map_err(|error| error.with_note(name));
+            (shared(sim)?, named(one, "one")?, named(other, "other")?)
+        };
         sim.network.join(one, other).map(|()| 0)
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::array::bytes;
 use super::error::{guard, null};
-use super::handle::{BATCH, count};
+use super::handle::{BATCH, count, descriptor};
 use super::info::{
     fluxcap_info, fluxcap_ring_state, fluxcap_statistics, print, ring, write_info, write_statistics,
 };
@@ -223,12 +223,12 @@ pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_m
 /// The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
 /// own: do not close it.
 ///
-/// It is the same for both halves. Wake-ups may be spurious.
+/// It is the same for both halves. Errors as fluxcap_raw_fd(). Wake-ups may be spurious.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        Ok(unsafe { shared(tx)? }.tx.fd())
+        descriptor(unsafe { shared(tx)? }.tx.fd())
     })
 }
 

@@ -150,7 +150,7 @@ fn stuck(outward: &Outward, waited: Duration, socket: &dyn Socket) -> FluxError 
             waited.as_secs_f64()
         ),
         "see whether the link is up and whether its other end takes packets; if so, the driver is at fault: copy mode \
-         (BindMode::Copy) or another kernel may help, or a longer patience, if this link is that slow",
+         or another kernel may help, or a longer patience, if this link is that slow",
     )
 }
 

@@ -247,6 +247,10 @@ impl<R: Read> Source<'_, R> {
     }
 
     fn failed(&self, error: &io::Error) -> FluxError {
-        system(&self.place(), error, "try again")
+        let fix = match error.kind() {
+            io::ErrorKind::IsADirectory => "name a file in it",
+            _ => "see whether the disk or the other end of the pipe is well",
+        };
+        system(&self.place(), error, fix)
     }
 }

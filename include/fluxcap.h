@@ -18,6 +18,9 @@
  * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
  * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
  *
+ * Cancellation (pthread_cancel()). No function is a cancellation point: a request takes effect at the first one after the function returned,
+ * and does not end a wait or a run that is under way; stop that first. A thread that can be cancelled asynchronously must not call any.
+ *
  * Signals and forks. No function but fluxcap_engine_stop() and fluxcap_group_stop() is safe in a signal handler: set a flag there. A handle does not survive fork().
  */
 
@@ -627,7 +630,9 @@ struct fluxcap_packet_ref {
 // What an engine calls with the packets that came in through `port`: all `count` at once, at least one.
 //
 // `packets` is good until it returns. A negative result ends the run, which returns that number, after the packets went where this call
-// wanted them; 0 or more goes on. It must return: no longjmp() out of it. A C++ exception that leaves it ends the program.
+// wanted them; 0 or more goes on. It must return: a C++ exception or a pthread_exit() that leaves it ends the program, by abort() and with
+// a line on stderr that says so; a longjmp() out of it is undefined. The thread is not cancelled while it runs, unless it asks for that with
+// pthread_setcancelstate(), and then a cancellation ends the program likewise.
 //
 // It may use everything but its own engine: calls with that are -EBUSY, except for fluxcap_engine_stop().
 typedef int (*fluxcap_callback)(void *user,
@@ -683,7 +688,8 @@ struct fluxcap_port_statistics {
 
 // Told of an interface whose number of receive queues changed from `before` to `now` during a run: packets go where no engine sees them then.
 //
-// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns.
+// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns. It must
+// return, as a fluxcap_callback.
 typedef void (*fluxcap_queue_callback)(void *user,
                                        const char *interface,
                                        uint32_t before,

@@ -76,6 +76,8 @@ macro_rules! programs {
 
 programs! {
     build: ["build.c"];
+    cancel: ["cancel.c"];
+    cancel_over_veth: ["cancel.c"];
     edit: ["edit.c"];
     engine: ["engine.c"];
     format: ["format.c"];
@@ -167,7 +169,7 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     words.push(&object);
     // Those that work for everybody and everywhere.
     let alone = [
-        "build", "edit", "engine", "group", "halves", "misuse", "parse", "simulate",
+        "build", "cancel", "edit", "engine", "group", "halves", "misuse", "parse", "simulate",
     ];
     let mut command = if alone.contains(&name) {
         let mut command = Command::new(words[0]);

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::array::{bytes, bytes_mut};
 use super::callback::fluxcap_packet_ref;
 use super::change::Editable;
-use super::error::guard;
+use super::error::quick;
 use super::handle::count;
 use super::packet::fluxcap_packet;
 
@@ -296,7 +296,7 @@ pub unsafe extern "C" fn fluxcap_frame_build(
     buffer: *mut c_void,
     size: usize,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         let room = (buffer as usize, (buffer as usize).saturating_add(size));
         // SAFETY: as the header asks; they lie apart.
         let (spec, payload, buffer) = unsafe {
@@ -321,7 +321,7 @@ unsafe fn build_into<P: Editable>(
     payload: *const c_void,
     payload_len: usize,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the caller promises.
         let spec = unsafe { sized::read("spec", spec)? };
         spec.check()?;

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
-use std::ptr;
+use std::io::{self, Write};
+use std::{mem, process, ptr, thread};
 
 use super::change::Editable;
 use super::error::null;
@@ -42,7 +43,9 @@ const _: () = assert!(align_of::<fluxcap_packet_ref>() <= align_of::<Slot>());
 /// What an engine calls with the packets that came in through `port`: all `count` at once, at least one.
 ///
 /// `packets` is good until it returns. A negative result ends the run, which returns that number, after the packets went where this call
-/// wanted them; 0 or more goes on. It must return: no longjmp() out of it. A C++ exception that leaves it ends the program.
+/// wanted them; 0 or more goes on. It must return: a C++ exception or a pthread_exit() that leaves it ends the program, by abort() and with
+/// a line on stderr that says so; a longjmp() out of it is undefined. The thread is not cancelled while it runs, unless it asks for that with
+/// pthread_setcancelstate(), and then a cancellation ends the program likewise.
 ///
 /// It may use everything but its own engine: calls with that are -EBUSY, except for fluxcap_engine_stop().
 pub type fluxcap_callback = Option<
@@ -75,10 +78,44 @@ impl Caller {
             run,
         };
         let running = Running::new(&shown);
+        let entered = Entered::new();
         // SAFETY: as whoever made it promised. There are as many packets, which nobody else uses meanwhile, and the layouts are the same.
         let returned = unsafe { (self.callback)(self.user, port, packets, slots.len() as u32) };
+        entered.leave();
         drop(running);
         Returned(returned)
+    }
+}
+
+/// A function of the program that was called, until it returns. It must return: what unwinds the stack instead ends the program here, where the
+/// reason can be told, and not in the middle of the library.
+pub(super) struct Entered(());
+
+impl Entered {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self(())
+    }
+
+    #[inline]
+    pub(super) fn leave(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Entered {
+    #[cold]
+    fn drop(&mut self) {
+        // A panic of a callback in Rust becomes an error further up.
+        if thread::panicking() {
+            return;
+        }
+        let _ = writeln!(
+            io::stderr(),
+            "libfluxcap: a callback did not return: pthread_exit(), the cancellation of the thread, or an exception left it; \
+             let it return a negative number to end the run; the program ends here"
+        );
+        process::abort();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use super::error::{guard, null};
+use super::error::{null, quick};
 use super::sized;
 use super::tunnel::{
     fluxcap_gre_tunnel, fluxcap_mpls_label, fluxcap_tunnel, fluxcap_vlan_tag, vxlan_port,
@@ -66,7 +66,7 @@ unsafe fn write<T>(to: *mut T, value: impl Into<T>) {
 
 /// Runs a body that has no number to tell.
 fn run(body: impl FnOnce() -> Result<()>) -> c_int {
-    guard(|| body().map(|()| 0))
+    quick(|| body().map(|()| 0))
 }
 
 /// # Safety

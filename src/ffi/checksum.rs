@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use super::array::{bytes, bytes_mut};
 use super::change::refused;
-use super::error::guard;
+use super::error::quick;
 use super::proto::malformed;
 use crate::proto::checksum::{self, Verdict};
 use crate::proto::edit::{self, EditError};
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn fluxcap_checksum_update(
 /// Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN; -EINVAL when headers are malformed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes("packet", packet, len)? };
         let verdict = match checksum::verify(packet).map_err(malformed)? {
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usi
 /// another protocol. -EINVAL when headers are malformed, and then nothing is written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok(checksum::fill(packet).map_err(malformed)?.into())
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) 
 /// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was. -EINVAL when it is not IP, or malformed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
         match edit::decrement_ttl(packet) {
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) 
 /// headers or TCP options are malformed, and then nothing is changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_clamp_mss(packet: *mut c_void, len: usize, max: u16) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok(edit::clamp_mss(packet, max).map_err(refused)?.into())

@@ -15,6 +15,7 @@ use super::sized::{self, Sized32};
 use crate::batch::PacketBatch;
 use crate::engine::{FluxEngine, Stopper, WhenFull};
 use crate::error::{FluxError, Result, errno};
+use crate::kernel::machine::Uncancelled;
 use crate::poller::Poller;
 
 /// Packets for a full port wait in the RX rings, so that none is lost within the engine.
@@ -361,6 +362,8 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
 /// from a signal handler, where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no engine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c_int {
+    // The write() is a cancellation point.
+    let _uncancelled = Uncancelled::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(engine) } {
         Some(running) => {

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use super::array::bytes;
-use super::error::guard;
+use super::error::quick;
 use super::info::print;
 use crate::error::{FluxError, Result};
 use crate::proto::summary;
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn fluxcap_format(
     text: *mut c_char,
     size: usize,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         let with_ethernet = with_ethernet(flags)?;
         // SAFETY: as the header asks.
         let mut line = summary(unsafe { bytes("data", data, len)? });

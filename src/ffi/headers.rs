@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 
 use super::array::bytes;
-use super::error::guard;
+use super::error::quick;
 use super::proto::{malformed, put};
 use crate::proto::{Ipv6, Tcp, Udp, Vlan};
 
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn fluxcap_vlan_header_parse(
     len: usize,
     header: *mut fluxcap_vlan_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, _) = Vlan::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_vlan_header {
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn fluxcap_ipv6_header_parse(
     len: usize,
     header: *mut fluxcap_ipv6_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, payload) =
             Ipv6::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
@@ -170,7 +170,7 @@ pub unsafe extern "C" fn fluxcap_udp_header_parse(
     len: usize,
     header: *mut fluxcap_udp_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, _) = Udp::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_udp_header {
@@ -191,7 +191,7 @@ pub unsafe extern "C" fn fluxcap_tcp_header_parse(
     len: usize,
     header: *mut fluxcap_tcp_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, _) = Tcp::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_tcp_header {

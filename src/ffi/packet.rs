@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use super::array::{MAX_PACKETS, entries_mut};
 use super::change::Editable;
-use super::error::{guard, null};
+use super::error::{null, quick};
 use super::handle::{BATCH, Open, fluxcap_raw};
 use super::opaque::exclusive;
 use crate::batch::PacketBatch;
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let Open { raw, batch } = handle;
@@ -215,7 +215,7 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let Open { raw, batch } = handle;
@@ -236,7 +236,7 @@ pub unsafe extern "C" fn fluxcap_raw_send(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let mut done = 0;
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn fluxcap_packet_free(packet: *mut fluxcap_packet) -> c_i
 /// A stale copy is -EINVAL; the others are freed all the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_packets_free(packets: *mut fluxcap_packet, count: u32) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let packets = unsafe { array(packets, count)? };
         let mut result = Ok(0);

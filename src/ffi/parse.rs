@@ -6,7 +6,7 @@ use std::slice;
 
 use super::array::{MAX_PACKETS, bytes, entries};
 use super::callback::fluxcap_packet_ref;
-use super::error::guard;
+use super::error::quick;
 use super::handle::count as counted;
 use super::packet::fluxcap_packet;
 use super::proto::malformed;
@@ -247,7 +247,7 @@ pub unsafe extern "C" fn fluxcap_parse(
     flags: u32,
     headers: *mut fluxcap_headers,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         check(flags)?;
         // SAFETY: as the header asks.
         let packet = unsafe { bytes("data", data, len)? };
@@ -274,7 +274,7 @@ pub unsafe extern "C" fn fluxcap_parse_batch(
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
-    guard(|| unsafe {
+    quick(|| unsafe {
         parse_all(packets, count, flags, headers, |packet| {
             (packet.data, packet.len)
         })
@@ -290,7 +290,7 @@ pub unsafe extern "C" fn fluxcap_parse_refs(
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
-    guard(|| unsafe {
+    quick(|| unsafe {
         parse_all(packets, count, flags, headers, |packet| {
             (packet.data, packet.len)
         })

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 
 use super::array::{bytes, bytes_mut};
-use super::error::{guard, null};
+use super::error::{null, quick};
 use super::handle::count;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::proto::{
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn fluxcap_ethernet_header_parse(
     len: usize,
     header: *mut fluxcap_ethernet_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, _) = Ethernet::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_ethernet_header {
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn fluxcap_ethernet_header_parse(
 /// Swaps the addresses of the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_ethernet_header_swap(data: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, _) =
             Ethernet::parse_mut(unsafe { bytes_mut("data", data, len)? }).map_err(malformed)?;
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn fluxcap_arp_header_parse(
     len: usize,
     header: *mut fluxcap_arp_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, _) = Arp::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_arp_header {
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn fluxcap_arp_reply(
     len: usize,
     mac: *const u8,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (packet, mac) = unsafe { (bytes_mut("packet", packet, len)?, bytes("mac", mac, 6)?) };
         let mac = MacAddr(mac.try_into().unwrap_or_default());
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn fluxcap_ipv4_header_parse(
     len: usize,
     header: *mut fluxcap_ipv4_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, _) = Ipv4::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_ipv4_header {
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn fluxcap_icmp_echo_header_parse(
     len: usize,
     header: *mut fluxcap_icmp_echo_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (view, rest) =
             IcmpEcho::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn fluxcap_icmp_echo_header_parse(
 /// type, updates the checksum. Returns the length of all headers; -EINVAL when it is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_icmp_echo_reply(packet: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
         let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;

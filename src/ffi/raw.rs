@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use super::error::{guard, null};
+use super::error::{guard, null, quick};
 use super::handle::{count, descriptor, fluxcap_raw, look};
 use super::opaque::exclusive;
 use super::poller::timeout;
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
     max: u32,
     descs: *mut *const fluxcap_desc,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         if descs.is_null() {
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
 /// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.inspect(max, |_| {}))
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) ->
 /// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.forward(max, |_| Verdict::Send))
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn fluxcap_raw_data(raw: *const fluxcap_raw) -> *mut u8 {
 /// A part of the frames stays for sending. Without frames in the fill ring the kernel drops what arrives: call it once a batch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.refill())
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
 /// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.reap())
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
 /// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
         raw.wake_rx().map(|()| 0)
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
 /// Nothing is lost then: the packets stay in the ring.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
         raw.wake_tx().map(|()| 0)

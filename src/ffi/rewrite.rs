@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
 
 use super::array::bytes_mut;
-use super::error::guard;
+use super::error::quick;
 use super::sized::{self, Sized32};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::proto::MacAddr;
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
     packet: *mut c_void,
     len: usize,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (rewrite, packet) = unsafe {
             (
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
 /// neither TCP nor UDP, a fragment, or malformed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_complete(packet: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok((checksum::complete(packet) == Completion::Completed).into())

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::error::{guard, null};
+use super::error::{guard, null, quick};
 use super::handle::{self, BATCH, Open, descriptor, fluxcap_raw};
 use super::info::{
     fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, print, ring,
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
     count: u32,
     timeout_ms: c_int,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(rx)?, array(packets, count)?) };
         let mut places = packets.iter_mut();
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn fluxcap_rx_recycle(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(rx)?, array(packets, count)?) };
         for part in packets.chunks_mut(BATCH) {
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn fluxcap_rx_recycle(
 /// Tops the fill ring up with free frames, and returns how many. fluxcap_rx_recv() does that, too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_refill(rx: *mut fluxcap_rx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         handle::count(unsafe { exclusive(rx)? }.rx.refill())
     })

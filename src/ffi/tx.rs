@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int};
 use std::time::Duration;
 
 use super::array::bytes;
-use super::error::{guard, null};
+use super::error::{guard, null, quick};
 use super::handle::{BATCH, count, descriptor};
 use super::info::{
     fluxcap_info, fluxcap_ring_state, fluxcap_statistics, print, ring, write_info, write_statistics,
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn fluxcap_tx_send(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
         let mut done = 0;
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn fluxcap_tx_alloc(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
         let Sender { tx, batch } = half;
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
     len: usize,
     packet: *mut fluxcap_packet,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let half = unsafe { exclusive(tx)? };
         // SAFETY: as the header asks.
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
 /// A half that does not send for a while keeps them: call it then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         count(unsafe { exclusive(tx)? }.tx.reap())
     })
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
 /// packets stay in the ring.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_kick(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         unsafe { exclusive(tx)? }.tx.kick().map(|()| 0)
     })
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn fluxcap_tx_wait(tx: *mut fluxcap_tx, timeout_ms: c_int)
 /// The number of packets that the TX ring has room for now.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         count(unsafe { exclusive(tx)? }.tx.room())
     })
@@ -199,7 +199,7 @@ pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
 /// Packets that were given to the kernel and whose frames have not been taken back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_outstanding(tx: *const fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let outstanding = unsafe { shared(tx)? }.tx.outstanding();
         Ok(c_int::try_from(outstanding).unwrap_or(c_int::MAX))

@@ -10,7 +10,7 @@ use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Company, Interest, Interface, Ready};
+use crate::kernel::{Company, Interest, Interface, Ready, machine};
 use crate::link::Link;
 use crate::packet::{Lender, Packet};
 use crate::poller::{Idle, Pacer, Poller};
@@ -225,11 +225,13 @@ impl FluxRx {
     }
 
     fn sleep(&mut self, timeout: Option<Duration>) -> Result<Ready> {
+        let _uncancelled = machine::Uncancelled::new();
         let socket = &self.shared.socket;
         socket.wait(Interest::Receive, timeout, &Company::none())
     }
 
     fn spin(&mut self) -> Result<()> {
+        let _uncancelled = machine::Uncancelled::new();
         if self.inward.needs_wakeup() {
             self.shared.socket.wake_rx()?;
         }
@@ -300,6 +302,7 @@ impl FluxRx {
 
     #[cold]
     fn wake(&self) {
+        let _uncancelled = machine::Uncancelled::new();
         // What goes wrong shows in the next wait.
         let _ = self.shared.socket.wake_rx();
     }

@@ -4,6 +4,7 @@
 
 mod bell;
 mod bind;
+mod cancel;
 mod cpu;
 mod errors;
 mod hugepages;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
+pub(crate) use cancel::Uncancelled;
 pub(crate) use cpu::{cpus, pin};
 use interface::{Control, absent};
 #[cfg(feature = "async")]

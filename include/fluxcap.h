@@ -15,6 +15,9 @@
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
  * and not together with const uses, fluxcap_engine_stop() and fluxcap_group_stop() apart. Different handles are independent. Packets are freed on any thread.
  *
+ * Memory. When there is not enough for what you asked for (frames, rings, batches, packets to play, captures), the result is -ENOMEM, and
+ * all is as before. A process that has none left at all, for a handle or the text of an error, is ended by abort().
+ *
  * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
  * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
  *

@@ -126,6 +126,18 @@ impl FluxError {
         Self::new(ErrorKind::Invalid, errno::EINVAL, tried, rule, fix)
     }
 
+    /// Memory whose amount somebody asked for, and that is not there.
+    #[cold]
+    pub(crate) fn no_memory(tried: impl fmt::Display, fix: impl fmt::Display) -> Self {
+        Self::new(
+            ErrorKind::Memory,
+            errno::ENOMEM,
+            tried,
+            "the machine, or the limit of this process (`ulimit -v`), has not enough memory for that",
+            fix,
+        )
+    }
+
     /// The family of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

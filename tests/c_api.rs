@@ -83,6 +83,8 @@ programs! {
     format: ["format.c"];
     group: ["group.c"];
     halves: ["halves.c"];
+    memory: ["memory.c"];
+    memory_over_veth: ["memory.c"];
     misuse: ["misuse.c", "twice.c"];
     packets: ["packets.c"];
     parse: ["parse.c"];
@@ -169,7 +171,8 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     words.push(&object);
     // Those that work for everybody and everywhere.
     let alone = [
-        "build", "cancel", "edit", "engine", "group", "halves", "misuse", "parse", "simulate",
+        "build", "cancel", "edit", "engine", "group", "halves", "memory", "misuse", "parse",
+        "simulate",
     ];
     let mut command = if alone.contains(&name) {
         let mut command = Command::new(words[0]);

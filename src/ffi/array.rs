@@ -4,7 +4,9 @@ use std::ffi::c_int;
 use std::slice;
 
 use super::error::null;
-use crate::error::{ErrorKind, FluxError, Result, errno};
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::{FluxError, Result};
 use crate::geometry::MAX_FRAMES;
 
 /// The most packets of one call: as many as the largest UMEM has frames.
@@ -145,14 +147,19 @@ pub(super) fn reserved<T>(count: usize, name: &str) -> Result<Vec<T>> {
     let mut entries = Vec::new();
     match entries.try_reserve_exact(count) {
         Ok(()) => Ok(entries),
-        Err(_) => Err(FluxError::new(
-            ErrorKind::Memory,
-            errno::ENOMEM,
-            format_args!("take {count} entries of argument {name}"),
-            "there is not enough memory to note them down",
+        Err(_) => Err(FluxError::no_memory(
+            format_args!("a list of the {count} entries of argument {name}"),
             "pass fewer at a time",
         )),
     }
+}
+
+/// A copy of bytes of the caller; `None` when there is no memory for it.
+pub(super) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy)
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ pub unsafe extern "C" fn fluxcap_open(
         let config = unsafe { sized::read("config", config)? };
         // SAFETY: `ifname` is null or a C string, and `link` and `umem` are null or open handles, as the header asks.
         let builder = unsafe { builder(&config)? };
-        let opened = handle::open(builder.build()?);
+        let opened = handle::open(builder.build()?)?;
         // SAFETY: not null, so writable as the header asks.
         unsafe { raw.write(opened) };
         Ok(0)

@@ -35,12 +35,13 @@ impl Opaque for fluxcap_raw {
 }
 
 /// Makes a handle of a socket, to be freed with `fluxcap_raw_free`.
-#[must_use]
-pub fn open(raw: FluxRaw) -> *mut fluxcap_raw {
-    opaque::give(Open {
-        raw,
-        batch: PacketBatch::with_capacity(BATCH),
-    })
+///
+/// # Errors
+///
+/// [`Memory`](ErrorKind::Memory).
+pub fn open(raw: FluxRaw) -> Result<*mut fluxcap_raw> {
+    let batch = PacketBatch::try_with_capacity(BATCH)?;
+    Ok(opaque::give(Open { raw, batch }))
 }
 
 /// A socket that is a port of an engine: what a `const struct fluxcap_raw *` may also be.

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use super::array::{MAX_PACKETS, bytes, bytes_mut, check_len, entries, reserved};
+use super::array::{MAX_PACKETS, bytes, bytes_mut, check_len, copy, entries, reserved};
 use super::error::guard;
 use super::handle::count;
 use super::link::{fluxcap_link, nic};
@@ -142,8 +142,9 @@ pub unsafe extern "C" fn fluxcap_sim_inject_batch(
     guard(|| {
         // SAFETY: as the header asks.
         let (nic, packets) = unsafe { (nic(link)?, array(packets, count)?) };
-        let packets: Vec<&[u8]> = packets.into_iter().map(|(_, packet)| packet).collect();
-        self::count(nic.inject_batch(queue, &packets)?)
+        let mut bytes = reserved(packets.len(), "packets")?;
+        bytes.extend(packets.into_iter().map(|(_, packet)| packet));
+        self::count(nic.inject_batch(queue, &bytes)?)
     })
 }
 
@@ -259,10 +260,16 @@ pub unsafe extern "C" fn fluxcap_sim_play(
     guard(|| {
         // SAFETY: as the header asks.
         let (nic, packets) = unsafe { (nic(link)?, array(packets, count)?) };
-        let packets = packets
-            .into_iter()
-            .map(|(time, packet)| (time, packet.to_vec()));
-        let playback = Playback::at(packets)
+        let mut copies = reserved(packets.len(), "packets")?;
+        for (time, packet) in packets {
+            let Some(copy) = copy(packet) else {
+                // The text of the error takes memory, too.
+                drop(copies);
+                return Err(FluxError::no_memory("a copy of the packets", "pass fewer"));
+            };
+            copies.push((time, copy));
+        }
+        let playback = Playback::at(copies)
             .queue(queue)
             .speed(speed_of(speed)?)
             .times(rounds(times));

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use super::array::{MAX_HANDLES, check_count, entries};
+use super::array::{MAX_HANDLES, check_count, entries, reserved};
 use super::config::{builder, fluxcap_config};
 use super::error::{guard, null};
 use super::handle::{self, count, fluxcap_raw};
@@ -107,9 +107,24 @@ unsafe fn write(
     if number > room as usize {
         return Err(no_room(number, room));
     }
-    for (index, raw) in opened.into_iter().enumerate() {
+    let mut handles = reserved(number, "raws")?;
+    let mut result = Ok(());
+    for raw in opened {
+        match handle::open(raw) {
+            Ok(handle) => handles.push(handle),
+            Err(error) => result = Err(error),
+        }
+    }
+    if let Err(error) = result {
+        for handle in handles {
+            // SAFETY: made just now, and known to nobody.
+            unsafe { handle::fluxcap_raw_free(handle) };
+        }
+        return Err(error);
+    }
+    for (index, handle) in handles.into_iter().enumerate() {
         // SAFETY: not null, with room for so many, as the caller promises.
-        unsafe { raws.add(index).write(handle::open(raw)) };
+        unsafe { raws.add(index).write(handle) };
     }
     count(number as u32)
 }

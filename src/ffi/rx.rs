@@ -76,6 +76,7 @@ pub unsafe extern "C" fn fluxcap_raw_split(
         if tx.is_null() {
             return Err(null("tx"));
         }
+        let sending = PacketBatch::try_with_capacity(BATCH)?;
         // SAFETY: null, or a handle that nobody else uses, as the header asks.
         let (_, Open { raw, batch }) = unsafe { opaque::empty(raw)? };
         let (receiver, sender) = raw.split();
@@ -86,7 +87,7 @@ pub unsafe extern "C" fn fluxcap_raw_split(
         // SAFETY: not null, so writable as the header asks.
         unsafe {
             rx.write(opaque::give(receiver));
-            tx.write(tx::open(sender, PacketBatch::with_capacity(BATCH)));
+            tx.write(tx::open(sender, sending));
         }
         Ok(0)
     })

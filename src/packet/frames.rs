@@ -300,7 +300,7 @@ impl Frames {
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) when the memory is too small for the geometry, [`Memory`](ErrorKind::Memory) when too many
-    /// UMEMs are alive.
+    /// UMEMs are alive, or there is not enough memory for the ledger.
     pub(crate) fn new(memory: Memory, geometry: Geometry) -> Result<Self> {
         if (memory.len() as u64) < geometry.bytes() {
             return Err(FluxError::invalid(
@@ -310,20 +310,21 @@ impl Frames {
             ));
         }
         let frames = geometry.frames();
-        let home = ArrayQueue::new(frames as usize);
+        let owners = entries(frames, POOL)?;
+        #[cfg(feature = "capi")]
+        let generations = entries(frames, live::first_generation())?;
+        let home = queue(frames)?;
         for chunk in 0..frames {
             let full = home.push(chunk);
             debug_assert!(full.is_ok());
         }
-        #[cfg(feature = "capi")]
-        let first = live::first_generation();
         let state = SharedFrameState {
             shift: geometry.chunk_size().trailing_zeros(),
             memory,
             geometry,
-            owners: (0..frames).map(|_| AtomicU32::new(POOL)).collect(),
+            owners,
             #[cfg(feature = "capi")]
-            generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
+            generations,
             returned: AtomicU32::new(BOTTOM),
             home,
             count: AtomicU64::new(HANDLE),
@@ -343,6 +344,35 @@ impl Frames {
     pub(super) fn state(&self) -> NonNull<SharedFrameState> {
         self.state
     }
+}
+
+/// One entry a frame.
+fn entries(frames: u32, value: u32) -> Result<Box<[AtomicU32]>> {
+    let mut entries = Vec::new();
+    if entries.try_reserve_exact(frames as usize).is_err() {
+        return Err(no_memory(frames));
+    }
+    entries.extend((0..frames).map(|_| AtomicU32::new(value)));
+    Ok(entries.into_boxed_slice())
+}
+
+/// A queue with room for every frame.
+fn queue(frames: u32) -> Result<ArrayQueue<u32>> {
+    // It ends the program when there is no memory for its slots, each of a stamp and a chunk: so it is seen before whether there is.
+    let mut room = Vec::<(usize, u32)>::new();
+    if room.try_reserve_exact(frames as usize).is_err() {
+        return Err(no_memory(frames));
+    }
+    drop(room);
+    Ok(ArrayQueue::new(frames as usize))
+}
+
+#[cold]
+fn no_memory(frames: u32) -> FluxError {
+    FluxError::no_memory(
+        format_args!("a UMEM of {frames} frames and its ledger"),
+        "ask for fewer frames",
+    )
 }
 
 impl Deref for Frames {

@@ -42,7 +42,7 @@ pub(super) fn load(queues: u32) -> Result<Loaded> {
 /// Loads with the first of these program flags that the kernel knows.
 pub(super) fn load_with(queues: u32, flags: &[u32]) -> Result<Loaded> {
     let _quiet = Quiet::new();
-    let mut log = vec![0; LOG_SIZE];
+    let mut log = log_buffer()?;
     let mut error = errno::EINVAL;
     for &flags in flags {
         match load_once(queues, flags, &mut log) {
@@ -55,6 +55,19 @@ pub(super) fn load_with(queues: u32, flags: &[u32]) -> Result<Loaded> {
         }
     }
     Err(refusal(error, &log_tail(&log)))
+}
+
+/// Room for what the verifier says.
+fn log_buffer() -> Result<Vec<u8>> {
+    let mut log = Vec::new();
+    if log.try_reserve_exact(LOG_SIZE).is_err() {
+        return Err(FluxError::no_memory(
+            "loading the XDP program",
+            "free memory",
+        ));
+    }
+    log.resize(LOG_SIZE, 0);
+    Ok(log)
 }
 
 fn load_once(queues: u32, flags: u32, log: &mut [u8]) -> Result<Loaded, i32> {

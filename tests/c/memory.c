@@ -135,8 +135,8 @@ int main(void)
     struct fluxcap_sim *sim = NULL;
     struct fluxcap_link *link = NULL;
 
-#ifdef __SANITIZE_ADDRESS__
-    skip("AddressSanitizer needs more addresses than a limit leaves");
+#ifdef SANITIZED
+    skip("a sanitizer needs more addresses than a limit leaves");
 #endif
     if (preloaded != NULL && strstr(preloaded, "valgrind") != NULL)
         skip("valgrind keeps its own account of memory");

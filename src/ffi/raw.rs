@@ -3,8 +3,8 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use super::error::{guard, null};
-use super::handle::{count, fluxcap_raw, look};
+use super::error::{guard, null, quick};
+use super::handle::{count, descriptor, fluxcap_raw, look};
 use super::opaque::{self, exclusive};
 use super::poller::timeout;
 use crate::error::{FluxError, Result};
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
     max: u32,
     descs: *mut *const fluxcap_desc,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         if descs.is_null() {
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
 /// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.inspect(max, |_| {}))
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) ->
 /// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.forward(max, |_| Verdict::Send))
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn fluxcap_raw_data(raw: *const fluxcap_raw) -> *mut u8 {
 /// A part of the frames stays for sending. Without frames in the fill ring the kernel drops what arrives: call it once a batch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.refill())
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
 /// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.reap())
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
 /// which shows within a tenth of a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
         raw.wake_rx().map(|()| 0)
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
 /// which shows within a tenth of a second. Nothing is lost then: the packets stay in the ring.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
         raw.wake_tx().map(|()| 0)
@@ -202,12 +202,14 @@ pub unsafe extern "C" fn fluxcap_raw_stop(raw: *const fluxcap_raw) -> c_int {
 ///
 /// It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups may be spurious. Neither that the
 /// interface was removed nor that frames came home shows there: with packets of fluxcap_raw_receive(), wait on fluxcap_raw_rx_fd().
+///
+/// -EMFILE: a simulated socket gets one when somebody asks, and no more files can be opened; -EOPNOTSUPP: it gets none, outside of Linux.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
-        Ok(raw.fd())
+        descriptor(raw.fd())
     })
 }
 

@@ -44,6 +44,16 @@ pub(crate) fn bell() -> Option<Box<dyn Bell>> {
     None
 }
 
+/// While it lives, this thread is not cancelled. Here no thread is.
+#[derive(Debug)]
+pub(crate) struct Uncancelled;
+
+impl Uncancelled {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+}
+
 /// A descriptor that tasks wait for: there is none here.
 #[cfg(feature = "async")]
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Kick, Socket};
+use crate::kernel::{Kick, Socket, machine};
 use crate::raw::outward::Outward;
 
 /// Calls in a row that may come to nothing although frames came back between them.
@@ -142,6 +142,8 @@ impl Watchdog {
 }
 
 fn stuck(outward: &Outward, waited: Duration, socket: &dyn Socket) -> FluxError {
+    // To describe it, the driver is asked for.
+    let _uncancelled = machine::Uncancelled::new();
     let (given, waiting) = (outward.outstanding(), outward.pending());
     FluxError::new(
         ErrorKind::Stuck,
@@ -152,7 +154,7 @@ fn stuck(outward: &Outward, waited: Duration, socket: &dyn Socket) -> FluxError 
             waited.as_secs_f64()
         ),
         "see whether the link is up and whether its other end takes packets; if so, the driver is at fault: copy mode \
-         (BindMode::Copy) or another kernel may help, or a longer patience, if this link is that slow",
+         or another kernel may help, or a longer patience, if this link is that slow",
     )
 }
 

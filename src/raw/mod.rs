@@ -275,6 +275,7 @@ impl FluxRaw {
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn wake_rx(&self) -> Result<()> {
         if self.cycle.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
+            let _uncancelled = machine::Uncancelled::new();
             self.socket.wake_rx()
         } else {
             self.socket.check()
@@ -311,6 +312,7 @@ impl FluxRaw {
             return self.socket.check();
         }
         while kicks.wanted() && (always || self.cycle.tx_needs_wakeup()) {
+            let _uncancelled = machine::Uncancelled::new();
             let kick = self.socket.wake_tx()?;
             // Sent frames are taken back elsewhere.
             if kicks.after(kick, self.cycle.tx_pending()) != Next::Kick {

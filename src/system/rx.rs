@@ -10,7 +10,7 @@ use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Interest, Interface, Ready};
+use crate::kernel::{Interest, Interface, Ready, machine};
 use crate::link::Link;
 use crate::packet::{Lender, Packet};
 use crate::poller::{Idle, Pacer, Poller};
@@ -237,12 +237,14 @@ impl FluxRx {
     }
 
     fn sleep(&mut self, timeout: Option<Duration>) -> Result<Ready> {
+        let _uncancelled = machine::Uncancelled::new();
         let (socket, place) = (&*self.shared.socket, self.place.as_ref());
         self.waiting
             .sleep(socket, place, Interest::Receive, timeout)
     }
 
     fn spin(&mut self) -> Result<()> {
+        let _uncancelled = machine::Uncancelled::new();
         if self.inward.needs_wakeup() {
             self.shared.socket.wake_rx()?;
         }
@@ -325,6 +327,7 @@ impl FluxRx {
 
     #[cold]
     fn wake(&self) {
+        let _uncancelled = machine::Uncancelled::new();
         // What goes wrong shows in the next wait.
         let _ = self.shared.socket.wake_rx();
     }

@@ -19,12 +19,14 @@ enum event {
     FORKED,    /* the process makes a child, which ends at once */
     STOPPED,   /* fluxcap_..._stop() */
     SIGNALLED, /* the thread gets a signal that it has a handler for */
+    CANCELLED, /* pthread_cancel() */
     EVENTS,
 };
 
-static const char *const names[EVENTS] = {"deleted", "renamed", "moved", "detached", "forked", "stopped", "signalled"};
+static const char *const names[EVENTS] = {"deleted", "renamed", "moved", "detached", "forked", "stopped", "signalled", "cancelled"};
 
 enum {
+    NONE = 99,   /* it waits in a function of libc, which is its own affair */
     PACKET = 1,  /* it waits on, and gets the next packet */
     NOTHING = 0, /* it comes back without a packet */
     WATCHDOG = 60,
@@ -209,20 +211,20 @@ static int stop_group(struct waiter *waiter)
 }
 
 static const struct row rows[] = {
-    /*                                           deleted  renamed moved    detached forked  stopped     signalled */
-    {"raw_wait", keep_raw, wait_raw, stop_raw, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, NOTHING}},
-    {"rx_recv", split, recv_rx, stop_rx, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, NOTHING}},
-    {"engine_run", make_engine, run_engine, stop_engine, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, PACKET}},
-    {"group_run", make_group, run_group, stop_group, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, PACKET}},
-    {"poll on rx_fd", split, poll_rx, stop_poll, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, PACKET}},
-    {"poll on raw_rx_fd", keep_raw, poll_raw, stop_poll, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, PACKET}},
+    /*                                           deleted  renamed moved    detached forked  stopped     signalled cancelled */
+    {"raw_wait", keep_raw, wait_raw, stop_raw, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, NOTHING, PACKET}},
+    {"rx_recv", split, recv_rx, stop_rx, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, NOTHING, PACKET}},
+    {"engine_run", make_engine, run_engine, stop_engine, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, PACKET, PACKET}},
+    {"group_run", make_group, run_group, stop_group, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, PACKET, PACKET}},
+    {"poll on rx_fd", split, poll_rx, stop_poll, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, PACKET, NONE}},
+    {"poll on raw_rx_fd", keep_raw, poll_raw, stop_poll, {-ENODEV, PACKET, -ENODEV, -ENODEV, PACKET, -ECANCELED, PACKET, NONE}},
 };
 
 static void *wait_there(void *argument)
 {
     struct waiter *waiter = (struct waiter *)argument;
-
     int result = waiter->row->call(waiter);
+
     pthread_mutex_lock(&waiter->lock);
     waiter->result = result;
     waiter->ended = true;
@@ -345,6 +347,7 @@ static void happen(enum event event, struct waiter *waiter)
         CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
         CHECK(pthread_kill(waiter->handle, SIGUSR1) == 0);
         break;
+    case CANCELLED: CHECK(pthread_cancel(waiter->handle) == 0); break;
     case EVENTS: break;
     }
 }
@@ -411,7 +414,8 @@ static void every_wait_ends_as_the_table_says(void)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         for (int event = 0; event < EVENTS; event++)
-            cell(&rows[i], (enum event)event);
+            if (rows[i].results[event] != NONE)
+                cell(&rows[i], (enum event)event);
 }
 
 /* A stop before the wait is remembered for one wait, and a call that does not wait leaves it. */

@@ -4,6 +4,7 @@
 
 mod bell;
 mod bind;
+mod cancel;
 mod cpu;
 pub(crate) mod errors;
 mod events;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
+pub(crate) use cancel::Uncancelled;
 pub(crate) use cpu::{cpus, pin};
 pub(crate) use events::Events;
 use interface::{Control, absent};

@@ -10,12 +10,12 @@ use super::port::Port;
 use super::{EngineStatistics, FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{Company, Interest};
-use crate::packet::{BatchRef, Through};
+use crate::packet::{BatchRef, Through, Unfit};
 use crate::poller::Idle;
 
 /// Busy turns between two looks at the clock.
 const TURNS: u32 = 64;
-/// The longest sleep of an engine with several ports: each sleep notices the removal of one interface.
+/// The longest sleep of an engine with several ports.
 const ROUND: Duration = Duration::from_millis(100);
 
 impl FluxEngine {
@@ -60,7 +60,11 @@ impl FluxEngine {
         &mut self,
         mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        self.turn(&mut callback)
+        let packets = self.turn(&mut callback)?;
+        if packets == 0 {
+            self.check_ports()?;
+        }
+        Ok(packets)
     }
 
     /// Waits as the poller says, for packets, a stop or the end of `timeout`; `None`: for no end. It may return early.
@@ -96,6 +100,7 @@ impl FluxEngine {
                 turns = 0;
                 self.share_out();
                 self.check_sending()?;
+                self.check_ports()?;
             }
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
@@ -176,9 +181,9 @@ impl FluxEngine {
             if self.ports.len() > 1 {
                 self.post(number)?;
             }
-            if let Some(index) = unfit {
+            if let Some((index, why)) = unfit {
                 shown.result?;
-                return Err(self::unfit(index));
+                return Err(self::unfit(index, why));
             }
         }
         shown.result.map(|()| shown.count)
@@ -221,15 +226,7 @@ impl FluxEngine {
                 self.ports.iter().for_each(|port| port.raw.socket.spin());
                 Ok(())
             }
-            Idle::Look => {
-                let none = Company::none();
-                self.ports.iter().try_for_each(|port| {
-                    let socket = &port.raw.socket;
-                    socket
-                        .wait(Interest::Receive, Some(Duration::ZERO), &none)
-                        .map(drop)
-                })
-            }
+            Idle::Look => self.check_ports(),
             Idle::Sleep => self.sleep(timeout),
         }
     }
@@ -240,6 +237,11 @@ impl FluxEngine {
             let cycles = self.ports.iter_mut().map(|port| &mut port.raw.cycle);
             cycles.for_each(|cycle| cycle.pool.give_up());
         }
+    }
+
+    /// Whether all interfaces are there, and their XDP programs.
+    fn check_ports(&self) -> Result<()> {
+        self.ports.iter().try_for_each(|port| port.raw.check())
     }
 
     fn check_sending(&mut self) -> Result<()> {
@@ -268,8 +270,9 @@ impl FluxEngine {
             fds: &self.fds,
             alarm: Some(&self.alarm),
             also: &also,
+            check: &|| ports.iter().try_for_each(|port| port.raw.check()),
         };
-        // Each socket sees only itself lose its interface: they take turns.
+        // Each simulated socket drives only itself on: they take turns.
         let round = (ports.len() > 1).then_some(ROUND);
         let watched = ports.iter().filter_map(Port::longest_sleep);
         let timeout = watched.chain(round).chain(timeout).min();
@@ -294,13 +297,31 @@ fn guarded<O: Outcome>(
     }
 }
 
+/// Why a packet of a batch was not sent: only a callback in C can cause this.
 #[cold]
-fn unfit(index: usize) -> FluxError {
+fn unfit(index: usize, why: Unfit) -> FluxError {
+    let (errno, happened, fix) = match why {
+        Unfit::OtherFrame => (
+            errno::EINVAL,
+            format!("packets[{index}] names a frame that it did not name before the callback"),
+            "do not move or swap entries of the array: set the verdict of each in its place, and keep data within its frame",
+        ),
+        Unfit::TooLong => (
+            errno::EMSGSIZE,
+            format!("len of packets[{index}] goes beyond the end of its frame"),
+            "keep data and len within the frame",
+        ),
+        Unfit::NoPort => (
+            errno::EINVAL,
+            format!("the verdict of packets[{index}] names a port that the engine does not have"),
+            "use FLUXCAP_RECYCLE, or FLUXCAP_SEND + a port of this engine, counted from 0",
+        ),
+    };
     FluxError::new(
         ErrorKind::Invalid,
-        errno::EMSGSIZE,
+        errno,
         format_args!("send packet {index} of a batch"),
-        "the callback made it leave its frame, or named a port that is not there",
-        "keep data and len within the frame, and send through a port of this engine",
+        happened,
+        fix,
     )
 }

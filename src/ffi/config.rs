@@ -31,10 +31,13 @@ pub const FLUXCAP_XDP_GENERIC: u32 = 2;
 
 /// Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
 pub const FLUXCAP_PROGRAM_BUNDLED: u32 = 0;
-/// No XDP program: the socket can only send.
+/// No XDP program: the socket can only send, but still has frames to receive into.
 pub const FLUXCAP_PROGRAM_NONE: u32 = 1;
 /// Enter the socket into the XSKMAP of your own program, `xskmap_fd`.
 pub const FLUXCAP_PROGRAM_XSKMAP: u32 = 2;
+/// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at most, because some drivers want to find some
+/// there when the socket is bound; none if there is but one.
+pub const FLUXCAP_PROGRAM_SEND_ONLY: u32 = 3;
 
 /// Ordinary pages behind the UMEM.
 pub const FLUXCAP_HUGEPAGES_NEVER: u32 = 0;
@@ -118,7 +121,11 @@ pub struct fluxcap_config {
 
 // SAFETY: `repr(C)`, begins with a `u32`, plain numbers and pointers that are checked when used.
 unsafe impl Sized32 for fluxcap_config {
-    const LEAST: usize = offset_of!(fluxcap_config, link);
+    const SIZES: &'static [usize] = &[
+        offset_of!(fluxcap_config, link),
+        offset_of!(fluxcap_config, umem),
+        size_of::<fluxcap_config>(),
+    ];
     const NAME: &'static str = "fluxcap_config";
 }
 
@@ -139,10 +146,10 @@ pub unsafe extern "C" fn fluxcap_open(
             return Err(null("raw"));
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        let config = unsafe { sized::read(config)? };
+        let config = unsafe { sized::read("config", config)? };
         // SAFETY: `ifname` is null or a C string, and `link` and `umem` are null or open handles, as the header asks.
         let builder = unsafe { builder(&config)? };
-        let opened = handle::open(builder.build()?);
+        let opened = handle::open(builder.build()?)?;
         // SAFETY: not null, so writable as the header asks.
         unsafe { raw.write(opened) };
         Ok(0)
@@ -164,7 +171,10 @@ unsafe fn place(config: &fluxcap_config) -> Result<Link> {
             ));
         }
         // SAFETY: an open handle, as the caller promises.
-        return Ok(unsafe { opaque::shared(config.link)? }.link.clone());
+        let found = unsafe { opaque::shared(config.link) };
+        return found
+            .map(|place| place.link.clone())
+            .map_err(|error| error.with_note("the field of struct fluxcap_config"));
     }
     if config.ifname.is_null() {
         return Ok(Link::index(config.ifindex));
@@ -183,7 +193,9 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
     let mut builder = FluxBuilder::new(&link).queue(config.queue);
     if !config.umem.is_null() {
         // SAFETY: an open handle, as the caller promises.
-        builder = builder.umem(unsafe { opaque::shared(config.umem)? });
+        let found = unsafe { opaque::shared(config.umem) };
+        builder = builder
+            .umem(found.map_err(|error| error.with_note("the field of struct fluxcap_config"))?);
     }
     let numbers: [(u32, Setter); 8] = [
         (config.frames, FluxBuilder::frames),
@@ -215,6 +227,7 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
     builder = match config.program {
         FLUXCAP_PROGRAM_BUNDLED => builder.xdp_mode(xdp_mode),
         FLUXCAP_PROGRAM_NONE => builder.load_xdp(false),
+        FLUXCAP_PROGRAM_SEND_ONLY => builder.send_only(),
         FLUXCAP_PROGRAM_XSKMAP => builder.xskmap(config.xskmap_fd),
         other => return Err(unknown("program", "FLUXCAP_PROGRAM_", other)),
     };

@@ -9,7 +9,7 @@ use super::lock;
 use super::opaque::{self, Opaque};
 use crate::batch::PacketBatch;
 use crate::engine::{EngineGroup, FluxEngine};
-use crate::error::Result;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::raw::FluxRaw;
 
 /// Packets that one call into the Rust API handles.
@@ -35,12 +35,14 @@ impl Opaque for fluxcap_raw {
 }
 
 /// Makes a handle of a socket, to be freed with `fluxcap_raw_free`.
-#[must_use]
-pub fn open(raw: FluxRaw) -> *mut fluxcap_raw {
-    opaque::give(Open {
-        raw,
-        batch: PacketBatch::with_capacity(BATCH),
-    })
+///
+/// # Errors
+///
+/// [`Memory`](ErrorKind::Memory).
+pub fn open(raw: FluxRaw) -> Result<*mut fluxcap_raw> {
+    let batch = PacketBatch::try_with_capacity(BATCH)?;
+    let stopper = raw.stopper();
+    Ok(opaque::give_stoppable(Open { raw, batch }, stopper))
 }
 
 /// A socket that is a port of an engine: what a `const struct fluxcap_raw *` may also be.
@@ -136,4 +138,33 @@ pub unsafe extern "C" fn fluxcap_raw_free(raw: *mut fluxcap_raw) {
 #[inline]
 pub(super) fn count(value: u32) -> Result<c_int> {
     Ok(c_int::try_from(value).unwrap_or(c_int::MAX))
+}
+
+/// A file descriptor as C functions return it; -1: there is none.
+pub(super) fn descriptor(fd: i32) -> Result<c_int> {
+    if fd >= 0 {
+        return Ok(fd);
+    }
+    Err(no_descriptor())
+}
+
+#[cold]
+fn no_descriptor() -> FluxError {
+    let tried = "ask for a descriptor of a simulated socket";
+    if cfg!(target_os = "linux") {
+        return FluxError::new(
+            ErrorKind::System,
+            errno::EMFILE,
+            tried,
+            "no more files can be opened",
+            "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
+        );
+    }
+    FluxError::new(
+        ErrorKind::Unsupported,
+        errno::EOPNOTSUPP,
+        tried,
+        "it has one on Linux alone",
+        "wait with the library's own calls",
+    )
 }

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_int};
 use std::fmt::{self, Display, Write};
 use std::ptr;
 
+use super::array::check_len;
 use super::config::{
     FLUXCAP_BIND_COPY, FLUXCAP_BIND_ZERO_COPY, FLUXCAP_XDP_AUTO, FLUXCAP_XDP_GENERIC,
     FLUXCAP_XDP_NATIVE,
@@ -159,7 +160,6 @@ macro_rules! sized {
     ($($name:ident)*) => {$(
         // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
         unsafe impl Sized32 for $name {
-            const LEAST: usize = size_of::<$name>();
             const NAME: &'static str = stringify!($name);
         }
     )*};
@@ -216,7 +216,7 @@ pub(super) unsafe fn write_info(
         reserved: [0; 2],
     };
     // SAFETY: as the caller promises.
-    unsafe { sized::write(info, &value) }.map(|()| 0)
+    unsafe { sized::write("info", info, &value) }.map(|()| 0)
 }
 
 /// What was counted. `statistics->struct_size` must be set.
@@ -256,7 +256,7 @@ pub(super) unsafe fn write_statistics(
         tx_ring_empty_descs: kernel.tx_ring_empty_descs,
     };
     // SAFETY: as the caller promises.
-    unsafe { sized::write(statistics, &value) }.map(|()| 0)
+    unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
 }
 
 /// What the XDP program counted. `counters->struct_size` must be set.
@@ -289,7 +289,7 @@ pub(super) unsafe fn write_counters(
         pass: counted.pass,
     };
     // SAFETY: as the caller promises.
-    unsafe { sized::write(counters, &value) }.map(|()| 0)
+    unsafe { sized::write("counters", counters, &value) }.map(|()| 0)
 }
 
 /// The rings and the whereabouts of every frame. `rings->struct_size` must be set. Time grows with the number of frames.
@@ -313,7 +313,7 @@ pub unsafe extern "C" fn fluxcap_raw_debug_rings(
             ledger: accounting(state.ledger),
         };
         // SAFETY: as the header asks.
-        unsafe { sized::write(rings, &value) }.map(|()| 0)
+        unsafe { sized::write("rings", rings, &value) }.map(|()| 0)
     })
 }
 
@@ -377,6 +377,7 @@ pub unsafe extern "C" fn fluxcap_raw_debug_text(
 ///
 /// `text` is null or points to `size` writable bytes.
 pub(super) unsafe fn print(value: &dyn Display, text: *mut c_char, size: usize) -> Result<c_int> {
+    check_len("text", size)?;
     if size > 0 && text.is_null() {
         return Err(null("text"));
     }

@@ -1,11 +1,11 @@
 //! The sending half of a socket behind its opaque handle.
 
 use std::ffi::{c_char, c_int};
-use std::slice;
 use std::time::Duration;
 
-use super::error::{guard, null};
-use super::handle::{BATCH, count};
+use super::array::bytes;
+use super::error::{guard, null, quick};
+use super::handle::{BATCH, count, descriptor};
 use super::info::{
     fluxcap_info, fluxcap_ring_state, fluxcap_statistics, print, ring, write_info, write_statistics,
 };
@@ -41,7 +41,8 @@ impl Opaque for fluxcap_tx {
 
 /// Makes a handle of a half.
 pub(super) fn open(tx: FluxTx, batch: PacketBatch) -> *mut fluxcap_tx {
-    opaque::give(Sender { tx, batch })
+    let stopper = tx.stopper();
+    opaque::give_stoppable(Sender { tx, batch }, stopper)
 }
 
 /// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps.
@@ -56,7 +57,7 @@ pub unsafe extern "C" fn fluxcap_tx_send(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
         let mut done = 0;
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn fluxcap_tx_alloc(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
         let Sender { tx, batch } = half;
@@ -123,15 +124,11 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
     len: usize,
     packet: *mut fluxcap_packet,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let half = unsafe { exclusive(tx)? };
-        let bytes = match (data.is_null(), len) {
-            (_, 0) => &[][..],
-            (true, _) => return Err(null("data")),
-            // SAFETY: not null, so `len` bytes as the header asks.
-            (false, _) => unsafe { slice::from_raw_parts(data, len) },
-        };
+        // SAFETY: as the header asks.
+        let bytes = unsafe { bytes("data", data, len)? };
         if packet.is_null() {
             return Err(null("packet"));
         }
@@ -149,7 +146,7 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
 /// A half that does not send for a while keeps them: call it then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         count(unsafe { exclusive(tx)? }.tx.reap())
     })
@@ -159,13 +156,14 @@ pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
 /// packets stay in the ring.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_kick(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         unsafe { exclusive(tx)? }.tx.kick().map(|()| 0)
     })
 }
 
-/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick().
+/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick();
+/// -ECANCELED: fluxcap_tx_stop() ended it.
 ///
 /// Returns 1 when the kernel has no packet left, 0 when time ran out.
 #[unsafe(no_mangle)]
@@ -178,7 +176,8 @@ pub unsafe extern "C" fn fluxcap_tx_flush(tx: *mut fluxcap_tx, timeout_ms: u32) 
     })
 }
 
-/// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick().
+/// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick();
+/// -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
 ///
 /// Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
 /// room, 0 otherwise.
@@ -191,10 +190,21 @@ pub unsafe extern "C" fn fluxcap_tx_wait(tx: *mut fluxcap_tx, timeout_ms: c_int)
     })
 }
 
+/// Ends a wait in fluxcap_tx_wait() or fluxcap_tx_flush(), which is -ECANCELED then. Without one it ends the next that has to wait, so that no
+/// stop is lost.
+///
+/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
+/// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no sending half.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_stop(tx: *const fluxcap_tx) -> c_int {
+    // SAFETY: null or an open handle, as the header asks.
+    unsafe { opaque::stop(tx) }
+}
+
 /// The number of packets that the TX ring has room for now.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         count(unsafe { exclusive(tx)? }.tx.room())
     })
@@ -203,7 +213,7 @@ pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
 /// Packets that were given to the kernel and whose frames have not been taken back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_outstanding(tx: *const fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let outstanding = unsafe { shared(tx)? }.tx.outstanding();
         Ok(c_int::try_from(outstanding).unwrap_or(c_int::MAX))
@@ -227,12 +237,12 @@ pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_m
 /// The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
 /// own: do not close it.
 ///
-/// It is the same for both halves. Wake-ups may be spurious.
+/// It is the socket's, and readable while packets wait. Errors as fluxcap_raw_fd(). Wake-ups may be spurious.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        Ok(unsafe { shared(tx)? }.tx.fd())
+        descriptor(unsafe { shared(tx)? }.tx.fd())
     })
 }
 

@@ -15,7 +15,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
 
 use crossbeam_queue::ArrayQueue;
 
@@ -45,6 +46,8 @@ pub(crate) struct SharedFrameState {
     /// The top of the return stack: a chunk, [`BOTTOM`] or `CLOSED`.
     pub(super) returned: AtomicU32,
     home: ArrayQueue<u32>,
+    /// Who wants to be called when frames come home.
+    pub(super) waiting: Mutex<Vec<Waker>>,
     count: AtomicU64,
     /// Which marks of sockets are taken.
     pub(super) sockets: Mutex<Vec<bool>>,
@@ -180,11 +183,16 @@ impl SharedFrameState {
     pub(crate) fn queue_home(&self, chunk: u32) {
         let full = self.home.push(chunk);
         debug_assert!(full.is_ok(), "the home queue has room for every frame");
+        self.call_if_awaited();
     }
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
     pub(crate) fn take_home(&self) -> Option<u32> {
         self.home.pop().or_else(|| self.take_returned().next())
+    }
+
+    pub(super) fn home_is_empty(&self) -> bool {
+        self.home.is_empty()
     }
 
     /// The number of free frames that nobody keeps at hand.
@@ -253,8 +261,9 @@ impl SharedFrameState {
     /// Nobody uses `state`, now or later.
     #[cold]
     unsafe fn free(state: NonNull<Self>) {
-        // Everything that others did with the state happens before it is freed.
-        fence(Ordering::Acquire);
+        // Everything that others did with the state happens before it is freed. A load and no fence, which ThreadSanitizer does not see.
+        // SAFETY: not freed yet.
+        unsafe { state.as_ref() }.count.load(Ordering::Acquire);
         live::remove(state);
         // SAFETY: made by `Box::leak` in `Frames::new`, and not used any more.
         drop(unsafe { Box::from_raw(state.as_ptr()) });
@@ -299,7 +308,7 @@ impl Frames {
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) when the memory is too small for the geometry, [`Memory`](ErrorKind::Memory) when too many
-    /// UMEMs are alive.
+    /// UMEMs are alive, or there is not enough memory for the ledger.
     pub(crate) fn new(memory: Memory, geometry: Geometry) -> Result<Self> {
         if (memory.len() as u64) < geometry.bytes() {
             return Err(FluxError::invalid(
@@ -309,22 +318,24 @@ impl Frames {
             ));
         }
         let frames = geometry.frames();
-        let home = ArrayQueue::new(frames as usize);
+        let owners = entries(frames, POOL)?;
+        #[cfg(feature = "capi")]
+        let generations = entries(frames, live::first_generation())?;
+        let home = queue(frames)?;
         for chunk in 0..frames {
             let full = home.push(chunk);
             debug_assert!(full.is_ok());
         }
-        #[cfg(feature = "capi")]
-        let first = live::first_generation();
         let state = SharedFrameState {
             shift: geometry.chunk_size().trailing_zeros(),
             memory,
             geometry,
-            owners: (0..frames).map(|_| AtomicU32::new(POOL)).collect(),
+            owners,
             #[cfg(feature = "capi")]
-            generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
+            generations,
             returned: AtomicU32::new(BOTTOM),
             home,
+            waiting: Mutex::default(),
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),
         };
@@ -342,6 +353,35 @@ impl Frames {
     pub(super) fn state(&self) -> NonNull<SharedFrameState> {
         self.state
     }
+}
+
+/// One entry a frame.
+fn entries(frames: u32, value: u32) -> Result<Box<[AtomicU32]>> {
+    let mut entries = Vec::new();
+    if entries.try_reserve_exact(frames as usize).is_err() {
+        return Err(no_memory(frames));
+    }
+    entries.extend((0..frames).map(|_| AtomicU32::new(value)));
+    Ok(entries.into_boxed_slice())
+}
+
+/// A queue with room for every frame.
+fn queue(frames: u32) -> Result<ArrayQueue<u32>> {
+    // It ends the program when there is no memory for its slots, each of a stamp and a chunk: so it is seen before whether there is.
+    let mut room = Vec::<(usize, u32)>::new();
+    if room.try_reserve_exact(frames as usize).is_err() {
+        return Err(no_memory(frames));
+    }
+    drop(room);
+    Ok(ArrayQueue::new(frames as usize))
+}
+
+#[cold]
+fn no_memory(frames: u32) -> FluxError {
+    FluxError::no_memory(
+        format_args!("a UMEM of {frames} frames and its ledger"),
+        "ask for fewer frames",
+    )
 }
 
 impl Deref for Frames {
@@ -372,8 +412,8 @@ impl Drop for Frames {
             // SAFETY: the count reached zero, so this was the last use.
             unsafe { SharedFrameState::free(self.state) }
         } else if before < 2 * HANDLE {
-            // What was done through other handles happens before the stack is closed.
-            fence(Ordering::Acquire);
+            // What was done through other handles happens before the stack is closed. A load and no fence, as in `free`.
+            self.count.load(Ordering::Acquire);
             // SAFETY: the last handle, with packets left. They count until somebody takes them off the return stack or, once that is
             // closed, themselves: so the state is alive until then.
             unsafe { SharedFrameState::close(self.state) }

@@ -30,7 +30,7 @@ pub use borrow::{PacketRef, Verdict};
 #[cfg(feature = "capi")]
 pub(crate) use build::build_into;
 pub use burst::{BatchRef, PortPacket};
-pub(crate) use burst::{Slot, Tally, Through};
+pub(crate) use burst::{Slot, Tally, Through, Unfit};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use hand::Handed;
 pub(crate) use lease::Lease;

@@ -194,6 +194,7 @@ static void packets_go_there_and_back(void)
     CHECK(info.frames == 2048 && info.mac[5] == 2);
     CHECK_RESULT(fluxcap_rx_program_counters(near_end->rx, &counters), 0);
     CHECK(fluxcap_rx_report(near_end->rx, text, sizeof(text)) > 0);
+    check_plain(text, "fluxcap_rx_report", __FILE__, __LINE__);
     CHECK(fluxcap_tx_report(near_end->tx, text, sizeof(text)) > 0);
     destroy(&world);
 }
@@ -536,7 +537,8 @@ static void a_descriptor_tells_of_packets(void)
 
     descriptor.fd = fluxcap_rx_fd(world.ends[1].rx);
     descriptor.events = POLLIN;
-    CHECK(descriptor.fd >= 0 && fluxcap_tx_fd(world.ends[1].tx) == descriptor.fd);
+    CHECK(descriptor.fd >= 0 && fluxcap_rx_fd(world.ends[1].rx) == descriptor.fd);
+    CHECK(fluxcap_tx_fd(world.ends[1].tx) >= 0 && fluxcap_tx_fd(world.ends[1].tx) != descriptor.fd);
     CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
     make(world.ends[0].tx, &packet, 1, 60, 4);
     CHECK_RESULT(fluxcap_tx_send(world.ends[0].tx, &packet, 1), 1);

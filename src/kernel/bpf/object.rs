@@ -86,7 +86,7 @@ pub(super) fn load(fan_out: bool, maps: Maps<'_>) -> Result<Loaded> {
 pub(super) fn load_with(fan_out: bool, maps: Maps<'_>, flags: &[u32]) -> Result<Loaded> {
     let variant = Variant::of(fan_out);
     let _quiet = Quiet::new();
-    let mut log = vec![0; LOG_SIZE];
+    let mut log = log_buffer()?;
     let mut error = errno::EINVAL;
     for &flags in flags {
         match load_once(variant, maps, flags, &mut log) {
@@ -99,6 +99,19 @@ pub(super) fn load_with(fan_out: bool, maps: Maps<'_>, flags: &[u32]) -> Result<
         }
     }
     Err(refusal(variant, error, &log_tail(&log)))
+}
+
+/// Room for what the verifier says.
+fn log_buffer() -> Result<Vec<u8>> {
+    let mut log = Vec::new();
+    if log.try_reserve_exact(LOG_SIZE).is_err() {
+        return Err(FluxError::no_memory(
+            "loading the XDP program",
+            "free memory",
+        ));
+    }
+    log.resize(LOG_SIZE, 0);
+    Ok(log)
 }
 
 fn load_once(variant: Variant, maps: Maps<'_>, flags: u32, log: &mut [u8]) -> Result<Loaded, i32> {

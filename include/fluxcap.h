@@ -19,6 +19,19 @@
  * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
  *
  * Signals and forks. No function but fluxcap_engine_stop() and fluxcap_group_stop() is safe in a signal handler: set a flag there. A handle does not survive fork().
+ *
+ * Rights. Opening a socket takes root, or capabilities; an open one needs none.
+ *   a socket, to send or for an XSKMAP of your own (Linux 5.9): CAP_NET_RAW.
+ *   the bundled XDP program (Linux 5.9): CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF.
+ *   fan-out: a queue shared out among several sockets (Linux 5.9): CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON.
+ *   preferred busy polling (Linux 5.11): CAP_NET_ADMIN, beside those of the socket.
+ *   packet memory above the limit of locked memory (`ulimit -l`) (Linux 5.9): CAP_IPC_LOCK, beside those of the socket.
+ *   the name of a foreign XDP program in the error about it (Linux 5.9): CAP_SYS_ADMIN, beside those of the XDP program.
+ *   zero-copy, hugepages, a NUMA node, pinned threads (Linux 5.9): none beside those of the socket.
+ *   a TX budget above 32 (Linux 6.17): none beside those of the socket.
+ * CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON. `setcap cap_net_raw,cap_net_admin,cap_bpf+ep PROGRAM` gives them to a program.
+ * Before Linux 6.0, where kernel.unprivileged_bpf_disabled is set, an XSKMAP of your own, the counters of the
+ * XDP program, and opening more queues of its interface take CAP_BPF, too.
  */
 
 
@@ -519,11 +532,11 @@ struct fluxcap_statistics {
   uint64_t tx_ring_empty_descs;
 };
 
-// What the bundled XDP program decided, for the whole interface. All 0 when it is not attached.
+// What the bundled XDP program decided, for the whole interface. All 0 when the socket was opened without it.
 struct fluxcap_program_counters {
   // sizeof(struct fluxcap_program_counters), set by you.
   uint32_t struct_size;
-  // 1 when the bundled program is attached.
+  // 1 when the bundled program is on the interface now. 0 also when somebody took it off, or the interface was removed.
   uint32_t attached;
   // Packets dropped by the program.
   uint64_t drop;

@@ -396,7 +396,11 @@ impl FluxBuilder {
 
     fn steering(&self) -> Result<Option<Arc<dyn Steering>>> {
         match self.program {
-            Program::Bundled(mode) => self.link.backend().attach(mode).map(Some),
+            Program::Bundled(mode) => self
+                .link
+                .backend()
+                .attach(mode, self.fan_out.sockets > 1)
+                .map(Some),
             Program::Xskmap(fd) => self.link.backend().user_map(fd).map(Some),
             Program::None => Ok(None),
         }

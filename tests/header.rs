@@ -37,6 +37,19 @@ const SOURCES: [&str; 30] = [
     "trace.rs",
 ];
 
+/// The table of the Rust documentation as lines of a C comment.
+fn rights() -> String {
+    let rows = include_str!("../src/rights.md").lines().skip(2);
+    let line = |row: &str| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [what, linux, capabilities] = cells[..] else {
+            panic!("{row}");
+        };
+        format!(" *   {what} (Linux {linux}): {capabilities}.\n")
+    };
+    rows.map(line).collect()
+}
+
 fn generate() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut config =
@@ -51,6 +64,9 @@ fn generate() -> String {
         env!("CARGO_PKG_VERSION_MINOR"),
         env!("CARGO_PKG_VERSION_PATCH"),
     ));
+    let header = config.header.take().expect("a header in cbindgen.toml");
+    assert!(header.contains(" * RIGHTS\n"), "a place for the rights");
+    config.header = Some(header.replace(" * RIGHTS\n", &rights()));
     let builder = SOURCES.iter().fold(
         cbindgen::Builder::new().with_config(config),
         |builder, file| builder.with_src(root.join("src/ffi").join(file)),

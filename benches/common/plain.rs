@@ -125,7 +125,7 @@ impl Backend for PlainLink {
         })
     }
 
-    fn attach(&self, _mode: XdpMode) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, _mode: XdpMode, _fan_out: bool) -> Result<Arc<dyn Steering>> {
         unreachable!("the benchmarks load no program")
     }
 

@@ -81,13 +81,13 @@ pub struct fluxcap_statistics {
     pub tx_ring_empty_descs: u64,
 }
 
-/// What the bundled XDP program decided, for the whole interface. All 0 when it is not attached.
+/// What the bundled XDP program decided, for the whole interface. All 0 when the socket was opened without it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_program_counters {
     /// sizeof(struct fluxcap_program_counters), set by you.
     pub struct_size: u32,
-    /// 1 when the bundled program is attached.
+    /// 1 when the bundled program is on the interface now. 0 also when somebody took it off, or the interface was removed.
     pub attached: u32,
     /// Packets dropped by the program.
     pub drop: u64,
@@ -283,7 +283,7 @@ pub(super) unsafe fn write_counters(
     let counted = program.unwrap_or_default();
     let value = fluxcap_program_counters {
         struct_size: 0,
-        attached: program.is_some().into(),
+        attached: counted.attached.into(),
         drop: counted.drop,
         redirect: counted.redirect,
         pass: counted.pass,

@@ -87,13 +87,14 @@ pub trait Backend: fmt::Debug + Send + Sync {
         ))
     }
 
-    /// Attaches the bundled XDP program, or joins the one that this process has attached already.
+    /// Attaches the bundled XDP program, or joins the one that this process has attached already. `fan_out` says that a queue is going to be
+    /// [shared out](Steering::fan_out) among several sockets, which takes more rights.
     ///
     /// # Errors
     ///
     /// [`Busy`](crate::ErrorKind::Busy) when somebody else's program is attached, [`Permission`](crate::ErrorKind::Permission),
     /// [`Unsupported`](crate::ErrorKind::Unsupported).
-    fn attach(&self, mode: XdpMode) -> Result<Arc<dyn Steering>>;
+    fn attach(&self, mode: XdpMode, fan_out: bool) -> Result<Arc<dyn Steering>>;
 
     /// Steering by the user's own program: `fd` is the file descriptor of its XSKMAP, which stays the user's.
     ///
@@ -263,6 +264,15 @@ pub trait Steering: fmt::Debug + Send + Sync {
     ///
     /// [`System`](crate::ErrorKind::System).
     fn counters(&self) -> Result<Option<ProgramCounters>>;
+
+    /// Whether packets can still come this way: whoever waits asks once a second.
+    ///
+    /// # Errors
+    ///
+    /// What became of the program.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Where the program runs; `None` for a foreign program.
     fn xdp_mode(&self) -> Option<Answer<XdpMode>>;

@@ -91,7 +91,7 @@ impl Backend for SimBackend {
         Ok(Sharing { socket, rx, tx })
     }
 
-    fn attach(&self, mode: XdpMode) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, mode: XdpMode, _fan_out: bool) -> Result<Arc<dyn Steering>> {
         steering::attach(&self.nic, mode)
     }
 

@@ -2,7 +2,9 @@
 #include "check.h"
 
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -36,6 +38,21 @@ static void an_interface_that_is_down(void)
     check_refused(&config, -ENETDOWN, "ip link set");
     run("ip link set fluxa up");
     check_usable("fluxa");
+}
+
+static void alternative_names(void)
+{
+    char longest[129];
+    struct fluxcap_config config = small("to-the-rack-on-the-left");
+
+    run("ip link property add dev fluxa altname to-the-rack-on-the-left");
+    check_and_free(open_config(&config));
+    memset(longest, 'n', sizeof(longest));
+    config.ifname = longest;
+    longest[128] = '\0';
+    check_refused(&config, -EINVAL, "up to 127");
+    longest[127] = '\0';
+    check_refused(&config, -ENODEV, "there is none");
 }
 
 static void a_queue_that_is_not_there(void)
@@ -250,6 +267,18 @@ static void without_bpf(void)
     check_and_free(open_config(&config));
 }
 
+static void without_perfmon(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_raw *raws[2] = {NULL, NULL};
+
+    drop_capabilities(BIT(CAP_PERFMON) | BIT(CAP_SYS_ADMIN));
+    CHECK_ERROR(fluxcap_open_fan_out(&config, 2, 0, raws), -EPERM, "CAP_PERFMON missing");
+    CHECK(raws[0] == NULL && raws[1] == NULL);
+    /* A socket that has the queue to itself does without. */
+    check_and_free(open_config(&config));
+}
+
 static void without_any_capability(void)
 {
     struct fluxcap_config config = small("fluxa");
@@ -355,7 +384,7 @@ static void an_interface_that_is_removed(int timeout_ms)
     CHECK_RESULT(waiter.result, -ENODEV);
     CHECK(waiter.ended - start < 2);
     /* The handle stays good for everything that does not need the interface. */
-    CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND, 1000), -ENODEV, "removed");
+    CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND, 1000), -ENODEV, "fluxa (index ");
     CHECK_RESULT(fluxcap_raw_receive(a, received, 4), 0);
     CHECK_RESULT(fluxcap_raw_peek(a, 4, &descs), 0);
     CHECK_RESULT(fluxcap_raw_send(a, packets, 2), 2);
@@ -366,7 +395,8 @@ static void an_interface_that_is_removed(int timeout_ms)
     statistics.struct_size = sizeof(statistics);
     counters.struct_size = sizeof(counters);
     CHECK_RESULT(fluxcap_raw_statistics(a, &statistics), 0);
-    fluxcap_raw_program_counters(a, &counters);
+    CHECK_RESULT(fluxcap_raw_program_counters(a, &counters), 0);
+    CHECK(counters.attached == 0);
     CHECK_RESULT(fluxcap_packets_free(packets, 4), 0);
     check_and_free(a);
     /* As it was; without an IPv6 address there are no packets but ours. */
@@ -375,9 +405,68 @@ static void an_interface_that_is_removed(int timeout_ms)
     check_usable("fluxa");
 }
 
+/* Whether a program is on fluxa of this namespace. */
+static int is_ours(uint32_t id)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "ip -d link show dev fluxa | grep -q 'prog/xdp id %u '", id);
+    return system(command) == 0;
+}
+
+/* Detaches the links of all XDP programs on an interface, as `bpftool link detach` does. */
+static void detach_programs(unsigned ifindex)
+{
+    union bpf_attr attr;
+    struct bpf_link_info info;
+    uint32_t id = 0;
+
+    for (;;) {
+        memset(&attr, 0, sizeof(attr));
+        attr.start_id = id;
+        if (syscall(SYS_bpf, BPF_LINK_GET_NEXT_ID, &attr, sizeof(attr)) != 0)
+            return;
+        id = attr.next_id;
+        memset(&attr, 0, sizeof(attr));
+        attr.link_id = id;
+        int link = (int)syscall(SYS_bpf, BPF_LINK_GET_FD_BY_ID, &attr, sizeof(attr));
+        if (link < 0)
+            continue;
+        memset(&info, 0, sizeof(info));
+        memset(&attr, 0, sizeof(attr));
+        attr.info.bpf_fd = (uint32_t)link;
+        attr.info.info_len = sizeof(info);
+        attr.info.info = (uint64_t)(uintptr_t)&info;
+        CHECK(syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)) == 0);
+        memset(&attr, 0, sizeof(attr));
+        attr.link_detach.link_fd = (uint32_t)link;
+        /* Interfaces of other namespaces have the same index. */
+        if (info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == ifindex && is_ours(info.prog_id))
+            CHECK(syscall(SYS_bpf, BPF_LINK_DETACH, &attr, sizeof(attr)) == 0);
+        CHECK(close(link) == 0);
+    }
+}
+
+static void a_program_that_somebody_takes_off(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_program_counters counters = ZEROS;
+
+    struct fluxcap_raw *raw = open_config(&config);
+    counters.struct_size = sizeof(counters);
+    CHECK_RESULT(fluxcap_raw_program_counters(raw, &counters), 0);
+    CHECK(counters.attached == 1);
+    detach_programs(if_nametoindex("fluxa"));
+    CHECK_RESULT(fluxcap_raw_program_counters(raw, &counters), 0);
+    CHECK(counters.attached == 0);
+    check_and_free(raw);
+    check_usable("fluxa");
+}
+
 int main(int argc, char **argv)
 {
     an_interface_that_is_down();
+    alternative_names();
     a_queue_that_is_not_there();
     a_queue_that_is_taken();
     packets_that_frames_cannot_hold();
@@ -390,9 +479,11 @@ int main(int argc, char **argv)
     in_a_child(without_net_raw);
     in_a_child(without_net_admin);
     in_a_child(without_bpf);
+    in_a_child(without_perfmon);
     in_a_child(without_any_capability);
     in_a_child(with_little_locked_memory);
     in_a_child(with_just_enough_locked_memory);
+    a_program_that_somebody_takes_off();
     an_interface_that_goes_down_and_comes_back();
     an_interface_that_is_removed(5000);
     an_interface_that_is_removed(-1);

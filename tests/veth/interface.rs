@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fluxcap::{ErrorKind, FluxRaw, PacketBatch};
+use fluxcap::{ErrorKind, FluxBuilder, FluxRaw, Link, PacketBatch};
 
 use super::net::{in_namespace, ip};
 use super::traffic::{assert_conserved, carry, close, frame, frames, receive, small};
@@ -167,5 +167,42 @@ fn a_new_interface_of_the_same_name_takes_a_new_socket() {
         carry(&mut far, &mut new, &frames(50, 60), 16);
         close(new);
         close(far);
+    });
+}
+
+#[test]
+fn an_interface_is_found_by_its_alternative_names() {
+    in_namespace(|| {
+        let longest = "a".repeat(127);
+        let names = [
+            "uplink",
+            "to-the-rack-on-the-left",
+            "pci-0000:03:00.0",
+            &longest,
+        ];
+        for name in names {
+            ip(&format!("link property add dev near altname {name}"));
+        }
+        let mut far = small("far").build().unwrap();
+        for name in names {
+            let mut near = small(name).build().unwrap();
+            // Its name is what it is called from then on.
+            assert_eq!(near.interface().name, "near");
+            carry(&mut far, &mut near, &frames(10, 60), 8);
+            close(near);
+        }
+        close(far);
+        for (name, kind) in [
+            ("nobody-is-called-like-that", ErrorKind::NotFound),
+            (&"a".repeat(126), ErrorKind::NotFound),
+            (&"a".repeat(128), ErrorKind::Invalid),
+        ] {
+            let error = small(name).build().unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        let error = FluxBuilder::new(&Link::index(0)).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert!(error.to_string().contains("they begin at 1"), "{error}");
     });
 }

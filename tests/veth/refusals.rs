@@ -1,10 +1,16 @@
 //! What cannot work is refused with its reason, and leaves nothing behind.
 
+use std::collections::HashSet;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use fluxcap::{ErrorKind, FluxBuilder, PacketBatch};
 
 use super::net::{has_program, in_namespace, ip};
+use super::process::Program;
 use super::traffic::{carry, close, frames, small};
 
 /// Asserts the kind of a refusal and the parts of its text.
@@ -32,6 +38,94 @@ fn interfaces_that_cannot_be_bound_are_refused() {
         assert!(!has_program("near"));
         ip("link set near up");
         close(small("near").build().unwrap());
+    });
+}
+
+/// Runs a test of its own in another process, which `prepare` spoils, in this namespace; whether it succeeded, and what it said.
+fn carry_elsewhere(
+    prepare: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+) -> (bool, String) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args([
+            "--exact",
+            "rights::carries_packets_when_told_to",
+            "--nocapture",
+        ])
+        .env("FLUXCAP_CARRY", "1")
+        .env("RUST_BACKTRACE", "0");
+    // SAFETY: both closures make system calls, and allocate nothing.
+    unsafe { command.pre_exec(prepare) };
+    let (status, said) = Program::start(&mut command).finish();
+    (status.success(), said)
+}
+
+#[test]
+fn a_lack_of_descriptors_is_called_that_wherever_it_strikes() {
+    in_namespace(|| {
+        let mut refusals = HashSet::new();
+        // The loader of the program needs one.
+        for limit in 4..100 {
+            let (succeeded, said) = carry_elsewhere(move || {
+                let limit = libc::rlimit {
+                    rlim_cur: limit,
+                    rlim_max: limit,
+                };
+                // SAFETY: the kernel reads one `rlimit`.
+                match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
+                    0 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                }
+            });
+            if succeeded {
+                println!("{limit} are enough; before that: {refusals:#?}");
+                assert!(!refusals.is_empty());
+                return;
+            }
+            for part in ["too many files are open", "ulimit -n"] {
+                assert!(said.contains(part), "no {part:?} with {limit}: {said}");
+            }
+            for part in ["libbpf", "dmesg", "memory"] {
+                assert!(!said.contains(part), "{part:?} with {limit}: {said}");
+            }
+            let line = said.lines().find(|line| line.contains("too many files"));
+            refusals.extend(line.map(str::to_owned));
+        }
+        panic!("100 are not enough: {refusals:#?}");
+    });
+}
+
+#[test]
+fn without_sys_nothing_is_refused_and_libbpf_says_nothing() {
+    in_namespace(|| {
+        let (succeeded, said) = carry_elsewhere(|| {
+            // SAFETY: constant strings and plain numbers; it changes the mounts of the new process alone.
+            let results = unsafe {
+                [
+                    libc::unshare(libc::CLONE_NEWNS),
+                    libc::mount(
+                        ptr::null(),
+                        c"/".as_ptr(),
+                        ptr::null(),
+                        libc::MS_REC | libc::MS_PRIVATE,
+                        ptr::null(),
+                    ),
+                    libc::mount(
+                        c"nothing".as_ptr(),
+                        c"/sys".as_ptr(),
+                        c"tmpfs".as_ptr(),
+                        0,
+                        ptr::null(),
+                    ),
+                ]
+            };
+            match results {
+                [0, 0, 0] => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        });
+        assert!(succeeded, "{said}");
+        assert!(!said.contains("libbpf"), "{said}");
     });
 }
 

@@ -1,14 +1,16 @@
 //! Programs with too few rights: each missing one is named.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use fluxcap::{ErrorKind, FluxBuilder};
+use fluxcap::{BusyPoll, ErrorKind, FanOut, FluxBuilder, FluxRaw, XdpMode};
 
 use super::net::{Stack, has_program, in_namespace};
-use super::process::{Program, example};
+use super::process::{Program, example, is_installed};
 use super::traffic::{carry, close, frames, send, small};
 
 const CAP_NET_ADMIN: u32 = 12;
@@ -16,10 +18,19 @@ const CAP_NET_RAW: u32 = 13;
 const CAP_IPC_LOCK: u32 = 14;
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_RESOURCE: u32 = 24;
+const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
+
+/// The table of the documentation.
+const TABLE: &str = include_str!("../../src/rights.md");
 
 /// Takes capabilities from this thread.
 fn drop_capabilities(numbers: &[u32]) {
+    set_capabilities(|effective| numbers.iter().fold(effective, |set, bit| set & !(1 << bit)));
+}
+
+/// Changes the capabilities of this thread.
+fn set_capabilities(change: impl Fn(u64) -> u64) {
     #[repr(C)]
     struct Header {
         version: u32,
@@ -41,9 +52,9 @@ fn drop_capabilities(numbers: &[u32]) {
     // SAFETY: the kernel writes two `Data` for version 3.
     let got = unsafe { libc::syscall(libc::SYS_capget, &header, &mut data) };
     assert_eq!(got, 0);
-    for number in numbers {
-        data[(number / 32) as usize].effective &= !(1 << (number % 32));
-    }
+    let effective = change(u64::from(data[1].effective) << 32 | u64::from(data[0].effective));
+    data[0].effective = effective as u32;
+    data[1].effective = (effective >> 32) as u32;
     // SAFETY: the kernel reads two `Data` for version 3.
     let set = unsafe { libc::syscall(libc::SYS_capset, &header, &data) };
     assert_eq!(set, 0);
@@ -57,6 +68,261 @@ fn without(numbers: &'static [u32], work: impl FnOnce() + Send) {
             work();
         });
     });
+}
+
+/// Runs something in this namespace on a thread of an ordinary user with exactly these capabilities.
+fn as_user<R: Send>(numbers: &[u32], work: impl FnOnce() -> R + Send) -> R {
+    const NOBODY: libc::uid_t = 65_534;
+    thread::scope(|scope| {
+        let user = scope.spawn(|| {
+            // Unlike the functions of libc, which change all threads, the system calls change this one.
+            // SAFETY: plain numbers, which concern this thread alone.
+            let results = unsafe {
+                [
+                    libc::syscall(libc::SYS_prctl, libc::PR_SET_KEEPCAPS, 1, 0, 0, 0),
+                    libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()),
+                    libc::syscall(libc::SYS_setresgid, NOBODY, NOBODY, NOBODY),
+                    libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY),
+                ]
+            };
+            assert_eq!(results, [0; 4], "{}", io::Error::last_os_error());
+            set_capabilities(|_| numbers.iter().fold(0, |set, bit| set | 1 << bit));
+            work()
+        });
+        user.join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// A feature of the table: how it is asked for, what that takes beside what the row names, and whether it was granted or why not.
+struct Feature {
+    row: &'static str,
+    beside: &'static [u32],
+    ask: fn() -> Result<(), String>,
+}
+
+const SOCKET: &[u32] = &[CAP_NET_RAW];
+const PROGRAM: &[u32] = &[CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF];
+
+const FEATURES: [Feature; 6] = [
+    Feature {
+        row: "a socket,",
+        beside: &[],
+        ask: || open(small("near").load_xdp(false)).map(drop),
+    },
+    Feature {
+        row: "the bundled XDP program",
+        beside: &[],
+        ask: || open(small("near")).map(drop),
+    },
+    Feature {
+        row: "fan-out:",
+        beside: &[],
+        ask: || {
+            let group = small("near").fan_out(TWO).build_group();
+            group.map(drop).map_err(|error| error.to_string())
+        },
+    },
+    Feature {
+        row: "preferred busy polling",
+        beside: SOCKET,
+        ask: || {
+            let builder = small("near").load_xdp(false).busy_poll(BusyPoll::default());
+            let answer = open(builder)?.report().busy_poll.clone();
+            answer.reason.map_or(Ok(()), Err)
+        },
+    },
+    Feature {
+        row: "packet memory above",
+        beside: SOCKET,
+        ask: || {
+            let frames = (memlock_limit() / 4096) as u32 + 64;
+            let builder = FluxBuilder::new("near").load_xdp(false).frames(frames);
+            open(builder).map(drop)
+        },
+    },
+    Feature {
+        row: "the name of a foreign",
+        beside: PROGRAM,
+        ask: || {
+            let error = small("far").build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+            match error.to_string() {
+                text if text.contains("foreigner") => Ok(()),
+                text => Err(text),
+            }
+        },
+    },
+];
+
+const TWO: FanOut = FanOut {
+    sockets: 2,
+    symmetric: false,
+};
+
+/// Opens a socket; the error as text.
+fn open(builder: FluxBuilder) -> Result<FluxRaw, String> {
+    builder.build().map_err(|error| error.to_string())
+}
+
+/// The capabilities that a row of the table names.
+fn named(row: &str) -> Vec<(u32, &'static str)> {
+    let all = [
+        (CAP_NET_ADMIN, "CAP_NET_ADMIN"),
+        (CAP_NET_RAW, "CAP_NET_RAW"),
+        (CAP_IPC_LOCK, "CAP_IPC_LOCK"),
+        (CAP_SYS_ADMIN, "CAP_SYS_ADMIN"),
+        (CAP_PERFMON, "CAP_PERFMON"),
+        (CAP_BPF, "CAP_BPF"),
+    ];
+    all.into_iter()
+        .filter(|(_, name)| row.contains(name))
+        .collect()
+}
+
+#[test]
+fn each_feature_takes_the_capabilities_of_the_table_and_no_more() {
+    in_namespace(|| {
+        let foreign = super::steering::pass();
+        let _link = super::steering::attach_by_link("far", foreign.as_raw_fd());
+        for feature in FEATURES {
+            let rows = TABLE
+                .lines()
+                .filter(|line| line[2..].starts_with(feature.row));
+            let [row] = rows.collect::<Vec<_>>()[..] else {
+                panic!("no row for {:?}", feature.row);
+            };
+            let named = named(row);
+            assert!(!named.is_empty(), "{row}");
+            if feature.row == "packet memory above" && memlock_limit() > 1 << 31 {
+                println!("skipped: the hard limit of locked memory is too high to exceed");
+                continue;
+            }
+            let all = named.iter().map(|&(number, _)| number);
+            let all: Vec<_> = all.chain(feature.beside.iter().copied()).collect();
+            as_user(&all, feature.ask).unwrap_or_else(|error| panic!("{row}: {error}"));
+            for (missing, name) in named {
+                let rest: Vec<_> = all.iter().copied().filter(|&one| one != missing).collect();
+                let error = as_user(&rest, feature.ask).expect_err(name);
+                assert!(error.contains(name), "no {name} in: {error}");
+            }
+            assert!(!has_program("near"));
+        }
+    });
+}
+
+#[test]
+fn no_row_of_the_table_is_without_a_test() {
+    let rows: Vec<_> = TABLE.lines().skip(2).collect();
+    assert!(rows.len() > FEATURES.len());
+    for row in rows {
+        let tested = FEATURES
+            .iter()
+            .any(|feature| row[2..].starts_with(feature.row));
+        assert_eq!(tested, !row.contains("none beside"), "{row}");
+    }
+}
+
+#[test]
+fn packets_come_to_an_ordinary_user_with_three_capabilities_and_flows_with_four() {
+    in_namespace(|| {
+        for mode in [XdpMode::Native, XdpMode::Generic] {
+            as_user(PROGRAM, move || {
+                let mut near = small("near").xdp_mode(mode).build().unwrap();
+                let mut far = small("far").build().unwrap();
+                carry(&mut far, &mut near, &frames(50, 60), 32);
+                assert_eq!(
+                    near.program_counters().unwrap().unwrap().redirect,
+                    near.totals().0
+                );
+                let error = small("near").fan_out(TWO).build_group().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Permission, "{error}");
+                let text = error.to_string();
+                assert!(text.contains("CAP_PERFMON missing"), "{text}");
+                assert!(text.contains("cap_perfmon"), "{text}");
+                // The plain program was not disturbed.
+                carry(&mut far, &mut near, &frames(50, 60), 32);
+                close(near);
+                close(far);
+            });
+        }
+        let four = [PROGRAM, &[CAP_PERFMON]].concat();
+        as_user(&four, || {
+            drop(small("near").fan_out(TWO).build_group().unwrap());
+        });
+    });
+}
+
+/// A copy of a program to which its file gives capabilities.
+struct WithFileCapabilities(PathBuf);
+
+impl WithFileCapabilities {
+    fn new(program: &Path, capabilities: &str) -> Self {
+        let name = format!("fluxcap-{}-{capabilities}", std::process::id());
+        let copy = Self(std::env::temp_dir().join(name));
+        std::fs::copy(program, &copy.0).unwrap();
+        let mut setcap = Command::new("setcap");
+        let status = setcap
+            .arg(format!("{capabilities}+ep"))
+            .arg(&copy.0)
+            .status();
+        assert!(status.expect("setcap of libcap2-bin").success());
+        copy
+    }
+}
+
+impl Drop for WithFileCapabilities {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn the_capabilities_of_a_file_are_enough_for_an_ordinary_user() {
+    if !is_installed("setcap") || !is_installed("setpriv") {
+        println!("skipped: setcap or setpriv is not installed");
+        return;
+    }
+    in_namespace(|| {
+        let output = |capabilities: &str| {
+            let copy = WithFileCapabilities::new(&std::env::current_exe().unwrap(), capabilities);
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+                .arg(&copy.0)
+                .args([
+                    "--exact",
+                    "rights::carries_packets_when_told_to",
+                    "--nocapture",
+                ])
+                .env("FLUXCAP_CARRY", "1");
+            Program::start(&mut command).finish()
+        };
+        let (status, said) = output("cap_net_raw,cap_net_admin,cap_bpf");
+        assert!(
+            status.success() && said.contains("carried as 65534"),
+            "{said}"
+        );
+        assert!(!has_program("near"));
+        let (status, said) = output("cap_net_raw,cap_net_admin");
+        assert!(!status.success());
+        assert!(said.contains("CAP_BPF missing"), "{said}");
+        assert!(!has_program("near"));
+    });
+}
+
+/// The part of the other process; alone it does nothing.
+#[test]
+fn carries_packets_when_told_to() {
+    if std::env::var_os("FLUXCAP_CARRY").is_some() {
+        let mut near = small("near").build().unwrap();
+        let mut far = small("far").build().unwrap();
+        carry(&mut far, &mut near, &frames(50, 60), 32);
+        close(near);
+        close(far);
+        // SAFETY: takes nothing, returns a number.
+        println!("carried as {}", unsafe { libc::geteuid() });
+    }
 }
 
 #[test]

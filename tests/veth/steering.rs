@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fluxcap::{Answer, ErrorKind, FluxBuilder, XdpMode};
 
-use super::net::{Stack, add_pair, has_program, in_namespace, index, wait_until};
+use super::net::{Elsewhere, Stack, add_pair, has_program, in_namespace, index, wait_until};
 use super::traffic::{carry, close, frames, receive, send, small};
 
 #[test]
@@ -197,6 +197,61 @@ fn a_program_taken_off_by_somebody_else_is_no_harm_to_the_socket() {
 }
 
 #[test]
+fn packets_come_to_an_interface_with_the_index_of_one_that_moved_away() {
+    in_namespace(|| {
+        let place = index("near");
+        let mut old = small("near").build().unwrap();
+        let elsewhere = Elsewhere::with("near", "10.99.0.1/24");
+        super::net::ip(&format!(
+            "link add near index {place} type veth peer name fur"
+        ));
+        super::net::ip("link set near up");
+        super::net::ip("link set fur up");
+        let mut near = small("near").build().unwrap();
+        let mut fur = small("fur").build().unwrap();
+        assert!(has_program("near"));
+        carry(&mut fur, &mut near, &frames(50, 60), 32);
+        let counters = near.program_counters().unwrap().unwrap();
+        assert!(counters.attached && counters.redirect >= 50);
+
+        // The old one lost its interface, but its program is on it as long as the socket is open.
+        let error = old.wait_rx(None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
+        elsewhere.run(|| assert!(has_program("near")));
+        close(old);
+        elsewhere.run(|| {
+            assert!(!has_program("near"));
+            close(small("near").build().unwrap());
+        });
+        carry(&mut fur, &mut near, &frames(50, 60), 32);
+        close(near);
+        close(fur);
+    });
+}
+
+#[test]
+fn an_interface_that_moved_is_opened_anew_when_the_old_socket_is_closed() {
+    in_namespace(|| {
+        let old = small("near").build().unwrap();
+        let elsewhere = Elsewhere::with("near", "10.99.0.1/24");
+        elsewhere.run(|| {
+            let error = small("near").build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+            assert!(
+                error.to_string().contains("close the older socket"),
+                "{error}"
+            );
+        });
+        close(old);
+        elsewhere.run(|| {
+            let near = small("near").build().unwrap();
+            assert!(near.program_counters().unwrap().unwrap().attached);
+            close(near);
+        });
+    });
+}
+
+#[test]
 fn an_interface_is_bound_by_index_and_by_link_too() {
     in_namespace(|| {
         let link = fluxcap::Link::index(index("near"));
@@ -212,7 +267,7 @@ fn an_interface_is_bound_by_index_and_by_link_too() {
 }
 
 /// A program `foreigner` that passes every packet on.
-fn pass() -> OwnedFd {
+pub(crate) fn pass() -> OwnedFd {
     let instruction = |code, imm| libbpf_sys::bpf_insn {
         code,
         imm,
@@ -242,7 +297,7 @@ fn attach_by_netlink(interface: &str, program: i32, flags: u32) {
 }
 
 /// Attaches a program until the link is dropped.
-fn attach_by_link(interface: &str, program: i32) -> OwnedFd {
+pub(crate) fn attach_by_link(interface: &str, program: i32) -> OwnedFd {
     // SAFETY: plain numbers; no options.
     owned(unsafe {
         libbpf_sys::bpf_link_create(

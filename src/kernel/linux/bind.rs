@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::errors::{check, unexpected, words};
-use super::interface::absent;
+use super::interface::{absent, virtio_has_iommu};
 use super::options;
 use super::patience::{Deadline, patiently};
 use super::socket::XdpSocket;
@@ -147,7 +147,9 @@ fn call(socket: &XdpSocket, flags: u16) -> Result<(), i32> {
 /// One clause that says why zero-copy was refused.
 fn no_zero_copy(socket: &XdpSocket, error: i32) -> String {
     let name = socket.interface_name();
-    let driver = match socket.control.driver(&name) {
+    let driver = socket.control.driver(&name);
+    let is_virtio = driver.as_deref() == Some("virtio_net");
+    let driver = match driver {
         Some(driver) => format!("the driver of {name} ({driver})"),
         None => format!("the driver of {name}"),
     };
@@ -161,6 +163,17 @@ fn no_zero_copy(socket: &XdpSocket, error: i32) -> String {
             socket.geometry.chunk_size(),
             socket.geometry.headroom()
         ),
+        errno::EINVAL if is_virtio => match virtio_has_iommu(&name, socket.ifindex) {
+            Some(false) => format!("{name} was made without {IOMMU} ({said})"),
+            Some(true) => {
+                format!(
+                    "{driver} does not do zero-copy with this chunk size, headroom or ring size ({said})"
+                )
+            }
+            None => format!(
+                "{driver} does not do zero-copy when {name} was made without {IOMMU}, or with this chunk size, headroom or ring size ({said})"
+            ),
+        },
         errno::EINVAL => format!(
             "{driver} does not do zero-copy with this queue, chunk size, ring size or number of channels ({said})"
         ),
@@ -174,6 +187,10 @@ fn no_zero_copy(socket: &XdpSocket, error: i32) -> String {
         _ => format!("{driver} refused zero-copy ({said})"),
     }
 }
+
+/// What the virtual machine must set for a virtio interface, or the driver cannot map memory for it.
+const IOMMU: &str =
+    "iommu_platform=on (QEMU; VIRTIO_F_ACCESS_PLATFORM), which zero-copy of virtio_net takes";
 
 /// The error for a refused bind.
 fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
@@ -193,7 +210,8 @@ fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
                 "queue {queue} of {name} is taken by another socket, for {:?} already",
                 socket.request.bind_patience
             ),
-            "close the program that uses it (`ss --xdp -p` shows it), or take another queue",
+            "close the program that uses it (`ss --xdp -p` shows it; where that is empty, the kernel has no CONFIG_XDP_SOCKETS_DIAG, and \
+             `grep -l socket: /proc/[0-9]*/maps` finds the programs with such sockets), or take another queue",
         );
     }
     if error == errno::ENODEV || socket.control.name(socket.ifindex).is_none() {

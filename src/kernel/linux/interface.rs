@@ -3,9 +3,11 @@
 use std::ffi::{CStr, CString, c_void};
 use std::fs;
 use std::mem::zeroed;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
+use super::altname;
 use super::errors::{check, unexpected};
+use super::namespace::Namespace;
 use super::uapi::{self, EthtoolChannels, EthtoolDriver};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Interface;
@@ -35,23 +37,49 @@ impl Control {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// The index of an interface.
+    /// The network namespace that it asks in; `None` where that cannot be found out.
+    pub(super) fn namespace(&self) -> Option<Namespace> {
+        Namespace::of(self.0.as_fd())
+    }
+
+    /// The index of an interface, by its name or an alternative one.
     pub(super) fn index(&self, name: &str) -> Result<u32> {
         let tried = || format!("looking for the interface {name:?}");
-        if !is_valid(name) {
-            return Err(FluxError::invalid(
-                tried(),
-                "a name has 1 to 15 bytes, without slash, colon and white space",
-                "look at `ip link`",
-            ));
-        }
-        let mut request = named(name);
-        match self.ask(libc::SIOCGIFINDEX as _, &mut request) {
-            // SAFETY: the kernel wrote this member.
-            Ok(()) => Ok(unsafe { request.ifr_ifru.ifru_ifindex } as u32),
-            Err(errno::ENODEV) => Err(absent(tried())),
-            Err(error) => Err(unexpected(tried(), error)),
-        }
+        let found = match Naming::of(name) {
+            Naming::Invalid => {
+                return Err(FluxError::invalid(
+                    tried(),
+                    format_args!(
+                        "a name has 1 to 15 bytes, an alternative name up to {}, both without slash and white space",
+                        altname::LONGEST
+                    ),
+                    "look at `ip link`",
+                ));
+            }
+            // The kernel finds alternative names that are not longer, too.
+            Naming::Short => {
+                let mut request = named(name);
+                let asked = self.ask(libc::SIOCGIFINDEX as _, &mut request);
+                // SAFETY: the kernel wrote this member.
+                asked.map(|()| unsafe { request.ifr_ifru.ifru_ifindex } as u32)
+            }
+            Naming::Alternative => altname::index(name),
+        };
+        found.map_err(|error| match error {
+            errno::ENODEV => absent(tried()),
+            libc::EAFNOSUPPORT | errno::EPERM | errno::EACCES
+                if Naming::of(name) == Naming::Alternative =>
+            {
+                FluxError::new(
+                    ErrorKind::Permission,
+                    error,
+                    tried(),
+                    "a name of more than 15 bytes is looked up by netlink, which a sandbox forbids",
+                    "use the short name of `ip link`, or add AF_NETLINK to RestrictAddressFamilies= of the systemd unit",
+                )
+            }
+            _ => unexpected(tried(), error),
+        })
     }
 
     /// The name of an interface, which may change; `None` when it does not exist any more.
@@ -179,28 +207,62 @@ fn named(name: &str) -> libc::ifreq {
     request
 }
 
-/// The kernel's own rule (`dev_valid_name`).
-fn is_valid(name: &str) -> bool {
-    !matches!(name, "" | "." | "..")
-        && name.len() < libc::IF_NAMESIZE
-        && !name.bytes().any(|byte| {
-            matches!(byte, b'/' | b':' | 0) || byte.is_ascii_whitespace() || byte == 0x0b
-        })
+/// What a name can be the name of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    /// An interface, by its name or by an alternative one (the kernel's `dev_valid_name`).
+    Short,
+    /// An interface, by an alternative name: it is too long for another one, or has a colon.
+    Alternative,
+    /// Nothing. The kernel would take any bytes for an alternative name; this is the rule of iproute2, which gives them.
+    Invalid,
+}
+
+impl Naming {
+    fn of(name: &str) -> Self {
+        let forbidden =
+            |byte: u8| matches!(byte, b'/' | 0) || byte.is_ascii_whitespace() || byte == 0x0b;
+        if matches!(name, "" | "." | "..")
+            || name.len() > altname::LONGEST
+            || name.bytes().any(forbidden)
+        {
+            Self::Invalid
+        } else if name.len() < libc::IF_NAMESIZE && !name.contains(':') {
+            Self::Short
+        } else {
+            Self::Alternative
+        }
+    }
+}
+
+/// The directory of an interface in sysfs.
+///
+/// Sysfs shows the network namespace that it was mounted in, so it counts only if it knows the interface by the same index.
+fn sysfs(name: &str, index: u32) -> Option<String> {
+    let directory = format!("/sys/class/net/{name}");
+    let known = fs::read_to_string(format!("{directory}/ifindex")).ok()?;
+    (known.trim().parse() == Ok(index)).then_some(directory)
+}
+
+/// Whether a virtio interface and its driver agreed on `VIRTIO_F_ACCESS_PLATFORM`, as far as known.
+pub(super) fn virtio_has_iommu(name: &str, index: u32) -> Option<bool> {
+    let directory = sysfs(name, index)?;
+    accesses_platform(&fs::read_to_string(format!("{directory}/device/features")).ok()?)
+}
+
+/// The same, in the features of a virtio device: a digit for each, from 0 on.
+fn accesses_platform(features: &str) -> Option<bool> {
+    const VIRTIO_F_ACCESS_PLATFORM: usize = 33;
+    match features.as_bytes().get(VIRTIO_F_ACCESS_PLATFORM)? {
+        b'0' => Some(false),
+        b'1' => Some(true),
+        _ => None,
+    }
 }
 
 /// Counts the queues in sysfs, for drivers that do not answer ethtool.
-///
-/// Sysfs shows the network namespace that it was mounted in, so it counts only if it knows the interface by the same index.
 fn in_sysfs(name: &str, index: u32) -> Option<Queues> {
-    let directory = format!("/sys/class/net/{name}");
-    let known: u32 = fs::read_to_string(format!("{directory}/ifindex"))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    if known != index {
-        return None;
-    }
+    let directory = sysfs(name, index)?;
     let (mut rx, mut tx) = (0, 0);
     for entry in fs::read_dir(format!("{directory}/queues")).ok()?.flatten() {
         let name = entry.file_name();
@@ -260,18 +322,25 @@ mod tests {
     #[test]
     fn names_that_no_interface_can_have_are_refused_before_the_kernel_is_asked() {
         let control = Control::open().unwrap();
+        let long = "n".repeat(128);
         for name in [
             "",
             ".",
             "..",
             "a/b",
             "a b",
-            "a:b",
             "a\0b",
-            "sixteen-bytes-ab",
+            "sixteen bytes ab",
+            &long,
         ] {
             let error = control.index(name).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{name:?}");
+            assert!(error.to_string().contains("up to 127"), "{error}");
+        }
+        // Nobody has these, but somebody could.
+        for name in ["a:b", "sixteen-bytes-ab", &long[1..]] {
+            let error = control.index(name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
         }
     }
 
@@ -287,6 +356,19 @@ mod tests {
             text.contains("no-such-nic") && text.contains("lo"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_virtio_device_says_whether_it_has_an_iommu() {
+        // As Linux 6.18 shows them, of a machine without.
+        let without = "1100010110111011000000000000010010000000000000000000000000000000";
+        assert_eq!(accesses_platform(without), Some(false));
+        let mut with = without.to_owned();
+        with.replace_range(33..34, "1");
+        assert_eq!(accesses_platform(&with), Some(true));
+        for other in ["", "1100", &"x".repeat(64)] {
+            assert_eq!(accesses_platform(other), None);
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct XdpSocket {
     pub(super) fd: OwnedFd,
     pub(super) control: Control,
     pub(super) ifindex: u32,
+    /// The name of the interface when the socket was opened.
+    pub(super) name: String,
     pub(super) request: SocketRequest,
     pub(super) geometry: Geometry,
     /// Whether the kernel's rings have a flags word at all (Linux 5.4).
@@ -56,6 +58,7 @@ pub(super) fn open(
     let (rings, ring_flags) = rings::make(fd.as_fd(), request.sizes)?;
     let socket = XdpSocket {
         fd,
+        name: control.name(ifindex).unwrap_or_default(),
         control,
         ifindex,
         request: request.clone(),
@@ -96,6 +99,7 @@ pub(super) fn share(
     let (rx, tx, ring_flags) = rings::make_sharing(fd.as_fd(), request.sizes)?;
     let socket = XdpSocket {
         fd,
+        name: control.name(ifindex).unwrap_or_default(),
         control,
         ifindex,
         request: request.clone(),
@@ -166,11 +170,10 @@ fn release() -> String {
 }
 
 impl XdpSocket {
-    /// What to call the interface in a message.
+    /// What to call the interface in a message: by its name now, or by its last one when it is gone.
     pub(super) fn interface_name(&self) -> String {
-        self.control
-            .name(self.ifindex)
-            .unwrap_or_else(|| format!("the interface with index {}", self.ifindex))
+        let name = self.control.name(self.ifindex);
+        name.unwrap_or_else(|| self.name.clone())
     }
 }
 

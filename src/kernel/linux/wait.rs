@@ -253,8 +253,8 @@ fn gone(socket: &XdpSocket, tried: &str) -> FluxError {
         errno::ENODEV,
         tried,
         format_args!(
-            "the interface with index {} was removed, or moved to another network namespace",
-            socket.ifindex
+            "{} (index {}) was removed, or moved to another network namespace",
+            socket.name, socket.ifindex
         ),
         "close the socket, and open another one when the interface is back",
     )

@@ -85,6 +85,7 @@ fn an_interface_removed_while_somebody_waits_is_gone() {
                 .wait(Interest::Receive, None, &Company::none())
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
+            assert!(error.to_string().contains("near (index "), "{error}");
             assert!(begin.elapsed() < Duration::from_secs(5));
         });
         // For every later call, too.

@@ -1,13 +1,119 @@
 //! What a program without rights is told.
 
-use super::net::{drop_capabilities, in_namespace, near, request, umem, umem_of};
+use super::net::{drop_capabilities, hide, in_namespace, near, open, request, umem, umem_of};
 use crate::error::{ErrorKind, errno};
 use crate::kernel::linux::memlock;
 use crate::kernel::linux::privileges::{CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW};
-use crate::kernel::{Backend, SocketRequest};
-use crate::report::{BusyPoll, Hugepages};
+use crate::kernel::{Backend, MemoryRequest, Place, SocketRequest};
+use crate::report::{BusyPoll, HugepageSize, Hugepages, XdpMode};
 
 const CAP_SYS_RESOURCE: u32 = 24;
+
+/// Forbids mmap() to this thread where an argument has a value, as the seccomp filter of a container does.
+fn forbid_mmap(argument: u32, value: u32) {
+    let load = |offset| libc::sock_filter {
+        code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
+        jt: 0,
+        jf: 0,
+        k: offset,
+    };
+    let unless = |k, skip| libc::sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt: 0,
+        jf: skip,
+        k,
+    };
+    let end = |k| libc::sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    // `struct seccomp_data`: number, architecture, address, and six arguments of eight bytes, of which this reads the lower half.
+    let low = if cfg!(target_endian = "little") { 0 } else { 4 };
+    let mut filter = [
+        load(0),
+        unless(libc::SYS_mmap as u32, 3),
+        load(16 + 8 * argument + low),
+        unless(value, 1),
+        end(libc::SECCOMP_RET_ERRNO | errno::EPERM as u32),
+        end(libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the kernel reads the program and its filter, which concern this thread alone.
+    let set = unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn memory_that_a_sandbox_forbids_to_map_is_not_called_missing() {
+    in_namespace(|| {
+        const LENGTH: u32 = 1;
+        const FLAGS: u32 = 3;
+        let forbidden = |error: crate::FluxError| {
+            assert_eq!(
+                (error.kind(), error.errno()),
+                (ErrorKind::Permission, errno::EPERM),
+                "{error}"
+            );
+            assert!(
+                error.to_string().contains("a sandbox forbids mmap()"),
+                "{error}"
+            );
+        };
+        let bytes = 12_345 * 4096;
+        let memory = |hugepages| MemoryRequest {
+            bytes,
+            hugepages,
+            numa_node: None,
+        };
+        let umem = umem();
+        forbid_mmap(LENGTH, bytes as u32);
+        forbidden(near().allocate(&memory(Hugepages::Never)).unwrap_err());
+        let huge = HugepageSize::Size2M;
+        let whole = bytes.next_multiple_of(huge.bytes());
+        forbid_mmap(LENGTH, whole as u32);
+        let required = memory(Hugepages::Require(huge));
+        forbidden(near().allocate(&required).unwrap_err());
+        forbid_mmap(FLAGS, (libc::MAP_SHARED | libc::MAP_POPULATE) as u32);
+        forbidden(near().open(&request(), &umem).unwrap_err());
+    });
+}
+
+#[test]
+fn without_sys_a_socket_works_all_the_same() {
+    in_namespace(|| {
+        hide(c"/sys");
+        let steering = near().attach(XdpMode::Auto, true).unwrap();
+        let opened = open(&request());
+        opened.socket.bind().unwrap();
+        let place = Place {
+            queue: 0,
+            member: 0,
+        };
+        steering.insert(place, &*opened.socket).unwrap();
+        assert_eq!(steering.counters().unwrap().unwrap().redirect, 0);
+        assert_eq!(near().interface().unwrap().rx_queues, Some(1));
+        let request = MemoryRequest {
+            bytes: 1 << 45,
+            hugepages: Hugepages::Require(HugepageSize::Size2M),
+            numa_node: None,
+        };
+        let error = near().allocate(&request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Memory);
+        assert!(error.to_string().contains("/sys is not mounted"), "{error}");
+    });
+}
 
 #[test]
 fn without_cap_net_raw_the_error_names_it() {

@@ -41,8 +41,8 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 %.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help deps build all install uninstall examples header bpf demo test test-sim sanitize soak fuzz check test-windows test-emulated \
-	check-platforms bench clean
+.PHONY: help deps build all install uninstall examples header bpf demo test test-sim sanitize soak fuzz check test-kernels test-windows \
+	test-emulated check-platforms bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +99,10 @@ fuzz: ## each fuzz target for 10 minutes (SECONDS=60 for one), with cargo-fuzz
 check: ## formatting, lints, documentation, header, XDP program, C sources
 	.ci/deps build check
 	.ci/check
+
+test-kernels: ## tests in guests with Debian's kernels from 5.10 to the newest and cards that have zero-copy, by QEMU
+	.ci/deps build kernels
+	tests/kernels/cases
 
 test-windows: ## the tests of a Windows build, run by wine
 	.ci/deps build platforms

@@ -11,6 +11,7 @@ use crate::batch::PacketBatch;
 use crate::pool::FramePool;
 use crate::proto::build::{BuildError, FrameBuilder};
 use crate::proto::{Arp, EtherType, Ethernet, MacAddr};
+use crate::ring::pair;
 use crate::umem::{UmemConfig, UmemRegion};
 
 fn umem(frames: u32, chunk_size: u32, headroom: u32) -> UmemRegion {
@@ -431,9 +432,12 @@ fn a_lease_that_ends_takes_back_its_own_loans_only() {
     ];
     let mut lenders = leases.each_ref().map(Lender::new);
     let mut pool = FramePool::new(umem.frames().clone());
-    let mut fill = [0; 3];
     for lender in &mut lenders {
-        assert_eq!(lender.lend_run(&mut pool, &mut fill), 3);
+        let (mut fill, _kernel) = pair::<u64>(4).unwrap();
+        let mut slots = fill.reserve(3);
+        let mut writer = slots.writer();
+        lender.lend_free(&mut pool, &mut writer);
+        assert_eq!((writer.written(), lender.lent()), (3, 3));
     }
     let packet = pool.alloc().unwrap();
     let ledger = umem.frames().ledger();

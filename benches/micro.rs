@@ -18,13 +18,18 @@ fn rings(criterion: &mut Criterion) {
     group.bench_function("round trip of 64", |bencher| {
         bencher.iter(|| {
             let mut slots = producer.reserve(BATCH);
-            for (number, slot) in (0..).zip(slots.run_mut(0)) {
-                slot.addr = number * 4096;
-                slot.len = 60;
+            let mut writer = slots.writer();
+            for number in 0..u64::from(BATCH) {
+                let desc = Desc {
+                    addr: number * 4096,
+                    len: 60,
+                    options: 0,
+                };
+                assert!(writer.push(desc));
             }
             slots.submit(BATCH);
             let entries = consumer.peek(BATCH);
-            let sum: u64 = entries.run(0).iter().map(|desc| desc.addr).sum();
+            let sum: u64 = entries.iter().map(|desc| desc.addr).sum();
             entries.release(BATCH);
             black_box(sum)
         });

@@ -50,10 +50,7 @@ impl Memory {
                 "ask for fewer frames",
             ));
         };
-        let owner = Heap {
-            start: start.as_ptr() as usize,
-            layout,
-        };
+        let owner = Heap { start, layout };
         // SAFETY: the allocation above is valid, zeroed and aligned to a page until `owner` frees it.
         Ok(unsafe { Self::from_parts(start, len, PAGE_SIZE, Box::new(owner)) })
     }
@@ -108,14 +105,19 @@ impl fmt::Debug for Memory {
 }
 
 struct Heap {
-    start: usize,
+    start: NonNull<u8>,
     layout: Layout,
 }
+
+// SAFETY: it only owns the allocation and frees it; the bytes are plain.
+unsafe impl Send for Heap {}
+// SAFETY: it gives no access to the allocation.
+unsafe impl Sync for Heap {}
 
 impl Drop for Heap {
     fn drop(&mut self) {
         // SAFETY: allocated in `Memory::heap` with this layout, freed once.
-        unsafe { dealloc(self.start as *mut u8, self.layout) }
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 

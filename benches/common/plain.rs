@@ -28,37 +28,32 @@ impl KernelSide {
     pub(crate) fn deliver(&mut self, count: u32, len: u32) {
         let frames = self.fill.peek(count);
         let mut slots = self.rx.reserve(frames.len());
-        let (mut read, mut written) = (0, 0);
-        while read < frames.len() && written < slots.len() {
-            for (slot, &addr) in slots.run_mut(written).iter_mut().zip(frames.run(read)) {
-                *slot = Desc {
-                    // As the kernel: any address within a chunk names the chunk.
-                    addr: (addr & !(CHUNK_SIZE - 1)) + 256,
-                    len,
-                    options: 0,
-                };
-                written += 1;
-                read += 1;
-            }
+        let mut writer = slots.writer();
+        for addr in frames.iter().take(writer.room() as usize) {
+            let desc = Desc {
+                // As the kernel: any address within a chunk names the chunk.
+                addr: (addr & !(CHUNK_SIZE - 1)) + 256,
+                len,
+                options: 0,
+            };
+            assert!(writer.push(desc));
         }
+        let written = writer.written();
         slots.submit(written);
-        frames.release(read);
+        frames.release(written);
     }
 
     /// Sends everything that stands in the TX ring.
     pub(crate) fn transmit(&mut self) {
         let packets = self.tx.peek(u32::MAX);
         let mut slots = self.completion.reserve(packets.len());
-        let (mut read, mut written) = (0, 0);
-        while read < packets.len() && written < slots.len() {
-            for (slot, desc) in slots.run_mut(written).iter_mut().zip(packets.run(read)) {
-                *slot = desc.addr;
-                written += 1;
-                read += 1;
-            }
+        let mut writer = slots.writer();
+        for desc in packets.iter().take(writer.room() as usize) {
+            assert!(writer.push(desc.addr));
         }
+        let written = writer.written();
         slots.submit(written);
-        packets.release(read);
+        packets.release(written);
     }
 }
 

@@ -24,7 +24,7 @@ pub use watch::QueueChange;
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
 use crate::kernel::{Alarm, Interest, machine};
-use crate::packet::Slot;
+use crate::packet::Slots;
 use crate::poller::{Pacer, Poller};
 use crate::raw::{Cycle, FluxRaw};
 use crate::stopper::Stopper;
@@ -79,7 +79,7 @@ pub struct FluxEngine {
     fds: Vec<(i32, Interest)>,
     /// Packets on their way from one port to another, by the port that they leave through.
     outboxes: Vec<PacketBatch>,
-    slots: Box<[Slot]>,
+    slots: Slots,
     pacer: Pacer,
     alarm: Alarm,
     when_full: WhenFull,
@@ -102,7 +102,7 @@ impl FluxEngine {
             ports: Vec::new(),
             fds: Vec::new(),
             outboxes: Vec::new(),
-            slots: slots(batch),
+            slots: Slots::new(batch),
             pacer: Poller::default().pacer(),
             alarm: machine::alarm(),
             when_full: WhenFull::default(),
@@ -172,7 +172,7 @@ impl FluxEngine {
                 "64 is a good size",
             ));
         }
-        self.slots = slots(packets);
+        self.slots = Slots::new(packets);
         self.outboxes.fill_with(|| outbox(packets));
         Ok(())
     }
@@ -247,10 +247,6 @@ impl FluxEngine {
             ports: self.ports.iter().map(Port::statistics).collect(),
         }
     }
-}
-
-fn slots(batch: u32) -> Box<[Slot]> {
-    vec![Slot::EMPTY; batch as usize].into()
 }
 
 fn outbox(batch: u32) -> PacketBatch {

@@ -1,13 +1,15 @@
 //! A packet borrowed while it stands in its RX ring slot, and what becomes of it.
 
 use std::fmt;
+use std::iter;
 use std::slice;
 
 use super::burst::Slot;
-use super::lender::Lender;
+use super::lender::{Lender, put};
 use super::{SharedFrameState, too_long};
 use crate::error::Result;
-use crate::ring::Desc;
+use crate::pool::FramePool;
+use crate::ring::{Desc, Iter, Writer};
 
 /// What becomes of a borrowed packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,8 +112,8 @@ impl<'a> PacketRef<'a> {
     #[inline]
     #[must_use]
     pub fn address(&self) -> u64 {
-        let start = self.state.memory().start().as_ptr() as usize;
-        (self.slot.data as usize - start) as u64
+        let start = self.state.memory().start();
+        (self.slot.data.addr() - start.addr().get()) as u64
     }
 }
 
@@ -124,107 +126,97 @@ impl fmt::Debug for PacketRef<'_> {
     }
 }
 
-/// How far [`Lender::forward_run`] came.
+/// What became of packets that were [forwarded](Lender::forward_each).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Forwarded {
-    /// Addresses written to the fill run.
-    pub(crate) recycled: usize,
-    /// Descriptors written to the TX run.
-    pub(crate) sent: usize,
+    /// Addresses written to the fill ring.
+    pub(crate) recycled: u32,
+    /// Descriptors written to the TX ring.
+    pub(crate) sent: u32,
 }
 
 impl Lender {
-    /// Shows each received packet to `look` and writes its frame to the fill run, which is at least as long.
+    /// Shows each received packet to `look` and writes its frame to `fill`, which has room for all; returns how many there were.
     ///
     /// The frames stay on loan all the while.
     #[inline]
-    pub(crate) fn recycle_run(
+    pub(crate) fn recycle_each(
         &mut self,
-        run: &[Desc],
-        fill: &mut [u64],
+        received: Iter<'_, Desc>,
+        mut fill: Writer<'_, u64>,
         mut look: impl FnMut(&mut PacketRef<'_>),
-    ) -> usize {
-        let run = self.accepted(run);
-        let base = self.frames.memory().start();
-        for (desc, slot) in run.iter().zip(&mut *fill) {
-            *slot = desc.addr;
-            let mut packet = Slot::new(base, desc);
+    ) -> u32 {
+        let loans = self.loans();
+        for desc in received {
+            let Some(chunk) = loans.accept(desc) else {
+                continue;
+            };
+            let mut slot = Slot::new(loans.base(), desc);
             // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
             // packet is borrowed at a time. A group's frame is this member's until it is shared again below.
-            look(&mut unsafe { PacketRef::new(&self.frames, &mut packet, desc.options) });
+            look(&mut unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) });
+            loans.share(chunk);
+            put(&mut fill, desc.addr);
         }
-        self.share(&fill[..run.len()]);
-        run.len()
+        fill.written()
     }
 
-    /// Shows each received packet to `judge` and writes it to the fill or the TX run, both at least as long.
+    /// Shows a received packet to `judge`, and where it shall not leave, puts its frame into the pool; for a fill ring that is full. Its
+    /// descriptor, if it shall leave. `None`: it is refused.
+    #[cold]
+    pub(crate) fn forward_or_pool(
+        &mut self,
+        desc: Desc,
+        pool: &mut FramePool,
+        judge: impl FnOnce(&mut PacketRef<'_>) -> Verdict,
+    ) -> Option<Option<Desc>> {
+        let loans = self.loans();
+        loans.accept(desc)?;
+        let mut slot = Slot::new(loans.base(), desc);
+        // SAFETY: as in `recycle_each`.
+        let verdict = judge(&mut unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) });
+        if leaves(verdict, &slot, desc) {
+            return Some(Some(slot.desc(loans.base(), 0)));
+        }
+        self.reap_each(iter::once(desc.addr), pool);
+        Some(None)
+    }
+
+    /// Shows each received packet to `judge` and writes it to `fill` or `tx`, which both have room for all.
     ///
     /// The frames stay on loan all the while.
     #[inline]
-    pub(crate) fn forward_run(
+    pub(crate) fn forward_each(
         &mut self,
-        run: &[Desc],
-        fill: &mut [u64],
-        tx: &mut [Desc],
-        judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
-    ) -> Forwarded {
-        let (addr, rest) = Desc::union(run);
-        let run = &run[..self.acceptable_in(run, addr, rest)];
-        if rest >> 32 == 0 {
-            self.forward_accepted(run, fill, tx, judge, |_| true)
-        } else {
-            self.forward_some(run, fill, tx, judge)
-        }
-    }
-
-    /// A run of which some have options: the kernel refuses those that it does not know in this direction, and does not give the
-    /// frame back; those that it knows mean something else.
-    #[cold]
-    #[inline(never)]
-    fn forward_some(
-        &mut self,
-        run: &[Desc],
-        fill: &mut [u64],
-        tx: &mut [Desc],
-        judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
-    ) -> Forwarded {
-        self.forward_accepted(run, fill, tx, judge, |desc| desc.options == 0)
-    }
-
-    #[inline(always)]
-    fn forward_accepted(
-        &mut self,
-        run: &[Desc],
-        fill: &mut [u64],
-        tx: &mut [Desc],
+        received: Iter<'_, Desc>,
+        mut fill: Writer<'_, u64>,
+        mut tx: Writer<'_, Desc>,
         mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
-        may_leave: impl Fn(&Desc) -> bool,
     ) -> Forwarded {
-        let base = self.frames.memory().start();
-        let (fill, mut tx) = (&mut fill[..run.len()], tx[..run.len()].iter_mut());
-        let mut places = fill.iter_mut();
-        for desc in run {
-            let mut slot = Slot::new(base, desc);
-            // SAFETY: as in `recycle_run`.
-            let mut packet = unsafe { PacketRef::new(&self.frames, &mut slot, desc.options) };
+        let loans = self.loans();
+        for desc in received {
+            let Some(chunk) = loans.accept(desc) else {
+                continue;
+            };
+            let mut slot = Slot::new(loans.base(), desc);
+            // SAFETY: as in `recycle_each`.
+            let mut packet = unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) };
             let verdict = judge(&mut packet);
-            match verdict {
-                // The kernel refuses empty descriptors and does not give their frames back.
-                Verdict::Send if slot.len > 0 && may_leave(desc) => {
-                    // SAFETY: each packet takes one place in one of the runs, which are both as long as there are packets.
-                    *unsafe { tx.next().unwrap_unchecked() } = slot.desc(base, 0);
-                }
-                Verdict::Recycle | Verdict::Send => {
-                    // SAFETY: as above.
-                    *unsafe { places.next().unwrap_unchecked() } = desc.addr;
-                }
+            if !(leaves(verdict, &slot, desc) && tx.push(slot.desc(loans.base(), 0))) {
+                loans.share(chunk);
+                put(&mut fill, desc.addr);
             }
         }
-        let recycled = run.len() - places.len();
-        self.share(&fill[..recycled]);
         Forwarded {
-            recycled,
-            sent: run.len() - tx.len(),
+            recycled: fill.written(),
+            sent: tx.written(),
         }
     }
+}
+
+/// Whether a packet that came with a descriptor goes into the TX ring. The kernel refuses empty ones, and those with options that it does not
+/// know in this direction, and does not give the frames back; options that it knows mean something else there.
+#[inline(always)]
+fn leaves(verdict: Verdict, slot: &Slot, desc: Desc) -> bool {
+    verdict == Verdict::Send && slot.len > 0 && desc.options == 0
 }

@@ -1,5 +1,7 @@
 //! Frames built into packets.
 
+use std::ptr;
+
 use super::{Packet, PacketRef};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::proto::Room;
@@ -10,8 +12,8 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// What `build` returned, as [`Invalid`](ErrorKind::Invalid): `EMSGSIZE` when there was no room, else `EINVAL`. The packet is
-    /// empty then.
+    /// What `build` returned, as [`Invalid`](ErrorKind::Invalid): `EMSGSIZE` when there was no room, else `EINVAL`, also for bytes that are
+    /// not the frame that it was to build. The packet is empty then, as after a panic of `build`.
     ///
     /// ```
     /// # use std::net::Ipv4Addr;
@@ -53,10 +55,40 @@ pub(crate) fn build_into<P: Room>(
 ) -> Result<()> {
     // All of these are lengths within a frame.
     packet.adjust_tail(packet.tailroom() as i32)?;
-    let room = packet.bytes().len();
-    let built = build(FrameBuilder::new(packet.bytes_mut())).map(|frame| frame.len());
-    packet.adjust_tail(built.unwrap_or(0) as i32 - room as i32)?;
-    built.map(drop).map_err(FluxError::from)
+    let mut building = Building { packet, len: 0 };
+    let room = building.packet.bytes_mut();
+    let (start, most) = (room.as_ptr(), room.len());
+    let frame = build(FrameBuilder::new(room))?;
+    // A closure can return any bytes that live long enough.
+    if !ptr::eq(frame.as_ptr(), start) || frame.len() > most {
+        return Err(elsewhere());
+    }
+    building.len = frame.len();
+    Ok(())
+}
+
+/// A packet that a frame is being built in; dropped, also by an error or a panic, it has the length of that frame.
+struct Building<'a, P: Room> {
+    packet: &'a mut P,
+    /// Of the frame, once it is complete.
+    len: usize,
+}
+
+impl<P: Room> Drop for Building<'_, P> {
+    fn drop(&mut self) {
+        let surplus = self.packet.bytes().len().saturating_sub(self.len);
+        // It is no longer than the packet.
+        let _ = self.packet.adjust_tail(-(surplus as i32));
+    }
+}
+
+#[cold]
+fn elsewhere() -> FluxError {
+    FluxError::invalid(
+        "build a frame",
+        "the closure returned bytes that do not begin where the packet does",
+        "return what the builder returned",
+    )
 }
 
 impl From<BuildError> for FluxError {

@@ -6,12 +6,14 @@ use std::ptr::NonNull;
 
 #[cfg(feature = "capi")]
 use super::SharedFrameState;
+use super::frames::POOL;
+use super::lender::Loans;
 use super::tally::{Fault, Tally};
-use super::wide;
 use super::{Frames, Lender, Packet, PacketRef};
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::ring::{Desc, Reservation};
+use crate::pool::FramePool;
+use crate::ring::{Desc, Iter, Writer};
 
 /// Verdict of a [`Slot`]: back to the fill ring.
 pub(crate) const RECYCLE: u32 = 0;
@@ -19,7 +21,7 @@ pub(crate) const RECYCLE: u32 = 0;
 pub(crate) const SEND: u32 = 1;
 
 /// One borrowed packet: where it is, how long, and what shall become of it. C programs see it as it is, and may write anything into it.
-#[repr(C, align(16))]
+#[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
     pub(super) data: *mut u8,
@@ -42,7 +44,7 @@ impl Slot {
 
     /// The packet that `desc` describes, in the UMEM that starts at `base`.
     #[inline]
-    pub(super) fn new(base: NonNull<u8>, desc: &Desc) -> Self {
+    pub(super) fn new(base: NonNull<u8>, desc: Desc) -> Self {
         Self {
             data: base.as_ptr().wrapping_add(desc.addr as usize),
             len: desc.len,
@@ -50,31 +52,10 @@ impl Slot {
         }
     }
 
-    /// The address, and the length with the verdict above it.
-    #[inline]
-    #[cfg(any(test, not(target_arch = "x86_64")))]
-    pub(super) fn words(self) -> [u64; 2] {
-        [
-            self.data as u64,
-            u64::from(self.len) | u64::from(self.verdict) << 32,
-        ]
-    }
-
-    /// The slot of these [`words`](Self::words).
-    #[inline]
-    #[cfg(any(test, not(target_arch = "x86_64")))]
-    pub(super) fn of_words([data, rest]: [u64; 2]) -> Self {
-        Self {
-            data: data as usize as *mut u8,
-            len: rest as u32,
-            verdict: (rest >> 32) as u32,
-        }
-    }
-
     /// The descriptor of the packet as it stands now, in the UMEM that starts at `base`; of any other address something else.
     #[inline]
     pub(super) fn desc(&self, base: NonNull<u8>, options: u32) -> Desc {
-        let addr = (self.data as usize).wrapping_sub(base.as_ptr() as usize);
+        let addr = self.data.addr().wrapping_sub(base.addr().get());
         Desc {
             addr: addr as u64,
             len: self.len,
@@ -161,7 +142,7 @@ impl<'a> BatchRef<'a> {
     /// ```
     #[inline]
     pub fn prefetch(&self) {
-        self.slots.iter().for_each(|slot| wide::prefetch(slot.data));
+        self.slots.iter().for_each(|slot| prefetch(slot.data));
     }
 
     /// The port that the packets came through, counted from 0 in the order in which the engine got its sockets.
@@ -208,13 +189,6 @@ impl<'a> BatchRef<'a> {
         for slot in &mut *self.slots {
             slot.verdict = RECYCLE;
         }
-    }
-
-    /// Whether all packets shall be recycled.
-    #[inline]
-    pub(crate) fn is_recycled(&self) -> bool {
-        // Lengths in the lower half, verdicts in the upper one.
-        self.slots[0].verdict == RECYCLE && wide::unite(self.slots)[1] >> 32 == u64::from(RECYCLE)
     }
 
     /// The UMEM that they lie in.
@@ -306,98 +280,156 @@ pub(super) fn no_port(port: u32, ports: u32) -> FluxError {
     )
 }
 
+/// Room for a batch: the slots that a callback sees and may write to, and the descriptors that they were made of, which it never sees.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    shown: Box<[Slot]>,
+    descs: Box<[Desc]>,
+}
+
+impl Slots {
+    /// For so many packets.
+    pub(crate) fn new(packets: u32) -> Self {
+        Self {
+            shown: vec![Slot::EMPTY; packets as usize].into(),
+            descs: vec![Desc::default(); packets as usize].into(),
+        }
+    }
+
+    /// The number of packets that there is room for.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.shown.len()
+    }
+}
+
+/// What became of the packets of a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Settled {
+    /// Addresses written to the fill ring.
+    pub(crate) recycled: u32,
+    /// Frames that went to the pool, because the fill ring was full.
+    pub(crate) pooled: u32,
+    /// Descriptors written to the TX ring.
+    pub(crate) sent: u32,
+    /// Packets put into the batches of other ports.
+    pub(crate) passed_on: u32,
+    /// Those that were not on loan any more, because they came twice.
+    pub(crate) twice: u32,
+    /// Packets that were not just recycled.
+    pub(crate) others: u32,
+}
+
+/// Where the packets of a batch go.
+pub(crate) struct Exits<'a> {
+    pub(crate) fill: Writer<'a, u64>,
+    pub(crate) pool: &'a mut FramePool,
+    pub(crate) tx: Writer<'a, Desc>,
+    /// The batches of all ports.
+    pub(crate) others: &'a mut [PacketBatch],
+}
+
 impl Lender {
-    /// The received packets at the front of a run, to be shown in `slots`, and whether none of the run has options; their frames are
-    /// written to the fill run, in case that all of them are recycled. Both are at least as long as the run. `None`: the first packet is
-    /// refused.
+    /// The received packets, to be shown in `slots`, which have room for all. `None`: all are refused.
     ///
     /// The frames stay on loan all the while.
     #[inline(always)]
     pub(crate) fn show<'a>(
         &'a mut self,
-        run: &'a [Desc],
-        slots: &'a mut [Slot],
-        fill: &mut [u64],
+        received: Iter<'_, Desc>,
+        slots: &'a mut Slots,
         through: Through,
-    ) -> Option<(BatchRef<'a>, bool)> {
-        let base = self.frames.memory().start().as_ptr() as u64;
-        let slots = &mut slots[..run.len()];
-        // The options of a plain packet are zero, as is the verdict; the others are seen to below.
-        let [addr, rest] = wide::show(run, slots, &mut fill[..run.len()], base);
-        let count = self.acceptable_in(run, addr, rest);
-        if count == 0 {
-            return None;
-        }
-        let slots = &mut slots[..count];
-        let is_plain = rest >> 32 == 0;
-        if !is_plain {
-            slots.iter_mut().for_each(|slot| slot.verdict = RECYCLE);
+    ) -> Option<BatchRef<'a>> {
+        let loans = self.loans();
+        let mut count = 0;
+        let mut places = slots.shown.iter_mut().zip(&mut slots.descs);
+        for desc in received {
+            if loans.accept(desc).is_some()
+                && let Some((shown, kept)) = places.next()
+            {
+                *shown = Slot::new(loans.base(), desc);
+                *kept = desc;
+                count += 1;
+            }
         }
         // SAFETY: acceptable. While this `Lender` is borrowed, the frames stay on loan, so nobody else touches them.
-        let batch = unsafe { BatchRef::new(&self.frames, (slots, &run[..count]), through) };
-        Some((batch, is_plain))
+        let (shown, descs) = (&mut slots.shown[..count], &slots.descs[..count]);
+        let batch = unsafe { BatchRef::new(&self.frames, (shown, descs), through) };
+        (count > 0).then_some(batch)
     }
 
-    /// Whether all packets of a batch, which have no options, are as they came and shall leave through `port`. If so, their descriptors
-    /// are written to the TX run, which is at least as long.
-    #[inline(always)]
-    pub(crate) fn send_unchanged(
-        &self,
-        run: &[Desc],
-        slots: &[Slot],
-        port: u32,
-        tx: &mut [Desc],
-    ) -> bool {
-        let base = self.frames.memory().start().as_ptr() as u64;
-        let verdict = u64::from(SEND + port) << 32;
-        wide::unite_differences(run, slots, &mut tx[..run.len()], [base, verdict]) == [0, 0]
-    }
-
-    /// Does with each packet what its slot says: writes it to the fill run, which is at least as long as the batch, or to the TX ring, or
-    /// puts it into the batch of another port. Returns how many it wrote to the fill run and how many to the TX ring.
+    /// Does with each of the first `count` packets that were shown what its slot says: writes it to the fill or the TX ring, or puts it into
+    /// the batch of another port.
     ///
     /// The frames in the rings stay on loan.
+    #[inline(always)]
     pub(crate) fn settle(
         &mut self,
-        (run, slots): (&[Desc], &[Slot]),
+        (slots, count): (&Slots, usize),
         port: u32,
-        fill: &mut [u64],
-        tx: &mut Reservation<'_, Desc>,
-        others: &mut [PacketBatch],
+        exits: &mut Exits<'_>,
         tally: &mut Tally,
-    ) -> (usize, usize) {
-        let (mut recycled, mut sent) = (0, 0);
-        for (index, (desc, slot)) in run.iter().zip(slots).enumerate() {
-            let verdict = if slot.verdict == RECYCLE {
-                Ok(false)
-            } else if slot.verdict == SEND + port {
-                self.fits(desc, slot).map(|fitting| {
-                    let room = tx.put(sent, fitting);
-                    sent += u32::from(room);
-                    tally.crowded += u64::from(!room);
-                    room
-                })
-            } else {
-                self.pass_on(desc, slot, others, tally)
-            };
-            if let Err(fault @ (Fault::OtherFrame | Fault::TooLong | Fault::NoPort)) = verdict {
-                tally.unfit.get_or_insert((index, fault));
+    ) -> Settled {
+        let mut settled = Settled::default();
+        let (state, loans) = (self.frames.state(), self.loans());
+        let pairs = slots.shown[..count].iter().zip(&slots.descs[..count]);
+        for (index, (slot, desc)) in pairs.enumerate() {
+            if slot.verdict != RECYCLE {
+                settled.others += 1;
+                let fitting = loans.fit(*slot, *desc);
+                let sent = match fitting {
+                    Ok(fitting) if slot.verdict == SEND + port => match exits.tx.push(fitting) {
+                        true => Ok(Sent::Gone),
+                        false => Ok(Sent::Crowded),
+                    },
+                    Ok(fitting) => {
+                        let to = (slot.verdict - SEND, &mut *exits.others);
+                        loans.pass_on(*desc, to, |chunk| Packet::new(state, fitting, chunk))
+                    }
+                    Err(fault) => Err(fault),
+                };
+                match sent {
+                    Ok(Sent::Gone) => continue,
+                    Ok(Sent::PassedOn) => {
+                        settled.passed_on += 1;
+                        continue;
+                    }
+                    Ok(Sent::Twice) => {
+                        settled.twice += 1;
+                        continue;
+                    }
+                    Ok(Sent::Crowded) => tally.crowded += 1,
+                    Err(Fault::Unsendable) => {}
+                    Err(fault) => drop(tally.unfit.get_or_insert((index, fault))),
+                }
             }
-            if verdict != Ok(true) {
-                fill[recycled] = desc.addr;
-                recycled += 1;
+            loans.share_frame(desc.addr);
+            if !exits.fill.push(desc.addr) {
+                match loans.take_frame(desc.addr, POOL) {
+                    Some(chunk) => {
+                        exits.pool.put(chunk);
+                        settled.pooled += 1;
+                    }
+                    None => settled.twice += 1,
+                }
             }
         }
-        tally.sent += u64::from(sent);
-        (recycled, sent as usize)
+        settled.recycled = exits.fill.written();
+        settled.sent = exits.tx.written();
+        self.count_returned(settled.pooled + settled.passed_on);
+        tally.sent += u64::from(settled.sent);
+        tally.passed_on += u64::from(settled.passed_on);
+        settled
     }
+}
 
+impl Loans<'_> {
     /// The packet that a slot asks to send, if it lies within the chunk of `desc`, which it was made of, is not empty, and has no options:
     /// those of a received packet mean something else, or nothing, where packets are sent.
-    #[inline]
-    fn fits(&self, desc: &Desc, slot: &Slot) -> Result<Desc, Fault> {
-        let chunk_size = u64::from(self.frames.geometry().chunk_size());
-        let fitting = slot.desc(self.frames.memory().start(), desc.options);
+    #[inline(always)]
+    fn fit(&self, slot: Slot, desc: Desc) -> Result<Desc, Fault> {
+        let chunk_size = self.chunk_size();
+        let fitting = slot.desc(self.base(), desc.options);
         let end = (fitting.addr & (chunk_size - 1)) + u64::from(fitting.len);
         if fitting.addr ^ desc.addr >= chunk_size {
             return Err(Fault::OtherFrame);
@@ -411,29 +443,53 @@ impl Lender {
         Ok(fitting)
     }
 
-    /// Makes an owned packet of a received one, in the batch of the port that it shall leave through, if that has room.
+    /// Puts an owned packet, made of the chunk of a received one, into the batch of the port that it shall leave through, if that has room.
     fn pass_on(
-        &mut self,
-        desc: &Desc,
-        slot: &Slot,
-        others: &mut [PacketBatch],
-        tally: &mut Tally,
-    ) -> Result<bool, Fault> {
-        let port = (slot.verdict - SEND) as usize;
-        let batch = others.get_mut(port).ok_or(Fault::NoPort)?;
-        let fitting = self.fits(desc, slot)?;
+        &self,
+        desc: Desc,
+        (port, others): (u32, &mut [PacketBatch]),
+        packet: impl FnOnce(u32) -> Packet,
+    ) -> Result<Sent, Fault> {
+        let batch = others.get_mut(port as usize).ok_or(Fault::NoPort)?;
         if batch.room() == 0 {
-            tally.crowded += 1;
-            return Ok(false);
+            return Ok(Sent::Crowded);
         }
-        // A frame that came twice is the user's once.
+        // A frame that came twice is the user's once, and goes nowhere else then.
         let Some(chunk) = self.receive(desc) else {
-            return Ok(false);
+            return Ok(Sent::Twice);
         };
         self.frames.count_up(1);
-        self.lent = self.lent.wrapping_sub(1);
-        batch.append(Packet::new(self.frames.state(), fitting, chunk));
-        tally.passed_on += 1;
-        Ok(true)
+        batch.append(packet(chunk));
+        Ok(Sent::PassedOn)
     }
+}
+
+/// What became of a packet that could be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// It stands in the TX ring.
+    Gone,
+    /// It is in the batch of another port.
+    PassedOn,
+    /// There was no room.
+    Crowded,
+    /// Its frame went another way before.
+    Twice,
+}
+
+/// Asks for the cache line at an address. That may be any: nothing is read from it, and it cannot fault.
+#[inline(always)]
+fn prefetch(at: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: every x86-64 processor has it, and it takes any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    // SAFETY: a hint, which takes any address and changes nothing that a program can see.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let _ = at;
 }

@@ -108,35 +108,6 @@ impl SharedFrameState {
         self.entry(chunk).load(Ordering::Relaxed)
     }
 
-    /// Whether the chunks at all these addresses exist and have this owner, a socket; `union` is at least as large as each of them.
-    ///
-    /// It may say no although all is well, if `union` lies outside of the UMEM.
-    #[inline]
-    pub(super) fn all_owned<T>(
-        &self,
-        entries: &[T],
-        addr: impl Fn(&T) -> u64,
-        union: u64,
-        owner: u32,
-    ) -> bool {
-        let (owners, shift) = (&*self.owners, self.shift);
-        if union >> shift >= owners.len() as u64 {
-            return false;
-        }
-        let mut difference = 0;
-        let mut compare = |entry: &T| {
-            let chunk = (addr(entry) >> shift) as usize;
-            debug_assert!(chunk < owners.len());
-            // SAFETY: no address is larger than `union`, so no chunk lies behind that of `union`, which exists.
-            let found = unsafe { owners.get_unchecked(chunk) };
-            difference |= found.load(Ordering::Relaxed) ^ owner;
-        };
-        let (quads, last) = entries.as_chunks::<4>();
-        quads.iter().flatten().for_each(&mut compare);
-        last.iter().for_each(&mut compare);
-        difference == 0
-    }
-
     /// The whole ledger.
     #[inline]
     pub(super) fn owners(&self) -> &[AtomicU32] {
@@ -227,6 +198,15 @@ impl SharedFrameState {
     /// Adds `packets` to the count, before they come into being.
     pub(super) fn count_up(&self, packets: u32) {
         self.count.fetch_add(u64::from(packets), Ordering::Relaxed);
+    }
+
+    /// Takes packets off the count that have been dissolved, or never came into being. Only for somebody with a handle, which counts, too.
+    #[inline]
+    pub(super) fn uncount(&self, packets: u32) {
+        if packets > 0 {
+            let before = self.count.fetch_sub(u64::from(packets), Ordering::Release);
+            debug_assert!(before >= HANDLE + u64::from(packets));
+        }
     }
 
     /// Takes `packets` off the count and frees the state if nobody is left.

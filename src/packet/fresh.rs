@@ -1,21 +1,12 @@
 //! Fresh packets, in frames of the pool.
 
 use super::frames::USER;
-use super::{Frames, Packet, SharedFrameState};
+use super::{Frames, Packet};
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
 use crate::ring::Desc;
 
 impl Frames {
-    /// Takes packets off the count that have been dissolved, or never came into being.
-    #[inline]
-    pub(super) fn uncount(&self, packets: u32) {
-        if packets > 0 {
-            // SAFETY: they were counted and do not exist; this handle keeps the state alive.
-            unsafe { SharedFrameState::count_down(self.state(), packets) }
-        }
-    }
-
     /// Fresh packets of length zero in frames of the pool, behind both headrooms, as far as the batch has room and the pool frames.
     pub(crate) fn fresh_batch(
         &self,

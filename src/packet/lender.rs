@@ -1,23 +1,22 @@
-//! A socket's frames changing hands, a contiguous run of ring slots at a time.
+//! A socket's frames changing hands, an entry of a ring at a time.
 //!
-//! What the kernel hands back is *accepted* only if it lies within one chunk that is on loan from this socket. There are two ways
-//! to know: to look each frame up in the ledger, or by counting. If all frames on loan lie below chunk `z`, and `z` frames are on
-//! loan, then every chunk below `z` is on loan, and it is enough that the addresses are below `z`. In a program whose frames all
-//! circulate between the four rings, counting always answers, and a packet costs no look-up at all.
+//! What the kernel hands back is copied out of the ring once, and the copy is *accepted* only if it lies within one chunk that is on loan from
+//! this socket, by the ledger. What goes on into a ring or to the user is that copy: the ring is not looked at again.
 
-use std::sync::atomic::Ordering;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::frames::{POOL, USER};
 use super::lease::{INWARD, Lease, OUTWARD};
-use super::wide;
-use super::{Frames, Packet};
+use super::returned::Chain;
+use super::{Frames, Packet, SharedFrameState};
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
-use crate::ring::Desc;
+use crate::ring::{Desc, Iter, Writer};
 
 /// One socket as the ledger knows it: lends frames to the kernel and accepts only those back.
 ///
-/// The functions that accept stop at the first entry they refuse and return how many they handled; the caller skips that one.
+/// The functions that accept skip entries that they refuse, and return how many they handled.
 #[derive(Debug)]
 pub(crate) struct Lender {
     pub(super) frames: Frames,
@@ -29,12 +28,7 @@ pub(crate) struct Lender {
     pub(super) shared: u32,
     /// Ledger entries with this mark. Means nothing in a group.
     pub(super) lent: u32,
-    /// No chunk from here on has this mark.
-    bound: u64,
 }
-
-/// The bound of a lender that does not count: more than any number of frames on loan.
-const UNBOUNDED: u64 = u64::MAX;
 
 impl Lender {
     pub(crate) fn new(lease: &Lease) -> Self {
@@ -44,7 +38,6 @@ impl Lender {
             former: lease.mark(),
             shared: lease.mark(),
             lent: 0,
-            bound: 0,
         }
     }
 
@@ -53,14 +46,8 @@ impl Lender {
     pub(crate) fn member(lease: &Lease, group: &Lease) -> Self {
         Self {
             shared: group.mark(),
-            bound: UNBOUNDED,
             ..Self::new(lease)
         }
-    }
-
-    #[inline]
-    fn is_member(&self) -> bool {
-        self.shared != self.former
     }
 
     /// One lender for each half of the socket, to receive and to send; `sending` of the frames on loan are packets being sent.
@@ -69,16 +56,16 @@ impl Lender {
     /// same one, whatever stands in the rings. Which of the frames that are on loan already will come back where, only the kernel knows:
     /// of those each is taken by whoever is first.
     pub(crate) fn split(self, sending: u32) -> (Self, Self) {
+        let is_member = self.shared != self.former;
         let half = |side, lent| Self {
             frames: self.frames.clone(),
             mark: self.former | side,
             former: self.former,
-            shared: match self.is_member() {
+            shared: match is_member {
                 true => self.shared,
                 false => self.former | side,
             },
             lent,
-            bound: UNBOUNDED,
         };
         let sending = sending.min(self.lent);
         (half(INWARD, self.lent - sending), half(OUTWARD, sending))
@@ -95,252 +82,109 @@ impl Lender {
         self.lent
     }
 
+    /// What a loop over entries needs to know.
+    #[inline]
+    pub(super) fn loans(&self) -> Loans<'_> {
+        Loans::new(&self.frames, [self.mark, self.former, self.shared])
+    }
+
+    /// [`loans`](Self::loans), and the count of frames on loan, to change meanwhile.
+    #[inline]
+    pub(super) fn loans_and_lent(&mut self) -> (Loans<'_>, &mut u32) {
+        let loans = Loans::new(&self.frames, [self.mark, self.former, self.shared]);
+        (loans, &mut self.lent)
+    }
+
     /// Marks a chunk, which the caller owns, as on loan.
     #[inline]
     fn lend_chunk(&mut self, chunk: u32) {
-        self.lend_as(chunk, self.mark);
+        self.frames.set_owner(chunk, self.mark);
+        self.count_lent(1);
     }
 
     /// Marks a chunk, which the caller owns, as on loan to receive into.
     #[inline]
     fn lend_to_fill(&mut self, chunk: u32) {
-        self.lend_as(chunk, self.shared);
+        self.frames.set_owner(chunk, self.shared);
+        self.count_lent(1);
     }
 
+    /// Whether a descriptor is acceptable.
     #[inline]
-    fn lend_as(&mut self, chunk: u32, mark: u32) {
-        self.frames.set_owner(chunk, mark);
-        self.lent = self.lent.wrapping_add(1);
-        self.bound = self.bound.max(u64::from(chunk) + 1);
+    pub(crate) fn accepts(&self, desc: Desc) -> bool {
+        self.loans().accept(desc).is_some()
     }
 
-    /// Whether every chunk below the bound is on loan.
+    /// Writes the addresses of sent frames to `fill`, which has room for all. They stay on loan.
     #[inline]
-    fn all_below_bound(&self) -> bool {
-        u64::from(self.lent) == self.bound
-    }
-
-    /// The chunk at an address, if it is on loan.
-    #[inline]
-    fn chunk_on_loan(&self, addr: u64) -> Option<u32> {
-        let chunk = self.frames.chunk_of(addr)?;
-        let owner = self.frames.owner_entry(chunk);
-        (owner == self.mark || owner == self.former || self.claim(chunk)).then_some(chunk)
-    }
-
-    /// Makes a frame of the group its own.
-    #[cold]
-    fn claim(&self, chunk: u32) -> bool {
-        self.is_member() && self.frames.pass(chunk, self.shared, self.mark)
-    }
-
-    /// Makes frames that were written to the fill ring the group's.
-    #[inline]
-    pub(crate) fn share(&self, fill: &[u64]) {
-        if self.is_member() {
-            self.share_frames(fill);
-        }
-    }
-
-    #[cold]
-    fn share_frames(&self, fill: &[u64]) {
-        for &addr in fill {
-            if let Some(chunk) = self.frames.chunk_of(addr)
-                && !self.frames.pass(chunk, self.mark, self.shared)
-            {
-                self.frames.pass(chunk, self.former, self.shared);
+    pub(crate) fn refill_each(&mut self, sent: Iter<'_, u64>, fill: &mut Writer<'_, u64>) -> u32 {
+        let loans = self.loans();
+        let before = fill.written();
+        for addr in sent {
+            if let Some(chunk) = loans.accept_frame(addr) {
+                loans.share(chunk);
+                put(fill, addr);
             }
         }
-    }
-
-    /// Gives a chunk that is on loan to `owner`; false when it is not.
-    #[inline]
-    pub(super) fn take_back(&self, chunk: u32, owner: u32) -> bool {
-        if self.frames.owner_entry(chunk) == self.mark {
-            self.frames.set_owner(chunk, owner);
-            return true;
-        }
-        self.take_former_back(chunk, owner)
-    }
-
-    /// Likewise, a chunk that was lent before the socket was split, or by the group.
-    #[cold]
-    pub(super) fn take_former_back(&self, chunk: u32, owner: u32) -> bool {
-        self.frames.pass(chunk, self.former, owner)
-            || (self.is_member() && self.frames.pass(chunk, self.shared, owner))
-    }
-
-    /// The chunk of an acceptable descriptor, given to the user.
-    #[inline]
-    pub(super) fn receive(&self, desc: &Desc) -> Option<u32> {
-        let chunk_size = u64::from(self.frames.geometry().chunk_size());
-        let end = (desc.addr & (chunk_size - 1)) + u64::from(desc.len);
-        let chunk = self.frames.chunk_of(desc.addr)?;
-        (end <= chunk_size && self.take_back(chunk, USER)).then_some(chunk)
-    }
-
-    /// The chunk of a descriptor, if it is acceptable.
-    #[inline]
-    pub(super) fn accept(&self, desc: &Desc) -> Option<u32> {
-        let chunk_size = u64::from(self.frames.geometry().chunk_size());
-        let end = (desc.addr & (chunk_size - 1)) + u64::from(desc.len);
-        self.chunk_on_loan(desc.addr).filter(|_| end <= chunk_size)
-    }
-
-    /// How many descriptors at the front of a run are acceptable.
-    ///
-    /// The bits of all descriptors are united and the union is checked, at one instruction a packet. It may say no although
-    /// each descriptor is fine; then they are looked up one by one.
-    #[inline]
-    fn acceptable(&self, run: &[Desc]) -> usize {
-        let (addr, rest) = Desc::union(run);
-        self.acceptable_in(run, addr, rest)
-    }
-
-    /// [`acceptable`](Self::acceptable), for a run whose union is known.
-    #[inline]
-    pub(super) fn acceptable_in(&self, run: &[Desc], addr: u64, len: u64) -> usize {
-        let chunk_size = u64::from(self.frames.geometry().chunk_size());
-        let fit = len <= chunk_size - (addr & (chunk_size - 1));
-        if fit && self.all_below_bound() && addr < self.frames.address_of(self.lent) {
-            return run.len();
-        }
-        self.look_up_descs(run, addr, fit)
-    }
-
-    /// As [`acceptable`](Self::acceptable), by the ledger; `fit`: no descriptor leaves its chunk.
-    #[inline(never)]
-    fn look_up_descs(&self, run: &[Desc], union: u64, fit: bool) -> usize {
-        if fit
-            && self
-                .frames
-                .all_owned(run, |desc| desc.addr, union, self.mark)
-        {
-            return run.len();
-        }
-        run.iter()
-            .position(|desc| self.accept(desc).is_none())
-            .unwrap_or(run.len())
-    }
-
-    /// How many addresses at the front of a run are on loan, by the ledger.
-    #[inline(never)]
-    fn look_up_addrs(&self, run: &[u64], union: u64) -> usize {
-        if self.frames.all_owned(run, |&addr| addr, union, self.mark) {
-            return run.len();
-        }
-        run.iter()
-            .position(|&addr| self.chunk_on_loan(addr).is_none())
-            .unwrap_or(run.len())
-    }
-
-    /// The acceptable descriptors at the front of a run.
-    #[inline]
-    pub(crate) fn accepted<'a>(&self, run: &'a [Desc]) -> &'a [Desc] {
-        &run[..self.acceptable(run)]
-    }
-
-    /// Writes the addresses of sent frames to the fill run. They stay on loan.
-    #[inline]
-    pub(crate) fn refill_run(&mut self, run: &[u64], fill: &mut [u64]) -> usize {
-        let union = wide::copy_united(run, fill);
-        let counted = self.all_below_bound() && union < self.frames.address_of(self.lent);
-        let done = if counted {
-            run.len()
-        } else {
-            self.look_up_addrs(run, union)
-        };
-        self.share(&fill[..done]);
-        done
+        fill.written() - before
     }
 
     /// Takes frames back into the pool.
-    pub(crate) fn reap_run(&mut self, run: &[u64], pool: &mut FramePool) -> usize {
-        for (done, &addr) in run.iter().enumerate() {
-            let chunk = self.frames.chunk_of(addr);
-            let Some(chunk) = chunk.filter(|&chunk| self.take_back(chunk, POOL)) else {
-                return done;
-            };
-            self.returned(1);
-            pool.put(chunk);
+    pub(crate) fn reap_each(
+        &mut self,
+        sent: impl Iterator<Item = u64>,
+        pool: &mut FramePool,
+    ) -> u32 {
+        let mut taken = 0;
+        for addr in sent {
+            if let Some(chunk) = self.loans().take_frame(addr, POOL) {
+                pool.put(chunk);
+                taken += 1;
+            }
         }
-        run.len()
+        self.count_returned(taken);
+        taken
     }
 
     /// Sends frames home by the return stack, but first takes as many into the pool as it is short of.
     #[inline]
-    pub(crate) fn reap_run_home(&mut self, run: &[u64], pool: &mut FramePool) -> usize {
-        let kept = run.len().min(pool.room());
-        let mut done = self.reap_run(&run[..kept], pool);
-        if done < kept {
-            return done;
-        }
-        let rest = &run[kept..];
-        let union = rest.iter().fold(0, |all, addr| all | addr);
-        done += match self.frames.chunk_of(union) {
-            Some(_) => {
-                let former = |chunk| self.take_former_back(chunk, POOL);
-                self.frames.send_home_run(rest, self.mark, former)
+    pub(crate) fn reap_each_home(
+        &mut self,
+        mut sent: Iter<'_, u64>,
+        pool: &mut FramePool,
+    ) -> u32 {
+        let kept = self.reap_each(sent.by_ref().take(pool.room()), pool);
+        let loans = self.loans();
+        let mut chain = Chain::new();
+        for addr in sent {
+            if let Some((chunk, entry)) = loans.find_frame(addr)
+                && (entry.load(Ordering::Relaxed) == loans.mark || loans.take_other(chunk, POOL))
+            {
+                chain.add(chunk, entry);
             }
-            None => self.reap_run_with_strangers(rest),
-        };
-        self.returned((done - kept) as u32);
-        done
-    }
-
-    /// Frames home, of addresses that may lie anywhere.
-    #[cold]
-    fn reap_run_with_strangers(&self, run: &[u64]) -> usize {
-        let mine = |addr| {
-            let chunk = self.frames.chunk_of(addr);
-            chunk.is_some_and(|chunk| self.take_back(chunk, POOL))
-        };
-        for (done, addr) in run.iter().enumerate() {
-            if !mine(*addr) {
-                return done;
-            }
-            self.frames
-                .send_home_run(std::slice::from_ref(addr), POOL, |_| false);
         }
-        run.len()
+        let home = chain.len();
+        self.frames.send_chain(chain);
+        self.count_returned(home);
+        kept + home
     }
 
-    /// Counts frames that came back.
-    #[inline]
-    pub(super) fn returned(&mut self, frames: u32) {
-        // Frames lent before a split may come back to the other half than was counted on.
-        self.lent = self.lent.saturating_sub(frames);
-    }
-
-    /// Puts received frames into the pool, but for those that are not on loan any more, because they came twice.
-    pub(crate) fn pool_run(&mut self, run: &[u64], pool: &mut FramePool) -> u32 {
-        let mut taken = 0;
-        for addr in run {
-            taken += self.reap_run(std::slice::from_ref(addr), pool) as u32;
-        }
-        taken
-    }
-
-    /// Lends the packets at the front of the batch and writes their descriptors to the TX run.
+    /// Lends the packets at the front of the batch and writes their descriptors to the TX ring.
     ///
     /// The caller has seen that they all [belong](Packet::belongs_to) to this UMEM.
-    pub(crate) fn send_run(&mut self, batch: &mut PacketBatch, tx: &mut [Desc]) -> usize {
-        let count = batch.len().min(tx.len());
-        let (base, owners, mark) = (
-            self.frames.memory().start(),
-            self.frames.owners(),
-            self.mark,
-        );
-        for (packet, slot) in batch.as_slice().iter().zip(&mut tx[..count]) {
-            *slot = packet.desc(base);
-            debug_assert!((packet.chunk as usize) < owners.len());
-            // SAFETY: a packet of this UMEM lies in a chunk of it.
-            let entry = unsafe { owners.get_unchecked(packet.chunk as usize) };
-            entry.store(mark, Ordering::Relaxed);
+    pub(crate) fn send_batch(&mut self, batch: &mut PacketBatch, tx: &mut Writer<'_, Desc>) -> u32 {
+        let base = self.frames.memory().start();
+        let before = tx.written();
+        for packet in batch.as_slice() {
+            if !tx.push(packet.desc(base)) {
+                break;
+            }
+            self.frames.set_owner(packet.chunk, self.mark);
         }
-        self.count_lent(count as u32, tx[..count].iter().map(|desc| desc.addr));
-        batch.forget_front(count);
-        self.frames.uncount(count as u32);
+        let count = tx.written() - before;
+        batch.forget_front(count as usize);
+        self.count_lent(count);
+        self.frames.uncount(count);
         count
     }
 
@@ -352,61 +196,213 @@ impl Lender {
         desc
     }
 
-    /// Lends the frames of the packets at the back of the batch and writes their addresses to the fill run.
+    /// Lends the frames of the packets at the back of the batch and writes their addresses to `fill`, as far as it has room.
     ///
     /// The caller has seen that they all [belong](Packet::belongs_to) to this UMEM.
-    pub(crate) fn give_run(&mut self, batch: &mut PacketBatch, fill: &mut [u64]) -> usize {
+    pub(crate) fn give_batch(&mut self, batch: &mut PacketBatch, fill: &mut Writer<'_, u64>) {
         let mut done = 0;
-        for slot in fill {
-            let Some(packet) = batch.pop() else {
-                break;
-            };
+        while fill.room() > 0
+            && let Some(packet) = batch.pop()
+        {
             let (_, chunk) = packet.dissolve();
             self.lend_to_fill(chunk);
-            *slot = self.frames.address_of(chunk);
+            put(fill, self.frames.address_of(chunk));
             done += 1;
         }
         self.frames.uncount(done);
-        done as usize
     }
 
-    /// Lends free frames and writes their addresses to the fill run: first those on the return stack, then those of the pool.
+    /// Lends free frames and writes their addresses to `fill`: first those on the return stack, then those of the pool.
     #[inline]
-    pub(crate) fn lend_run(&mut self, pool: &mut FramePool, fill: &mut [u64]) -> usize {
+    pub(crate) fn lend_free(&mut self, pool: &mut FramePool, fill: &mut Writer<'_, u64>) {
         let mut returned = self.frames.take_returned();
         let done = returned.lend(self.shared, fill);
         pool.keep(returned);
-        self.count_lent(done as u32, fill[..done].iter().copied());
-        match &mut fill[done..] {
-            [] => done,
-            rest => done + self.lend_pooled(pool, rest),
+        self.count_lent(done);
+        if fill.room() > 0 {
+            self.lend_pooled(pool, fill);
         }
     }
 
     #[inline(never)]
-    fn lend_pooled(&mut self, pool: &mut FramePool, fill: &mut [u64]) -> usize {
-        let mut slots = fill.iter_mut();
-        pool.take_run(slots.len(), |chunk| {
+    fn lend_pooled(&mut self, pool: &mut FramePool, fill: &mut Writer<'_, u64>) {
+        pool.take_run(fill.room() as usize, |chunk| {
             self.lend_to_fill(chunk);
-            if let Some(slot) = slots.next() {
-                *slot = self.frames.address_of(chunk);
-            }
-        })
+            put(fill, self.frames.address_of(chunk));
+        });
     }
 
-    /// Counts frames that were lent to send, by a lender of a half, which does not count which they are.
-    pub(super) fn count_sent(&mut self, frames: u32) {
-        debug_assert_eq!(self.bound, UNBOUNDED);
-        self.lent = self.lent.wrapping_add(frames);
-    }
-
-    /// Counts frames that were lent, at these addresses.
+    /// Counts frames that came back.
     #[inline]
-    pub(super) fn count_lent(&mut self, frames: u32, addrs: impl Iterator<Item = u64>) {
+    pub(super) fn count_returned(&mut self, frames: u32) {
+        count_returned(&mut self.lent, frames);
+    }
+
+    /// Counts frames that were lent.
+    #[inline]
+    pub(super) fn count_lent(&mut self, frames: u32) {
         self.lent = self.lent.wrapping_add(frames);
-        if self.bound != UNBOUNDED {
-            let chunks = addrs.map(|addr| (addr >> self.frames.shift()) + 1);
-            self.bound = chunks.fold(self.bound, u64::max);
+    }
+}
+
+/// Counts frames that came back.
+#[inline]
+pub(super) fn count_returned(lent: &mut u32, frames: u32) {
+    // Frames lent before a split may come back to the other half than was counted on.
+    *lent = lent.saturating_sub(frames);
+}
+
+/// Writes an entry where the caller knows of room.
+#[inline(always)]
+pub(super) fn put(fill: &mut Writer<'_, u64>, addr: u64) {
+    let written = fill.push(addr);
+    debug_assert!(written, "there is room for each entry");
+}
+
+/// The frames that one lender has on loan: the ledger, and the marks to look for.
+#[derive(Clone, Copy)]
+pub(super) struct Loans<'a> {
+    pub(super) frames: &'a SharedFrameState,
+    owners: &'a [AtomicU32],
+    shift: u32,
+    mark: u32,
+    former: u32,
+    shared: u32,
+}
+
+impl<'a> Loans<'a> {
+    #[inline]
+    fn new(frames: &'a SharedFrameState, [mark, former, shared]: [u32; 3]) -> Self {
+        Self {
+            frames,
+            owners: frames.owners(),
+            shift: frames.shift(),
+            mark,
+            former,
+            shared,
         }
+    }
+
+    /// The first byte of the UMEM.
+    #[inline]
+    pub(super) fn base(&self) -> NonNull<u8> {
+        self.frames.memory().start()
+    }
+
+    /// Bytes a chunk.
+    #[inline]
+    pub(super) fn chunk_size(&self) -> u64 {
+        1 << self.shift
+    }
+
+    /// The chunk that all of a packet lies in, with its entry in the ledger.
+    #[inline(always)]
+    fn find(&self, addr: u64, len: u32) -> Option<(u32, &'a AtomicU32)> {
+        let chunk_size = self.chunk_size();
+        let end = (addr & (chunk_size - 1)) + u64::from(len);
+        let (chunk, entry) = self.find_frame(addr)?;
+        (end <= chunk_size).then_some((chunk, entry))
+    }
+
+    /// The chunk at an address, with its entry in the ledger.
+    #[inline(always)]
+    fn find_frame(&self, addr: u64) -> Option<(u32, &'a AtomicU32)> {
+        let chunk = addr >> self.shift;
+        let entry = self.owners.get(usize::try_from(chunk).ok()?)?;
+        Some((chunk as u32, entry))
+    }
+
+    /// The chunk of a descriptor, if it is acceptable: it lies within one chunk, and that is on loan.
+    #[inline(always)]
+    pub(super) fn accept(&self, desc: Desc) -> Option<u32> {
+        let (chunk, entry) = self.find(desc.addr, desc.len)?;
+        self.is_on_loan(chunk, entry).then_some(chunk)
+    }
+
+    /// The chunk at an address, if it is on loan.
+    #[inline(always)]
+    fn accept_frame(&self, addr: u64) -> Option<u32> {
+        let (chunk, entry) = self.find_frame(addr)?;
+        self.is_on_loan(chunk, entry).then_some(chunk)
+    }
+
+    #[inline(always)]
+    fn is_on_loan(&self, chunk: u32, entry: &AtomicU32) -> bool {
+        entry.load(Ordering::Relaxed) == self.mark || self.is_on_other_loan(chunk)
+    }
+
+    /// Whether a chunk was lent before the socket was split, or by the group: then it is made the lender's own.
+    #[cold]
+    fn is_on_other_loan(&self, chunk: u32) -> bool {
+        let owner = self.frames.owner_entry(chunk);
+        owner == self.former
+            || (self.is_member() && self.frames.pass(chunk, self.shared, self.mark))
+    }
+
+    /// The chunk of an acceptable descriptor, given to the user.
+    #[inline(always)]
+    pub(super) fn receive(&self, desc: Desc) -> Option<u32> {
+        let (chunk, entry) = self.find(desc.addr, desc.len)?;
+        self.take_found(chunk, entry, USER).then_some(chunk)
+    }
+
+    /// The chunk at an address, if it was on loan, given to `owner`.
+    #[inline(always)]
+    pub(super) fn take_frame(&self, addr: u64, owner: u32) -> Option<u32> {
+        let (chunk, entry) = self.find_frame(addr)?;
+        self.take_found(chunk, entry, owner).then_some(chunk)
+    }
+
+    #[inline(always)]
+    fn take_found(&self, chunk: u32, entry: &AtomicU32, owner: u32) -> bool {
+        if entry.load(Ordering::Relaxed) == self.mark {
+            entry.store(owner, Ordering::Relaxed);
+            return true;
+        }
+        self.take_other(chunk, owner)
+    }
+
+    /// Gives a chunk to `owner` that was lent before the socket was split, or by the group.
+    #[cold]
+    fn take_other(&self, chunk: u32, owner: u32) -> bool {
+        self.frames.pass(chunk, self.former, owner)
+            || (self.is_member() && self.frames.pass(chunk, self.shared, owner))
+    }
+
+    /// Lends a chunk, which the caller owns, to receive into, and gives its address.
+    #[inline(always)]
+    pub(super) fn lend_to_fill(&self, chunk: u32) -> u64 {
+        self.frames.set_owner(chunk, self.shared);
+        u64::from(chunk) << self.shift
+    }
+
+    /// Makes an accepted frame that goes into the fill ring the group's.
+    #[inline(always)]
+    pub(super) fn share(&self, chunk: u32) {
+        if self.is_member() {
+            self.share_with_group(chunk);
+        }
+    }
+
+    /// Makes the accepted frame at an address that goes into the fill ring the group's.
+    #[inline(always)]
+    pub(super) fn share_frame(&self, addr: u64) {
+        if self.is_member()
+            && let Some((chunk, _)) = self.find_frame(addr)
+        {
+            self.share_with_group(chunk);
+        }
+    }
+
+    #[cold]
+    fn share_with_group(&self, chunk: u32) {
+        if !self.frames.pass(chunk, self.mark, self.shared) {
+            self.frames.pass(chunk, self.former, self.shared);
+        }
+    }
+
+    #[inline(always)]
+    fn is_member(&self) -> bool {
+        self.shared != self.former && self.shared != self.mark
     }
 }

@@ -19,19 +19,20 @@ mod side;
 mod tally;
 #[cfg(test)]
 mod tests;
-mod wide;
 mod window;
 
 use std::fmt;
 use std::mem;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::slice;
 
 pub use borrow::{PacketRef, Verdict};
 #[cfg(feature = "capi")]
 pub(crate) use build::build_into;
 pub use burst::{BatchRef, PortPacket};
-pub(crate) use burst::{Slot, Through};
+#[cfg(feature = "capi")]
+pub(crate) use burst::Slot;
+pub(crate) use burst::{Exits, Slots, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use hand::Handed;
 pub(crate) use lease::Lease;
@@ -231,15 +232,15 @@ impl Packet {
     /// Offset of the first byte from the start of the UMEM, as a descriptor has it.
     #[must_use]
     pub fn address(&self) -> u64 {
-        let start = self.state().memory().start().as_ptr() as usize;
-        (self.data.as_ptr() as usize - start) as u64
+        let start = self.state().memory().start();
+        (self.data.addr().get() - start.addr().get()) as u64
     }
 
     /// Whether all packets lie in the UMEM of `frames`, hold something, and have no options.
     #[inline]
     pub(crate) fn can_all_be_sent(packets: &[Self], frames: &Frames) -> bool {
         let wrong = packets.iter().fold(0, |wrong, packet| {
-            let elsewhere = packet.state.as_ptr() as usize ^ frames.state().as_ptr() as usize;
+            let elsewhere = packet.state.addr().get() ^ frames.state().addr().get();
             wrong | (packet.content().wrapping_sub(1) >> 31) | elsewhere as u64
         });
         wrong == 0
@@ -264,6 +265,12 @@ impl Packet {
         self.state == frames.state()
     }
 
+    /// Whether the packet lies in the UMEM of `state`.
+    #[inline]
+    fn is_of(&self, state: &SharedFrameState) -> bool {
+        ptr::eq(self.state.as_ptr(), state)
+    }
+
     #[inline]
     fn state(&self) -> &SharedFrameState {
         // SAFETY: this packet is counted, so the state is alive.
@@ -274,7 +281,7 @@ impl Packet {
     #[inline]
     fn desc(&self, base: NonNull<u8>) -> Desc {
         Desc {
-            addr: (self.data.as_ptr() as usize - base.as_ptr() as usize) as u64,
+            addr: (self.data.addr().get() - base.addr().get()) as u64,
             len: self.len,
             options: self.options,
         }

@@ -156,17 +156,14 @@ impl RawPacket {
             return Err(stale());
         }
         let chunk_size = u64::from(frames.geometry().chunk_size());
-        let start = frames.memory().start().as_ptr() as usize as u64;
+        let frame = frames.pointer(frames.address_of(self.frame));
         // What lies before the frame is far behind it, counted like this.
-        let offset = (self.data as usize as u64)
-            .wrapping_sub(start)
-            .wrapping_sub(frames.address_of(self.frame));
-        match NonNull::new(self.data) {
-            Some(data) if offset <= chunk_size && u64::from(self.len) <= chunk_size - offset => {
-                Ok(data)
-            }
-            _ => Err(outside(chunk_size.checked_sub(offset))),
+        let offset = self.data.addr().wrapping_sub(frame.addr().get()) as u64;
+        if offset > chunk_size || u64::from(self.len) > chunk_size - offset {
+            return Err(outside(chunk_size.checked_sub(offset)));
         }
+        // SAFETY: within the frame, or at its end. The address alone is the caller's.
+        Ok(unsafe { frame.add(offset as usize) })
     }
 }
 
@@ -186,9 +183,9 @@ pub(crate) unsafe fn in_place<T>(
     edit: impl FnOnce(&mut PacketRef<'_>) -> T,
 ) -> Result<Option<T>> {
     let chunk_size = u64::from(frames.geometry().chunk_size());
-    let start = frames.memory().start().as_ptr() as usize as u64;
+    let start = frames.memory().start();
     // What lies before the UMEM is far behind it, counted like this.
-    let address = (*data as usize as u64).wrapping_sub(start);
+    let address = data.addr().wrapping_sub(start.addr().get()) as u64;
     if address >= frames.geometry().bytes() {
         return Err(outside(None));
     }
@@ -200,7 +197,8 @@ pub(crate) unsafe fn in_place<T>(
         return Err(outside(Some(room)));
     }
     let mut slot = Slot {
-        data: *data,
+        // The address alone is the caller's.
+        data: frames.pointer(address).as_ptr(),
         len: *len,
         verdict: RECYCLE,
     };

@@ -6,11 +6,12 @@
 //! Whoever takes frames takes as many packets off the count: one subtraction for all of them.
 
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use super::SharedFrameState;
 use super::frames::POOL;
+use crate::ring::Writer;
 
 /// The end of the return stack, which no chunk has as its number. Links are chunks, or this: all below [`POOL`].
 pub(super) const BOTTOM: u32 = POOL - 1;
@@ -193,51 +194,12 @@ impl SharedFrameState {
         }
     }
 
-    /// Puts the chunks at these addresses, which exist, onto the return stack, by one exchange for all; returns how many. It ends at the
-    /// first that neither `owner`, who is the caller, has nor the caller can `take`. Any thread that has a handle.
+    /// Puts a chain of chunks, which are the caller's, onto the return stack, by one exchange for all. Any thread that has a handle.
     #[inline]
-    pub(super) fn send_home_run(
-        &self,
-        addrs: &[u64],
-        owner: u32,
-        take: impl Fn(u32) -> bool,
-    ) -> usize {
-        let (owners, shift) = (self.owners(), self.shift());
-        let mut last = BOTTOM;
-        let mut add = |addr: u64| {
-            let chunk = (addr >> shift) as u32;
-            debug_assert!((chunk as usize) < owners.len());
-            // SAFETY: the caller has seen that the chunk exists.
-            let entry = unsafe { owners.get_unchecked(chunk as usize) };
-            let ours = entry.load(Ordering::Relaxed) == owner || take(chunk);
-            if ours {
-                entry.store(last, Ordering::Relaxed);
-                last = chunk;
-            }
-            ours
-        };
-        let mut done = 0;
-        let (eights, rest) = addrs.as_chunks::<8>();
-        'adding: {
-            for eight in eights {
-                for &addr in eight {
-                    if !add(addr) {
-                        break 'adding;
-                    }
-                    done += 1;
-                }
-            }
-            for &addr in rest {
-                if !add(addr) {
-                    break 'adding;
-                }
-                done += 1;
-            }
+    pub(super) fn send_chain(&self, chain: Chain) {
+        if chain.len > 0 {
+            self.add_chain(chain.first, chain.last, chain.len);
         }
-        if let Some(first) = addrs[..done].first() {
-            self.add_chain((first >> shift) as u32, last, done as u32);
-        }
-        done
     }
 
     /// Puts a chain of chunks onto the return stack: from the `last` one on they are linked, and the `first` will lie on what is there.
@@ -291,6 +253,41 @@ impl SharedFrameState {
     }
 }
 
+/// Chunks linked in the ledger, on their way to the return stack.
+pub(super) struct Chain {
+    first: u32,
+    last: u32,
+    len: u32,
+}
+
+impl Chain {
+    /// One of none.
+    pub(super) fn new() -> Self {
+        Self {
+            first: BOTTOM,
+            last: BOTTOM,
+            len: 0,
+        }
+    }
+
+    /// Adds a chunk, which is the caller's, with its entry in the ledger.
+    #[inline(always)]
+    pub(super) fn add(&mut self, chunk: u32, entry: &AtomicU32) {
+        if self.len == 0 {
+            self.first = chunk;
+        }
+        entry.store(self.last, Ordering::Relaxed);
+        self.last = chunk;
+        self.len += 1;
+    }
+
+    /// The number of chunks.
+    #[inline]
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+}
+
 /// Chunks taken off the return stack, the last to come first. Those not taken out of it go to the home queue.
 pub(crate) struct Returned<'a> {
     state: &'a SharedFrameState,
@@ -305,45 +302,19 @@ impl Returned<'_> {
         self.next == BOTTOM
     }
 
-    /// Gives chunks to a socket and writes their addresses to the places, until there are no more of one or the other; returns how many.
+    /// Gives chunks to a socket and writes their addresses, until there are no more chunks or slots; returns how many.
     #[inline]
-    pub(super) fn lend(&mut self, mark: u32, places: &mut [u64]) -> usize {
-        let (owners, shift) = (self.state.owners(), self.state.shift());
-        let mut next = self.next;
-        let mut lend = |place: &mut u64| {
-            if next == BOTTOM {
-                return false;
-            }
-            debug_assert!((next as usize) < owners.len());
-            // SAFETY: chunks on the return stack exist.
-            let entry = unsafe { owners.get_unchecked(next as usize) };
-            *place = u64::from(next) << shift;
-            next = entry.load(Ordering::Relaxed);
+    pub(super) fn lend(&mut self, mark: u32, slots: &mut Writer<'_, u64>) -> u32 {
+        let shift = self.state.shift();
+        let before = slots.written();
+        // The link of a chunk is read before its entry names the new owner.
+        while self.next != BOTTOM && slots.push(u64::from(self.next) << shift) {
+            let entry = self.state.entry(self.next);
+            self.next = entry.load(Ordering::Relaxed);
             entry.store(mark, Ordering::Relaxed);
-            true
-        };
-        let all = places.len();
-        let (eights, last) = places.as_chunks_mut::<8>();
-        let mut done = 0;
-        'lending: {
-            for eight in eights {
-                for place in eight {
-                    if !lend(place) {
-                        break 'lending;
-                    }
-                    done += 1;
-                }
-            }
-            for place in last {
-                if !lend(place) {
-                    break 'lending;
-                }
-                done += 1;
-            }
-            debug_assert_eq!(done, all);
         }
-        self.next = next;
-        self.taken += done as u32;
+        let done = slots.written() - before;
+        self.taken += done;
         done
     }
 }
@@ -371,10 +342,8 @@ impl Drop for Returned<'_> {
         while let Some(chunk) = self.next() {
             self.state.queue_home(chunk);
         }
-        if self.taken > 0 {
-            // SAFETY: packets on the return stack are counted, and these are no more; whoever has taken them has a handle.
-            unsafe { SharedFrameState::count_down(NonNull::from(self.state), self.taken) }
-        }
+        // Packets on the return stack are counted, and these are no more; whoever has taken them has a handle.
+        self.state.uncount(self.taken);
     }
 }
 

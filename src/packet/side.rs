@@ -133,7 +133,7 @@ impl KernelSide {
         }
         loop {
             let entries = supply.fill.peek(supply.fill_used + 1);
-            let addr = *entries.run(supply.fill_used).first()?;
+            let addr = entries.get(supply.fill_used)?;
             supply.fill_used += 1;
             let chunk_size = u64::from(frames.geometry().chunk_size());
             // The kernel ignores where in its chunk an address points (`xp_aligned_extract_addr`).
@@ -225,15 +225,10 @@ impl KernelSide {
         let count = self.staged.len() as u32;
         if count > 0 {
             let mut slots = self.rx.reserve(count);
-            let mut done = 0;
-            while done < slots.len() {
-                let run = slots.run_mut(done);
-                let end = done as usize + run.len();
-                run.copy_from_slice(&self.staged[done as usize..end]);
-                done = end as u32;
-            }
+            let mut writer = slots.writer();
+            let done = self.staged.drain(..).take_while(|desc| writer.push(*desc));
+            let done = done.count() as u32;
             slots.submit(done);
-            self.staged.clear();
         }
         count
     }
@@ -251,7 +246,7 @@ impl KernelSide {
     /// The next valid packet in the TX ring (`xskq_cons_peek_desc`).
     fn next_packet(&mut self) -> Option<Desc> {
         loop {
-            let desc = *self.tx.peek(1).run(0).first()?;
+            let desc = self.tx.peek(1).get(0)?;
             if self.is_valid(desc) {
                 return Some(desc);
             }
@@ -322,8 +317,7 @@ impl KernelSide {
             return;
         };
         let mut slots = supply.completion.reserve(1);
-        if let Some(slot) = slots.run_mut(0).first_mut() {
-            *slot = packet.addr;
+        if slots.put(0, packet.addr) {
             slots.submit(1);
             self.unreserve();
         }
@@ -412,13 +406,13 @@ mod tests {
 
     fn put<T: crate::ring::RingElement>(ring: &mut ProducerRing<T>, entry: T) {
         let mut slots = ring.reserve(1);
-        slots.run_mut(0)[0] = entry;
+        assert!(slots.put(0, entry));
         slots.submit(1);
     }
 
     fn take<T: crate::ring::RingElement>(ring: &mut ConsumerRing<T>) -> Option<T> {
         let entries = ring.peek(1);
-        let entry = entries.run(0).first().copied();
+        let entry = entries.get(0);
         entries.release(1);
         entry
     }

@@ -9,7 +9,9 @@ use super::frames::POOL;
 use super::*;
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
+use crate::proto::build::{BuildError, FrameBuilder};
 use crate::proto::{Arp, EtherType, Ethernet, MacAddr};
+use crate::ring::pair;
 use crate::umem::{UmemConfig, UmemRegion};
 
 fn umem(frames: u32, chunk_size: u32, headroom: u32) -> UmemRegion {
@@ -430,9 +432,12 @@ fn a_lease_that_ends_takes_back_its_own_loans_only() {
     ];
     let mut lenders = leases.each_ref().map(Lender::new);
     let mut pool = FramePool::new(umem.frames().clone());
-    let mut fill = [0; 3];
     for lender in &mut lenders {
-        assert_eq!(lender.lend_run(&mut pool, &mut fill), 3);
+        let (mut fill, _kernel) = pair::<u64>(4).unwrap();
+        let mut slots = fill.reserve(3);
+        let mut writer = slots.writer();
+        lender.lend_free(&mut pool, &mut writer);
+        assert_eq!((writer.written(), lender.lent()), (3, 3));
     }
     let packet = pool.alloc().unwrap();
     let ledger = umem.frames().ledger();
@@ -765,4 +770,33 @@ fn a_frame_is_built_in_place_and_a_failed_one_leaves_the_packet_empty() {
             .to_string()
             .starts_with("build a frame: VLAN cannot follow nothing; ")
     );
+}
+
+#[test]
+fn a_packet_is_empty_after_a_build_that_returned_other_bytes_or_panicked() {
+    type Builder = for<'a> fn(FrameBuilder<'a>) -> std::result::Result<&'a mut [u8], BuildError>;
+    let umem = umem(1, 2048, 0);
+    let wrong: [(&str, Builder); 4] = [
+        ("nothing at all", |_| Ok(&mut [])),
+        ("other bytes", |_| Ok(Box::leak(Box::new([9; 60])))),
+        ("more than a frame", |_| Ok(Box::leak(Box::new([9; 4000])))),
+        ("what is behind the start", |frame| {
+            let frame = frame.ethernet(MacAddr::BROADCAST, MacAddr::BROADCAST);
+            let built = frame.ether_type(EtherType(0x88b5)).payload(b"hello")?;
+            Ok(&mut built[14..])
+        }),
+    ];
+    for (what, builder) in wrong {
+        let mut packet = umem.copy(&[7; 100]).unwrap().unwrap();
+        let error = packet.build(builder).unwrap_err();
+        assert_eq!(error.errno(), errno::EINVAL, "{what}");
+        assert!(error.to_string().contains("do not begin where"), "{error}");
+        assert_eq!(packet.len(), 0, "{what}");
+    }
+    let mut packet = umem.copy(&[7; 100]).unwrap().unwrap();
+    let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        packet.build(|_| panic!("no frame"))
+    }));
+    assert!(panics.is_err());
+    assert_eq!((packet.len(), packet.headroom()), (0, 256));
 }

@@ -5,13 +5,14 @@
 use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::kernel::Rings;
-use crate::packet::{BatchRef, Lease, Lender, Packet, PacketRef, Slot, Tally, Through, Verdict};
+use crate::packet::{
+    BatchRef, Exits, Lease, Lender, Packet, PacketRef, Slots, Tally, Through, Verdict,
+};
 use crate::pool::FramePool;
 use crate::raw::across::{self, Side};
 use crate::raw::hub::Seat;
 use crate::raw::inward::{Inward, Share};
 use crate::raw::outward::{Outward, check_home};
-use crate::raw::progress::Progress;
 use crate::raw::state::RingsState;
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
 use crate::umem::Accounting;
@@ -93,120 +94,99 @@ impl Cycle {
         let (inward, outward) = (&mut self.inward, &mut self.outward);
         let mut left = inward.rx.available(max).min(max);
         let mut total = 0;
-        // A run at a time, as in `inspect`.
         while left > 0 {
-            let entries = inward.rx.peek(left);
-            let run = entries.run(0);
-            let mut out = outward.tx.reserve(run.len() as u32);
-            let mut slots = inward.fill.reserve(run.len() as u32);
-            let (sent, places) = (out.run_mut(0), slots.run_mut(0));
-            let full = places.is_empty();
-            let places = if full { &mut inward.spare[..] } else { places };
-            let tried = run.len().min(places.len()).min(sent.len());
-            if tried == 0 {
+            let mut out = outward.tx.reserve(left);
+            let mut slots = inward.fill.reserve(out.len());
+            if out.is_empty() {
                 break;
             }
-            let done = self
-                .lender
-                .forward_run(&run[..tried], places, sent, &mut judge);
-            let (recycled, sent) = (done.recycled as u32, done.sent as u32);
-            let seen = recycled + sent + u32::from(done.recycled + done.sent < tried);
-            let kept = if !full {
-                slots.submit(recycled);
-                inward.filled += u64::from(recycled);
-                recycled
-            } else if recycled > 0 {
-                let spare = &inward.spare[..done.recycled];
-                self.lender.pool_run(spare, &mut self.pool)
+            let room = slots.len();
+            let entries = inward.rx.peek(if room > 0 { room } else { 1 });
+            let seen = entries.len();
+            let (recycled, pooled, sent) = if room > 0 {
+                let done = self.lender.forward_each(
+                    entries.iter(),
+                    slots.writer(),
+                    out.writer(),
+                    &mut judge,
+                );
+                (done.recycled, 0, done.sent)
             } else {
-                0
+                let forwarded = entries
+                    .get(0)
+                    .and_then(|desc| self.lender.forward_or_pool(desc, &mut self.pool, &mut judge));
+                match forwarded {
+                    Some(Some(desc)) => (0, 0, u32::from(out.put(0, desc))),
+                    Some(None) => (0, 1, 0),
+                    None => (0, 0, 0),
+                }
             };
+            slots.submit(recycled);
             out.submit(sent);
             entries.release(seen);
+            let done = recycled + pooled + sent;
+            inward.filled += u64::from(recycled);
             outward.sent += u64::from(sent);
-            inward.received += u64::from(kept + sent);
-            inward.refused += u64::from(seen - kept - sent);
+            inward.received += u64::from(done);
+            inward.refused += u64::from(seen - done);
             left -= seen;
-            total += recycled + sent;
+            total += done;
         }
         self.inward.pass_on();
         total
     }
 
-    /// Shows up to `max` received packets to `call`, for which there are `slots`, as far as they stand in one piece. Then
-    /// gives each frame to the fill ring, to the TX ring, or, as a packet, to the batch in `others` of the port that it shall leave through.
+    /// Shows up to `max` received packets to `call`, for which there are `slots`. Then gives each frame to the fill ring, to the TX ring, or,
+    /// as a packet, to the batch in `others` of the port that it shall leave through.
     ///
     /// What the TX ring or a batch has no room for is recycled. `None`: there was no packet.
     #[inline]
     pub(crate) fn burst<R>(
         &mut self,
         max: u32,
-        slots: &mut [Slot],
+        slots: &mut Slots,
         through: Through,
         others: &mut [PacketBatch],
         tally: &mut Tally,
         call: impl FnOnce(&mut BatchRef<'_>) -> R,
     ) -> Option<Shown<R>> {
         let (inward, lender) = (&mut self.inward, &mut self.lender);
+        let max = max.min(slots.len() as u32);
         loop {
             let entries = inward.rx.peek(max);
-            if entries.is_empty() {
+            let seen = entries.len();
+            if seen == 0 {
                 return None;
             }
-            let run = entries.run(0);
-            let mut fill = inward.fill.reserve(run.len() as u32);
-            let places = fill.run_mut(0);
-            let full = places.is_empty();
-            let places = if full { &mut inward.spare[..] } else { places };
-            let run = &run[..run.len().min(places.len())];
-            let Some((mut batch, is_plain)) = lender.show(run, slots, places, through) else {
-                entries.release(1);
-                inward.refused += 1;
+            let Some(mut batch) = lender.show(entries.iter(), slots, through) else {
+                entries.release(seen);
+                inward.refused += u64::from(seen);
                 continue;
             };
             let result = call(&mut batch);
-            let (count, all_recycled) = (batch.len(), batch.is_recycled());
-            let mut recycled = count;
-            if !all_recycled {
-                let (run, slots) = (&run[..count], &slots[..count]);
-                let mut tx = self.outward.tx.reserve(count as u32);
-                let out = tx.run_mut(0);
-                let sent = if is_plain
-                    && out.len() == count
-                    && lender.send_unchanged(run, slots, through.port, out)
-                {
-                    recycled = 0;
-                    tally.sent += count as u64;
-                    count
-                } else {
-                    let sent;
-                    (recycled, sent) =
-                        lender.settle((run, slots), through.port, places, &mut tx, others, tally);
-                    sent
-                };
-                tx.submit(sent as u32);
-                self.outward.sent += sent as u64;
-            }
-            inward.received += count as u64;
-            if full {
-                let spare = &inward.spare[..recycled];
-                let kept = lender.pool_run(spare, &mut self.pool);
-                // A frame that came twice was received once.
-                let twice = recycled as u64 - u64::from(kept);
-                inward.received -= twice;
-                inward.refused += twice;
-            } else {
-                if inward.group.is_some() {
-                    lender.share(&places[..recycled]);
-                }
-                fill.submit(recycled as u32);
-                inward.filled += recycled as u64;
-            }
-            entries.release(count as u32);
+            let count = batch.len();
+            let mut fill = inward.fill.reserve(count as u32);
+            let mut tx = self.outward.tx.reserve(count as u32);
+            let mut exits = Exits {
+                fill: fill.writer(),
+                pool: &mut self.pool,
+                tx: tx.writer(),
+                others,
+            };
+            let settled = lender.settle((slots, count), through.port, &mut exits, tally);
+            fill.submit(settled.recycled);
+            tx.submit(settled.sent);
+            entries.release(seen);
+            inward.filled += u64::from(settled.recycled);
+            self.outward.sent += u64::from(settled.sent);
+            // A frame that came twice was received once.
+            let received = count as u32 - settled.twice;
+            inward.received += u64::from(received);
+            inward.refused += u64::from(seen - received);
             inward.pass_on();
             return Some(Shown {
                 count: count as u32,
-                all_recycled,
+                all_recycled: settled.others == 0,
                 result,
             });
         }
@@ -290,20 +270,19 @@ impl Cycle {
     pub(crate) fn refill_sent(&mut self) -> u32 {
         self.outward.fetch();
         let missing = self.inward.share.most.saturating_sub(self.rx_outstanding());
-        let entries = self.outward.completion.peek(missing);
-        let mut slots = self.inward.fill.reserve(entries.len());
-        let mut progress = Progress::default();
-        while progress.taken < slots.len() && progress.seen < entries.len() {
-            let (run, places) = (entries.run(progress.seen), slots.run_mut(progress.taken));
-            let tried = run.len().min(places.len());
-            progress.add(self.lender.refill_run(&run[..tried], places), tried);
-        }
-        slots.submit(progress.taken);
-        entries.release(progress.seen);
-        self.inward.filled += u64::from(progress.taken);
-        self.outward.completed += u64::from(progress.taken);
-        self.outward.refused += progress.refused();
-        progress.taken
+        let available = self.outward.completion.available(missing).min(missing);
+        let mut slots = self.inward.fill.reserve(available);
+        let entries = self.outward.completion.peek(slots.len());
+        let seen = entries.len();
+        let taken = self
+            .lender
+            .refill_each(entries.iter(), &mut slots.writer());
+        slots.submit(taken);
+        entries.release(seen);
+        self.inward.filled += u64::from(taken);
+        self.outward.completed += u64::from(taken);
+        self.outward.refused += u64::from(seen - taken);
+        taken
     }
 
     /// Free frames to the fill ring.

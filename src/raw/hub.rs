@@ -136,13 +136,8 @@ impl Supply {
         for end in &mut self.ends {
             let entries = end.fill.peek(u32::MAX);
             let mut slots = self.fill.reserve(entries.len());
-            let mut done = 0;
-            while done < slots.len() {
-                let (run, places) = (entries.run(done), slots.run_mut(done));
-                let count = run.len().min(places.len());
-                places[..count].copy_from_slice(&run[..count]);
-                done += count as u32;
-            }
+            let mut writer = slots.writer();
+            let done = entries.iter().take_while(|addr| writer.push(*addr)).count() as u32;
             slots.submit(done);
             entries.release(done);
         }
@@ -151,29 +146,25 @@ impl Supply {
     /// Sent frames to the members that sent them.
     fn hand_back(&mut self, leases: &[Lease]) {
         let entries = self.completion.peek(u32::MAX);
-        let mut seen = 0;
-        while seen < entries.len() {
-            for &addr in entries.run(seen) {
-                seen += 1;
-                // What nobody has lent is of no use to anybody.
-                let Some(index) = Lease::lender_of(leases, addr) else {
-                    continue;
-                };
-                // The first is the lease of the group.
-                let Some(end) = index
-                    .checked_sub(1)
-                    .and_then(|index| self.ends.get_mut(index))
-                else {
-                    continue;
-                };
-                if end.closed {
-                    leases[index].take_home(addr);
-                } else {
-                    put(&mut end.completion, addr);
-                }
+        for addr in &entries {
+            // What nobody has lent is of no use to anybody.
+            let Some(index) = Lease::lender_of(leases, addr) else {
+                continue;
+            };
+            // The first is the lease of the group.
+            let Some(end) = index
+                .checked_sub(1)
+                .and_then(|index| self.ends.get_mut(index))
+            else {
+                continue;
+            };
+            if end.closed {
+                leases[index].take_home(addr);
+            } else {
+                put(&mut end.completion, addr);
             }
         }
-        entries.release(seen);
+        entries.release(u32::MAX);
     }
 
     /// Shows the members whether the kernel wants to be called for the fill ring.
@@ -187,10 +178,8 @@ impl Supply {
 
 fn put<T: RingElement>(ring: &mut ProducerRing<T>, entry: T) {
     let mut slots = ring.reserve(1);
-    if let Some(slot) = slots.run_mut(0).first_mut() {
-        *slot = entry;
-        slots.submit(1);
-    }
+    slots.put(0, entry);
+    slots.submit(1);
 }
 
 impl Member {

@@ -6,10 +6,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::batch::PacketBatch;
-use crate::packet::{Handed, Lender, Packet, PacketRef};
+use crate::packet::{Handed, Lender, Packet, PacketRef, Verdict};
 use crate::pool::FramePool;
 use crate::raw::hub::Member;
-use crate::raw::progress::Progress;
 use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing, Reservation};
 
@@ -30,8 +29,8 @@ pub(crate) struct Inward {
     pub(super) received: u64,
     /// Entries of the RX ring that were refused.
     pub(super) refused: u64,
-    /// Where addresses go that the fill ring has no room for, on their way to the pool.
-    pub(super) spare: Box<[u64; 64]>,
+    /// Copies of the descriptors that were peeked at last: room for a whole RX ring.
+    peeked: Box<[Desc]>,
     /// The way to those that share the fill ring.
     pub(super) group: Option<Arc<Member>>,
 }
@@ -68,12 +67,12 @@ impl Inward {
     pub(crate) fn new(fill: ProducerRing<u64>, rx: ConsumerRing<Desc>, free: u32) -> Self {
         Self {
             share: Share::of(free, fill.size(), rx.size()),
+            peeked: vec![Desc::default(); rx.size() as usize].into(),
             fill,
             rx,
             filled: 0,
             received: 0,
             refused: 0,
-            spare: Box::new([0; 64]),
             group: None,
         }
     }
@@ -105,45 +104,55 @@ impl Inward {
     ) -> u32 {
         let mut left = self.rx.available(max).min(max);
         let mut total = 0;
-        // A run at a time, each finished before the next begins, so that a panic of `look` leaves no frame half-way.
         while left > 0 {
-            let entries = self.rx.peek(left);
-            let run = entries.run(0);
-            let mut slots = self.fill.reserve(run.len() as u32);
-            let places = slots.run_mut(0);
-            let full = places.is_empty();
-            let places = if full { &mut self.spare[..] } else { places };
-            let tried = run.len().min(places.len());
-            let done = lender.recycle_run(&run[..tried], places, &mut look);
-            let seen = done as u32 + u32::from(done < tried);
-            let taken = if full {
-                lender.pool_run(&self.spare[..done], pool)
+            let mut slots = self.fill.reserve(left);
+            let room = slots.len();
+            let entries = self.rx.peek(if room > 0 { room } else { 1 });
+            let seen = entries.len();
+            let (recycled, pooled) = if room > 0 {
+                let writer = slots.writer();
+                (lender.recycle_each(entries.iter(), writer, &mut look), 0)
             } else {
-                slots.submit(done as u32);
-                self.filled += done as u64;
-                done as u32
+                let recycle = |packet: &mut PacketRef<'_>| {
+                    look(packet);
+                    Verdict::Recycle
+                };
+                let shown = entries
+                    .get(0)
+                    .and_then(|desc| lender.forward_or_pool(desc, pool, recycle));
+                (0, u32::from(shown.is_some()))
             };
+            slots.submit(recycled);
             entries.release(seen);
-            self.received += u64::from(taken);
-            self.refused += u64::from(seen - taken);
+            let done = recycled + pooled;
+            self.filled += u64::from(recycled);
+            self.received += u64::from(done);
+            self.refused += u64::from(seen - done);
             left -= seen;
-            total += done as u32;
+            total += done;
         }
         self.pass_on();
         total
     }
 
-    /// The first received packets, as far as they stand in one piece, up to `max`; refused entries in front are skipped.
+    /// Copies of the descriptors of the first received packets, up to `max`; refused entries in front are skipped.
     pub(crate) fn peek(&mut self, lender: &Lender, max: u32) -> &[Desc] {
-        while self.rx.available(1) > 0 {
+        loop {
             let entries = self.rx.peek(max);
-            if entries.is_empty() || !lender.accepted(&entries.run(0)[..1]).is_empty() {
-                break;
+            let mut count = 0;
+            for (desc, place) in entries.iter().zip(&mut self.peeked) {
+                if !lender.accepts(desc) {
+                    break;
+                }
+                *place = desc;
+                count += 1;
+            }
+            if count > 0 || entries.is_empty() {
+                return &self.peeked[..count];
             }
             entries.release(1);
             self.refused += 1;
         }
-        lender.accepted(self.rx.peek(max).into_run())
     }
 
     pub(crate) fn receive(
@@ -154,60 +163,51 @@ impl Inward {
     ) -> u32 {
         let room = u32::try_from(batch.room()).unwrap_or(u32::MAX);
         let entries = self.rx.peek(room.min(max));
-        let mut progress = Progress::default();
-        while progress.seen < entries.len() {
-            let run = entries.run(progress.seen);
-            progress.add(lender.receive_run(run, batch), run.len());
-        }
-        entries.release(progress.seen);
-        self.received += u64::from(progress.taken);
-        self.refused += progress.refused();
-        progress.taken
+        let seen = entries.len();
+        let taken = lender.receive_each(entries.iter(), batch);
+        entries.release(seen);
+        self.received += u64::from(taken);
+        self.refused += u64::from(seen - taken);
+        taken
     }
 
     /// Hands up to `max` received packets over, one by one, and returns how many there were.
     ///
-    /// Frames of packets that `take` drops go straight back to the fill ring, or where that has no use for them, to the pool.
+    /// Frames of packets that `take` drops go straight back to the fill ring, or where that has no use for them, home.
     #[inline]
     pub(crate) fn receive_each(
         &mut self,
         lender: &mut Lender,
-        pool: &mut FramePool,
         max: u32,
-        mut take: impl FnMut(Packet),
+        take: impl FnMut(Packet),
     ) -> u32 {
-        let mut left = self.rx.available(max).min(max);
-        let mut total = 0;
-        while left > 0 {
-            let outstanding = self.outstanding(lender.lent());
-            let wanted = (1..=self.share.wanted).contains(&outstanding);
-            let mut handing = Handing {
-                slots: Some(self.fill.reserve(if wanted { left } else { 0 })),
-                entries: Some(self.rx.peek(left)),
-                spare: &mut self.spare,
-                lender,
-                pool,
-                handed: Cell::default(),
-                refused: Cell::new(false),
-                received: &mut self.received,
-                filled: &mut self.filled,
-            };
-            let (tried, done) = handing.hand_over(&mut take);
-            handing.refused.set(done < tried);
-            drop(handing);
-            let refused = u32::from(done < tried);
-            self.refused += u64::from(refused);
-            left -= done as u32 + refused;
-            total += done as u32;
+        let available = self.rx.available(max).min(max);
+        if available == 0 {
+            return 0;
         }
+        let outstanding = self.outstanding(lender.lent());
+        let wanted = (1..=self.share.wanted).contains(&outstanding);
+        let mut handing = Handing {
+            slots: Some(self.fill.reserve(if wanted { available } else { 0 })),
+            entries: Some(self.rx.peek(available)),
+            handed: Cell::default(),
+            received: &mut self.received,
+            filled: &mut self.filled,
+            refused: &mut self.refused,
+        };
+        if let (Some(entries), Some(slots)) = (&handing.entries, &mut handing.slots) {
+            lender.hand_over(entries.iter(), slots.writer(), &handing.handed, take);
+        }
+        let count = handing.handed.get().packets;
+        drop(handing);
         self.pass_on();
-        total
+        count
     }
 
     /// Sends what has arrived home: nobody will ask for it.
-    pub(crate) fn abandon(&mut self, lender: &mut Lender, pool: &mut FramePool) {
+    pub(crate) fn abandon(&mut self, lender: &mut Lender) {
         self.share.wanted = 0;
-        self.receive_each(lender, pool, u32::MAX, drop);
+        self.receive_each(lender, u32::MAX, drop);
     }
 
     /// Gives the frames of packets at the back of the batch to the kernel, as many as the fill ring has room for and the share allows.
@@ -216,10 +216,9 @@ impl Inward {
         // While they were held, others took their place: without a limit the receiving side would end up with every frame.
         let missing = self.share.most.saturating_sub(outstanding);
         let mut slots = self.fill.reserve(missing.min(batch.len() as u32));
-        let mut done = 0;
-        while done < slots.len() {
-            done += lender.give_run(batch, slots.run_mut(done)) as u32;
-        }
+        let mut writer = slots.writer();
+        lender.give_batch(batch, &mut writer);
+        let done = writer.written();
         slots.submit(done);
         self.filled += u64::from(done);
         self.pass_on();
@@ -244,14 +243,9 @@ impl Inward {
     #[inline]
     pub(crate) fn lend(&mut self, lender: &mut Lender, pool: &mut FramePool, max: u32) -> u32 {
         let mut slots = self.fill.reserve(max);
-        let mut done = 0;
-        while done < slots.len() {
-            let lent = lender.lend_run(pool, slots.run_mut(done));
-            if lent == 0 {
-                break;
-            }
-            done += lent as u32;
-        }
+        let mut writer = slots.writer();
+        lender.lend_free(pool, &mut writer);
+        let done = writer.written();
         slots.submit(done);
         self.filled += u64::from(done);
         self.pass_on();
@@ -298,14 +292,10 @@ impl Drop for Inward {
             return;
         };
         let entries = self.rx.peek(u32::MAX);
-        let mut seen = 0;
-        while seen < entries.len() {
-            for desc in entries.run(seen) {
-                self.received += u64::from(group.take_received(desc.addr));
-                seen += 1;
-            }
+        for desc in &entries {
+            self.received += u64::from(group.take_received(desc.addr));
         }
-        entries.release(seen);
+        entries.release(u32::MAX);
         group.outstanding(self.filled, self.received);
         group.pump();
     }
@@ -316,53 +306,28 @@ impl Drop for Inward {
 struct Handing<'a> {
     entries: Option<Entries<'a, Desc>>,
     slots: Option<Reservation<'a, u64>>,
-    spare: &'a mut [u64; 64],
-    lender: &'a mut Lender,
-    pool: &'a mut FramePool,
     handed: Cell<Handed>,
-    /// Whether the entry after them was refused.
-    refused: Cell<bool>,
     received: &'a mut u64,
     filled: &'a mut u64,
-}
-
-impl Handing<'_> {
-    /// Hands the first entries over: how many were tried, and how many succeeded.
-    #[inline(always)]
-    fn hand_over(&mut self, take: impl FnMut(Packet)) -> (usize, usize) {
-        let run = match &self.entries {
-            Some(entries) => entries.run(0),
-            None => &[],
-        };
-        let places = match &mut self.slots {
-            Some(slots) if !slots.is_empty() => slots.run_mut(0),
-            _ => &mut self.spare[..],
-        };
-        let tried = run.len().min(places.len());
-        let done = self
-            .lender
-            .hand_over(&run[..tried], places, &self.handed, take);
-        (tried, done)
-    }
+    refused: &'a mut u64,
 }
 
 impl Drop for Handing<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Handed { packets, back } = self.handed.get();
+        let Handed {
+            seen,
+            packets,
+            back,
+        } = self.handed.get();
         *self.received += u64::from(packets);
+        *self.refused += u64::from(seen - packets);
+        *self.filled += u64::from(back);
         if let Some(entries) = self.entries.take() {
-            entries.release(packets + u32::from(self.refused.get()));
+            entries.release(seen);
         }
-        match self.slots.take() {
-            Some(slots) if !slots.is_empty() => {
-                slots.submit(back);
-                *self.filled += u64::from(back);
-            }
-            _ => drop(
-                self.lender
-                    .pool_run(&self.spare[..back as usize], self.pool),
-            ),
+        if let Some(slots) = self.slots.take() {
+            slots.submit(back);
         }
     }
 }

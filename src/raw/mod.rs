@@ -9,7 +9,6 @@ mod inward;
 mod kick;
 mod outward;
 mod place;
-mod progress;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -135,9 +134,9 @@ impl FluxRaw {
         self.cycle.inspect(max, look)
     }
 
-    /// The descriptors of up to `max` received packets, accepted but still in the RX ring.
+    /// Copies of the descriptors of up to `max` received packets, accepted but still in the RX ring.
     ///
-    /// They end at the end of the ring's array, so there may be more behind them. Consume them from the front, with
+    /// They end before an entry that is refused, so there may be more behind them. Consume them from the front, with
     /// [`inspect`](Self::inspect), [`forward`](Self::forward) or [`receive`](Self::receive).
     pub fn peek(&mut self, max: u32) -> &[Desc] {
         self.cycle.peek(max)

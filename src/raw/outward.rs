@@ -11,7 +11,6 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{Frames, Lender, Outbox, Packet};
 use crate::pool::FramePool;
 use crate::raw::hub::Member;
-use crate::raw::progress::Progress;
 use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, Desc, ProducerRing, Reservation};
 
@@ -53,10 +52,7 @@ impl Outward {
     pub(crate) fn send(&mut self, lender: &mut Lender, batch: &mut PacketBatch) -> Result<u32> {
         check_packets(lender.frames(), batch.as_slice())?;
         let mut slots = self.tx.reserve(batch.len() as u32);
-        let mut done = 0;
-        while done < slots.len() {
-            done += lender.send_run(batch, slots.run_mut(done)) as u32;
-        }
+        let done = lender.send_batch(batch, &mut slots.writer());
         slots.submit(done);
         self.sent += u64::from(done);
         Ok(done)
@@ -67,10 +63,10 @@ impl Outward {
             return Err(packet);
         }
         let mut slots = self.tx.reserve(1);
-        let [slot, ..] = slots.run_mut(0) else {
+        if slots.is_empty() {
             return Err(packet);
-        };
-        *slot = lender.lend(packet);
+        }
+        slots.put(0, lender.lend(packet));
         slots.submit(1);
         self.sent += 1;
         Ok(())
@@ -91,7 +87,7 @@ impl Outward {
             sent: &mut self.sent,
         };
         if let Some(slots) = &mut boarding.slots {
-            give(&mut Outbox::new(lender, slots.runs_mut(), &boarding.done));
+            give(&mut Outbox::new(lender, slots.writer(), &boarding.done));
         }
         drop(boarding);
         (self.sent - before) as u32
@@ -101,15 +97,12 @@ impl Outward {
     pub(crate) fn reap(&mut self, lender: &mut Lender, pool: &mut FramePool) -> u32 {
         self.fetch();
         let entries = self.completion.peek(u32::MAX);
-        let mut progress = Progress::default();
-        while progress.seen < entries.len() {
-            let run = entries.run(progress.seen);
-            progress.add(lender.reap_run(run, pool), run.len());
-        }
-        entries.release(progress.seen);
-        self.completed += u64::from(progress.taken);
-        self.refused += progress.refused();
-        progress.taken
+        let seen = entries.len();
+        let taken = lender.reap_each(entries.iter(), pool);
+        entries.release(seen);
+        self.completed += u64::from(taken);
+        self.refused += u64::from(seen - taken);
+        taken
     }
 
     /// Fresh packets in free frames, up to `max`; reaps if the pool has not enough.
@@ -141,15 +134,12 @@ impl Outward {
     pub(crate) fn reap_home(&mut self, lender: &mut Lender, pool: &mut FramePool) -> u32 {
         self.fetch();
         let entries = self.completion.peek(u32::MAX);
-        let mut progress = Progress::default();
-        while progress.seen < entries.len() {
-            let run = entries.run(progress.seen);
-            progress.add(lender.reap_run_home(run, pool), run.len());
-        }
-        entries.release(progress.seen);
-        self.completed += u64::from(progress.taken);
-        self.refused += progress.refused();
-        progress.taken
+        let seen = entries.len();
+        let taken = lender.reap_each_home(entries.iter(), pool);
+        entries.release(seen);
+        self.completed += u64::from(taken);
+        self.refused += u64::from(seen - taken);
+        taken
     }
 
     /// Whether sent frames may be there to be taken back.
@@ -210,14 +200,10 @@ impl Drop for Outward {
         group.close();
         group.pump();
         let entries = self.completion.peek(u32::MAX);
-        let mut seen = 0;
-        while seen < entries.len() {
-            for &addr in entries.run(seen) {
-                group.take_sent(addr);
-                seen += 1;
-            }
+        for addr in &entries {
+            group.take_sent(addr);
         }
-        entries.release(seen);
+        entries.release(u32::MAX);
     }
 }
 

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::kernel::Rings;
-use crate::packet::{Slot, Tally, Through};
+use crate::packet::{Slots, Tally, Through};
 use crate::ring::{ConsumerRing, ProducerRing, pair_at};
 use crate::umem::UmemConfig;
 
@@ -144,8 +144,7 @@ impl World {
 
 fn take<T: crate::ring::RingElement>(ring: &mut ConsumerRing<T>) -> Vec<T> {
     let entries = ring.peek(u32::MAX);
-    let first = entries.run(0);
-    let taken = [first, entries.run(first.len() as u32)].concat();
+    let taken = entries.iter().collect();
     entries.release(u32::MAX);
     taken
 }
@@ -153,11 +152,8 @@ fn take<T: crate::ring::RingElement>(ring: &mut ConsumerRing<T>) -> Vec<T> {
 fn put<T: crate::ring::RingElement>(ring: &mut ProducerRing<T>, entries: &[T]) {
     let mut slots = ring.reserve(entries.len() as u32);
     assert_eq!(slots.len() as usize, entries.len(), "the ring is full");
-    let first = slots.run_mut(0).len();
-    slots.run_mut(0).copy_from_slice(&entries[..first]);
-    slots
-        .run_mut(first as u32)
-        .copy_from_slice(&entries[first..]);
+    let mut writer = slots.writer();
+    assert!(entries.iter().all(|entry| writer.push(*entry)));
     slots.submit(u32::MAX);
 }
 
@@ -523,7 +519,7 @@ fn a_packet_in_place_with_options_never_reaches_the_tx_ring() {
                 let mut world = World::new(path);
                 world.arrive(&strange);
                 let through = Through { port: 0, ports: 4 };
-                let mut slots = [Slot::EMPTY; 4];
+                let mut slots = Slots::new(4);
                 let mut others = [(); 4].map(|()| PacketBatch::with_capacity(4));
                 let mut tally = Tally::default();
                 let shown = world

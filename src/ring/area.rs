@@ -21,8 +21,8 @@ pub struct RingArea<T> {
     _memory: Arc<dyn Send + Sync>,
 }
 
-// SAFETY: the area is a set of addresses of memory that `_memory`, itself Send and Sync, keeps alive; the indices are
-// atomics, and the slots are reached only through a ring end, of which there is one a side (`from_parts`).
+// SAFETY: the area is a set of addresses of memory that `_memory`, itself Send and Sync, keeps alive; the indices and the words of the
+// slots are atomics.
 unsafe impl<T: RingElement> Send for RingArea<T> {}
 // SAFETY: as above; a shared reference gives access to the atomics alone.
 unsafe impl<T: RingElement> Sync for RingArea<T> {}
@@ -36,9 +36,10 @@ impl<T: RingElement> RingArea<T> {
     ///
     /// # Safety
     ///
-    /// The three words and `size` slots must be valid for reads and writes and suitably aligned for as long as `memory`
-    /// lives, and at most one [`ProducerRing`] and one [`ConsumerRing`] may ever be made over them
-    /// (one of them may be the kernel's).
+    /// The three words and `size` slots, aligned to eight bytes, must be initialised and valid for reads and writes for as long as `memory`
+    /// lives, and whoever else in this program uses them meanwhile does it atomically. At most one [`ProducerRing`] and one
+    /// [`ConsumerRing`] may ever be made over them (one of them may be the kernel's). What stands in them may be anything, and change at
+    /// any time.
     pub unsafe fn from_parts(
         producer: NonNull<u32>,
         consumer: NonNull<u32>,
@@ -72,6 +73,53 @@ impl<T: RingElement> RingArea<T> {
     pub(super) fn flags(&self) -> &AtomicU32 {
         // SAFETY: as for `producer`.
         unsafe { self.flags.as_ref() }
+    }
+
+    /// The slots, to reach them from a free-running index.
+    #[inline]
+    pub(super) fn slots(&self) -> Slots<'_, T> {
+        Slots {
+            first: self.slots.cast(),
+            mask: self.size - 1,
+            _area: PhantomData,
+        }
+    }
+}
+
+/// The slots of a ring, whose number is a power of two.
+pub(super) struct Slots<'a, T: RingElement> {
+    first: NonNull<T::Slot>,
+    /// Their number less one.
+    mask: u32,
+    _area: PhantomData<&'a RingArea<T>>,
+}
+
+impl<T: RingElement> Clone for Slots<'_, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: RingElement> Copy for Slots<'_, T> {}
+
+impl<T: RingElement> Slots<'_, T> {
+    #[inline(always)]
+    fn at(&self, index: u32) -> &T::Slot {
+        // SAFETY: masked, so the slot exists; it is valid for as long as the area lives, and is made of atomics alone (`from_parts`).
+        unsafe { self.first.add((index & self.mask) as usize).as_ref() }
+    }
+
+    /// A copy of what stands in the slot at `index`.
+    #[inline(always)]
+    pub(super) fn load(&self, index: u32) -> T {
+        T::load(self.at(index))
+    }
+
+    /// Writes the slot at `index`.
+    #[inline(always)]
+    pub(super) fn store(&self, index: u32, entry: T) {
+        entry.store(self.at(index));
     }
 }
 

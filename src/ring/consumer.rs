@@ -1,8 +1,10 @@
 //! The consuming end of a ring: peek at entries, use them, release.
 
-use std::slice;
+use std::fmt;
+use std::iter::FusedIterator;
 use std::sync::atomic::Ordering;
 
+use super::area::Slots;
 use super::{NEED_WAKEUP, RingArea, RingElement};
 
 /// The end of a ring that reads: the RX and completion rings of a program, the fill and TX rings of the kernel.
@@ -105,19 +107,7 @@ pub struct Entries<'a, T: RingElement> {
     len: u32,
 }
 
-impl<'a, T: RingElement> Entries<'a, T> {
-    /// [`run(0)`](Self::run), which stays in the ring.
-    #[inline]
-    #[must_use]
-    pub fn into_run(self) -> &'a [T] {
-        let Self { ring, len } = self;
-        let area = &ring.area;
-        let first = ring.consumer & (area.size - 1);
-        let count = len.min(area.size - first);
-        // SAFETY: as in `run`; the ring stays borrowed, so nothing is released while the slice lives.
-        unsafe { slice::from_raw_parts(area.slots.as_ptr().add(first as usize), count as usize) }
-    }
-
+impl<T: RingElement> Entries<'_, T> {
     /// The number of entries.
     #[inline]
     #[must_use]
@@ -131,19 +121,24 @@ impl<'a, T: RingElement> Entries<'a, T> {
         self.len == 0
     }
 
-    /// The entries from the `from`th on, up to the last one or the end of the array, whichever comes first.
-    ///
-    /// Empty when `from` is not below [`len`](Self::len). Two calls at most reach every entry.
+    /// A copy of the entry at `index`; `None` when that is not below [`len`](Self::len). Another call may find something else there, if the
+    /// other side breaks the rules.
     #[inline]
     #[must_use]
-    pub fn run(&self, from: u32) -> &[T] {
-        let area = &self.ring.area;
-        let from = from.min(self.len);
-        let first = self.ring.consumer.wrapping_add(from) & (area.size - 1);
-        let count = (self.len - from).min(area.size - first);
-        // SAFETY: `first + count` is at most `size`, so the slots exist (`RingArea::from_parts`); they lie between our index
-        // and the producer's, so by the ring's protocol nobody writes them until `release`.
-        unsafe { slice::from_raw_parts(area.slots.as_ptr().add(first as usize), count as usize) }
+    pub fn get(&self, index: u32) -> Option<T> {
+        let at = self.ring.consumer.wrapping_add(index);
+        (index < self.len).then(|| self.ring.area.slots().load(at))
+    }
+
+    /// Copies of the entries, in order, each made when it comes to it.
+    #[inline]
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter {
+            slots: self.ring.area.slots(),
+            next: self.ring.consumer,
+            end: self.ring.consumer.wrapping_add(self.len),
+        }
     }
 
     /// Gives the first `count` slots back to the producer; more than [`len`](Self::len) means all.
@@ -155,5 +150,53 @@ impl<'a, T: RingElement> Entries<'a, T> {
             .area
             .consumer()
             .store(self.ring.consumer, Ordering::Release);
+    }
+}
+
+impl<'a, T: RingElement> IntoIterator for &'a Entries<'_, T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    #[inline]
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+/// Copies of entries that stay in the ring. See [`Entries::iter`].
+pub struct Iter<'a, T: RingElement> {
+    slots: Slots<'a, T>,
+    next: u32,
+    end: u32,
+}
+
+impl<T: RingElement> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<T> {
+        if self.next == self.end {
+            return None;
+        }
+        let entry = self.slots.load(self.next);
+        self.next = self.next.wrapping_add(1);
+        Some(entry)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = self.end.wrapping_sub(self.next) as usize;
+        (len, Some(len))
+    }
+}
+
+impl<T: RingElement> ExactSizeIterator for Iter<'_, T> {}
+impl<T: RingElement> FusedIterator for Iter<'_, T> {}
+
+impl<T: RingElement> fmt::Debug for Iter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Iter")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }

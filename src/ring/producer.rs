@@ -1,8 +1,9 @@
 //! The producing end of a ring: reserve slots, fill them, submit.
 
-use std::slice;
+use std::fmt;
 use std::sync::atomic::Ordering;
 
+use super::area::Slots;
 use super::{NEED_WAKEUP, RingArea, RingElement};
 
 /// The end of a ring that writes: the fill and TX rings of a program, the RX and completion rings of the kernel.
@@ -125,47 +126,25 @@ impl<T: RingElement> Reservation<'_, T> {
         self.len == 0
     }
 
-    /// The slots from the `from`th on, up to the end of the reservation or of the array, whichever comes first.
-    ///
-    /// Empty when `from` is not below [`len`](Self::len). Two calls at most reach every slot.
+    /// Writes the slot at `index`; false when that is not below [`len`](Self::len).
     #[inline]
-    pub fn run_mut(&mut self, from: u32) -> &mut [T] {
-        let area = &self.ring.area;
-        let from = from.min(self.len);
-        let first = self.ring.producer.wrapping_add(from) & (area.size - 1);
-        let count = (self.len - from).min(area.size - first);
-        // SAFETY: `first + count` is at most `size`, so the slots exist (`RingArea::from_parts`); they lie between our index
-        // and the consumer's plus `size`, so by the ring's protocol they are ours alone until `submit`.
-        unsafe {
-            slice::from_raw_parts_mut(area.slots.as_ptr().add(first as usize), count as usize)
+    pub fn put(&mut self, index: u32, entry: T) -> bool {
+        let reserved = index < self.len;
+        if reserved {
+            let at = self.ring.producer.wrapping_add(index);
+            self.ring.area.slots().store(at, entry);
         }
+        reserved
     }
 
-    /// All reserved slots, up to the end of the array and behind it.
+    /// Writes the slots, in order from the first one on.
     #[inline]
-    pub fn runs_mut(&mut self) -> (&mut [T], &mut [T]) {
-        let area = &self.ring.area;
-        let first = self.ring.producer & (area.size - 1);
-        let count = self.len.min(area.size - first);
-        // SAFETY: as in `run_mut`. The two do not overlap: no more slots are reserved than there are.
-        unsafe {
-            let slots = area.slots.as_ptr();
-            (
-                slice::from_raw_parts_mut(slots.add(first as usize), count as usize),
-                slice::from_raw_parts_mut(slots, (self.len - count) as usize),
-            )
-        }
-    }
-
-    /// Writes the slot at `index`, if it is reserved; for those that come in no order.
-    #[inline]
-    pub(crate) fn put(&mut self, index: u32, entry: T) -> bool {
-        match self.run_mut(index) {
-            [slot, ..] => {
-                *slot = entry;
-                true
-            }
-            [] => false,
+    pub fn writer(&mut self) -> Writer<'_, T> {
+        Writer {
+            slots: self.ring.area.slots(),
+            first: self.ring.producer,
+            next: self.ring.producer,
+            end: self.ring.producer.wrapping_add(self.len),
         }
     }
 
@@ -178,5 +157,50 @@ impl<T: RingElement> Reservation<'_, T> {
             .area
             .producer()
             .store(self.ring.producer, Ordering::Release);
+    }
+}
+
+/// Reserved slots that are written one after the other. What was written is published by [`Reservation::submit`].
+pub struct Writer<'a, T: RingElement> {
+    slots: Slots<'a, T>,
+    first: u32,
+    next: u32,
+    end: u32,
+}
+
+impl<T: RingElement> Writer<'_, T> {
+    /// Writes the next slot; false when there is none.
+    #[inline(always)]
+    #[must_use = "false: nothing was written"]
+    pub fn push(&mut self, entry: T) -> bool {
+        let reserved = self.next != self.end;
+        if reserved {
+            self.slots.store(self.next, entry);
+            self.next = self.next.wrapping_add(1);
+        }
+        reserved
+    }
+
+    /// The number of slots written.
+    #[inline]
+    #[must_use]
+    pub fn written(&self) -> u32 {
+        self.next.wrapping_sub(self.first)
+    }
+
+    /// The number of slots left.
+    #[inline]
+    #[must_use]
+    pub fn room(&self) -> u32 {
+        self.end.wrapping_sub(self.next)
+    }
+}
+
+impl<T: RingElement> fmt::Debug for Writer<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("written", &self.written())
+            .field("room", &self.room())
+            .finish_non_exhaustive()
     }
 }

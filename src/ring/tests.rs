@@ -1,8 +1,6 @@
 //! A test owns both ends of a ring, or one end and the bare memory under it.
 
-use std::cell::UnsafeCell;
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -85,15 +83,12 @@ impl Model {
         let mut slots = self.producer.reserve(wanted);
         assert_eq!(slots.len(), wanted.min(real));
         if !matches!(step, Pass(_)) {
+            let mut writer = slots.writer();
             let mut value = self.next;
-            let mut from = 0;
-            while from < slots.len() {
-                for slot in slots.run_mut(from) {
-                    *slot = value;
-                    value += 1;
-                    from += 1;
-                }
+            while writer.push(value) {
+                value += 1;
             }
+            assert_eq!((writer.written(), writer.room()), (wanted.min(real), 0));
         }
         self.written = slots.len();
         let submitted = submitted.min(slots.len());
@@ -116,7 +111,7 @@ impl Model {
         };
         let entries = self.consumer.peek(wanted);
         assert_eq!(entries.len(), wanted.min(real));
-        let seen = [entries.run(0), entries.run(entries.run(0).len() as u32)].concat();
+        let seen: Vec<_> = entries.iter().collect();
         assert!(
             seen.iter().eq(self.queue.iter().take(seen.len())),
             "{seen:?} instead of {:?}",
@@ -267,18 +262,13 @@ fn a_thread_at_each_end_passes_a_million_values_in_order() {
         let mut next = 0;
         while next < VALUES {
             let mut slots = producer.reserve(1 + random.below(300));
-            let mut written = 0;
-            while written < slots.len() && next < VALUES {
-                for slot in slots.run_mut(written) {
-                    *slot = next;
-                    next += 1;
-                    written += 1;
-                }
+            let mut writer = slots.writer();
+            while next < VALUES && writer.push(next) {
+                next += 1;
             }
-            // What lies beyond the last value is never published.
-            let surplus = next.saturating_sub(VALUES) as u32;
+            let written = writer.written();
             let waited = slots.is_empty();
-            slots.submit(written - surplus);
+            slots.submit(written);
             if waited {
                 thread::yield_now();
             }
@@ -289,14 +279,11 @@ fn a_thread_at_each_end_passes_a_million_values_in_order() {
     let (mut expected, mut sum) = (0, 0);
     while expected < VALUES {
         let entries = consumer.peek(1 + random.below(300));
-        let mut read = 0;
-        while read < entries.len() {
-            for &value in entries.run(read) {
-                assert_eq!(value, expected);
-                expected += 1;
-                sum += value;
-                read += 1;
-            }
+        let read = entries.len();
+        for value in &entries {
+            assert_eq!(value, expected);
+            expected += 1;
+            sum += value;
         }
         entries.release(read);
         if read == 0 {
@@ -318,7 +305,7 @@ fn a_full_ring_grants_no_slot_and_an_empty_one_no_entry() {
     producer.reserve(4).submit(4);
     let mut slots = producer.reserve(1);
     assert!(slots.is_empty());
-    assert!(slots.run_mut(0).is_empty());
+    assert!(!slots.put(0, 7) && !slots.writer().push(7));
     slots.submit(1);
     assert_eq!((producer.free(1), producer.occupied()), (0, 4));
     assert_eq!((consumer.available(9), consumer.occupied()), (4, 4));
@@ -337,45 +324,68 @@ fn a_batch_larger_than_the_ring_is_granted_in_part() {
 }
 
 #[test]
-fn runs_split_where_the_array_ends() {
+fn entries_keep_their_order_where_the_array_ends() {
     let (mut producer, mut consumer) = pair_at::<u64>(8, 5).unwrap();
     let mut slots = producer.reserve(7);
-    assert_eq!((slots.run_mut(0).len(), slots.run_mut(3).len()), (3, 4));
-    assert_eq!((slots.run_mut(2).len(), slots.run_mut(6).len()), (1, 1));
-    slots.run_mut(0).copy_from_slice(&[1, 2, 3]);
-    slots.run_mut(3).copy_from_slice(&[4, 5, 6, 7]);
+    let mut writer = slots.writer();
+    for (written, value) in (1..).zip([1, 2, 9]) {
+        assert!(writer.push(value));
+        assert_eq!((writer.written(), writer.room()), (written, 7 - written));
+    }
+    for (index, value) in (2..7).zip([3, 4, 5, 6, 7]) {
+        assert!(slots.put(index, value));
+    }
     slots.submit(7);
     let entries = consumer.peek(7);
-    assert_eq!(
-        (entries.run(0), entries.run(3)),
-        (&[1, 2, 3][..], &[4, 5, 6, 7][..])
-    );
-    assert_eq!((entries.run(1), entries.run(5)), (&[2, 3][..], &[6, 7][..]));
+    assert_eq!(entries.iter().len(), 7);
+    assert_eq!(entries.iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!((entries.get(2), entries.get(6)), (Some(3), Some(7)));
     entries.release(7);
     assert_eq!(producer.free(8), 8);
 }
 
 #[test]
-fn a_run_beyond_the_batch_is_empty() {
+fn beyond_the_batch_nothing_is_read_and_nothing_written() {
     let (mut producer, mut consumer) = pair_at::<u64>(4, u32::MAX).unwrap();
     let mut slots = producer.reserve(3);
-    for from in [3, 4, u32::MAX] {
-        assert!(slots.run_mut(from).is_empty());
+    for index in [3, 4, u32::MAX] {
+        assert!(!slots.put(index, 9));
     }
+    let mut writer = slots.writer();
+    assert!(writer.push(1) && writer.push(2) && writer.push(3));
+    assert!(!writer.push(4));
+    assert_eq!((writer.written(), writer.room()), (3, 0));
     slots.submit(3);
     let entries = consumer.peek(3);
-    for from in [3, 4, u32::MAX] {
-        assert!(entries.run(from).is_empty());
+    for index in [3, 4, u32::MAX] {
+        assert_eq!(entries.get(index), None);
     }
-    assert_eq!(entries.run(0).len() + entries.run(1).len(), 3);
+    assert!(entries.iter().eq([1, 2, 3]));
+    assert_eq!(consumer.peek(2).iter().count(), 2);
+    assert_eq!(consumer.peek(2).get(2), None);
 }
 
 #[test]
-fn a_run_never_shows_more_than_was_peeked_at() {
-    let (mut producer, mut consumer) = pair::<u64>(8).unwrap();
-    producer.reserve(6).submit(6);
-    assert_eq!(consumer.peek(2).run(0).len(), 2);
-    assert_eq!(producer.reserve(1).run_mut(0).len(), 1);
+fn a_descriptor_has_the_kernels_layout_in_its_slot() {
+    let bare = Bare::<Desc>::new(2, 0);
+    let mut producer = bare.producer();
+    let desc = Desc {
+        addr: 0x0102_0304_0506_0708,
+        len: 0x1112_1314,
+        options: 0x2122_2324,
+    };
+    let mut slots = producer.reserve(2);
+    assert!(slots.put(1, desc));
+    slots.submit(2);
+    // `struct xdp_desc`: eight bytes, four and four.
+    let bytes: Vec<u8> = [
+        &desc.addr.to_ne_bytes()[..],
+        &desc.len.to_ne_bytes(),
+        &desc.options.to_ne_bytes(),
+    ]
+    .concat();
+    assert_eq!(bare.bytes(1), bytes);
+    assert_eq!(bare.consumer_from(0).peek(2).get(1), Some(desc));
 }
 
 #[test]
@@ -394,28 +404,28 @@ fn submitting_or_releasing_more_than_granted_means_all_of_it() {
 fn a_reservation_that_is_dropped_publishes_nothing() {
     let (mut producer, mut consumer) = pair::<u64>(4).unwrap();
     let mut slots = producer.reserve(4);
-    slots.run_mut(0).fill(7);
+    assert!((0..4).all(|index| slots.put(index, 7)));
     drop(slots);
     assert_eq!((consumer.available(1), producer.free(4)), (0, 4));
     assert_eq!(producer.indices(), (0, 0));
     let mut slots = producer.reserve(2);
-    slots.run_mut(0).copy_from_slice(&[8, 9]);
+    assert!(slots.put(0, 8) && slots.put(1, 9));
     slots.submit(1);
-    assert_eq!(consumer.peek(4).run(0), [8]);
+    assert!(consumer.peek(4).iter().eq([8]));
 }
 
 #[test]
 fn entries_that_are_dropped_come_again() {
     let (mut producer, mut consumer) = pair::<u64>(4).unwrap();
     let mut slots = producer.reserve(2);
-    slots.run_mut(0).copy_from_slice(&[8, 9]);
+    assert!(slots.put(0, 8) && slots.put(1, 9));
     slots.submit(2);
     for _ in 0..3 {
-        assert_eq!(consumer.peek(4).run(0), [8, 9]);
+        assert!(consumer.peek(4).iter().eq([8, 9]));
         assert_eq!(producer.free(4), 2);
     }
     consumer.peek(4).release(1);
-    assert_eq!(consumer.peek(4).run(0), [9]);
+    assert!(consumer.peek(4).iter().eq([9]));
     assert_eq!(consumer.indices(), (2, 1));
 }
 
@@ -483,47 +493,53 @@ fn the_smallest_and_the_largest_ring_work() {
         let (mut producer, mut consumer) = pair_at::<Desc>(size, u32::MAX).unwrap();
         let mut slots = producer.reserve(u32::MAX);
         let last = slots.len() - 1;
-        slots.run_mut(last)[0].len = 9;
+        let desc = Desc {
+            len: 9,
+            ..Desc::default()
+        };
+        assert!(slots.put(last, desc));
         slots.submit(u32::MAX);
         assert_eq!(consumer.available(u32::MAX), size);
-        assert_eq!(consumer.peek(u32::MAX).run(last)[0].len, 9);
+        assert_eq!(consumer.peek(u32::MAX).get(last), Some(desc));
     }
 }
 
 // A hostile other side.
 
 /// The memory of a ring, with nothing between it and the test.
-struct Bare<T> {
+struct Bare<T: RingElement> {
     area: RingArea<T>,
-    slots: Range<usize>,
+    parts: Arc<Parts>,
 }
 
-struct Parts<T> {
+struct Parts {
     words: [AtomicU32; 3],
-    slots: Box<[UnsafeCell<T>]>,
+    /// A guard, two words for each slot, of which a number takes one, and a guard.
+    slots: Box<[AtomicU64]>,
 }
 
-// SAFETY: the words are atomics; the slots are reached by one ring end at a time in these tests.
-unsafe impl<T: RingElement> Sync for Parts<T> {}
+/// What stands in front of the slots and behind them.
+const GUARD: u64 = 0x5a5a_5a5a_a5a5_a5a5;
 
 impl<T: RingElement> Bare<T> {
+    const WORDS: usize = size_of::<T>() / 8;
+
     fn new(size: u32, index: u32) -> Self {
+        let words = size as usize * Self::WORDS;
         let parts = Arc::new(Parts {
             words: [index, index, 0].map(AtomicU32::new),
-            slots: (0..size).map(|_| UnsafeCell::new(T::default())).collect(),
+            slots: (0..words + 2)
+                .map(|word| AtomicU64::new(if (1..=words).contains(&word) { 0 } else { GUARD }))
+                .collect(),
         });
         let [producer, consumer, flags] =
             [0, 1, 2].map(|word| NonNull::from(&parts.words[word]).cast());
-        let slots = NonNull::from(&*parts.slots).cast();
-        let start = slots.as_ptr() as usize;
-        let end = start + size as usize * size_of::<T>();
-        // SAFETY: words and slots lie in `parts`, which the area keeps alive; the tests make one end over an area.
+        let slots = NonNull::from(&parts.slots[1..=words]).cast();
+        let owner = parts.clone();
+        // SAFETY: words and slots lie in `parts`, which the area keeps alive, and are atomics; the tests make one end over an area.
         let area =
-            unsafe { RingArea::from_parts(producer, consumer, flags, slots, size, parts) }.unwrap();
-        Self {
-            area,
-            slots: start..end,
-        }
+            unsafe { RingArea::from_parts(producer, consumer, flags, slots, size, owner) }.unwrap();
+        Self { area, parts }
     }
 
     fn area(&self) -> &RingArea<T> {
@@ -538,11 +554,24 @@ impl<T: RingElement> Bare<T> {
         ConsumerRing::new(self.area.clone())
     }
 
-    /// Writes a slot as the other side would.
+    /// The consuming end, as it would stand at an index.
+    fn consumer_from(&self, index: u32) -> ConsumerRing<T> {
+        self.claim_consumed(index);
+        self.consumer()
+    }
+
+    /// Writes a slot as the other side would, whenever it likes.
     fn write(&self, slot: usize, entry: T) {
-        let slots = self.slots.start as *mut T;
-        // SAFETY: a slot of this ring, while no run of its slots is borrowed.
-        unsafe { slots.add(slot).write(entry) }
+        self.area.slots().store(slot as u32, entry);
+    }
+
+    /// The bytes of a slot.
+    fn bytes(&self, slot: usize) -> Vec<u8> {
+        let words = &self.parts.slots[1 + slot * Self::WORDS..][..Self::WORDS];
+        words
+            .iter()
+            .flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes())
+            .collect()
     }
 
     /// What the other side claims.
@@ -554,11 +583,12 @@ impl<T: RingElement> Bare<T> {
         self.area.consumer().store(index, Ordering::Release);
     }
 
-    /// Whether a run lies in the slots.
-    fn holds(&self, run: &[T]) -> bool {
-        let run = run.as_ptr_range();
-        let run = run.start as usize..run.end as usize;
-        run.is_empty() || self.slots.start <= run.start && run.end <= self.slots.end
+    /// Whether nobody wrote beside the slots.
+    fn is_whole(&self) -> bool {
+        let ends = [self.parts.slots.first(), self.parts.slots.last()];
+        ends.iter()
+            .flatten()
+            .all(|guard| guard.load(Ordering::Relaxed) == GUARD)
     }
 }
 
@@ -666,10 +696,10 @@ fn random_claims_of_the_other_side_never_lead_outside_the_slots() {
             let mut slots = producer.reserve(wanted);
             let len = slots.len();
             assert!(len <= size.min(wanted));
-            let first = slots.run_mut(0).len() as u32;
-            assert_eq!(first + slots.run_mut(first).len() as u32, len);
-            assert!(produced.holds(slots.run_mut(0)) && produced.holds(slots.run_mut(first)));
-            slots.run_mut(0).fill(1);
+            let mut writer = slots.writer();
+            while writer.push(1) {}
+            assert_eq!(writer.written(), len);
+            assert!(produced.is_whole());
             slots.submit(passed);
             assert_eq!(producer.indices().0, ours.wrapping_add(passed.min(len)));
             assert!(producer.occupied() <= size);
@@ -677,9 +707,10 @@ fn random_claims_of_the_other_side_never_lead_outside_the_slots() {
             let entries = consumer.peek(wanted);
             let len = entries.len();
             assert!(len <= size.min(wanted));
-            let first = entries.run(0).len() as u32;
-            assert_eq!(first + entries.run(first).len() as u32, len);
-            assert!(consumed.holds(entries.run(0)) && consumed.holds(entries.run(first)));
+            assert_eq!(entries.iter().len(), len as usize);
+            // Not what stands beside the slots.
+            assert!(entries.iter().all(|entry| entry == 0));
+            assert!((0..2 * size).all(|index| entries.get(index).is_some() == (index < len)));
             entries.release(passed);
             assert_eq!(consumer.indices().1, theirs.wrapping_add(passed.min(len)));
             assert!(consumer.occupied() <= size);

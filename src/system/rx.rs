@@ -100,7 +100,7 @@ impl FluxRx {
     pub fn recv_each(&mut self, max: u32, take: impl FnMut(Packet)) -> u32 {
         let received = self
             .inward
-            .receive_each(&mut self.lender, &mut self.pool, max, take);
+            .receive_each(&mut self.lender, max, take);
         self.top_up();
         received
     }
@@ -411,7 +411,7 @@ impl Drop for FluxRx {
     fn drop(&mut self) {
         self.place = None;
         // What has arrived already is nobody's now; the other half can use the frames.
-        self.inward.abandon(&mut self.lender, &mut self.pool);
+        self.inward.abandon(&mut self.lender);
     }
 }
 

@@ -402,25 +402,20 @@ impl Kernel {
 
 fn take_one<T: fluxcap::ring::RingElement>(ring: &mut ConsumerRing<T>) -> Option<T> {
     let entries = ring.peek(1);
-    let entry = entries.run(0).first().copied();
+    let entry = entries.get(0);
     entries.release(1);
     entry
 }
 
 fn put_one<T: fluxcap::ring::RingElement>(ring: &mut ProducerRing<T>, entry: T) -> bool {
     let mut slots = ring.reserve(1);
-    let Some(slot) = slots.run_mut(0).first_mut() else {
-        return false;
-    };
-    *slot = entry;
+    let put = slots.put(0, entry);
     slots.submit(1);
-    true
+    put
 }
 
 fn entries<T: fluxcap::ring::RingElement>(ring: &mut ConsumerRing<T>) -> Vec<T> {
-    let entries = ring.peek(u32::MAX);
-    let first = entries.run(0);
-    [first, entries.run(first.len() as u32)].concat()
+    ring.peek(u32::MAX).iter().collect()
 }
 
 /// A small generator of numbers that look random and are the same in each run (SplitMix64).

@@ -110,7 +110,8 @@ check-platforms: ## whether everything compiles for macOS, Windows and FreeBSD
 
 bench: ## benchmarks against libxdp, UDP and protocol crates, and the simulator's speed, into target/bench/results.json (root)
 	.ci/deps build demo bench
-	$(CARGO) bench --bench instructions -- --check
+	$(CARGO) bench --bench cycles
+	$(CARGO) bench --bench instructions
 	$(CARGO) bench --bench veth
 	$(CARGO) bench --bench forward
 	$(CARGO) bench --bench latency

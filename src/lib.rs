@@ -50,7 +50,8 @@
 //! # Features
 //!
 //! - `async`: the module `asynch`, receiving and sending in tasks of a [tokio](https://docs.rs/tokio) runtime.
-//! - `capi` (default): exports the C functions of `include/fluxcap.h`.
+//! - `capi` (default): exports the C functions of `include/fluxcap.h`. A shared library of yours would export them, too: there, use
+//!   `default-features = false, features = ["vendored-libbpf"]`.
 //! - `vendored-libbpf` (default): builds the libbpf that comes with `libbpf-sys`; without it, the system's libbpf (1.7 or newer)
 //!   is linked.
 

@@ -217,7 +217,8 @@ static void usage(FILE *file, const char *program)
             "      --pcap FILE        replay a capture file into the simulated link: once, or with -d or -n without end\n"
             "      --record FILE      write what the simulated link carries into a capture file; with -d, -n or --pcap\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
-            "  -h, --help             this text\n",
+            "  -h, --help             this text\n\n"
+            "It takes every packet of its queue: do not use an interface that you are logged in through.\n",
             program, program, BATCH_MOST, LEAST_SIZE);
 }
 

@@ -1,14 +1,15 @@
 //! Mode C by hand, as fast as it goes: receives and drops, sends, or sends back what arrives, and prints the rates.
 //!
 //! ```console
-//! # cargo run --release --example manual_packet_pump -- -m rxdrop -i eth0
-//! # cargo run --release --example manual_packet_pump -- -m txonly -i eth0 -s 64 -d 10
-//! # cargo run --release --example manual_packet_pump -- -m l2fwd -i eth0 -q 1 --zero-copy
+//! # cargo run --release --example manual_packet_pump -- -m rxdrop -i veth0
+//! # cargo run --release --example manual_packet_pump -- -m txonly -i veth0 -s 64 -d 10
+//! # cargo run --release --example manual_packet_pump -- -m l2fwd -i veth0 -q 1 --zero-copy
 //! $ cargo run --release --example manual_packet_pump -- -m l2fwd --sim
 //! ```
 //!
 //! With `--sim` it needs no root and no network: a simulated link brings packets without end, and takes what is sent.
 //! rxdrop and l2fwd take everything that reaches the queue, so try them on an interface that you are not logged in through.
+//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 
 use std::env;
 use std::error::Error;
@@ -53,7 +54,9 @@ Receives, sends or forwards packets as fast as it goes.
       --pcap FILE        replay a capture file into the simulated link: once, or with -d or -n without end
       --record FILE      write what the simulated link carries into a capture file; with -d, -n or --pcap
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
-  -h, --help             this text";
+  -h, --help             this text
+
+It takes every packet of its queue: do not use an interface that you are logged in through.";
 
 /// An ethertype that is free for experiments (IEEE 802): no network stack knows it.
 const EXPERIMENTAL: EtherType = EtherType(0x88b5);

@@ -1,12 +1,13 @@
 //! Answers ARP requests and pings for an address that the kernel does not know, each in the frame it came in.
 //!
 //! ```console
-//! # cargo run --release --example ping_responder -- -i eth0 -a 10.0.0.2
+//! # cargo run --release --example ping_responder -- -i veth0 -a 10.0.0.2
 //! $ cargo run --release --example ping_responder -- --sim
 //! ```
 //!
 //! With `--sim` it needs no root and no network: it answers a neighbour of its own on a simulated link.
 //! Everything else that reaches the queue is dropped, so try it on an interface that you are not logged in through.
+//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
 use std::env;
@@ -50,6 +51,7 @@ Answers ARP requests and pings for an IPv4 address.
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text
 
+It takes every packet of its queue: do not use an interface that you are logged in through.
 SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
 
 /// Packets handled between two looks at the signals.

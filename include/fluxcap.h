@@ -103,7 +103,7 @@
 // Sleep at once.
 #define FLUXCAP_POLLER_WAIT 2
 
-// The packet's frame goes back to the kernel, for a new packet.
+// The packet is dropped: its frame is recycled, for a new packet. It does not go on to the kernel's network stack.
 #define FLUXCAP_RECYCLE 0
 
 // The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on.
@@ -375,7 +375,7 @@ struct fluxcap_accounting {
 };
 
 // What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
-// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
+// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "veth0" };`
 struct fluxcap_config {
   // sizeof(struct fluxcap_config).
   uint32_t struct_size;
@@ -1810,8 +1810,9 @@ int fluxcap_parse_refs(const struct fluxcap_packet_ref *packets,
                        uint32_t flags,
                        struct fluxcap_headers *headers);
 
-// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow, partial ones
-// too; a UDP checksum of 0 stays. VLAN tags, IP options and extension headers are passed over.
+// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow; a UDP checksum of
+// 0 stays. A checksum that its sender left to the network card (veth, virtio) stays unfinished, and whoever gets the packet from another
+// machine drops it: a forwarder calls fluxcap_checksum_complete(), too. VLAN tags, IP options and extension headers are passed over.
 //
 // Returns 0. -EINVAL when not everything can be changed, and then nothing is: the packet is of the other IP version, has no ports,
 // or is malformed.

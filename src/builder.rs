@@ -30,7 +30,7 @@ pub(crate) use check::check_queue;
 /// ```no_run
 /// use fluxcap::{BindMode, FluxBuilder};
 ///
-/// let raw = FluxBuilder::new("eth0")
+/// let raw = FluxBuilder::new("veth0")
 ///     .queue(0)
 ///     .frames(4096)
 ///     .bind_mode(BindMode::Auto)

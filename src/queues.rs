@@ -84,7 +84,7 @@ impl FluxBuilder {
     /// ```no_run
     /// use fluxcap::FluxBuilder;
     ///
-    /// let sockets = FluxBuilder::new("eth0").build_queues(..)?;
+    /// let sockets = FluxBuilder::new("veth0").build_queues(..)?;
     /// println!("{} queues", sockets.len());
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```

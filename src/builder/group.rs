@@ -31,7 +31,7 @@ impl FluxBuilder {
     /// ```no_run
     /// use fluxcap::{FanOut, FluxBuilder};
     ///
-    /// let group = FluxBuilder::new("eth0")
+    /// let group = FluxBuilder::new("veth0")
     ///     .fan_out(FanOut { sockets: 4, symmetric: true })
     ///     .build_group()?;
     /// for mut raw in group {

@@ -58,7 +58,7 @@ pub const FLUXCAP_WAKEUP_NEEDED: u32 = 0;
 pub const FLUXCAP_WAKEUP_ALWAYS: u32 = 1;
 
 /// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
-/// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
+/// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "veth0" };`
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_config {

@@ -55,7 +55,7 @@ pub use state::{RingState, RingsState};
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
 ///
-/// let mut raw = FluxBuilder::new("eth0").queue(0).build()?;
+/// let mut raw = FluxBuilder::new("veth0").queue(0).build()?;
 /// let mut batch = PacketBatch::with_capacity(64);
 /// loop {
 ///     raw.wait_rx(None)?;
@@ -150,7 +150,8 @@ impl FluxRaw {
     /// ```no_run
     /// use fluxcap::{FluxBuilder, Verdict, proto::Ethernet};
     ///
-    /// let mut raw = FluxBuilder::new("eth0").build()?;
+    /// // Sends every packet back to the other end of a cable of one's own.
+    /// let mut raw = FluxBuilder::new("veth0").build()?;
     /// loop {
     ///     raw.refill();
     ///     raw.forward(64, |packet| match Ethernet::parse_mut(packet.data_mut()) {

@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
 ///
-/// let (mut rx, mut tx) = FluxBuilder::new("eth0").build()?.split();
+/// let (mut rx, mut tx) = FluxBuilder::new("veth0").build()?.split();
 /// let mut batch = PacketBatch::with_capacity(64);
 /// loop {
 ///     rx.recv(&mut batch)?;

@@ -1377,7 +1377,8 @@ int fluxcap_raw_program_counters(const struct fluxcap_raw *raw,
 int fluxcap_raw_debug_rings(const struct fluxcap_raw *raw,
                             struct fluxcap_rings *rings);
 
-// The answers to all wishes as text, one a line: requested, achieved, and why.
+// The answers to all wishes as text, one a line: requested, achieved, and why. Then a line `note: …` for each thing that keeps packets, or
+// parts of them, from the socket: queues without one, offloads that take VLAN tags away or merge segments, a device without Ethernet header.
 //
 // Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
 int fluxcap_raw_report(const struct fluxcap_raw *raw,

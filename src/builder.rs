@@ -4,6 +4,7 @@
 
 mod check;
 mod group;
+mod notes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub struct FluxBuilder {
     socket: SocketRequest,
     program: Program,
     fan_out: FanOut,
+    /// All queues that are opened together, where it is more than the one.
+    queues: Vec<u32>,
 }
 
 /// Who decides which packets come to the socket.
@@ -73,6 +76,7 @@ impl PreparedUmem {
             need_wakeup: bound.need_wakeup,
             busy_poll: bound.busy_poll,
             tx_budget: bound.tx_budget,
+            notes: Vec::new(),
         }
     }
 }
@@ -103,6 +107,7 @@ impl FluxBuilder {
                 sockets: 1,
                 symmetric: false,
             },
+            queues: Vec::new(),
         }
     }
 
@@ -267,7 +272,8 @@ impl FluxBuilder {
         }
         let bound = opened.socket.bind()?;
         lease.set_grace(bound.grace);
-        let report = prepared.report(bound, steering.as_deref());
+        let mut report = prepared.report(bound, steering.as_deref());
+        report.notes = self.notes(&interface, steering.as_deref());
         let place = match steering {
             Some(steering) => {
                 let queue = self.socket.queue;
@@ -318,6 +324,12 @@ impl FluxBuilder {
             ));
         }
         Ok((interface, self.prepare_umem()?))
+    }
+
+    /// One of the sockets that are opened together on `queues`.
+    pub(crate) fn one_of(mut self, queues: &[u32], queue: u32) -> Self {
+        self.queues = queues.to_vec();
+        self.queue(queue)
     }
 
     /// The interface as it is now.

@@ -145,6 +145,9 @@ pub struct Report {
     pub busy_poll: Answer<Option<BusyPoll>>,
     /// Packets that one transmit call may send in copy mode (`XDP_MAX_TX_SKB_BUDGET`, Linux 6.17; 32 before).
     pub tx_budget: Answer<u32>,
+    /// What does not come to the socket as it was sent, or does not come at all, and the words against it: one sentence each. Offloads that
+    /// take VLAN tags away or merge segments, queues without a socket, devices without an Ethernet header. Empty for a socket that only sends.
+    pub notes: Vec<String>,
 }
 
 impl fmt::Display for Report {
@@ -158,7 +161,11 @@ impl fmt::Display for Report {
         writeln!(f, "NUMA node:   {}", self.numa_node)?;
         writeln!(f, "need wakeup: {}", self.need_wakeup)?;
         writeln!(f, "busy poll:   {}", self.busy_poll)?;
-        write!(f, "TX budget:   {}", self.tx_budget)
+        write!(f, "TX budget:   {}", self.tx_budget)?;
+        for note in &self.notes {
+            write!(f, "\nnote:        {note}")?;
+        }
+        Ok(())
     }
 }
 

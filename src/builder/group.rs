@@ -7,6 +7,7 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{self, FanOut, MEMBERS, Rings, Sharing};
 use crate::packet::Lease;
 use crate::raw::{Cycle, FluxRaw, Hub, Place};
+use crate::report::Report;
 
 impl FluxBuilder {
     /// Shares the packets of the queue out among several sockets, one for each thread: for a device with fewer queues than there are
@@ -74,19 +75,22 @@ impl FluxBuilder {
             let seat = seats.next();
             seat.map(|seat| Cycle::member(seat, rx, tx, free, rx_slots))
         };
+        let notes = self.notes(&interface, steering.as_deref());
         let mut group = Vec::with_capacity(sockets as usize);
-        let mut enter = |cycle: Option<Cycle>, socket: Arc<dyn kernel::Socket>, report| {
-            group.extend(cycle.map(|cycle| FluxRaw {
-                cycle,
-                place: None,
-                socket,
-                _lease: leases.clone(),
-                umem: prepared.umem.clone(),
-                link: self.link.clone(),
-                interface: interface.clone(),
-                report,
-            }));
-        };
+        let mut enter =
+            |cycle: Option<Cycle>, socket: Arc<dyn kernel::Socket>, mut report: Report| {
+                report.notes.clone_from(&notes);
+                group.extend(cycle.map(|cycle| FluxRaw {
+                    cycle,
+                    place: None,
+                    socket,
+                    _lease: leases.clone(),
+                    umem: prepared.umem.clone(),
+                    link: self.link.clone(),
+                    interface: interface.clone(),
+                    report,
+                }));
+            };
         let mut first = cycle(rx, tx);
         // As in `build`.
         if first.as_mut().is_none_or(|cycle| cycle.refill_free() == 0) {

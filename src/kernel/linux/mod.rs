@@ -11,6 +11,7 @@ mod interface;
 mod mapping;
 mod memlock;
 mod memory;
+mod notes;
 mod options;
 mod patience;
 pub(crate) mod privileges;
@@ -170,6 +171,14 @@ impl Backend for LinuxInterface {
         };
         let share = steering::attach(key, &name, most.max(LEAST_QUEUES), mode)?;
         Ok(Arc::new(share))
+    }
+
+    fn notes(&self, mode: Option<XdpMode>) -> Vec<String> {
+        let found = self.find().ok();
+        let named = found.and_then(|(control, index)| Some((control.name(index)?, control)));
+        named.map_or_else(Vec::new, |(name, control)| {
+            notes::notes(&control, &name, mode)
+        })
     }
 
     fn user_map(&self, fd: i32) -> Result<Arc<dyn Steering>> {

@@ -49,7 +49,8 @@
 // The XDP program runs in the driver. An error where it cannot.
 #define FLUXCAP_XDP_NATIVE 1
 
-// The XDP program runs in the network stack. Works with every driver, slower.
+// The XDP program runs in the network stack. Works with every driver, slower. Segments that GRO has merged come in one piece, and are
+// dropped when no frame has room: switch it off (`ethtool -K DEVICE gro off lro off`).
 #define FLUXCAP_XDP_GENERIC 2
 
 // Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
@@ -106,7 +107,8 @@
 // The packet is dropped: its frame is recycled, for a new packet. It does not go on to the kernel's network stack.
 #define FLUXCAP_RECYCLE 0
 
-// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on.
+// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on. What the device drops then (too long for its MTU, no peer),
+// fluxcap_raw_send() tells of.
 #define FLUXCAP_SEND 1
 
 // Packets for a full port wait in the RX rings, so that none is lost within the engine.
@@ -1287,6 +1289,9 @@ int fluxcap_raw_alloc(struct fluxcap_raw *raw,
 
 // Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
 //
+// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all while
+// the peer of a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool -S DEVICE` have them.
+//
 // Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
 // A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
 // than 256 packets, those before may be taken first: the count says so, and the next call the error.
@@ -1469,7 +1474,8 @@ int fluxcap_rx_umem(const struct fluxcap_rx *rx, struct fluxcap_umem **umem);
 // The handle is gone afterwards, and must not be in use on another thread.
 void fluxcap_rx_free(struct fluxcap_rx *rx);
 
-// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps.
+// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps. What sent
+// means, and who counts what a device drops, fluxcap_raw_send() tells.
 //
 // Returns how many were taken; their `data` is NULL then. The others are still yours: fluxcap_tx_wait(), and try again.
 // A stale or foreign packet is -EINVAL (for one of another UMEM see fluxcap_tx_copy()), one that is empty or leaves its frame -EMSGSIZE, and

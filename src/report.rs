@@ -24,7 +24,8 @@ pub enum XdpMode {
     Auto,
     /// In the driver, before the kernel has allocated anything for the packet.
     Native,
-    /// In the network stack, after the kernel's own packet allocation. Works with every driver, slower.
+    /// In the network stack, after the kernel's own packet allocation. Works with every driver, slower. Segments that GRO has merged come in
+    /// one piece, and are dropped when no frame has room: switch it off (`ethtool -K DEVICE gro off lro off`).
     Generic,
 }
 

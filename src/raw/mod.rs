@@ -178,6 +178,10 @@ impl FluxRaw {
     ///
     /// Those that the ring has no room for stay in the batch: [wake](Self::wake_tx) the kernel, [reap](Self::reap), and try again.
     ///
+    /// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all
+    /// while the peer of a veth is down or the cable is out. Such packets count as sent; `ip -s link show DEVICE` (TX: dropped, carrier) and
+    /// `ethtool -S DEVICE` have them.
+    ///
     /// # Errors
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM or is empty; nothing is taken then.

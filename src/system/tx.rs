@@ -69,6 +69,10 @@ impl FluxTx {
     /// It takes sent frames back and calls the kernel, as often as that helps. Those that there is no room for stay in the batch:
     /// [wait](Self::wait), and try again.
     ///
+    /// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all
+    /// while the peer of a veth is down or the cable is out. Such packets count as sent; `ip -s link show DEVICE` (TX: dropped, carrier) and
+    /// `ethtool -S DEVICE` have them.
+    ///
     /// # Errors
     ///
     /// - [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM ([copy](Self::copy) it) or is empty; nothing is taken then;

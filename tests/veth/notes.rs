@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fluxcap::{FluxBuilder, FluxRaw, XdpMode};
 
 use super::net::{add_pair, in_namespace, ip};
-use super::traffic::{close, small};
+use super::traffic::{close, frame, small};
 
 /// The notes about one thing.
 fn about<'a>(notes: &'a [String], what: &str) -> Vec<&'a String> {
@@ -143,6 +143,30 @@ fn a_device_without_ethernet_header_is_named() {
         let lo = lo.build().unwrap();
         assert!(about(&lo.report().notes, "header").is_empty());
         close(lo);
+    });
+}
+
+#[test]
+fn what_a_device_drops_was_sent_for_the_socket_and_stands_in_the_devices_counters() {
+    in_namespace(|| {
+        let mut near = small("near").build().unwrap();
+        let mut send = |len: usize| {
+            let mut packet = near.alloc().unwrap();
+            packet.copy_from(&frame(1, len)).unwrap();
+            near.send_one(packet).unwrap();
+            assert!(near.flush(Duration::from_secs(10)).unwrap(), "it has left");
+        };
+        send(1700);
+        ip("link set far down");
+        send(60);
+        ip("link set far up");
+        let statistics = near.statistics().unwrap();
+        assert_eq!((near.totals().1, statistics.tx_invalid_descs), (2, 0));
+        let told = ip("-s link show near");
+        let (_, tx) = told.split_once("TX:").expect("ip shows what was sent");
+        let mut numbers = tx.lines().nth(1).unwrap().split_whitespace();
+        assert_eq!(numbers.nth(3), Some("2"), "dropped: {told}");
+        close(near);
     });
 }
 

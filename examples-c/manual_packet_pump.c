@@ -41,6 +41,17 @@ struct pump {
     uint32_t held;
 };
 
+/* A link that is down is no reason to end: what was to be sent stays in the ring until it is up again. */
+static int unless_down(int result)
+{
+    const struct timespec moment = {.tv_nsec = 10000000};
+
+    if (result != -ENETDOWN)
+        return result;
+    nanosleep(&moment, NULL);
+    return 0;
+}
+
 /* Looks at packets in place and gives their frames back. */
 static int rxdrop(struct pump *pump, uint32_t max)
 {
@@ -69,7 +80,7 @@ static int l2fwd(struct pump *pump, uint32_t max)
     if ((uint32_t)count > pump->swapped)
         pump->swapped = (uint32_t)count;
     pump->swapped -= (uint32_t)done;
-    int result = fluxcap_raw_wake_tx(pump->raw);
+    int result = unless_down(fluxcap_raw_wake_tx(pump->raw));
     return result < 0 ? result : done;
 }
 
@@ -97,7 +108,7 @@ static int txonly(struct pump *pump, uint32_t max)
     /* The rest moves to the front, for the next turn. */
     pump->held -= (uint32_t)sent;
     memmove(packets, packets + sent, pump->held * sizeof(*packets));
-    int result = fluxcap_raw_wake_tx(pump->raw);
+    int result = unless_down(fluxcap_raw_wake_tx(pump->raw));
     if (result < 0)
         return result;
     fluxcap_raw_reap(pump->raw);
@@ -162,10 +173,10 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
         else if (result == 0 && pump->once && !is_playing(&pump->simulation))
             over = true; /* when nothing is left of what came since that turn */
         else if (result == 0 && !pump->busy_poll)
-            result = fluxcap_raw_wait(pump->raw, modes[mode].interest, 100);
+            result = unless_down(fluxcap_raw_wait(pump->raw, modes[mode].interest, 100));
         /* The kernel asks for this when the fill ring was empty; with busy polling it is what polls the driver. */
         if (result >= 0 && modes[mode].interest == FLUXCAP_WAIT_RECEIVE)
-            result = fluxcap_raw_wake_rx(pump->raw);
+            result = unless_down(fluxcap_raw_wake_rx(pump->raw));
         if (result < 0) {
             complain();
             return result;
@@ -180,7 +191,7 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
         }
     }
 
-    if (fluxcap_raw_flush(pump->raw, 1000) < 0) {
+    if (unless_down(fluxcap_raw_flush(pump->raw, 1000)) < 0) {
         complain();
         return -EIO;
     }

@@ -18,12 +18,14 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::proto::{EtherType, Ethernet, MacAddr};
 use fluxcap::sim::{Nic, Playback, Running, Speed};
 use fluxcap::{
-    BindMode, BusyPoll, FluxBuilder, FluxError, FluxRaw, Interest, PacketBatch, Verdict, XdpMode,
+    BindMode, BusyPoll, ErrorKind, FluxBuilder, FluxError, FluxRaw, Interest, PacketBatch, Verdict,
+    XdpMode,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -90,7 +92,7 @@ impl Pump {
         }
         // Packets that the ring has no room for stay, for the next turn.
         let sent = self.raw.send(&mut self.unsent)?;
-        self.raw.wake_tx()?;
+        unless_down(self.raw.wake_tx())?;
         self.raw.reap();
         Ok(sent)
     }
@@ -105,7 +107,7 @@ impl Pump {
             ethernet.swap_addresses();
             Verdict::Send
         });
-        self.raw.wake_tx()?;
+        unless_down(self.raw.wake_tx())?;
         Ok(count)
     }
 
@@ -134,11 +136,11 @@ impl Pump {
                 over = true;
             } else if count == 0 && !options.busy_poll {
                 // A signal may come just before the wait: so it is short.
-                self.raw.wait(interest, Some(Duration::from_millis(100)))?;
+                unless_down(self.raw.wait(interest, Some(Duration::from_millis(100))))?;
             }
             if interest == Interest::Receive {
                 // With busy polling this is what polls the driver.
-                self.raw.wake_rx()?;
+                unless_down(self.raw.wake_rx())?;
             }
             if printed.elapsed() >= Duration::from_secs(1) {
                 let totals = self.raw.totals();
@@ -148,7 +150,7 @@ impl Pump {
         }
         let elapsed = start.elapsed();
         self.unsent.clear();
-        self.raw.flush(Duration::from_secs(1))?;
+        unless_down(self.raw.flush(Duration::from_secs(1)))?;
 
         let totals = self.raw.totals();
         print_rates("average", (0, 0), totals, elapsed);
@@ -165,6 +167,17 @@ impl Pump {
             kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs
         );
         Ok(())
+    }
+}
+
+/// A link that is down is no reason to end: what was to be sent stays in the ring until it is up again.
+fn unless_down<T: Default>(result: Result<T, FluxError>) -> Result<T, FluxError> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Down => {
+            thread::sleep(Duration::from_millis(10));
+            Ok(T::default())
+        }
+        other => other,
     }
 }
 

@@ -1,8 +1,9 @@
 //! The example programs do what they say.
 
+use std::fs;
 use std::process::Command;
 
-use super::net::{Elsewhere, has_program, in_namespace};
+use super::net::{Elsewhere, has_program, in_namespace, ip, wait_until};
 use super::process::{Program, example, is_installed, run};
 
 #[test]
@@ -78,6 +79,38 @@ fn the_packet_pump_pumps_in_all_three_modes() {
             "{said}"
         );
         assert!(!has_program("near") && !has_program("far"));
+    });
+}
+
+#[test]
+fn the_packet_pump_goes_on_when_its_link_flaps() {
+    in_namespace(|| {
+        for mode in ["txonly", "l2fwd"] {
+            let words = format!("-m {mode} -i near");
+            let mut pump = Program::start(&mut example("manual_packet_pump", &words));
+            pump.wait_for("now ");
+            ip("link set near down");
+            pump.wait_for("now ");
+            pump.wait_for("now ");
+            ip("link set near up");
+            if mode == "txonly" {
+                let packets = || {
+                    let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+                    let far = text
+                        .lines()
+                        .find_map(|line| line.trim().strip_prefix("far:"));
+                    let received = far.unwrap().split_whitespace().nth(1).unwrap();
+                    received.parse::<u64>().unwrap()
+                };
+                let before = packets();
+                wait_until("packets come again", || packets() > before);
+            }
+            pump.wait_for("now ");
+            pump.signal(libc::SIGTERM);
+            let (status, said) = pump.finish();
+            assert!(status.success(), "{said}");
+            assert!(!said.contains("WRONG"), "{said}");
+        }
     });
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::net::{Elsewhere, has_program, in_namespace, ip, wait_until};
+use super::net::{Elsewhere, add_pair, has_program, in_namespace, ip, wait_until};
 use super::process::{Program, example, is_installed, run};
 
 #[test]
@@ -79,6 +79,35 @@ fn the_packet_pump_pumps_in_all_three_modes() {
             "{said}"
         );
         assert!(!has_program("near") && !has_program("far"));
+    });
+}
+
+#[test]
+fn the_ping_responder_answers_on_all_queues() {
+    in_namespace(|| {
+        if !is_installed("ping") {
+            println!("skipped: ping (iputils-ping) is not installed");
+            return;
+        }
+        add_pair("four", "fore", "numrxqueues 4 numtxqueues 4");
+        let elsewhere = Elsewhere::with("fore", "10.0.4.1/24");
+        let mut responder = Program::start(&mut example("ping_responder", "-i four -a 10.0.4.2"));
+        responder.wait_for("answering 10.0.4.2 on four queues 0 to 3");
+        // Each is a flow of its own, for one of the queues.
+        for _ in 0..8 {
+            let said = elsewhere.run(|| run(Command::new("ping").args(["-c", "1", "10.0.4.2"])));
+            assert!(said.contains("1 received"), "{said}");
+        }
+        responder.signal(libc::SIGUSR1);
+        for _ in 0..4 {
+            responder.wait_for(": received ");
+        }
+        responder.signal(libc::SIGTERM);
+        let (status, said) = responder.finish();
+        assert!(status.success(), "{said}");
+        assert!(!said.contains("note:        four has"), "{said}");
+        assert!(!said.contains("WRONG"), "{said}");
+        assert!(!has_program("four"));
     });
 }
 

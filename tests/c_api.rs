@@ -457,6 +457,39 @@ fn the_responder_answers_on_all_queues() {
 }
 
 #[test]
+fn the_pump_receives_on_all_queues() {
+    let place = Place::new();
+    let pump = place.example("manual_packet_pump");
+    let script = r#"
+        pump=$1 log=$2/log
+        ip link add four numrxqueues 4 numtxqueues 4 type veth peer name fore numrxqueues 4 numtxqueues 4
+        ip link set four addrgenmode none up && ip link set fore addrgenmode none up || exit 1
+        "$pump" -m rxdrop -i four >"$log" 2>&1 &
+        pid=$!
+        tries=0
+        until grep -q '^rxdrop' "$log"; do
+            tries=$((tries + 1))
+            [ $tries -lt 400 ] && kill -0 $pid || { cat "$log"; exit 1; }
+            sleep 0.05
+        done
+        for queue in 0 1 2 3; do "$pump" -m txonly -i fore -q $queue -n 100 || exit 1; done
+        kill -INT $pid
+        wait $pid
+        result=$?
+        cat "$log"
+        [ $result -eq 0 ] && grep -q '^received 400, ' "$log" || exit 1
+    "#;
+    check(&mut in_namespace(&[
+        "sh",
+        "-c",
+        script,
+        "-",
+        pump.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}
+
+#[test]
 fn the_pump_goes_on_when_its_link_flaps() {
     let place = Place::new();
     let pump = place.example("manual_packet_pump");

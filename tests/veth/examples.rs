@@ -112,6 +112,27 @@ fn the_ping_responder_answers_on_all_queues() {
 }
 
 #[test]
+fn the_packet_pump_receives_on_all_queues() {
+    in_namespace(|| {
+        add_pair("four", "fore", "numrxqueues 4 numtxqueues 4");
+        let mut drain = Program::start(&mut example("manual_packet_pump", "-m rxdrop -i four"));
+        drain.wait_for("queue 3: now ");
+        for queue in 0..4 {
+            let words = format!("-m txonly -i fore -q {queue} -n 100");
+            run(&mut example("manual_packet_pump", &words));
+        }
+        drain.signal(libc::SIGINT);
+        let (status, said) = drain.finish();
+        assert!(status.success(), "{said}");
+        for queue in 0..4 {
+            let line = format!("queue {queue}: received 100, ");
+            assert!(said.contains(&line), "{said}");
+        }
+        assert!(!has_program("four"));
+    });
+}
+
+#[test]
 fn the_packet_pump_goes_on_when_its_link_flaps() {
     in_namespace(|| {
         for mode in ["txonly", "l2fwd"] {

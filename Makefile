@@ -7,6 +7,8 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 DESTDIR ?=
+# What becomes of the debug information: no, yes (a file of its own), keep.
+DEBUGINFO ?= no
 # How many random programs `make soak` runs.
 SEEDS ?= 10000
 # How long `make fuzz` runs each target.
@@ -53,7 +55,7 @@ deps: ## install the Debian packages that are missing (as root)
 all: build
 build: $(libraries)/libfluxcap.so $(libraries)/libfluxcap.a ## the release libraries, into target/lib
 
-install: build ## install for C; PREFIX, DESTDIR, LIBDIR, INCLUDEDIR, PKGCONFIGDIR
+install: build ## install for C; PREFIX, DESTDIR, LIBDIR, INCLUDEDIR, PKGCONFIGDIR, DEBUGINFO
 	$(call paths,$(DESTDIR),$(PREFIX),$(LIBDIR),$(INCLUDEDIR),$(PKGCONFIGDIR)) pkgconfig/install.sh $(libraries)
 
 uninstall: ## remove what install installed
@@ -118,7 +120,8 @@ check-platforms: ## whether everything compiles for macOS, Windows and FreeBSD
 
 bench: ## benchmarks against libxdp, UDP and protocol crates, and the simulator's speed, into target/bench/results.json (root)
 	.ci/deps build demo bench
-	$(CARGO) bench --bench instructions -- --check
+	$(CARGO) bench --bench cycles
+	$(CARGO) bench --bench instructions
 	$(CARGO) bench --bench veth
 	$(CARGO) bench --bench forward
 	$(CARGO) bench --bench latency
@@ -130,9 +133,9 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 
 # The environment of pkgconfig/install.sh.
-paths = DESTDIR='$(1)' PREFIX='$(2)' LIBDIR='$(3)' INCLUDEDIR='$(4)' PKGCONFIGDIR='$(5)'
+paths = DEBUGINFO='$(DEBUGINFO)' DESTDIR='$(1)' PREFIX='$(2)' LIBDIR='$(3)' INCLUDEDIR='$(4)' PKGCONFIGDIR='$(5)'
 
-$(libraries)/libfluxcap.so $(libraries)/libfluxcap.a &: $(sources) pkgconfig/build.sh
+$(libraries)/libfluxcap.so $(libraries)/libfluxcap.a &: $(sources) pkgconfig/build.sh pkgconfig/version.sh
 	pkgconfig/build.sh $(libraries)
 
 $(stage_pc): $(libraries)/libfluxcap.so $(libraries)/libfluxcap.a include/fluxcap.h $(wildcard pkgconfig/*)

@@ -277,6 +277,7 @@ static void usage(FILE *file, const char *program)
             "      --keep-checksums   do not finish checksums that a stack has left to its card\n"
             "      --sim              no interfaces and no root: two simulated links with a little traffic\n"
             "  -h, --help             this text\n\n"
+            "It takes every packet of its queue: do not use an interface that you are logged in through.\n"
             "A file of rules has a rule in each line. The first that matches a packet decides:\n"
             "  allow|deny PROTOCOL [from ADDRESS [port PORTS]] [to ADDRESS [port PORTS]] [both ways]\n"
             "  default allow|deny     what no rule matches; without this line: deny\n"
@@ -285,7 +286,8 @@ static void usage(FILE *file, const char *program)
             "denies, and 'allow' never for what it allows. What claims to be IP and is not never passes.\n\n"
             "SIGHUP reads the rules anew, and keeps the old ones when it cannot. SIGUSR1 prints the statistics, SIGINT and\n"
             "SIGTERM end the program. Cards must take packets that are not for them, and leave VLAN tags alone:\n"
-            "  ip link set NAME promisc on; ethtool -K NAME gro off lro off rxvlan off txvlan off\n",
+            "  ip link set NAME promisc on; ethtool -K NAME gro off lro off rxvlan off txvlan off\n"
+            "and at the other end of a veth pair, where VLAN tags are sent: ethtool -K PEER tx-vlan-hw-insert off\n",
             program, program);
 }
 

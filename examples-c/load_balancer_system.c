@@ -212,6 +212,7 @@ static void usage(FILE *file, const char *name)
             "      --record FILE      write what the simulated link carries into a capture file\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
+            "It takes every packet of its queue: do not use an interface that you are logged in through.\n"
             "SIGUSR1 prints the statistics, SIGINT and SIGTERM end the program.\n",
             name, name, FIRST_PORT);
 }

@@ -1,6 +1,7 @@
 /*
  * Mode C by hand, as fast as it goes: receives and drops packets (rxdrop), sends packets of its own (txonly), or sends
- * what it receives back (l2fwd). Prints packets per second every second.
+ * what it receives back (l2fwd). To receive it has a socket for each queue of the interface, unless one is named, and one thread for all.
+ * Prints packets per second every second.
  *
  *     cc -O2 manual_packet_pump.c -o manual_packet_pump $(pkg-config --cflags --libs fluxcap)
  *
@@ -10,12 +11,13 @@
 #include <fluxcap.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <time.h>
 
 #include "program.h"
 #include "simulate.h"
 
-enum { BATCH_MOST = 1024, ETHERNET_LENGTH = 14, LEAST_SIZE = 60 };
+enum { BATCH_MOST = 1024, ETHERNET_LENGTH = 14, LEAST_SIZE = 60, QUEUES_MOST = 256 };
 
 struct pump;
 
@@ -23,7 +25,10 @@ struct pump;
 typedef int turn(struct pump *pump, uint32_t max);
 
 struct pump {
-    struct fluxcap_raw *raw;
+    struct fluxcap_raw *raws[QUEUES_MOST];
+    uint32_t count;
+    uint32_t now;            /* the one whose turn it is */
+    struct fluxcap_raw *raw; /* its socket */
     struct simulation simulation;
     bool once; /* a capture file is replayed once, and ends the loop */
     uint32_t batch;
@@ -31,7 +36,7 @@ struct pump {
     uint64_t bytes;
 
     /* rxdrop and l2fwd */
-    uint32_t swapped; /* packets at the front of the RX ring whose addresses are swapped already */
+    uint32_t swapped[QUEUES_MOST]; /* packets at the front of the RX ring whose addresses are swapped already */
 
     /* txonly */
     uint32_t size;
@@ -40,6 +45,17 @@ struct pump {
     struct fluxcap_packet packets[BATCH_MOST]; /* made, but not taken by the TX ring yet */
     uint32_t held;
 };
+
+/* A link that is down is no reason to end: what was to be sent stays in the ring until it is up again. */
+static int unless_down(int result)
+{
+    const struct timespec moment = {.tv_nsec = 10000000};
+
+    if (result != -ENETDOWN)
+        return result;
+    nanosleep(&moment, NULL);
+    return 0;
+}
 
 /* Looks at packets in place and gives their frames back. */
 static int rxdrop(struct pump *pump, uint32_t max)
@@ -57,19 +73,20 @@ static int l2fwd(struct pump *pump, uint32_t max)
 {
     const struct fluxcap_desc *descs;
     uint8_t *memory = fluxcap_raw_data(pump->raw);
+    uint32_t *swapped = &pump->swapped[pump->now];
 
     fluxcap_raw_refill(pump->raw);
     int count = fluxcap_raw_peek(pump->raw, max, &descs);
-    for (int i = (int)pump->swapped; i < count; i++)
+    for (int i = (int)*swapped; i < count; i++)
         fluxcap_ethernet_header_swap(memory + descs[i].addr, descs[i].len);
     int done = count <= 0 ? count : fluxcap_raw_forward(pump->raw, (uint32_t)count);
     if (done < 0)
         return done;
     /* Those that had no room in the TX ring come again, and must not be swapped back. */
-    if ((uint32_t)count > pump->swapped)
-        pump->swapped = (uint32_t)count;
-    pump->swapped -= (uint32_t)done;
-    int result = fluxcap_raw_wake_tx(pump->raw);
+    if ((uint32_t)count > *swapped)
+        *swapped = (uint32_t)count;
+    *swapped -= (uint32_t)done;
+    int result = unless_down(fluxcap_raw_wake_tx(pump->raw));
     return result < 0 ? result : done;
 }
 
@@ -97,7 +114,7 @@ static int txonly(struct pump *pump, uint32_t max)
     /* The rest moves to the front, for the next turn. */
     pump->held -= (uint32_t)sent;
     memmove(packets, packets + sent, pump->held * sizeof(*packets));
-    int result = fluxcap_raw_wake_tx(pump->raw);
+    int result = unless_down(fluxcap_raw_wake_tx(pump->raw));
     if (result < 0)
         return result;
     fluxcap_raw_reap(pump->raw);
@@ -123,13 +140,24 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static bool count_packets(const struct pump *pump, struct fluxcap_statistics *statistics)
+/* What was counted for all sockets. */
+static bool count_packets(const struct pump *pump, struct fluxcap_statistics *sum)
 {
-    statistics->struct_size = sizeof(*statistics);
-    if (fluxcap_raw_statistics(pump->raw, statistics) == 0)
-        return true;
-    complain();
-    return false;
+    memset(sum, 0, sizeof(*sum));
+    for (uint32_t i = 0; i < pump->count; i++) {
+        struct fluxcap_statistics one = {.struct_size = sizeof(one)};
+
+        if (fluxcap_raw_statistics(pump->raws[i], &one) < 0) {
+            complain();
+            return false;
+        }
+        sum->received += one.received;
+        sum->sent += one.sent;
+        sum->rx_dropped += one.rx_dropped;
+        sum->rx_ring_full += one.rx_ring_full;
+        sum->rx_fill_ring_empty_descs += one.rx_fill_ring_empty_descs;
+    }
+    return true;
 }
 
 static void print_rates(const char *name, const struct fluxcap_statistics *from, const struct fluxcap_statistics *to,
@@ -138,6 +166,49 @@ static void print_rates(const char *name, const struct fluxcap_statistics *from,
     printf("%-8s rx %12.0f packets/s   tx %12.0f packets/s\n", name, (double)(to->received - from->received) / seconds,
            (double)(to->sent - from->sent) / seconds);
     fflush(stdout);
+}
+
+/* A turn of each socket, `max` packets in all at most. Returns how many there were, or a negative errno. */
+static int turn_all(struct pump *pump, size_t mode, uint64_t max)
+{
+    uint32_t handled = 0;
+
+    for (uint32_t i = 0; i < pump->count && handled < max; i++) {
+        pump->now = i;
+        pump->raw = pump->raws[i];
+        int count = modes[mode].turn(pump, max - handled < pump->batch ? (uint32_t)(max - handled) : pump->batch);
+        if (count < 0)
+            return count;
+        handled += (uint32_t)count;
+    }
+    return (int)handled;
+}
+
+/* Waits until there is something to do at any socket. */
+static int rest(const struct pump *pump, size_t mode)
+{
+    int result = 0, timeout = pump->count == 1 ? 100 : 0;
+    struct pollfd entries[QUEUES_MOST];
+
+    if (pump->count > 1) {
+        for (uint32_t i = 0; i < pump->count; i++)
+            entries[i] = (struct pollfd){.fd = fluxcap_raw_fd(pump->raws[i]), .events = POLLIN};
+        poll(entries, pump->count, 100);
+    }
+    /* This tells when the interface is gone. */
+    for (uint32_t i = 0; i < pump->count && result >= 0; i++)
+        result = unless_down(fluxcap_raw_wait(pump->raws[i], modes[mode].interest, timeout));
+    return result;
+}
+
+/* The kernel asks for this when the fill ring was empty; with busy polling it is what polls the driver. */
+static int wake_all(const struct pump *pump)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; i < pump->count && result >= 0; i++)
+        result = unless_down(fluxcap_raw_wake_rx(pump->raws[i]));
+    return result;
 }
 
 /* Turns the loop until a signal comes, time is over or enough packets have passed (0: no limit). */
@@ -152,8 +223,7 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
         return -EIO;
     last = first;
     while (!stop_wanted && (duration == 0 || end - start < duration) && (limit == 0 || handled < limit)) {
-        uint64_t wanted = limit == 0 || limit - handled > pump->batch ? pump->batch : limit - handled;
-        int result = modes[mode].turn(pump, (uint32_t)wanted);
+        int result = turn_all(pump, mode, limit == 0 ? UINT64_MAX : limit - handled);
 
         if (result > 0)
             handled += (uint32_t)result;
@@ -162,10 +232,9 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
         else if (result == 0 && pump->once && !is_playing(&pump->simulation))
             over = true; /* when nothing is left of what came since that turn */
         else if (result == 0 && !pump->busy_poll)
-            result = fluxcap_raw_wait(pump->raw, modes[mode].interest, 100);
-        /* The kernel asks for this when the fill ring was empty; with busy polling it is what polls the driver. */
+            result = rest(pump, mode);
         if (result >= 0 && modes[mode].interest == FLUXCAP_WAIT_RECEIVE)
-            result = fluxcap_raw_wake_rx(pump->raw);
+            result = wake_all(pump);
         if (result < 0) {
             complain();
             return result;
@@ -180,9 +249,11 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
         }
     }
 
-    if (fluxcap_raw_flush(pump->raw, 1000) < 0) {
-        complain();
-        return -EIO;
+    for (uint32_t i = 0; i < pump->count; i++) {
+        if (unless_down(fluxcap_raw_flush(pump->raws[i], 1000)) < 0) {
+            complain();
+            return -EIO;
+        }
     }
     if (!count_packets(pump, &current))
         return -EIO;
@@ -202,7 +273,7 @@ static void usage(FILE *file, const char *program)
             "Receives, sends or forwards packets as fast as it goes.\n\n"
             "  -m, --mode MODE        rxdrop: receive and drop; txonly: send; l2fwd: send back what is received\n"
             "  -i, --interface NAME   the interface\n"
-            "  -q, --queue NUMBER     the queue to bind to (0)\n"
+            "  -q, --queue NUMBER     one queue to bind to (all that the interface has; 0 to send)\n"
             "  -b, --batch NUMBER     packets handled together, 1 to %d (64)\n"
             "  -s, --size BYTES       size of the packets to send, from %d (64)\n"
             "  -D, --destination MAC  where to send them (ff:ff:ff:ff:ff:ff)\n"
@@ -217,7 +288,8 @@ static void usage(FILE *file, const char *program)
             "      --pcap FILE        replay a capture file into the simulated link: once, or with -d or -n without end\n"
             "      --record FILE      write what the simulated link carries into a capture file; with -d, -n or --pcap\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
-            "  -h, --help             this text\n",
+            "  -h, --help             this text\n\n"
+            "It takes every packet of its queues: do not use an interface that you are logged in through.\n",
             program, program, BATCH_MOST, LEAST_SIZE);
 }
 
@@ -259,16 +331,20 @@ static bool simulate_traffic(struct pump *pump, uint32_t queue)
 }
 
 /* From the first to the last packet; whether all was well. */
-static bool open_and_run(struct pump *pump, struct fluxcap_config *config, size_t mode, double duration, uint64_t limit)
+static bool open_and_run(struct pump *pump, struct fluxcap_config *config, bool all, size_t mode, double duration,
+                         uint64_t limit)
 {
     struct simulation *simulation = &pump->simulation;
 
     if (simulation->wanted && !simulate_link(simulation, config, FLUXCAP_SIM_KEEP_NOTHING))
         return false;
-    if (fluxcap_open(config, &pump->raw) < 0) {
+    int opened = all ? fluxcap_open_queues(config, NULL, QUEUES_MOST, pump->raws) : fluxcap_open(config, &pump->raws[0]);
+    if (opened < 0) {
         complain();
         return false;
     }
+    pump->count = all ? (uint32_t)opened : 1;
+    pump->raw = pump->raws[0];
     print_text(pump->raw, fluxcap_raw_report);
     bool good = fill_frame(pump);
     if (good && simulation->wanted) {
@@ -282,8 +358,10 @@ static bool open_and_run(struct pump *pump, struct fluxcap_config *config, size_
     fflush(stdout);
     good = good && run(pump, mode, duration, limit) == 0;
     fluxcap_packets_free(pump->packets, pump->held);
-    good = frames_add_up(pump->raw) && good;
-    fluxcap_raw_free(pump->raw);
+    for (uint32_t i = 0; i < pump->count; i++) {
+        good = frames_add_up(pump->raws[i]) && good;
+        fluxcap_raw_free(pump->raws[i]);
+    }
     return good;
 }
 
@@ -313,6 +391,7 @@ int main(int argc, char **argv)
     struct fluxcap_config config = {.struct_size = sizeof(config)};
     struct simulation *simulation = &pump.simulation;
     uint32_t duration = 0, limit = 0;
+    bool all = true;
     size_t mode = MODES;
     int option;
 
@@ -323,7 +402,10 @@ int main(int argc, char **argv)
                 mode++;
             break;
         case 'i': config.ifname = optarg; break;
-        case 'q': config.queue = number("a queue", optarg, 0, UINT16_MAX); break;
+        case 'q':
+            config.queue = number("a queue", optarg, 0, UINT16_MAX);
+            all = false;
+            break;
         case 'b': pump.batch = number("a batch", optarg, 1, BATCH_MOST); break;
         case 's': pump.size = number("a size", optarg, LEAST_SIZE, sizeof(pump.frame)); break;
         case 'D': mac_address(optarg, pump.frame); break;
@@ -357,6 +439,7 @@ int main(int argc, char **argv)
     }
     pump.once = simulation->pcap != NULL && !ends;
     config.program = modes[mode].program;
+    all = all && !simulation->wanted && modes[mode].interest == FLUXCAP_WAIT_RECEIVE;
     if (pump.busy_poll) {
         config.busy_poll_us = 20;
         config.busy_poll_budget = pump.batch;
@@ -364,7 +447,7 @@ int main(int argc, char **argv)
     }
 
     catch_signals();
-    bool good = open_and_run(&pump, &config, mode, duration, limit);
+    bool good = open_and_run(&pump, &config, all, mode, duration, limit);
     if (simulation->wanted)
         good = simulation_end(simulation) && good;
     return good ? 0 : 1;

@@ -1,6 +1,7 @@
 /*
  * Answers ARP requests and pings for an address that the kernel does not have, with packets that the program owns:
- * each is received, and then either changed in place and sent, or freed. Prints its counters on SIGUSR1 and at its end.
+ * each is received, and then either changed in place and sent, or freed. It has a socket for each queue of the interface, unless one is
+ * named, and one thread for all. Prints its counters on SIGUSR1 and at its end.
  *
  *     cc -O2 ping_responder.c -o ping_responder $(pkg-config --cflags --libs fluxcap)
  *
@@ -11,6 +12,7 @@
 #include <fluxcap.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 
 #include "pinger.h"
 #include "program.h"
@@ -18,6 +20,8 @@
 
 enum {
     BATCH = 64,
+    QUEUES_MOST = 256,
+    SOME_FRAMES = 2048, /* for each of several queues */
     ETHERNET_LENGTH = 14,
     ETHER_TYPE_IPV4 = 0x0800,
     ETHER_TYPE_ARP = 0x0806,
@@ -30,7 +34,9 @@ enum {
 enum verdict { ANSWERED_ARP, ANSWERED_ECHO, IGNORED, BAD_CHECKSUM, VERDICTS };
 
 struct responder {
-    struct fluxcap_raw *raw;
+    struct fluxcap_raw *raws[QUEUES_MOST];
+    uint32_t count;
+    struct fluxcap_raw *raw; /* the one whose packets are being answered */
     struct simulation simulation;
     struct pinger pinger;
     uint8_t mac[6];
@@ -151,9 +157,27 @@ static int answer_batch(struct responder *responder)
     return result < 0 ? result : count;
 }
 
+/* What the kernel counted for all sockets. */
+static bool count_all(const struct responder *responder, struct fluxcap_statistics *sum)
+{
+    memset(sum, 0, sizeof(*sum));
+    for (uint32_t i = 0; i < responder->count; i++) {
+        struct fluxcap_statistics one = {.struct_size = sizeof(one)};
+
+        if (fluxcap_raw_statistics(responder->raws[i], &one) < 0)
+            return false;
+        sum->rx_dropped += one.rx_dropped;
+        sum->rx_ring_full += one.rx_ring_full;
+        sum->rx_fill_ring_empty_descs += one.rx_fill_ring_empty_descs;
+        sum->rx_invalid_descs += one.rx_invalid_descs;
+        sum->tx_invalid_descs += one.tx_invalid_descs;
+    }
+    return true;
+}
+
 static void print_counters(const struct responder *responder)
 {
-    struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
+    struct fluxcap_statistics kernel;
     struct fluxcap_program_counters program = {.struct_size = sizeof(program)};
     const uint64_t *verdicts = responder->verdicts;
 
@@ -161,15 +185,16 @@ static void print_counters(const struct responder *responder)
            ", bad checksum %" PRIu64 "; answers not sent %" PRIu64 "\n",
            responder->received, verdicts[ANSWERED_ARP], verdicts[ANSWERED_ECHO], verdicts[IGNORED],
            verdicts[BAD_CHECKSUM], responder->unsent);
-    if (fluxcap_raw_statistics(responder->raw, &kernel) == 0)
+    if (count_all(responder, &kernel))
         printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64
                ", invalid descriptors %" PRIu64 "\n",
                kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs,
                kernel.rx_invalid_descs + kernel.tx_invalid_descs);
-    if (fluxcap_raw_program_counters(responder->raw, &program) == 0)
+    if (fluxcap_raw_program_counters(responder->raws[0], &program) == 0)
         printf("program: redirected %" PRIu64 ", passed on %" PRIu64 ", dropped %" PRIu64 "\n", program.redirect,
                program.pass, program.drop);
-    print_text(responder->raw, fluxcap_raw_debug_text);
+    for (uint32_t i = 0; i < responder->count; i++)
+        print_text(responder->raws[i], fluxcap_raw_debug_text);
     fflush(stdout);
 }
 
@@ -183,27 +208,59 @@ static bool simulate(struct responder *responder)
     return more;
 }
 
+/* Answers a batch of each socket. Returns how many packets there were, or a negative errno. */
+static int answer_all(struct responder *responder)
+{
+    int handled = 0;
+
+    for (uint32_t i = 0; i < responder->count; i++) {
+        responder->raw = responder->raws[i];
+        int count = answer_batch(responder);
+        if (count < 0)
+            return count;
+        handled += count;
+        /* The frames of sent answers go back to the kernel, for new packets. */
+        fluxcap_raw_refill(responder->raw);
+        int result = fluxcap_raw_wake_rx(responder->raw);
+        if (result < 0 && result != -ENETDOWN) {
+            complain();
+            return result;
+        }
+    }
+    return handled;
+}
+
+/* Waits for packets of any socket. A signal may come just before: so it is short. Returns a negative errno when it fails. */
+static int rest(const struct responder *responder)
+{
+    int result = 0, timeout = responder->count == 1 ? 200 : 0;
+    struct pollfd entries[QUEUES_MOST];
+
+    if (responder->count > 1) {
+        for (uint32_t i = 0; i < responder->count; i++)
+            entries[i] = (struct pollfd){.fd = fluxcap_raw_fd(responder->raws[i]), .events = POLLIN};
+        poll(entries, responder->count, 200);
+    }
+    /* This tells when the interface is gone. */
+    for (uint32_t i = 0; i < responder->count && result >= 0; i++)
+        result = fluxcap_raw_wait(responder->raws[i], FLUXCAP_WAIT_RECEIVE, timeout);
+    if (result < 0)
+        complain();
+    return result;
+}
+
 /* Answers until a signal comes, or the simulation is over. Returns 0, or a negative errno. */
 static int run(struct responder *responder)
 {
     while (!stop_wanted) {
         bool over = responder->simulation.wanted && !simulate(responder);
-        int result = answer_batch(responder);
+        int result = answer_all(responder);
+        if (result == 0 && over)
+            break;
+        if (result == 0)
+            result = rest(responder);
         if (result < 0)
             return result;
-        bool idle = result == 0;
-        if (idle && over)
-            break;
-        /* The frames of sent answers go back to the kernel, for new packets. */
-        fluxcap_raw_refill(responder->raw);
-        result = fluxcap_raw_wake_rx(responder->raw);
-        if (result >= 0 || result == -ENETDOWN)
-            /* A signal may come just before the wait: so it is short. */
-            result = idle ? fluxcap_raw_wait(responder->raw, FLUXCAP_WAIT_RECEIVE, 200) : 0;
-        if (result < 0) {
-            complain();
-            return result;
-        }
         if (report_wanted) {
             report_wanted = 0;
             print_counters(responder);
@@ -225,38 +282,60 @@ static bool begin_simulation(struct responder *responder, struct fluxcap_config 
     return true;
 }
 
+/* A socket on the queue that was named, or on each; with --sim there is one. */
+static bool open_sockets(struct responder *responder, struct fluxcap_config *config, bool all)
+{
+    int result;
+
+    if (all) {
+        config->frames = SOME_FRAMES;
+        result = fluxcap_open_queues(config, NULL, QUEUES_MOST, responder->raws);
+        responder->count = result < 0 ? 0 : (uint32_t)result;
+    } else {
+        result = fluxcap_open(config, &responder->raws[0]);
+        responder->count = 1;
+    }
+    if (result < 0)
+        complain();
+    responder->raw = responder->raws[0];
+    return result >= 0;
+}
+
 /* From the first to the last packet; whether all was well. */
-static bool respond(struct responder *responder, struct fluxcap_config *config, const char *address)
+static bool respond(struct responder *responder, struct fluxcap_config *config, const char *address, bool all)
 {
     struct simulation *simulation = &responder->simulation;
     struct fluxcap_info info = {.struct_size = sizeof(info)};
 
     if (simulation->wanted && !begin_simulation(responder, config))
         return false;
-    if (fluxcap_open(config, &responder->raw) < 0) {
-        complain();
+    if (!open_sockets(responder, config, all))
         return false;
-    }
     bool good = fluxcap_raw_info(responder->raw, &info) == 0;
     if (!good) {
         complain();
     } else {
         memcpy(responder->mac, info.mac, sizeof(responder->mac));
         print_text(responder->raw, fluxcap_raw_report);
-        printf("answering %s on %s queue %u: ARP and ping\n", address,
-               simulation->wanted ? "a simulated link," : config->ifname, config->queue);
+        printf("answering %s on %s ", address, simulation->wanted ? "a simulated link," : config->ifname);
+        if (responder->count == 1)
+            printf("queue %u: ARP and ping\n", config->queue);
+        else
+            printf("queues 0 to %u: ARP and ping\n", responder->count - 1);
         fflush(stdout);
         good = simulation->pcap == NULL || simulate_capture(simulation, config->queue, 1);
     }
     good = good && run(responder) == 0;
     /* What still waits in the TX ring shall leave, if it can. */
-    if (good)
-        fluxcap_raw_flush(responder->raw, 1000);
+    for (uint32_t i = 0; i < responder->count && good; i++)
+        fluxcap_raw_flush(responder->raws[i], 1000);
     print_counters(responder);
     if (simulation->wanted && simulation->pcap == NULL)
         good = pinged(&responder->pinger) && good;
-    good = frames_add_up(responder->raw) && good;
-    fluxcap_raw_free(responder->raw);
+    for (uint32_t i = 0; i < responder->count; i++) {
+        good = frames_add_up(responder->raws[i]) && good;
+        fluxcap_raw_free(responder->raws[i]);
+    }
     return good;
 }
 
@@ -268,7 +347,7 @@ static void usage(FILE *file, const char *program)
             "Answers ARP requests and pings for an IPv4 address.\n\n"
             "  -i, --interface NAME   the interface to receive on\n"
             "  -a, --address ADDRESS  the address to answer for, one that the kernel does not have\n"
-            "  -q, --queue NUMBER     the queue to bind to (0)\n"
+            "  -q, --queue NUMBER     one queue to bind to (all that the interface has)\n"
             "      --copy             copy mode, even where the driver has zero-copy\n"
             "      --generic          the XDP program in the network stack, not in the driver\n"
             "      --sim              no interface and no root: answer %d pings on a simulated link, and end\n"
@@ -276,6 +355,7 @@ static void usage(FILE *file, const char *program)
             "      --record FILE      write what the simulated link carries into a capture file\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
+            "It takes every packet of its queues: do not use an interface that you are logged in through.\n"
             "SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.\n",
             program, program, PINGS);
 }
@@ -293,7 +373,8 @@ int main(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     struct fluxcap_config config = {.struct_size = sizeof(config)};
-    struct responder responder = {.raw = NULL};
+    static struct responder responder;
+    bool all = true;
     struct simulation *simulation = &responder.simulation;
     const char *address = NULL;
     int option;
@@ -302,7 +383,10 @@ int main(int argc, char **argv)
         switch (option) {
         case 'i': config.ifname = optarg; break;
         case 'a': address = optarg; break;
-        case 'q': config.queue = number("a queue", optarg, 0, UINT16_MAX); break;
+        case 'q':
+            config.queue = number("a queue", optarg, 0, UINT16_MAX);
+            all = false;
+            break;
         case 'c': config.bind_mode = FLUXCAP_BIND_COPY; break;
         case 'g': config.xdp_mode = FLUXCAP_XDP_GENERIC; break;
         case OPTION_SIM:
@@ -325,7 +409,7 @@ int main(int argc, char **argv)
     }
 
     catch_signals();
-    bool good = respond(&responder, &config, address);
+    bool good = respond(&responder, &config, address, all && !simulation->wanted);
     if (responder.simulation.wanted)
         good = simulation_end(&responder.simulation) && good;
     return good ? 0 : 1;

@@ -1,13 +1,14 @@
 //! Sends UDP datagrams and pings back to whom they came from, in a task of a tokio runtime, each in the frame it came in.
 //!
 //! ```console
-//! # cargo run --release --features async --example async_echo -- -i eth0
+//! # cargo run --release --features async --example async_echo -- -i veth0
 //! $ cargo run --release --features async --example async_echo -- --sim --cancel
 //! ```
 //!
 //! With `--sim` it needs no root and no network: it echoes what a neighbour of its own sends over a simulated link, and counts at the end
 //! whether anything was lost. With `--cancel` it drops futures at random while they wait.
 //! Everything else that reaches the queue is dropped, so try it on an interface that you are not logged in through.
+//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
 use std::env;
@@ -54,6 +55,7 @@ Sends UDP datagrams and pings that come to the interface's own Ethernet address 
       --packets NUMBER   how many packets that is (10000)
   -h, --help             this text
 
+It takes every packet of its queue: do not use an interface that you are logged in through.
 SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
 
 /// Packets that are received and sent at once.

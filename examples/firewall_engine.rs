@@ -1,7 +1,7 @@
 //! A firewall in a cable: passes packets on between two interfaces, both ways, as a small file of rules says.
 //!
 //! ```console
-//! # cargo run --release --example firewall_engine -- eth0 eth1 --rules examples/firewall.rules
+//! # cargo run --release --example firewall_engine -- veth0 veth2 --rules examples/firewall.rules
 //! $ cargo run --release --example firewall_engine -- --sim
 //! ```
 //!
@@ -14,6 +14,8 @@
 //! promise to compute it, and the stack takes them at their word. Sent on from here it would arrive damaged. So unfinished checksums are
 //! finished, unless `--keep-checksums` is given, which is right between two cables.
 //!
+//! It takes all packets of its two queues: not on an interface that you are logged in through. Two cables to try it with are made by
+//! `ip link add veth0 type veth peer name veth1`, the same for veth2 and veth3, and `ip link set … up` for the four.
 //! With `--sim` it needs no root and no network: it stands between two simulated links, with a little traffic of every kind.
 
 use std::env;
@@ -63,6 +65,7 @@ Passes packets on between two interfaces, both ways, as the rules say.
       --record FILE      write what the first simulated link carries into a capture file
   -h, --help             this text
 
+It takes every packet of its queue: do not use an interface that you are logged in through.
 A file of rules has a rule in each line. The first that matches a packet decides:
   allow|deny PROTOCOL [from ADDRESS [port PORTS]] [to ADDRESS [port PORTS]] [both ways]
   default allow|deny     what no rule matches; without this line: deny
@@ -73,7 +76,8 @@ it allows, if it names ports or, in IPv6, a protocol. What claims to be IP and i
 
 SIGHUP reads the rules anew, and keeps the old ones when it cannot. SIGUSR1 prints the statistics. SIGINT and SIGTERM
 end the program. Cards must take packets that are not for them, and leave VLAN tags alone:
-  ip link set NAME promisc on; ethtool -K NAME gro off lro off rxvlan off txvlan off";
+  ip link set NAME promisc on; ethtool -K NAME gro off lro off rxvlan off txvlan off
+and at the other end of a veth pair, where VLAN tags are sent: ethtool -K PEER tx-vlan-hw-insert off";
 
 /// The rules of `--sim`.
 const SAMPLE: &str = include_str!("firewall.rules");

@@ -1,7 +1,7 @@
 //! A load balancer: gives the flows of clients to backends, and their answers back, all through one interface.
 //!
 //! ```console
-//! # cargo run --release --example load_balancer_system -- -i eth0 -s 10.0.0.100:80 -b 10.0.0.11:8080 -b 10.0.0.12:8080
+//! # cargo run --release --example load_balancer_system -- -i veth0 -s 10.0.0.100:80 -b 10.0.0.11:8080 -b 10.0.0.12:8080
 //! $ cargo run --release --example load_balancer_system -- --sim
 //! ```
 //!
@@ -73,6 +73,7 @@ Gives the flows of clients, TCP and UDP over IPv4, to backends in the same netwo
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text
 
+It takes every packet of its queue: do not use an interface that you are logged in through.
 SIGUSR1 prints the statistics, SIGINT and SIGTERM end the program.";
 
 /// Packets handled between two looks at signals and the clock.

@@ -1,14 +1,15 @@
 //! Mode C by hand, as fast as it goes: receives and drops, sends, or sends back what arrives, and prints the rates.
 //!
 //! ```console
-//! # cargo run --release --example manual_packet_pump -- -m rxdrop -i eth0
-//! # cargo run --release --example manual_packet_pump -- -m txonly -i eth0 -s 64 -d 10
-//! # cargo run --release --example manual_packet_pump -- -m l2fwd -i eth0 -q 1 --zero-copy
+//! # cargo run --release --example manual_packet_pump -- -m rxdrop -i veth0
+//! # cargo run --release --example manual_packet_pump -- -m txonly -i veth0 -s 64 -d 10
+//! # cargo run --release --example manual_packet_pump -- -m l2fwd -i veth0 -q 1 --zero-copy
 //! $ cargo run --release --example manual_packet_pump -- -m l2fwd --sim
 //! ```
 //!
 //! With `--sim` it needs no root and no network: a simulated link brings packets without end, and takes what is sent.
-//! rxdrop and l2fwd take everything that reaches the queue, so try them on an interface that you are not logged in through.
+//! rxdrop and l2fwd have a socket and a thread for each queue, unless one is named, and take everything that reaches them, so try them on an interface that you are not logged in through.
+//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 
 use std::env;
 use std::error::Error;
@@ -17,12 +18,14 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::proto::{EtherType, Ethernet, MacAddr};
 use fluxcap::sim::{Nic, Playback, Running, Speed};
 use fluxcap::{
-    BindMode, BusyPoll, FluxBuilder, FluxError, FluxRaw, Interest, PacketBatch, Verdict, XdpMode,
+    BindMode, BusyPoll, ErrorKind, FluxBuilder, FluxError, FluxRaw, Interest, PacketBatch,
+    RingsState, Verdict, XdpMode,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -38,12 +41,12 @@ Receives, sends or forwards packets as fast as it goes.
 
   -m, --mode MODE        rxdrop: receive and drop; txonly: send; l2fwd: send back what is received
   -i, --interface NAME   the interface
-  -q, --queue NUMBER     the queue to bind to (0)
+  -q, --queue NUMBER     one queue to bind to (all that the interface has; 0 to send)
   -b, --batch NUMBER     packets handled together, 1 to 1024 (64)
   -s, --size BYTES       size of the packets to send, from 60 (64)
   -D, --destination MAC  where to send them (ff:ff:ff:ff:ff:ff)
   -d, --duration SECONDS how long (until a signal comes)
-  -n, --packets NUMBER   how many packets (no limit)
+  -n, --packets NUMBER   how many packets, of each queue (no limit)
   -B, --busy-poll        poll the driver instead of waiting for interrupts
       --copy             copy mode
       --zero-copy        zero-copy, or nothing
@@ -53,13 +56,18 @@ Receives, sends or forwards packets as fast as it goes.
       --pcap FILE        replay a capture file into the simulated link: once, or with -d or -n without end
       --record FILE      write what the simulated link carries into a capture file; with -d, -n or --pcap
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
-  -h, --help             this text";
+  -h, --help             this text
+
+It takes every packet of its queues: do not use an interface that you are logged in through.";
 
 /// An ethertype that is free for experiments (IEEE 802): no network stack knows it.
 const EXPERIMENTAL: EtherType = EtherType(0x88b5);
 
+/// The packets of one queue.
 struct Pump {
     raw: FluxRaw,
+    /// What stands before its lines, where there are several.
+    label: String,
     /// A simulated card into which a capture file is replayed once, which ends the loop.
     replay: Option<Nic>,
     bytes_seen: u64,
@@ -87,7 +95,7 @@ impl Pump {
         }
         // Packets that the ring has no room for stay, for the next turn.
         let sent = self.raw.send(&mut self.unsent)?;
-        self.raw.wake_tx()?;
+        unless_down(self.raw.wake_tx())?;
         self.raw.reap();
         Ok(sent)
     }
@@ -102,7 +110,7 @@ impl Pump {
             ethernet.swap_addresses();
             Verdict::Send
         });
-        self.raw.wake_tx()?;
+        unless_down(self.raw.wake_tx())?;
         Ok(count)
     }
 
@@ -131,55 +139,70 @@ impl Pump {
                 over = true;
             } else if count == 0 && !options.busy_poll {
                 // A signal may come just before the wait: so it is short.
-                self.raw.wait(interest, Some(Duration::from_millis(100)))?;
+                unless_down(self.raw.wait(interest, Some(Duration::from_millis(100))))?;
             }
             if interest == Interest::Receive {
                 // With busy polling this is what polls the driver.
-                self.raw.wake_rx()?;
+                unless_down(self.raw.wake_rx())?;
             }
             if printed.elapsed() >= Duration::from_secs(1) {
                 let totals = self.raw.totals();
-                print_rates("now", last, totals, printed.elapsed());
+                self.print_rates("now", last, totals, printed.elapsed());
                 (printed, last) = (Instant::now(), totals);
             }
         }
         let elapsed = start.elapsed();
         self.unsent.clear();
-        self.raw.flush(Duration::from_secs(1))?;
+        unless_down(self.raw.flush(Duration::from_secs(1)))?;
 
         let totals = self.raw.totals();
-        print_rates("average", (0, 0), totals, elapsed);
+        self.print_rates("average", (0, 0), totals, elapsed);
+        let kernel = self.raw.statistics()?;
         println!(
-            "received {}, sent {} in {:.2} s; looked at {} bytes",
+            "{}received {}, sent {} in {:.2} s; looked at {} bytes\n\
+             kernel: dropped {}, RX ring full {}, fill ring empty {}",
+            self.label,
             totals.0,
             totals.1,
             elapsed.as_secs_f64(),
-            self.bytes_seen
-        );
-        let kernel = self.raw.statistics()?;
-        println!(
-            "kernel: dropped {}, RX ring full {}, fill ring empty {}",
-            kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs
+            self.bytes_seen,
+            kernel.rx_dropped,
+            kernel.rx_ring_full,
+            kernel.rx_fill_ring_empty_descs
         );
         Ok(())
     }
+
+    fn print_rates(&self, name: &str, from: (u64, u64), to: (u64, u64), time: Duration) {
+        let [rx, tx] =
+            [to.0 - from.0, to.1 - from.1].map(|count| count as f64 / time.as_secs_f64());
+        println!(
+            "{}{name:<8} rx {rx:>12.0} packets/s   tx {tx:>12.0} packets/s",
+            self.label
+        );
+        let _ = io::stdout().flush();
+    }
 }
 
-fn print_rates(name: &str, from: (u64, u64), to: (u64, u64), time: Duration) {
-    let [rx, tx] = [to.0 - from.0, to.1 - from.1].map(|count| count as f64 / time.as_secs_f64());
-    println!("{name:<8} rx {rx:>12.0} packets/s   tx {tx:>12.0} packets/s");
-    let _ = io::stdout().flush();
+/// A link that is down is no reason to end: what was to be sent stays in the ring until it is up again.
+fn unless_down<T: Default>(result: Result<T, FluxError>) -> Result<T, FluxError> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Down => {
+            thread::sleep(Duration::from_millis(10));
+            Ok(T::default())
+        }
+        other => other,
+    }
 }
 
-fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    flag::register(SIGINT, Arc::clone(&stop))?;
-    flag::register(SIGTERM, Arc::clone(&stop))?;
+/// An error that a thread may end with.
+type Failure = Box<dyn Error + Send + Sync>;
 
-    let (link, nic) = options.place.open(options.queue, false)?;
-    let mut builder = FluxBuilder::new(&link)
-        .queue(options.queue)
-        .bind_mode(options.bind_mode);
+/// A socket on the queue that was named, or on each that receives.
+fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
+    let queue = options.queue.unwrap_or(0);
+    let (link, nic) = options.place.open(queue, false)?;
+    let mut builder = FluxBuilder::new(&link).bind_mode(options.bind_mode);
     builder = match options.mode {
         Mode::TxOnly => builder.send_only(),
         Mode::RxDrop | Mode::L2Fwd => builder.xdp_mode(options.xdp_mode),
@@ -191,7 +214,22 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
             ..BusyPoll::default()
         });
     }
-    let raw = builder.build()?;
+    let all = options.queue.is_none() && nic.is_none() && !matches!(options.mode, Mode::TxOnly);
+    let sockets = if all {
+        builder.build_queues(..)?
+    } else {
+        vec![builder.queue(queue).build()?]
+    };
+    Ok((sockets, nic))
+}
+
+fn pump(options: &Options) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    flag::register(SIGINT, Arc::clone(&stop))?;
+    flag::register(SIGTERM, Arc::clone(&stop))?;
+
+    let (sockets, nic) = open(options)?;
+    let raw = &sockets[0];
     println!("{}", raw.report());
     io::stdout().flush()?;
 
@@ -210,18 +248,36 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
         .as_ref()
         .map(|nic| simulate_traffic(nic, options, &frame))
         .transpose()?;
-    let mut pump = Pump {
-        raw,
-        replay: nic.clone().filter(|_| options.replays_once()),
-        bytes_seen: 0,
-        frame,
-        unsent: PacketBatch::with_capacity(options.batch as usize),
-    };
-    let result = pump.run(options, &stop);
-    let rings = pump.raw.debug_rings();
-    println!("{rings}");
-    result?;
-    if !rings.is_conserved() {
+    let several = sockets.len() > 1;
+    let mut pumps: Vec<Pump> = (0..)
+        .zip(sockets)
+        .map(|(queue, raw): (u32, FluxRaw)| Pump {
+            raw,
+            label: if several {
+                format!("queue {queue}: ")
+            } else {
+                String::new()
+            },
+            replay: nic.clone().filter(|_| options.replays_once()),
+            bytes_seen: 0,
+            frame: frame.clone(),
+            unsent: PacketBatch::with_capacity(options.batch as usize),
+        })
+        .collect();
+    let results: Vec<_> = thread::scope(|scope| {
+        let start = |pump| scope.spawn(|| run_or_stop_all(pump, options, &stop));
+        let threads: Vec<_> = pumps.iter_mut().map(start).collect();
+        let ended = threads.into_iter().map(|thread| thread.join());
+        ended
+            .map(|result| result.expect("no thread panics"))
+            .collect()
+    });
+    let rings: Vec<_> = pumps.iter().map(|pump| pump.raw.debug_rings()).collect();
+    for rings in &rings {
+        println!("{rings}");
+    }
+    results.into_iter().collect::<Result<(), _>>()?;
+    if !rings.iter().all(RingsState::is_conserved) {
         return Err("the frames do not add up".into());
     }
     if let Some(nic) = nic {
@@ -230,9 +286,18 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// When one queue fails, all end; otherwise each is through by itself.
+fn run_or_stop_all(pump: &mut Pump, options: &Options, stop: &AtomicBool) -> Result<(), FluxError> {
+    let result = pump.run(options, stop);
+    if result.is_err() {
+        stop.store(true, Ordering::Relaxed);
+    }
+    result
+}
+
 /// Lets the simulated link bring packets, of a capture file or the one that txonly sends, and moves them on a thread.
 fn simulate_traffic(nic: &Nic, options: &Options, frame: &[u8]) -> Result<Running, FluxError> {
-    let queue = options.queue;
+    let queue = options.queue.unwrap_or(0);
     match (&options.place.pcap, options.mode) {
         (_, Mode::TxOnly) => {}
         (Some(file), _) => {
@@ -257,7 +322,8 @@ enum Mode {
 struct Options {
     mode: Mode,
     place: Place,
-    queue: u32,
+    /// `None`: all.
+    queue: Option<u32>,
     batch: u32,
     size: usize,
     destination: MacAddr,
@@ -282,7 +348,7 @@ impl Options {
 /// Reads the command line; `None` when it asks for help.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let (mut mode, mut place, mut busy_poll) = (None, Place::default(), false);
-    let (mut queue, mut batch, mut size) = (0, 64, 64);
+    let (mut queue, mut batch, mut size) = (None, 64, 64);
     let (mut destination, mut seconds, mut packets) = (MacAddr::BROADCAST, 0, 0);
     let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
     while let Some(word) = words.next() {
@@ -296,7 +362,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
                     other => return Err(format!("there is no mode '{other}'")),
                 });
             }
-            "-q" | "--queue" => queue = read(&word, &value()?)?,
+            "-q" | "--queue" => queue = Some(read(&word, &value()?)?),
             "-b" | "--batch" => batch = read(&word, &value()?)?,
             "-s" | "--size" => size = read(&word, &value()?)?,
             "-D" | "--destination" => destination = read(&word, &value()?)?,

@@ -1,12 +1,13 @@
 //! Answers ARP requests and pings for an address that the kernel does not know, each in the frame it came in.
 //!
 //! ```console
-//! # cargo run --release --example ping_responder -- -i eth0 -a 10.0.0.2
+//! # cargo run --release --example ping_responder -- -i veth0 -a 10.0.0.2
 //! $ cargo run --release --example ping_responder -- --sim
 //! ```
 //!
 //! With `--sim` it needs no root and no network: it answers a neighbour of its own on a simulated link.
-//! Everything else that reaches the queue is dropped, so try it on an interface that you are not logged in through.
+//! It has a socket and a thread for each queue, unless one is named. Everything else that reaches them is dropped, so try it on an interface that you are not logged in through.
+//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
 use std::env;
@@ -41,7 +42,7 @@ Answers ARP requests and pings for an IPv4 address.
 
   -i, --interface NAME   the interface to receive on
   -a, --address ADDRESS  the address to answer for, one that the kernel does not have
-  -q, --queue NUMBER     the queue to bind to (0)
+  -q, --queue NUMBER     one queue to bind to (all that the interface has)
       --copy             copy mode, even where the driver has zero-copy
       --generic          the XDP program in the network stack, not in the driver
       --sim              no interface and no root: answer 10000 pings on a simulated link, and end
@@ -50,6 +51,7 @@ Answers ARP requests and pings for an IPv4 address.
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text
 
+It takes every packet of its queues: do not use an interface that you are logged in through.
 SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
 
 /// Packets handled between two looks at the signals.
@@ -147,8 +149,16 @@ impl World {
     }
 }
 
+/// An error that a thread may end with.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// The answers of one queue.
 struct Responder {
     raw: FluxRaw,
+    /// What stands before its counters, where there are several.
+    label: String,
+    /// Set by SIGUSR1.
+    print: Arc<AtomicBool>,
     world: Option<World>,
     mac: MacAddr,
     address: Ipv4Addr,
@@ -160,10 +170,26 @@ struct Responder {
 }
 
 impl Responder {
+    fn new(raw: FluxRaw, mac: MacAddr, address: Ipv4Addr) -> Self {
+        Self {
+            raw,
+            label: String::new(),
+            print: Arc::default(),
+            world: None,
+            mac,
+            address,
+            received: 0,
+            arp_answered: 0,
+            echo_answered: 0,
+            ignored: 0,
+            bad_checksum: 0,
+        }
+    }
+
     /// Answers until `stop` is set, or a simulation is over, and prints the counters whenever `print` is set.
-    fn run(&mut self, stop: &AtomicBool, print: &AtomicBool) -> Result<(), Box<dyn Error>> {
+    fn run(&mut self, stop: &AtomicBool) -> Result<(), Failure> {
         while !stop.load(Ordering::Relaxed) {
-            if print.swap(false, Ordering::Relaxed) {
+            if self.print.swap(false, Ordering::Relaxed) {
                 self.print_counters()?;
             }
             let over = match &mut self.world {
@@ -212,27 +238,36 @@ impl Responder {
         })
     }
 
-    fn print_counters(&self) -> Result<(), Box<dyn Error>> {
-        println!(
-            "received {}: ARP answered {}, echo answered {}, ignored {}, bad checksum {}",
-            self.received, self.arp_answered, self.echo_answered, self.ignored, self.bad_checksum
-        );
+    fn print_counters(&self) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        writeln!(
+            out,
+            "{}received {}: ARP answered {}, echo answered {}, ignored {}, bad checksum {}",
+            self.label,
+            self.received,
+            self.arp_answered,
+            self.echo_answered,
+            self.ignored,
+            self.bad_checksum
+        )?;
         let kernel = self.raw.statistics()?;
-        println!(
+        writeln!(
+            out,
             "kernel: dropped {}, RX ring full {}, fill ring empty {}, invalid descriptors {}",
             kernel.rx_dropped,
             kernel.rx_ring_full,
             kernel.rx_fill_ring_empty_descs,
             kernel.rx_invalid_descs + kernel.tx_invalid_descs
-        );
+        )?;
         if let Some(program) = self.raw.program_counters()? {
-            println!(
+            writeln!(
+                out,
                 "program: redirected {}, passed on {}, dropped {}",
                 program.redirect, program.pass, program.drop
-            );
+            )?;
         }
-        println!("{}", self.raw.debug_rings());
-        Ok(io::stdout().flush()?)
+        writeln!(out, "{}", self.raw.debug_rings())?;
+        Ok(out.flush()?)
     }
 }
 
@@ -240,72 +275,102 @@ fn is_down(result: &Result<(), FluxError>) -> bool {
     matches!(result, Err(error) if error.kind() == ErrorKind::Down)
 }
 
+/// A socket on the queue that was named, or on each.
+fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
+    let place = &options.place;
+    let (link, nic) = place.open(options.queue.unwrap_or(0), place.pcap.is_none())?;
+    let builder = FluxBuilder::new(&link)
+        .bind_mode(options.bind_mode)
+        .xdp_mode(options.xdp_mode);
+    let sockets = match (options.queue, &nic) {
+        (None, None) => builder.frames(2048).build_queues(..)?,
+        (queue, _) => vec![builder.queue(queue.unwrap_or(0)).build()?],
+    };
+    Ok((sockets, nic))
+}
+
 /// Answers until a signal comes.
-fn respond(options: &Options) -> Result<(), Box<dyn Error>> {
-    let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
+fn respond(options: &Options) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
-    #[cfg(unix)] // elsewhere there is no such signal
-    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&print))?;
 
-    let Options { address, queue, .. } = *options;
-    let place = &options.place;
-    let (link, nic) = place.open(queue, place.pcap.is_none())?;
-    let raw = FluxBuilder::new(&link)
-        .queue(queue)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode)
-        .build()?;
-    let interface = raw.interface().name.clone();
-    let Some(mac) = raw.interface().mac else {
+    let (sockets, nic) = open(options)?;
+    let (address, place) = (options.address, &options.place);
+    let interface = sockets[0].interface().name.clone();
+    let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
-    println!("{}", raw.report());
-    println!("answering {address} on {interface} queue {queue}: ARP and ping");
+    println!("{}", sockets[0].report());
+    let first = options.queue.unwrap_or(0);
+    let queues = match sockets.len() {
+        1 => format!("queue {first}"),
+        count => format!("queues 0 to {}", count - 1),
+    };
+    println!("answering {address} on {interface} {queues}: ARP and ping");
     io::stdout().flush()?;
-    let world = match (nic, &place.pcap) {
+
+    let several = sockets.len() > 1;
+    let mut responders = Vec::new();
+    for (queue, raw) in (first..).zip(sockets) {
+        let mut responder = Responder::new(raw, mac, address);
+        if several {
+            responder.label = format!("queue {queue}: ");
+        }
+        #[cfg(unix)] // elsewhere there is no such signal
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&responder.print))?;
+        responders.push(responder);
+    }
+    responders[0].world = match (nic, &place.pcap) {
         (Some(nic), Some(file)) => {
-            simulate::replay(&nic, file, queue, 1)?;
+            simulate::replay(&nic, file, first, 1)?;
             Some(World::Replay(nic))
         }
-        (Some(nic), None) => Some(World::Pinger(nic.clone(), Pinger::new(nic, queue, address))),
+        (Some(nic), None) => Some(World::Pinger(nic.clone(), Pinger::new(nic, first, address))),
         (None, _) => None,
     };
+    let results: Vec<_> = thread::scope(|scope| {
+        let start = |responder| scope.spawn(|| run_or_stop_all(responder, &stop));
+        let threads: Vec<_> = responders.iter_mut().map(start).collect();
+        let ended = threads.into_iter().map(|thread| thread.join());
+        ended
+            .map(|result| result.expect("no thread panics"))
+            .collect()
+    });
+    for responder in &responders {
+        responder.print_counters()?;
+    }
+    results.into_iter().collect::<Result<(), _>>()?;
+    for responder in &mut responders {
+        if !responder.raw.debug_rings().is_conserved() {
+            return Err("the frames do not add up".into());
+        }
+        if let Some(false) = responder.world.take().map(World::finish).transpose()? {
+            return Err("not every ping was answered as it should be".into());
+        }
+    }
+    Ok(())
+}
 
-    let mut responder = Responder {
-        raw,
-        world,
-        mac,
-        address,
-        received: 0,
-        arp_answered: 0,
-        echo_answered: 0,
-        ignored: 0,
-        bad_checksum: 0,
-    };
-    let result = responder.run(&stop, &print);
-    responder.print_counters()?;
-    result?;
-    if !responder.raw.debug_rings().is_conserved() {
-        return Err("the frames do not add up".into());
-    }
-    match responder.world.map(World::finish).transpose()? {
-        Some(false) => Err("not every ping was answered as it should be".into()),
-        _ => Ok(()),
-    }
+/// When one queue fails, or is through, all end.
+fn run_or_stop_all(responder: &mut Responder, stop: &AtomicBool) -> Result<(), Failure> {
+    let result = responder.run(stop);
+    stop.store(true, Ordering::Relaxed);
+    result
 }
 
 struct Options {
     place: Place,
     address: Ipv4Addr,
-    queue: u32,
+    /// `None`: all.
+    queue: Option<u32>,
     bind_mode: BindMode,
     xdp_mode: XdpMode,
 }
 
 /// Reads the command line; `None` when it asks for help.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut place, mut address, mut queue) = (Place::default(), None, 0);
+    let (mut place, mut address, mut queue) = (Place::default(), None, None);
     let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -318,7 +383,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
             "-q" | "--queue" => {
                 let text = value()?;
                 let parsed = text.parse();
-                queue = parsed.map_err(|_| format!("a queue is a number, not '{text}'"))?;
+                queue = Some(parsed.map_err(|_| format!("a queue is a number, not '{text}'"))?);
             }
             "--copy" => bind_mode = BindMode::Copy,
             "--generic" => xdp_mode = XdpMode::Generic,

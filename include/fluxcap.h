@@ -70,7 +70,8 @@
 // The XDP program runs in the driver. An error where it cannot.
 #define FLUXCAP_XDP_NATIVE 1
 
-// The XDP program runs in the network stack. Works with every driver, slower.
+// The XDP program runs in the network stack. Works with every driver, slower. Segments that GRO has merged come in one piece, and are
+// dropped when no frame has room: switch it off (`ethtool -K DEVICE gro off lro off`).
 #define FLUXCAP_XDP_GENERIC 2
 
 // Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
@@ -128,10 +129,11 @@
 // Sleep at once.
 #define FLUXCAP_POLLER_WAIT 2
 
-// The packet's frame goes back to the kernel, for a new packet.
+// The packet is dropped: its frame is recycled, for a new packet. It does not go on to the kernel's network stack.
 #define FLUXCAP_RECYCLE 0
 
-// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on.
+// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on. What the device drops then (too long for its MTU, no peer),
+// fluxcap_raw_send() tells of.
 #define FLUXCAP_SEND 1
 
 // Packets for a full port wait in the RX rings, so that none is lost within the engine.
@@ -400,7 +402,7 @@ struct fluxcap_accounting {
 };
 
 // What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
-// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
+// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "veth0" };`
 struct fluxcap_config {
   // sizeof(struct fluxcap_config).
   uint32_t struct_size;
@@ -1322,6 +1324,9 @@ int fluxcap_raw_alloc(struct fluxcap_raw *raw,
 
 // Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
 //
+// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all while
+// the peer of a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool -S DEVICE` have them.
+//
 // Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
 // A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
 // than 256 packets, those before may be taken first: the count says so, and the next call the error.
@@ -1431,7 +1436,8 @@ int fluxcap_raw_program_counters(const struct fluxcap_raw *raw,
 int fluxcap_raw_debug_rings(const struct fluxcap_raw *raw,
                             struct fluxcap_rings *rings);
 
-// The answers to all wishes as text, one a line: requested, achieved, and why.
+// The answers to all wishes as text, one a line: requested, achieved, and why. Then a line `note: …` for each thing that keeps packets, or
+// parts of them, from the socket: queues without one, offloads that take VLAN tags away or merge segments, a device without Ethernet header.
 //
 // Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
 int fluxcap_raw_report(const struct fluxcap_raw *raw,
@@ -1534,7 +1540,8 @@ int fluxcap_rx_umem(const struct fluxcap_rx *rx, struct fluxcap_umem **umem);
 // The handle is gone afterwards, and must not be in use on another thread.
 void fluxcap_rx_free(struct fluxcap_rx *rx);
 
-// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps.
+// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps. What sent
+// means, and who counts what a device drops, fluxcap_raw_send() tells.
 //
 // Returns how many were taken; their `data` is NULL then. The others are still yours: fluxcap_tx_wait(), and try again.
 // A stale or foreign packet is -EINVAL (for one of another UMEM see fluxcap_tx_copy()), one that is empty or leaves its frame -EMSGSIZE, and
@@ -1886,8 +1893,9 @@ int fluxcap_parse_refs(const struct fluxcap_packet_ref *packets,
                        uint32_t flags,
                        struct fluxcap_headers *headers);
 
-// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow, partial ones
-// too; a UDP checksum of 0 stays. VLAN tags, IP options and extension headers are passed over.
+// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow; a UDP checksum of
+// 0 stays. A checksum that its sender left to the network card (veth, virtio) stays unfinished, and whoever gets the packet from another
+// machine drops it: a forwarder calls fluxcap_checksum_complete(), too. VLAN tags, IP options and extension headers are passed over.
 //
 // Returns 0. -EINVAL when not everything can be changed, and then nothing is: the packet is of the other IP version, has no ports,
 // or is malformed.

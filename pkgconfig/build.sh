@@ -14,13 +14,18 @@ mkdir -p "$1"
 directory=$(cd "$1" && pwd)
 shift
 cd "$(dirname "$0")/.."
+top=$PWD
+# shellcheck source=pkgconfig/version.sh
+. pkgconfig/version.sh
 built=${CARGO_TARGET_DIR:-target}/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release
 
 # One after the other: asked for several crate types at once, Cargo drops the
-# link-time optimisation without a word.
-for type in cdylib staticlib; do
-    "${CARGO:-cargo}" rustc --release --lib --crate-type "$type" "$@"
-done
+# link-time optimisation without a word. The name and the flags of the shared library are
+# set here: in build.rs they would be those of every library that depends on the crate.
+# Threads and thread-local values of the library must not outlive its code: nodelete.
+"${CARGO:-cargo}" rustc --release --lib --crate-type cdylib "$@" -- \
+    -C "link-arg=-Wl,-soname,libfluxcap.so.$abi" -C link-arg=-Wl,-z,nodelete
+"${CARGO:-cargo}" rustc --release --lib --crate-type staticlib "$@"
 
 work=$(mktemp -d "$directory/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -30,7 +35,9 @@ cp "$built/libfluxcap.so" "$work/"
 # The archive as Rust makes it shows every symbol of everything in it, libbpf's too:
 # a program that brings its own libbpf could not be linked. This makes one object of
 # it that shows only ours. GNU ar fails on the sections .llvmbc and .llvmcmd.
-"${LD:-ld}" -r --whole-archive "$built/libfluxcap.a" -o "$work/fluxcap.o"
+# No section groups are left: of groups with one name a linker keeps the first, and what
+# ours has by then is hidden from another Rust library that refers to it.
+"${LD:-ld}" -r --force-group-allocation --whole-archive "$built/libfluxcap.a" -o "$work/fluxcap.o"
 "${OBJCOPY:-objcopy}" --wildcard --keep-global-symbol='fluxcap_*' \
     --remove-section=.llvmbc --remove-section=.llvmcmd "$work/fluxcap.o"
 "${AR:-ar}" rcsD "$work/libfluxcap.a" "$work/fluxcap.o"

@@ -5,6 +5,7 @@
 mod check;
 mod fill;
 mod group;
+mod notes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub(crate) use check::check_queue;
 /// ```no_run
 /// use fluxcap::{BindMode, FluxBuilder};
 ///
-/// let raw = FluxBuilder::new("eth0")
+/// let raw = FluxBuilder::new("veth0")
 ///     .queue(0)
 ///     .frames(4096)
 ///     .bind_mode(BindMode::Auto)
@@ -48,6 +49,8 @@ pub struct FluxBuilder {
     socket: SocketRequest,
     program: Program,
     fan_out: FanOut,
+    /// All queues that are opened together, where it is more than the one.
+    queues: Vec<u32>,
 }
 
 /// Who decides which packets come to the socket.
@@ -76,6 +79,7 @@ impl PreparedUmem {
             need_wakeup: bound.need_wakeup,
             busy_poll: bound.busy_poll,
             tx_budget: bound.tx_budget,
+            notes: Vec::new(),
         }
     }
 }
@@ -106,6 +110,7 @@ impl FluxBuilder {
                 sockets: 1,
                 symmetric: false,
             },
+            queues: Vec::new(),
         }
     }
 
@@ -289,7 +294,8 @@ impl FluxBuilder {
         self.fill(&mut cycle, &prepared.umem)?;
         let bound = opened.socket.bind()?;
         lease.set_grace(bound.grace);
-        let report = prepared.report(bound, steering.as_deref());
+        let mut report = prepared.report(bound, steering.as_deref());
+        report.notes = self.notes(&interface, steering.as_deref());
         let place = match steering {
             Some(steering) => {
                 let queue = self.socket.queue;
@@ -341,6 +347,12 @@ impl FluxBuilder {
             ));
         }
         Ok((interface, self.prepare_umem()?))
+    }
+
+    /// One of the sockets that are opened together on `queues`.
+    pub(crate) fn one_of(mut self, queues: &[u32], queue: u32) -> Self {
+        self.queues = queues.to_vec();
+        self.queue(queue)
     }
 
     /// The interface as it is now.

@@ -2,28 +2,24 @@
 //! kernel's network stack, without a copy where the driver allows it.
 //!
 //! ```no_run
-//! use fluxcap::{FluxBuilder, Verdict, proto::Ethernet};
+//! use fluxcap::{FluxBuilder, proto};
 //!
-//! // Attaches the bundled XDP program to eth0, so that the packets of queue 0 come here.
-//! let mut raw = FluxBuilder::new("eth0").queue(0).build()?;
+//! // Attaches the bundled XDP program to veth0, so that the packets of queue 0 come here.
+//! let mut raw = FluxBuilder::new("veth0").queue(0).build()?;
 //! println!("{}", raw.report());
 //!
 //! loop {
 //!     raw.wait_rx(None)?;
-//!     raw.refill();
-//!     // Sends every packet back to where it came from.
-//!     raw.forward(64, |packet| match Ethernet::parse_mut(packet.data_mut()) {
-//!         Ok((ethernet, _)) => {
-//!             ethernet.swap_addresses();
-//!             Verdict::Send
-//!         }
-//!         Err(_) => Verdict::Recycle,
-//!     });
-//!     raw.wake_tx()?;
+//!     // Prints a line about each packet; its frame then takes a new one.
+//!     raw.inspect(64, |packet| println!("{}", proto::summary(packet.data())));
 //! }
 //! # #[allow(unreachable_code)]
 //! # Ok::<(), fluxcap::FluxError>(())
 //! ```
+//!
+//! A socket takes every packet of its queue: on the interface that an ssh session comes through, the session hangs. For a first try,
+//! `ip link add veth0 type veth peer name veth1 && ip link set veth0 up && ip link set veth1 up` makes a cable that nothing else uses, and
+//! `ping ff02::1%veth1` sends packets to veth0.
 //!
 //! # The parts
 //!
@@ -56,7 +52,8 @@
 //! # Features
 //!
 //! - `async`: the module `asynch`, receiving and sending in tasks of a [tokio](https://docs.rs/tokio) runtime.
-//! - `capi` (default): exports the C functions of `include/fluxcap.h`.
+//! - `capi` (default): exports the C functions of `include/fluxcap.h`. A shared library of yours would export them, too: there, use
+//!   `default-features = false, features = ["vendored-libbpf"]`.
 //! - `vendored-libbpf` (default): builds the libbpf that comes with `libbpf-sys`; without it, the system's libbpf (1.7 or newer)
 //!   is linked.
 

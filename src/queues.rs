@@ -84,7 +84,7 @@ impl FluxBuilder {
     /// ```no_run
     /// use fluxcap::FluxBuilder;
     ///
-    /// let sockets = FluxBuilder::new("eth0").build_queues(..)?;
+    /// let sockets = FluxBuilder::new("veth0").build_queues(..)?;
     /// println!("{} queues", sockets.len());
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
@@ -96,9 +96,9 @@ impl FluxBuilder {
     pub fn build_queues(self, queues: impl Into<Queues>) -> Result<Vec<FluxRaw>> {
         let interface = self.interface()?;
         let numbers = queues.into().numbers(&interface, self.receives())?;
-        let sockets = numbers.into_iter();
+        let sockets = numbers.iter();
         sockets
-            .map(|queue| self.clone().queue(queue).build())
+            .map(|&queue| self.clone().one_of(&numbers, queue).build())
             .collect()
     }
 }

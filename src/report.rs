@@ -24,7 +24,8 @@ pub enum XdpMode {
     Auto,
     /// In the driver, before the kernel has allocated anything for the packet.
     Native,
-    /// In the network stack, after the kernel's own packet allocation. Works with every driver, slower.
+    /// In the network stack, after the kernel's own packet allocation. Works with every driver, slower. Segments that GRO has merged come in
+    /// one piece, and are dropped when no frame has room: switch it off (`ethtool -K DEVICE gro off lro off`).
     Generic,
 }
 
@@ -234,6 +235,9 @@ pub struct Report {
     pub busy_poll: Answer<Option<BusyPoll>>,
     /// Packets that one transmit call may send in copy mode (`XDP_MAX_TX_SKB_BUDGET`, Linux 6.17; 32 before).
     pub tx_budget: Answer<u32>,
+    /// What does not come to the socket as it was sent, or does not come at all, and the words against it: one sentence each. Offloads that
+    /// take VLAN tags away or merge segments, queues without a socket, devices without an Ethernet header. Empty for a socket that only sends.
+    pub notes: Vec<String>,
 }
 
 impl fmt::Display for Report {
@@ -247,7 +251,11 @@ impl fmt::Display for Report {
         writeln!(f, "NUMA node:   {}", self.numa_node)?;
         writeln!(f, "need wakeup: {}", self.need_wakeup)?;
         writeln!(f, "busy poll:   {}", self.busy_poll)?;
-        write!(f, "TX budget:   {}", self.tx_budget)
+        write!(f, "TX budget:   {}", self.tx_budget)?;
+        for note in &self.notes {
+            write!(f, "\nnote:        {note}")?;
+        }
+        Ok(())
     }
 }
 

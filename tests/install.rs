@@ -16,11 +16,35 @@ int main(void)
 }
 ";
 
+/// Another library in Rust, which unwinds.
+const OTHER: &str = "\
+use std::panic::catch_unwind;
+
+#[unsafe(no_mangle)]
+pub extern \"C\" fn other(number: i32) -> i32 {
+    std::panic::set_hook(Box::new(|_| {}));
+    catch_unwind(|| 1 / number).unwrap_or(-1)
+}
+";
+const TWO: &str = "\
+#include <fluxcap.h>
+#include <stdio.h>
+
+int other(int number);
+
+int main(void)
+{
+    return printf(\"%s %d\\n\", fluxcap_version(), other(0)) < 0;
+}
+";
+
 #[test]
 fn an_installed_library_builds_and_runs_c_programs() {
     let root = Root::install();
     root.files_are_where_they_belong();
     root.archive_shows_only_our_symbols();
+    root.shared_library_carries_the_name_of_its_abi();
+    root.libraries_are_stripped();
 
     let source = root.path("program.c");
     fs::write(&source, PROGRAM).unwrap();
@@ -50,12 +74,28 @@ fn an_installed_library_builds_and_runs_c_programs() {
         assert!(!root.needs_library(&program));
     }
 
-    root.make("uninstall");
-    assert_eq!(
-        root.files(),
-        [] as [&str; 0],
-        "left behind by make uninstall"
-    );
+    root.archive_goes_with_another_rust_archive();
+
+    root.make("uninstall", &[]);
+    root.is_empty();
+    root.make("install", &["DEBUGINFO=yes"]);
+    root.debug_information_is_beside_the_library();
+    root.make("uninstall", &[]);
+    root.is_empty();
+}
+
+#[test]
+fn what_becomes_of_debug_information_is_one_of_three_words() {
+    let mut install = Command::new("pkgconfig/install.sh");
+    install
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .arg("--uninstall")
+        .env("DESTDIR", env!("CARGO_TARGET_TMPDIR"))
+        .env("DEBUGINFO", "maybe");
+    let output = install.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no, yes or keep"), "{said}");
 }
 
 /// An installation for packagers, below a directory that goes away with it.
@@ -65,7 +105,7 @@ impl Root {
     fn install() -> Self {
         let root = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("install-{}", id())));
         fs::create_dir_all(&root.0).unwrap();
-        root.make("install");
+        root.make("install", &[]);
         root
     }
 
@@ -73,10 +113,11 @@ impl Root {
         self.0.join(name)
     }
 
-    fn make(&self, target: &str) {
+    fn make(&self, target: &str, words: &[&str]) {
         let mut make = Command::new("make");
         make.current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args([target, "PREFIX=/usr"]);
+            .args([target, "PREFIX=/usr"])
+            .args(words);
         make.arg(format!("DESTDIR={}", self.path("root").display()));
         // Not the settings of a make that may have started the tests.
         for name in [
@@ -86,6 +127,7 @@ impl Root {
             "LIBDIR",
             "INCLUDEDIR",
             "PKGCONFIGDIR",
+            "DEBUGINFO",
         ] {
             make.env_remove(name);
         }
@@ -102,14 +144,13 @@ impl Root {
         files
     }
 
+    fn is_empty(&self) {
+        let none: [&str; 0] = [];
+        assert_eq!(self.files(), none, "left behind by make uninstall");
+    }
+
     fn files_are_where_they_belong(&self) {
-        let abi = match (
-            env!("CARGO_PKG_VERSION_MAJOR"),
-            env!("CARGO_PKG_VERSION_MINOR"),
-        ) {
-            ("0", minor) => format!("0.{minor}"),
-            (major, _) => major.to_owned(),
-        };
+        let abi = abi();
         let library = |ending: &str| format!("./usr/lib/libfluxcap.{ending}");
         let expected = [
             "./usr/include/fluxcap.h".to_owned(),
@@ -148,6 +189,80 @@ impl Root {
             .filter(|symbol| !symbol.starts_with("fluxcap_"))
             .collect();
         assert!(others.is_empty(), "{others:?}");
+    }
+
+    fn shared_library(&self) -> PathBuf {
+        self.path(&format!("root/usr/lib/libfluxcap.so.{VERSION}"))
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.path("root/usr/lib/libfluxcap.a")
+    }
+
+    fn shared_library_carries_the_name_of_its_abi(&self) {
+        let dynamic = readelf("--dynamic", &self.shared_library());
+        let name = format!("Library soname: [libfluxcap.so.{}]", abi());
+        assert!(dynamic.contains(&name), "{dynamic}");
+        assert!(dynamic.contains("NODELETE"), "{dynamic}");
+    }
+
+    fn libraries_are_stripped(&self) {
+        for (library, megabytes) in [(self.shared_library(), 3), (self.archive(), 8)] {
+            let sections = readelf("--sections", &library);
+            assert!(sections.contains(".text"), "{sections}");
+            assert_eq!(debug_sections(&sections), 0, "{sections}");
+            let length = fs::metadata(&library).unwrap().len();
+            let most = megabytes << 20;
+            assert!(length < most, "{}: {length} bytes", library.display());
+        }
+        let shown = output(
+            Command::new("nm")
+                .args(["--dynamic", "--defined-only"])
+                .arg(self.shared_library()),
+        );
+        assert!(shown.contains(" T fluxcap_version"), "{shown}");
+    }
+
+    fn debug_information_is_beside_the_library(&self) {
+        let library = self.shared_library();
+        let name = format!("libfluxcap.so.{VERSION}.debug");
+        let debug = library.with_file_name(".debug").join(&name);
+        assert_ne!(debug_sections(&readelf("--sections", &debug)), 0);
+        assert_eq!(debug_sections(&readelf("--sections", &library)), 0);
+        let link = readelf("--string-dump=.gnu_debuglink", &library);
+        assert!(link.contains(&name), "{link}");
+        assert_ne!(debug_sections(&readelf("--sections", &self.archive())), 0);
+    }
+
+    /// Both have Rust's standard library in them, ours where nobody sees it.
+    fn archive_goes_with_another_rust_archive(&self) {
+        let rust = self.path("other.rs");
+        fs::write(&rust, OTHER).unwrap();
+        let other = self.path("libother.a");
+        output(
+            Command::new("rustc")
+                .args(["--edition=2024", "--crate-type=staticlib", "-o"])
+                .args([&other, &rust]),
+        );
+        let source = self.path("two.c");
+        fs::write(&source, TWO).unwrap();
+        let libraries = self.pkg_config(&["--static", "--libs"]);
+        for ours_first in [true, false] {
+            let program = self.path("program");
+            let mut cc = Command::new("cc");
+            cc.arg(&source)
+                .arg("-I")
+                .arg(self.path("root/usr/include"))
+                .arg("-o")
+                .arg(&program);
+            let mut archives = [self.archive(), other.clone()];
+            if !ours_first {
+                archives.reverse();
+            }
+            cc.args(archives).args(libraries.split_whitespace());
+            output(&mut cc);
+            assert_eq!(self.run(&program), format!("{VERSION} -1"));
+        }
     }
 
     fn remove_shared_library(&self) {
@@ -193,6 +308,27 @@ impl Drop for Root {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+fn abi() -> String {
+    match (
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+    ) {
+        ("0", minor) => format!("0.{minor}"),
+        (major, _) => major.to_owned(),
+    }
+}
+
+fn readelf(what: &str, file: &Path) -> String {
+    let mut readelf = Command::new("readelf");
+    readelf.args(["--wide", what]).arg(file).env("LC_ALL", "C");
+    output(&mut readelf)
+}
+
+fn debug_sections(sections: &str) -> usize {
+    let words = sections.split_whitespace();
+    words.filter(|word| word.starts_with(".debug_")).count()
 }
 
 fn examples() -> Vec<PathBuf> {

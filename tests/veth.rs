@@ -23,6 +23,8 @@ mod interface;
 mod lifetime;
 #[path = "veth/net.rs"]
 mod net;
+#[path = "veth/notes.rs"]
+mod notes;
 #[path = "veth/ping.rs"]
 mod ping;
 #[path = "veth/process.rs"]

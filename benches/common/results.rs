@@ -25,7 +25,7 @@ pub(crate) struct Row {
     pub(crate) peer: f64,
     /// Above 1: ours is better.
     pub(crate) ratio: f64,
-    /// The smallest and the largest ratio of one round; `None` for an exact figure.
+    /// The smallest and the largest ratio of one round, or the quartiles of many; `None` for an exact figure.
     pub(crate) spread: Option<[f64; 2]>,
 }
 
@@ -74,6 +74,24 @@ impl Row {
         }
     }
 
+    /// A case measured in many samples, ours and the peer's in turn: the medians, and the quartiles of the samples' ratios.
+    #[allow(dead_code, reason = "not every benchmark takes samples")]
+    pub(crate) fn samples(
+        case: &str,
+        unit: &'static str,
+        better: Better,
+        samples: &[(f64, f64)],
+    ) -> Self {
+        let ratios: Vec<f64> = samples
+            .iter()
+            .map(|&(ours, peer)| ratio(better, ours, peer))
+            .collect();
+        Self {
+            spread: Some(quartiles(&ratios)),
+            ..Self::rounds(case, unit, better, samples)
+        }
+    }
+
     /// A case that there is no peer for.
     #[allow(dead_code, reason = "most benchmarks have a peer")]
     pub(crate) fn alone(case: &str, unit: &'static str, ours: f64) -> Self {
@@ -117,6 +135,15 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     } else {
         f64::midpoint(values[middle - 1], values[middle])
     }
+}
+
+/// The values that a quarter of all lie below, and above.
+#[allow(dead_code, reason = "not every benchmark takes samples")]
+pub(crate) fn quartiles(values: &[f64]) -> [f64; 2] {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let last = values.len() - 1;
+    [values[last / 4], values[last - last / 4]]
 }
 
 fn rounded(value: f64) -> f64 {

@@ -28,7 +28,7 @@ const GONE: Duration = Duration::from_secs(1);
 /// # async fn example() -> fluxcap::Result<()> {
 /// use fluxcap::{AsyncFluxRx, FluxBuilder, PacketBatch};
 ///
-/// let (rx, _tx) = FluxBuilder::new("eth0").build()?.split();
+/// let (rx, _tx) = FluxBuilder::new("veth0").build()?.split();
 /// let mut rx = AsyncFluxRx::new(rx)?;
 /// let mut batch = PacketBatch::with_capacity(64);
 /// loop {

@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// # async fn example() -> fluxcap::Result<()> {
 /// use fluxcap::{AsyncFluxTx, FluxBuilder};
 ///
-/// let (_rx, tx) = FluxBuilder::new("eth0").build()?.split();
+/// let (_rx, tx) = FluxBuilder::new("veth0").build()?.split();
 /// let mut tx = AsyncFluxTx::new(tx)?;
 /// let mut packet = tx.get_mut().copy(&[0xff; 60])?;
 /// tx.send_one(&mut packet).await?;

@@ -8,6 +8,7 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{self, FanOut, MEMBERS, Rings, Sharing};
 use crate::packet::Lease;
 use crate::raw::{Cycle, FluxRaw, Hub, Place, Waiting};
+use crate::report::Report;
 
 impl FluxBuilder {
     /// Shares the packets of the queue out among several sockets, one for each thread: for a device with fewer queues than there are
@@ -32,7 +33,7 @@ impl FluxBuilder {
     /// ```no_run
     /// use fluxcap::{FanOut, FluxBuilder};
     ///
-    /// let group = FluxBuilder::new("eth0")
+    /// let group = FluxBuilder::new("veth0")
     ///     .fan_out(FanOut { sockets: 4, symmetric: true })
     ///     .build_group()?;
     /// for mut raw in group {
@@ -80,20 +81,23 @@ impl FluxBuilder {
             }
             Some(cycle)
         };
+        let notes = self.notes(&interface, steering.as_deref());
         let mut group = Vec::with_capacity(sockets as usize);
-        let mut enter = |cycle: Option<Cycle>, socket: Arc<dyn kernel::Socket>, report| {
-            group.extend(cycle.map(|cycle| FluxRaw {
-                cycle,
-                place: None,
-                socket,
-                _lease: leases.clone(),
-                umem: prepared.umem.clone(),
-                link: self.link.clone(),
-                interface: interface.clone(),
-                report,
-                waiting: Waiting::default(),
-            }));
-        };
+        let mut enter =
+            |cycle: Option<Cycle>, socket: Arc<dyn kernel::Socket>, mut report: Report| {
+                report.notes.clone_from(&notes);
+                group.extend(cycle.map(|cycle| FluxRaw {
+                    cycle,
+                    place: None,
+                    socket,
+                    _lease: leases.clone(),
+                    umem: prepared.umem.clone(),
+                    link: self.link.clone(),
+                    interface: interface.clone(),
+                    report,
+                    waiting: Waiting::default(),
+                }));
+            };
         let mut first = cycle(rx, tx);
         match &mut first {
             Some(cycle) => self.fill(cycle, &prepared.umem)?,

@@ -38,8 +38,8 @@ type Hook = Box<dyn FnMut(&QueueChange) + Send>;
 /// ```no_run
 /// use fluxcap::{EngineGroup, FluxBuilder};
 ///
-/// // Every queue of eth0, each on a CPU of its own.
-/// let mut group = EngineGroup::open(FluxBuilder::new("eth0"), ..)?;
+/// // Every queue of veth0, each on a CPU of its own.
+/// let mut group = EngineGroup::open(FluxBuilder::new("veth0"), ..)?;
 /// let cpus: Vec<u32> = (0..group.engines().len() as u32).collect();
 /// group.pin(&cpus)?;
 /// group.on_queue_change(|change| eprintln!("{change}"));

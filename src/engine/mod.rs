@@ -61,8 +61,8 @@ pub enum WhenFull {
 /// use fluxcap::{FluxBuilder, FluxEngine};
 ///
 /// // Everything that comes in through one interface goes out through the other.
-/// let here = FluxBuilder::new("eth0").build()?;
-/// let there = FluxBuilder::new("eth1").umem(here.umem()).build()?;
+/// let here = FluxBuilder::new("veth0").build()?;
+/// let there = FluxBuilder::new("veth2").umem(here.umem()).build()?;
 /// let mut engine = FluxEngine::new(here);
 /// engine.add_port(there)?;
 /// let statistics = engine.run(|batch| {
@@ -72,6 +72,9 @@ pub enum WhenFull {
 /// println!("{statistics}");
 /// # Ok::<(), fluxcap::FluxError>(())
 /// ```
+///
+/// Over veth and virtio, packets of a sender on the same machine come without their checksum: a forwarder
+/// [completes](crate::proto::checksum::complete) it before they go on.
 #[derive(Debug)]
 pub struct FluxEngine {
     ports: Vec<Port>,

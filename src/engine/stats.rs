@@ -13,7 +13,7 @@ use crate::stats::PollerStatistics;
 pub struct PortStatistics {
     /// Packets that came in and were shown to the callback.
     pub received: u64,
-    /// Packets that went out.
+    /// Packets that the kernel took to send; what a device drops then, [`FluxRaw::send`](crate::FluxRaw::send) tells of.
     pub sent: u64,
     /// Packets that came in and were recycled, as the callback left them.
     pub recycled: u64,

@@ -13,9 +13,10 @@ use crate::packet::raw::in_place;
 use crate::packet::{BatchRef, PacketRef, SharedFrameState, Slot};
 use crate::ring::Desc;
 
-/// The packet's frame goes back to the kernel, for a new packet.
+/// The packet is dropped: its frame is recycled, for a new packet. It does not go on to the kernel's network stack.
 pub const FLUXCAP_RECYCLE: u32 = 0;
-/// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on.
+/// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on. What the device drops then (too long for its MTU, no peer),
+/// fluxcap_raw_send() tells of.
 pub const FLUXCAP_SEND: u32 = 1;
 
 /// A received packet that you look at while the callback runs.

@@ -26,7 +26,8 @@ pub const FLUXCAP_BIND_ZERO_COPY: u32 = 2;
 pub const FLUXCAP_XDP_AUTO: u32 = 0;
 /// The XDP program runs in the driver. An error where it cannot.
 pub const FLUXCAP_XDP_NATIVE: u32 = 1;
-/// The XDP program runs in the network stack. Works with every driver, slower.
+/// The XDP program runs in the network stack. Works with every driver, slower. Segments that GRO has merged come in one piece, and are
+/// dropped when no frame has room: switch it off (`ethtool -K DEVICE gro off lro off`).
 pub const FLUXCAP_XDP_GENERIC: u32 = 2;
 
 /// Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
@@ -61,7 +62,7 @@ pub const FLUXCAP_WAKEUP_NEEDED: u32 = 0;
 pub const FLUXCAP_WAKEUP_ALWAYS: u32 = 1;
 
 /// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
-/// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "eth0" };`
+/// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "veth0" };`
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_config {

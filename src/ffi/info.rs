@@ -339,7 +339,8 @@ pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
     }
 }
 
-/// The answers to all wishes as text, one a line: requested, achieved, and why.
+/// The answers to all wishes as text, one a line: requested, achieved, and why. Then a line `note: …` for each thing that keeps packets, or
+/// parts of them, from the socket: queues without one, offloads that take VLAN tags away or merge segments, a device without Ethernet header.
 ///
 /// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
 #[unsafe(no_mangle)]

@@ -230,6 +230,9 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
 
 /// Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
 ///
+/// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all while
+/// the peer of a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool -S DEVICE` have them.
+///
 /// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
 /// A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
 /// than 256 packets, those before may be taken first: the count says so, and the next call the error.

@@ -104,8 +104,9 @@ impl fluxcap_rewrite {
     }
 }
 
-/// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow, partial ones
-/// too; a UDP checksum of 0 stays. VLAN tags, IP options and extension headers are passed over.
+/// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow; a UDP checksum of
+/// 0 stays. A checksum that its sender left to the network card (veth, virtio) stays unfinished, and whoever gets the packet from another
+/// machine drops it: a forwarder calls fluxcap_checksum_complete(), too. VLAN tags, IP options and extension headers are passed over.
 ///
 /// Returns 0. -EINVAL when not everything can be changed, and then nothing is: the packet is of the other IP version, has no ports,
 /// or is malformed.

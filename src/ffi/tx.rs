@@ -45,7 +45,8 @@ pub(super) fn open(tx: FluxTx, batch: PacketBatch) -> *mut fluxcap_tx {
     opaque::give_stoppable(Sender { tx, batch }, stopper)
 }
 
-/// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps.
+/// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps. What sent
+/// means, and who counts what a device drops, fluxcap_raw_send() tells.
 ///
 /// Returns how many were taken; their `data` is NULL then. The others are still yours: fluxcap_tx_wait(), and try again.
 /// A stale or foreign packet is -EINVAL (for one of another UMEM see fluxcap_tx_copy()), one that is empty or leaves its frame -EMSGSIZE, and

@@ -100,6 +100,13 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// [`Unsupported`](crate::ErrorKind::Unsupported).
     fn attach(&self, mode: XdpMode, fan_out: bool) -> Result<Arc<dyn Steering>>;
 
+    /// What the interface takes away from packets before a receiving socket gets them, a sentence each, with the words against it. `mode` is
+    /// where the bundled program runs, if it was attached.
+    fn notes(&self, mode: Option<XdpMode>) -> Vec<String> {
+        let _ = mode;
+        Vec::new()
+    }
+
     /// Steering by the user's own program: `fd` is the file descriptor of its XSKMAP, which stays the user's.
     ///
     /// # Errors

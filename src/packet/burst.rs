@@ -222,7 +222,8 @@ pub struct PortPacket<'a> {
 
 impl PortPacket<'_> {
     /// Sends the packet back through the port that it came through, as it is when the callback returns. One that is empty, or not a whole
-    /// packet by its descriptor's options, is recycled.
+    /// packet by its descriptor's options, is recycled. One that the device drops, being longer than its MTU or without a peer, counts as sent:
+    /// `ip -s link show DEVICE` has it.
     #[inline]
     pub fn send(&mut self) {
         self.packet.slot.verdict = SEND + self.through.port;

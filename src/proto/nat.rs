@@ -45,7 +45,10 @@ mod plain;
 ///
 /// If the field looks partial, as one in 65536 finished checksums does by coincidence, the message is
 /// summed to know: a checksum that is right counts as finished. So no right packet becomes a wrong
-/// one. Complete packets first if they are to be: then there is nothing left to find out.
+/// one.
+///
+/// So a forwarder needs one call more: over veth, virtio and the like, [`checksum::complete`] each packet that came from this machine before it
+/// goes on. Whoever receives a partial checksum from another machine drops the packet.
 ///
 /// # What else is covered
 ///

@@ -55,7 +55,7 @@ pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting};
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
 ///
-/// let mut raw = FluxBuilder::new("eth0").queue(0).build()?;
+/// let mut raw = FluxBuilder::new("veth0").queue(0).build()?;
 /// let mut batch = PacketBatch::with_capacity(64);
 /// loop {
 ///     raw.wait_rx(None)?;
@@ -152,7 +152,8 @@ impl FluxRaw {
     /// ```no_run
     /// use fluxcap::{FluxBuilder, Verdict, proto::Ethernet};
     ///
-    /// let mut raw = FluxBuilder::new("eth0").build()?;
+    /// // Sends every packet back to the other end of a cable of one's own.
+    /// let mut raw = FluxBuilder::new("veth0").build()?;
     /// loop {
     ///     raw.refill();
     ///     raw.forward(64, |packet| match Ethernet::parse_mut(packet.data_mut()) {
@@ -178,6 +179,10 @@ impl FluxRaw {
     /// Puts the packets at the front of the batch into the TX ring, in order, and returns how many.
     ///
     /// Those that the ring has no room for stay in the batch: [wake](Self::wake_tx) the kernel, [reap](Self::reap), and try again.
+    ///
+    /// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all
+    /// while the peer of a veth is down or the cable is out. Such packets count as sent; `ip -s link show DEVICE` (TX: dropped, carrier) and
+    /// `ethtool -S DEVICE` have them.
     ///
     /// # Errors
     ///

@@ -28,7 +28,7 @@ use crate::umem::UmemRegion;
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
 ///
-/// let (mut rx, _tx) = FluxBuilder::new("eth0").build()?.split();
+/// let (mut rx, _tx) = FluxBuilder::new("veth0").build()?.split();
 /// let mut batch = PacketBatch::with_capacity(64);
 /// loop {
 ///     rx.recv(&mut batch)?;

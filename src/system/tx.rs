@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
 ///
-/// let (mut rx, mut tx) = FluxBuilder::new("eth0").build()?.split();
+/// let (mut rx, mut tx) = FluxBuilder::new("veth0").build()?.split();
 /// let mut batch = PacketBatch::with_capacity(64);
 /// loop {
 ///     rx.recv(&mut batch)?;
@@ -71,6 +71,10 @@ impl FluxTx {
     ///
     /// It takes sent frames back and calls the kernel, as often as that helps. Those that there is no room for stay in the batch:
     /// [wait](Self::wait), and try again.
+    ///
+    /// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all
+    /// while the peer of a veth is down or the cable is out. Such packets count as sent; `ip -s link show DEVICE` (TX: dropped, carrier) and
+    /// `ethtool -S DEVICE` have them.
     ///
     /// # Errors
     ///

@@ -105,6 +105,7 @@ static void a_socket_on_each_queue(void)
     struct fluxcap_raw *raws[4] = {NULL, NULL, NULL, NULL};
     struct fluxcap_packet packets[4];
     const uint32_t some[2] = {2, 0}, twice[2] = {1, 1}, beyond[1] = {3};
+    char text[2048];
 
     CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
     struct fluxcap_link *link = add(sim, "sim0", QUEUES);
@@ -113,6 +114,7 @@ static void a_socket_on_each_queue(void)
     config.queue = 77; /* says nothing */
     CHECK_RESULT(fluxcap_open_queues(&config, NULL, 4, raws), QUEUES);
     CHECK(raws[2] != NULL && raws[3] == NULL);
+    CHECK(fluxcap_raw_report(raws[0], text, sizeof(text)) > 0 && strstr(text, "note:") == NULL);
     for (uint32_t queue = 0; queue < QUEUES; queue++)
         arrive(link, queue, queue + 1);
     CHECK(fluxcap_sim_settle(sim) >= 0);
@@ -123,6 +125,8 @@ static void a_socket_on_each_queue(void)
         raws[queue] = NULL;
     }
     CHECK_RESULT(fluxcap_open_queues(&config, some, 2, raws), 2);
+    CHECK(fluxcap_raw_report(raws[0], text, sizeof(text)) > 0);
+    CHECK(strstr(text, "note:        sim0 has 3 receive queues: packets of queues 1 do not come here") != NULL);
     arrive(link, 2, 1);
     CHECK(fluxcap_sim_settle(sim) >= 0);
     CHECK_RESULT(fluxcap_raw_receive(raws[0], packets, 4), 1);

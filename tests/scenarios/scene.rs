@@ -84,12 +84,6 @@ impl<'a> Scene<'a> {
         self.world
     }
 
-    /// Tells a number of its own.
-    pub(crate) fn tell(&mut self, name: &str, number: u64) {
-        let before = self.outcome.insert(name.to_owned(), number);
-        assert_eq!(before, None, "{name} was told before");
-    }
-
     /// The links `near` and `far`, and a socket on each.
     pub(crate) fn ends(&mut self, pair: Pair, near: &Options, far: &Options) -> (End, End) {
         self.world.add_pair("near", "far", pair);

@@ -1,8 +1,9 @@
 //! The example programs do what they say.
 
+use std::fs;
 use std::process::Command;
 
-use super::net::{Elsewhere, has_program, in_namespace};
+use super::net::{Elsewhere, add_pair, has_program, in_namespace, ip, wait_until};
 use super::process::{Program, example, is_installed, run};
 
 #[test]
@@ -78,6 +79,88 @@ fn the_packet_pump_pumps_in_all_three_modes() {
             "{said}"
         );
         assert!(!has_program("near") && !has_program("far"));
+    });
+}
+
+#[test]
+fn the_ping_responder_answers_on_all_queues() {
+    in_namespace(|| {
+        if !is_installed("ping") {
+            println!("skipped: ping (iputils-ping) is not installed");
+            return;
+        }
+        add_pair("four", "fore", "numrxqueues 4 numtxqueues 4");
+        let elsewhere = Elsewhere::with("fore", "10.0.4.1/24");
+        let mut responder = Program::start(&mut example("ping_responder", "-i four -a 10.0.4.2"));
+        responder.wait_for("answering 10.0.4.2 on four queues 0 to 3");
+        // Each is a flow of its own, for one of the queues.
+        for _ in 0..8 {
+            let said = elsewhere.run(|| run(Command::new("ping").args(["-c", "1", "10.0.4.2"])));
+            assert!(said.contains("1 received"), "{said}");
+        }
+        responder.signal(libc::SIGUSR1);
+        for _ in 0..4 {
+            responder.wait_for(": received ");
+        }
+        responder.signal(libc::SIGTERM);
+        let (status, said) = responder.finish();
+        assert!(status.success(), "{said}");
+        assert!(!said.contains("note:        four has"), "{said}");
+        assert!(!said.contains("WRONG"), "{said}");
+        assert!(!has_program("four"));
+    });
+}
+
+#[test]
+fn the_packet_pump_receives_on_all_queues() {
+    in_namespace(|| {
+        add_pair("four", "fore", "numrxqueues 4 numtxqueues 4");
+        let mut drain = Program::start(&mut example("manual_packet_pump", "-m rxdrop -i four"));
+        drain.wait_for("queue 3: now ");
+        for queue in 0..4 {
+            let words = format!("-m txonly -i fore -q {queue} -n 100");
+            run(&mut example("manual_packet_pump", &words));
+        }
+        drain.signal(libc::SIGINT);
+        let (status, said) = drain.finish();
+        assert!(status.success(), "{said}");
+        for queue in 0..4 {
+            let line = format!("queue {queue}: received 100, ");
+            assert!(said.contains(&line), "{said}");
+        }
+        assert!(!has_program("four"));
+    });
+}
+
+#[test]
+fn the_packet_pump_goes_on_when_its_link_flaps() {
+    in_namespace(|| {
+        for mode in ["txonly", "l2fwd"] {
+            let words = format!("-m {mode} -i near");
+            let mut pump = Program::start(&mut example("manual_packet_pump", &words));
+            pump.wait_for("now ");
+            ip("link set near down");
+            pump.wait_for("now ");
+            pump.wait_for("now ");
+            ip("link set near up");
+            if mode == "txonly" {
+                let packets = || {
+                    let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+                    let far = text
+                        .lines()
+                        .find_map(|line| line.trim().strip_prefix("far:"));
+                    let received = far.unwrap().split_whitespace().nth(1).unwrap();
+                    received.parse::<u64>().unwrap()
+                };
+                let before = packets();
+                wait_until("packets come again", || packets() > before);
+            }
+            pump.wait_for("now ");
+            pump.signal(libc::SIGTERM);
+            let (status, said) = pump.finish();
+            assert!(status.success(), "{said}");
+            assert!(!said.contains("WRONG"), "{said}");
+        }
     });
 }
 

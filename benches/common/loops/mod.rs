@@ -24,7 +24,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 pub(crate) const BATCH: u32 = 64;
 
 /// A packet to send: to nobody in particular, of an experimental type. As in `c/packet.h`.
-const PACKET: [u8; 60] = {
+pub(crate) const PACKET: [u8; 60] = {
     let mut packet = [0; 60];
     packet[0] = 0x02;
     packet[5] = 0x0b;

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use super::altname;
 use super::errors::{check, unexpected};
 use super::namespace::Namespace;
-use super::uapi::{self, EthtoolChannels, EthtoolDriver};
+use super::uapi::{self, EthtoolChannels, EthtoolDriver, EthtoolValue};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Interface;
 use crate::proto::MacAddr;
@@ -23,6 +23,17 @@ pub(super) struct Queues {
     pub(super) rx: u32,
     pub(super) tx: u32,
     pub(super) most_rx: u32,
+}
+
+/// What a device or the kernel does to packets that come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Offloads {
+    /// Takes VLAN tags out of them.
+    pub(super) rx_vlan: bool,
+    /// The kernel merges segments.
+    pub(super) gro: bool,
+    /// The device merges segments.
+    pub(super) lro: bool,
 }
 
 impl Control {
@@ -113,12 +124,35 @@ impl Control {
         })
     }
 
-    /// The Ethernet address, where there is one.
-    fn mac(&self, name: &str) -> Option<MacAddr> {
+    /// Its type (`ARPHRD_…`), which tells what packets begin with.
+    pub(super) fn device_type(&self, name: &str) -> Option<u16> {
+        Some(self.hardware_address(name)?.sa_family)
+    }
+
+    fn hardware_address(&self, name: &str) -> Option<libc::sockaddr> {
         let mut request = named(name);
         self.ask(libc::SIOCGIFHWADDR as _, &mut request).ok()?;
         // SAFETY: the kernel wrote this member.
-        let address = unsafe { request.ifr_ifru.ifru_hwaddr };
+        Some(unsafe { request.ifr_ifru.ifru_hwaddr })
+    }
+
+    /// Its offloads, those that are not known as off.
+    pub(super) fn offloads(&self, name: &str) -> Offloads {
+        let value = |cmd| {
+            let mut value = EthtoolValue { cmd, data: 0 };
+            self.ethtool(name, &mut value).map_or(0, |()| value.data)
+        };
+        let flags = value(uapi::ETHTOOL_GFLAGS);
+        Offloads {
+            rx_vlan: flags & uapi::ETH_FLAG_RXVLAN != 0,
+            gro: value(uapi::ETHTOOL_GGRO) != 0,
+            lro: flags & uapi::ETH_FLAG_LRO != 0,
+        }
+    }
+
+    /// The Ethernet address, where there is one.
+    fn mac(&self, name: &str) -> Option<MacAddr> {
+        let address = self.hardware_address(name)?;
         let octets = [0, 1, 2, 3, 4, 5].map(|byte: usize| address.sa_data[byte] as u8);
         (address.sa_family == libc::ARPHRD_ETHER).then_some(MacAddr(octets))
     }
@@ -197,6 +231,7 @@ impl Control {
 trait Ethtool {}
 impl Ethtool for EthtoolChannels {}
 impl Ethtool for EthtoolDriver {}
+impl Ethtool for EthtoolValue {}
 
 fn named(name: &str) -> libc::ifreq {
     // SAFETY: numbers, and a union of numbers and pointers: all zeros are valid.

@@ -15,6 +15,7 @@ mod mapping;
 mod memlock;
 mod memory;
 mod namespace;
+mod notes;
 mod options;
 mod patience;
 pub(crate) mod privileges;
@@ -172,6 +173,14 @@ impl Backend for LinuxInterface {
             .map_or(0, |queues| queues.most_rx);
         let share = steering::attach(index, &name, most.max(LEAST_QUEUES), mode, fan_out)?;
         Ok(Arc::new(share))
+    }
+
+    fn notes(&self, mode: Option<XdpMode>) -> Vec<String> {
+        let found = self.find().ok();
+        let named = found.and_then(|(control, index)| Some((control.name(index)?, control)));
+        named.map_or_else(Vec::new, |(name, control)| {
+            notes::notes(&control, &name, mode)
+        })
     }
 
     fn user_map(&self, fd: i32) -> Result<Arc<dyn Steering>> {

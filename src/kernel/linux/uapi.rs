@@ -160,6 +160,18 @@ pub(super) struct EthtoolChannels {
 
 pub(super) const ETHTOOL_GCHANNELS: u32 = 0x3c;
 pub(super) const ETHTOOL_GDRVINFO: u32 = 0x03;
+pub(super) const ETHTOOL_GFLAGS: u32 = 0x25;
+pub(super) const ETHTOOL_GGRO: u32 = 0x2b;
+pub(super) const ETH_FLAG_RXVLAN: u32 = 1 << 8;
+pub(super) const ETH_FLAG_LRO: u32 = 1 << 15;
+
+/// `struct ethtool_value` of `include/uapi/linux/ethtool.h`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EthtoolValue {
+    pub(super) cmd: u32,
+    pub(super) data: u32,
+}
 
 /// `struct ethtool_drvinfo` of `include/uapi/linux/ethtool.h`.
 #[repr(C)]

@@ -10,7 +10,7 @@ use super::port::Port;
 use super::{EngineStatistics, FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{Company, Interest};
-use crate::packet::{BatchRef, Through, Unfit};
+use crate::packet::{BatchRef, Fault, Through};
 use crate::poller::Idle;
 
 /// Busy turns between two looks at the clock.
@@ -299,19 +299,19 @@ fn guarded<O: Outcome>(
 
 /// Why a packet of a batch was not sent: only a callback in C can cause this.
 #[cold]
-fn unfit(index: usize, why: Unfit) -> FluxError {
+fn unfit(index: usize, why: Fault) -> FluxError {
     let (errno, happened, fix) = match why {
-        Unfit::OtherFrame => (
+        Fault::OtherFrame => (
             errno::EINVAL,
             format!("packets[{index}] names a frame that it did not name before the callback"),
             "do not move or swap entries of the array: set the verdict of each in its place, and keep data within its frame",
         ),
-        Unfit::TooLong => (
+        Fault::TooLong | Fault::Unsendable => (
             errno::EMSGSIZE,
             format!("len of packets[{index}] goes beyond the end of its frame"),
             "keep data and len within the frame",
         ),
-        Unfit::NoPort => (
+        Fault::NoPort => (
             errno::EINVAL,
             format!("the verdict of packets[{index}] names a port that the engine does not have"),
             "use FLUXCAP_RECYCLE, or FLUXCAP_SEND + a port of this engine, counted from 0",

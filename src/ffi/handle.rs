@@ -9,7 +9,10 @@ use super::lock;
 use super::opaque::{self, Opaque};
 use crate::batch::PacketBatch;
 use crate::engine::{EngineGroup, FluxEngine};
-use crate::error::{ErrorKind, FluxError, Result, errno};
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::kernel::machine;
 use crate::raw::FluxRaw;
 
 /// Packets that one call into the Rust API handles.
@@ -145,26 +148,5 @@ pub(super) fn descriptor(fd: i32) -> Result<c_int> {
     if fd >= 0 {
         return Ok(fd);
     }
-    Err(no_descriptor())
-}
-
-#[cold]
-fn no_descriptor() -> FluxError {
-    let tried = "ask for a descriptor of a simulated socket";
-    if cfg!(target_os = "linux") {
-        return FluxError::new(
-            ErrorKind::System,
-            errno::EMFILE,
-            tried,
-            "no more files can be opened",
-            "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
-        );
-    }
-    FluxError::new(
-        ErrorKind::Unsupported,
-        errno::EOPNOTSUPP,
-        tried,
-        "it has one on Linux alone",
-        "wait with the library's own calls",
-    )
+    Err(machine::no_descriptor())
 }

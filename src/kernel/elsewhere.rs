@@ -44,6 +44,19 @@ pub(crate) fn bell() -> Option<Box<dyn Bell>> {
     None
 }
 
+/// Why [`bell`] gave none.
+#[cfg(feature = "capi")]
+#[cold]
+pub(crate) fn no_descriptor() -> FluxError {
+    FluxError::new(
+        ErrorKind::Unsupported,
+        errno::EOPNOTSUPP,
+        "ask for a descriptor of a simulated socket",
+        "it has one on Linux alone",
+        "wait with the library's own calls",
+    )
+}
+
 /// While it lives, this thread is not cancelled. Here no thread is.
 #[derive(Debug)]
 pub(crate) struct Uncancelled;

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 #[cfg(feature = "capi")]
 use super::SharedFrameState;
+use super::tally::{Fault, Tally};
 use super::wide;
 use super::{Frames, Lender, Packet, PacketRef};
 use crate::batch::PacketBatch;
@@ -305,30 +306,6 @@ pub(super) fn no_port(port: u32, ports: u32) -> FluxError {
     )
 }
 
-/// What became of the packets that were not just recycled, ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tally {
-    /// Into the TX ring of the same socket.
-    pub(crate) sent: u64,
-    /// Into the batches of other ports.
-    pub(crate) passed_on: u64,
-    /// Recycled although they should be sent, because there was no room.
-    pub(crate) crowded: u64,
-    /// The first of the last batch that was recycled because what its slot says can't be sent.
-    pub(crate) unfit: Option<(usize, Unfit)>,
-}
-
-/// Why what a slot says can't be sent. Only C programs can write such things into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unfit {
-    /// It begins in another frame than the packet came in.
-    OtherFrame,
-    /// It ends behind its frame.
-    TooLong,
-    /// It names a port that is not there.
-    NoPort,
-}
-
 impl Lender {
     /// The received packets at the front of a run, to be shown in `slots`, and whether none of the run has options; their frames are
     /// written to the fill run, in case that all of them are recycled. Both are at least as long as the run. `None`: the first packet is
@@ -403,8 +380,8 @@ impl Lender {
             } else {
                 self.pass_on(desc, slot, others, tally)
             };
-            if let Err(Fault::Unfit(why)) = verdict {
-                tally.unfit.get_or_insert((index, why));
+            if let Err(fault @ (Fault::OtherFrame | Fault::TooLong | Fault::NoPort)) = verdict {
+                tally.unfit.get_or_insert((index, fault));
             }
             if verdict != Ok(true) {
                 fill[recycled] = desc.addr;
@@ -423,10 +400,10 @@ impl Lender {
         let fitting = slot.desc(self.frames.memory().start(), desc.options);
         let end = (fitting.addr & (chunk_size - 1)) + u64::from(fitting.len);
         if fitting.addr ^ desc.addr >= chunk_size {
-            return Err(Fault::Unfit(Unfit::OtherFrame));
+            return Err(Fault::OtherFrame);
         }
         if end > chunk_size {
-            return Err(Fault::Unfit(Unfit::TooLong));
+            return Err(Fault::TooLong);
         }
         if fitting.len == 0 || fitting.options != 0 {
             return Err(Fault::Unsendable);
@@ -443,7 +420,7 @@ impl Lender {
         tally: &mut Tally,
     ) -> Result<bool, Fault> {
         let port = (slot.verdict - SEND) as usize;
-        let batch = others.get_mut(port).ok_or(Fault::Unfit(Unfit::NoPort))?;
+        let batch = others.get_mut(port).ok_or(Fault::NoPort)?;
         let fitting = self.fits(desc, slot)?;
         if batch.room() == 0 {
             tally.crowded += 1;
@@ -459,11 +436,4 @@ impl Lender {
         tally.passed_on += 1;
         Ok(true)
     }
-}
-
-/// Why a packet can't be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Unsendable,
-    Unfit(Unfit),
 }

@@ -16,6 +16,7 @@ pub(crate) mod raw;
 mod returned;
 mod room;
 mod side;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod wide;
@@ -30,7 +31,7 @@ pub use borrow::{PacketRef, Verdict};
 #[cfg(feature = "capi")]
 pub(crate) use build::build_into;
 pub use burst::{BatchRef, PortPacket};
-pub(crate) use burst::{Slot, Tally, Through, Unfit};
+pub(crate) use burst::{Slot, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use hand::Handed;
 pub(crate) use lease::Lease;
@@ -39,6 +40,7 @@ pub use outbox::Outbox;
 pub(crate) use pass::Passed;
 pub(crate) use returned::Returned;
 pub(crate) use side::{InFlight, KernelSide, Received};
+pub(crate) use tally::{Fault, Tally};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::ring::Desc;

@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::errors::check;
+#[cfg(feature = "capi")]
+use crate::error::{ErrorKind, FluxError, errno};
 use crate::kernel::{Alarm, Bell};
 
 /// An eventfd, readable while it is rung.
@@ -18,6 +20,19 @@ struct EventFd {
 pub(crate) fn bell() -> Option<Box<dyn Bell>> {
     let fd = eventfd().ok()?;
     Some(Box::new(EventFd { fd, rung: false }))
+}
+
+/// Why [`bell`] gave none.
+#[cfg(feature = "capi")]
+#[cold]
+pub(crate) fn no_descriptor() -> FluxError {
+    FluxError::new(
+        ErrorKind::System,
+        errno::EMFILE,
+        "ask for a descriptor of a simulated socket",
+        "no more files can be opened",
+        "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
+    )
 }
 
 /// An alarm that is not rung. When no more files can be opened, who waits looks at it now and then.

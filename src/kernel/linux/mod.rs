@@ -32,6 +32,8 @@ use std::sync::Arc;
 
 pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
+#[cfg(feature = "capi")]
+pub(crate) use bell::no_descriptor;
 pub(crate) use cancel::Uncancelled;
 pub(crate) use cpu::{cpus, pin};
 pub(crate) use events::Events;

@@ -87,6 +87,7 @@ programs! {
     refusals: ["refusals.c"];
     rewrite: ["rewrite.c"];
     simulate: ["simulate.c"];
+    waits: ["waits.c"];
 }
 
 fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watch) {

@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::kernel::Interest;
 use crate::kernel::machine::Readiness;
 use crate::packet::Packet;
-use crate::system::{FluxRx, SHORT_OF_FRAMES, no_room};
+use crate::raw::SHORT_OF_FRAMES;
+use crate::system::{FluxRx, no_room};
 
 /// How long a removal of the interface may go unnoticed: the kernel does not tell.
 const GONE: Duration = Duration::from_secs(1);
@@ -148,6 +149,7 @@ impl AsyncFluxRx {
                 Caller::Network(_) => Duration::ZERO,
             };
             if self.attendance.left(every).is_zero() {
+                self.rx.check()?;
                 let socket = self.rx.socket();
                 if self
                     .attendance

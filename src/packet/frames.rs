@@ -16,6 +16,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::task::Waker;
 
 use crossbeam_queue::ArrayQueue;
 
@@ -45,6 +46,8 @@ pub(crate) struct SharedFrameState {
     /// The top of the return stack: a chunk, [`BOTTOM`] or `CLOSED`.
     pub(super) returned: AtomicU32,
     home: ArrayQueue<u32>,
+    /// Who wants to be called when frames come home.
+    pub(super) waiting: Mutex<Vec<Waker>>,
     count: AtomicU64,
     /// Which marks of sockets are taken.
     pub(super) sockets: Mutex<Vec<bool>>,
@@ -180,11 +183,16 @@ impl SharedFrameState {
     pub(crate) fn queue_home(&self, chunk: u32) {
         let full = self.home.push(chunk);
         debug_assert!(full.is_ok(), "the home queue has room for every frame");
+        self.call_if_awaited();
     }
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
     pub(crate) fn take_home(&self) -> Option<u32> {
         self.home.pop().or_else(|| self.take_returned().next())
+    }
+
+    pub(super) fn home_is_empty(&self) -> bool {
+        self.home.is_empty()
     }
 
     /// The number of free frames that nobody keeps at hand.
@@ -325,6 +333,7 @@ impl Frames {
             generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
             returned: AtomicU32::new(BOTTOM),
             home,
+            waiting: Mutex::default(),
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),
         };

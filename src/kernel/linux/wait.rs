@@ -6,6 +6,7 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::bind::not_woken;
 use super::errors::{last, unexpected};
 use super::options;
 use super::socket::XdpSocket;
@@ -243,6 +244,11 @@ fn is_gone(socket: &XdpSocket) -> bool {
 
 /// Tells down from gone.
 fn lost(socket: &XdpSocket, tried: &str, error: i32) -> FluxError {
+    if matches!(error, errno::EINVAL | errno::ENXIO)
+        && let Some(cause) = not_woken(socket, tried, error)
+    {
+        return cause;
+    }
     match error {
         errno::ENETDOWN | errno::ENXIO | errno::ENODEV | errno::ESHUTDOWN => {
             match socket.control.name(socket.ifindex) {

@@ -131,7 +131,12 @@ fn busy_polling_without_cap_net_admin_is_answered_with_the_reason() {
         drop_capabilities(&[CAP_NET_ADMIN]);
         let answer = opened.socket.bind().unwrap().busy_poll;
         assert_eq!(answer.achieved, None);
-        assert!(answer.reason.unwrap().contains("CAP_NET_ADMIN"));
+        let reason = answer.reason.unwrap();
+        if reason.contains("it needs Linux 5.11") {
+            println!("skipped: {reason}");
+            return;
+        }
+        assert!(reason.contains("CAP_NET_ADMIN"), "{reason}");
     });
 }
 

@@ -291,6 +291,7 @@ mod tests {
             need_wakeup: Answer::granted(true, true),
             busy_poll: Answer::refused(busy_poll, None, "it is Linux 5.10"),
             tx_budget: Answer::granted(2048, 32),
+            notes: Vec::new(),
         };
         assert_eq!(
             report.to_string(),

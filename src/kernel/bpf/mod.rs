@@ -153,16 +153,17 @@ impl Program {
         };
         query::link_target(self.link.as_fd()).is_ok_and(|target| target == expected)
     }
+}
 
-    /// In which mode an XDP program runs there, whoever attached it, native first; `None` where nobody can say.
-    pub(crate) fn xdp_mode(&self) -> Option<Runs> {
-        let [native, generic, _] = self.programs?;
-        Some(match (native, generic) {
-            (0, 0) => Runs::Nowhere,
-            (0, _) => Runs::Generic,
-            _ => Runs::Native,
-        })
-    }
+/// In which mode an XDP program runs on an interface of this thread's network namespace, whoever attached it, native first; `None`
+/// where nobody can say.
+pub(crate) fn runs_on(ifindex: u32) -> Option<Runs> {
+    let [native, generic, _] = query::program_ids(ifindex).ok()?;
+    Some(match (native, generic) {
+        (0, 0) => Runs::Nowhere,
+        (0, _) => Runs::Generic,
+        _ => Runs::Native,
+    })
 }
 
 /// Where an XDP program runs on an interface.

@@ -99,7 +99,7 @@ fn a_demanded_mode_is_the_achieved_mode() {
 #[test]
 fn it_is_seen_where_a_program_runs_whoever_attached_it() {
     in_namespace(|| {
-        let runs = || OnInterface::ask(index("near")).xdp_mode();
+        let runs = || runs_on(index("near"));
         assert_eq!(runs(), Some(Runs::Nowhere));
         for (flag, hook) in [
             (libbpf_sys::XDP_FLAGS_SKB_MODE, Runs::Generic),

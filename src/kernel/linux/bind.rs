@@ -12,7 +12,7 @@ use super::socket::XdpSocket;
 use super::uapi::{self, SockAddr};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Bound;
-use crate::kernel::bpf::{self, OnInterface, Runs};
+use crate::kernel::bpf::{self, Runs, runs_on};
 use crate::report::{Answer, BindMode};
 
 /// In zero-copy mode the kernel takes the frames from the device only some time after the socket was closed.
@@ -136,7 +136,7 @@ fn attempts(
 /// Most drivers bind in zero-copy without such a program, but neither send nor receive then; and once bound, a socket stays in its mode.
 fn lacks_native_program(socket: &XdpSocket) -> Option<String> {
     let name = socket.interface_name();
-    let there = match OnInterface::ask(socket.ifindex).xdp_mode()? {
+    let there = match runs_on(socket.ifindex)? {
         Runs::Native => return None,
         // What a driver without zero-copy would have said.
         _ if bpf::query::claims_zero_copy(socket.ifindex) == Some(false) => {
@@ -155,7 +155,7 @@ pub(super) fn not_woken(socket: &XdpSocket, tried: &str, error: i32) -> Option<F
     if options::is_zero_copy(socket.fd.as_fd()) != Some(true) {
         return None;
     }
-    let there = match OnInterface::ask(socket.ifindex).xdp_mode()? {
+    let there = match runs_on(socket.ifindex)? {
         Runs::Native => return None,
         Runs::Generic => "that program runs in generic mode",
         Runs::Nowhere => "there is none",

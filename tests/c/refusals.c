@@ -385,8 +385,8 @@ static void an_interface_that_is_removed(int timeout_ms)
     CHECK(waiter.ended - start < 2);
     /* The handle stays good for everything that does not need the interface. */
     CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND, 1000), -ENODEV, "fluxa (index ");
-    CHECK_RESULT(fluxcap_raw_receive(a, received, 4), 0);
-    CHECK_RESULT(fluxcap_raw_peek(a, 4, &descs), 0);
+    CHECK_RESULT(fluxcap_raw_receive(a, received, 4), -ENODEV);
+    CHECK_RESULT(fluxcap_raw_peek(a, 4, &descs), -ENODEV);
     CHECK_RESULT(fluxcap_raw_send(a, packets, 2), 2);
     CHECK_ERROR(fluxcap_raw_wake_tx(a), -ENODEV, "removed");
     CHECK_RESULT(fluxcap_raw_flush(a, 1000), -ENODEV);
@@ -459,6 +459,8 @@ static void a_program_that_somebody_takes_off(void)
     detach_programs(if_nametoindex("fluxa"));
     CHECK_RESULT(fluxcap_raw_program_counters(raw, &counters), 0);
     CHECK(counters.attached == 0);
+    /* Whoever waits for packets is told that none will come. */
+    CHECK_ERROR(fluxcap_raw_wait(raw, FLUXCAP_WAIT_RECEIVE, -1), -ENODEV, "taken off");
     check_and_free(raw);
     check_usable("fluxa");
 }

@@ -71,7 +71,7 @@ fn without(numbers: &'static [u32], work: impl FnOnce() + Send) {
 }
 
 /// Runs something in this namespace on a thread of an ordinary user with exactly these capabilities.
-fn as_user<R: Send>(numbers: &[u32], work: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn as_user<R: Send>(numbers: &[u32], work: impl FnOnce() -> R + Send) -> R {
     const NOBODY: libc::uid_t = 65_534;
     thread::scope(|scope| {
         let user = scope.spawn(|| {
@@ -102,7 +102,8 @@ struct Feature {
 }
 
 const SOCKET: &[u32] = &[CAP_NET_RAW];
-const PROGRAM: &[u32] = &[CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF];
+/// What attaching the bundled XDP program takes.
+pub(crate) const PROGRAM: &[u32] = &[CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF];
 
 const FEATURES: [Feature; 6] = [
     Feature {

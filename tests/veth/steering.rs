@@ -8,6 +8,8 @@ use std::time::Duration;
 use fluxcap::{Answer, ErrorKind, FluxBuilder, XdpMode};
 
 use super::net::{Elsewhere, Stack, add_pair, has_program, in_namespace, index, wait_until};
+use super::process::{Program, example};
+use super::rights::{PROGRAM, as_user};
 use super::traffic::{carry, close, frames, receive, send, small};
 
 #[test]
@@ -174,7 +176,7 @@ fn a_program_of_the_users_own_is_used_by_its_map_and_stays() {
 }
 
 #[test]
-fn a_program_taken_off_by_somebody_else_ends_waits_and_does_no_harm_to_the_socket() {
+fn a_program_taken_off_by_somebody_else_ends_waits_for_packets_and_nothing_else() {
     in_namespace(|| {
         let mut near = small("near").build().unwrap();
         let mut far = small("far").build().unwrap();
@@ -186,14 +188,44 @@ fn a_program_taken_off_by_somebody_else_ends_waits_and_does_no_harm_to_the_socke
         assert_eq!(unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) }, 0);
         assert!(!has_program("near"));
         carry(&mut near, &mut far, &frames(10, 60), 8);
-        let error = near.wait_rx(Some(Duration::from_secs(20))).unwrap_err();
+        let error = near.wait_rx(None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
+        assert!(error.to_string().contains("taken off"), "{error}");
+        assert!(!near.program_counters().unwrap().unwrap().attached);
+        carry(&mut near, &mut far, &frames(10, 60), 8);
         close(near);
         // A new socket attaches a new one.
         let mut near = small("near").build().unwrap();
         carry(&mut far, &mut near, &frames(10, 60), 8);
         close(near);
         close(far);
+    });
+}
+
+#[test]
+fn a_program_that_another_process_with_this_library_holds_is_called_that() {
+    in_namespace(|| {
+        let mut responder = Program::start(&mut example("ping_responder", "-i near -a 10.0.0.2"));
+        wait_until("the other process has its program there", || {
+            has_program("near")
+        });
+        let error = small("near").build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+        for part in [
+            "`fluxcap_xdp`",
+            "of another process with this library",
+            "one process has to open all queues of near",
+        ] {
+            assert!(error.to_string().contains(part), "{part} in: {error}");
+        }
+        // Without CAP_SYS_ADMIN nobody knows whose it is.
+        let error = as_user(PROGRAM, || small("near").build().unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+        for part in ["CAP_SYS_ADMIN", "one process has to open all queues"] {
+            assert!(error.to_string().contains(part), "{part} in: {error}");
+        }
+        responder.signal(libc::SIGTERM);
+        responder.wait_for("answered");
     });
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    self, Bound, FanOut, Interface, MemoryRequest, RingSizes, SocketRequest, Steering,
+    self, Bound, FanOut, Interface, MemoryRequest, RingSizes, Socket, SocketRequest, Steering,
 };
 use crate::link::Link;
 use crate::mem::PAGE_SIZE;
+use crate::packet::{LeasedSocket, Leases};
 use crate::raw::{Cycle, FluxRaw, Place};
 use crate::report::{Answer, BindMode, BusyPoll, Hugepages, Report, XdpMode};
 use crate::ring::check_size;
@@ -257,16 +258,15 @@ impl FluxBuilder {
             ));
         }
         let (interface, prepared) = self.prepare()?;
-        let lease = prepared.umem.frames().lease()?;
+        let leases = prepared.umem.frames().leases(1)?;
         let steering = self.steering()?;
         let opened = self.link.backend().open(&self.socket, &prepared.umem)?;
-        let mut cycle = Cycle::new(opened.rings, &lease);
+        let mut cycle = Cycle::new(opened.rings, &leases[0]);
         // Some drivers hand out garbage when a socket is bound with an empty fill ring, even one that only sends.
         if cycle.refill_free() == 0 {
             return Err(no_free_frame(&prepared.umem));
         }
-        let bound = opened.socket.bind()?;
-        lease.set_grace(bound.grace);
+        let (socket, bound) = bind(opened.socket, leases)?;
         let report = prepared.report(bound, steering.as_deref());
         let place = match steering {
             Some(steering) => {
@@ -274,19 +274,18 @@ impl FluxBuilder {
                 // It may have been shared out before.
                 steering.fan_out(queue, FanOut::default())?;
                 let key = kernel::Place { queue, member: 0 };
-                Some(Place::take(steering, key, &*opened.socket)?)
+                Some(Place::take(steering, key, &*socket)?)
             }
             None => None,
         };
         let raw = FluxRaw {
             cycle,
             place,
-            socket: opened.socket,
-            _lease: [lease].into(),
             umem: prepared.umem,
             link: self.link.clone(),
             interface,
             report,
+            socket,
         };
         raw.wake_rx()?;
         Ok(raw)
@@ -401,6 +400,11 @@ impl FluxBuilder {
             Program::None => Ok(None),
         }
     }
+}
+
+/// Binds a socket that holds these places in the ledger.
+fn bind(socket: Arc<dyn Socket>, leases: Arc<Leases>) -> Result<(LeasedSocket<dyn Socket>, Bound)> {
+    LeasedSocket::bind(socket, leases, |socket| socket.bind(), |bound| bound.release.clone())
 }
 
 /// The answer to a wish for the memory of a UMEM that was there already.

@@ -23,6 +23,8 @@ mod halves;
 mod kernel;
 #[path = "sim/queues.rs"]
 mod queues;
+#[path = "sim/release.rs"]
+mod release;
 #[path = "sim/group.rs"]
 mod shared;
 #[path = "sim/soak.rs"]

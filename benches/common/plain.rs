@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fluxcap::kernel::{
     Allocation, Backend, Bound, Company, Interest, Interface, Kick, MemoryRequest, Opened, Ready,
-    Rings, Socket, SocketRequest, Steering,
+    ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair};
@@ -142,7 +142,7 @@ struct PlainSocket {
 impl Socket for PlainSocket {
     fn bind(&self) -> Result<Bound> {
         Ok(Bound {
-            grace: Duration::ZERO,
+            release: Arc::new(ReleasedAtClose),
             bind_mode: Answer::granted(self.request.bind_mode, self.request.bind_mode),
             need_wakeup: Answer::granted(self.request.need_wakeup, true),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),

@@ -40,6 +40,8 @@ use crate::umem::UmemRegion;
 
 pub use alarm::{Alarm, Watcher};
 
+pub use crate::packet::{QueueRelease, ReleasedAtClose};
+
 /// One network interface, real or not.
 pub trait Backend: fmt::Debug + Send + Sync {
     /// What is known of the interface now.
@@ -383,8 +385,9 @@ pub struct Bound {
     pub busy_poll: Answer<Option<BusyPoll>>,
     /// Packets that one transmit call may send in copy mode.
     pub tx_budget: Answer<u32>,
-    /// How long after the close a device may still write to frames that it had.
-    pub grace: Duration,
+    /// Tells, after the close, when neither the kernel nor a device will touch a frame any more that the socket was given. That of the first
+    /// socket of a queue speaks for all that [share](Backend::share) it.
+    pub release: Arc<dyn QueueRelease>,
 }
 
 /// What a transmit call came to.

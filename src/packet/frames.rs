@@ -2,7 +2,8 @@
 //!
 //! One [`SharedFrameState`] stands behind a UMEM. Four things in it:
 //!
-//! - the *ledger*, one owner a chunk: the pool, the user, or the kernel, on loan from one socket. A frame that the kernel
+//! - the *ledger*, one owner a chunk: the pool, the user, or the kernel, on loan from one socket (or in
+//!   [quarantine](super::quarantine), when that was closed). A frame that the kernel
 //!   hands back is accepted only if it is on loan from this very socket, so no frame ever has two owners, whatever stands in a ring;
 //! - the *return stack*, where dropped packets arrive from any thread, at one exchange of its top each. The links stand in the ledger,
 //!   and whoever needs frames takes all of it at once, so that no frame is ever taken while another thread looks at it;
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crossbeam_queue::ArrayQueue;
 
 use super::live;
+use super::quarantine::{QUARANTINED, Quarantine};
 use super::returned::BOTTOM;
 use crate::error::{FluxError, Result};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
@@ -48,6 +50,7 @@ pub(crate) struct SharedFrameState {
     count: AtomicU64,
     /// Which marks of sockets are taken.
     pub(super) sockets: Mutex<Vec<bool>>,
+    pub(super) quarantine: Quarantine,
 }
 
 impl SharedFrameState {
@@ -184,7 +187,15 @@ impl SharedFrameState {
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
     pub(crate) fn take_home(&self) -> Option<u32> {
-        self.home.pop().or_else(|| self.take_returned().next())
+        self.home
+            .pop()
+            .or_else(|| self.take_returned().next())
+            .or_else(|| self.take_quarantined())
+    }
+
+    fn take_quarantined(&self) -> Option<u32> {
+        let may = self.quarantined() > 0 && self.reclaim_in_need();
+        may.then(|| self.take_returned().next()).flatten()
     }
 
     /// The number of free frames that nobody keeps at hand.
@@ -202,7 +213,12 @@ impl SharedFrameState {
         (self.count.load(Ordering::Relaxed) & (HANDLE - 1)) as u32
     }
 
-    /// Counts the ledger: frames of the pool, the user, and the kernel. O(frames); exact when nobody moves frames meanwhile.
+    /// The number of handles.
+    pub(super) fn handles(&self) -> usize {
+        (self.count.load(Ordering::Relaxed) >> 32) as usize
+    }
+
+    /// Counts the ledger: frames of the pool, the user, the kernel, and in quarantine. O(frames); exact when nobody moves frames meanwhile.
     #[must_use]
     pub(crate) fn ledger(&self) -> Ledger {
         let mut ledger = Ledger::default();
@@ -210,6 +226,7 @@ impl SharedFrameState {
             match owner.load(Ordering::Relaxed) {
                 ..=POOL => ledger.pool += 1,
                 USER => ledger.user += 1,
+                mark if mark & QUARANTINED != 0 => ledger.quarantined += 1,
                 _ => ledger.kernel += 1,
             }
         }
@@ -280,6 +297,8 @@ pub(crate) struct Ledger {
     pub(crate) user: u32,
     /// Lent to the kernel.
     pub(crate) kernel: u32,
+    /// Of closed sockets whose queue the kernel was not seen to have let go of.
+    pub(crate) quarantined: u32,
 }
 
 /// A counted handle to the shared state of one UMEM.
@@ -327,6 +346,7 @@ impl Frames {
             home,
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),
+            quarantine: Quarantine::default(),
         };
         let state = NonNull::from(Box::leak(Box::new(state)));
         let handle = Self { state };

@@ -387,6 +387,7 @@ impl Cycle {
     pub(crate) fn state(&self) -> RingsState {
         let (inward, outward) = (&self.inward, &self.outward);
         let frames = self.lender.frames();
+        frames.reclaim();
         let ledger = frames.ledger();
         let count = frames.geometry().frames();
         let ledger = Accounting {
@@ -394,6 +395,7 @@ impl Cycle {
             pool: ledger.pool,
             user: ledger.user,
             kernel: ledger.kernel,
+            quarantined: ledger.quarantined,
         };
         // Frames come from one socket and go to another: none of several can count what is on the way.
         let counted = if frames.sockets() > 1 {
@@ -406,6 +408,7 @@ impl Cycle {
                 pool: frames.at_home() + self.pool.len(),
                 user: frames.with_user(),
                 kernel: (given - back) as u32,
+                quarantined: frames.quarantined(),
             }
         };
         let ((fill, rx), (tx, completion)) = (inward.state(), outward.state());

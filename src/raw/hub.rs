@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::error::Result;
-use crate::packet::{Lease, Lender};
+use crate::packet::{Lease, Leases, Lender};
 use crate::ring::{ConsumerRing, ProducerRing, RingElement, pair};
 
 /// What the members of a group share.
@@ -24,7 +24,7 @@ pub(crate) struct Hub {
     /// that side has.
     given: Box<[Given]>,
     /// The marks of the members, in their order.
-    leases: Arc<[Lease]>,
+    leases: Arc<Leases>,
 }
 
 /// On a cache line of its own, since its member writes it for each batch.
@@ -68,7 +68,7 @@ impl Hub {
     pub(crate) fn seats(
         fill: ProducerRing<u64>,
         completion: ConsumerRing<u64>,
-        leases: &Arc<[Lease]>,
+        leases: &Arc<Leases>,
     ) -> Result<Vec<Seat>> {
         let members = leases.len().saturating_sub(1);
         let mut own = Vec::with_capacity(members);

@@ -14,14 +14,13 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::kernel::{Company, Interest, Interface, Ready, Socket, machine};
 use crate::link::Link;
-use crate::packet::{Lease, Packet, PacketRef, Verdict};
+use crate::packet::{LeasedSocket, Packet, PacketRef, Verdict};
 use crate::report::Report;
 use crate::ring::Desc;
 use crate::stats::{ProgramCounters, SocketStatistics};
@@ -49,8 +48,8 @@ pub use state::{RingState, RingsState};
 /// [wake](Self::wake_tx) the kernel.
 ///
 /// Made by [`FluxBuilder::build`](crate::FluxBuilder::build). `Send`; one thread at a time. Dropping it takes the socket out of
-/// the XDP program's map, detaches the program with its last socket, closes the socket, and takes back the frames that the kernel
-/// had; in zero-copy mode it gives the device a tenth of a second for that. [`Packet`]s may outlive it.
+/// the XDP program's map, detaches the program with its last socket, and closes the socket. It does not wait for the kernel to let go of the
+/// frames that it had: these go home [when it has](crate::Accounting::quarantined). [`Packet`]s may outlive it.
 ///
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
@@ -71,17 +70,15 @@ pub use state::{RingState, RingsState};
 /// ```
 #[derive(Debug)]
 pub struct FluxRaw {
-    // The order of the fields is the order of closing: no more packets come, since some drivers crash when a socket closes while the XDP
-    // program still directs packets to it; rings unmapped; socket closed; kernel's frames taken back.
+    // In the order of closing: no more packets come, since some drivers crash when a socket closes while the XDP program still directs
+    // packets to it; rings unmapped, for they keep the kernel's socket open; socket closed. Who gets the frames is the last one's to say.
     pub(crate) place: Option<Place>,
     pub(crate) cycle: Cycle,
-    pub(crate) socket: Arc<dyn Socket>,
-    /// Only to be dropped after the socket.
-    pub(crate) _lease: Arc<[Lease]>,
     pub(crate) umem: UmemRegion,
     pub(crate) link: Link,
     pub(crate) interface: Interface,
     pub(crate) report: Report,
+    pub(crate) socket: LeasedSocket<dyn Socket>,
 }
 
 impl FluxRaw {

@@ -707,7 +707,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
             ..UmemConfig::default()
         })
         .unwrap();
-        let lease = umem.frames().lease().unwrap();
+        let lease = umem.frames().leases(1).unwrap();
         let start = STARTS[random.below(4) as usize];
         let (fill, completion) = (Bare::<u64>::new(8, start), Bare::<u64>::new(16, start));
         let (tx, rx) = (Bare::<Desc>::new(4, start), Bare::<Desc>::new(16, start));
@@ -717,7 +717,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
             tx: tx.producer(),
             completion: completion.consumer(),
         };
-        let mut cycle = Cycle::new(rings, &lease);
+        let mut cycle = Cycle::new(rings, &lease[0]);
         let mut batch = PacketBatch::with_capacity(8);
         let mut held = Vec::new();
         let mut received = 0;

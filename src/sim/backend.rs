@@ -144,6 +144,7 @@ impl SimBackend {
                     port,
                     queue: request.queue,
                     bound: false,
+                    closing: None,
                     zero_copy: false,
                     need_wakeup: request.need_wakeup,
                     budget: TX_BUDGET,

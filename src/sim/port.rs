@@ -125,6 +125,8 @@ pub(super) struct Sock {
     pub(super) port: usize,
     pub(super) queue: u32,
     pub(super) bound: bool,
+    /// It was closed, and its driver lets go of it then.
+    pub(super) closing: Option<Duration>,
     pub(super) zero_copy: bool,
     pub(super) need_wakeup: bool,
     /// Packets that one kick sends in copy mode.

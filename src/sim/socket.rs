@@ -12,7 +12,9 @@ use super::port::SocketId;
 use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bell, Bound, Company, Interest, Kick, Ready, Socket, SocketRequest, Watcher};
+use crate::kernel::{
+    Bell, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest, Watcher,
+};
 use crate::stats::SocketStatistics;
 
 /// What one transmit call sends in copy mode unless told otherwise (`TX_BATCH_SIZE`), and the least that can be asked for.
@@ -321,7 +323,34 @@ impl Socket for SimSocket {
     }
 }
 
+/// Tells when the driver has let go of a closed socket.
+#[derive(Debug)]
+struct SimRelease {
+    nic: Nic,
+    id: SocketId,
+}
+
+impl QueueRelease for SimRelease {
+    fn is_released(&self) -> bool {
+        let world = self.nic.shared.lock();
+        !world.sockets.contains_key(&self.id)
+    }
+
+    fn pause(&self, time: Duration) -> Duration {
+        self.nic.shared.advance(time);
+        time
+    }
+}
+
 impl SimSocket {
+    /// What tells when the driver has let go of it.
+    pub(super) fn release(&self) -> Arc<dyn QueueRelease> {
+        Arc::new(SimRelease {
+            nic: self.nic.clone(),
+            id: self.id,
+        })
+    }
+
     /// Sleeps until there are news, or `time` is over.
     pub(super) fn sleep<'a>(
         &self,
@@ -342,15 +371,23 @@ impl SimSocket {
 
 impl Drop for SimSocket {
     fn drop(&mut self) {
-        let mut world = self.shared().lock();
-        world.sockets.remove(&self.id);
-        for queue in &mut world.ports[self.nic.index].queues {
-            queue.sockets.retain(|id| *id != self.id);
+        let mut guard = self.shared().lock();
+        let world = &mut *guard;
+        let port = &mut world.ports[self.nic.index];
+        for queue in &mut port.queues {
             for entry in &mut queue.entries {
                 entry.take_if(|id| *id == self.id);
             }
         }
+        let delay = port.config.release_delay;
+        match world.sockets.get_mut(&self.id) {
+            Some(socket) if socket.bound && socket.zero_copy && !delay.is_zero() => {
+                socket.closing = Some(world.now.saturating_add(delay));
+                world.closing += 1;
+            }
+            _ => world.let_go(self.id),
+        }
         world.news = true;
-        self.nic.shared.announce(&mut world);
+        self.nic.shared.announce(world);
     }
 }

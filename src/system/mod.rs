@@ -58,7 +58,6 @@ impl FluxRaw {
             place,
             cycle,
             socket,
-            _lease,
             umem,
             link,
             interface,
@@ -74,7 +73,6 @@ impl FluxRaw {
         let free = FramePool::new(sender.frames().clone());
         let shared = Arc::new(Shared {
             socket,
-            _lease,
             umem,
             link,
             interface,

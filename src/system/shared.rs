@@ -2,23 +2,20 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 use crate::kernel::{Interface, Socket, machine};
 use crate::link::Link;
-use crate::packet::Lease;
+use crate::packet::LeasedSocket;
 use crate::report::Report;
 use crate::umem::UmemRegion;
 
 #[derive(Debug)]
 pub(super) struct Shared {
     // The order of closing, as in `FluxRaw`.
-    pub(super) socket: Arc<dyn Socket>,
-    pub(super) _lease: Arc<[Lease]>,
     pub(super) umem: UmemRegion,
     pub(super) link: Link,
     pub(super) interface: Interface,
     pub(super) report: Report,
+    pub(super) socket: LeasedSocket<dyn Socket>,
 }
 
 impl Shared {

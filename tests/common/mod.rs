@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fluxcap::kernel::{
     Allocation, Backend, Bound, Company, FanOut, Interest, Interface, Kick, MemoryRequest, Opened,
-    Place, Ready, Rings, Socket, SocketRequest, Steering,
+    Place, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
@@ -177,7 +177,7 @@ impl Socket for PlainSocket {
             return Err(refusal("bind", "the queue is taken"));
         }
         Ok(Bound {
-            grace: Duration::ZERO,
+            release: Arc::new(ReleasedAtClose),
             bind_mode: Answer::granted(self.request.bind_mode, self.request.bind_mode),
             need_wakeup: Answer::granted(self.request.need_wakeup, self.request.need_wakeup),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),

@@ -133,6 +133,7 @@ fn debug_rings_shows_all_four_rings_and_where_the_frames_are() {
         pool: 256 - 64 - 6 - 1,
         user: 1,
         kernel: 64 + 6,
+        quarantined: 0,
     };
     assert_eq!((state.counted, state.ledger), (expected, expected));
     assert!(state.is_conserved());

@@ -2,20 +2,17 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::errors::{check, unexpected, words};
 use super::interface::absent;
 use super::options;
 use super::patience::{Deadline, patiently};
+use super::release;
 use super::socket::XdpSocket;
 use super::uapi::{self, SockAddr};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Bound;
 use crate::report::{Answer, BindMode};
-
-/// In zero-copy mode the kernel takes the frames from the device only some time after the socket was closed.
-const DEVICE_GRACE: Duration = Duration::from_millis(100);
 
 pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
     let request = &socket.request;
@@ -77,10 +74,7 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
         }
     }
     Ok(Bound {
-        grace: match bind_mode.achieved {
-            BindMode::ZeroCopy => DEVICE_GRACE,
-            _ => Duration::ZERO,
-        },
+        release: release::of(socket),
         tx_budget: options::tx_budget_in(bind_mode.achieved, tx_budget),
         bind_mode,
         need_wakeup,

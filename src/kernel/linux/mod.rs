@@ -16,6 +16,7 @@ mod patience;
 pub(crate) mod privileges;
 #[cfg(feature = "async")]
 mod ready;
+mod release;
 mod rings;
 mod socket;
 mod steering;

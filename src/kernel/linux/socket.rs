@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::errors::{self, check};
 use super::interface::Control;
 use super::patience::{AFTER_CLOSE, Deadline, patiently};
+use super::release::Release;
 use super::uapi::{self, UmemReg};
 use super::{bind, memlock, options, rings, wait};
 use crate::error::{FluxError, Result, errno};
@@ -40,7 +41,8 @@ pub(super) struct XdpSocket {
     pub(super) polls: AtomicBool,
     /// The socket whose queue it shares, if it has none to itself. That one stays open as long.
     pub(super) first: Option<Arc<dyn Socket>>,
-    /// Keeps the packet memory for as long as the kernel may use it.
+    /// Tells when the kernel has let go of the queue; of a socket that has it to itself or is the first on it.
+    pub(super) release: Option<Arc<Release>>,
     umem: UmemRegion,
 }
 
@@ -53,6 +55,7 @@ pub(super) fn open(
 ) -> Result<Opened> {
     let fd = new_socket()?;
     register(fd.as_fd(), umem)?;
+    let release = Release::prepare(ifindex, request.queue)?;
     let (rings, ring_flags) = rings::make(fd.as_fd(), request.sizes)?;
     let socket = XdpSocket {
         fd,
@@ -64,6 +67,7 @@ pub(super) fn open(
         gone: AtomicBool::new(false),
         polls: AtomicBool::new(false),
         first: None,
+        release: Some(Arc::new(release)),
         umem: umem.clone(),
     };
     Ok(Opened {
@@ -104,6 +108,7 @@ pub(super) fn share(
         gone: AtomicBool::new(false),
         polls: AtomicBool::new(false),
         first: Some(first.clone()),
+        release: None,
         umem: umem.clone(),
     };
     Ok(Sharing {
@@ -113,7 +118,7 @@ pub(super) fn share(
     })
 }
 
-fn new_socket() -> Result<OwnedFd> {
+pub(super) fn new_socket() -> Result<OwnedFd> {
     // SAFETY: plain numbers; the result is checked.
     let fd = unsafe { libc::socket(uapi::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     let fd = check(fd).map_err(errors::socket)?;
@@ -139,17 +144,22 @@ fn register(fd: BorrowedFd<'_>, umem: &UmemRegion) -> Result<()> {
         headroom: geometry.headroom(),
         ..Default::default()
     };
-    let register = || options::set(fd, uapi::SOL_XDP, uapi::XDP_UMEM_REG, &registration);
-    let result = match register() {
+    register_memory(fd, &registration).map_err(|error| errors::umem(error, geometry, len))
+}
+
+/// Registers memory, and makes room for it under the limit of locked memory if it can.
+pub(super) fn register_memory(fd: BorrowedFd<'_>, registration: &UmemReg) -> Result<(), i32> {
+    let register = || options::set(fd, uapi::SOL_XDP, uapi::XDP_UMEM_REG, registration);
+    match register() {
         Err(errno::ENOBUFS) => {
             memlock::raise();
             // Memory of a socket that was just closed may still count.
-            let passing = |error| error == errno::ENOBUFS && len <= memlock::limit().rlim_cur;
+            let passing =
+                |error| error == errno::ENOBUFS && registration.len <= memlock::limit().rlim_cur;
             patiently(Deadline::after(AFTER_CLOSE), passing, register)
         }
         result => result,
-    };
-    result.map_err(|error| errors::umem(error, geometry, len))
+    }
 }
 
 /// The release of the kernel: "6.18.0".
@@ -171,6 +181,16 @@ impl XdpSocket {
         self.control
             .name(self.ifindex)
             .unwrap_or_else(|| format!("the interface with index {}", self.ifindex))
+    }
+}
+
+impl Drop for XdpSocket {
+    fn drop(&mut self) {
+        if let Some(release) = &self.release
+            && self.control.name(self.ifindex).is_none()
+        {
+            release.see_removal();
+        }
     }
 }
 

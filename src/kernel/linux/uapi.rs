@@ -39,6 +39,8 @@ pub(super) const XDP_UMEM_PGOFF_COMPLETION_RING: u64 = 0x1_8000_0000;
 pub(super) const SO_BUSY_POLL: i32 = 46;
 pub(super) const SO_PREFER_BUSY_POLL: i32 = 69;
 pub(super) const SO_BUSY_POLL_BUDGET: i32 = 70;
+/// Since Linux 5.14.
+pub(super) const SO_NETNS_COOKIE: i32 = 71;
 
 /// What a call sends in copy mode unless told otherwise (`TX_BATCH_SIZE` in `net/xdp/xsk.c`).
 pub(super) const DEFAULT_TX_BUDGET: u32 = 32;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::geometry::Geometry;
@@ -147,6 +148,28 @@ impl UmemRegion {
         }
     }
 
+    /// Waits until the kernel has let go of the frames of sockets that were closed, or `timeout` is over; returns how many frames are
+    /// still in [quarantine](Accounting::quarantined).
+    ///
+    /// Nothing has to call it: frames come home without. It is for a program that wants all of them before it goes on.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// use std::time::Duration;
+    ///
+    /// let raw = fluxcap::FluxBuilder::new(&nic).build()?;
+    /// let umem = raw.umem().clone();
+    /// drop(raw);
+    /// assert_eq!(umem.reclaim(Duration::from_secs(1)), 0);
+    /// assert_eq!(umem.accounting().pool, umem.frame_count());
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn reclaim(&self, timeout: Duration) -> u32 {
+        self.frames.reclaim_within(timeout);
+        self.frames.quarantined()
+    }
+
     /// Whether the other handle is one to the same memory.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -181,7 +204,7 @@ pub struct Accounting {
     /// Frames that the kernel had when a socket was closed, and may still use: a device in zero-copy mode may write to them.
     ///
     /// They go home when the kernel is seen to have let go of the queue, some 25 ms after the close as a rule. It is looked for whenever
-    /// the pool is empty, a socket is opened or closed on the UMEM, or the frames are counted. Where it never is, they are lost to the pool:
+    /// the pool is empty, a socket is opened or closed on the UMEM, the frames are counted, or [`reclaim`](UmemRegion::reclaim) is called. Where it never is, they are lost to the pool:
     /// a duplicate of the descriptor (in a forked child) keeps the socket open, another process took the queue at once, or the interface was
     /// removed just then.
     pub quarantined: u32,

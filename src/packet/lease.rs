@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::frames::{POOL, USER};
 use super::quarantine::QueueRelease;
@@ -10,6 +11,8 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// Entries of the ledger above `USER` are sockets, up to this many.
 const MAX_SOCKETS: u32 = u16::MAX as u32;
+/// How long an opening socket waits for frames in quarantine. Some 25 ms are usual on Linux.
+const AFTER_CLOSE: Duration = Duration::from_millis(250);
 /// In the ledger entry of a socket that was split: on loan from its receiving half.
 pub(super) const INWARD: u32 = 1 << 29;
 /// Likewise, from its sending half.
@@ -24,7 +27,7 @@ impl Frames {
     ///
     /// [`Busy`](ErrorKind::Busy) when the UMEM already serves as many sockets as the ledger can tell apart.
     pub(crate) fn leases(&self, count: u32) -> Result<Arc<Leases>> {
-        self.reclaim_patiently();
+        self.reclaim_within(AFTER_CLOSE);
         let leases: Result<_> = (0..count).map(|_| self.lease()).collect();
         Ok(Arc::new(Leases {
             leases: leases?,

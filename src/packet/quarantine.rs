@@ -23,8 +23,6 @@ use super::lease::{INWARD, OUTWARD};
 pub(super) const QUARANTINED: u32 = 1 << 28;
 /// How long the pool, when it is dry, leaves the kernel alone between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
-/// How long an opening socket waits for frames in quarantine. Some 25 ms are usual on Linux.
-const PATIENCE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Tells when the kernel has let go of the queue of a socket.
@@ -118,8 +116,8 @@ impl SharedFrameState {
         }
     }
 
-    /// [`reclaim`](Self::reclaim), for a while; for somebody who is about to share the free frames out.
-    pub(super) fn reclaim_patiently(&self) {
+    /// [`reclaim`](Self::reclaim), until no frame is in quarantine or `patience` is over.
+    pub(crate) fn reclaim_within(&self, patience: Duration) {
         let mut waited = Duration::ZERO;
         while self.quarantined() > 0 {
             let mut closed = self.closed();
@@ -129,10 +127,11 @@ impl SharedFrameState {
             };
             let release = first.release.clone();
             drop(closed);
-            if waited >= PATIENCE {
+            let left = patience.saturating_sub(waited);
+            if left.is_zero() {
                 return;
             }
-            waited += release.pause(PAUSE);
+            waited += release.pause(PAUSE.min(left));
         }
     }
 

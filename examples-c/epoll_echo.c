@@ -139,17 +139,20 @@ static int answer_all(struct echo *echo)
     }
 }
 
-/* Waits for packets to receive, or for room to send, whichever is missing. */
+/* Waits for packets to receive, or for room to send, whichever is missing. Each half has a descriptor of its own. */
 static int update_epoll(struct echo *echo)
 {
     bool waits_to_send = echo->unsent_count > 0;
-    struct epoll_event event = {.events = waits_to_send ? EPOLLOUT : EPOLLIN, .data.ptr = echo};
+    struct epoll_event receive = {.events = waits_to_send ? 0 : EPOLLIN, .data.ptr = echo};
+    struct epoll_event send = {.events = waits_to_send ? EPOLLOUT : 0, .data.ptr = echo};
 
     if (waits_to_send == echo->waits_to_send)
         return 0;
     echo->waits_to_send = waits_to_send;
-    int fd = waits_to_send ? fluxcap_tx_fd(echo->tx) : fluxcap_rx_fd(echo->rx);
-    return epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fd, &event) == 0 ? 0 : -errno;
+    if (epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_rx_fd(echo->rx), &receive) < 0 ||
+        epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_tx_fd(echo->tx), &send) < 0)
+        return -errno;
+    return 0;
 }
 
 static void print_counters(const struct echo *echo)
@@ -235,7 +238,7 @@ static int run(struct echo *echo, struct neighbour *neighbour)
         int count = epoll_wait(echo->epoll, events, 8, neighbour != NULL ? 10 : 200);
         if (count < 0 && errno != EINTR)
             return -errno;
-        idle = count == 0 ? idle + 1 : 0;
+        uint64_t before = echo->received;
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == &echo->timer) {
                 if (read(echo->timer, &ticks, sizeof(ticks)) == sizeof(ticks))
@@ -250,23 +253,25 @@ static int run(struct echo *echo, struct neighbour *neighbour)
                 return result;
             }
         }
-        /* Frames that were sent come home, also while nothing is sent. */
+        idle = echo->received == before ? idle + 1 : 0;
+        /* Frames that were sent come home, also while nothing is sent; the receiving half hears of it by its descriptor. */
         fluxcap_tx_reap(echo->tx);
-        fluxcap_rx_refill(echo->rx);
     }
     return 0;
 }
 
-/* The socket and a timer in one epoll. */
+/* The two halves and a timer in one epoll. */
 static bool watch(struct echo *echo, uint32_t interval)
 {
-    struct epoll_event socket = {.events = EPOLLIN, .data.ptr = echo}, timer = {.events = EPOLLIN, .data.ptr = &echo->timer};
+    struct epoll_event receive = {.events = EPOLLIN, .data.ptr = echo}, send = {.events = 0, .data.ptr = echo};
+    struct epoll_event timer = {.events = EPOLLIN, .data.ptr = &echo->timer};
     struct itimerspec every = {.it_interval.tv_sec = interval, .it_value.tv_sec = interval};
 
     echo->epoll = epoll_create1(EPOLL_CLOEXEC);
     echo->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (echo->epoll >= 0 && echo->timer >= 0 && timerfd_settime(echo->timer, 0, &every, NULL) == 0 &&
-        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_rx_fd(echo->rx), &socket) == 0 &&
+        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_rx_fd(echo->rx), &receive) == 0 &&
+        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_tx_fd(echo->tx), &send) == 0 &&
         epoll_ctl(echo->epoll, EPOLL_CTL_ADD, echo->timer, &timer) == 0)
         return true;
     perror("epoll");

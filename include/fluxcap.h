@@ -55,11 +55,15 @@
 // Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
 #define FLUXCAP_PROGRAM_BUNDLED 0
 
-// No XDP program: the socket can only send.
+// No XDP program: the socket can only send, but still has frames to receive into.
 #define FLUXCAP_PROGRAM_NONE 1
 
 // Enter the socket into the XSKMAP of your own program, `xskmap_fd`.
 #define FLUXCAP_PROGRAM_XSKMAP 2
+
+// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at most, because some drivers want to find some
+// there when the socket is bound; none if there is but one.
+#define FLUXCAP_PROGRAM_SEND_ONLY 3
 
 // Ordinary pages behind the UMEM.
 #define FLUXCAP_HUGEPAGES_NEVER 0
@@ -1286,8 +1290,11 @@ int fluxcap_open_fan_out(const struct fluxcap_config *config,
 
 // Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
 //
-// Returns how many; 0: none now. Each packet is yours until you send or free it.
-int fluxcap_raw_receive(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
+// Returns how many; 0: none now. Each packet is yours until you send or free it. -ENODEV: none, and the interface was removed, which shows
+// within a tenth of a second.
+int fluxcap_raw_receive(struct fluxcap_raw *raw,
+                        struct fluxcap_packet *packets,
+                        uint32_t count);
 
 // Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
 //
@@ -1316,6 +1323,7 @@ int fluxcap_packet_free(struct fluxcap_packet *packet);
 int fluxcap_packets_free(struct fluxcap_packet *packets, uint32_t count);
 
 // Shows up to `max` received packets in place: `*descs` points at their descriptors in the RX ring. Returns how many; 0: none now.
+// -ENODEV: none, and the interface was removed, which shows within a tenth of a second.
 //
 // All are checked: each lies within one frame that is on loan from this socket. They stand in one piece, so there may be more behind
 // the end of the ring: call again after consuming these. You may read and change the bytes until you consume the packets from the
@@ -1358,21 +1366,36 @@ int fluxcap_raw_wake_tx(const struct fluxcap_raw *raw);
 
 // Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
 //
-// Returns 1 when the kernel has no packet left, 0 when time ran out.
-int fluxcap_raw_flush(struct fluxcap_raw *raw, uint32_t timeout_ms);
+// Returns 1 when the kernel has no packet left, 0 when time ran out. -ECANCELED: fluxcap_raw_stop() ended it.
+int fluxcap_raw_flush(struct fluxcap_raw *raw,
+                      uint32_t timeout_ms);
 
 // Waits until what `interest` (FLUXCAP_WAIT_…, or both) names is there, or `timeout_ms` milliseconds are over; -1 waits for ever.
 //
 // Takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. Returns the
-// FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed.
+// FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed, or moved to
+// another network namespace, which shows within a tenth of a second; -ECANCELED: fluxcap_raw_stop() ended it, which a wait of 0 leaves to
+// the next one.
 int fluxcap_raw_wait(struct fluxcap_raw *raw,
                      uint32_t interest,
                      int timeout_ms);
 
+// Ends a wait in fluxcap_raw_wait() or fluxcap_raw_flush(), which is -ECANCELED then. Without one it ends the next, so that no stop is lost.
+//
+// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
+// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no socket, or one of an engine.
+int fluxcap_raw_stop(const struct fluxcap_raw *raw);
+
 // The socket's file descriptor, to wait on together with others. It stays the socket's own: do not close it.
 //
-// Wake-ups may be spurious. That the interface was removed shows in fluxcap_raw_wait() only, not on the descriptor.
+// It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups may be spurious. Neither that the
+// interface was removed nor that frames came home shows there: with packets of fluxcap_raw_receive(), wait on fluxcap_raw_rx_fd().
 int fluxcap_raw_fd(const struct fluxcap_raw *raw);
+
+// A file descriptor to wait for packets on, as fluxcap_rx_fd(): readable while packets wait, when frames come home that the fill ring was
+// out of, and about once a second. Then call fluxcap_raw_receive() until it returns 0 or an error, or fluxcap_raw_refill() after
+// fluxcap_raw_peek() and its like.
+int fluxcap_raw_rx_fd(const struct fluxcap_raw *raw);
 
 // What the socket is. `info->struct_size` must be set.
 int fluxcap_raw_info(const struct fluxcap_raw *raw, struct fluxcap_info *info);
@@ -1420,7 +1443,9 @@ int fluxcap_raw_split(struct fluxcap_raw *raw,
 // says, for at most `timeout_ms` milliseconds; 0: not at all, -1: for ever.
 //
 // Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
-// is yours until you send, recycle or free it. -ENODEV: the interface was removed; -ENETDOWN: it is down; -EINVAL: a wait for 0 packets.
+// is yours until you send, recycle or free it. -ENODEV: the interface was removed, or moved to another network namespace, which a call that
+// finds no packet tells within a tenth of a second, whether it waits or not; -ENETDOWN: it is down; -ECANCELED: fluxcap_rx_stop() ended
+// the wait; -EINVAL: a wait for 0 packets.
 int fluxcap_rx_recv(struct fluxcap_rx *rx,
                     struct fluxcap_packet *packets,
                     uint32_t count,
@@ -1447,9 +1472,19 @@ int fluxcap_rx_set_poller(struct fluxcap_rx *rx,
 int fluxcap_rx_poller_statistics(const struct fluxcap_rx *rx,
                                  struct fluxcap_poller_statistics *statistics);
 
-// The file descriptor, readable while packets wait, to wait on together with others, as with epoll. It stays the half's own: do not close it.
+// Ends a wait in fluxcap_rx_recv(), which is -ECANCELED then. Without one it ends the next, before it begins, so that no stop is lost; a call
+// with a `timeout_ms` of 0 does not wait, and leaves it to the next that does.
 //
-// It is the same for both halves. Wake-ups may be spurious: receive with a `timeout_ms` of 0.
+// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
+// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no receiving half.
+int fluxcap_rx_stop(const struct fluxcap_rx *rx);
+
+// A file descriptor to wait for packets on, together with others, as with epoll. It stays the half's own: do not close it.
+//
+// It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread they were freed on; and about
+// once a second, so that a loop sees whether the interface is still there. Then call fluxcap_rx_recv() with a `timeout_ms` of 0, until it
+// returns 0 or an error: it brings frames that came home to the fill ring, and makes the descriptor unreadable again. A loop that frees
+// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd().
 int fluxcap_rx_fd(const struct fluxcap_rx *rx);
 
 // What the socket is. `info->struct_size` must be set.
@@ -1513,18 +1548,27 @@ int fluxcap_tx_reap(struct fluxcap_tx *tx);
 // packets stay in the ring.
 int fluxcap_tx_kick(struct fluxcap_tx *tx);
 
-// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick().
+// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick();
+// -ECANCELED: fluxcap_tx_stop() ended it.
 //
 // Returns 1 when the kernel has no packet left, 0 when time ran out.
 int fluxcap_tx_flush(struct fluxcap_tx *tx,
                      uint32_t timeout_ms);
 
-// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick().
+// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick();
+// -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
 //
 // Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
 // room, 0 otherwise.
 int fluxcap_tx_wait(struct fluxcap_tx *tx,
                     int timeout_ms);
+
+// Ends a wait in fluxcap_tx_wait() or fluxcap_tx_flush(), which is -ECANCELED then. Without one it ends the next that has to wait, so that no
+// stop is lost.
+//
+// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
+// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no sending half.
+int fluxcap_tx_stop(const struct fluxcap_tx *tx);
 
 // The number of packets that the TX ring has room for now.
 int fluxcap_tx_room(struct fluxcap_tx *tx);
@@ -1541,7 +1585,7 @@ int fluxcap_tx_set_patience(struct fluxcap_tx *tx,
 // The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
 // own: do not close it.
 //
-// It is the same for both halves. Wake-ups may be spurious.
+// It is the socket's, and readable while packets wait. Wake-ups may be spurious.
 int fluxcap_tx_fd(const struct fluxcap_tx *tx);
 
 // What the socket is. `info->struct_size` must be set.

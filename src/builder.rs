@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod fill;
 mod group;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::kernel::{
 use crate::link::Link;
 use crate::mem::PAGE_SIZE;
 use crate::packet::{LeasedSocket, Leases};
-use crate::raw::{Cycle, FluxRaw, Place};
+use crate::raw::{Cycle, FluxRaw, Place, Waiting};
 use crate::report::{Answer, BindMode, BusyPoll, Hugepages, Report, XdpMode};
 use crate::ring::check_size;
 use crate::umem::{UmemConfig, UmemRegion};
@@ -56,6 +57,8 @@ enum Program {
     Bundled(XdpMode),
     Xskmap(i32),
     None,
+    /// No packets come, and no frames are kept for them.
+    SendOnly,
 }
 
 struct PreparedUmem {
@@ -210,13 +213,35 @@ impl FluxBuilder {
 
     /// Whether to attach the bundled XDP program, which directs the packets of bound queues to their sockets. Default yes.
     ///
-    /// Without it, and without [`xskmap`](Self::xskmap), the socket can only send.
+    /// Without it, and without [`xskmap`](Self::xskmap), the socket can only send, but still has frames to receive into: see
+    /// [`send_only`](Self::send_only).
     pub fn load_xdp(mut self, load: bool) -> Self {
         self.program = match (load, self.program) {
+            (false, Program::SendOnly) => Program::SendOnly,
             (false, _) => Program::None,
             (true, Program::Bundled(mode)) => Program::Bundled(mode),
             (true, _) => Program::Bundled(XdpMode::Auto),
         };
+        self
+    }
+
+    /// A socket that only sends: no XDP program, and nearly all frames for sending.
+    ///
+    /// Its fill ring gets an eighth of the frames, 64 at most, because some drivers want to find some there when the socket is bound; none if
+    /// there is but one frame.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// use fluxcap::{FluxBuilder, PacketBatch};
+    ///
+    /// let mut raw = FluxBuilder::new(&nic).frames(64).send_only().build()?;
+    /// let mut batch = PacketBatch::with_capacity(64);
+    /// assert_eq!(raw.alloc_batch(&mut batch), 56);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn send_only(mut self) -> Self {
+        self.program = Program::SendOnly;
         self
     }
 
@@ -262,10 +287,7 @@ impl FluxBuilder {
         let steering = self.steering()?;
         let opened = self.link.backend().open(&self.socket, &prepared.umem)?;
         let mut cycle = Cycle::new(opened.rings, &leases[0]);
-        // Some drivers hand out garbage when a socket is bound with an empty fill ring, even one that only sends.
-        if cycle.refill_free() == 0 {
-            return Err(no_free_frame(&prepared.umem));
-        }
+        self.fill(&mut cycle, &prepared.umem)?;
         let (socket, bound) = bind(opened.socket, leases)?;
         let report = prepared.report(bound, steering.as_deref());
         let place = match steering {
@@ -285,6 +307,7 @@ impl FluxBuilder {
             link: self.link.clone(),
             interface,
             report,
+            waiting: Waiting::default(),
             socket,
         };
         raw.wake_rx()?;
@@ -300,7 +323,7 @@ impl FluxBuilder {
         };
         let interface = self.link.backend().interface()?;
         check_up(&interface)?;
-        if !matches!(self.program, Program::None) {
+        if self.receives() {
             check_queue(&interface, self.socket.queue)?;
             geometry.check_mtu(interface.mtu)?;
         }
@@ -326,7 +349,7 @@ impl FluxBuilder {
 
     /// Whether packets shall come to the socket.
     pub(crate) fn receives(&self) -> bool {
-        !matches!(self.program, Program::None)
+        !matches!(self.program, Program::None | Program::SendOnly)
     }
 
     fn check_sizes(&self) -> Result<()> {
@@ -397,7 +420,7 @@ impl FluxBuilder {
         match self.program {
             Program::Bundled(mode) => self.link.backend().attach(mode).map(Some),
             Program::Xskmap(fd) => self.link.backend().user_map(fd).map(Some),
-            Program::None => Ok(None),
+            Program::None | Program::SendOnly => Ok(None),
         }
     }
 }
@@ -414,15 +437,4 @@ fn given<R: PartialEq, A>(wish: R, none: R, achieved: A) -> Answer<R, A> {
     } else {
         Answer::refused(wish, achieved, "the UMEM was given, and stays as it is")
     }
-}
-
-fn no_free_frame(umem: &UmemRegion) -> FluxError {
-    let frames = umem.geometry().frames();
-    FluxError::new(
-        ErrorKind::Memory,
-        errno::ENOMEM,
-        "fill the fill ring of one more socket on this UMEM",
-        format_args!("none of its {frames} frames is free"),
-        "make the UMEM larger: each socket takes half of what is free when it is built",
-    )
 }

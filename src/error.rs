@@ -73,6 +73,8 @@ pub enum ErrorKind {
     Full,
     /// Packets were given to the kernel to send, and nothing has moved for a long time.
     Stuck,
+    /// A [`Stopper`](crate::Stopper) ended the wait.
+    Stopped,
     /// Any other refusal of the operating system.
     System,
 }

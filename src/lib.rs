@@ -77,6 +77,7 @@ pub mod report;
 pub mod ring;
 pub mod sim;
 pub mod stats;
+mod stopper;
 pub mod system;
 pub mod umem;
 
@@ -86,7 +87,7 @@ pub use batch::PacketBatch;
 pub use builder::FluxBuilder;
 pub use engine::{
     EngineGroup, EngineStatistics, FluxEngine, GroupStatistics, GroupStopper, PortStatistics,
-    QueueChange, Stopper, WhenFull,
+    QueueChange, WhenFull,
 };
 pub use error::{ErrorKind, FluxError, Result};
 pub use kernel::{FanOut, Interest, Interface, Ready};
@@ -98,6 +99,7 @@ pub use raw::{FluxRaw, RingState, RingsState};
 pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, XdpMode};
 pub use ring::{ConsumerRing, Desc, ProducerRing};
 pub use stats::{PollerStatistics, ProgramCounters, SocketStatistics};
+pub use stopper::Stopper;
 pub use system::{FluxRx, FluxTx, ForwardError, Unsent};
 pub use umem::{Accounting, UmemConfig, UmemRegion};
 

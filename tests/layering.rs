@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 8] = [
     &["error", "stats", "report", "proto"],
     &["mem", "ring", "rule", "geometry"],
     &["umem", "packet", "batch", "pool"],
-    &["kernel", "kernel::alarm"],
+    &["kernel", "kernel::alarm", "kernel::company", "kernel::pace"],
     &[
         "kernel::linux",
         "kernel::bpf",
@@ -25,7 +25,7 @@ const LAYERS: [&[&str]; 8] = [
         "sim",
     ],
     &[
-        "link", "builder", "raw", "system", "program", "poller", "queues",
+        "link", "builder", "raw", "system", "program", "poller", "queues", "stopper",
     ],
     &["engine", "asynch", "doctor", "capture"],
     &["ffi"],

@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::kernel::Interest;
 use crate::kernel::machine::Readiness;
 use crate::packet::Packet;
-use crate::system::{FluxRx, SHORT_OF_FRAMES, no_room};
+use crate::raw::SHORT_OF_FRAMES;
+use crate::system::{FluxRx, no_room};
 
 /// How long a removal of the interface may go unnoticed: the kernel does not tell.
 const GONE: Duration = Duration::from_secs(1);

@@ -1,10 +1,11 @@
 //! From wishes to several sockets on one queue.
 
-use super::{FluxBuilder, Program, bind, no_free_frame};
+use super::fill::no_free_frame;
+use super::{FluxBuilder, Program, bind};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{self, FanOut, MEMBERS, Rings, Sharing};
 use crate::packet::LeasedSocket;
-use crate::raw::{Cycle, FluxRaw, Hub, Place};
+use crate::raw::{Cycle, FluxRaw, Hub, Place, Waiting};
 
 impl FluxBuilder {
     /// Shares the packets of the queue out among several sockets, one for each thread: for a device with fewer queues than there are
@@ -67,9 +68,14 @@ impl FluxBuilder {
         let mut seats = Hub::seats(fill, completion, &leases)?.into_iter();
         let free = frames.at_home();
         let rx_slots = rx.size().saturating_mul(sockets);
+        let only_sends = self.only_sends();
         let mut cycle = |rx, tx| {
-            let seat = seats.next();
-            seat.map(|seat| Cycle::member(seat, rx, tx, free, rx_slots))
+            let seat = seats.next()?;
+            let mut cycle = Cycle::member(seat, rx, tx, free, rx_slots);
+            if only_sends {
+                cycle.only_send(free);
+            }
+            Some(cycle)
         };
         let mut group = Vec::with_capacity(sockets as usize);
         let mut enter = |cycle: Option<Cycle>, socket: LeasedSocket<dyn kernel::Socket>, report| {
@@ -80,13 +86,14 @@ impl FluxBuilder {
                 link: self.link.clone(),
                 interface: interface.clone(),
                 report,
+                waiting: Waiting::default(),
                 socket,
             }));
         };
         let mut first = cycle(rx, tx);
-        // As in `build`.
-        if first.as_mut().is_none_or(|cycle| cycle.refill_free() == 0) {
-            return Err(no_free_frame(&prepared.umem));
+        match &mut first {
+            Some(cycle) => self.fill(cycle, &prepared.umem)?,
+            None => return Err(no_free_frame(&prepared.umem)),
         }
         let (leased, bound) = bind(opened.socket, leases.clone())?;
         let socket = leased.shared().clone();

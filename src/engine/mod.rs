@@ -8,7 +8,6 @@ mod outcome;
 mod port;
 mod run;
 mod stats;
-mod stopper;
 mod tally;
 mod watch;
 
@@ -19,7 +18,6 @@ pub use group::EngineGroup;
 pub use outcome::Outcome;
 pub use port::PortRefused;
 pub use stats::{EngineStatistics, PortStatistics};
-pub use stopper::Stopper;
 pub use tally::GroupStatistics;
 pub use watch::QueueChange;
 
@@ -29,6 +27,7 @@ use crate::kernel::{Alarm, Interest, machine};
 use crate::packet::Slot;
 use crate::poller::{Pacer, Poller};
 use crate::raw::{Cycle, FluxRaw};
+use crate::stopper::Stopper;
 use port::Port;
 
 /// The most packets of a batch.

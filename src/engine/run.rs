@@ -15,7 +15,7 @@ use crate::poller::Idle;
 
 /// Busy turns between two looks at the clock.
 const TURNS: u32 = 64;
-/// The longest sleep of an engine with several ports: each sleep notices the removal of one interface.
+/// The longest sleep of an engine with several ports.
 const ROUND: Duration = Duration::from_millis(100);
 
 impl FluxEngine {
@@ -60,7 +60,11 @@ impl FluxEngine {
         &mut self,
         mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        self.turn(&mut callback)
+        let packets = self.turn(&mut callback)?;
+        if packets == 0 {
+            self.check_ports()?;
+        }
+        Ok(packets)
     }
 
     /// Waits as the poller says, for packets, a stop or the end of `timeout`; `None`: for no end. It may return early.
@@ -96,6 +100,7 @@ impl FluxEngine {
                 turns = 0;
                 self.share_out();
                 self.check_sending()?;
+                self.check_ports()?;
             }
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
@@ -221,15 +226,7 @@ impl FluxEngine {
                 self.ports.iter().for_each(|port| port.raw.socket.spin());
                 Ok(())
             }
-            Idle::Look => {
-                let none = Company::none();
-                self.ports.iter().try_for_each(|port| {
-                    let socket = &port.raw.socket;
-                    socket
-                        .wait(Interest::Receive, Some(Duration::ZERO), &none)
-                        .map(drop)
-                })
-            }
+            Idle::Look => self.check_ports(),
             Idle::Sleep => self.sleep(timeout),
         }
     }
@@ -240,6 +237,11 @@ impl FluxEngine {
             let cycles = self.ports.iter_mut().map(|port| &mut port.raw.cycle);
             cycles.for_each(|cycle| cycle.pool.give_up());
         }
+    }
+
+    /// Whether all interfaces are there, and their XDP programs.
+    fn check_ports(&self) -> Result<()> {
+        self.ports.iter().try_for_each(|port| port.raw.check())
     }
 
     fn check_sending(&mut self) -> Result<()> {
@@ -268,8 +270,9 @@ impl FluxEngine {
             fds: &self.fds,
             alarm: Some(&self.alarm),
             also: &also,
+            check: &|| ports.iter().try_for_each(|port| port.raw.check()),
         };
-        // Each socket sees only itself lose its interface: they take turns.
+        // Each simulated socket drives only itself on: they take turns.
         let round = (ports.len() > 1).then_some(ROUND);
         let watched = ports.iter().filter_map(Port::longest_sleep);
         let timeout = watched.chain(round).chain(timeout).min();

@@ -31,10 +31,13 @@ pub const FLUXCAP_XDP_GENERIC: u32 = 2;
 
 /// Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
 pub const FLUXCAP_PROGRAM_BUNDLED: u32 = 0;
-/// No XDP program: the socket can only send.
+/// No XDP program: the socket can only send, but still has frames to receive into.
 pub const FLUXCAP_PROGRAM_NONE: u32 = 1;
 /// Enter the socket into the XSKMAP of your own program, `xskmap_fd`.
 pub const FLUXCAP_PROGRAM_XSKMAP: u32 = 2;
+/// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at most, because some drivers want to find some
+/// there when the socket is bound; none if there is but one.
+pub const FLUXCAP_PROGRAM_SEND_ONLY: u32 = 3;
 
 /// Ordinary pages behind the UMEM.
 pub const FLUXCAP_HUGEPAGES_NEVER: u32 = 0;
@@ -215,6 +218,7 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
     builder = match config.program {
         FLUXCAP_PROGRAM_BUNDLED => builder.xdp_mode(xdp_mode),
         FLUXCAP_PROGRAM_NONE => builder.load_xdp(false),
+        FLUXCAP_PROGRAM_SEND_ONLY => builder.send_only(),
         FLUXCAP_PROGRAM_XSKMAP => builder.xskmap(config.xskmap_fd),
         other => return Err(unknown("program", "FLUXCAP_PROGRAM_", other)),
     };

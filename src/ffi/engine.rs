@@ -13,9 +13,10 @@ use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
 use crate::batch::PacketBatch;
-use crate::engine::{FluxEngine, Stopper, WhenFull};
+use crate::engine::{FluxEngine, WhenFull};
 use crate::error::{FluxError, Result, errno};
 use crate::poller::Poller;
+use crate::stopper::Stopper;
 
 /// Packets for a full port wait in the RX rings, so that none is lost within the engine.
 pub const FLUXCAP_WHEN_FULL_WAIT: u32 = 0;

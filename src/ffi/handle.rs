@@ -37,10 +37,12 @@ impl Opaque for fluxcap_raw {
 /// Makes a handle of a socket, to be freed with `fluxcap_raw_free`.
 #[must_use]
 pub fn open(raw: FluxRaw) -> *mut fluxcap_raw {
-    opaque::give(Open {
+    let stopper = raw.stopper();
+    let open = Open {
         raw,
         batch: PacketBatch::with_capacity(BATCH),
-    })
+    };
+    opaque::give_stoppable(open, stopper)
 }
 
 /// A socket that is a port of an engine: what a `const struct fluxcap_raw *` may also be.

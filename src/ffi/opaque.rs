@@ -1,10 +1,12 @@
 //! Values behind opaque handles, each with a word in front that tells its kind.
 
+use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use super::error::null;
-use crate::error::{FluxError, Result};
+use crate::error::{FluxError, Result, errno};
+use crate::stopper::Stopper;
 
 /// An opaque struct of the C face: a name for pointers to a value, of which C sees nothing.
 pub(super) trait Opaque {
@@ -24,13 +26,51 @@ pub(super) trait Opaque {
 #[repr(C)]
 struct Marked<T> {
     kind: u64,
+    /// What ends a wait of the value, while another call has the value for itself.
+    stopper: Option<Stopper>,
     value: T,
 }
 
 /// Makes a handle, to be taken back with [`take`].
 pub(super) fn give<H: Opaque>(value: H::Value) -> *mut H {
-    let kind = H::KIND;
-    Box::into_raw(Box::new(Marked { kind, value })).cast()
+    place::<H>(value, None)
+}
+
+/// [`give`], for a handle whose waits can be ended with [`stop`].
+pub(super) fn give_stoppable<H: Opaque>(value: H::Value, stopper: Stopper) -> *mut H {
+    place::<H>(value, Some(stopper))
+}
+
+fn place<H: Opaque>(value: H::Value, stopper: Option<Stopper>) -> *mut H {
+    let marked = Marked {
+        kind: H::KIND,
+        stopper,
+        value,
+    };
+    Box::into_raw(Box::new(marked)).cast()
+}
+
+/// Ends a wait behind a handle, now or as soon as there is one; -EINVAL, without a text, for what is no such handle. Signal handlers may call
+/// it.
+///
+/// # Safety
+///
+/// `handle` is null or an open handle. Other threads may use it meanwhile, but not free it.
+pub(super) unsafe fn stop<H: Opaque>(handle: *const H) -> c_int {
+    // SAFETY: as the caller promises.
+    if !unsafe { is(handle) } {
+        return -errno::EINVAL;
+    }
+    // SAFETY: it has the kind of `H`, so `place` made it. The stopper stands beside the value, so that nobody has it for himself, and never
+    // changes while the handle is open.
+    let stopper = unsafe { &(*handle.cast::<Marked<H::Value>>()).stopper };
+    match stopper {
+        Some(stopper) => {
+            stopper.stop();
+            0
+        }
+        None => -errno::EINVAL,
+    }
 }
 
 /// Takes back what is behind a handle, which is gone then; `None` for null and for a handle of another kind.
@@ -74,9 +114,12 @@ pub(super) struct Emptied<H: Opaque>(NonNull<Marked<H::Value>>);
 impl<H: Opaque> Emptied<H> {
     /// Makes it a good handle again.
     pub(super) fn refill(self, value: H::Value) {
-        let kind = H::KIND;
+        let marked = self.0.as_ptr();
         // SAFETY: `empty` took the value out, so that none is overwritten, and nobody else uses the handle.
-        unsafe { self.0.write(Marked { kind, value }) };
+        unsafe {
+            (&raw mut (*marked).value).write(value);
+            (&raw mut (*marked).kind).write_volatile(H::KIND);
+        }
         std::mem::forget(self);
     }
 }

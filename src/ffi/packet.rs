@@ -175,7 +175,8 @@ pub(super) fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) -> u
 
 /// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
 ///
-/// Returns how many; 0: none now. Each packet is yours until you send or free it.
+/// Returns how many; 0: none now. Each packet is yours until you send or free it. -ENODEV: none, and the interface was removed, which shows
+/// within a tenth of a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_receive(
     raw: *mut fluxcap_raw,
@@ -186,9 +187,11 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let Open { raw, batch } = handle;
-        Ok(fill(packets, batch, |batch, max| {
-            raw.receive_at_most(batch, max)
-        }))
+        let received = fill(packets, batch, |batch, max| raw.receive_at_most(batch, max));
+        if received == 0 {
+            raw.check()?;
+        }
+        Ok(received)
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::{guard, null};
 use super::handle::{count, fluxcap_raw, look};
-use super::opaque::exclusive;
+use super::opaque::{self, exclusive};
 use super::poller::timeout;
 use crate::error::{FluxError, Result};
 use crate::kernel::Interest;
@@ -31,6 +31,7 @@ pub struct fluxcap_desc {
 const _: () = assert!(size_of::<fluxcap_desc>() == size_of::<Desc>());
 
 /// Shows up to `max` received packets in place: `*descs` points at their descriptors in the RX ring. Returns how many; 0: none now.
+/// -ENODEV: none, and the interface was removed, which shows within a tenth of a second.
 ///
 /// All are checked: each lies within one frame that is on loan from this socket. They stand in one piece, so there may be more behind
 /// the end of the ring: call again after consuming these. You may read and change the bytes until you consume the packets from the
@@ -46,6 +47,9 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
         let handle = unsafe { exclusive(raw)? };
         if descs.is_null() {
             return Err(null("descs"));
+        }
+        if !handle.raw.cycle.rx_available() {
+            handle.raw.check()?;
         }
         let run = handle.raw.peek(max);
         // SAFETY: not null, so writable as the header asks. The layouts are the same.
@@ -135,7 +139,7 @@ pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
 
 /// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
 ///
-/// Returns 1 when the kernel has no packet left, 0 when time ran out.
+/// Returns 1 when the kernel has no packet left, 0 when time ran out. -ECANCELED: fluxcap_raw_stop() ended it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u32) -> c_int {
     guard(|| {
@@ -149,7 +153,9 @@ pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u3
 /// Waits until what `interest` (FLUXCAP_WAIT_…, or both) names is there, or `timeout_ms` milliseconds are over; -1 waits for ever.
 ///
 /// Takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. Returns the
-/// FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed.
+/// FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed, or moved to
+/// another network namespace, which shows within a tenth of a second; -ECANCELED: fluxcap_raw_stop() ended it, which a wait of 0 leaves to
+/// the next one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wait(
     raw: *mut fluxcap_raw,
@@ -181,14 +187,37 @@ fn interest_of(bits: u32) -> Result<Interest> {
     }
 }
 
+/// Ends a wait in fluxcap_raw_wait() or fluxcap_raw_flush(), which is -ECANCELED then. Without one it ends the next, so that no stop is lost.
+///
+/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
+/// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no socket, or one of an engine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_stop(raw: *const fluxcap_raw) -> c_int {
+    // SAFETY: null or an open handle, as the header asks.
+    unsafe { opaque::stop(raw) }
+}
+
 /// The socket's file descriptor, to wait on together with others. It stays the socket's own: do not close it.
 ///
-/// Wake-ups may be spurious. That the interface was removed shows in fluxcap_raw_wait() only, not on the descriptor.
+/// It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups may be spurious. Neither that the
+/// interface was removed nor that frames came home shows there: with packets of fluxcap_raw_receive(), wait on fluxcap_raw_rx_fd().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
         Ok(raw.fd())
+    })
+}
+
+/// A file descriptor to wait for packets on, as fluxcap_rx_fd(): readable while packets wait, when frames come home that the fill ring was
+/// out of, and about once a second. Then call fluxcap_raw_receive() until it returns 0 or an error, or fluxcap_raw_refill() after
+/// fluxcap_raw_peek() and its like.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_rx_fd(raw: *const fluxcap_raw) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let raw = unsafe { look(raw)? };
+        raw.open_rx_fd()
     })
 }

@@ -80,13 +80,14 @@ pub unsafe extern "C" fn fluxcap_raw_split(
         // SAFETY: null, or a handle that nobody else uses, as the header asks.
         let (_, Open { raw, batch }) = unsafe { opaque::empty(raw)? };
         let (receiver, sender) = raw.split();
+        let stopper = receiver.stopper();
         let receiver = Receiver {
             rx: receiver,
             batch,
         };
         // SAFETY: not null, so writable as the header asks.
         unsafe {
-            rx.write(opaque::give(receiver));
+            rx.write(opaque::give_stoppable(receiver, stopper));
             tx.write(tx::open(sender, PacketBatch::with_capacity(BATCH)));
         }
         Ok(0)
@@ -97,7 +98,9 @@ pub unsafe extern "C" fn fluxcap_raw_split(
 /// says, for at most `timeout_ms` milliseconds; 0: not at all, -1: for ever.
 ///
 /// Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
-/// is yours until you send, recycle or free it. -ENODEV: the interface was removed; -ENETDOWN: it is down; -EINVAL: a wait for 0 packets.
+/// is yours until you send, recycle or free it. -ENODEV: the interface was removed, or moved to another network namespace, which a call that
+/// finds no packet tells within a tenth of a second, whether it waits or not; -ENETDOWN: it is down; -ECANCELED: fluxcap_rx_stop() ended
+/// the wait; -EINVAL: a wait for 0 packets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_recv(
     rx: *mut fluxcap_rx,
@@ -128,7 +131,11 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
             }
             done = 1;
         }
-        handle::count(done + half.rx.recv_each(count - done, put))
+        done += half.rx.recv_each(count - done, put);
+        if done == 0 {
+            half.rx.check()?;
+        }
+        handle::count(done)
     })
 }
 
@@ -204,14 +211,28 @@ pub unsafe extern "C" fn fluxcap_rx_poller_statistics(
     })
 }
 
-/// The file descriptor, readable while packets wait, to wait on together with others, as with epoll. It stays the half's own: do not close it.
+/// Ends a wait in fluxcap_rx_recv(), which is -ECANCELED then. Without one it ends the next, before it begins, so that no stop is lost; a call
+/// with a `timeout_ms` of 0 does not wait, and leaves it to the next that does.
 ///
-/// It is the same for both halves. Wake-ups may be spurious: receive with a `timeout_ms` of 0.
+/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
+/// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no receiving half.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_rx_stop(rx: *const fluxcap_rx) -> c_int {
+    // SAFETY: null or an open handle, as the header asks.
+    unsafe { opaque::stop(rx) }
+}
+
+/// A file descriptor to wait for packets on, together with others, as with epoll. It stays the half's own: do not close it.
+///
+/// It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread they were freed on; and about
+/// once a second, so that a loop sees whether the interface is still there. Then call fluxcap_rx_recv() with a `timeout_ms` of 0, until it
+/// returns 0 or an error: it brings frames that came home to the fill ring, and makes the descriptor unreadable again. A loop that frees
+/// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        Ok(unsafe { shared(rx)? }.rx.fd())
+        unsafe { shared(rx)? }.rx.open_fd()
     })
 }
 

@@ -41,7 +41,8 @@ impl Opaque for fluxcap_tx {
 
 /// Makes a handle of a half.
 pub(super) fn open(tx: FluxTx, batch: PacketBatch) -> *mut fluxcap_tx {
-    opaque::give(Sender { tx, batch })
+    let stopper = tx.stopper();
+    opaque::give_stoppable(Sender { tx, batch }, stopper)
 }
 
 /// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps.
@@ -165,7 +166,8 @@ pub unsafe extern "C" fn fluxcap_tx_kick(tx: *mut fluxcap_tx) -> c_int {
     })
 }
 
-/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick().
+/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick();
+/// -ECANCELED: fluxcap_tx_stop() ended it.
 ///
 /// Returns 1 when the kernel has no packet left, 0 when time ran out.
 #[unsafe(no_mangle)]
@@ -178,7 +180,8 @@ pub unsafe extern "C" fn fluxcap_tx_flush(tx: *mut fluxcap_tx, timeout_ms: u32) 
     })
 }
 
-/// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick().
+/// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick();
+/// -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
 ///
 /// Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
 /// room, 0 otherwise.
@@ -189,6 +192,17 @@ pub unsafe extern "C" fn fluxcap_tx_wait(tx: *mut fluxcap_tx, timeout_ms: c_int)
         let half = unsafe { exclusive(tx)? };
         half.tx.wait(timeout(timeout_ms)).map(c_int::from)
     })
+}
+
+/// Ends a wait in fluxcap_tx_wait() or fluxcap_tx_flush(), which is -ECANCELED then. Without one it ends the next that has to wait, so that no
+/// stop is lost.
+///
+/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
+/// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no sending half.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_tx_stop(tx: *const fluxcap_tx) -> c_int {
+    // SAFETY: null or an open handle, as the header asks.
+    unsafe { opaque::stop(tx) }
 }
 
 /// The number of packets that the TX ring has room for now.
@@ -227,7 +241,7 @@ pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_m
 /// The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
 /// own: do not close it.
 ///
-/// It is the same for both halves. Wake-ups may be spurious.
+/// It is the socket's, and readable while packets wait. Wake-ups may be spurious.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     guard(|| {

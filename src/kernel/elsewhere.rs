@@ -2,10 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "async")]
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use super::{
     Alarm, Allocation, Backend, Bell, Interface, MemoryRequest, Opened, SocketRequest, Steering,
@@ -87,6 +88,43 @@ impl Readiness {
 /// An alarm; who waits looks at it now and then.
 pub(crate) fn alarm() -> Alarm {
     Alarm::unseen()
+}
+
+/// A descriptor to wait on: there is none here.
+#[derive(Debug)]
+#[cfg_attr(test, allow(dead_code, reason = "Linux has one of its own"))]
+pub(crate) struct Events(Infallible);
+
+#[cfg_attr(test, allow(dead_code, reason = "Linux has one of its own"))]
+impl Events {
+    pub(crate) fn of(fd: i32) -> Result<Self> {
+        Err(FluxError::new(
+            ErrorKind::Unsupported,
+            errno::EOPNOTSUPP,
+            format_args!("making a descriptor to wait on of {fd}"),
+            "the library has descriptors on Linux only",
+            "wait in a call, or use the `async` halves",
+        ))
+    }
+
+    pub(crate) fn fd(&self) -> i32 {
+        match self.0 {}
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        match self.0 {}
+    }
+
+    pub(crate) fn clear(&self) {
+        match self.0 {}
+    }
+}
+
+/// A clock.
+#[cfg_attr(test, allow(dead_code, reason = "Linux has one of its own"))]
+pub(crate) fn coarse_time() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// Pins the calling thread to a CPU.

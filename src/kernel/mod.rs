@@ -10,10 +10,12 @@
 pub mod alarm;
 #[cfg(target_os = "linux")]
 pub(crate) mod bpf;
+mod company;
 #[cfg(any(test, not(target_os = "linux")))]
 pub(crate) mod elsewhere;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+mod pace;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +41,8 @@ use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
 pub use alarm::{Alarm, Watcher};
+pub use company::{Company, Interest, Ready};
+pub use pace::Pace;
 
 pub use crate::packet::{QueueRelease, ReleasedAtClose};
 
@@ -159,6 +163,16 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
         start.elapsed()
     }
 
+    /// Whether the socket still has its interface. Any thread may ask, and after each call that found nothing: the kernel is asked ten
+    /// times a second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed, for good.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The kernel's counters.
     ///
     /// # Errors
@@ -265,6 +279,15 @@ pub trait Steering: fmt::Debug + Send + Sync {
     ///
     /// [`System`](crate::ErrorKind::System).
     fn counters(&self) -> Result<Option<ProgramCounters>>;
+
+    /// Whether packets can still come this way: whoever waits asks once a second.
+    ///
+    /// # Errors
+    ///
+    /// What became of the program.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Where the program runs; `None` for a foreign program.
     fn xdp_mode(&self) -> Option<Answer<XdpMode>>;
@@ -397,56 +420,4 @@ pub enum Kick {
     Done,
     /// The kernel stopped early, by its budget or because the completion ring or the device is full: call again.
     Again,
-}
-
-/// What to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interest {
-    /// Received packets.
-    Receive,
-    /// Free slots in the TX ring.
-    Send,
-    /// Either.
-    Both,
-}
-
-/// What else ends a wait.
-#[derive(Clone, Copy)]
-pub struct Company<'a> {
-    /// Descriptors, and what to wait for there; a negative one stands for nothing. Only a kernel looks at them.
-    pub fds: &'a [(i32, Interest)],
-    /// An alarm.
-    pub alarm: Option<&'a Alarm>,
-    /// Anything that has no descriptor. It is asked before each sleep, by the simulator whenever its network has moved and every ten
-    /// milliseconds, and must not call a socket: a ring may be looked at.
-    pub also: &'a dyn Fn() -> bool,
-}
-
-impl Company<'_> {
-    /// Nothing.
-    #[must_use]
-    pub fn none() -> Self {
-        Self {
-            fds: &[],
-            alarm: None,
-            also: &|| false,
-        }
-    }
-
-    /// Whether the alarm or the rest ends the wait now.
-    #[must_use]
-    pub fn is_here(&self) -> bool {
-        self.alarm.is_some_and(Alarm::is_rung) || (self.also)()
-    }
-}
-
-/// What a wait found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ready {
-    /// Packets are in the RX ring.
-    pub receive: bool,
-    /// Slots of the TX ring are free.
-    pub send: bool,
-    /// A signal ended the wait early.
-    pub interrupted: bool,
 }

@@ -17,6 +17,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::task::Waker;
 
 use crossbeam_queue::ArrayQueue;
 
@@ -47,6 +48,8 @@ pub(crate) struct SharedFrameState {
     /// The top of the return stack: a chunk, [`BOTTOM`] or `CLOSED`.
     pub(super) returned: AtomicU32,
     home: ArrayQueue<u32>,
+    /// Who wants to be called when frames come home.
+    pub(super) waiting: Mutex<Vec<Waker>>,
     count: AtomicU64,
     /// Which marks of sockets are taken.
     pub(super) sockets: Mutex<Vec<bool>>,
@@ -183,6 +186,7 @@ impl SharedFrameState {
     pub(crate) fn queue_home(&self, chunk: u32) {
         let full = self.home.push(chunk);
         debug_assert!(full.is_ok(), "the home queue has room for every frame");
+        self.call_if_awaited();
     }
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
@@ -196,6 +200,10 @@ impl SharedFrameState {
     fn take_quarantined(&self) -> Option<u32> {
         let may = self.quarantined() > 0 && self.reclaim_in_need();
         may.then(|| self.take_returned().next()).flatten()
+    }
+
+    pub(super) fn home_is_empty(&self) -> bool {
+        self.home.is_empty()
     }
 
     /// The number of free frames that nobody keeps at hand.
@@ -344,6 +352,7 @@ impl Frames {
             generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
             returned: AtomicU32::new(BOTTOM),
             home,
+            waiting: Mutex::default(),
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),
             quarantine: Quarantine::default(),

@@ -7,6 +7,7 @@
 
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
 use super::SharedFrameState;
 use super::frames::POOL;
@@ -15,6 +16,9 @@ use super::frames::POOL;
 pub(super) const BOTTOM: u32 = POOL - 1;
 /// In place of the top: the last handle is gone, and nobody will take frames any more.
 const CLOSED: u32 = POOL;
+/// In place of [`BOTTOM`] as the top, never as a link: the stack is empty, and somebody wants to be called when it no longer is. Whoever puts
+/// a frame there finds out by the exchange that does it, at no cost for all others.
+const AWAITED: u32 = POOL + 1;
 
 impl SharedFrameState {
     /// Puts the chunk of a packet that ends onto the return stack. Any thread.
@@ -29,7 +33,7 @@ impl SharedFrameState {
         let this = unsafe { state.as_ref() };
         let entry = this.entry(chunk);
         let mut top = this.returned.load(Ordering::Relaxed);
-        // All but `CLOSED`.
+        // All but `CLOSED` and `AWAITED`.
         while top <= BOTTOM {
             entry.store(top, Ordering::Relaxed);
             // Release: what the owner did with the frame, and the link, come before whoever takes it.
@@ -47,17 +51,91 @@ impl SharedFrameState {
         unsafe { Self::end(state, chunk) }
     }
 
-    /// Ends a packet of a UMEM that has no handle any more.
+    /// Ends a packet of a UMEM that has no handle any more, or whose frames somebody waits for.
     ///
     /// # Safety
     ///
     /// As for [`send_home`](Self::send_home).
     #[cold]
     unsafe fn end(state: NonNull<Self>, chunk: u32) {
-        // SAFETY: live, as the caller promises.
-        unsafe { state.as_ref() }.set_owner(chunk, POOL);
-        // SAFETY: the packet was counted.
-        unsafe { Self::count_down(state, 1) }
+        // SAFETY: live, as the caller promises, and still so after the exchange, because it is counted once more.
+        let this = unsafe { state.as_ref() };
+        this.count_up(1);
+        let pushed = this.push_and_call(chunk, chunk);
+        if !pushed {
+            this.set_owner(chunk, POOL);
+        }
+        // SAFETY: one was counted just now; the packet itself is counted by the stack if it is there.
+        unsafe { Self::count_down(state, if pushed { 1 } else { 2 }) }
+    }
+
+    /// Puts a chain of chunks onto the return stack, and calls those who wait for frames; false when it is closed.
+    #[cold]
+    fn push_and_call(&self, first: u32, last: u32) -> bool {
+        let entry = self.entry(first);
+        let mut top = self.returned.load(Ordering::Relaxed);
+        while top != CLOSED {
+            // No link is `AWAITED`: all that is above the bottom lies on it.
+            entry.store(top.min(BOTTOM), Ordering::Relaxed);
+            // Release: as in `send_home`.
+            match self.returned.compare_exchange_weak(
+                top,
+                last,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    if top == AWAITED {
+                        self.call();
+                    }
+                    return true;
+                }
+                Err(moved) => top = moved,
+            }
+        }
+        false
+    }
+
+    /// Has `waker` called, once, when frames come home, and returns true; false when some are there already.
+    ///
+    /// Whoever calls it has a handle, and has found no frame.
+    pub(crate) fn call_when_home(&self, waker: &Waker) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(|e| e.into_inner());
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+        drop(waiting);
+        // Sequentially consistent, as the queue is: who puts a frame there sees this, or it is seen below.
+        let empty =
+            self.returned
+                .compare_exchange(BOTTOM, AWAITED, Ordering::SeqCst, Ordering::Relaxed);
+        !matches!(empty, Err(..BOTTOM)) && self.home_is_empty()
+    }
+
+    /// Calls those who wait for frames, after one was put into the home queue.
+    #[inline]
+    pub(super) fn call_if_awaited(&self) {
+        if self.returned.load(Ordering::SeqCst) == AWAITED {
+            self.call_off();
+        }
+    }
+
+    #[cold]
+    fn call_off(&self) {
+        let ours =
+            self.returned
+                .compare_exchange(AWAITED, BOTTOM, Ordering::Relaxed, Ordering::Relaxed);
+        if ours.is_ok() {
+            self.call();
+        }
+    }
+
+    #[cold]
+    fn call(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(|e| e.into_inner());
+        let called = std::mem::take(&mut *waiting);
+        drop(waiting);
+        called.into_iter().for_each(Waker::wake);
     }
 
     /// Puts the chunks of packets that end onto the return stack, by one exchange for all. From `top` on they are linked, and `bottom`
@@ -102,7 +180,7 @@ impl SharedFrameState {
         let mut chunk = this.returned.swap(CLOSED, Ordering::Acquire);
         let mut packets = 0;
         // Those on the stack keep the state alive.
-        while chunk != BOTTOM {
+        while chunk < BOTTOM {
             chunk = this.entry(chunk).load(Ordering::Relaxed);
             packets += 1;
         }
@@ -186,7 +264,7 @@ impl SharedFrameState {
                 Err(moved) => top = moved,
             }
         }
-        false
+        self.push_and_call(first, last)
     }
 
     /// Takes all that is on the return stack. Any thread that has a handle; the chunks are the caller's, while the ledger gives them to
@@ -194,8 +272,13 @@ impl SharedFrameState {
     #[inline]
     pub(crate) fn take_returned(&self) -> Returned<'_> {
         let mut next = BOTTOM;
-        if self.returned.load(Ordering::Relaxed) != BOTTOM {
+        if self.returned.load(Ordering::Relaxed) < BOTTOM {
             next = self.returned.swap(BOTTOM, Ordering::Acquire);
+            if next == AWAITED {
+                // Another thread was faster, and somebody waits since: a look costs them nothing.
+                self.call();
+                next = BOTTOM;
+            }
         }
         Returned {
             state: self,

@@ -333,6 +333,17 @@ impl Cycle {
         self.inward.is_short(self.rx_outstanding())
     }
 
+    /// Tops the fill ring up with free frames; whether it is still starved then.
+    pub(crate) fn is_starved_after_refill(&mut self) -> bool {
+        self.refill_missing();
+        self.inward.is_starved(self.rx_outstanding())
+    }
+
+    /// Keeps nearly all of `free` frames for sending.
+    pub(crate) fn only_send(&mut self, free: u32) {
+        self.inward.share = Share::sending(free);
+    }
+
     /// Leaves to others on the same UMEM what comes back beyond the wanted share.
     pub(crate) fn leave_the_rest(&mut self) {
         self.inward.share.most = self.inward.share.wanted;

@@ -13,6 +13,11 @@ use crate::raw::progress::Progress;
 use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing, Reservation};
 
+/// Frames that the fill ring of a socket gets that only sends: some drivers take garbage out of one that is empty when it is bound.
+const LENT_TO_SEND: u32 = 64;
+/// As many frames as a driver takes at a time: with fewer the next burst is lost.
+const STARVED: u32 = 64;
+
 /// Fill ring and RX ring, the count of what passed, and how many frames may be on their way between them.
 #[derive(Debug)]
 pub(crate) struct Inward {
@@ -46,6 +51,15 @@ impl Share {
         let wanted = free.div_ceil(2).min(fill_slots);
         let most = (free / 4 * 3).min(fill_slots + rx_slots).max(wanted);
         Self { wanted, most }
+    }
+
+    /// Of `free` frames, for a socket that only sends.
+    pub(super) fn sending(free: u32) -> Self {
+        let wanted = (free / 8).clamp(u32::from(free > 1), LENT_TO_SEND);
+        Self {
+            wanted,
+            most: wanted,
+        }
     }
 }
 
@@ -247,6 +261,11 @@ impl Inward {
     /// Whether it has so few frames that more should come to it before it sleeps. `outstanding`: the frames that it has now.
     pub(crate) fn is_short(&self, outstanding: u32) -> bool {
         outstanding < self.share.wanted.div_ceil(2)
+    }
+
+    /// Whether it has so few frames that traffic may stop before anybody brings more. `outstanding`: the frames that it has now.
+    pub(crate) fn is_starved(&self, outstanding: u32) -> bool {
+        outstanding < self.share.wanted.div_ceil(2).min(STARVED)
     }
 
     /// Packets received, ever.

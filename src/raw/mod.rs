@@ -13,12 +13,12 @@ mod progress;
 mod state;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
-use std::time::Duration;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{Company, Interest, Interface, Ready, Socket, machine};
+use crate::kernel::{Interface, Socket, machine};
 use crate::link::Link;
 use crate::packet::{LeasedSocket, Packet, PacketRef, Verdict};
 use crate::report::Report;
@@ -34,6 +34,7 @@ pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use outward::{Outward, can_send, check_home, check_packets};
 pub(crate) use place::Place;
 pub use state::{RingState, RingsState};
+pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting};
 
 /// Mode C: a bound socket and its four rings.
 ///
@@ -78,6 +79,7 @@ pub struct FluxRaw {
     pub(crate) link: Link,
     pub(crate) interface: Interface,
     pub(crate) report: Report,
+    pub(crate) waiting: Waiting,
     pub(crate) socket: LeasedSocket<dyn Socket>,
 }
 
@@ -95,6 +97,7 @@ impl FluxRaw {
         let received = self.cycle.receive(batch, max);
         // Also after none: frames that were held may be free by now.
         self.cycle.refill_free();
+        self.settle();
         received
     }
 
@@ -252,7 +255,9 @@ impl FluxRaw {
     /// kernel drops what arrives.
     #[inline]
     pub fn refill(&mut self) -> u32 {
-        self.cycle.refill()
+        let done = self.cycle.refill();
+        self.settle();
+        done
     }
 
     /// The number of packets that the TX ring has room for now.
@@ -267,9 +272,10 @@ impl FluxRaw {
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn wake_rx(&self) -> Result<()> {
         if self.cycle.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
-            self.socket.wake_rx()?;
+            self.socket.wake_rx()
+        } else {
+            self.socket.check()
         }
-        Ok(())
     }
 
     /// As [`wake_rx`](Self::wake_rx), for a loop that runs all the time: without need-wakeup flags it leaves the kernel alone.
@@ -298,6 +304,9 @@ impl FluxRaw {
     pub fn wake_tx(&self) -> Result<()> {
         let always = !self.report.need_wakeup.achieved;
         let mut kicks = Kicks::new(self.cycle.tx_pending());
+        if !kicks.wanted() {
+            return self.socket.check();
+        }
         while kicks.wanted() && (always || self.cycle.tx_needs_wakeup()) {
             let kick = self.socket.wake_tx()?;
             // Sent frames are taken back elsewhere.
@@ -308,61 +317,10 @@ impl FluxRaw {
         Ok(())
     }
 
-    /// Sends everything in the TX ring and takes the frames back, for at most `timeout`.
-    ///
-    /// Returns whether the kernel has no packet left.
-    ///
-    /// # Errors
-    ///
-    /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
-    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
-        const PAUSE: Duration = Duration::from_micros(50);
-        let mut waited = Duration::ZERO;
-        loop {
-            self.wake_tx()?;
-            self.reap();
-            if self.cycle.tx_outstanding() == 0 {
-                return Ok(true);
-            }
-            if waited >= timeout {
-                return Ok(false);
-            }
-            waited += self.socket.pause(PAUSE);
-        }
-    }
-
-    /// Waits until a packet has arrived or `timeout` is over; `None` waits for ever. Returns whether one has.
-    ///
-    /// It may return early without one.
-    ///
-    /// # Errors
-    ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
-    pub fn wait_rx(&mut self, timeout: Option<Duration>) -> Result<bool> {
-        if !self.cycle.rx_available() {
-            self.wait(Interest::Receive, timeout)?;
-        }
-        Ok(self.cycle.rx_available())
-    }
-
-    /// Waits for packets, for free slots in the TX ring, or for either; `None` waits for ever. It may return early.
-    ///
-    /// It takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. The kernel
-    /// calls the TX ring free when it is at most half full.
-    ///
-    /// # Errors
-    ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
-    pub fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
-        self.cycle.refill();
-        self.socket.wait(interest, timeout, &Company::none())
-    }
-
     /// One moment of busy waiting, for a loop that doesn't sleep.
     ///
     /// It takes sent frames back and tops the fill ring up first, and wakes the kernel if it asks for that, so that a packet can arrive.
-    /// With preferred busy polling it runs the driver. A simulated network without a thread makes a step. It does not notice that the
-    /// interface was removed: [`wait`](Self::wait) does, now and then, for no time.
+    /// With preferred busy polling it runs the driver. A simulated network without a thread makes a step.
     ///
     /// # Errors
     ///
@@ -371,12 +329,14 @@ impl FluxRaw {
         self.cycle.refill();
         self.wake_rx_if_needed()?;
         self.socket.spin();
-        Ok(())
+        self.socket.check()
     }
 
-    /// The file descriptor, to wait on together with others; -1 where there is none.
+    /// The socket's file descriptor, to wait on together with others; -1 where there is none.
     ///
-    /// It stays the socket's own: do not close it. Wake-ups may be spurious.
+    /// It is readable while packets wait, and writable while the TX ring is at most half full. It stays the socket's own: do not close it.
+    /// Wake-ups may be spurious. Where packets are [received](Self::receive) as owned ones and dropped elsewhere, wait on
+    /// [`rx_fd`](Self::rx_fd): this one stays silent when the fill ring has run dry.
     #[must_use]
     pub fn fd(&self) -> i32 {
         // A simulated socket gets one when somebody asks.

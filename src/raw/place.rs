@@ -3,16 +3,22 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::Result;
-use crate::kernel::{self, Socket, Steering};
+use crate::kernel::{self, Pace, Socket, Steering, machine};
 use crate::stats::ProgramCounters;
+
+/// How long it may go unnoticed that somebody took the program off.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A socket's entry in the map of an XDP program.
 #[derive(Debug)]
 pub(crate) struct Place {
     steering: Arc<dyn Steering>,
     key: kernel::Place,
+    /// When to ask next how the program is.
+    looks: Pace,
 }
 
 impl Place {
@@ -23,7 +29,20 @@ impl Place {
         socket: &dyn Socket,
     ) -> Result<Self> {
         steering.insert(key, socket)?;
-        Ok(Self { steering, key })
+        Ok(Self {
+            steering,
+            key,
+            looks: Pace::default(),
+        })
+    }
+
+    /// Whether packets can still come here. The program is asked once a second at most.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.looks.is_due(machine::coarse_time(), LOOK) {
+            true => self.steering.check(),
+            false => Ok(()),
+        }
     }
 
     /// What the program counted.

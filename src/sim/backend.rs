@@ -121,7 +121,7 @@ impl SimBackend {
             let here = socket.filter(|socket| Arc::ptr_eq(&socket.nic.shared, &self.nic.shared));
             here.map(|socket| socket.id)
         });
-        let id = self.nic.with(|world, port| {
+        let (id, name, gone) = self.nic.with(|world, port| {
             let id = world.next_socket;
             let owner = match beside {
                 None => id,
@@ -155,13 +155,16 @@ impl SimBackend {
                     watchers: Vec::new(),
                 },
             );
-            Ok(id)
+            let port = &world.ports[port];
+            Ok((id, port.config.name.clone(), port.gone.clone()))
         })?;
         Ok(Arc::new(SimSocket {
             nic: self.nic.clone(),
             request: request.clone(),
             zero_copy_mtu: umem.geometry().zero_copy_mtu(),
             id,
+            name,
+            gone,
             first: first.cloned(),
         }))
     }

@@ -208,7 +208,7 @@ impl Network {
     ///
     /// While the thread runs, real time counts, and this waits for it.
     pub fn advance(&self, time: Duration) {
-        self.shared.advance(time);
+        let _ = self.shared.advance(time);
     }
 
     /// The time since the network was made, as its packets see it.
@@ -359,12 +359,14 @@ impl Shared {
         }
     }
 
-    /// Lets simulated time pass, or waits while real time counts.
-    pub(super) fn advance(&self, time: Duration) {
+    /// Lets simulated time pass, or waits while real time counts; returns how much has passed.
+    pub(super) fn advance(&self, time: Duration) -> Duration {
         let mut world = self.lock();
         if world.running.is_some() {
             drop(world);
-            return thread::sleep(time);
+            let start = Instant::now();
+            thread::sleep(time);
+            return start.elapsed();
         }
         let end = world.now.saturating_add(time);
         loop {
@@ -372,7 +374,7 @@ impl Shared {
             self.announce(&mut world);
             if done {
                 world.paced = false;
-                return;
+                return time;
             }
             world = self.let_in(world);
         }

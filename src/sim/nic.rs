@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::backend::SimBackend;
 use super::config::{NicConfig, NicCounters};
@@ -283,6 +284,7 @@ impl Nic {
         let mut world = self.shared.lock();
         let port = &mut world.ports[self.index];
         port.removed = true;
+        port.gone.store(true, Ordering::Release);
         port.up = false;
         let peer = port.peer.take();
         let mut waiting = Vec::new();

@@ -1,7 +1,8 @@
 //! What the simulated kernel knows of NICs and sockets: plain state.
 
 use std::collections::VecDeque;
-use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::config::{NicConfig, NicCounters};
@@ -24,6 +25,8 @@ pub(super) struct Port {
     pub(super) config: NicConfig,
     pub(super) up: bool,
     pub(super) removed: bool,
+    /// The same, for sockets to see without the lock.
+    pub(super) gone: Arc<AtomicBool>,
     /// Queues in use; there may be more in `queues`, that were in use once.
     pub(super) active: u32,
     pub(super) queues: Vec<Queue>,
@@ -46,6 +49,7 @@ impl Port {
         Self {
             up: true,
             removed: false,
+            gone: Arc::default(),
             active: config.queues,
             queues,
             peer: None,

@@ -1,6 +1,6 @@
 //! A socket on a simulated NIC, behind the seam: bind, wake, wait.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +33,10 @@ pub(super) struct SimSocket {
     pub(super) request: SocketRequest,
     pub(super) zero_copy_mtu: u32,
     pub(super) id: SocketId,
+    /// The name of the NIC.
+    pub(super) name: String,
+    /// Whether the NIC was removed.
+    pub(super) gone: Arc<AtomicBool>,
     /// The socket whose fill and completion ring it uses, if those are not its own. That one must not be closed before.
     pub(super) first: Option<Arc<dyn Socket>>,
 }
@@ -46,13 +50,7 @@ impl SimSocket {
     fn check(&self, world: &mut World, tried: &str) -> Result<bool> {
         let port = &world.ports[self.nic.index];
         if port.removed {
-            return Err(FluxError::new(
-                ErrorKind::Gone,
-                errno::ENODEV,
-                tried,
-                format_args!("the simulated NIC {} was removed", port.config.name),
-                "close the socket",
-            ));
+            return Err(removed(&port.config.name, tried));
         }
         if !port.up {
             return Err(FluxError::new(
@@ -188,6 +186,7 @@ impl Socket for SimSocket {
         world.allow(1);
         let mut handled = 0;
         while ready == Ready::default() && !company.is_here() {
+            (company.check)()?;
             if world.running.is_some() {
                 let left = real_end.map(|end| end.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {
@@ -213,7 +212,11 @@ impl Socket for SimSocket {
                 match (world.next_due(), simulated_end) {
                     (Some(due), end) if end.is_none_or(|end| due <= end) => world.pass_to(due),
                     (_, Some(end)) if world.now < end => world.pass_to(end),
-                    _ => break,
+                    (due, _) => {
+                        // Who waits again and again for want of frames would do so for ever.
+                        ready.interrupted = due.is_none() && interest == Interest::Receive;
+                        break;
+                    }
                 }
             }
             ready = self.ready(&world, interest);
@@ -236,8 +239,15 @@ impl Socket for SimSocket {
     }
 
     fn pause(&self, time: Duration) -> Duration {
-        self.shared().advance(time);
-        time
+        self.shared().advance(time)
+    }
+
+    fn check(&self) -> Result<()> {
+        // Without the lock: those who wait in company have it.
+        match self.gone.load(Ordering::Acquire) {
+            true => Err(removed(&self.name, "looking for packets")),
+            false => Ok(()),
+        }
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {
@@ -367,6 +377,17 @@ impl SimSocket {
         world.tick();
         world
     }
+}
+
+#[cold]
+fn removed(name: &str, tried: &str) -> FluxError {
+    FluxError::new(
+        ErrorKind::Gone,
+        errno::ENODEV,
+        tried,
+        format_args!("the simulated NIC {name} was removed"),
+        "close the socket",
+    )
 }
 
 impl Drop for SimSocket {

@@ -7,18 +7,19 @@ mod rx;
 mod shared;
 mod tx;
 mod unsent;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::poller::Poller;
 use crate::pool::FramePool;
-use crate::raw::{Cycle, FluxRaw, Watchdog};
+use crate::raw::{Cycle, FluxRaw, Waiting, Watchdog};
 
 pub use forward::ForwardError;
 pub use rx::FluxRx;
 #[cfg(feature = "async")]
-pub(crate) use rx::{SHORT_OF_FRAMES, no_room};
+pub(crate) use rx::no_room;
 use shared::Shared;
 pub use tx::FluxTx;
 #[cfg(feature = "async")]
@@ -62,6 +63,8 @@ impl FluxRaw {
             link,
             interface,
             report,
+            // Each half has a stopper of its own.
+            waiting: _,
         } = self;
         let Cycle {
             inward,
@@ -84,6 +87,7 @@ impl FluxRaw {
             lender: receiver,
             pool,
             pacer: Poller::default().pacer(),
+            waiting: Waiting::default(),
             shared: shared.clone(),
         };
         let tx = FluxTx {
@@ -92,6 +96,7 @@ impl FluxRaw {
             pool: free,
             watchdog: Watchdog::new(PATIENCE),
             unkicked: false,
+            waiting: Waiting::default(),
             shared,
         };
         (rx, tx)

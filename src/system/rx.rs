@@ -3,25 +3,22 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::shared::Shared;
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Company, Interest, Interface, Ready};
+use crate::kernel::{Interest, Interface, Ready};
 use crate::link::Link;
 use crate::packet::{Lender, Packet};
 use crate::poller::{Idle, Pacer, Poller};
 use crate::pool::FramePool;
-use crate::raw::{Inward, Place, RingState, Side, check_home};
+use crate::raw::{Inward, Patience, Place, RingState, SHORT_OF_FRAMES, Side, Waiting, check_home};
 use crate::report::Report;
 use crate::stats::{PollerStatistics, ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
-
-/// How long to sleep at a time while frames are short, because nobody tells when a packet is dropped.
-pub(crate) const SHORT_OF_FRAMES: Duration = Duration::from_millis(2);
 
 /// Mode B: the receiving half of a socket.
 ///
@@ -50,11 +47,14 @@ pub struct FluxRx {
     pub(super) lender: Lender,
     pub(super) pool: FramePool,
     pub(super) pacer: Pacer,
+    pub(super) waiting: Waiting,
     pub(super) shared: Arc<Shared>,
 }
 
 impl FluxRx {
     /// Takes received packets, as many as there are and the batch has room for, and returns how many. It never waits.
+    ///
+    /// After a 0, [`check`](Self::check) tells whether any can still come.
     ///
     /// ```
     /// # let network = fluxcap::sim::Network::new();
@@ -113,12 +113,14 @@ impl FluxRx {
     /// # Errors
     ///
     /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed, [`Down`](crate::ErrorKind::Down);
+    /// [`Stopped`](crate::ErrorKind::Stopped) when a [stopper](Self::stopper) ended the wait;
     /// [`Invalid`](crate::ErrorKind::Invalid) when the batch has no room.
     pub fn recv(&mut self, batch: &mut PacketBatch) -> Result<u32> {
         self.recv_within(batch, None)
     }
 
-    /// [`recv`](Self::recv), for at most `timeout`; 0 when that is over, or earlier, as there.
+    /// [`recv`](Self::recv), for at most `timeout`; 0 when that is over, or earlier, as there. With no time it does not wait, leaves a stop to
+    /// the next call, and tells within a tenth of a second that the interface was removed.
     ///
     /// # Errors
     ///
@@ -163,7 +165,7 @@ impl FluxRx {
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone), [`Down`](crate::ErrorKind::Down).
+    /// As [`recv`](Self::recv).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
         let arrived = self.pursue(timeout, |rx| {
             rx.top_up();
@@ -186,6 +188,9 @@ impl FluxRx {
         timeout: Option<Duration>,
         mut take: impl FnMut(&mut Self) -> Option<T>,
     ) -> Result<Option<T>> {
+        if timeout != Some(Duration::ZERO) {
+            self.waiting.take_stop()?;
+        }
         let mut patience = timeout.map(Patience::new);
         loop {
             if let Some(found) = take(self) {
@@ -194,11 +199,12 @@ impl FluxRx {
             }
             let left = patience.as_mut().map(Patience::left);
             if left == Some(Duration::ZERO) {
-                return Ok(None);
+                return self.check().map(|()| None);
             }
+            self.waiting.take_stop()?;
             match self.pacer.decide() {
                 Idle::Spin => self.spin()?,
-                Idle::Look => drop(self.sleep(Some(Duration::ZERO))?),
+                Idle::Look => self.check()?,
                 Idle::Sleep => {
                     let slice = self.slice(left);
                     let ready = self.sleep(slice)?;
@@ -206,7 +212,11 @@ impl FluxRx {
                         patience.slept(slice);
                     }
                     if !ready.receive && (ready.interrupted || slice == left) {
-                        return Ok(take(self));
+                        let found = take(self);
+                        if found.is_none() {
+                            self.waiting.take_stop()?;
+                        }
+                        return Ok(found);
                     }
                 }
             }
@@ -225,8 +235,9 @@ impl FluxRx {
     }
 
     fn sleep(&mut self, timeout: Option<Duration>) -> Result<Ready> {
-        let socket = &self.shared.socket;
-        socket.wait(Interest::Receive, timeout, &Company::none())
+        let (socket, place) = (&*self.shared.socket, self.place.as_ref());
+        self.waiting
+            .sleep(socket, place, Interest::Receive, timeout)
     }
 
     fn spin(&mut self) -> Result<()> {
@@ -296,6 +307,18 @@ impl FluxRx {
         if self.inward.needs_wakeup() {
             self.wake();
         }
+        let Self {
+            inward,
+            lender,
+            pool,
+            waiting,
+            shared,
+            ..
+        } = self;
+        waiting.settle(shared.umem.frames(), || {
+            inward.refill(lender, pool, inward.outstanding(lender.lent()));
+            inward.is_starved(inward.outstanding(lender.lent()))
+        });
     }
 
     #[cold]
@@ -322,14 +345,6 @@ impl FluxRx {
     #[must_use]
     pub fn poller_statistics(&self) -> PollerStatistics {
         self.pacer.statistics()
-    }
-
-    /// The file descriptor, readable while packets wait, to be waited for together with others; -1 where there is none.
-    ///
-    /// It is the same for both halves and stays their own: do not close it. Wake-ups may be spurious.
-    #[must_use]
-    pub fn fd(&self) -> i32 {
-        self.shared.fd()
     }
 
     /// What became of the wishes: requested, achieved and why.
@@ -392,34 +407,6 @@ impl Drop for FluxRx {
         self.place = None;
         // What has arrived already is nobody's now; the other half can use the frames.
         self.inward.abandon(&mut self.lender, &mut self.pool);
-    }
-}
-
-/// A time that runs by the clock, or by what was slept: a simulated network sleeps in no time.
-#[derive(Debug)]
-struct Patience {
-    left: Duration,
-    end: Option<Instant>,
-}
-
-impl Patience {
-    fn new(timeout: Duration) -> Self {
-        Self {
-            left: timeout,
-            // A time beyond what the clock can count is as good as for ever.
-            end: Instant::now().checked_add(timeout),
-        }
-    }
-
-    fn left(&mut self) -> Duration {
-        match self.end {
-            Some(end) => self.left.min(end.saturating_duration_since(Instant::now())),
-            None => self.left,
-        }
-    }
-
-    fn slept(&mut self, slice: Duration) {
-        self.left = self.left.saturating_sub(slice);
     }
 }
 

@@ -11,11 +11,13 @@ use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Company, Interest, Interface};
+use crate::kernel::{Interest, Interface};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
 use crate::pool::FramePool;
-use crate::raw::{Kicks, Next, Outward, RingState, Side, Watchdog, can_send, check_packets};
+use crate::raw::{
+    Kicks, Next, Outward, RingState, Side, Waiting, Watchdog, can_send, check_packets,
+};
 use crate::report::Report;
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
@@ -60,6 +62,7 @@ pub struct FluxTx {
     pub(super) watchdog: Watchdog,
     /// Whether the kernel could not be called for a packet that is in the ring.
     pub(super) unkicked: bool,
+    pub(super) waiting: Waiting,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -267,6 +270,9 @@ impl FluxTx {
     pub(super) fn push(&mut self) -> Result<()> {
         let always = !self.shared.report.need_wakeup.achieved;
         let mut kicks = Kicks::new(self.outward.pending());
+        if !kicks.wanted() {
+            self.shared.socket.check()?;
+        }
         while kicks.wanted() && (always || self.outward.needs_wakeup()) {
             let kick = self.shared.socket.wake_tx()?;
             match kicks.after(kick, self.outward.pending()) {
@@ -286,7 +292,8 @@ impl FluxTx {
     ///
     /// # Errors
     ///
-    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone) or [`Stuck`](crate::ErrorKind::Stuck); the packets stay in the ring.
+    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck) or
+    /// [`Stopped`](crate::ErrorKind::Stopped); the packets stay in the ring.
     pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
         let mut waited = Duration::ZERO;
         loop {
@@ -298,6 +305,7 @@ impl FluxTx {
             if waited >= timeout {
                 return Ok(false);
             }
+            self.waiting.take_stop()?;
             waited += self.shared.socket.pause(PAUSE);
         }
     }
@@ -309,7 +317,8 @@ impl FluxTx {
     ///
     /// # Errors
     ///
-    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone) or [`Stuck`](crate::ErrorKind::Stuck).
+    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck) or
+    /// [`Stopped`](crate::ErrorKind::Stopped). A wait of no time leaves a stop to the next one.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
         let mut left = timeout.unwrap_or(Duration::MAX);
         loop {
@@ -320,9 +329,12 @@ impl FluxTx {
             if left.is_zero() {
                 return Ok(false);
             }
+            self.waiting.take_stop()?;
             let slice = left.min(SLICE);
-            let socket = &self.shared.socket;
-            let ready = socket.wait(Interest::Send, Some(slice), &Company::none())?;
+            let socket = &*self.shared.socket;
+            let ready = self
+                .waiting
+                .sleep(socket, None, Interest::Send, Some(slice))?;
             if ready.interrupted {
                 self.kick()?;
                 return Ok(self.room() > 0);
@@ -375,7 +387,7 @@ impl FluxTx {
 
     /// The file descriptor, writable while the TX ring is at most half full, to be waited for together with others; -1 where there is none.
     ///
-    /// It is the same for both halves and stays their own: do not close it. Wake-ups may be spurious.
+    /// It is the socket's, and readable while packets wait. It stays the half's own: do not close it. Wake-ups may be spurious.
     #[must_use]
     pub fn fd(&self) -> i32 {
         self.shared.fd()

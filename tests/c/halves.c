@@ -536,7 +536,8 @@ static void a_descriptor_tells_of_packets(void)
 
     descriptor.fd = fluxcap_rx_fd(world.ends[1].rx);
     descriptor.events = POLLIN;
-    CHECK(descriptor.fd >= 0 && fluxcap_tx_fd(world.ends[1].tx) == descriptor.fd);
+    CHECK(descriptor.fd >= 0 && fluxcap_rx_fd(world.ends[1].rx) == descriptor.fd);
+    CHECK(fluxcap_tx_fd(world.ends[1].tx) >= 0 && fluxcap_tx_fd(world.ends[1].tx) != descriptor.fd);
     CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
     make(world.ends[0].tx, &packet, 1, 60, 4);
     CHECK_RESULT(fluxcap_tx_send(world.ends[0].tx, &packet, 1), 1);

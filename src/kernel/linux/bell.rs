@@ -16,26 +16,27 @@ struct EventFd {
 
 /// A bell that is not rung; `None` when no more files can be opened.
 pub(crate) fn bell() -> Option<Box<dyn Bell>> {
-    let fd = eventfd()?;
+    let fd = eventfd().ok()?;
     Some(Box::new(EventFd { fd, rung: false }))
 }
 
 /// An alarm that is not rung. When no more files can be opened, who waits looks at it now and then.
 pub(crate) fn alarm() -> Alarm {
     match eventfd() {
-        Some(file) => {
+        Ok(file) => {
             let fd = file.as_raw_fd();
             Alarm::with_counter(file, fd)
         }
-        None => Alarm::unseen(),
+        Err(_) => Alarm::unseen(),
     }
 }
 
-fn eventfd() -> Option<File> {
+/// An eventfd that does not block, or the number of the error.
+pub(super) fn eventfd() -> Result<File, i32> {
     // SAFETY: plain numbers; the result is checked.
-    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }).ok()?;
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
     // SAFETY: a new descriptor, which nobody else knows.
-    Some(unsafe { OwnedFd::from_raw_fd(fd) }.into())
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
 }
 
 impl Bell for EventFd {

@@ -6,6 +6,7 @@ mod bell;
 mod bind;
 mod cpu;
 mod errors;
+mod events;
 mod hugepages;
 mod interface;
 mod mapping;
@@ -33,9 +34,11 @@ use std::sync::Arc;
 pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
 pub(crate) use cpu::{cpus, pin};
+pub(crate) use events::Events;
 use interface::{Control, absent};
 #[cfg(feature = "async")]
 pub(crate) use ready::{Descriptor, Readiness};
+pub(crate) use wait::coarse_time;
 
 use super::{
     Allocation, Backend, Interface, MemoryRequest, Opened, Sharing, Socket, SocketRequest, Steering,

@@ -17,7 +17,7 @@ use super::{bind, memlock, options, rings, wait};
 use crate::error::{FluxError, Result, errno};
 use crate::geometry::Geometry;
 use crate::kernel::{
-    Bound, Company, Interest, Kick, Opened, Ready, Sharing, Socket, SocketRequest,
+    Bound, Company, Interest, Kick, Opened, Pace, Ready, Sharing, Socket, SocketRequest,
 };
 use crate::mem::PAGE_SIZE;
 use crate::stats::SocketStatistics;
@@ -37,6 +37,8 @@ pub(super) struct XdpSocket {
     pub(super) ring_flags: bool,
     /// The kernel tells only once that the interface was removed.
     pub(super) gone: AtomicBool,
+    /// When to ask it next.
+    pub(super) looks: Pace,
     /// Whether preferred busy polling was granted: the program's calls run the driver.
     pub(super) polls: AtomicBool,
     /// The socket whose queue it shares, if it has none to itself. That one stays open as long.
@@ -65,6 +67,7 @@ pub(super) fn open(
         geometry: umem.geometry(),
         ring_flags,
         gone: AtomicBool::new(false),
+        looks: Pace::default(),
         polls: AtomicBool::new(false),
         first: None,
         release: Some(Arc::new(release)),
@@ -106,6 +109,7 @@ pub(super) fn share(
         geometry: umem.geometry(),
         ring_flags,
         gone: AtomicBool::new(false),
+        looks: Pace::default(),
         polls: AtomicBool::new(false),
         first: Some(first.clone()),
         release: None,
@@ -218,6 +222,10 @@ impl Socket for XdpSocket {
 
     fn spin(&self) {
         wait::spin(self);
+    }
+
+    fn check(&self) -> Result<()> {
+        wait::check(self)
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {

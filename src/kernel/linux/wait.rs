@@ -114,6 +114,7 @@ pub(super) fn wait(
         if is_gone(socket) {
             return Err(gone(socket, "waiting for packets"));
         }
+        (company.check)()?;
         // What a ring and a reset at the same time left behind.
         if let Some(alarm) = company.alarm
             && entries[ALARM].revents != 0
@@ -205,6 +206,29 @@ fn closed_descriptor(fd: i32, index: usize) -> FluxError {
         "waiting for packets",
         happened,
         "leave closing to what the descriptor belongs to",
+    )
+}
+
+/// A look that a loop can afford after each call that found nothing.
+pub(super) fn check(socket: &XdpSocket) -> Result<()> {
+    let gone = socket.gone.load(Ordering::Relaxed);
+    if gone || (socket.looks.is_due(coarse_time(), LOOK_UP) && is_gone(socket)) {
+        return Err(self::gone(socket, "looking for packets"));
+    }
+    Ok(())
+}
+
+/// A clock that costs no system call and stands still for some milliseconds at a time.
+pub(crate) fn coarse_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel, or its page in this process, writes one time. It stays zero where there is no such clock, which is none.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
     )
 }
 

@@ -1,0 +1,39 @@
+//! The first frames of a fill ring.
+
+#![forbid(unsafe_code)]
+
+use super::{FluxBuilder, Program};
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::raw::Cycle;
+use crate::umem::UmemRegion;
+
+impl FluxBuilder {
+    /// Gives the fill ring its first frames.
+    pub(super) fn fill(&self, cycle: &mut Cycle, umem: &UmemRegion) -> Result<()> {
+        let free = umem.frames().at_home();
+        if self.only_sends() {
+            cycle.only_send(free);
+        }
+        // Some drivers hand out garbage when a socket is bound with an empty fill ring, even one that only sends.
+        let filled = cycle.refill_free() > 0;
+        if !filled && (!self.only_sends() || free == 0) {
+            return Err(no_free_frame(umem));
+        }
+        Ok(())
+    }
+
+    pub(super) fn only_sends(&self) -> bool {
+        matches!(self.program, Program::SendOnly)
+    }
+}
+
+pub(super) fn no_free_frame(umem: &UmemRegion) -> FluxError {
+    let frames = umem.geometry().frames();
+    FluxError::new(
+        ErrorKind::Memory,
+        errno::ENOMEM,
+        "fill the fill ring of one more socket on this UMEM",
+        format_args!("none of its {frames} frames is free"),
+        "make the UMEM larger: each socket takes half of what is free when it is built",
+    )
+}

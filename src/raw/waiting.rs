@@ -1,0 +1,287 @@
+//! How a socket, or one of its halves, waits: what ends its waits, and what has to be well meanwhile.
+
+#![forbid(unsafe_code)]
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::machine::Events;
+use crate::kernel::{Alarm, Company, Interest, Ready, Socket, machine};
+use crate::packet::Frames;
+use crate::raw::FluxRaw;
+use crate::raw::place::Place;
+use crate::stopper::Stopper;
+
+/// How long to sleep at a time while frames are short, because nobody tells when a packet is dropped.
+pub(crate) const SHORT_OF_FRAMES: Duration = Duration::from_millis(2);
+
+/// How often to look for frames before waiting for them.
+const ROUNDS: u32 = 4;
+
+/// The waits of a socket, or of one of its halves.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Made when somebody asks for a stopper.
+    stop: OnceLock<Alarm>,
+    /// Made when somebody asks for a descriptor to wait for packets on.
+    events: OnceLock<Box<Events>>,
+}
+
+impl Waiting {
+    /// A handle that ends a wait.
+    pub(crate) fn stopper(&self) -> Stopper {
+        Stopper {
+            alarm: self.stop.get_or_init(machine::alarm).clone(),
+        }
+    }
+
+    /// To be called before and after each sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`](ErrorKind::Stopped), once for a stop.
+    #[inline]
+    pub(crate) fn take_stop(&self) -> Result<()> {
+        match self.stop.get() {
+            Some(alarm) if alarm.is_rung() && alarm.reset() => Err(stopped()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The descriptor to wait for packets on, of a socket with the descriptor `socket`.
+    pub(crate) fn rx_fd(&self, socket: impl FnOnce() -> Result<i32>) -> Result<i32> {
+        if let Some(events) = self.events.get() {
+            return Ok(events.fd());
+        }
+        let events = Box::new(Events::of(socket()?)?);
+        Ok(self.events.get_or_init(|| events).fd())
+    }
+
+    /// After a look, if somebody waits on the descriptor: makes it unreadable but for packets, and, while the receiving side is starved, which
+    /// `refill` tells, for frames that come home.
+    #[inline]
+    pub(crate) fn settle(&self, frames: &Frames, refill: impl FnMut() -> bool) {
+        if let Some(events) = self.events.get() {
+            settle(events, frames, refill);
+        }
+    }
+
+    /// One sleep, for at most `timeout`, in which a stop, too, ends it, and the socket and its place in the XDP program are looked after.
+    pub(crate) fn sleep(
+        &self,
+        socket: &dyn Socket,
+        place: Option<&Place>,
+        interest: Interest,
+        timeout: Option<Duration>,
+    ) -> Result<Ready> {
+        let company = Company {
+            alarm: self.stop.get(),
+            check: &|| place.map_or(Ok(()), Place::check),
+            ..Company::none()
+        };
+        socket.wait(interest, timeout, &company)
+    }
+}
+
+fn settle(events: &Events, frames: &Frames, mut refill: impl FnMut() -> bool) {
+    events.clear();
+    // Frames that come in between make it go round again; what is left is for the timer.
+    for _ in 0..ROUNDS {
+        if !refill() || frames.call_when_home(events.waker()) {
+            break;
+        }
+    }
+}
+
+impl FluxRaw {
+    /// Sends everything in the TX ring and takes the frames back, for at most `timeout`.
+    ///
+    /// Returns whether the kernel has no packet left.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stopped`](crate::ErrorKind::Stopped).
+    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
+        const PAUSE: Duration = Duration::from_micros(50);
+        let mut waited = Duration::ZERO;
+        loop {
+            self.wake_tx()?;
+            self.reap();
+            if self.cycle.tx_outstanding() == 0 {
+                return Ok(true);
+            }
+            if waited >= timeout {
+                return Ok(false);
+            }
+            self.waiting.take_stop()?;
+            waited += self.socket.pause(PAUSE);
+        }
+    }
+
+    /// Waits until a packet has arrived or `timeout` is over; `None` waits for ever. Returns whether one has.
+    ///
+    /// It may return early without one.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    pub fn wait_rx(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        if !self.cycle.rx_available() {
+            self.wait(Interest::Receive, timeout)?;
+        }
+        Ok(self.cycle.rx_available())
+    }
+
+    /// Waits for packets, for free slots in the TX ring, or for either; `None` waits for ever. It may return early, as after a signal.
+    ///
+    /// It takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free; while frames are short
+    /// it goes on to do so. The kernel calls the TX ring free when it is at most half full.
+    ///
+    /// # Errors
+    ///
+    /// - [`Gone`](crate::ErrorKind::Gone) when the interface was removed, noticed within a tenth of a second;
+    /// - [`Stopped`](crate::ErrorKind::Stopped) when a [stopper](Self::stopper) ended it. A wait of no time leaves a stop to the next one.
+    pub fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
+        let mut patience = None;
+        loop {
+            if timeout != Some(Duration::ZERO) {
+                self.waiting.take_stop()?;
+            }
+            self.cycle.refill();
+            let left = patience.as_mut().map(Patience::left).or(timeout);
+            let short = interest != Interest::Send && self.cycle.is_short();
+            let slice = match short {
+                true => Some(left.map_or(SHORT_OF_FRAMES, |left| left.min(SHORT_OF_FRAMES))),
+                false => left,
+            };
+            if short && patience.is_none() {
+                patience = timeout.map(Patience::new);
+            }
+            let ready = self
+                .waiting
+                .sleep(&*self.socket, self.place.as_ref(), interest, slice)?;
+            if ready != Ready::default() || slice == left {
+                if timeout != Some(Duration::ZERO) && !ready.receive && !ready.send {
+                    self.waiting.take_stop()?;
+                }
+                return Ok(ready);
+            }
+            if let (Some(patience), Some(slice)) = (&mut patience, slice) {
+                patience.slept(slice);
+            }
+        }
+    }
+
+    /// A handle that ends a [`wait`](Self::wait) or a [`flush`](Self::flush), from any thread and from a signal handler.
+    ///
+    /// A stop that comes while none is under way ends the next. It ends with the socket: halves and engines have stoppers of their own.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let _running = network.run()?;
+    /// # let nic = network.nic("eth0")?;
+    /// use fluxcap::{ErrorKind, FluxBuilder};
+    ///
+    /// let mut raw = FluxBuilder::new(&nic).build()?;
+    /// let stopper = raw.stopper();
+    /// std::thread::spawn(move || stopper.stop());
+    /// let error = loop {
+    ///     if let Err(error) = raw.wait_rx(None) {
+    ///         break error;
+    ///     }
+    /// };
+    /// assert_eq!(error.kind(), ErrorKind::Stopped);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.waiting.stopper()
+    }
+
+    /// Whether packets can still come and go, for a loop that does not wait: to be called when it found nothing.
+    ///
+    /// It costs some nanoseconds: the kernel is asked ten times a second at most, and how the XDP program is, once.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
+    ///
+    /// ```no_run
+    /// # let mut raw = fluxcap::FluxBuilder::new("eth0").build()?;
+    /// loop {
+    ///     if raw.inspect(64, |packet| println!("{} bytes", packet.len())) == 0 {
+    ///         raw.check()?;
+    ///     }
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        self.socket.check()?;
+        self.place.as_ref().map_or(Ok(()), Place::check)
+    }
+
+    /// A file descriptor to wait for packets on, together with others; -1 where there is none.
+    ///
+    /// It is readable while packets wait; when frames come home that the fill ring was out of; and about once a second. Then
+    /// [receive](Self::receive) or [refill](Self::refill), and [`check`](Self::check) when nothing came. It stays the socket's own: do not
+    /// close it.
+    #[must_use]
+    pub fn rx_fd(&self) -> i32 {
+        self.open_rx_fd().unwrap_or(-1)
+    }
+
+    /// [`rx_fd`](Self::rx_fd), or why there is none.
+    pub(crate) fn open_rx_fd(&self) -> Result<i32> {
+        self.waiting.rx_fd(|| Ok(self.fd()))
+    }
+
+    /// Sees to it that the descriptor shows what is worth a look.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        let cycle = &mut self.cycle;
+        self.waiting
+            .settle(self.umem.frames(), || cycle.is_starved_after_refill());
+    }
+}
+
+#[cold]
+fn stopped() -> FluxError {
+    FluxError::new(
+        ErrorKind::Stopped,
+        errno::ECANCELED,
+        "waiting",
+        "a stop ended it",
+        "wait again, or close the socket",
+    )
+}
+
+/// A time that runs by the clock, or by what was slept: a simulated network sleeps in no time.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    left: Duration,
+    end: Option<Instant>,
+}
+
+impl Patience {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            left: timeout,
+            // A time beyond what the clock can count is as good as for ever.
+            end: Instant::now().checked_add(timeout),
+        }
+    }
+
+    pub(crate) fn left(&mut self) -> Duration {
+        match self.end {
+            Some(end) => self.left.min(end.saturating_duration_since(Instant::now())),
+            None => self.left,
+        }
+    }
+
+    pub(crate) fn slept(&mut self, slice: Duration) {
+        self.left = self.left.saturating_sub(slice);
+    }
+}

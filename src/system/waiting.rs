@@ -1,0 +1,65 @@
+//! What ends the waits of the halves, and how to wait by other means.
+
+#![forbid(unsafe_code)]
+
+use super::{FluxRx, FluxTx};
+use crate::error::Result;
+use crate::raw::Place;
+use crate::stopper::Stopper;
+
+impl FluxRx {
+    /// A handle that ends a wait of this half, from any thread and from a signal handler. A stop that comes while none is under way ends the
+    /// next.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.waiting.stopper()
+    }
+
+    /// Whether packets can still come, for a loop that does not wait: to be called when it found nothing.
+    ///
+    /// It costs some nanoseconds: the kernel is asked ten times a second at most, and how the XDP program is, once.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
+    ///
+    /// ```no_run
+    /// # let (mut rx, _tx) = fluxcap::FluxBuilder::new("eth0").build()?.split();
+    /// loop {
+    ///     if rx.recv_each(64, |packet| println!("{} bytes", packet.len())) == 0 {
+    ///         rx.check()?;
+    ///     }
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        self.shared.socket.check()?;
+        self.place.as_ref().map_or(Ok(()), Place::check)
+    }
+
+    /// A file descriptor to wait for packets on, together with others; -1 where there is none.
+    ///
+    /// It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread; and about once a second,
+    /// so that whoever waits sees whether the interface is still there. Then receive, without waiting, and [`check`](Self::check) when nothing
+    /// came. It stays the half's own: do not close it.
+    #[must_use]
+    pub fn fd(&self) -> i32 {
+        self.open_fd().unwrap_or(-1)
+    }
+
+    /// [`fd`](Self::fd), or why there is none.
+    pub(crate) fn open_fd(&self) -> Result<i32> {
+        self.waiting.rx_fd(|| Ok(self.shared.fd()))
+    }
+}
+
+impl FluxTx {
+    /// A handle that ends a [`wait`](Self::wait) or a [`flush`](Self::flush) of this half, from any thread and from a signal handler. A stop
+    /// that comes while none is under way ends the next that has to wait.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.waiting.stopper()
+    }
+}

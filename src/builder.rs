@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    self, Bound, FanOut, Interface, MemoryRequest, RingSizes, Socket, SocketRequest, Steering,
+    self, AsFd, Bound, FanOut, Interface, MemoryRequest, OwnedFd, RingSizes, Socket, SocketRequest, Steering,
 };
 use crate::link::Link;
 use crate::mem::PAGE_SIZE;
@@ -52,10 +52,10 @@ pub struct FluxBuilder {
 }
 
 /// Who decides which packets come to the socket.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Program {
     Bundled(XdpMode),
-    Xskmap(i32),
+    Xskmap(Arc<OwnedFd>),
     None,
     /// No packets come, and no frames are kept for them.
     SendOnly,
@@ -253,9 +253,10 @@ impl FluxBuilder {
 
     /// Enters the socket into the XSKMAP of your own XDP program instead of attaching the bundled one.
     ///
-    /// `fd` is the map's file descriptor; it is duplicated and stays yours.
-    pub fn xskmap(mut self, fd: i32) -> Self {
-        self.program = Program::Xskmap(fd);
+    /// `map` is a descriptor of the map, a duplicate as a rule (`map.as_fd().try_clone_to_owned()?`). The builder closes it; the socket makes
+    /// one of its own.
+    pub fn xskmap(mut self, map: impl Into<OwnedFd>) -> Self {
+        self.program = Program::Xskmap(Arc::new(map.into()));
         self
     }
 
@@ -417,9 +418,9 @@ impl FluxBuilder {
     }
 
     fn steering(&self) -> Result<Option<Arc<dyn Steering>>> {
-        match self.program {
-            Program::Bundled(mode) => self.link.backend().attach(mode).map(Some),
-            Program::Xskmap(fd) => self.link.backend().user_map(fd).map(Some),
+        match &self.program {
+            Program::Bundled(mode) => self.link.backend().attach(*mode).map(Some),
+            Program::Xskmap(map) => self.link.backend().user_map(map.as_fd()).map(Some),
             Program::None | Program::SendOnly => Ok(None),
         }
     }

@@ -16,13 +16,14 @@ const LAYERS: [&[&str]; 8] = [
     &["error", "stats", "report", "proto"],
     &["mem", "ring", "rule", "geometry"],
     &["umem", "packet", "batch", "pool"],
-    &["kernel", "kernel::alarm", "kernel::company", "kernel::pace"],
+    &["kernel", "kernel::alarm", "kernel::company", "kernel::descriptor", "kernel::pace"],
     &[
         "kernel::linux",
         "kernel::bpf",
         "kernel::elsewhere",
         "kernel::machine", // another name of linux or elsewhere
         "sim",
+        "sim::backend",
     ],
     &[
         "link", "builder", "raw", "system", "program", "poller", "queues", "stopper",
@@ -32,10 +33,13 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// The modules that may hold unsafe code.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 9] = [
     "mem",
     "ring",
     "packet",
+    "kernel",            // the trait that all memory rests on,
+    "kernel::elsewhere", // and those that keep its promise
+    "sim::backend",
     "kernel::linux",
     "kernel::bpf",
     "ffi",
@@ -43,6 +47,9 @@ const UNSAFE: [&str; 6] = [
 
 /// The modules that are Linux' own: everything else is the same on every system.
 const LINUX: [&str; 2] = ["kernel::linux", "kernel::bpf"];
+
+/// The module that names what some systems have, and others lack.
+const DESCRIPTORS: &str = "kernel::descriptor";
 
 /// The module that asks what system it is compiled for.
 const CHOICE: &str = "kernel";
@@ -129,13 +136,17 @@ fn imports(source: &Source) -> Vec<String> {
             faults.push(format!(
                 "line {line}: {unit} (layer {layer}) imports crate::{path_text} (layer {other_layer})"
             ));
-        } else if layer == other_layer && (unit == "sim") != (other == "sim") && layer == 4 {
+        } else if layer == other_layer && is_sim(unit) != is_sim(other) && layer == 4 {
             faults.push(format!(
                 "line {line}: {unit} imports crate::{path_text}: the kernel and the simulator know nothing of each other"
             ));
         }
     }
     faults
+}
+
+fn is_sim(unit: &str) -> bool {
+    unit.split("::").next() == Some("sim")
 }
 
 fn safety(source: &Source) -> Vec<String> {
@@ -159,7 +170,10 @@ fn safety(source: &Source) -> Vec<String> {
 
 fn portability(source: &Source) -> Vec<String> {
     let module = source.module.join("::");
-    if source.unit().is_some_and(|(_, unit)| LINUX.contains(&unit)) {
+    if source
+        .unit()
+        .is_some_and(|(_, unit)| LINUX.contains(&unit) || unit == DESCRIPTORS)
+    {
         return Vec::new();
     }
     let mut faults = Vec::new();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::kernel::{
-    Allocation, Backend, Bound, Company, Interest, Interface, Kick, MemoryRequest, Opened, Ready,
+    Allocation, Backend, BorrowedFd, Bound, Company, Interest, Interface, Kick, MemoryRequest, Opened, Ready,
     ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
@@ -80,7 +80,8 @@ impl PlainLink {
     }
 }
 
-impl Backend for PlainLink {
+// SAFETY: memory from the heap and rings of its own; the benchmarks close nothing while they use the kernel's side.
+unsafe impl Backend for PlainLink {
     fn interface(&self) -> Result<Interface> {
         Ok(Interface {
             name: "plain".to_owned(),
@@ -129,7 +130,7 @@ impl Backend for PlainLink {
         unreachable!("the benchmarks load no program")
     }
 
-    fn user_map(&self, _fd: i32) -> Result<Arc<dyn Steering>> {
+    fn user_map(&self, _map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {
         unreachable!("the benchmarks use no map")
     }
 }
@@ -175,7 +176,7 @@ impl Socket for PlainSocket {
         "a kernel in plain memory".to_owned()
     }
 
-    fn fd(&self) -> Option<i32> {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 }

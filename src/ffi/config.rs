@@ -10,6 +10,7 @@ use super::link::fluxcap_link;
 use super::opaque;
 use super::sized::{self, Sized32};
 use super::umem::fluxcap_umem;
+use crate::kernel::machine;
 use crate::builder::FluxBuilder;
 use crate::error::{FluxError, Result};
 use crate::link::Link;
@@ -219,7 +220,7 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
         FLUXCAP_PROGRAM_BUNDLED => builder.xdp_mode(xdp_mode),
         FLUXCAP_PROGRAM_NONE => builder.load_xdp(false),
         FLUXCAP_PROGRAM_SEND_ONLY => builder.send_only(),
-        FLUXCAP_PROGRAM_XSKMAP => builder.xskmap(config.xskmap_fd),
+        FLUXCAP_PROGRAM_XSKMAP => builder.xskmap(machine::duplicate(config.xskmap_fd, "using the given XSKMAP")?),
         other => return Err(unknown("program", "FLUXCAP_PROGRAM_", other)),
     };
     builder = builder.hugepages(match config.hugepages {

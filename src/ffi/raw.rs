@@ -7,6 +7,7 @@ use super::error::{guard, null};
 use super::handle::{count, fluxcap_raw, look};
 use super::opaque::{self, exclusive};
 use super::poller::timeout;
+use crate::kernel::descriptor::number;
 use crate::error::{FluxError, Result};
 use crate::kernel::Interest;
 use crate::packet::Verdict;
@@ -206,7 +207,7 @@ pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
-        Ok(raw.fd())
+        raw.fd().map(number)
     })
 }
 
@@ -218,6 +219,6 @@ pub unsafe extern "C" fn fluxcap_raw_rx_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
-        raw.open_rx_fd()
+        raw.rx_fd().map(number)
     })
 }

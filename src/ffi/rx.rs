@@ -14,6 +14,7 @@ use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
+use crate::kernel::descriptor::number;
 use crate::batch::PacketBatch;
 use crate::system::FluxRx;
 
@@ -232,7 +233,7 @@ pub unsafe extern "C" fn fluxcap_rx_stop(rx: *const fluxcap_rx) -> c_int {
 pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        unsafe { shared(rx)? }.rx.open_fd()
+        unsafe { shared(rx)? }.rx.fd().map(number)
     })
 }
 

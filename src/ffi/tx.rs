@@ -13,6 +13,7 @@ use super::opaque::{self, Opaque, exclusive, shared};
 use super::packet::{array, fill, fluxcap_packet, give, take_for_sending};
 use super::poller::timeout;
 use super::umem::{fluxcap_umem, write_umem};
+use crate::kernel::descriptor::number;
 use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
 use crate::system::FluxTx;
@@ -246,7 +247,7 @@ pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_m
 pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        Ok(unsafe { shared(tx)? }.tx.fd())
+        unsafe { shared(tx)? }.tx.fd().map(number)
     })
 }
 

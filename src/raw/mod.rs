@@ -18,7 +18,7 @@ mod waiting;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{Interface, Socket, machine};
+use crate::kernel::{BorrowedFd, Interface, Socket, descriptor_of};
 use crate::link::Link;
 use crate::packet::{LeasedSocket, Packet, PacketRef, Verdict};
 use crate::report::Report;
@@ -332,16 +332,29 @@ impl FluxRaw {
         self.socket.check()
     }
 
-    /// The socket's file descriptor, to wait on together with others; -1 where there is none.
+    /// The socket's file descriptor, to wait on together with others.
     ///
-    /// It is readable while packets wait, and writable while the TX ring is at most half full. It stays the socket's own: do not close it.
-    /// Wake-ups may be spurious. Where packets are [received](Self::receive) as owned ones and dropped elsewhere, wait on
-    /// [`rx_fd`](Self::rx_fd): this one stays silent when the fill ring has run dry.
-    #[must_use]
-    pub fn fd(&self) -> i32 {
-        // A simulated socket gets one when somebody asks.
-        let hang = || machine::bell().and_then(|bell| self.socket.hang(bell));
-        self.socket.fd().or_else(hang).unwrap_or(-1)
+    /// It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups may be spurious. A duplicate of it
+    /// keeps the kernel's socket open, and its frames in [quarantine](crate::Accounting::quarantined), when this one is dropped.
+    /// Where packets are [received](Self::receive) as owned ones and dropped elsewhere, wait on [`rx_fd`](Self::rx_fd): this one stays
+    /// silent when the fill ring has run dry. A simulated socket gets an eventfd when somebody asks, readable while packets wait.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
+    ///
+    /// It is borrowed, so that nobody uses the number after the close:
+    ///
+    /// ```compile_fail,E0505
+    /// # fn example(raw: fluxcap::FluxRaw) -> fluxcap::Result<()> {
+    /// let fd = raw.fd()?;
+    /// drop(raw);
+    /// println!("{fd:?}"); // error: cannot move out of `raw` because it is borrowed
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        descriptor_of(&*self.socket)
     }
 
     /// What became of the wishes: requested, achieved and why.

@@ -1,7 +1,7 @@
 //! A socket on a simulated NIC, behind the seam: bind, wake, wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    Bell, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest, Watcher,
+    Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest, Watcher,
 };
 use crate::stats::SocketStatistics;
 
@@ -33,6 +33,8 @@ pub(super) struct SimSocket {
     pub(super) request: SocketRequest,
     pub(super) zero_copy_mtu: u32,
     pub(super) id: SocketId,
+    /// Its descriptor, made when the program asks for one.
+    pub(super) bell: OnceLock<Arc<dyn Bell>>,
     /// The name of the NIC.
     pub(super) name: String,
     /// Whether the NIC was removed.
@@ -274,11 +276,11 @@ impl Socket for SimSocket {
         (!port.removed).then_some(port.active)
     }
 
-    fn fd(&self) -> Option<i32> {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        let bell = self.bell.get()?;
         let mut world = self.shared().lock();
-        let socket = world.sockets.get_mut(&self.id)?;
-        socket.show();
-        socket.bell.as_ref().map(|bell| bell.fd())
+        world.sockets.get_mut(&self.id)?.show();
+        Some(bell.fd())
     }
 
     fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
@@ -320,16 +322,17 @@ impl Socket for SimSocket {
         Ok(ready)
     }
 
-    fn hang(&self, bell: Box<dyn Bell>) -> Option<i32> {
+    fn hang(&self, bell: Arc<dyn Bell>) -> Option<BorrowedFd<'_>> {
         let mut guard = self.shared().lock();
         let world = &mut *guard;
         let socket = world.sockets.get_mut(&self.id)?;
+        let bell = self.bell.get_or_init(|| bell);
         if socket.bell.is_none() {
-            socket.bell = Some(bell);
+            socket.bell = Some(bell.clone());
             world.followed += 1;
         }
         socket.show();
-        socket.bell.as_ref().map(|bell| bell.fd())
+        Some(bell.fd())
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::kernel::{Interface, Socket, machine};
+use crate::kernel::{Interface, Socket};
 use crate::link::Link;
 use crate::packet::LeasedSocket;
 use crate::report::Report;
@@ -16,13 +16,4 @@ pub(super) struct Shared {
     pub(super) interface: Interface,
     pub(super) report: Report,
     pub(super) socket: LeasedSocket<dyn Socket>,
-}
-
-impl Shared {
-    /// The file descriptor, or -1.
-    pub(super) fn fd(&self) -> i32 {
-        // A simulated socket gets one when somebody asks.
-        let hang = || machine::bell().and_then(|bell| self.socket.hang(bell));
-        self.socket.fd().or_else(hang).unwrap_or(-1)
-    }
 }

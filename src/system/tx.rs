@@ -11,7 +11,7 @@ use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Interest, Interface};
+use crate::kernel::{BorrowedFd, Interest, Interface, descriptor_of};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
 use crate::pool::FramePool;
@@ -385,12 +385,16 @@ impl FluxTx {
         self.watchdog.patience()
     }
 
-    /// The file descriptor, writable while the TX ring is at most half full, to be waited for together with others; -1 where there is none.
+    /// The socket's file descriptor, writable while the TX ring is at most half full, to be waited for together with others.
     ///
-    /// It is the socket's, and readable while packets wait. It stays the half's own: do not close it. Wake-ups may be spurious.
-    #[must_use]
-    pub fn fd(&self) -> i32 {
-        self.shared.fd()
+    /// Wake-ups may be spurious. A duplicate of it keeps the kernel's socket open, and its frames in
+    /// [quarantine](crate::Accounting::quarantined), when both halves are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
+    pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        descriptor_of(&*self.shared.socket)
     }
 
     /// What became of the wishes: requested, achieved and why.

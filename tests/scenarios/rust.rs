@@ -366,7 +366,7 @@ impl Socket for RawSocket {
     }
 
     fn has_descriptor(&mut self) -> bool {
-        self.raw().fd() >= 0
+        self.raw().fd().is_ok()
     }
 
     fn flush(&mut self, ms: u32) -> bool {

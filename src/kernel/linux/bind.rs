@@ -125,7 +125,7 @@ fn call(socket: &XdpSocket, flags: u16) -> Result<(), i32> {
         flags,
         ifindex: socket.ifindex,
         queue_id: socket.request.queue,
-        shared_umem_fd: first.unwrap_or(0) as u32,
+        shared_umem_fd: first.map_or(0, |first| first.as_raw_fd()) as u32,
     };
     // SAFETY: the kernel reads an address of the stated size.
     let result = unsafe {

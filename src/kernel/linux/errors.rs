@@ -23,6 +23,20 @@ pub(super) fn words(error: i32) -> String {
     io::Error::from_raw_os_error(error).to_string()
 }
 
+/// The error for a descriptor that could not be made.
+pub(super) fn descriptor(tried: &str, error: i32) -> FluxError {
+    match error {
+        libc::EMFILE | libc::ENFILE => FluxError::new(
+            ErrorKind::System,
+            error,
+            tried,
+            "too many files are open",
+            "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
+        ),
+        error => unexpected(tried, error),
+    }
+}
+
 /// A refusal that nobody expects.
 pub(super) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError {
     FluxError::new(

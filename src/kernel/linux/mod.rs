@@ -28,11 +28,14 @@ mod wait;
 
 use std::fmt;
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
+#[cfg(feature = "capi")]
+pub(crate) use bell::duplicate;
 pub(crate) use cpu::{cpus, pin};
 pub(crate) use events::Events;
 use interface::{Control, absent};
@@ -137,7 +140,9 @@ impl fmt::Display for LinuxInterface {
     }
 }
 
-impl Backend for LinuxInterface {
+// SAFETY: the memory is a new mapping each time; the rings are mapped once from a new socket; the kernel keeps to the rules of its rings
+// and pins the packet memory; `Release` tells of a queue only what the kernel showed.
+unsafe impl Backend for LinuxInterface {
     fn interface(&self) -> Result<Interface> {
         let (control, index) = self.find()?;
         control.interface(index)
@@ -176,7 +181,7 @@ impl Backend for LinuxInterface {
         Ok(Arc::new(share))
     }
 
-    fn user_map(&self, fd: i32) -> Result<Arc<dyn Steering>> {
-        Ok(Arc::new(steering::user_map(fd)?))
+    fn user_map(&self, map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {
+        Ok(Arc::new(steering::user_map(map)?))
     }
 }

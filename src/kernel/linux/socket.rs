@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::ffi::CStr;
 use std::mem::zeroed;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -245,7 +245,7 @@ impl Socket for XdpSocket {
         queues.map(|queues| queues.rx)
     }
 
-    fn fd(&self) -> Option<i32> {
-        Some(self.fd.as_raw_fd())
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
     }
 }

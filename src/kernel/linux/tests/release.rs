@@ -1,6 +1,6 @@
 //! Seeing the kernel let go of a queue, and only when it has.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,10 +35,7 @@ fn stays_held(release: &dyn QueueRelease) -> bool {
 }
 
 fn duplicate(opened: &Opened) -> OwnedFd {
-    let fd = opened.socket.fd().unwrap();
-    // SAFETY: the socket is open.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    fd.try_clone_to_owned().unwrap()
+    opened.socket.fd().unwrap().try_clone_to_owned().unwrap()
 }
 
 #[test]

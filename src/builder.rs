@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    self, AsFd, Bound, FanOut, Interface, MemoryRequest, OwnedFd, RingSizes, Socket, SocketRequest, Steering,
+    self, AsFd, Bound, FanOut, Interface, MemoryRequest, OwnedFd, RingSizes, Socket, SocketRequest,
+    Steering,
 };
 use crate::link::Link;
 use crate::mem::PAGE_SIZE;
@@ -428,7 +429,12 @@ impl FluxBuilder {
 
 /// Binds a socket that holds these places in the ledger.
 fn bind(socket: Arc<dyn Socket>, leases: Arc<Leases>) -> Result<(LeasedSocket<dyn Socket>, Bound)> {
-    LeasedSocket::bind(socket, leases, |socket| socket.bind(), |bound| bound.release.clone())
+    LeasedSocket::bind(
+        socket,
+        leases,
+        |socket| socket.bind(),
+        |bound| bound.release.clone(),
+    )
 }
 
 /// The answer to a wish for the memory of a UMEM that was there already.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::kernel::{
-    Allocation, Backend, BorrowedFd, Bound, Company, Interest, Interface, Kick, MemoryRequest, Opened, Ready,
-    ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
+    Allocation, Backend, BorrowedFd, Bound, Company, Interest, Interface, Kick, MemoryRequest,
+    Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair};

@@ -99,11 +99,7 @@ impl FluxBuilder {
         let socket = leased.shared().clone();
         // The others get what the first one got.
         self.socket.need_wakeup = bound.need_wakeup.achieved;
-        enter(
-            first,
-            leased,
-            prepared.report(bound, steering.as_deref()),
-        );
+        enter(first, leased, prepared.report(bound, steering.as_deref()));
         for _ in 1..sockets {
             let other = backend.share(&self.socket, &socket, &prepared.umem)?;
             let Sharing { socket, rx, tx } = other;

@@ -10,9 +10,9 @@ use super::link::fluxcap_link;
 use super::opaque;
 use super::sized::{self, Sized32};
 use super::umem::fluxcap_umem;
-use crate::kernel::machine;
 use crate::builder::FluxBuilder;
 use crate::error::{FluxError, Result};
+use crate::kernel::machine;
 use crate::link::Link;
 use crate::report::{BindMode, BusyPoll, HugepageSize, Hugepages, XdpMode};
 
@@ -220,7 +220,10 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
         FLUXCAP_PROGRAM_BUNDLED => builder.xdp_mode(xdp_mode),
         FLUXCAP_PROGRAM_NONE => builder.load_xdp(false),
         FLUXCAP_PROGRAM_SEND_ONLY => builder.send_only(),
-        FLUXCAP_PROGRAM_XSKMAP => builder.xskmap(machine::duplicate(config.xskmap_fd, "using the given XSKMAP")?),
+        FLUXCAP_PROGRAM_XSKMAP => builder.xskmap(machine::duplicate(
+            config.xskmap_fd,
+            "using the given XSKMAP",
+        )?),
         other => return Err(unknown("program", "FLUXCAP_PROGRAM_", other)),
     };
     builder = builder.hugepages(match config.hugepages {

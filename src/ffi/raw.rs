@@ -7,9 +7,9 @@ use super::error::{guard, null};
 use super::handle::{count, fluxcap_raw, look};
 use super::opaque::{self, exclusive};
 use super::poller::timeout;
-use crate::kernel::descriptor::number;
 use crate::error::{FluxError, Result};
 use crate::kernel::Interest;
+use crate::kernel::descriptor::number;
 use crate::packet::Verdict;
 use crate::ring::Desc;
 

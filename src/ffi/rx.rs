@@ -14,8 +14,8 @@ use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
-use crate::kernel::descriptor::number;
 use crate::batch::PacketBatch;
+use crate::kernel::descriptor::number;
 use crate::system::FluxRx;
 
 /// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel the frames of those that were freed, on

@@ -13,9 +13,9 @@ use super::opaque::{self, Opaque, exclusive, shared};
 use super::packet::{array, fill, fluxcap_packet, give, take_for_sending};
 use super::poller::timeout;
 use super::umem::{fluxcap_umem, write_umem};
-use crate::kernel::descriptor::number;
 use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
+use crate::kernel::descriptor::number;
 use crate::system::FluxTx;
 
 /// Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.

@@ -2,6 +2,9 @@
 //!
 //! Elsewhere the names are there, so that programs compile everywhere, and there is no value of these types.
 
+#![forbid(unsafe_code)]
+
+use std::fmt;
 use std::fs::File;
 
 #[cfg(unix)]
@@ -9,6 +12,15 @@ pub use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 #[cfg(not(unix))]
 pub use none::{AsFd, BorrowedFd, OwnedFd};
+
+/// A file descriptor that is readable while it is rung.
+pub trait Bell: fmt::Debug + Send + Sync {
+    /// Makes it readable, or not. One thread at a time.
+    fn set(&self, rung: bool);
+
+    /// The descriptor.
+    fn fd(&self) -> BorrowedFd<'_>;
+}
 
 /// The descriptor of a file.
 #[cfg(unix)]
@@ -18,7 +30,10 @@ pub(crate) fn of_file(file: &File) -> Option<BorrowedFd<'_>> {
 
 /// The number of a descriptor, for C.
 #[cfg(unix)]
-#[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "C has numbers alone"))]
+#[cfg_attr(
+    not(feature = "capi"),
+    allow(dead_code, reason = "C has numbers alone")
+)]
 pub(crate) fn number(fd: BorrowedFd<'_>) -> i32 {
     std::os::fd::AsRawFd::as_raw_fd(&fd)
 }
@@ -31,7 +46,10 @@ pub(crate) fn of_file(_file: &File) -> Option<BorrowedFd<'_>> {
 
 /// The number of a descriptor, for C.
 #[cfg(not(unix))]
-#[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "C has numbers alone"))]
+#[cfg_attr(
+    not(feature = "capi"),
+    allow(dead_code, reason = "C has numbers alone")
+)]
 pub(crate) fn number(fd: BorrowedFd<'_>) -> i32 {
     fd.never()
 }

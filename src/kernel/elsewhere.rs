@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "capi")]
 use super::OwnedFd;
 use super::{
-    Alarm, Allocation, Backend, Bell, BorrowedFd, Interface, MemoryRequest, Opened, SocketRequest, Steering,
+    Alarm, Allocation, Backend, Bell, BorrowedFd, Interface, MemoryRequest, Opened, SocketRequest,
+    Steering,
 };
 use crate::error::{ErrorKind, FluxError, Result, errno};
 #[cfg(feature = "async")]

@@ -42,8 +42,8 @@ use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
 pub use alarm::{Alarm, Watcher};
-pub use descriptor::{AsFd, BorrowedFd, OwnedFd};
 pub use company::{Company, Interest, Ready};
+pub use descriptor::{AsFd, Bell, BorrowedFd, OwnedFd};
 pub use pace::Pace;
 
 pub use crate::packet::{QueueRelease, ReleasedAtClose};
@@ -247,32 +247,6 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
         drop(bell);
         None
     }
-}
-
-/// A file descriptor that is readable while it is rung.
-pub trait Bell: fmt::Debug + Send + Sync {
-    /// Makes it readable, or not. One thread at a time.
-    fn set(&self, rung: bool);
-
-    /// The descriptor.
-    fn fd(&self) -> BorrowedFd<'_>;
-}
-
-/// The descriptor of a socket, which gets a bell if it has none of its own.
-pub(crate) fn descriptor_of(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
-    if let Some(fd) = socket.fd() {
-        return Ok(fd);
-    }
-    // A simulated socket gets one when somebody asks.
-    socket.hang(machine::bell()?).ok_or_else(|| {
-        FluxError::new(
-            ErrorKind::Unsupported,
-            errno::EOPNOTSUPP,
-            "asking for the descriptor of a socket",
-            "sockets of this backend have none",
-            "wait in a call",
-        )
-    })
 }
 
 /// Sockets that can share a queue. The XDP program has as many places for each.

@@ -81,9 +81,7 @@ impl SharedFrameState {
         for chunk in 0..self.geometry().frames() {
             let owner = self.owner(chunk);
             // In a group, another member may take a frame of the group meanwhile.
-            if owner & !(INWARD | OUTWARD) == mark
-                && self.pass(chunk, owner, mark | QUARANTINED)
-            {
+            if owner & !(INWARD | OUTWARD) == mark && self.pass(chunk, owner, mark | QUARANTINED) {
                 frames += 1;
             }
         }

@@ -403,7 +403,9 @@ fn each_socket_has_a_mark_of_its_own_and_gives_it_back() {
     let umem = umem(4, 2048, 0);
     let first = umem.frames().leases(1).unwrap();
     let second = umem.frames().leases(1).unwrap();
-    assert!(first[0].mark() != second[0].mark() && first[0].mark() > USER && second[0].mark() > USER);
+    assert!(
+        first[0].mark() != second[0].mark() && first[0].mark() > USER && second[0].mark() > USER
+    );
     let mark = first[0].mark();
     drop(first);
     let third = umem.frames().leases(1).unwrap();
@@ -469,13 +471,8 @@ impl QueueRelease for Kernel {
 fn close_with_loans(umem: &UmemRegion, lent: usize, kernel: &Arc<Kernel>) {
     let leases = umem.frames().leases(1).unwrap();
     let socket = Arc::new(());
-    let (socket, ()) = LeasedSocket::bind(
-        socket,
-        leases.clone(),
-        |()| Ok(()),
-        |()| kernel.clone(),
-    )
-    .unwrap();
+    let (socket, ()) =
+        LeasedSocket::bind(socket, leases.clone(), |()| Ok(()), |()| kernel.clone()).unwrap();
     let mut pool = FramePool::new(umem.frames().clone());
     let mut fill = vec![0; lent];
     let mut lender = Lender::new(&leases[0]);

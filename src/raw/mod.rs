@@ -15,10 +15,9 @@ mod state;
 mod tests;
 mod waiting;
 
-
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{BorrowedFd, Interface, Socket, descriptor_of};
+use crate::kernel::{BorrowedFd, Interface, Socket};
 use crate::link::Link;
 use crate::packet::{LeasedSocket, Packet, PacketRef, Verdict};
 use crate::report::Report;
@@ -34,7 +33,7 @@ pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use outward::{Outward, can_send, check_home, check_packets};
 pub(crate) use place::Place;
 pub use state::{RingState, RingsState};
-pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting};
+pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
 
 /// Mode C: a bound socket and its four rings.
 ///

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::machine::Events;
-use crate::kernel::{
-    Alarm, BorrowedFd, Company, Interest, Ready, Socket, descriptor_of, machine,
-};
+use crate::kernel::{Alarm, BorrowedFd, Company, Interest, Ready, Socket, machine};
 use crate::packet::Frames;
 use crate::raw::FluxRaw;
 use crate::raw::place::Place;
@@ -244,6 +242,23 @@ impl FluxRaw {
         self.waiting
             .settle(self.umem.frames(), || cycle.is_starved_after_refill());
     }
+}
+
+/// The descriptor of a socket, which gets a bell if it has none of its own.
+pub(crate) fn descriptor_of(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
+    if let Some(fd) = socket.fd() {
+        return Ok(fd);
+    }
+    // A simulated socket gets one when somebody asks.
+    socket.hang(machine::bell()?).ok_or_else(|| {
+        FluxError::new(
+            ErrorKind::Unsupported,
+            errno::EOPNOTSUPP,
+            "asking for the descriptor of a socket",
+            "sockets of this backend have none",
+            "wait in a call",
+        )
+    })
 }
 
 #[cold]

@@ -9,8 +9,8 @@ use super::socket::{SimSocket, TX_BUDGET};
 use super::steering;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, Rings, Sharing, Socket, SocketRequest,
-    Steering,
+    Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, Rings, Sharing, Socket,
+    SocketRequest, Steering,
 };
 use crate::mem::Memory;
 use crate::packet::KernelSide;

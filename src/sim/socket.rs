@@ -13,7 +13,8 @@ use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest, Watcher,
+    Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest,
+    Watcher,
 };
 use crate::stats::SocketStatistics;
 

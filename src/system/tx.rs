@@ -11,12 +11,13 @@ use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{BorrowedFd, Interest, Interface, descriptor_of};
+use crate::kernel::{Interest, Interface};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
 use crate::pool::FramePool;
 use crate::raw::{
     Kicks, Next, Outward, RingState, Side, Waiting, Watchdog, can_send, check_packets,
+    descriptor_of,
 };
 use crate::report::Report;
 use crate::stats::SocketStatistics;
@@ -383,18 +384,6 @@ impl FluxTx {
     #[must_use]
     pub fn patience(&self) -> Duration {
         self.watchdog.patience()
-    }
-
-    /// The socket's file descriptor, writable while the TX ring is at most half full, to be waited for together with others.
-    ///
-    /// Wake-ups may be spurious. A duplicate of it keeps the kernel's socket open, and its frames in
-    /// [quarantine](crate::Accounting::quarantined), when both halves are dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
-    pub fn fd(&self) -> Result<BorrowedFd<'_>> {
-        descriptor_of(&*self.shared.socket)
     }
 
     /// What became of the wishes: requested, achieved and why.

@@ -5,7 +5,7 @@
 use super::{FluxRx, FluxTx};
 use crate::error::Result;
 use crate::kernel::BorrowedFd;
-use crate::raw::Place;
+use crate::raw::{Place, descriptor_of};
 use crate::stopper::Stopper;
 
 impl FluxRx {
@@ -60,5 +60,17 @@ impl FluxTx {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.waiting.stopper()
+    }
+
+    /// The socket's file descriptor, writable while the TX ring is at most half full, to be waited for together with others.
+    ///
+    /// Wake-ups may be spurious. A duplicate of it keeps the kernel's socket open, and its frames in
+    /// [quarantine](crate::Accounting::quarantined), when both halves are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
+    pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        descriptor_of(&*self.shared.socket)
     }
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::kernel::{
-    Allocation, Backend, BorrowedFd, Bound, Company, FanOut, Interest, Interface, Kick, MemoryRequest, Opened,
-    Place, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
+    Allocation, Backend, BorrowedFd, Bound, Company, FanOut, Interest, Interface, Kick,
+    MemoryRequest, Opened, Place, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};

@@ -21,7 +21,8 @@ struct EventFd {
 
 /// A bell that is not rung.
 pub(crate) fn bell() -> Result<Arc<dyn Bell>> {
-    let fd = eventfd().map_err(|error| errors::descriptor("making a descriptor for a socket", error))?;
+    let fd =
+        eventfd().map_err(|error| errors::descriptor("making a descriptor for a socket", error))?;
     Ok(Arc::new(EventFd {
         fd,
         rung: AtomicBool::new(false),

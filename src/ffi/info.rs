@@ -132,7 +132,7 @@ pub struct fluxcap_accounting {
     /// Frames in the four rings or in the kernel behind them.
     pub kernel: u32,
     /// Frames that the kernel had when a socket was closed, and may still use. They go home when it is seen to have let go of the queue,
-    /// some 25 ms after the close as a rule: it looks whenever the pool is empty, a socket is opened or closed on the UMEM, or the frames
+    /// some 25 ms after the close as a rule: it looks whenever the pool is empty, a socket is opened on the UMEM, or the frames
     /// are counted. If it never is, they are lost to the pool.
     pub quarantined: u32,
 }

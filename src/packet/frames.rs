@@ -221,11 +221,6 @@ impl SharedFrameState {
         (self.count.load(Ordering::Relaxed) & (HANDLE - 1)) as u32
     }
 
-    /// The number of handles.
-    pub(super) fn handles(&self) -> usize {
-        (self.count.load(Ordering::Relaxed) >> 32) as usize
-    }
-
     /// Counts the ledger: frames of the pool, the user, the kernel, and in quarantine. O(frames); exact when nobody moves frames meanwhile.
     #[must_use]
     pub(crate) fn ledger(&self) -> Ledger {

@@ -154,12 +154,6 @@ impl Drop for Leases {
                 lease.frames.free_place(lease.index);
             }
         }
-        // Without another handle nobody will ever take a frame, and the kernel keeps the pages for itself as long as it needs them.
-        if let Some(lease) = self.leases.first()
-            && lease.frames.handles() > self.leases.len()
-        {
-            lease.frames.reclaim();
-        }
     }
 }
 

@@ -5,9 +5,12 @@
 //! duplicate of the descriptor, in a forked child for instance, may keep the socket open. A clock proves nothing of that.
 //!
 //! So the frames that the kernel had at the close are in *quarantine*: they are nobody's, in the ledger and in
-//! [`Accounting`](crate::umem::Accounting), until the backend has [seen](QueueRelease) the kernel let go of the queue. Nobody waits for
-//! that at the close. It is looked for when the pool runs dry, when a socket is opened or closed on the UMEM, and when somebody asks for
-//! the accounts. Frames of which it is never seen stay lost to the pool.
+//! [`Accounting`](crate::umem::Accounting), until the backend has [seen](QueueRelease) the kernel let go of the queue. Nobody looks at
+//! the close, for the look itself may have to wait for the kernel. It is looked for when the pool runs dry, when a socket is opened on the
+//! UMEM, and when somebody asks for the accounts. Frames of which it is never seen stay lost to the pool.
+//!
+//! Packet memory that the kernel was given is unmapped with the last handle and packet, quarantine or not: the kernel holds the pages for
+//! itself, and what is mapped at the address later are others.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,8 +33,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Made by a backend when it binds a socket; see [`Bound::release`](crate::kernel::Bound::release).
 pub trait QueueRelease: fmt::Debug + Send + Sync {
     /// Whether the kernel was *seen* to have let go: neither it nor a device will read or write a frame that the socket, or another
-    /// one that shares its queue, was given. Never true while such a socket is open. Once true, it stays so. It does not wait
-    /// for the kernel, but the answer may take a system call.
+    /// one that shares its queue, was given. Never true while such a socket is open. Once true, it stays so. The answer may
+    /// take a system call that has to wait while the kernel's network configuration changes.
     fn is_released(&self) -> bool;
 
     /// Lets `time` pass, so that the kernel gets on; returns how much has passed on its clock.

@@ -17,7 +17,6 @@ use crate::packet::{Lender, Outbox, Packet};
 use crate::pool::FramePool;
 use crate::raw::{
     Kicks, Next, Outward, RingState, Side, Waiting, Watchdog, can_send, check_packets,
-    descriptor_of,
 };
 use crate::report::Report;
 use crate::stats::SocketStatistics;

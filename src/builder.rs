@@ -147,6 +147,12 @@ impl FluxBuilder {
         self
     }
 
+    /// Whether the packets in a new UMEM are part of core dumps. Default no: they are other people's data, and large.
+    pub fn core_dump(mut self, dump: bool) -> Self {
+        self.memory.core_dump = dump;
+        self
+    }
+
     /// Works on the frames of an existing UMEM instead of a new one, so that packets can pass between sockets uncopied.
     ///
     /// The wishes for frames, chunk size, headroom, hugepages and NUMA node are those of that UMEM then. Each socket takes half of the
@@ -411,6 +417,9 @@ impl FluxBuilder {
             hugepages: self.memory.hugepages,
             numa_node: self.memory.numa_node,
         })?;
+        if self.memory.core_dump {
+            allocation.memory.dump();
+        }
         Ok(PreparedUmem {
             umem: UmemRegion::new(allocation.memory, geometry)?,
             page_size: allocation.page_size,

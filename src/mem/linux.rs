@@ -233,3 +233,95 @@ impl Process {
         self.id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Memory of a kind that a child cannot get zeros for from the kernel, as rings and hugepages.
+    fn shared(pages: usize) -> Mapping {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let mut mapping = Mapping::new(pages * page_size(), flags, -1, 0).unwrap();
+        mapping.leave_out_of_children();
+        mapping
+    }
+
+    fn bytes(mapping: &mut Mapping) -> &mut [u8] {
+        // SAFETY: the mapping is initialised and nobody else's.
+        unsafe { std::slice::from_raw_parts_mut(mapping.start().as_ptr(), mapping.len()) }
+    }
+
+    /// How a child ends that runs `body`: 0 if it is true.
+    fn in_child(body: impl FnOnce() -> bool) -> i32 {
+        // SAFETY: the child reads and writes memory and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(!body())) };
+        }
+        let mut status = -1;
+        // SAFETY: the kernel writes one number.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        status
+    }
+
+    #[test]
+    fn a_child_finds_zeros_that_are_its_own_in_every_kind_of_memory() {
+        let ordinary = Mapping::anonymous(3, page_size(), 0).unwrap();
+        for mut mapping in [ordinary, shared(2)] {
+            bytes(&mut mapping).fill(7);
+            let status = in_child(|| {
+                let bytes = bytes(&mut mapping);
+                let zeros = bytes.iter().all(|byte| *byte == 0);
+                bytes.fill(9);
+                zeros
+            });
+            assert_eq!(status, 0);
+            assert!(bytes(&mut mapping).iter().all(|byte| *byte == 7));
+        }
+    }
+
+    #[test]
+    fn a_child_has_no_zeros_where_memory_was_that_is_unmapped() {
+        let mapping = shared(1);
+        let entry = mapping.missing.unwrap();
+        let address = mapping.start();
+        assert_eq!(entry.start.load(Ordering::Relaxed), address.as_ptr());
+        drop(mapping);
+        assert_ne!(entry.start.load(Ordering::Relaxed), address.as_ptr());
+    }
+
+    #[test]
+    fn a_child_is_another_process_and_can_be_one_of_its_own() {
+        let parent = Process::current();
+        assert!(parent.is_current() && parent.id() == std::process::id());
+        let status = in_child(|| {
+            let before = parent.is_current();
+            let child = Process::current();
+            !before && child.is_current() && !parent.is_current() && child.id() != parent.id()
+        });
+        assert_eq!(status, 0);
+        assert!(parent.is_current());
+    }
+
+    /// The kernel's flags of a mapping.
+    fn flags(start: NonNull<u8>) -> String {
+        let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+        let begin = format!("{:x}-", start.as_ptr() as usize);
+        let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&begin));
+        let flags = lines.find(|line| line.starts_with("VmFlags:"));
+        flags.unwrap().to_owned()
+    }
+
+    #[test]
+    fn packets_are_no_part_of_core_dumps_unless_somebody_wants_them_there() {
+        // Of a size that no neighbour is merged with.
+        let mapping = Mapping::anonymous(5 * page_size(), page_size(), 0).unwrap();
+        assert!(flags(mapping.start()).contains(" dd"));
+        // SAFETY: the whole mapping.
+        unsafe { dump(mapping.start(), mapping.len()) };
+        assert!(!flags(mapping.start()).contains(" dd"));
+    }
+}

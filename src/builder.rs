@@ -326,7 +326,10 @@ impl FluxBuilder {
     fn prepare(&self) -> Result<(Interface, PreparedUmem)> {
         self.check_sizes()?;
         let geometry = match &self.umem {
-            Some(umem) => umem.geometry(),
+            Some(umem) => {
+                umem.process().check("opening a socket on a UMEM")?;
+                umem.geometry()
+            }
             None => self.memory.geometry()?,
         };
         let interface = self.link.backend().interface()?;

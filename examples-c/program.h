@@ -103,7 +103,7 @@ static inline bool umem_adds_up(const struct fluxcap_umem *umem)
         complain();
         return false;
     }
-    bool good = frames.pool + frames.user + frames.kernel == frames.frames;
+    bool good = frames.pool + frames.user + frames.kernel + frames.quarantined == frames.frames;
     if (!good)
         fprintf(stderr, "the frames do not add up\n");
     return good;

@@ -242,6 +242,7 @@ impl Echo {
         }
         let umem = self.rx.get_ref().umem().clone();
         drop(self);
+        umem.reclaim(Duration::from_secs(1));
         let accounting = umem.accounting();
         println!("frames: {accounting}");
         if !accounting.is_conserved() || accounting.pool != umem.frame_count() {

@@ -110,6 +110,12 @@
 // Memory from `numa_node`.
 #define FLUXCAP_NUMA_BIND 1
 
+// Packets are no part of core dumps: they are other people's data, and large.
+#define FLUXCAP_CORE_DUMP_WITHOUT_PACKETS 0
+
+// Packets in a new UMEM are part of core dumps.
+#define FLUXCAP_CORE_DUMP_WITH_PACKETS 1
+
 // The kernel may ask for wake-ups instead of being called each time (Linux 5.4).
 #define FLUXCAP_WAKEUP_NEEDED 0
 
@@ -391,7 +397,7 @@ struct fluxcap_tx;
 // The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
 struct fluxcap_umem;
 
-// Who has the frames. pool + user + kernel = frames, always.
+// Who has the frames. pool + user + kernel + quarantined = frames, always.
 struct fluxcap_accounting {
   // All frames.
   uint32_t frames;
@@ -401,6 +407,10 @@ struct fluxcap_accounting {
   uint32_t user;
   // Frames in the four rings or in the kernel behind them.
   uint32_t kernel;
+  // Frames that the kernel had when a socket was closed, and may still use. They go home when it is seen to have let go of the queue,
+  // some 25 ms after the close as a rule: it looks whenever the pool is empty, a socket is opened on the UMEM, or the frames
+  // are counted. If it never is, they are lost to the pool.
+  uint32_t quarantined;
 };
 
 // What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
@@ -458,6 +468,10 @@ struct fluxcap_config {
   // The UMEM to work on, that of another socket. NULL: a new one. The frames are as they are then: frames, chunk_size, headroom,
   // hugepages and numa say nothing. Used during the call only.
   const struct fluxcap_umem *umem;
+  // FLUXCAP_CORE_DUMP_….
+  uint32_t core_dump;
+  // Zero.
+  uint32_t reserved;
 };
 
 // A packet that you own, in a frame of a UMEM.
@@ -1271,6 +1285,13 @@ int fluxcap_raw_umem(const struct fluxcap_raw *raw,
 // Who has the frames of a UMEM now, by the ledger, into `*accounting`. Exact when nobody moves frames meanwhile. Any thread.
 int fluxcap_umem_accounting(const struct fluxcap_umem *umem,
                             struct fluxcap_accounting *accounting);
+
+// Waits until the kernel has let go of the frames of sockets that were closed, or `timeout_ms` milliseconds are over; -1 waits for ever.
+// Returns how many frames are still in quarantine. Any thread.
+//
+// Nothing has to call it: frames come home without. It is for a program that wants all of them before it goes on.
+int fluxcap_umem_reclaim(const struct fluxcap_umem *umem,
+                         int timeout_ms);
 
 // Frees a handle to a UMEM. NULL is a no-op. Sockets and packets on it stay good.
 //

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    self, Bound, FanOut, Interface, MemoryRequest, RingSizes, SocketRequest, Steering,
+    self, AsFd, Bound, FanOut, Interface, MemoryRequest, OwnedFd, RingSizes, Socket, SocketRequest,
+    Steering,
 };
 use crate::link::Link;
 use crate::mem::PAGE_SIZE;
+use crate::packet::{LeasedSocket, Leases};
 use crate::raw::{Cycle, FluxRaw, Place, Waiting};
 use crate::report::{Answer, BindMode, BusyPoll, Hugepages, Report, XdpMode};
 use crate::ring::check_size;
@@ -54,10 +56,10 @@ pub struct FluxBuilder {
 }
 
 /// Who decides which packets come to the socket.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Program {
     Bundled(XdpMode),
-    Xskmap(i32),
+    Xskmap(Arc<OwnedFd>),
     None,
     /// No packets come, and no frames are kept for them.
     SendOnly,
@@ -147,6 +149,12 @@ impl FluxBuilder {
     /// The NUMA node to take the UMEM from: best the one that the card is plugged into. Default: wherever the kernel puts it.
     pub fn numa_node(mut self, node: u32) -> Self {
         self.memory.numa_node = Some(node);
+        self
+    }
+
+    /// Whether the packets in a new UMEM are part of core dumps. Default no: they are other people's data, and large.
+    pub fn core_dump(mut self, dump: bool) -> Self {
+        self.memory.core_dump = dump;
         self
     }
 
@@ -257,9 +265,10 @@ impl FluxBuilder {
 
     /// Enters the socket into the XSKMAP of your own XDP program instead of attaching the bundled one.
     ///
-    /// `fd` is the map's file descriptor; it is duplicated and stays yours.
-    pub fn xskmap(mut self, fd: i32) -> Self {
-        self.program = Program::Xskmap(fd);
+    /// `map` is a descriptor of the map, a duplicate as a rule (`map.as_fd().try_clone_to_owned()?`). The builder closes it; the socket makes
+    /// one of its own.
+    pub fn xskmap(mut self, map: impl Into<OwnedFd>) -> Self {
+        self.program = Program::Xskmap(Arc::new(map.into()));
         self
     }
 
@@ -287,13 +296,12 @@ impl FluxBuilder {
             ));
         }
         let (interface, prepared) = self.prepare()?;
-        let lease = prepared.umem.frames().lease()?;
+        let leases = prepared.umem.frames().leases(1)?;
         let steering = self.steering()?;
         let opened = self.link.backend().open(&self.socket, &prepared.umem)?;
-        let mut cycle = Cycle::new(opened.rings, &lease);
+        let mut cycle = Cycle::new(opened.rings, &leases[0]);
         self.fill(&mut cycle, &prepared.umem)?;
-        let bound = opened.socket.bind()?;
-        lease.set_grace(bound.grace);
+        let (socket, bound) = bind(opened.socket, leases)?;
         let mut report = prepared.report(bound, steering.as_deref());
         report.notes = self.notes(&interface, steering.as_deref());
         let place = match steering {
@@ -302,20 +310,19 @@ impl FluxBuilder {
                 // It may have been shared out before.
                 steering.fan_out(queue, FanOut::default())?;
                 let key = kernel::Place { queue, member: 0 };
-                Some(Place::take(steering, key, &*opened.socket)?)
+                Some(Place::take(steering, key, &*socket)?)
             }
             None => None,
         };
         let raw = FluxRaw {
             cycle,
             place,
-            socket: opened.socket,
-            _lease: [lease].into(),
             umem: prepared.umem,
             link: self.link.clone(),
             interface,
             report,
             waiting: Waiting::default(),
+            socket,
         };
         raw.wake_rx()?;
         Ok(raw)
@@ -325,7 +332,10 @@ impl FluxBuilder {
     fn prepare(&self) -> Result<(Interface, PreparedUmem)> {
         self.check_sizes()?;
         let geometry = match &self.umem {
-            Some(umem) => umem.geometry(),
+            Some(umem) => {
+                umem.process().check("opening a socket on a UMEM")?;
+                umem.geometry()
+            }
             None => self.memory.geometry()?,
         };
         let interface = self.link.backend().interface()?;
@@ -425,6 +435,9 @@ impl FluxBuilder {
             hugepages: self.memory.hugepages,
             numa_node: self.memory.numa_node,
         })?;
+        if self.memory.core_dump {
+            allocation.memory.dump();
+        }
         Ok(PreparedUmem {
             umem: UmemRegion::new(allocation.memory, geometry)?,
             page_size: allocation.page_size,
@@ -433,16 +446,26 @@ impl FluxBuilder {
     }
 
     fn steering(&self) -> Result<Option<Arc<dyn Steering>>> {
-        match self.program {
+        match &self.program {
             Program::Bundled(mode) => self
                 .link
                 .backend()
-                .attach(mode, self.fan_out.sockets > 1)
+                .attach(*mode, self.fan_out.sockets > 1)
                 .map(Some),
-            Program::Xskmap(fd) => self.link.backend().user_map(fd).map(Some),
+            Program::Xskmap(map) => self.link.backend().user_map(map.as_fd()).map(Some),
             Program::None | Program::SendOnly => Ok(None),
         }
     }
+}
+
+/// Binds a socket that holds these places in the ledger.
+fn bind(socket: Arc<dyn Socket>, leases: Arc<Leases>) -> Result<(LeasedSocket<dyn Socket>, Bound)> {
+    LeasedSocket::bind(
+        socket,
+        leases,
+        |socket| socket.bind(),
+        |bound| bound.release.clone(),
+    )
 }
 
 /// The answer to a wish for the memory of a UMEM that was there already.

@@ -3,10 +3,11 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::geometry::Geometry;
-use crate::mem::{Memory, PAGE_SIZE};
+use crate::mem::{Memory, PAGE_SIZE, Process};
 use crate::packet::{Frames, Packet};
 use crate::report::Hugepages;
 
@@ -23,6 +24,8 @@ pub struct UmemConfig {
     pub hugepages: Hugepages,
     /// The NUMA node to take the memory from. Default: wherever the kernel puts it.
     pub numa_node: Option<u32>,
+    /// Whether packets are part of core dumps. Default no: they are other people's data, and large.
+    pub core_dump: bool,
 }
 
 impl Default for UmemConfig {
@@ -33,6 +36,7 @@ impl Default for UmemConfig {
             headroom: 0,
             hugepages: Hugepages::Never,
             numa_node: None,
+            core_dump: false,
         }
     }
 }
@@ -54,7 +58,8 @@ impl UmemConfig {
 
 /// A handle to shared packet memory, cut into equal frames. Cloning gives another handle to the same memory.
 ///
-/// The memory lives until the last handle, socket and [`Packet`] is gone.
+/// The memory lives until the last handle, socket and [`Packet`] is gone. It belongs to the process that made it: in a forked child it is full
+/// of zeros, and there is no free frame.
 #[derive(Clone)]
 pub struct UmemRegion {
     frames: Frames,
@@ -78,7 +83,11 @@ impl UmemRegion {
     pub fn heap(config: UmemConfig) -> Result<Self> {
         let geometry = config.geometry()?;
         let bytes = geometry.bytes().next_multiple_of(PAGE_SIZE as u64);
-        Self::new(Memory::heap(bytes as usize)?, geometry)
+        let memory = Memory::heap(bytes as usize)?;
+        if config.core_dump {
+            memory.dump();
+        }
+        Self::new(memory, geometry)
     }
 
     /// The number of frames.
@@ -131,21 +140,54 @@ impl UmemRegion {
     }
 
     /// Who has the frames now, by the ledger. O(frames); exact when nobody moves frames meanwhile.
+    ///
+    /// First it looks, by a system call for each closed socket, whether the kernel has let go of frames in
+    /// [quarantine](Accounting::quarantined).
     #[must_use]
     pub fn accounting(&self) -> Accounting {
+        self.frames.reclaim();
         let ledger = self.frames.ledger();
         Accounting {
             frames: self.frame_count(),
             pool: ledger.pool,
             user: ledger.user,
             kernel: ledger.kernel,
+            quarantined: ledger.quarantined,
         }
+    }
+
+    /// Waits until the kernel has let go of the frames of sockets that were closed, or `timeout` is over; returns how many frames are
+    /// still in [quarantine](Accounting::quarantined).
+    ///
+    /// Nothing has to call it: frames come home without. It is for a program that wants all of them before it goes on.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// use std::time::Duration;
+    ///
+    /// let raw = fluxcap::FluxBuilder::new(&nic).build()?;
+    /// let umem = raw.umem().clone();
+    /// drop(raw);
+    /// assert_eq!(umem.reclaim(Duration::from_secs(1)), 0);
+    /// assert_eq!(umem.accounting().pool, umem.frame_count());
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn reclaim(&self, timeout: Duration) -> u32 {
+        self.frames.reclaim_within(timeout);
+        self.frames.quarantined()
     }
 
     /// Whether the other handle is one to the same memory.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         std::ptr::eq(&*self.frames, &*other.frames)
+    }
+
+    /// The process whose UMEM it is.
+    #[inline]
+    pub(crate) fn process(&self) -> Process {
+        self.frames.process()
     }
 
     pub(crate) fn frames(&self) -> &Frames {
@@ -162,7 +204,7 @@ impl fmt::Debug for UmemRegion {
     }
 }
 
-/// Who has the frames of a UMEM. `pool + user + kernel == frames`, always.
+/// Who has the frames of a UMEM. `pool + user + kernel + quarantined == frames`, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Accounting {
     /// All frames.
@@ -173,14 +215,21 @@ pub struct Accounting {
     pub user: u32,
     /// Frames in the four rings or in the kernel behind them.
     pub kernel: u32,
+    /// Frames that the kernel had when a socket was closed, and may still use: a device in zero-copy mode may write to them.
+    ///
+    /// They go home when the kernel is seen to have let go of the queue, some 25 ms after the close as a rule. It is looked for whenever
+    /// the pool is empty, a socket is opened on the UMEM, the frames are counted, or [`reclaim`](UmemRegion::reclaim) is called. Where it never is, they are lost to the pool:
+    /// a duplicate of the descriptor (in a forked child) keeps the socket open, another process took the queue at once, or the interface was
+    /// removed just then.
+    pub quarantined: u32,
 }
 
 impl Accounting {
-    /// Whether the three shares add up to the whole.
+    /// Whether the shares add up to the whole.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        u64::from(self.pool) + u64::from(self.user) + u64::from(self.kernel)
-            == u64::from(self.frames)
+        let shares = [self.pool, self.user, self.kernel, self.quarantined];
+        shares.iter().map(|&share| u64::from(share)).sum::<u64>() == u64::from(self.frames)
     }
 }
 
@@ -191,11 +240,13 @@ impl fmt::Display for Accounting {
             pool,
             user,
             kernel,
+            quarantined,
         } = self;
         let verdict = if self.is_conserved() { "" } else { " (WRONG)" };
-        write!(
-            f,
-            "pool {pool} + user {user} + kernel {kernel} = {frames} frames{verdict}"
-        )
+        write!(f, "pool {pool} + user {user} + kernel {kernel}")?;
+        if *quarantined > 0 {
+            write!(f, " + quarantined {quarantined}")?;
+        }
+        write!(f, " = {frames} frames{verdict}")
     }
 }

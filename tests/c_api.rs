@@ -80,6 +80,7 @@ programs! {
     cancel_over_veth: ["cancel.c"];
     edit: ["edit.c"];
     engine: ["engine.c"];
+    fork: ["fork.c"];
     format: ["format.c"];
     group: ["group.c"];
     halves: ["halves.c"];

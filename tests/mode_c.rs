@@ -80,6 +80,7 @@ fn close(raw: FluxRaw) {
         pool: all - user,
         user,
         kernel: 0,
+        quarantined: 0,
     };
     assert_eq!(umem.accounting(), expected);
     let packets: Vec<_> = std::iter::from_fn(|| umem.alloc()).collect();

@@ -13,6 +13,12 @@ mod descriptor;
 mod engine;
 #[path = "sim/faults.rs"]
 mod faults;
+#[cfg(target_os = "linux")]
+#[path = "sim/fork.rs"]
+mod fork;
+#[cfg(target_os = "linux")]
+#[path = "common/fork.rs"]
+mod forked;
 #[path = "common/group.rs"]
 mod group;
 #[path = "sim/grow.rs"]
@@ -23,6 +29,8 @@ mod halves;
 mod kernel;
 #[path = "sim/queues.rs"]
 mod queues;
+#[path = "sim/release.rs"]
+mod release;
 #[path = "sim/group.rs"]
 mod shared;
 #[path = "sim/soak.rs"]

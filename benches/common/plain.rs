@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::kernel::{
-    Allocation, Backend, Bound, Company, Interest, Interface, Kick, MemoryRequest, Opened, Ready,
-    Rings, Socket, SocketRequest, Steering,
+    Allocation, Backend, BorrowedFd, Bound, Company, Interest, Interface, Kick, MemoryRequest,
+    Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair};
@@ -75,7 +75,8 @@ impl PlainLink {
     }
 }
 
-impl Backend for PlainLink {
+// SAFETY: memory from the heap and rings of its own; the benchmarks close nothing while they use the kernel's side.
+unsafe impl Backend for PlainLink {
     fn interface(&self) -> Result<Interface> {
         Ok(Interface {
             name: "plain".to_owned(),
@@ -124,7 +125,7 @@ impl Backend for PlainLink {
         unreachable!("the benchmarks load no program")
     }
 
-    fn user_map(&self, _fd: i32) -> Result<Arc<dyn Steering>> {
+    fn user_map(&self, _map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {
         unreachable!("the benchmarks use no map")
     }
 }
@@ -137,7 +138,7 @@ struct PlainSocket {
 impl Socket for PlainSocket {
     fn bind(&self) -> Result<Bound> {
         Ok(Bound {
-            grace: Duration::ZERO,
+            release: Arc::new(ReleasedAtClose),
             bind_mode: Answer::granted(self.request.bind_mode, self.request.bind_mode),
             need_wakeup: Answer::granted(self.request.need_wakeup, true),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),
@@ -170,7 +171,7 @@ impl Socket for PlainSocket {
         "a kernel in plain memory".to_owned()
     }
 
-    fn fd(&self) -> Option<i32> {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -195,7 +196,7 @@ fn dropped_at(ports: &[FluxRaw]) -> fluxcap::Result<u64> {
 /// Waits for packets at both ports, 100 milliseconds at most.
 fn wait(ports: &[FluxRaw; 2]) -> io::Result<()> {
     let mut entries = ports.each_ref().map(|port| libc::pollfd {
-        fd: port.fd(),
+        fd: port.fd().map_or(-1, |fd| fd.as_raw_fd()),
         events: libc::POLLIN,
         revents: 0,
     });

@@ -1,12 +1,10 @@
 //! From wishes to several sockets on one queue.
 
-use std::sync::Arc;
-
 use super::fill::no_free_frame;
-use super::{FluxBuilder, Program};
+use super::{FluxBuilder, Program, bind};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{self, FanOut, MEMBERS, Rings, Sharing};
-use crate::packet::Lease;
+use crate::packet::LeasedSocket;
 use crate::raw::{Cycle, FluxRaw, Hub, Place, Waiting};
 use crate::report::Report;
 
@@ -59,8 +57,7 @@ impl FluxBuilder {
         let (interface, prepared) = self.prepare()?;
         let backend = self.link.backend();
         let frames = prepared.umem.frames();
-        let leases: Result<Arc<[Lease]>> = (0..=sockets).map(|_| frames.lease()).collect();
-        let leases = leases?;
+        let leases = frames.leases(sockets + 1)?;
         let steering = self.steering()?;
         let opened = backend.open(&self.socket, &prepared.umem)?;
         let Rings {
@@ -84,18 +81,17 @@ impl FluxBuilder {
         let notes = self.notes(&interface, steering.as_deref());
         let mut group = Vec::with_capacity(sockets as usize);
         let mut enter =
-            |cycle: Option<Cycle>, socket: Arc<dyn kernel::Socket>, mut report: Report| {
+            |cycle: Option<Cycle>, socket: LeasedSocket<dyn kernel::Socket>, mut report: Report| {
                 report.notes.clone_from(&notes);
                 group.extend(cycle.map(|cycle| FluxRaw {
                     cycle,
                     place: None,
-                    socket,
-                    _lease: leases.clone(),
                     umem: prepared.umem.clone(),
                     link: self.link.clone(),
                     interface: interface.clone(),
                     report,
                     waiting: Waiting::default(),
+                    socket,
                 }));
             };
         let mut first = cycle(rx, tx);
@@ -103,23 +99,18 @@ impl FluxBuilder {
             Some(cycle) => self.fill(cycle, &prepared.umem)?,
             None => return Err(no_free_frame(&prepared.umem)),
         }
-        let socket = opened.socket;
-        let bound = socket.bind()?;
-        leases[0].set_grace(bound.grace);
+        let (leased, bound) = bind(opened.socket, leases.clone())?;
+        let socket = leased.shared().clone();
         // The others get what the first one got.
         self.socket.need_wakeup = bound.need_wakeup.achieved;
-        enter(
-            first,
-            socket.clone(),
-            prepared.report(bound, steering.as_deref()),
-        );
+        enter(first, leased, prepared.report(bound, steering.as_deref()));
         for _ in 1..sockets {
             let other = backend.share(&self.socket, &socket, &prepared.umem)?;
             let Sharing { socket, rx, tx } = other;
-            let bound = socket.bind()?;
+            let (leased, bound) = bind(socket, leases.clone())?;
             enter(
                 cycle(rx, tx),
-                socket,
+                leased,
                 prepared.report(bound, steering.as_deref()),
             );
         }

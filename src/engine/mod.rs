@@ -23,7 +23,7 @@ pub use watch::QueueChange;
 
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::kernel::{Alarm, Interest, machine};
+use crate::kernel::{Alarm, machine};
 use crate::packet::Slots;
 use crate::poller::{Pacer, Poller};
 use crate::raw::{Cycle, FluxRaw};
@@ -78,8 +78,6 @@ pub enum WhenFull {
 #[derive(Debug)]
 pub struct FluxEngine {
     ports: Vec<Port>,
-    /// What to wait for at each port, if it has a descriptor.
-    fds: Vec<(i32, Interest)>,
     /// Packets on their way from one port to another, by the port that they leave through.
     outboxes: Vec<PacketBatch>,
     slots: Slots,
@@ -103,7 +101,6 @@ impl FluxEngine {
         let batch = 64;
         let mut engine = Self {
             ports: Vec::new(),
-            fds: Vec::new(),
             outboxes: Vec::new(),
             slots: Slots::new(batch),
             pacer: Poller::default().pacer(),
@@ -121,7 +118,6 @@ impl FluxEngine {
     }
 
     fn adopt(&mut self, raw: FluxRaw) {
-        self.fds.push((-1, Interest::Receive));
         self.outboxes.push(outbox(self.batch()));
         self.ports.push(Port::new(raw, self.patience));
         if self.ports.len() > 1 {

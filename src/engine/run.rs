@@ -119,6 +119,9 @@ impl FluxEngine {
         &mut self,
         callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
+        if let Some(port) = self.ports.first() {
+            port.raw.umem.process().check("running an engine")?;
+        }
         let mut total = 0;
         for port in 0..self.ports.len() {
             match self.serve(port, callback) {
@@ -257,17 +260,17 @@ impl FluxEngine {
             Interest::Receive
         };
         let ports = &self.ports;
-        for (port, (fd, what)) in ports.iter().zip(&mut self.fds) {
+        let fds = |index: usize| {
+            let port = ports.get(index)?;
             let awaited = !stalled || port.raw.cycle.tx_is_full();
-            *fd = port.raw.socket.fd().filter(|_| awaited).unwrap_or(-1);
-            *what = interest;
-        }
+            Some((port.raw.socket.fd().filter(|_| awaited), interest))
+        };
         let also = || match stalled {
             true => !ports.iter().any(|port| port.raw.cycle.tx_is_full()),
             false => ports.iter().any(|port| port.raw.cycle.rx_occupied() > 0),
         };
         let company = Company {
-            fds: &self.fds,
+            fds: &fds,
             alarm: Some(&self.alarm),
             also: &also,
             check: &|| ports.iter().try_for_each(|port| port.raw.check()),

@@ -95,7 +95,7 @@ impl Watched {
         Self {
             interface: raw.interface.name.clone(),
             known: raw.interface.rx_queues,
-            socket: Arc::clone(&raw.socket),
+            socket: raw.socket.shared().clone(),
         }
     }
 

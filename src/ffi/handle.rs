@@ -12,7 +12,6 @@ use crate::engine::{EngineGroup, FluxEngine};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
-use crate::kernel::machine;
 use crate::raw::FluxRaw;
 
 /// Packets that one call into the Rust API handles.
@@ -141,12 +140,4 @@ pub unsafe extern "C" fn fluxcap_raw_free(raw: *mut fluxcap_raw) {
 #[inline]
 pub(super) fn count(value: u32) -> Result<c_int> {
     Ok(c_int::try_from(value).unwrap_or(c_int::MAX))
-}
-
-/// A file descriptor as C functions return it; -1: there is none.
-pub(super) fn descriptor(fd: i32) -> Result<c_int> {
-    if fd >= 0 {
-        return Ok(fd);
-    }
-    Err(machine::no_descriptor())
 }

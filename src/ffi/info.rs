@@ -120,7 +120,7 @@ pub struct fluxcap_ring_state {
     pub refused: u64,
 }
 
-/// Who has the frames. pool + user + kernel = frames, always.
+/// Who has the frames. pool + user + kernel + quarantined = frames, always.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_accounting {
@@ -132,6 +132,10 @@ pub struct fluxcap_accounting {
     pub user: u32,
     /// Frames in the four rings or in the kernel behind them.
     pub kernel: u32,
+    /// Frames that the kernel had when a socket was closed, and may still use. They go home when it is seen to have let go of the queue,
+    /// some 25 ms after the close as a rule: it looks whenever the pool is empty, a socket is opened on the UMEM, or the frames
+    /// are counted. If it never is, they are lost to the pool.
+    pub quarantined: u32,
 }
 
 /// The four rings and the frames of a socket, as they stand.
@@ -336,6 +340,7 @@ pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
         pool: accounting.pool,
         user: accounting.user,
         kernel: accounting.kernel,
+        quarantined: accounting.quarantined,
     }
 }
 

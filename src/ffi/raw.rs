@@ -4,11 +4,12 @@ use std::ffi::c_int;
 use std::time::Duration;
 
 use super::error::{guard, null, quick};
-use super::handle::{count, descriptor, fluxcap_raw, look};
+use super::handle::{count, fluxcap_raw, look};
 use super::opaque::{self, exclusive};
 use super::poller::timeout;
 use crate::error::{FluxError, Result};
 use crate::kernel::Interest;
+use crate::kernel::descriptor::number;
 use crate::packet::Verdict;
 use crate::ring::Desc;
 
@@ -209,7 +210,7 @@ pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
-        descriptor(raw.fd())
+        raw.fd().map(number)
     })
 }
 
@@ -221,6 +222,6 @@ pub unsafe extern "C" fn fluxcap_raw_rx_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
-        raw.open_rx_fd()
+        raw.rx_fd().map(number)
     })
 }

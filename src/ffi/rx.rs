@@ -15,6 +15,7 @@ use super::sized::{self, Sized32};
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
 use crate::batch::PacketBatch;
+use crate::kernel::descriptor::number;
 use crate::system::FluxRx;
 
 /// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel the frames of those that were freed, on
@@ -232,7 +233,7 @@ pub unsafe extern "C" fn fluxcap_rx_stop(rx: *const fluxcap_rx) -> c_int {
 pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        unsafe { shared(rx)? }.rx.open_fd()
+        unsafe { shared(rx)? }.rx.fd().map(number)
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::array::bytes;
 use super::error::{guard, null, quick};
-use super::handle::{BATCH, count, descriptor};
+use super::handle::{BATCH, count};
 use super::info::{
     fluxcap_info, fluxcap_ring_state, fluxcap_statistics, print, ring, write_info, write_statistics,
 };
@@ -15,6 +15,7 @@ use super::poller::timeout;
 use super::umem::{fluxcap_umem, write_umem};
 use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
+use crate::kernel::descriptor::number;
 use crate::system::FluxTx;
 
 /// Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.
@@ -243,7 +244,7 @@ pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_m
 pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        descriptor(unsafe { shared(tx)? }.tx.fd())
+        unsafe { shared(tx)? }.tx.fd().map(number)
     })
 }
 

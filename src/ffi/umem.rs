@@ -1,11 +1,13 @@
 //! The packet memory behind its opaque handle.
 
 use std::ffi::c_int;
+use std::time::Duration;
 
 use super::error::{guard, null};
 use super::handle::{fluxcap_raw, look};
 use super::info::{accounting, fluxcap_accounting};
 use super::opaque::{self, Opaque};
+use super::poller::timeout;
 use crate::error::Result;
 use crate::umem::UmemRegion;
 
@@ -67,6 +69,22 @@ pub unsafe extern "C" fn fluxcap_umem_accounting(
         // SAFETY: not null, so writable as the header asks.
         unsafe { accounting.write(self::accounting(region.accounting())) };
         Ok(0)
+    })
+}
+
+/// Waits until the kernel has let go of the frames of sockets that were closed, or `timeout_ms` milliseconds are over; -1 waits for ever.
+/// Returns how many frames are still in quarantine. Any thread.
+///
+/// Nothing has to call it: frames come home without. It is for a program that wants all of them before it goes on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_umem_reclaim(
+    umem: *const fluxcap_umem,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: null or an open handle, as the header asks.
+        let region = unsafe { opaque::shared(umem)? };
+        Ok(region.reclaim(timeout(timeout_ms).unwrap_or(Duration::MAX)) as c_int)
     })
 }
 

@@ -8,6 +8,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::descriptor::{self, BorrowedFd};
+
 /// Somebody who waits for a socket, but not in a call.
 pub trait Watcher: fmt::Debug + Send + Sync {
     /// A look is worth while. It is told more often than needed, from any thread, and must not call the socket.
@@ -24,14 +26,8 @@ pub struct Alarm(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     rung: AtomicBool,
-    counter: Option<Counter>,
-}
-
-/// An eventfd that does not block, as a file and as the number to wait for.
-#[derive(Debug)]
-struct Counter {
-    file: File,
-    fd: i32,
+    /// An eventfd that does not block.
+    counter: Option<File>,
 }
 
 impl Alarm {
@@ -41,13 +37,13 @@ impl Alarm {
         Self::new(None)
     }
 
-    /// One with an eventfd that does not block: `fd` is the number of `file`.
+    /// One with an eventfd that does not block.
     #[must_use]
-    pub fn with_counter(file: File, fd: i32) -> Self {
-        Self::new(Some(Counter { file, fd }))
+    pub fn with_counter(file: File) -> Self {
+        Self::new(Some(file))
     }
 
-    fn new(counter: Option<Counter>) -> Self {
+    fn new(counter: Option<File>) -> Self {
         Self(Arc::new(Inner {
             rung: AtomicBool::new(false),
             counter,
@@ -57,9 +53,9 @@ impl Alarm {
     /// Rings it. Async-signal-safe: it stores to an atomic and writes to a descriptor, which cannot fail for being full.
     pub fn ring(&self) {
         self.0.rung.store(true, Ordering::Release);
-        if let Some(counter) = &self.0.counter {
+        if let Some(mut counter) = self.0.counter.as_ref() {
             // A write fails when the descriptor is readable beyond measure, and so it is readable.
-            let _ = (&counter.file).write(&1_u64.to_ne_bytes());
+            let _ = counter.write(&1_u64.to_ne_bytes());
         }
     }
 
@@ -80,23 +76,23 @@ impl Alarm {
     /// Makes the descriptor unreadable, and leaves the alarm as it is: it is looked at before every sleep. A ring and a reset at once can
     /// leave the one readable although the other is not rung.
     pub fn drain(&self) {
-        if let Some(counter) = &self.0.counter {
-            let _ = (&counter.file).read(&mut [0; 8]);
+        if let Some(mut counter) = self.0.counter.as_ref() {
+            let _ = counter.read(&mut [0; 8]);
         }
     }
 
     /// Makes the descriptor alone readable.
     #[cfg(test)]
     pub(crate) fn stray(&self) {
-        if let Some(counter) = &self.0.counter {
-            let _ = (&counter.file).write(&1_u64.to_ne_bytes());
+        if let Some(mut counter) = self.0.counter.as_ref() {
+            let _ = counter.write(&1_u64.to_ne_bytes());
         }
     }
 
     /// The descriptor, which is readable while the alarm is rung.
     #[must_use]
-    pub fn fd(&self) -> Option<i32> {
-        self.0.counter.as_ref().map(|counter| counter.fd)
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.counter.as_ref().and_then(descriptor::of_file)
     }
 }
 
@@ -123,6 +119,6 @@ mod tests {
 
     #[test]
     fn elsewhere_an_alarm_has_no_descriptor() {
-        assert_eq!(elsewhere::alarm().fd(), None);
+        assert!(elsewhere::alarm().fd().is_none());
     }
 }

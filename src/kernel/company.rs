@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::Alarm;
+use super::{Alarm, BorrowedFd};
 use crate::error::Result;
 
 /// What to wait for.
@@ -19,8 +19,9 @@ pub enum Interest {
 /// What else ends a wait.
 #[derive(Clone, Copy)]
 pub struct Company<'a> {
-    /// Descriptors, and what to wait for there; a negative one stands for nothing. Only a kernel looks at them.
-    pub fds: &'a [(i32, Interest)],
+    /// Other descriptors, and what to wait for there, by their number up to the first `None`. A missing descriptor stands for nothing. Only a
+    /// kernel looks at them.
+    pub fds: &'a dyn Fn(usize) -> Option<(Option<BorrowedFd<'a>>, Interest)>,
     /// An alarm.
     pub alarm: Option<&'a Alarm>,
     /// Anything that has no descriptor. It is asked before each sleep, by the simulator whenever its network has moved and every ten
@@ -36,7 +37,7 @@ impl Company<'_> {
     #[must_use]
     pub fn none() -> Self {
         Self {
-            fds: &[],
+            fds: &|_| None,
             alarm: None,
             also: &|| false,
             check: &|| Ok(()),

@@ -1,15 +1,16 @@
 //! Systems without AF_XDP: a network interface can be named there, and every use of it says what to do instead.
 
-#![forbid(unsafe_code)]
-
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "capi")]
+use super::OwnedFd;
 use super::{
-    Alarm, Allocation, Backend, Bell, Interface, MemoryRequest, Opened, SocketRequest, Steering,
+    Alarm, Allocation, Backend, Bell, BorrowedFd, Interface, MemoryRequest, Opened, SocketRequest,
+    Steering,
 };
 use crate::error::{ErrorKind, FluxError, Result, errno};
 #[cfg(feature = "async")]
@@ -40,22 +41,26 @@ pub(crate) fn path(name: &std::ffi::CStr) -> Result<std::path::PathBuf> {
 }
 
 /// A descriptor for a socket without one: there is none to be had here.
-pub(crate) fn bell() -> Option<Box<dyn Bell>> {
-    None
-}
-
-/// Why [`bell`] gave none.
-#[cfg(feature = "capi")]
-#[cold]
-#[cfg_attr(test, allow(dead_code, reason = "there is one on Linux"))]
-pub(crate) fn no_descriptor() -> FluxError {
-    FluxError::new(
+pub(crate) fn bell() -> Result<Arc<dyn Bell>> {
+    Err(FluxError::new(
         ErrorKind::Unsupported,
         errno::EOPNOTSUPP,
-        "ask for a descriptor of a simulated socket",
-        "it has one on Linux alone",
-        "wait with the library's own calls",
-    )
+        "making a descriptor for a socket",
+        "the library has descriptors on Linux only",
+        "wait in a call, or use the `async` halves",
+    ))
+}
+
+/// A duplicate of a descriptor that C gave as a number: there is none here.
+#[cfg(feature = "capi")]
+pub(crate) fn duplicate(fd: i32, tried: &str) -> Result<OwnedFd> {
+    Err(FluxError::new(
+        ErrorKind::Unsupported,
+        errno::EOPNOTSUPP,
+        format_args!("{tried}, descriptor {fd}"),
+        "the library has descriptors on Linux only",
+        "use the bundled program",
+    ))
 }
 
 /// While it lives, this thread is not cancelled. Here no thread is.
@@ -78,11 +83,11 @@ pub(crate) struct Descriptor(Infallible);
 #[cfg(feature = "async")]
 #[cfg_attr(test, allow(dead_code, reason = "nobody has one"))]
 impl Descriptor {
-    pub(crate) fn of(fd: i32) -> Result<Self> {
+    pub(crate) fn of(_fd: BorrowedFd<'_>) -> Result<Self> {
         Err(FluxError::new(
             ErrorKind::Unsupported,
             errno::EOPNOTSUPP,
-            format_args!("letting tasks wait for descriptor {fd}"),
+            "letting tasks wait for a descriptor",
             "the library waits for descriptors on Linux only",
             "use a simulated network (fluxcap::sim) here",
         ))
@@ -123,17 +128,17 @@ pub(crate) struct Events(Infallible);
 
 #[cfg_attr(test, allow(dead_code, reason = "Linux has one of its own"))]
 impl Events {
-    pub(crate) fn of(fd: i32) -> Result<Self> {
+    pub(crate) fn of(_fd: BorrowedFd<'_>) -> Result<Self> {
         Err(FluxError::new(
             ErrorKind::Unsupported,
             errno::EOPNOTSUPP,
-            format_args!("making a descriptor to wait on of {fd}"),
+            "making a descriptor to wait on",
             "the library has descriptors on Linux only",
             "wait in a call, or use the `async` halves",
         ))
     }
 
-    pub(crate) fn fd(&self) -> i32 {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match self.0 {}
     }
 
@@ -201,7 +206,8 @@ impl Absent {
     }
 }
 
-impl Backend for Absent {
+// SAFETY: it hands out nothing.
+unsafe impl Backend for Absent {
     fn interface(&self) -> Result<Interface> {
         Err(self.refusal())
     }
@@ -218,27 +224,34 @@ impl Backend for Absent {
         Err(self.refusal())
     }
 
-    fn user_map(&self, _fd: i32) -> Result<Arc<dyn Steering>> {
+    fn user_map(&self, _map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {
         Err(self.refusal())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::builder::FluxBuilder;
+    use crate::kernel::descriptor;
     use crate::link::Link;
 
     #[cfg(feature = "capi")]
     #[test]
     fn there_is_no_descriptor_to_be_had() {
-        assert!(bell().is_none());
+        assert_eq!(bell().unwrap_err().kind(), ErrorKind::Unsupported);
+        let error = duplicate(3, "using the given XSKMAP").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[cfg(feature = "async")]
     #[test]
     fn no_task_waits_for_a_descriptor() {
-        let error = Descriptor::of(3).unwrap_err();
+        let file = File::open("/dev/null").unwrap();
+        let file = descriptor::of_file(&file).unwrap();
+        let error = Descriptor::of(file).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains("fluxcap::sim"), "{error}");
     }
@@ -262,11 +275,13 @@ mod tests {
 
     #[test]
     fn every_use_of_an_interface_says_what_to_do_instead() {
+        let file = File::open("/dev/null").unwrap();
+        let file = descriptor::of_file(&file).unwrap();
         for (backend, name) in [(by_name("eth0"), "\"eth0\""), (by_index(7), "index 7")] {
             for error in [
                 backend.interface().unwrap_err(),
                 backend.attach(XdpMode::Auto, false).unwrap_err(),
-                backend.user_map(3).unwrap_err(),
+                backend.user_map(file).unwrap_err(),
                 FluxBuilder::new(Link::new(backend)).build().unwrap_err(),
             ] {
                 assert_eq!(

@@ -11,6 +11,7 @@ pub mod alarm;
 #[cfg(target_os = "linux")]
 pub(crate) mod bpf;
 mod company;
+pub mod descriptor;
 #[cfg(any(test, not(target_os = "linux")))]
 pub(crate) mod elsewhere;
 #[cfg(target_os = "linux")]
@@ -42,10 +43,42 @@ use crate::umem::UmemRegion;
 
 pub use alarm::{Alarm, Watcher};
 pub use company::{Company, Interest, Ready};
+pub use descriptor::{AsFd, Bell, BorrowedFd, OwnedFd};
 pub use pace::Pace;
 
+pub use crate::packet::{QueueRelease, ReleasedAtClose};
+
 /// One network interface, real or not.
-pub trait Backend: fmt::Debug + Send + Sync {
+///
+/// # Safety
+///
+/// The soundness of the whole library rests on what a backend hands out, so implementing it is `unsafe`, and no other trait of this
+/// module is: sockets, programs and what tells of a [release](QueueRelease) come to the library through a backend alone. It promises that
+///
+/// - the memory that it [allocates](Self::allocate) is nobody else's, and lives as [`Memory::from_parts`] demands;
+/// - the rings of an [opened](Self::open) or [sharing](Self::share) socket are that socket's alone, and their other ends are held by it alone;
+/// - of the UMEM it reads and writes only frames whose addresses stand in the fill or the TX ring of a bound socket, until it has handed
+///   them back through the RX or the completion ring;
+/// - it keeps a handle to the UMEM as long as it may do that, or else the memory itself;
+/// - [`Bound::release`] does not say that a queue is released before that is over.
+///
+/// Safe code cannot make that promise:
+///
+/// ```compile_fail,E0200
+/// use fluxcap::kernel::Backend;
+///
+/// # #[derive(Debug)]
+/// struct Mine;
+///
+/// impl Backend for Mine { // error: requires an `unsafe impl` declaration
+/// #   fn interface(&self) -> fluxcap::Result<fluxcap::Interface> { todo!() }
+/// #   fn allocate(&self, _: &fluxcap::kernel::MemoryRequest) -> fluxcap::Result<fluxcap::kernel::Allocation> { todo!() }
+/// #   fn open(&self, _: &fluxcap::kernel::SocketRequest, _: &fluxcap::UmemRegion) -> fluxcap::Result<fluxcap::kernel::Opened> { todo!() }
+/// #   fn attach(&self, _: fluxcap::XdpMode) -> fluxcap::Result<std::sync::Arc<dyn fluxcap::kernel::Steering>> { todo!() }
+/// #   fn user_map(&self, _: fluxcap::kernel::BorrowedFd<'_>) -> fluxcap::Result<std::sync::Arc<dyn fluxcap::kernel::Steering>> { todo!() }
+/// }
+/// ```
+pub unsafe trait Backend: fmt::Debug + Send + Sync {
     /// What is known of the interface now.
     ///
     /// # Errors
@@ -107,12 +140,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Steering by the user's own program: `fd` is the file descriptor of its XSKMAP, which stays the user's.
+    /// Steering by the user's own program: `map` is its XSKMAP, of which a backend that keeps it makes a duplicate.
     ///
     /// # Errors
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when it is none.
-    fn user_map(&self, fd: i32) -> Result<Arc<dyn Steering>>;
+    fn user_map(&self, map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>>;
 }
 
 /// An open socket. Dropping it closes it.
@@ -195,7 +228,7 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     }
 
     /// The file descriptor, where there is one.
-    fn fd(&self) -> Option<i32>;
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Tells a watcher from now on, for as long as it lives, whenever a look may find what it is interested in. False when the socket has a
     /// descriptor for that, or none can be told: look now and then.
@@ -218,19 +251,10 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
 
     /// Takes a bell, to be rung while packets wait, in place of a file descriptor; returns its descriptor. A socket with a descriptor of
     /// its own needs none.
-    fn hang(&self, bell: Box<dyn Bell>) -> Option<i32> {
+    fn hang(&self, bell: Arc<dyn Bell>) -> Option<BorrowedFd<'_>> {
         drop(bell);
         None
     }
-}
-
-/// A file descriptor that is readable while it is rung.
-pub trait Bell: fmt::Debug + Send {
-    /// Makes it readable, or not.
-    fn set(&mut self, rung: bool);
-
-    /// The descriptor.
-    fn fd(&self) -> i32;
 }
 
 /// Sockets that can share a queue. The XDP program has as many places for each.
@@ -414,8 +438,9 @@ pub struct Bound {
     pub busy_poll: Answer<Option<BusyPoll>>,
     /// Packets that one transmit call may send in copy mode.
     pub tx_budget: Answer<u32>,
-    /// How long after the close a device may still write to frames that it had.
-    pub grace: Duration,
+    /// Tells, after the close, when neither the kernel nor a device will touch a frame any more that the socket was given. That of the first
+    /// socket of a queue speaks for all that [share](Backend::share) it.
+    pub release: Arc<dyn QueueRelease>,
 }
 
 /// What a transmit call came to.

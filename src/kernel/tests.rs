@@ -144,6 +144,6 @@ fn a_simulated_socket_tells_what_it_is() {
     let network = Network::new();
     let raw = socket(&network);
     assert_eq!(raw.socket.describe(), "simulated NIC sim0");
-    let handle: Arc<dyn super::Socket> = Arc::clone(&raw.socket);
+    let handle: Arc<dyn super::Socket> = raw.socket.shared().clone();
     handle.spin();
 }

@@ -2,7 +2,8 @@
 //!
 //! One [`SharedFrameState`] stands behind a UMEM. Four things in it:
 //!
-//! - the *ledger*, one owner a chunk: the pool, the user, or the kernel, on loan from one socket. A frame that the kernel
+//! - the *ledger*, one owner a chunk: the pool, the user, or the kernel, on loan from one socket (or in
+//!   [quarantine](super::quarantine), when that was closed). A frame that the kernel
 //!   hands back is accepted only if it is on loan from this very socket, so no frame ever has two owners, whatever stands in a ring;
 //! - the *return stack*, where dropped packets arrive from any thread, at one exchange of its top each. The links stand in the ledger,
 //!   and whoever needs frames takes all of it at once, so that no frame is ever taken while another thread looks at it;
@@ -21,10 +22,11 @@ use std::task::Waker;
 use crossbeam_queue::ArrayQueue;
 
 use super::live;
+use super::quarantine::{QUARANTINED, Quarantine};
 use super::returned::BOTTOM;
 use crate::error::{FluxError, Result};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
-use crate::mem::Memory;
+use crate::mem::{Memory, Process};
 
 /// Ledger entry: in the pool. Those below are in the pool, too: on the return stack, as links.
 pub(super) const POOL: u32 = 1 << 31;
@@ -51,6 +53,8 @@ pub(crate) struct SharedFrameState {
     count: AtomicU64,
     /// Which marks of sockets are taken.
     pub(super) sockets: Mutex<Vec<bool>>,
+    pub(super) quarantine: Quarantine,
+    process: Process,
 }
 
 impl SharedFrameState {
@@ -58,6 +62,13 @@ impl SharedFrameState {
     #[must_use]
     pub(crate) fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// The process whose it is. In a forked child its bytes are zeros, nobody else works on it, and locks that another thread had stay
+    /// locked: so nothing is taken, given or waited for there.
+    #[inline]
+    pub(crate) fn process(&self) -> Process {
+        self.process
     }
 
     /// The memory of the UMEM.
@@ -152,6 +163,9 @@ impl SharedFrameState {
 
     /// Queues a chunk that the ledger already gives to the pool.
     pub(crate) fn queue_home(&self, chunk: u32) {
+        if !self.process.is_current() {
+            return;
+        }
         let full = self.home.push(chunk);
         debug_assert!(full.is_ok(), "the home queue has room for every frame");
         self.call_if_awaited();
@@ -159,7 +173,18 @@ impl SharedFrameState {
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
     pub(crate) fn take_home(&self) -> Option<u32> {
-        self.home.pop().or_else(|| self.take_returned().next())
+        if !self.process.is_current() {
+            return None;
+        }
+        self.home
+            .pop()
+            .or_else(|| self.take_returned().next())
+            .or_else(|| self.take_quarantined())
+    }
+
+    fn take_quarantined(&self) -> Option<u32> {
+        let may = self.quarantined() > 0 && self.reclaim_in_need();
+        may.then(|| self.take_returned().next()).flatten()
     }
 
     pub(super) fn home_is_empty(&self) -> bool {
@@ -181,7 +206,7 @@ impl SharedFrameState {
         (self.count.load(Ordering::Relaxed) & (HANDLE - 1)) as u32
     }
 
-    /// Counts the ledger: frames of the pool, the user, and the kernel. O(frames); exact when nobody moves frames meanwhile.
+    /// Counts the ledger: frames of the pool, the user, the kernel, and in quarantine. O(frames); exact when nobody moves frames meanwhile.
     #[must_use]
     pub(crate) fn ledger(&self) -> Ledger {
         let mut ledger = Ledger::default();
@@ -189,6 +214,7 @@ impl SharedFrameState {
             match owner.load(Ordering::Relaxed) {
                 ..=POOL => ledger.pool += 1,
                 USER => ledger.user += 1,
+                mark if mark & QUARANTINED != 0 => ledger.quarantined += 1,
                 _ => ledger.kernel += 1,
             }
         }
@@ -269,6 +295,8 @@ pub(crate) struct Ledger {
     pub(crate) user: u32,
     /// Lent to the kernel.
     pub(crate) kernel: u32,
+    /// Of closed sockets whose queue the kernel was not seen to have let go of.
+    pub(crate) quarantined: u32,
 }
 
 /// A counted handle to the shared state of one UMEM.
@@ -318,6 +346,8 @@ impl Frames {
             waiting: Mutex::default(),
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),
+            quarantine: Quarantine::default(),
+            process: Process::current(),
         };
         let state = NonNull::from(Box::leak(Box::new(state)));
         let handle = Self { state };

@@ -1,27 +1,43 @@
-//! A socket's place in the ledger.
+//! A socket's place in the ledger, and the socket together with it.
 
-use std::sync::OnceLock;
-use std::thread;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::Frames;
 use super::frames::{POOL, USER};
+use super::quarantine::QueueRelease;
+use super::{Frames, SharedFrameState};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// Entries of the ledger above `USER` are sockets, up to this many.
 const MAX_SOCKETS: u32 = u16::MAX as u32;
+/// How long an opening socket waits for frames in quarantine. Some 25 ms are usual on Linux.
+const AFTER_CLOSE: Duration = Duration::from_millis(250);
 /// In the ledger entry of a socket that was split: on loan from its receiving half.
 pub(super) const INWARD: u32 = 1 << 29;
 /// Likewise, from its sending half.
 pub(super) const OUTWARD: u32 = 1 << 30;
 
 impl Frames {
-    /// A place in the ledger for a socket that will lend frames to the kernel.
+    /// Places in the ledger for one socket, or `count` that share a queue, which will lend frames to the kernel.
+    ///
+    /// Waits a moment for frames of sockets that were just closed, which the caller is about to share out.
     ///
     /// # Errors
     ///
-    /// [`Busy`](ErrorKind::Busy) when the UMEM already serves as many sockets as the ledger can tell apart.
-    pub(crate) fn lease(&self) -> Result<Lease> {
+    /// [`Busy`](ErrorKind::Busy) when the UMEM already serves as many sockets as the ledger can tell apart, [`Invalid`](ErrorKind::Invalid)
+    /// in a forked child.
+    pub(crate) fn leases(&self, count: u32) -> Result<Arc<Leases>> {
+        self.process().check("opening a socket on a UMEM")?;
+        self.reclaim_within(AFTER_CLOSE);
+        let leases: Result<_> = (0..count).map(|_| self.lease()).collect();
+        Ok(Arc::new(Leases {
+            leases: leases?,
+            release: OnceLock::new(),
+        }))
+    }
+
+    fn lease(&self) -> Result<Lease> {
         let mut sockets = self.sockets.lock().unwrap_or_else(|e| e.into_inner());
         let index = sockets
             .iter()
@@ -45,23 +61,32 @@ impl Frames {
         Ok(Lease {
             frames: self.clone(),
             index: index as u32,
-            grace: OnceLock::new(),
         })
     }
 
     /// The number of places that are taken.
     pub(crate) fn sockets(&self) -> usize {
+        if !self.process().is_current() {
+            return 0;
+        }
         let sockets = self.sockets.lock().unwrap_or_else(|e| e.into_inner());
         sockets.iter().filter(|taken| **taken).count()
     }
 }
 
-/// One socket's place in the ledger. Dropped after the socket is closed, it takes back what the kernel still had.
+impl SharedFrameState {
+    /// Gives a place in the ledger to the next socket that wants one. No frame has its mark any more.
+    pub(super) fn free_place(&self, index: u32) {
+        let mut sockets = self.sockets.lock().unwrap_or_else(|e| e.into_inner());
+        sockets[index as usize] = false;
+    }
+}
+
+/// One socket's place in the ledger.
 #[derive(Debug)]
 pub(crate) struct Lease {
     frames: Frames,
     index: u32,
-    grace: OnceLock<Duration>,
 }
 
 impl Lease {
@@ -73,11 +98,6 @@ impl Lease {
 
     pub(super) fn mark(&self) -> u32 {
         USER + 1 + self.index
-    }
-
-    /// How long the device may still write to frames after the socket was closed.
-    pub(crate) fn set_grace(&self, grace: Duration) {
-        let _ = self.grace.set(grace);
     }
 
     /// The socket that has lent the frame at an address.
@@ -104,20 +124,99 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+/// The places in the ledger of the sockets of one queue. Dropped, they take back what the kernel still had: at once if nothing was ever
+/// bound, or else as soon as the kernel is seen to have let go of the queue.
+///
+/// This is what the safety of frames rests on at a close: from the bind on, a frame with one of these marks goes to the pool only after
+/// the kernel handed it back through a ring, or after [`QueueRelease`] said so. The order in which rings, socket and this are dropped
+/// decides only how soon that is.
+#[derive(Debug)]
+pub(crate) struct Leases {
+    leases: Box<[Lease]>,
+    release: OnceLock<Arc<dyn QueueRelease>>,
+}
+
+impl Deref for Leases {
+    type Target = [Lease];
+
+    fn deref(&self) -> &[Lease] {
+        &self.leases
+    }
+}
+
+impl Drop for Leases {
     fn drop(&mut self) {
-        // Frames that go home can be used at once, by packets and other sockets, where there are any.
-        thread::sleep(self.grace.get().copied().unwrap_or_default());
+        let frames = self.leases.first().map(Lease::frames);
+        if frames.is_some_and(|frames| !frames.process().is_current()) {
+            return;
+        }
+        for lease in &self.leases {
+            let held = match self.release.get() {
+                Some(release) => {
+                    lease
+                        .frames
+                        .quarantine(lease.index, lease.mark(), release.clone())
+                }
+                None => lease.give_back(),
+            };
+            if held == 0 {
+                lease.frames.free_place(lease.index);
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// Sends home what was lent to a socket that the kernel never bound; nothing is left.
+    fn give_back(&self) -> u32 {
         for chunk in 0..self.frames.geometry().frames() {
             if self.frames.owner(chunk) & !(INWARD | OUTWARD) == self.mark() {
                 self.frames.add_chain(chunk, chunk, 1);
             }
         }
-        let mut sockets = self
-            .frames
-            .sockets
-            .lock()
-            .unwrap_or_else(|e| e.into_inner());
-        sockets[self.index as usize] = false;
+        0
+    }
+}
+
+/// A bound socket and its places in the ledger: it is closed before they end.
+///
+/// There is no other way to a bound socket, so that none is without the promise of its [`QueueRelease`].
+#[derive(Debug)]
+pub(crate) struct LeasedSocket<S: ?Sized> {
+    // In this order: until the socket is closed, the kernel is not seen to have let go.
+    socket: Arc<S>,
+    _leases: Arc<Leases>,
+}
+
+impl<S: ?Sized> LeasedSocket<S> {
+    /// Binds a socket by `bind`, which has to tell how the kernel will be seen to let go of the queue. If it fails, the kernel
+    /// has got nothing.
+    pub(crate) fn bind<B>(
+        socket: Arc<S>,
+        leases: Arc<Leases>,
+        bind: impl FnOnce(&S) -> Result<B>,
+        release: impl FnOnce(&B) -> Arc<dyn QueueRelease>,
+    ) -> Result<(Self, B)> {
+        let bound = bind(&socket)?;
+        // The sockets that share a queue have one in common: that of the first.
+        leases.release.get_or_init(|| release(&bound));
+        let bound_socket = Self {
+            socket,
+            _leases: leases,
+        };
+        Ok((bound_socket, bound))
+    }
+
+    /// The socket, for another handle.
+    pub(crate) fn shared(&self) -> &Arc<S> {
+        &self.socket
+    }
+}
+
+impl<S: ?Sized> Deref for LeasedSocket<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.socket
     }
 }

@@ -148,11 +148,7 @@ impl Lender {
 
     /// Sends frames home by the return stack, but first takes as many into the pool as it is short of.
     #[inline]
-    pub(crate) fn reap_each_home(
-        &mut self,
-        mut sent: Iter<'_, u64>,
-        pool: &mut FramePool,
-    ) -> u32 {
+    pub(crate) fn reap_each_home(&mut self, mut sent: Iter<'_, u64>, pool: &mut FramePool) -> u32 {
         let kept = self.reap_each(sent.by_ref().take(pool.room()), pool);
         let loans = self.loans();
         let mut chain = Chain::new();

@@ -11,6 +11,7 @@ mod lender;
 mod live;
 mod outbox;
 mod pass;
+mod quarantine;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
 mod returned;
@@ -29,16 +30,17 @@ use std::slice;
 pub use borrow::{PacketRef, Verdict};
 #[cfg(feature = "capi")]
 pub(crate) use build::build_into;
-pub use burst::{BatchRef, PortPacket};
 #[cfg(feature = "capi")]
 pub(crate) use burst::Slot;
+pub use burst::{BatchRef, PortPacket};
 pub(crate) use burst::{Exits, Slots, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use hand::Handed;
-pub(crate) use lease::Lease;
+pub(crate) use lease::{Lease, LeasedSocket, Leases};
 pub(crate) use lender::Lender;
 pub use outbox::Outbox;
 pub(crate) use pass::Passed;
+pub use quarantine::{QueueRelease, ReleasedAtClose};
 pub(crate) use returned::Returned;
 pub(crate) use side::{InFlight, KernelSide, Received};
 pub(crate) use tally::{Fault, Tally};

@@ -16,7 +16,7 @@ use crate::ring::{ConsumerRing, Desc, ProducerRing};
 /// says that it is on loan. The other ends belong to this crate's `Cycle`, which puts nothing into the rings but frames that it has
 /// just lent: so a frame on loan that comes out of these rings is one that no program can reach.
 ///
-/// It must be gone before the socket's lease ends, because then the frames on loan go home.
+/// It must be gone before the backend says that the queue is [released](super::QueueRelease), because then the frames on loan go home.
 #[derive(Debug)]
 pub(crate) struct KernelSide {
     frames: Frames,
@@ -359,7 +359,7 @@ fn is_lent(frames: &Frames, addr: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::Lease;
+    use crate::packet::Leases;
     use crate::ring::pair;
     use crate::umem::{UmemConfig, UmemRegion};
 
@@ -367,7 +367,7 @@ mod tests {
 
     /// The program's ends, which may hold anything here.
     struct Program {
-        _lease: Lease,
+        _lease: std::sync::Arc<Leases>,
         fill: ProducerRing<u64>,
         rx: ConsumerRing<Desc>,
         tx: ProducerRing<Desc>,
@@ -383,10 +383,10 @@ mod tests {
             ..UmemConfig::default()
         };
         let umem = UmemRegion::heap(config).unwrap();
-        let lease = umem.frames().lease().unwrap();
+        let lease = umem.frames().leases(1).unwrap();
         for chunk in 0..4 {
             assert_eq!(umem.frames().take_home(), Some(chunk));
-            umem.frames().set_owner(chunk, lease.mark());
+            umem.frames().set_owner(chunk, lease[0].mark());
         }
         let (fill, kernel_fill) = pair(4).unwrap();
         let (kernel_rx, rx) = pair(4).unwrap();

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use super::frames::POOL;
 use super::*;
@@ -401,13 +403,15 @@ fn a_return_stack_is_taken_whole_and_what_is_left_of_it_is_queued() {
 #[test]
 fn each_socket_has_a_mark_of_its_own_and_gives_it_back() {
     let umem = umem(4, 2048, 0);
-    let first = umem.frames().lease().unwrap();
-    let second = umem.frames().lease().unwrap();
-    assert!(first.mark() != second.mark() && first.mark() > USER && second.mark() > USER);
-    let mark = first.mark();
+    let first = umem.frames().leases(1).unwrap();
+    let second = umem.frames().leases(1).unwrap();
+    assert!(
+        first[0].mark() != second[0].mark() && first[0].mark() > USER && second[0].mark() > USER
+    );
+    let mark = first[0].mark();
     drop(first);
-    let third = umem.frames().lease().unwrap();
-    assert_eq!(third.mark(), mark);
+    let third = umem.frames().leases(1).unwrap();
+    assert_eq!(third[0].mark(), mark);
     drop((second, third));
     assert_all_home(&umem);
 }
@@ -415,7 +419,7 @@ fn each_socket_has_a_mark_of_its_own_and_gives_it_back() {
 #[test]
 fn a_thousand_sockets_on_one_umem_have_different_marks() {
     let umem = umem(1, 2048, 0);
-    let leases: Vec<_> = (0..1000).map(|_| umem.frames().lease().unwrap()).collect();
+    let leases = umem.frames().leases(1000).unwrap();
     let marks: HashSet<_> = leases.iter().map(Lease::mark).collect();
     assert_eq!(marks.len(), 1000);
     assert!(!marks.contains(&USER));
@@ -423,21 +427,26 @@ fn a_thousand_sockets_on_one_umem_have_different_marks() {
     assert_all_home(&umem);
 }
 
+/// Lends `count` free frames to the kernel.
+fn lend(lender: &mut Lender, pool: &mut FramePool, count: u32) {
+    let (mut fill, _kernel) = pair::<u64>(8).unwrap();
+    let mut slots = fill.reserve(count);
+    let mut writer = slots.writer();
+    lender.lend_free(pool, &mut writer);
+    assert_eq!((writer.written(), lender.lent()), (count, count));
+}
+
 #[test]
 fn a_lease_that_ends_takes_back_its_own_loans_only() {
     let umem = umem(8, 2048, 0);
     let leases = [
-        umem.frames().lease().unwrap(),
-        umem.frames().lease().unwrap(),
+        umem.frames().leases(1).unwrap(),
+        umem.frames().leases(1).unwrap(),
     ];
-    let mut lenders = leases.each_ref().map(Lender::new);
+    let mut lenders = leases.each_ref().map(|leases| Lender::new(&leases[0]));
     let mut pool = FramePool::new(umem.frames().clone());
     for lender in &mut lenders {
-        let (mut fill, _kernel) = pair::<u64>(4).unwrap();
-        let mut slots = fill.reserve(3);
-        let mut writer = slots.writer();
-        lender.lend_free(&mut pool, &mut writer);
-        assert_eq!((writer.written(), lender.lent()), (3, 3));
+        lend(lender, &mut pool, 3);
     }
     let packet = pool.alloc().unwrap();
     let ledger = umem.frames().ledger();
@@ -447,6 +456,120 @@ fn a_lease_that_ends_takes_back_its_own_loans_only() {
     let ledger = umem.frames().ledger();
     assert_eq!((ledger.pool, ledger.user, ledger.kernel), (4, 1, 3));
     drop((second, pool, packet));
+    assert_all_home(&umem);
+}
+
+/// A kernel that lets go when the test says so.
+#[derive(Debug, Default)]
+struct Kernel {
+    released: AtomicBool,
+    looks: AtomicU32,
+}
+
+impl QueueRelease for Kernel {
+    fn is_released(&self) -> bool {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.released.load(Ordering::Relaxed)
+    }
+
+    fn pause(&self, time: Duration) -> Duration {
+        time
+    }
+}
+
+/// Binds a socket, which is the returned `Arc` as well, over a lease that has lent `lent` frames, and closes it.
+fn close_with_loans(umem: &UmemRegion, lent: u32, kernel: &Arc<Kernel>) {
+    let leases = umem.frames().leases(1).unwrap();
+    let socket = Arc::new(());
+    let (socket, ()) =
+        LeasedSocket::bind(socket, leases.clone(), |()| Ok(()), |()| kernel.clone()).unwrap();
+    let mut pool = FramePool::new(umem.frames().clone());
+    let mut lender = Lender::new(&leases[0]);
+    lend(&mut lender, &mut pool, lent);
+    drop((lender, pool, leases, socket));
+}
+
+#[test]
+fn frames_of_a_closed_socket_are_nobodys_until_the_kernel_is_seen_to_let_go() {
+    let umem = umem(8, 2048, 0);
+    let kernel = Arc::new(Kernel::default());
+    close_with_loans(&umem, 5, &kernel);
+    let accounting = umem.accounting();
+    assert_eq!((accounting.pool, accounting.quarantined), (3, 5));
+    assert_eq!((accounting.kernel, accounting.user), (0, 0));
+    assert!(accounting.is_conserved(), "{accounting}");
+    let text = accounting.to_string();
+    assert!(text.contains("quarantined 5"), "{text}");
+    let packets: Vec<_> = std::iter::from_fn(|| umem.alloc()).collect();
+    assert_eq!(packets.len(), 3, "none of the five was handed out");
+    kernel.released.store(true, Ordering::Relaxed);
+    assert_eq!(umem.accounting().quarantined, 0);
+    drop(packets);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn a_dry_pool_looks_whether_the_kernel_has_let_go_but_not_all_the_time() {
+    let umem = umem(4, 2048, 0);
+    let kernel = Arc::new(Kernel::default());
+    close_with_loans(&umem, 4, &kernel);
+    let looks = kernel.looks.load(Ordering::Relaxed);
+    for _ in 0..1000 {
+        assert!(umem.alloc().is_none());
+    }
+    let more = kernel.looks.load(Ordering::Relaxed) - looks;
+    assert!((1..500).contains(&more), "{more} looks for 1000 packets");
+    kernel.released.store(true, Ordering::Relaxed);
+    let packet = std::iter::repeat_with(|| umem.alloc()).flatten().next();
+    drop(packet);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn the_next_socket_on_the_umem_waits_for_them_a_moment_and_has_another_mark() {
+    let umem = umem(4, 2048, 0);
+    let kernel = Arc::new(Kernel::default());
+    close_with_loans(&umem, 4, &kernel);
+    let before = kernel.looks.load(Ordering::Relaxed);
+    let next = umem.frames().leases(1).unwrap();
+    assert!(kernel.looks.load(Ordering::Relaxed) > before + 10);
+    assert_eq!(umem.frames().sockets(), 2, "the place stays taken");
+    kernel.released.store(true, Ordering::Relaxed);
+    assert_eq!(umem.accounting().pool, 4);
+    assert_eq!(umem.frames().sockets(), 1);
+    drop(next);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn nobody_asks_the_kernel_for_frames_that_nobody_can_take() {
+    let region = umem(4, 2048, 0);
+    let kernel = Arc::new(Kernel::default());
+    let leases = region.frames().leases(1).unwrap();
+    let (socket, ()) =
+        LeasedSocket::bind(Arc::new(()), leases, |()| Ok(()), |()| kernel.clone()).unwrap();
+    let packet = region.alloc().unwrap();
+    drop(region);
+    drop(socket);
+    assert_eq!(kernel.looks.load(Ordering::Relaxed), 0);
+    assert_eq!(packet.len(), 0);
+}
+
+#[test]
+fn what_was_lent_to_a_socket_that_could_not_be_bound_goes_home_at_once() {
+    let umem = umem(4, 2048, 0);
+    let leases = umem.frames().leases(1).unwrap();
+    let mut pool = FramePool::new(umem.frames().clone());
+    let mut lender = Lender::new(&leases[0]);
+    lend(&mut lender, &mut pool, 2);
+    let refused = LeasedSocket::bind(
+        Arc::new(()),
+        leases,
+        |()| Err::<(), _>(FluxError::invalid("bind", "the queue is taken", "wait")),
+        |()| unreachable!("it was never bound"),
+    );
+    assert!(refused.is_err());
+    drop((lender, pool));
     assert_all_home(&umem);
 }
 

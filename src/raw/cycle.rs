@@ -112,9 +112,10 @@ impl Cycle {
                 );
                 (done.recycled, 0, done.sent)
             } else {
-                let forwarded = entries
-                    .get(0)
-                    .and_then(|desc| self.lender.forward_or_pool(desc, &mut self.pool, &mut judge));
+                let forwarded = entries.get(0).and_then(|desc| {
+                    self.lender
+                        .forward_or_pool(desc, &mut self.pool, &mut judge)
+                });
                 match forwarded {
                     Some(Some(desc)) => (0, 0, u32::from(out.put(0, desc))),
                     Some(None) => (0, 1, 0),
@@ -274,9 +275,7 @@ impl Cycle {
         let mut slots = self.inward.fill.reserve(available);
         let entries = self.outward.completion.peek(slots.len());
         let seen = entries.len();
-        let taken = self
-            .lender
-            .refill_each(entries.iter(), &mut slots.writer());
+        let taken = self.lender.refill_each(entries.iter(), &mut slots.writer());
         slots.submit(taken);
         entries.release(seen);
         self.inward.filled += u64::from(taken);
@@ -377,6 +376,7 @@ impl Cycle {
     pub(crate) fn state(&self) -> RingsState {
         let (inward, outward) = (&self.inward, &self.outward);
         let frames = self.lender.frames();
+        frames.reclaim();
         let ledger = frames.ledger();
         let count = frames.geometry().frames();
         let ledger = Accounting {
@@ -384,6 +384,7 @@ impl Cycle {
             pool: ledger.pool,
             user: ledger.user,
             kernel: ledger.kernel,
+            quarantined: ledger.quarantined,
         };
         // Frames come from one socket and go to another: none of several can count what is on the way.
         let counted = if frames.sockets() > 1 {
@@ -396,6 +397,7 @@ impl Cycle {
                 pool: frames.at_home() + self.pool.len(),
                 user: frames.with_user(),
                 kernel: (given - back) as u32,
+                quarantined: frames.quarantined(),
             }
         };
         let ((fill, rx), (tx, completion)) = (inward.state(), outward.state());

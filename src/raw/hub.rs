@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::error::Result;
-use crate::packet::{Lease, Lender};
+use crate::packet::{Lease, Leases, Lender};
 use crate::ring::{ConsumerRing, ProducerRing, RingElement, pair};
 
 /// What the members of a group share.
@@ -24,7 +24,7 @@ pub(crate) struct Hub {
     /// that side has.
     given: Box<[Given]>,
     /// The marks of the members, in their order.
-    leases: Arc<[Lease]>,
+    leases: Arc<Leases>,
 }
 
 /// On a cache line of its own, since its member writes it for each batch.
@@ -68,7 +68,7 @@ impl Hub {
     pub(crate) fn seats(
         fill: ProducerRing<u64>,
         completion: ConsumerRing<u64>,
-        leases: &Arc<[Lease]>,
+        leases: &Arc<Leases>,
     ) -> Result<Vec<Seat>> {
         let members = leases.len().saturating_sub(1);
         let mut own = Vec::with_capacity(members);
@@ -185,7 +185,10 @@ fn put<T: RingElement>(ring: &mut ProducerRing<T>, entry: T) {
 impl Member {
     /// Gives what stands in the member's rings to the kernel, and gets what came back.
     pub(super) fn pump(&self) {
-        self.hub.pump();
+        // In a forked child another thread's lock stays locked.
+        if self.lease().frames().process().is_current() {
+            self.hub.pump();
+        }
     }
 
     /// The frames that the receiving side of the whole group has; this member has given it `filled` and got `received`.
@@ -213,6 +216,9 @@ impl Member {
 
     /// From now on nobody takes what comes back to the member.
     pub(super) fn close(&self) {
+        if !self.lease().frames().process().is_current() {
+            return;
+        }
         let supply = self.hub.supply.lock();
         let mut supply = supply.unwrap_or_else(PoisonError::into_inner);
         if let Some(end) = supply.ends.get_mut(self.index) {

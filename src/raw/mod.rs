@@ -14,13 +14,11 @@ mod state;
 mod tests;
 mod waiting;
 
-use std::sync::Arc;
-
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{Interface, Socket, machine};
+use crate::kernel::{BorrowedFd, Interface, Socket, machine};
 use crate::link::Link;
-use crate::packet::{Lease, Packet, PacketRef, Verdict};
+use crate::packet::{LeasedSocket, Packet, PacketRef, Verdict};
 use crate::report::Report;
 use crate::ring::Desc;
 use crate::stats::{ProgramCounters, SocketStatistics};
@@ -34,7 +32,7 @@ pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use outward::{Outward, can_send, check_home, check_packets};
 pub(crate) use place::Place;
 pub use state::{RingState, RingsState};
-pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting};
+pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
 
 /// Mode C: a bound socket and its four rings.
 ///
@@ -49,8 +47,12 @@ pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting};
 /// [wake](Self::wake_tx) the kernel.
 ///
 /// Made by [`FluxBuilder::build`](crate::FluxBuilder::build). `Send`; one thread at a time. Dropping it takes the socket out of
-/// the XDP program's map, detaches the program with its last socket, closes the socket, and takes back the frames that the kernel
-/// had; in zero-copy mode it gives the device a tenth of a second for that. [`Packet`]s may outlive it.
+/// the XDP program's map, detaches the program with its last socket, and closes the socket. It does not wait for the kernel to let go of the
+/// frames that it had: these go home [when it has](crate::Accounting::quarantined). [`Packet`]s may outlive it.
+///
+/// It belongs to the process that opened it. In a forked child, after `daemon()` for instance, its calls are errors of kind
+/// [`Invalid`](crate::ErrorKind::Invalid) or find nothing, packets hold zeros, and the parent is not disturbed; but the child keeps the
+/// kernel's socket open until it ends or executes another program. Open sockets after the fork.
 ///
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
@@ -71,18 +73,16 @@ pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting};
 /// ```
 #[derive(Debug)]
 pub struct FluxRaw {
-    // The order of the fields is the order of closing: no more packets come, since some drivers crash when a socket closes while the XDP
-    // program still directs packets to it; rings unmapped; socket closed; kernel's frames taken back.
+    // In the order of closing: no more packets come, since some drivers crash when a socket closes while the XDP program still directs
+    // packets to it; rings unmapped, for they keep the kernel's socket open; socket closed. Who gets the frames is the last one's to say.
     pub(crate) place: Option<Place>,
     pub(crate) cycle: Cycle,
-    pub(crate) socket: Arc<dyn Socket>,
-    /// Only to be dropped after the socket.
-    pub(crate) _lease: Arc<[Lease]>,
     pub(crate) umem: UmemRegion,
     pub(crate) link: Link,
     pub(crate) interface: Interface,
     pub(crate) report: Report,
     pub(crate) waiting: Waiting,
+    pub(crate) socket: LeasedSocket<dyn Socket>,
 }
 
 impl FluxRaw {
@@ -96,6 +96,9 @@ impl FluxRaw {
 
     /// [`receive`](Self::receive), up to `max` packets.
     pub(crate) fn receive_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         let received = self.cycle.receive(batch, max);
         // Also after none: frames that were held may be free by now.
         self.cycle.refill_free();
@@ -112,6 +115,7 @@ impl FluxRaw {
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM; nothing is taken then.
     pub fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
+        self.umem.process().check("recycling packets")?;
         self.cycle.recycle(batch)
     }
 
@@ -131,6 +135,9 @@ impl FluxRaw {
     where
         F: FnMut(&mut PacketRef<'_>),
     {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         self.cycle.inspect(max, look)
     }
 
@@ -139,6 +146,9 @@ impl FluxRaw {
     /// They end before an entry that is refused, so there may be more behind them. Consume them from the front, with
     /// [`inspect`](Self::inspect), [`forward`](Self::forward) or [`receive`](Self::receive).
     pub fn peek(&mut self, max: u32) -> &[Desc] {
+        if !self.umem.process().is_current() {
+            return &[];
+        }
         self.cycle.peek(max)
     }
 
@@ -173,6 +183,9 @@ impl FluxRaw {
     where
         F: FnMut(&mut PacketRef<'_>) -> Verdict,
     {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         self.cycle.forward(max, judge)
     }
 
@@ -188,6 +201,7 @@ impl FluxRaw {
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM or is empty; nothing is taken then.
     pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        self.umem.process().check("sending packets")?;
         self.cycle.send(batch)
     }
 
@@ -197,6 +211,9 @@ impl FluxRaw {
     ///
     /// Gives the packet back when the ring is full, or when the packet lies in another UMEM or is empty.
     pub fn send_one(&mut self, packet: Packet) -> Result<(), Packet> {
+        if !self.umem.process().is_current() {
+            return Err(packet);
+        }
         self.cycle.send_one(packet)
     }
 
@@ -341,16 +358,29 @@ impl FluxRaw {
         self.socket.check()
     }
 
-    /// The socket's file descriptor, to wait on together with others; -1 where there is none.
+    /// The socket's file descriptor, to wait on together with others.
     ///
-    /// It is readable while packets wait, and writable while the TX ring is at most half full. It stays the socket's own: do not close it.
-    /// Wake-ups may be spurious. Where packets are [received](Self::receive) as owned ones and dropped elsewhere, wait on
-    /// [`rx_fd`](Self::rx_fd): this one stays silent when the fill ring has run dry.
-    #[must_use]
-    pub fn fd(&self) -> i32 {
-        // A simulated socket gets one when somebody asks.
-        let hang = || machine::bell().and_then(|bell| self.socket.hang(bell));
-        self.socket.fd().or_else(hang).unwrap_or(-1)
+    /// It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups may be spurious. A duplicate of it
+    /// keeps the kernel's socket open, and its frames in [quarantine](crate::Accounting::quarantined), when this one is dropped.
+    /// Where packets are [received](Self::receive) as owned ones and dropped elsewhere, wait on [`rx_fd`](Self::rx_fd): this one stays
+    /// silent when the fill ring has run dry. A simulated socket gets an eventfd when somebody asks, readable while packets wait.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
+    ///
+    /// It is borrowed, so that nobody uses the number after the close:
+    ///
+    /// ```compile_fail,E0505
+    /// # fn example(raw: fluxcap::FluxRaw) -> fluxcap::Result<()> {
+    /// let fd = raw.fd()?;
+    /// drop(raw);
+    /// println!("{fd:?}"); // error: cannot move out of `raw` because it is borrowed
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        descriptor_of(&*self.socket)
     }
 
     /// What became of the wishes: requested, achieved and why.

@@ -1,10 +1,11 @@
 //! A kernel that hands back what was never its own, and callbacks that panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::*;
 use crate::kernel::Rings;
-use crate::packet::{Slots, Tally, Through};
+use crate::packet::{Leases, Slots, Tally, Through};
 use crate::ring::{ConsumerRing, ProducerRing, pair_at};
 use crate::umem::UmemConfig;
 
@@ -16,7 +17,7 @@ const BYTES: u64 = FRAMES as u64 * CHUNK;
 struct World {
     // Dropped in this order, as in a `FluxRaw`.
     cycle: Cycle,
-    _lease: Lease,
+    _lease: Arc<Leases>,
     umem: UmemRegion,
     fill: ConsumerRing<u64>,
     rx: ProducerRing<Desc>,
@@ -60,7 +61,7 @@ impl World {
             ..UmemConfig::default()
         })
         .unwrap();
-        let lease = umem.frames().lease().unwrap();
+        let lease = umem.frames().leases(1).unwrap();
         let start = u32::MAX - 3;
         let (user_fill, fill) = pair_at(slots, start).unwrap();
         let (rx, user_rx) = pair_at(64, start).unwrap();
@@ -73,7 +74,7 @@ impl World {
             completion: user_completion,
         };
         Self {
-            cycle: Cycle::new(rings, &lease),
+            cycle: Cycle::new(rings, &lease[0]),
             _lease: lease,
             umem,
             fill,
@@ -673,6 +674,7 @@ fn accounts_that_differ_or_do_not_add_up_are_shown_and_not_conserved() {
         pool: 4,
         user: 1,
         kernel: 3,
+        quarantined: 0,
     };
     let moved = crate::umem::Accounting {
         pool: 3,

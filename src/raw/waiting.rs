@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::machine::Events;
-use crate::kernel::{Alarm, Company, Interest, Ready, Socket, machine};
+use crate::kernel::{Alarm, BorrowedFd, Company, Interest, Ready, Socket, machine};
 use crate::packet::Frames;
 use crate::raw::FluxRaw;
 use crate::raw::place::Place;
@@ -50,11 +50,11 @@ impl Waiting {
     }
 
     /// The descriptor to wait for packets on, of a socket with the descriptor `socket`.
-    pub(crate) fn rx_fd(&self, socket: impl FnOnce() -> Result<i32>) -> Result<i32> {
+    pub(crate) fn rx_fd(&self, socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
         if let Some(events) = self.events.get() {
             return Ok(events.fd());
         }
-        let events = Box::new(Events::of(socket()?)?);
+        let events = Box::new(Events::of(descriptor_of(socket)?)?);
         Ok(self.events.get_or_init(|| events).fd())
     }
 
@@ -127,6 +127,7 @@ impl FluxRaw {
     ///
     /// As [`wait`](Self::wait).
     pub fn wait_rx(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        self.umem.process().check("waiting for packets")?;
         if !self.cycle.rx_available() {
             self.wait(Interest::Receive, timeout)?;
         }
@@ -224,19 +225,16 @@ impl FluxRaw {
         self.place.as_ref().map_or(Ok(()), Place::check)
     }
 
-    /// A file descriptor to wait for packets on, together with others; -1 where there is none.
+    /// A file descriptor to wait for packets on, together with others.
     ///
     /// It is readable while packets wait; when frames come home that the fill ring was out of; and about once a second. Then
-    /// [receive](Self::receive) or [refill](Self::refill), and [`check`](Self::check) when nothing came. It stays the socket's own: do not
-    /// close it.
-    #[must_use]
-    pub fn rx_fd(&self) -> i32 {
-        self.open_rx_fd().unwrap_or(-1)
-    }
-
-    /// [`rx_fd`](Self::rx_fd), or why there is none.
-    pub(crate) fn open_rx_fd(&self) -> Result<i32> {
-        self.waiting.rx_fd(|| Ok(self.fd()))
+    /// [receive](Self::receive) or [refill](Self::refill), and [`check`](Self::check) when nothing came.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](ErrorKind::System) when too many files are open, [`Unsupported`](ErrorKind::Unsupported) elsewhere than on Linux.
+    pub fn rx_fd(&self) -> Result<BorrowedFd<'_>> {
+        self.waiting.rx_fd(&*self.socket)
     }
 
     /// Sees to it that the descriptor shows what is worth a look.
@@ -246,6 +244,23 @@ impl FluxRaw {
         self.waiting
             .settle(self.umem.frames(), || cycle.is_starved_after_refill());
     }
+}
+
+/// The descriptor of a socket, which gets a bell if it has none of its own.
+pub(crate) fn descriptor_of(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
+    if let Some(fd) = socket.fd() {
+        return Ok(fd);
+    }
+    // A simulated socket gets one when somebody asks.
+    socket.hang(machine::bell()?).ok_or_else(|| {
+        FluxError::new(
+            ErrorKind::Unsupported,
+            errno::EOPNOTSUPP,
+            "asking for the descriptor of a socket",
+            "sockets of this backend have none",
+            "wait in a call",
+        )
+    })
 }
 
 #[cold]

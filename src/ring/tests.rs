@@ -529,7 +529,13 @@ impl<T: RingElement> Bare<T> {
         let parts = Arc::new(Parts {
             words: [index, index, 0].map(AtomicU32::new),
             slots: (0..words + 2)
-                .map(|word| AtomicU64::new(if (1..=words).contains(&word) { 0 } else { GUARD }))
+                .map(|word| {
+                    AtomicU64::new(if (1..=words).contains(&word) {
+                        0
+                    } else {
+                        GUARD
+                    })
+                })
                 .collect(),
         });
         let [producer, consumer, flags] =
@@ -738,7 +744,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
             ..UmemConfig::default()
         })
         .unwrap();
-        let lease = umem.frames().lease().unwrap();
+        let lease = umem.frames().leases(1).unwrap();
         let start = STARTS[random.below(4) as usize];
         let (fill, completion) = (Bare::<u64>::new(8, start), Bare::<u64>::new(16, start));
         let (tx, rx) = (Bare::<Desc>::new(4, start), Bare::<Desc>::new(16, start));
@@ -748,7 +754,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
             tx: tx.producer(),
             completion: completion.consumer(),
         };
-        let mut cycle = Cycle::new(rings, &lease);
+        let mut cycle = Cycle::new(rings, &lease[0]);
         let mut batch = PacketBatch::with_capacity(8);
         let mut held = Vec::new();
         let mut received = 0;

@@ -1,7 +1,7 @@
 //! A simulated NIC, behind the seam.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::nic::Nic;
 use super::port::Sock;
@@ -9,10 +9,10 @@ use super::socket::{SimSocket, TX_BUDGET};
 use super::steering;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{
-    Allocation, Backend, Interface, MemoryRequest, Opened, Rings, Sharing, Socket, SocketRequest,
-    Steering,
+    Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, Rings, Sharing, Socket,
+    SocketRequest, Steering,
 };
-use crate::mem::Memory;
+use crate::mem::{Memory, Process};
 use crate::packet::KernelSide;
 use crate::proto::MacAddr;
 use crate::report::{Answer, Hugepages, XdpMode};
@@ -25,7 +25,9 @@ pub(super) struct SimBackend {
     pub(super) nic: Nic,
 }
 
-impl Backend for SimBackend {
+// SAFETY: memory from the heap, rings whose other ends the socket's `KernelSide` has, with a handle to the UMEM; that is dropped before
+// the release is told, and touches only frames that are on loan.
+unsafe impl Backend for SimBackend {
     fn interface(&self) -> Result<Interface> {
         self.nic.with(|world, index| {
             let port = &world.ports[index];
@@ -95,7 +97,7 @@ impl Backend for SimBackend {
         steering::attach(&self.nic, mode)
     }
 
-    fn user_map(&self, _fd: i32) -> Result<Arc<dyn Steering>> {
+    fn user_map(&self, _map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {
         Err(FluxError::new(
             ErrorKind::Unsupported,
             errno::EOPNOTSUPP,
@@ -144,6 +146,7 @@ impl SimBackend {
                     port,
                     queue: request.queue,
                     bound: false,
+                    closing: None,
                     zero_copy: false,
                     need_wakeup: request.need_wakeup,
                     budget: TX_BUDGET,
@@ -162,6 +165,8 @@ impl SimBackend {
             request: request.clone(),
             zero_copy_mtu: umem.geometry().zero_copy_mtu(),
             id,
+            process: Process::current(),
+            bell: OnceLock::new(),
             name,
             gone,
             first: first.cloned(),

@@ -1,6 +1,6 @@
 //! Binding a socket to a queue of a simulated NIC.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::socket::{LOOK_UP, SimSocket, TX_BUDGET};
 use super::world::World;
@@ -54,7 +54,7 @@ impl SimSocket {
             socket.side.set_tx_wakeup(socket.need_wakeup);
         }
         Ok(Bound {
-            grace: Duration::ZERO,
+            release: self.release(),
             bind_mode,
             need_wakeup: Answer::granted(self.request.need_wakeup, self.request.need_wakeup),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),
@@ -95,7 +95,7 @@ impl SimSocket {
             socket.side.set_tx_wakeup(need_wakeup);
         }
         Ok(Bound {
-            grace: Duration::ZERO,
+            release: self.release(),
             bind_mode: Answer::granted(self.request.bind_mode, mode),
             need_wakeup: Answer::granted(self.request.need_wakeup, need_wakeup),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),

@@ -1,5 +1,7 @@
 //! What a simulated NIC shall be, and what it counted: plain data.
 
+use std::time::Duration;
+
 use crate::error::{FluxError, Result};
 use crate::proto::MacAddr;
 
@@ -19,6 +21,9 @@ pub struct NicConfig {
     pub mac: Option<MacAddr>,
     /// Whether its driver has zero-copy. Default no, as veth.
     pub zero_copy: bool,
+    /// How long, after a zero-copy socket was closed, its driver takes to let go of the queue. The socket's frames are in
+    /// [quarantine](crate::Accounting::quarantined) so long, and the queue is taken. Default zero.
+    pub release_delay: Duration,
     /// Whether the kernel knows the TX budget option (Linux 6.17); without it one transmit call sends 32 packets. Default yes.
     pub tx_budget: bool,
     /// Packets on the way to one of its queues, at most; a sender finds the device busy then. Default 2048.
@@ -38,6 +43,7 @@ impl NicConfig {
             queues: 1,
             mac: None,
             zero_copy: false,
+            release_delay: Duration::ZERO,
             tx_budget: true,
             cable: 2048,
             keep: 65_536,

@@ -41,13 +41,14 @@
 //! # What differs from a kernel
 //!
 //! - The file descriptor, which Linux alone has, is no socket: it is readable while packets wait, seen at each step or millisecond,
-//!   and always writable. Elsewhere `fd()` is -1.
+//!   and always writable. Elsewhere `fd()` is an error.
 //! - There is no XDP program but the bundled one's rules, and no foreign program: [`xskmap`](crate::FluxBuilder::xskmap) is refused.
 //! - A sender whose cable is full finds the device busy, as with a card; the kernel's veth drops.
 //! - Memory is ordinary memory, whatever pages were asked for; the [`Report`](crate::Report) says so.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+#[allow(unsafe_code, reason = "the promise of a backend")]
 mod backend;
 mod bind;
 mod config;

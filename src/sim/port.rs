@@ -129,6 +129,8 @@ pub(super) struct Sock {
     pub(super) port: usize,
     pub(super) queue: u32,
     pub(super) bound: bool,
+    /// It was closed, and its driver lets go of it then.
+    pub(super) closing: Option<Duration>,
     pub(super) zero_copy: bool,
     pub(super) need_wakeup: bool,
     /// Packets that one kick sends in copy mode.
@@ -139,7 +141,7 @@ pub(super) struct Sock {
     /// In zero-copy mode: the driver found no frame, and waits for a wake-up.
     pub(super) rx_stopped: bool,
     /// Made when the program asks for a file descriptor.
-    pub(super) bell: Option<Box<dyn Bell>>,
+    pub(super) bell: Option<Arc<dyn Bell>>,
     /// Who waits for it without sleeping in a call, and what for.
     pub(super) watchers: Vec<(Interest, Weak<dyn Watcher>)>,
 }
@@ -148,7 +150,7 @@ impl Sock {
     /// Lets the file descriptor show what stands in the RX ring.
     pub(super) fn show(&mut self) {
         let waiting = self.side.rx_waiting() > 0;
-        if let Some(bell) = &mut self.bell {
+        if let Some(bell) = &self.bell {
             bell.set(waiting);
         }
     }

@@ -1,7 +1,7 @@
 //! A socket on a simulated NIC, behind the seam: bind, wake, wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,11 @@ use super::port::SocketId;
 use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bell, Bound, Company, Interest, Kick, Ready, Socket, SocketRequest, Watcher};
+use crate::kernel::{
+    Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest,
+    Watcher,
+};
+use crate::mem::Process;
 use crate::stats::SocketStatistics;
 
 /// What one transmit call sends in copy mode unless told otherwise (`TX_BATCH_SIZE`), and the least that can be asked for.
@@ -31,6 +35,10 @@ pub(super) struct SimSocket {
     pub(super) request: SocketRequest,
     pub(super) zero_copy_mtu: u32,
     pub(super) id: SocketId,
+    /// Whose it is. In a forked child nobody moves the network, and another thread's lock stays locked.
+    pub(super) process: Process,
+    /// Its descriptor, made when the program asks for one.
+    pub(super) bell: OnceLock<Arc<dyn Bell>>,
     /// The name of the NIC.
     pub(super) name: String,
     /// Whether the NIC was removed.
@@ -146,6 +154,7 @@ impl Socket for SimSocket {
     }
 
     fn wake_rx(&self) -> Result<()> {
+        self.process.check("waking the kernel to receive")?;
         let mut world = self.shared().lock();
         if !self.check(&mut world, "waking the kernel to receive")? {
             self.restart(&mut world);
@@ -155,6 +164,7 @@ impl Socket for SimSocket {
     }
 
     fn wake_tx(&self) -> Result<Kick> {
+        self.process.check("waking the kernel to send")?;
         let mut world = self.shared().lock();
         let kick = if self.check(&mut world, "waking the kernel to send")? {
             Kick::Done
@@ -172,6 +182,7 @@ impl Socket for SimSocket {
         timeout: Option<Duration>,
         company: &Company<'_>,
     ) -> Result<Ready> {
+        self.process.check("waiting for packets")?;
         let shared = self.shared();
         let mut world = shared.lock();
         if self.is_spurious(&mut world) {
@@ -223,6 +234,9 @@ impl Socket for SimSocket {
     }
 
     fn spin(&self) {
+        if !self.process.is_current() {
+            return;
+        }
         let shared = self.shared();
         if shared.has_thread.load(Ordering::Relaxed) {
             return thread::yield_now();
@@ -237,10 +251,14 @@ impl Socket for SimSocket {
     }
 
     fn pause(&self, time: Duration) -> Duration {
+        if !self.process.is_current() {
+            return time;
+        }
         self.shared().advance(time)
     }
 
     fn check(&self) -> Result<()> {
+        self.process.check("looking for packets")?;
         // Without the lock: those who wait in company have it.
         match self.gone.load(Ordering::Acquire) {
             true => Err(removed(&self.name, "looking for packets")),
@@ -249,6 +267,7 @@ impl Socket for SimSocket {
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {
+        self.process.check("asking for statistics")?;
         let world = self.shared().lock();
         let Some(socket) = world.sockets.get(&self.id) else {
             return Ok(SocketStatistics::default());
@@ -267,19 +286,28 @@ impl Socket for SimSocket {
     }
 
     fn rx_queues(&self) -> Option<u32> {
+        if !self.process.is_current() {
+            return None;
+        }
         let world = self.shared().lock();
         let port = &world.ports[self.nic.index];
         (!port.removed).then_some(port.active)
     }
 
-    fn fd(&self) -> Option<i32> {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        let bell = self.bell.get()?;
+        if !self.process.is_current() {
+            return Some(bell.fd());
+        }
         let mut world = self.shared().lock();
-        let socket = world.sockets.get_mut(&self.id)?;
-        socket.show();
-        socket.bell.as_ref().map(|bell| bell.fd())
+        world.sockets.get_mut(&self.id)?.show();
+        Some(bell.fd())
     }
 
     fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
+        if !self.process.is_current() {
+            return false;
+        }
         let mut world = self.shared().lock();
         let Some(socket) = world.sockets.get_mut(&self.id) else {
             return false;
@@ -290,6 +318,7 @@ impl Socket for SimSocket {
     }
 
     fn attend(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
+        self.process.check("waiting for packets")?;
         let shared = self.shared();
         let mut world = shared.lock();
         let mut ready = self.look(&mut world, interest)?;
@@ -318,20 +347,51 @@ impl Socket for SimSocket {
         Ok(ready)
     }
 
-    fn hang(&self, bell: Box<dyn Bell>) -> Option<i32> {
+    fn hang(&self, bell: Arc<dyn Bell>) -> Option<BorrowedFd<'_>> {
+        if !self.process.is_current() {
+            return None;
+        }
         let mut guard = self.shared().lock();
         let world = &mut *guard;
         let socket = world.sockets.get_mut(&self.id)?;
+        let bell = self.bell.get_or_init(|| bell);
         if socket.bell.is_none() {
-            socket.bell = Some(bell);
+            socket.bell = Some(bell.clone());
             world.followed += 1;
         }
         socket.show();
-        socket.bell.as_ref().map(|bell| bell.fd())
+        Some(bell.fd())
+    }
+}
+
+/// Tells when the driver has let go of a closed socket.
+#[derive(Debug)]
+struct SimRelease {
+    nic: Nic,
+    id: SocketId,
+}
+
+impl QueueRelease for SimRelease {
+    fn is_released(&self) -> bool {
+        let world = self.nic.shared.lock();
+        !world.sockets.contains_key(&self.id)
+    }
+
+    fn pause(&self, time: Duration) -> Duration {
+        self.nic.shared.advance(time);
+        time
     }
 }
 
 impl SimSocket {
+    /// What tells when the driver has let go of it.
+    pub(super) fn release(&self) -> Arc<dyn QueueRelease> {
+        Arc::new(SimRelease {
+            nic: self.nic.clone(),
+            id: self.id,
+        })
+    }
+
     /// Sleeps until there are news, or `time` is over.
     pub(super) fn sleep<'a>(
         &self,
@@ -363,15 +423,26 @@ fn removed(name: &str, tried: &str) -> FluxError {
 
 impl Drop for SimSocket {
     fn drop(&mut self) {
-        let mut world = self.shared().lock();
-        world.sockets.remove(&self.id);
-        for queue in &mut world.ports[self.nic.index].queues {
-            queue.sockets.retain(|id| *id != self.id);
+        if !self.process.is_current() {
+            return;
+        }
+        let mut guard = self.shared().lock();
+        let world = &mut *guard;
+        let port = &mut world.ports[self.nic.index];
+        for queue in &mut port.queues {
             for entry in &mut queue.entries {
                 entry.take_if(|id| *id == self.id);
             }
         }
+        let delay = port.config.release_delay;
+        match world.sockets.get_mut(&self.id) {
+            Some(socket) if socket.bound && socket.zero_copy && !delay.is_zero() => {
+                socket.closing = Some(world.now.saturating_add(delay));
+                world.closing += 1;
+            }
+            _ => world.let_go(self.id),
+        }
         world.news = true;
-        self.nic.shared.announce(&mut world);
+        self.nic.shared.announce(world);
     }
 }

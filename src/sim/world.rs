@@ -50,6 +50,8 @@ pub(super) struct World {
     chores: Vec<Chore>,
     next_chore: usize,
     pub(super) spare: Vec<Vec<u8>>,
+    /// Closed sockets that a driver has not let go of.
+    pub(super) closing: u32,
     /// Sockets that have a file descriptor or are watched, at the last look.
     pub(super) followed: u32,
     /// Something happened that a waiting program wants to know.
@@ -74,6 +76,7 @@ impl World {
             chores: Vec::new(),
             next_chore: 0,
             spare: Vec::new(),
+            closing: 0,
             followed: 0,
             news: false,
         }
@@ -89,11 +92,37 @@ impl World {
     /// Handles up to `budget` packets that are due; returns how many.
     pub(super) fn step(&mut self, budget: u32) -> u32 {
         let done = self.turns(budget);
+        self.let_go_of_closed();
         // The program empties its rings unseen: so descriptors are looked after at each step.
         if self.followed > 0 {
             self.tell();
         }
         done
+    }
+
+    /// Ends what a driver had of a closed socket.
+    pub(super) fn let_go(&mut self, id: SocketId) {
+        if let Some(socket) = self.sockets.remove(&id) {
+            let queues = &mut self.ports[socket.port].queues;
+            for queue in queues {
+                queue.sockets.retain(|other| *other != id);
+            }
+        }
+    }
+
+    fn let_go_of_closed(&mut self) {
+        if self.closing == 0 {
+            return;
+        }
+        while let Some(id) = self
+            .sockets
+            .iter()
+            .find_map(|(&id, socket)| socket.closing.filter(|&due| due <= self.now).map(|_| id))
+        {
+            self.let_go(id);
+            self.closing -= 1;
+            self.news = true;
+        }
     }
 
     /// Shows those who wait outside a call what there is, and counts the sockets that they wait for.
@@ -166,6 +195,7 @@ impl World {
             })
             .flatten()
             .chain([self.stalled_until])
+            .chain(self.sockets.values().filter_map(|socket| socket.closing))
             .filter(|&due| due > self.now && due < Duration::MAX)
             .min()
     }

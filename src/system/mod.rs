@@ -59,7 +59,6 @@ impl FluxRaw {
             place,
             cycle,
             socket,
-            _lease,
             umem,
             link,
             interface,
@@ -77,7 +76,6 @@ impl FluxRaw {
         let free = FramePool::new(sender.frames().clone());
         let shared = Arc::new(Shared {
             socket,
-            _lease,
             umem,
             link,
             interface,

@@ -97,6 +97,7 @@ impl FluxTx {
     /// ```
     #[inline]
     pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        self.shared.umem.process().check("sending packets")?;
         self.reap();
         let mut sent = self.outward.send(&mut self.lender, batch)?;
         self.push()?;
@@ -150,6 +151,7 @@ impl FluxTx {
     /// ```
     #[inline]
     pub fn send_each(&mut self, max: u32, give: impl FnOnce(&mut Outbox<'_>)) -> Result<u32> {
+        self.shared.umem.process().check("sending packets")?;
         self.reap();
         let sent = self.outward.send_each(&mut self.lender, max, give);
         self.push()?;
@@ -388,14 +390,6 @@ impl FluxTx {
     #[must_use]
     pub fn patience(&self) -> Duration {
         self.watchdog.patience()
-    }
-
-    /// The file descriptor, writable while the TX ring is at most half full, to be waited for together with others; -1 where there is none.
-    ///
-    /// It is the socket's, and readable while packets wait. It stays the half's own: do not close it. Wake-ups may be spurious.
-    #[must_use]
-    pub fn fd(&self) -> i32 {
-        self.shared.fd()
     }
 
     /// What became of the wishes: requested, achieved and why.

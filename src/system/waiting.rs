@@ -4,7 +4,8 @@
 
 use super::{FluxRx, FluxTx};
 use crate::error::Result;
-use crate::raw::Place;
+use crate::kernel::BorrowedFd;
+use crate::raw::{Place, descriptor_of};
 use crate::stopper::Stopper;
 
 impl FluxRx {
@@ -39,19 +40,17 @@ impl FluxRx {
         self.place.as_ref().map_or(Ok(()), Place::check)
     }
 
-    /// A file descriptor to wait for packets on, together with others; -1 where there is none.
+    /// A file descriptor to wait for packets on, together with others.
     ///
     /// It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread; and about once a second,
     /// so that whoever waits sees whether the interface is still there. Then receive, without waiting, and [`check`](Self::check) when nothing
-    /// came. It stays the half's own: do not close it.
-    #[must_use]
-    pub fn fd(&self) -> i32 {
-        self.open_fd().unwrap_or(-1)
-    }
-
-    /// [`fd`](Self::fd), or why there is none.
-    pub(crate) fn open_fd(&self) -> Result<i32> {
-        self.waiting.rx_fd(|| Ok(self.shared.fd()))
+    /// came.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
+    pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.waiting.rx_fd(&*self.shared.socket)
     }
 }
 
@@ -61,5 +60,17 @@ impl FluxTx {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.waiting.stopper()
+    }
+
+    /// The socket's file descriptor, writable while the TX ring is at most half full, to be waited for together with others.
+    ///
+    /// Wake-ups may be spurious. A duplicate of it keeps the kernel's socket open, and its frames in
+    /// [quarantine](crate::Accounting::quarantined), when both halves are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
+    pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        descriptor_of(&*self.shared.socket)
     }
 }

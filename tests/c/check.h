@@ -157,7 +157,7 @@ static inline void check_frames(const struct fluxcap_raw *raw)
         printf("frames are lost:\n%s\n", text);
         exit(1);
     }
-    CHECK(rings.counted.pool + rings.counted.user + rings.counted.kernel == rings.counted.frames);
+    CHECK(rings.counted.pool + rings.counted.user + rings.counted.kernel + rings.counted.quarantined == rings.counted.frames);
     CHECK(rings.fill.violations + rings.rx.violations + rings.tx.violations + rings.completion.violations == 0);
     CHECK(rings.rx.refused + rings.completion.refused == 0);
 }

@@ -55,7 +55,7 @@ static struct fluxcap_accounting accounting_of(const struct fluxcap_umem *umem)
     struct fluxcap_accounting accounting;
 
     CHECK_RESULT(fluxcap_umem_accounting(umem, &accounting), 0);
-    CHECK(accounting.pool + accounting.user + accounting.kernel == accounting.frames);
+    CHECK(accounting.pool + accounting.user + accounting.kernel + accounting.quarantined == accounting.frames);
     return accounting;
 }
 

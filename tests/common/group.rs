@@ -100,6 +100,7 @@ pub(crate) fn close(group: Vec<FluxRaw>) {
         assert_conserved(&raw);
         drop(raw);
     }
+    umem.reclaim(Duration::from_secs(10));
     let accounting = umem.accounting();
     assert_eq!(accounting.pool, umem.frame_count(), "{accounting}");
     assert!(accounting.is_conserved(), "{accounting}");
@@ -302,6 +303,7 @@ pub(crate) fn sockets_are_closed_in_any_order(near: &FluxBuilder, far: &FluxBuil
             }
             assert!(umem.accounting().is_conserved());
         }
+        umem.reclaim(Duration::from_secs(10));
         let accounting = umem.accounting();
         assert_eq!(accounting.pool, umem.frame_count(), "{accounting}");
         take(&mut far, true);

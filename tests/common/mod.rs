@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::kernel::{
-    Allocation, Backend, Bound, Company, FanOut, Interest, Interface, Kick, MemoryRequest, Opened,
-    Place, Ready, Rings, Socket, SocketRequest, Steering,
+    Allocation, Backend, BorrowedFd, Bound, Company, FanOut, Interest, Interface, Kick,
+    MemoryRequest, Opened, Place, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::mem::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
@@ -91,7 +91,8 @@ impl Log {
     }
 }
 
-impl Backend for Plain {
+// SAFETY: memory from the heap and rings of its own; the tests close nothing while they use the kernel's side.
+unsafe impl Backend for Plain {
     fn interface(&self) -> Result<Interface> {
         Ok(Interface {
             name: "plain".to_owned(),
@@ -154,8 +155,8 @@ impl Backend for Plain {
         }))
     }
 
-    fn user_map(&self, fd: i32) -> Result<Arc<dyn Steering>> {
-        Err(refusal("user map", format!("{fd} is none")))
+    fn user_map(&self, map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {
+        Err(refusal("user map", format!("{map:?} is none")))
     }
 }
 
@@ -177,7 +178,7 @@ impl Socket for PlainSocket {
             return Err(refusal("bind", "the queue is taken"));
         }
         Ok(Bound {
-            grace: Duration::ZERO,
+            release: Arc::new(ReleasedAtClose),
             bind_mode: Answer::granted(self.request.bind_mode, self.request.bind_mode),
             need_wakeup: Answer::granted(self.request.need_wakeup, self.request.need_wakeup),
             busy_poll: Answer::granted(self.request.busy_poll, self.request.busy_poll),
@@ -218,7 +219,7 @@ impl Socket for PlainSocket {
         "a kernel in plain memory".to_owned()
     }
 
-    fn fd(&self) -> Option<i32> {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 }

@@ -957,7 +957,7 @@ static bool conserved(const struct end *end, struct fluxcap_rings *rings)
     /* What is counted where it is adds up when one socket alone uses the UMEM. Ports that were closed are the engine's still. */
     add_up = rings->conserved;
     if (end->mode == HALVES || sharers(end) > 1 || ports(end) > 1)
-        add_up = rings->ledger.pool + rings->ledger.user + rings->ledger.kernel == rings->ledger.frames;
+        add_up = rings->ledger.pool + rings->ledger.user + rings->ledger.kernel + rings->ledger.quarantined == rings->ledger.frames;
     if (!add_up || rings->fill.violations + rings->rx.violations + rings->tx.violations +
                                      rings->completion.violations + rings->rx.refused + rings->completion.refused >
                                  0) {
@@ -1035,6 +1035,8 @@ static void forget(void)
         give_up("packets came that nobody took");
     if (ends[id]->count > 0)
         give_up("packets are left in the user's hands");
+    if (fluxcap_umem_reclaim(ends[id]->umem, 10000) < 0)
+        give_up("the UMEM reclaims nothing");
     if (fluxcap_umem_accounting(ends[id]->umem, &frames) < 0 || frames.frames == 0)
         give_up("the UMEM tells nothing");
     if (sharers(ends[id]) == 1 && frames.pool != frames.frames)

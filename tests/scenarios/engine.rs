@@ -166,7 +166,7 @@ impl Socket for EngineSocket {
     }
 
     fn has_descriptor(&mut self) -> bool {
-        self.with(|engine| engine.port(self.port).fd() >= 0)
+        self.with(|engine| engine.port(self.port).fd().is_ok())
     }
 
     fn flush(&mut self, _: u32) -> bool {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::os::fd::AsRawFd;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -243,9 +244,14 @@ impl Socket for HalvesSocket {
     }
 
     fn has_descriptor(&mut self) -> bool {
-        let (receiving, sending) = (self.rx().fd(), self.tx().fd());
-        assert_ne!(receiving, sending, "each half has one of its own");
-        receiving >= 0 && sending >= 0
+        let (rx, tx) = (self.rx.as_ref(), self.tx.as_ref());
+        let (receiving, sending) = (rx.unwrap().fd(), tx.unwrap().fd());
+        let (Ok(receiving), Ok(sending)) = (receiving, sending) else {
+            return false;
+        };
+        let numbers = [receiving, sending].map(|fd| fd.as_raw_fd());
+        assert_ne!(numbers[0], numbers[1], "each half has one of its own");
+        true
     }
 
     fn flush(&mut self, ms: u32) -> bool {

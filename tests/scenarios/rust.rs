@@ -129,6 +129,7 @@ impl Home {
     /// Proves that all frames are free once the last socket on them is closed.
     pub(crate) fn prove_all_free(&self) {
         if self.is_alone() {
+            self.umem.reclaim(Duration::from_secs(10));
             let accounting = self.umem.accounting();
             assert_eq!(accounting.pool, self.umem.frame_count(), "{accounting}");
             assert!(accounting.is_conserved(), "{accounting}");
@@ -365,7 +366,7 @@ impl Socket for RawSocket {
     }
 
     fn has_descriptor(&mut self) -> bool {
-        self.raw().fd() >= 0
+        self.raw().fd().is_ok()
     }
 
     fn flush(&mut self, ms: u32) -> bool {

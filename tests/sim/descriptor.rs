@@ -1,5 +1,6 @@
 //! The file descriptor of a simulated socket, which programs wait on together with others.
 
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use fluxcap::FluxRaw;
@@ -10,7 +11,7 @@ use super::tools::{close, drain, packet, small};
 /// Whether `poll` finds the descriptor readable within a time.
 fn is_readable(raw: &FluxRaw, timeout: Duration) -> bool {
     let mut entry = libc::pollfd {
-        fd: raw.fd(),
+        fd: raw.fd().unwrap().as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
@@ -23,7 +24,7 @@ fn socket() -> (Network, Nic, FluxRaw) {
     let network = Network::new();
     let nic = network.nic("sim0").unwrap();
     let raw = small(&nic).build().unwrap();
-    assert!(raw.fd() >= 0);
+    assert!(raw.fd().is_ok());
     (network, nic, raw)
 }
 

@@ -1,5 +1,7 @@
 //! What ends a wait on a simulated link, what a call tells that does not wait, and which frames a socket has that only sends.
 
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -339,9 +341,9 @@ fn every_wait_ends_when_the_nic_is_removed() {
 
 /// A descriptor to wait on: whether `poll` finds it readable now.
 #[cfg(target_os = "linux")]
-fn is_readable(fd: i32) -> bool {
+fn is_readable(fd: &OwnedFd) -> bool {
     let mut entry = libc::pollfd {
-        fd,
+        fd: fd.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
@@ -353,23 +355,24 @@ fn is_readable(fd: i32) -> bool {
 #[test]
 fn frames_that_come_home_make_the_descriptor_readable_at_once() {
     let (network, nic, mut rx, tx) = halves();
-    let fd = rx.fd();
-    assert_eq!(fd, rx.fd());
+    let number = rx.fd().unwrap().as_raw_fd();
+    assert_eq!(number, rx.fd().unwrap().as_raw_fd());
+    let fd = rx.fd().unwrap().try_clone_to_owned().unwrap();
     for _ in 0..3 {
         let mut packets = held(&mut rx, &nic, &network);
         // It may be its tick.
-        while is_readable(fd) {
+        while is_readable(&fd) {
             assert!(rx.try_recv_one().is_none());
         }
         thread::scope(|scope| {
             scope.spawn(|| drop(packets.pop()));
         });
-        assert!(is_readable(fd), "a frame came home");
+        assert!(is_readable(&fd), "a frame came home");
         assert!(rx.try_recv_one().is_none());
         // Now there is one to receive into.
         nic.inject(0, &packet(7, 60)).unwrap();
         network.settle();
-        assert!(is_readable(fd));
+        assert!(is_readable(&fd));
         assert!(rx.try_recv_one().is_some());
         drop(packets);
         rx.refill();
@@ -377,7 +380,7 @@ fn frames_that_come_home_make_the_descriptor_readable_at_once() {
     drop((rx, tx));
 
     let (network, nic, mut raw) = socket();
-    let fd = raw.rx_fd();
+    let fd = raw.rx_fd().unwrap().try_clone_to_owned().unwrap();
     let mut batch = PacketBatch::with_capacity(256);
     loop {
         nic.inject(0, &packet(0, 60)).unwrap();
@@ -386,11 +389,11 @@ fn frames_that_come_home_make_the_descriptor_readable_at_once() {
             break;
         }
     }
-    while is_readable(fd) {
+    while is_readable(&fd) {
         raw.refill();
     }
     drop(batch);
-    assert!(is_readable(fd));
+    assert!(is_readable(&fd));
     assert!(raw.refill() > 0);
     close(raw);
 }

@@ -139,6 +139,7 @@ pub(crate) fn close(raw: FluxRaw) {
 
 /// Asserts that neither user nor kernel has a frame.
 pub(crate) fn assert_all_home(umem: &UmemRegion) {
+    umem.reclaim(Duration::from_secs(10));
     let accounting = umem.accounting();
     assert_eq!(accounting.pool, umem.frame_count(), "{accounting}");
     assert!(accounting.is_conserved(), "{accounting}");

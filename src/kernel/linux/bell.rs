@@ -2,46 +2,53 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::errors::check;
+use super::errors::{self, check};
 #[cfg(feature = "capi")]
-use crate::error::{ErrorKind, FluxError, errno};
+use crate::error::FluxError;
+use crate::error::Result;
 use crate::kernel::{Alarm, Bell};
 
 /// An eventfd, readable while it is rung.
 #[derive(Debug)]
 struct EventFd {
     fd: File,
-    rung: bool,
+    rung: AtomicBool,
 }
 
-/// A bell that is not rung; `None` when no more files can be opened.
-pub(crate) fn bell() -> Option<Box<dyn Bell>> {
-    let fd = eventfd().ok()?;
-    Some(Box::new(EventFd { fd, rung: false }))
+/// A bell that is not rung.
+pub(crate) fn bell() -> Result<Arc<dyn Bell>> {
+    let fd =
+        eventfd().map_err(|error| errors::descriptor("making a descriptor for a socket", error))?;
+    Ok(Arc::new(EventFd {
+        fd,
+        rung: AtomicBool::new(false),
+    }))
 }
 
-/// Why [`bell`] gave none.
+/// A duplicate of a descriptor that C gave as a number.
 #[cfg(feature = "capi")]
-#[cold]
-pub(crate) fn no_descriptor() -> FluxError {
-    FluxError::new(
-        ErrorKind::System,
-        errno::EMFILE,
-        "ask for a descriptor of a simulated socket",
-        "no more files can be opened",
-        "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
-    )
+pub(crate) fn duplicate(fd: i32, tried: &str) -> Result<OwnedFd> {
+    // SAFETY: takes numbers; fails on a descriptor that is not open.
+    match check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) }) {
+        // SAFETY: a new descriptor, which nobody else knows.
+        Ok(duplicate) => Ok(unsafe { OwnedFd::from_raw_fd(duplicate) }),
+        Err(libc::EBADF) => Err(FluxError::invalid(
+            tried,
+            format_args!("{fd} is not an open descriptor"),
+            "give one that is open",
+        )),
+        Err(error) => Err(errors::descriptor(tried, error)),
+    }
 }
 
 /// An alarm that is not rung. When no more files can be opened, who waits looks at it now and then.
 pub(crate) fn alarm() -> Alarm {
     match eventfd() {
-        Ok(file) => {
-            let fd = file.as_raw_fd();
-            Alarm::with_counter(file, fd)
-        }
+        Ok(file) => Alarm::with_counter(file),
         Err(_) => Alarm::unseen(),
     }
 }
@@ -55,8 +62,8 @@ pub(super) fn eventfd() -> Result<File, i32> {
 }
 
 impl Bell for EventFd {
-    fn set(&mut self, rung: bool) {
-        if rung == self.rung {
+    fn set(&self, rung: bool) {
+        if self.rung.swap(rung, Ordering::Relaxed) == rung {
             return;
         }
         // One of each kind alternates with the other, so that neither can block or overflow; a program that reads the descriptor
@@ -67,10 +74,9 @@ impl Bell for EventFd {
             (&self.fd).read(&mut [0; 8])
         };
         drop(done);
-        self.rung = rung;
     }
 
-    fn fd(&self) -> i32 {
-        self.fd.as_raw_fd()
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }

@@ -2,21 +2,18 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::errors::{check, unexpected, words};
 use super::interface::{absent, virtio_has_iommu};
 use super::options;
 use super::patience::{Deadline, patiently};
+use super::release;
 use super::socket::XdpSocket;
 use super::uapi::{self, SockAddr};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Bound;
 use crate::kernel::bpf::{self, Runs, runs_on};
 use crate::report::{Answer, BindMode};
-
-/// In zero-copy mode the kernel takes the frames from the device only some time after the socket was closed.
-const DEVICE_GRACE: Duration = Duration::from_millis(100);
 
 pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
     let request = &socket.request;
@@ -78,10 +75,7 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
         }
     }
     Ok(Bound {
-        grace: match bind_mode.achieved {
-            BindMode::ZeroCopy => DEVICE_GRACE,
-            _ => Duration::ZERO,
-        },
+        release: release::of(socket),
         tx_budget: options::tx_budget_in(bind_mode.achieved, tx_budget),
         bind_mode,
         need_wakeup,
@@ -181,7 +175,7 @@ fn call(socket: &XdpSocket, flags: u16) -> Result<(), i32> {
         flags,
         ifindex: socket.ifindex,
         queue_id: socket.request.queue,
-        shared_umem_fd: first.unwrap_or(0) as u32,
+        shared_umem_fd: first.map_or(0, |first| first.as_raw_fd()) as u32,
     };
     // SAFETY: the kernel reads an address of the stated size.
     let result = unsafe {

@@ -44,6 +44,14 @@ pub(crate) fn out_of_files(tried: impl std::fmt::Display, error: i32) -> FluxErr
     FluxError::new(ErrorKind::System, error, tried, happened, fix)
 }
 
+/// The error for a descriptor that could not be made.
+pub(super) fn descriptor(tried: &str, error: i32) -> FluxError {
+    if is_out_of_files(error) {
+        return out_of_files(tried, error);
+    }
+    unexpected(tried, error)
+}
+
 /// A refusal that nobody expects.
 pub(crate) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError {
     if is_out_of_files(error) {

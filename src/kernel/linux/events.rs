@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use super::bell::eventfd;
 use super::cancel::Uncancelled;
-use super::errors::{check, unexpected};
+use super::errors::{check, descriptor};
 use super::wait::coarse_time;
-use crate::error::{ErrorKind, FluxError, Result};
+use crate::error::Result;
 
 /// How often it becomes readable although nothing came, so that a look shows whether the interface is still there.
 const TICK: Duration = Duration::from_secs(1);
@@ -54,20 +54,11 @@ impl Wake for Home {
 
 impl Events {
     /// Of a socket with this descriptor, which must stay open as long.
-    pub(crate) fn of(socket: RawFd) -> Result<Self> {
-        Self::make(socket).map_err(|error| match error {
-            libc::EMFILE | libc::ENFILE => FluxError::new(
-                ErrorKind::System,
-                error,
-                "making a descriptor to wait on",
-                "too many files are open",
-                "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
-            ),
-            error => unexpected("making a descriptor to wait on", error),
-        })
+    pub(crate) fn of(socket: BorrowedFd<'_>) -> Result<Self> {
+        Self::make(socket).map_err(|error| descriptor("making a descriptor to wait on", error))
     }
 
-    fn make(socket: RawFd) -> Result<Self, i32> {
+    fn make(socket: BorrowedFd<'_>) -> Result<Self, i32> {
         // SAFETY: plain numbers; the result is checked.
         let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: a new descriptor, which nobody else knows.
@@ -91,14 +82,14 @@ impl Events {
             counter: eventfd()?,
             rung: AtomicBool::new(false),
         });
-        for fd in [socket, timer.as_raw_fd(), home.counter.as_raw_fd()] {
+        for fd in [socket, timer.as_fd(), home.counter.as_fd()] {
             let mut event = libc::epoll_event {
                 events: libc::EPOLLIN as u32,
                 u64: 0,
             };
             let add = libc::EPOLL_CTL_ADD;
             // SAFETY: the kernel reads one event.
-            check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), add, fd, &mut event) })?;
+            check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), add, fd.as_raw_fd(), &mut event) })?;
         }
         Ok(Self {
             epoll,
@@ -110,8 +101,8 @@ impl Events {
     }
 
     /// The descriptor.
-    pub(crate) fn fd(&self) -> RawFd {
-        self.epoll.as_raw_fd()
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 
     /// What makes it readable.
@@ -156,7 +147,7 @@ mod tests {
     /// Whether it becomes readable within `timeout` milliseconds.
     fn readable(events: &Events, timeout: i32) -> bool {
         let mut entry = libc::pollfd {
-            fd: events.fd(),
+            fd: events.fd().as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };
@@ -167,7 +158,7 @@ mod tests {
     #[test]
     fn it_is_readable_for_the_socket_for_frames_and_once_a_second_until_it_is_cleared() {
         let socket = eventfd().unwrap();
-        let events = Events::of(socket.as_raw_fd()).unwrap();
+        let events = Events::of(socket.as_fd()).unwrap();
         events.waker().wake_by_ref();
         events.waker().wake_by_ref();
         assert!(readable(&events, 0));

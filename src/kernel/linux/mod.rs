@@ -11,7 +11,6 @@ pub(crate) mod errors;
 mod events;
 mod hugepages;
 mod interface;
-mod mapping;
 mod memlock;
 mod memory;
 mod namespace;
@@ -21,6 +20,7 @@ mod patience;
 pub(crate) mod privileges;
 #[cfg(feature = "async")]
 mod ready;
+mod release;
 mod rings;
 mod socket;
 mod steering;
@@ -30,12 +30,13 @@ mod uapi;
 mod wait;
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
 #[cfg(feature = "capi")]
-pub(crate) use bell::no_descriptor;
+pub(crate) use bell::duplicate;
 pub(crate) use cancel::Uncancelled;
 pub(crate) use cpu::{cpus, pin};
 pub(crate) use events::Events;
@@ -140,7 +141,9 @@ impl fmt::Display for LinuxInterface {
     }
 }
 
-impl Backend for LinuxInterface {
+// SAFETY: the memory is a new mapping each time; the rings are mapped once from a new socket; the kernel keeps to the rules of its rings
+// and pins the packet memory; `Release` tells of a queue only what the kernel showed.
+unsafe impl Backend for LinuxInterface {
     fn interface(&self) -> Result<Interface> {
         let (control, index) = self.find()?;
         control.interface(index)
@@ -183,7 +186,7 @@ impl Backend for LinuxInterface {
         })
     }
 
-    fn user_map(&self, fd: i32) -> Result<Arc<dyn Steering>> {
-        Ok(Arc::new(steering::user_map(fd)?))
+    fn user_map(&self, map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {
+        Ok(Arc::new(steering::user_map(map)?))
     }
 }

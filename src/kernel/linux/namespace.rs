@@ -26,9 +26,7 @@ impl Namespace {
 }
 
 fn cookie(socket: BorrowedFd<'_>) -> Option<Namespace> {
-    let mut cookie = [0_u64];
-    options::get(socket, libc::SOL_SOCKET, uapi::SO_NETNS_COOKIE, &mut cookie).ok()?;
-    Some(Namespace::Cookie(cookie[0]))
+    options::namespace_cookie(socket).map(Namespace::Cookie)
 }
 
 /// By a descriptor of the namespace, which the kernel gives to those who have CAP_NET_ADMIN in it.

@@ -16,9 +16,7 @@ pub(crate) struct Descriptor(OwnedFd);
 
 impl Descriptor {
     /// Of a descriptor that is open.
-    pub(crate) fn of(fd: i32) -> Result<Self> {
-        // SAFETY: the descriptor of a socket that the caller holds, borrowed for this call.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    pub(crate) fn of(fd: BorrowedFd<'_>) -> Result<Self> {
         fd.try_clone_to_owned().map(Self).map_err(refusal)
     }
 
@@ -86,7 +84,7 @@ fn refusal(error: io::Error) -> FluxError {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
@@ -104,9 +102,9 @@ mod tests {
         runtime.block_on(async {
             let (mut here, mut there) = UnixStream::pair().unwrap();
             here.set_nonblocking(true).unwrap();
-            let receiving = Descriptor::of(here.as_raw_fd()).unwrap();
+            let receiving = Descriptor::of(here.as_fd()).unwrap();
             let receiving = receiving.into_readiness(Interest::Receive).unwrap();
-            let sending = Descriptor::of(here.as_raw_fd()).unwrap();
+            let sending = Descriptor::of(here.as_fd()).unwrap();
             // It can be written to, which is no news to who receives.
             assert!(timeout(SHORT, receiving.changed()).await.is_err());
             let room = sending.readiness(Interest::Send).unwrap();

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::ffi::CStr;
 use std::mem::zeroed;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::errors::{self, check};
 use super::interface::Control;
 use super::patience::{AFTER_CLOSE, Deadline, patiently};
+use super::release::Release;
 use super::uapi::{self, UmemReg};
 use super::{bind, memlock, options, rings, wait};
 use crate::error::{FluxError, Result, errno};
@@ -18,7 +19,7 @@ use crate::geometry::Geometry;
 use crate::kernel::{
     Bound, Company, Interest, Kick, Opened, Pace, Ready, Sharing, Socket, SocketRequest,
 };
-use crate::mem::PAGE_SIZE;
+use crate::mem::{PAGE_SIZE, Process};
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
 
@@ -44,7 +45,8 @@ pub(super) struct XdpSocket {
     pub(super) polls: AtomicBool,
     /// The socket whose queue it shares, if it has none to itself. That one stays open as long.
     pub(super) first: Option<Arc<dyn Socket>>,
-    /// Keeps the packet memory for as long as the kernel may use it.
+    /// Tells when the kernel has let go of the queue; of a socket that has it to itself or is the first on it.
+    pub(super) release: Option<Arc<Release>>,
     umem: UmemRegion,
 }
 
@@ -57,6 +59,7 @@ pub(super) fn open(
 ) -> Result<Opened> {
     let fd = new_socket()?;
     register(fd.as_fd(), umem)?;
+    let release = Release::prepare(ifindex, request.queue)?;
     let (rings, ring_flags) = rings::make(fd.as_fd(), request.sizes)?;
     let socket = XdpSocket {
         fd,
@@ -70,6 +73,7 @@ pub(super) fn open(
         looks: Pace::default(),
         polls: AtomicBool::new(false),
         first: None,
+        release: Some(Arc::new(release)),
         umem: umem.clone(),
     };
     Ok(Opened {
@@ -112,6 +116,7 @@ pub(super) fn share(
         looks: Pace::default(),
         polls: AtomicBool::new(false),
         first: Some(first.clone()),
+        release: None,
         umem: umem.clone(),
     };
     Ok(Sharing {
@@ -121,7 +126,7 @@ pub(super) fn share(
     })
 }
 
-fn new_socket() -> Result<OwnedFd> {
+pub(super) fn new_socket() -> Result<OwnedFd> {
     // SAFETY: plain numbers; the result is checked.
     let fd = unsafe { libc::socket(uapi::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
     let fd = check(fd).map_err(errors::socket)?;
@@ -147,17 +152,22 @@ fn register(fd: BorrowedFd<'_>, umem: &UmemRegion) -> Result<()> {
         headroom: geometry.headroom(),
         ..Default::default()
     };
-    let register = || options::set(fd, uapi::SOL_XDP, uapi::XDP_UMEM_REG, &registration);
-    let result = match register() {
+    register_memory(fd, &registration).map_err(|error| errors::umem(error, geometry, len))
+}
+
+/// Registers memory, and makes room for it under the limit of locked memory if it can.
+pub(super) fn register_memory(fd: BorrowedFd<'_>, registration: &UmemReg) -> Result<(), i32> {
+    let register = || options::set(fd, uapi::SOL_XDP, uapi::XDP_UMEM_REG, registration);
+    match register() {
         Err(errno::ENOBUFS) => {
             memlock::raise();
             // Memory of a socket that was just closed may still count.
-            let passing = |error| error == errno::ENOBUFS && len <= memlock::limit().rlim_cur;
+            let passing =
+                |error| error == errno::ENOBUFS && registration.len <= memlock::limit().rlim_cur;
             patiently(Deadline::after(AFTER_CLOSE), passing, register)
         }
         result => result,
-    };
-    result.map_err(|error| errors::umem(error, geometry, len))
+    }
 }
 
 /// The release of the kernel: "6.18.0".
@@ -174,10 +184,27 @@ fn release() -> String {
 }
 
 impl XdpSocket {
+    /// The process whose socket it is.
+    #[inline]
+    fn process(&self) -> Process {
+        self.umem.frames().process()
+    }
+
     /// What to call the interface in a message: by its name now, or by its last one when it is gone.
     pub(super) fn interface_name(&self) -> String {
         let name = self.control.name(self.ifindex);
         name.unwrap_or_else(|| self.name.clone())
+    }
+}
+
+impl Drop for XdpSocket {
+    fn drop(&mut self) {
+        if let Some(release) = &self.release
+            && self.process().is_current()
+            && self.control.name(self.ifindex).is_none()
+        {
+            release.see_removal();
+        }
     }
 }
 
@@ -187,10 +214,12 @@ impl Socket for XdpSocket {
     }
 
     fn wake_rx(&self) -> Result<()> {
+        self.process().check("waking the kernel to receive")?;
         wait::wake_rx(self)
     }
 
     fn wake_tx(&self) -> Result<Kick> {
+        self.process().check("waking the kernel to send")?;
         wait::wake_tx(self)
     }
 
@@ -200,6 +229,7 @@ impl Socket for XdpSocket {
         timeout: Option<Duration>,
         company: &Company<'_>,
     ) -> Result<Ready> {
+        self.process().check("waiting for packets")?;
         wait::wait(self, interest, timeout, company)
     }
 
@@ -208,6 +238,7 @@ impl Socket for XdpSocket {
     }
 
     fn check(&self) -> Result<()> {
+        self.process().check("looking for packets")?;
         wait::check(self)
     }
 
@@ -228,7 +259,7 @@ impl Socket for XdpSocket {
         queues.map(|queues| queues.rx)
     }
 
-    fn fd(&self) -> Option<i32> {
-        Some(self.fd.as_raw_fd())
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
     }
 }

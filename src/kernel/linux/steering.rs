@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::errors::{check, is_out_of_files, out_of_files};
+use super::errors::{is_out_of_files, out_of_files};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::bpf::query::program_ids;
 use crate::kernel::bpf::{Program, UserMap};
@@ -197,15 +197,13 @@ impl fmt::Debug for Share {
 
 /// The descriptor of a socket, which has it open.
 fn descriptor(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
-    match socket.fd() {
-        // SAFETY: it stays open while the socket is borrowed.
-        Some(fd) if fd >= 0 => Ok(unsafe { BorrowedFd::borrow_raw(fd) }),
-        _ => Err(FluxError::invalid(
+    socket.fd().ok_or_else(|| {
+        FluxError::invalid(
             "directing packets to a socket",
             "it is not a socket of this kernel",
             "use program and socket of the same interface",
-        )),
-    }
+        )
+    })
 }
 
 /// The XSKMAP of a program that the user has attached.
@@ -213,17 +211,8 @@ fn descriptor(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
 pub(super) struct Foreign(UserMap);
 
 /// Takes a copy of the descriptor of an XSKMAP.
-pub(super) fn user_map(fd: i32) -> Result<Foreign> {
-    // SAFETY: takes numbers; fails on a descriptor that is not open.
-    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).map_err(|_| {
-        FluxError::invalid(
-            "using the given XSKMAP",
-            format_args!("{fd} is not an open descriptor"),
-            "give the descriptor of a map of type BPF_MAP_TYPE_XSKMAP",
-        )
-    })?;
-    // SAFETY: open, and used only during this call.
-    UserMap::new(unsafe { BorrowedFd::borrow_raw(fd) }).map(Foreign)
+pub(super) fn user_map(map: BorrowedFd<'_>) -> Result<Foreign> {
+    UserMap::new(map).map(Foreign)
 }
 
 impl Steering for Foreign {

@@ -5,4 +5,5 @@ mod binding;
 mod company;
 mod lifetime;
 pub(crate) mod net;
+mod release;
 mod rights;

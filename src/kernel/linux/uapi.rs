@@ -39,9 +39,10 @@ pub(super) const XDP_UMEM_PGOFF_COMPLETION_RING: u64 = 0x1_8000_0000;
 pub(super) const SO_BUSY_POLL: i32 = 46;
 pub(super) const SO_PREFER_BUSY_POLL: i32 = 69;
 pub(super) const SO_BUSY_POLL_BUDGET: i32 = 70;
-
 /// Since Linux 5.14.
 pub(super) const SO_NETNS_COOKIE: i32 = 71;
+
+/// Since Linux 5.14.
 /// An ioctl: the network namespace of a socket, as a descriptor. Since Linux 4.10.
 pub(super) const SIOCGSKNS: u32 = 0x894c;
 

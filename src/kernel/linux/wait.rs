@@ -1,7 +1,7 @@
 //! The calls on a bound socket: wake the kernel, wait for it.
 
 use std::hint;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -143,22 +143,26 @@ fn entries<'a>(
     few: &'a mut [libc::pollfd; USUAL],
     many: &'a mut Vec<libc::pollfd>,
 ) -> &'a mut [libc::pollfd] {
-    let alarm = company.alarm.and_then(Alarm::fd).unwrap_or(NOTHING);
+    let number = |fd: Option<BorrowedFd<'_>>| fd.map_or(NOTHING, |fd| fd.as_raw_fd());
+    let alarm = company.alarm.and_then(Alarm::fd);
     let first = [
-        (socket.fd.as_raw_fd(), interest),
-        (alarm, Interest::Receive),
+        entry(socket.fd.as_raw_fd(), interest),
+        entry(number(alarm), Interest::Receive),
     ];
-    let all = first.iter().chain(company.fds);
-    let all = all.map(|&(fd, interest)| entry(fd, interest));
-    let count = first.len() + company.fds.len();
-    if count > USUAL {
-        many.extend(all);
-        return many;
+    let others = (0..).map_while(company.fds);
+    let others = others.map(|(fd, interest)| entry(number(fd), interest));
+    let mut all = first.into_iter().chain(others);
+    let mut count = 0;
+    for (place, entry) in few.iter_mut().zip(&mut all) {
+        *place = entry;
+        count += 1;
     }
-    few.iter_mut()
-        .zip(all)
-        .for_each(|(place, entry)| *place = entry);
-    &mut few[..count]
+    if count < USUAL {
+        return &mut few[..count];
+    }
+    many.extend_from_slice(few);
+    many.extend(all);
+    many
 }
 
 fn entry(fd: i32, interest: Interest) -> libc::pollfd {

@@ -1,7 +1,7 @@
 //! Waiting for a socket together with others.
 
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -98,12 +98,14 @@ fn other_descriptors_end_a_wait_however_many_there_are() {
         let opened = bound();
         for count in [1, 14, 15, 100] {
             let pairs: Vec<_> = (0..count).map(|_| UnixStream::pair().unwrap()).collect();
-            let mut fds: Vec<_> = pairs
-                .iter()
-                .map(|(near, _)| (near.as_raw_fd(), Interest::Receive))
-                .collect();
-            // The place of a socket without a descriptor.
-            fds.insert(0, (-1, Interest::Both));
+            let fds = |index| match index {
+                // The place of a socket without a descriptor.
+                0 => Some((None, Interest::Both)),
+                _ => {
+                    let (near, _) = pairs.get(index - 1)?;
+                    Some((Some(near.as_fd()), Interest::Receive))
+                }
+            };
             let company = Company {
                 fds: &fds,
                 ..Company::none()
@@ -119,7 +121,7 @@ fn other_descriptors_end_a_wait_however_many_there_are() {
                 wait(&opened, &company);
                 assert!(written.load(Ordering::Relaxed));
             });
-            let sends = [(pairs[0].0.as_raw_fd(), Interest::Send)];
+            let sends = |index| (index == 0).then(|| (Some(pairs[0].0.as_fd()), Interest::Send));
             wait(
                 &opened,
                 &Company {
@@ -135,7 +137,9 @@ fn other_descriptors_end_a_wait_however_many_there_are() {
 fn a_descriptor_that_is_not_open_is_named() {
     in_namespace(|| {
         let opened = bound();
-        let fds = [(1_000_000, Interest::Receive)];
+        // SAFETY: not kept, but nothing is done with it either: somebody closed it behind the library's back.
+        let closed = unsafe { BorrowedFd::borrow_raw(1_000_000) };
+        let fds = |index| (index == 0).then_some((Some(closed), Interest::Receive));
         let company = Company {
             fds: &fds,
             ..Company::none()

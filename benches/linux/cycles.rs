@@ -239,7 +239,7 @@ impl Contender {
         let interface = cable(entry.name)?;
         let source = LiveFrames::new(&interface)?;
         let socket = FluxBuilder::new(&*interface)
-            .xskmap(source.map().as_raw_fd())
+            .xskmap(source.map().try_clone()?)
             .frames(frames)
             .fill_size(frames / 2)
             .rx_size(frames / 2)
@@ -247,7 +247,7 @@ impl Contender {
             .completion_size(frames / 2)
             .bind_mode(BindMode::Copy)
             .build()?;
-        let fd = socket.fd();
+        let fd = socket.fd()?.as_raw_fd();
         let work = entry.open(socket)?;
         Self::new(entry.name, work, source, fd)
     }

@@ -266,11 +266,11 @@ fn async_recv(raw: FluxRaw) -> Waiter {
 }
 
 /// An event loop: it sleeps on a descriptor alone, and looks without waiting.
-fn event_loop(fd: i32, mut look: impl FnMut() -> Result<bool> + Send + 'static) -> Waiter {
+fn event_loop(fd: OwnedFd, mut look: impl FnMut() -> Result<bool> + Send + 'static) -> Waiter {
     let (stopped, stop) = io::pipe().unwrap();
     let call = move || {
         loop {
-            let mut entries = [fd, stopped.as_raw_fd()].map(|fd| libc::pollfd {
+            let mut entries = [fd.as_raw_fd(), stopped.as_raw_fd()].map(|fd| libc::pollfd {
                 fd,
                 events: libc::POLLIN,
                 revents: 0,
@@ -292,7 +292,8 @@ fn event_loop(fd: i32, mut look: impl FnMut() -> Result<bool> + Send + 'static) 
 
 fn poll_rx_fd(raw: FluxRaw) -> Waiter {
     let (mut rx, tx) = raw.split();
-    event_loop(rx.fd(), move || {
+    let fd = rx.fd().unwrap().try_clone_to_owned().unwrap();
+    event_loop(fd, move || {
         let _keep = &tx;
         let mut batch = PacketBatch::with_capacity(8);
         rx.recv_timeout(&mut batch, Duration::ZERO)
@@ -301,7 +302,8 @@ fn poll_rx_fd(raw: FluxRaw) -> Waiter {
 }
 
 fn poll_raw_rx_fd(mut raw: FluxRaw) -> Waiter {
-    event_loop(raw.rx_fd(), move || {
+    let fd = raw.rx_fd().unwrap().try_clone_to_owned().unwrap();
+    event_loop(fd, move || {
         let mut batch = PacketBatch::with_capacity(8);
         let received = raw.receive(&mut batch) > 0;
         if !received {

@@ -397,7 +397,7 @@ static void unknown_constants(void)
     check_refused(&config, -EINVAL, #field)
     CHECK_UNKNOWN(bind_mode, 3);
     CHECK_UNKNOWN(xdp_mode, 3);
-    CHECK_UNKNOWN(program, 3);
+    CHECK_UNKNOWN(program, 4);
     CHECK_UNKNOWN(hugepages, 5);
     CHECK_UNKNOWN(numa, 2);
     CHECK_UNKNOWN(wakeup, 2);
@@ -411,12 +411,12 @@ static void interfaces_that_are_not_there(void)
     check_refused(&config, -ENODEV, "nosuch0");
     config.ifname = "";
     check_refused(&config, -EINVAL, "name");
-    config.ifname = "a-name-of-more-than-15-bytes";
-    check_refused(&config, -EINVAL, "a-name-of-more-than-15-bytes");
+    config.ifname = "an-alternative-name-of-more-than-15-bytes";
+    check_refused(&config, -ENODEV, "an-alternative-name-of-more-than-15-bytes");
     config.ifname = "\xff\xfe"; /* no UTF-8 */
     check_refused(&config, -ENODEV, "interface");
     config.ifname = NULL;
-    check_refused(&config, -ENODEV, "0");
+    check_refused(&config, -EINVAL, "the index is 0");
     config.ifindex = 2000000000;
     check_refused(&config, -ENODEV, "2000000000");
     config.ifindex = UINT32_MAX;

@@ -201,7 +201,7 @@ fn an_interface_is_found_by_its_alternative_names() {
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(name), "{error}");
         }
-        let error = FluxBuilder::new(&Link::index(0)).build().unwrap_err();
+        let error = FluxBuilder::new(Link::index(0)).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
         assert!(error.to_string().contains("they begin at 1"), "{error}");
     });

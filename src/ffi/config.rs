@@ -137,6 +137,7 @@ unsafe impl Sized32 for fluxcap_config {
     const SIZES: &'static [usize] = &[
         offset_of!(fluxcap_config, link),
         offset_of!(fluxcap_config, umem),
+        offset_of!(fluxcap_config, core_dump),
         size_of::<fluxcap_config>(),
     ];
     const NAME: &'static str = "fluxcap_config";

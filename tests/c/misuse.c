@@ -177,21 +177,17 @@ static void *struct_of(uint32_t size)
 static void a_size_that_cuts_a_field_in_two_is_refused(void)
 {
     const uint32_t sizes[] = {offsetof(struct fluxcap_config, link), offsetof(struct fluxcap_config, umem),
-                              sizeof(struct fluxcap_config)};
+                              offsetof(struct fluxcap_config, core_dump), sizeof(struct fluxcap_config)};
     uint8_t bytes[64] = ZEROS;
     struct fluxcap_raw *raw = NULL;
 
-    for (uint32_t size = sizes[0]; size <= sizes[2]; size++) {
+    for (uint32_t size = sizes[0]; size <= sizes[3]; size++) {
         struct fluxcap_config config = small("nosuch0");
         struct fluxcap_config *given = (struct fluxcap_config *)struct_of(size);
 
         config.struct_size = size;
-        memcpy(given, &config, sizes[0]);
-        if (size == sizes[1])
-            given->link = NULL;
-        if (size == sizes[2])
-            given->link = NULL, given->umem = NULL;
-        bool whole = size == sizes[0] || size == sizes[1] || size == sizes[2];
+        bool whole = size == sizes[0] || size == sizes[1] || size == sizes[2] || size == sizes[3];
+        memcpy(given, &config, whole ? size : sizes[0]);
         CHECK_ERROR(fluxcap_open(given, &raw), whole ? -ENODEV : -EINVAL, whole ? "nosuch0" : "struct_size");
         free(given);
     }

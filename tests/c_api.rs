@@ -147,6 +147,8 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
             "-fno-sanitize-recover=all",
             "-fno-omit-frame-pointer",
             "-DSANITIZED",
+            // For clang, which finds that of -x.
+            "-Wno-unused-command-line-argument",
         ]);
     }
     place.compile(&mut compiler, &program);

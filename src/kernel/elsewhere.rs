@@ -47,6 +47,7 @@ pub(crate) fn bell() -> Option<Box<dyn Bell>> {
 /// Why [`bell`] gave none.
 #[cfg(feature = "capi")]
 #[cold]
+#[cfg_attr(test, allow(dead_code, reason = "there is one on Linux"))]
 pub(crate) fn no_descriptor() -> FluxError {
     FluxError::new(
         ErrorKind::Unsupported,
@@ -59,8 +60,10 @@ pub(crate) fn no_descriptor() -> FluxError {
 
 /// While it lives, this thread is not cancelled. Here no thread is.
 #[derive(Debug)]
+#[cfg_attr(test, allow(dead_code, reason = "Linux has its own"))]
 pub(crate) struct Uncancelled;
 
+#[cfg_attr(test, allow(dead_code, reason = "Linux has its own"))]
 impl Uncancelled {
     pub(crate) fn new() -> Self {
         Self

@@ -397,7 +397,7 @@ static void unknown_constants(void)
     check_refused(&config, -EINVAL, #field)
     CHECK_UNKNOWN(bind_mode, 3);
     CHECK_UNKNOWN(xdp_mode, 3);
-    CHECK_UNKNOWN(program, 3);
+    CHECK_UNKNOWN(program, 4);
     CHECK_UNKNOWN(hugepages, 5);
     CHECK_UNKNOWN(numa, 2);
     CHECK_UNKNOWN(wakeup, 2);

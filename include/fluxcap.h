@@ -172,6 +172,9 @@
 // The packet is cut short or damaged: this is what can be read.
 #define FLUXCAP_HEADERS_PARTIAL 256
 
+// An IPv6 destination option tells the home address of a mobile node (RFC 6275), which checksums cover; `source_ip` is where it is now.
+#define FLUXCAP_HEADERS_HOME_ADDRESS 512
+
 // `tunnel`: an IP packet directly in another.
 #define FLUXCAP_IN_IP 1
 
@@ -827,6 +830,8 @@ struct fluxcap_ipv6_header {
   uint8_t more_fragments;
   // 1 when a routing header tells the last destination, and `destination` is a station on the way.
   uint8_t source_routed;
+  // 1 when a destination option tells the home address of a mobile node (RFC 6275), and `source` is where it is now.
+  uint8_t home_address;
 };
 
 // A UDP header (RFC 768), in host byte order.
@@ -1991,7 +1996,8 @@ uint16_t fluxcap_checksum_update(uint16_t checksum,
                                  size_t len);
 
 // Checks the checksums of `packet`, which begins with its Ethernet header: that of the IPv4 header, and that of TCP, UDP, ICMP or
-// ICMPv6, pseudo header included. VLAN tags, IP options and extension headers are passed over.
+// ICMPv6, pseudo header included: with the last station of a source-routed packet, and the home address of a mobile node (RFC 6275).
+// VLAN tags, IP options and extension headers are passed over.
 //
 // Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN; -EINVAL when headers are malformed.
 int fluxcap_checksum_verify(const void *packet,
@@ -1999,8 +2005,8 @@ int fluxcap_checksum_verify(const void *packet,
 
 // Writes the checksums that fluxcap_checksum_verify() checks.
 //
-// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, source-routed, or of
-// another protocol. -EINVAL when headers are malformed, and then nothing is written.
+// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, of another protocol, or
+// has yet to pass stations of which the last is not known. -EINVAL when headers are malformed, and then nothing is written.
 int fluxcap_checksum_fill(void *packet,
                           size_t len);
 

@@ -36,6 +36,8 @@ pub const FLUXCAP_HEADERS_LATER_FRAGMENT: u32 = 0x40;
 pub const FLUXCAP_HEADERS_SOURCE_ROUTED: u32 = 0x80;
 /// The packet is cut short or damaged: this is what can be read.
 pub const FLUXCAP_HEADERS_PARTIAL: u32 = 0x100;
+/// An IPv6 destination option tells the home address of a mobile node (RFC 6275), which checksums cover; `source_ip` is where it is now.
+pub const FLUXCAP_HEADERS_HOME_ADDRESS: u32 = 0x200;
 
 /// `tunnel`: an IP packet directly in another.
 pub const FLUXCAP_IN_IP: u32 = 1;
@@ -162,6 +164,7 @@ fn flags(headers: &Headers) -> u32 {
         | bit(headers.is_later_fragment(), FLUXCAP_HEADERS_LATER_FRAGMENT)
         | bit(headers.is_source_routed(), FLUXCAP_HEADERS_SOURCE_ROUTED)
         | bit(headers.is_partial(), FLUXCAP_HEADERS_PARTIAL)
+        | bit(headers.has_home_address(), FLUXCAP_HEADERS_HOME_ADDRESS)
 }
 
 const fn tunnel(tunnel: Tunnel) -> u32 {

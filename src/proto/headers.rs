@@ -94,6 +94,7 @@ mod flag {
     pub(super) const ETHERNET: u16 = 1 << 9;
     pub(super) const LLC: u16 = 1 << 10;
     pub(super) const PARTIAL: u16 = 1 << 11;
+    pub(super) const HOME_ADDRESS: u16 = 1 << 12;
     /// Of these, a plain IP packet has that of its version alone.
     pub(super) const NOT_PLAIN: u16 = IPV4 | IPV6 | FRAGMENT | LLC | PARTIAL;
 }
@@ -256,6 +257,14 @@ impl Headers {
     #[must_use]
     pub const fn is_source_routed(&self) -> bool {
         self.has(flag::SOURCE_ROUTED)
+    }
+
+    /// Whether an IPv6 destination option tells the home address of a mobile node (RFC 6275, section 6.3): `source_ip` is where it is
+    /// now, and checksums cover the home address. [`Ipv6::upper_layer`] gives it.
+    #[inline]
+    #[must_use]
+    pub const fn has_home_address(&self) -> bool {
+        self.has(flag::HOME_ADDRESS)
     }
 
     /// Whether the frame was [parsed partially](Self::parse_partial), and something is missing or wrong.

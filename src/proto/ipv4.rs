@@ -201,13 +201,35 @@ impl Ipv4 {
         self.destination.into()
     }
 
-    /// The addresses, which the checksums of TCP and UDP cover.
+    /// The addresses in the header, which the checksums of TCP and UDP cover.
     ///
-    /// Not for a packet that [is source-routed](Self::is_source_routed): they cover its last destination.
+    /// Not for a packet that [is source-routed](Self::is_source_routed): they cover its last destination, as
+    /// [`checksum_addresses`](Self::checksum_addresses) does.
     #[inline]
     #[must_use]
     pub fn pseudo_header(&self) -> PseudoHeader {
         PseudoHeader::ipv4(self.source(), self.destination())
+    }
+
+    /// The addresses that the checksums of TCP and UDP cover: source and [final destination](Self::final_destination).
+    #[inline]
+    #[must_use]
+    pub fn checksum_addresses(&self) -> PseudoHeader {
+        PseudoHeader::ipv4(self.source(), self.final_destination())
+    }
+
+    /// The last station of the packet: the destination, or the last address of a source route that is not yet done (RFC 791,
+    /// section 3.1).
+    #[inline]
+    #[must_use]
+    pub fn final_destination(&self) -> Ipv4Addr {
+        match self.options.is_empty() {
+            true => self.destination(),
+            false => {
+                let last = self.options().final_destination();
+                last.unwrap_or_else(|| self.destination())
+            }
+        }
     }
 
     /// Whether an option says that the packet has yet to pass other stations: then the destination is the next of them, and TCP and
@@ -216,7 +238,7 @@ impl Ipv4 {
     #[must_use]
     pub fn is_source_routed(&self) -> bool {
         // Few packets have options, and routers drop most that have this one.
-        !self.options.is_empty() && self.options().have_stations()
+        !self.options.is_empty() && self.options().final_destination().is_some()
     }
 
     /// The options one after the other, each checked as it is read.

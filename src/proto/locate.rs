@@ -24,7 +24,10 @@ pub(in crate::proto) struct Location {
     pub(in crate::proto) is_later_fragment: bool,
     /// The destination in the IP header is not the last one.
     pub(in crate::proto) is_source_routed: bool,
-    pub(in crate::proto) addresses: PseudoHeader,
+    /// The source in the IP header is not the one that checksums cover.
+    pub(in crate::proto) has_home_address: bool,
+    /// What checksums cover; `None` if the last destination is not known.
+    pub(in crate::proto) addresses: Option<PseudoHeader>,
 }
 
 impl Location {
@@ -58,7 +61,8 @@ impl Location {
                     is_fragment: header.is_fragment(),
                     is_later_fragment: header.fragment_offset() != 0,
                     is_source_routed: header.is_source_routed(),
-                    addresses: header.pseudo_header(),
+                    has_home_address: false,
+                    addresses: Some(header.checksum_addresses()),
                 }))
             }
             EtherType::IPV6 => {
@@ -76,7 +80,8 @@ impl Location {
                     is_fragment: upper.fragment.is_some(),
                     is_later_fragment: upper.is_later_fragment(),
                     is_source_routed: upper.is_source_routed,
-                    addresses: header.pseudo_header(),
+                    has_home_address: upper.home_address.is_some(),
+                    addresses: header.checksum_addresses(&upper),
                 }))
             }
             _ => Ok(None),

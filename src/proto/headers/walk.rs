@@ -231,6 +231,9 @@ impl<'a> Walk<'a> {
         if upper.is_source_routed {
             flags |= flag::SOURCE_ROUTED;
         }
+        if upper.home_address.is_some() {
+            flags |= flag::HOME_ADDRESS;
+        }
         self.headers.flags |= flags;
         self.headers.protocol = upper.protocol.0;
         self.headers.payload = offset(start.wrapping_add(upper.offset));

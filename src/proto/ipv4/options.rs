@@ -283,14 +283,15 @@ impl<'a> Ipv4Options<'a> {
         Self(Walk::new(Ipv4::LEN, options))
     }
 
-    /// Whether one of them is a source route with an address that is yet to be reached.
+    /// The last address of the first source route that has an address yet to be reached.
     #[cold]
-    pub(super) fn have_stations(mut self) -> bool {
-        self.any(|option| match option {
+    pub(in crate::proto) fn final_destination(mut self) -> Option<Ipv4Addr> {
+        self.find_map(|option| match option {
             Ok(Ipv4Option::LooseSourceRoute(route) | Ipv4Option::StrictSourceRoute(route)) => {
-                route.done() < route.slots.len()
+                let (&last, _) = route.slots.split_last()?;
+                (route.done() < route.slots.len()).then(|| last.into())
             }
-            _ => false,
+            _ => None,
         })
     }
 }

@@ -208,7 +208,7 @@ fn pcap_gives_back_packets_and_times_to_the_nanosecond() {
     let first = &capture.packets[0];
     assert_eq!((first.time, first.direction), (time, None));
     assert_eq!(first.bytes, packet(61));
-    assert_eq!(capture.packets[1].bytes, []);
+    assert!(capture.packets[1].bytes.is_empty());
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #[path = "variants/addresses.rs"]
 mod addresses;
+#[path = "variants/carriers.rs"]
+mod carriers;
 #[path = "variants/judge.rs"]
 mod judge;
 

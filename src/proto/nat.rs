@@ -14,8 +14,8 @@ mod plain;
 /// What to change in a frame: Ethernet addresses, IP addresses, ports. The rest stays as it is.
 ///
 /// Checksums are adjusted, not computed anew (RFC 1624), so the payload is not read, and a packet
-/// that was damaged before stays recognisably so. VLAN tags, IPv4 options and IPv6 extension
-/// headers are passed over.
+/// that was damaged before stays recognisably so. VLAN tags, LLC with SNAP, MPLS labels, IPv4 options
+/// and IPv6 extension headers are passed over.
 ///
 /// ```
 /// use fluxcap::proto::nat::Rewrite;

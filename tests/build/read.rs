@@ -157,6 +157,7 @@ impl Reader {
 
     fn arp(&mut self, bytes: &[u8]) -> Read<usize> {
         let (arp, rest) = Arp::parse(bytes)?;
+        expect(arp.hardware_type() == 1, "hardware of IEEE 802")?;
         let sender = (arp.sender_mac(), arp.sender_ip());
         let target = (arp.target_mac(), arp.target_ip());
         self.layers

@@ -21,7 +21,7 @@ pub enum Verdict {
 
 /// Checks the checksums of an Ethernet frame: that of the IPv4 header, and that of TCP, UDP, ICMP or ICMPv6 with its pseudo header.
 ///
-/// VLAN tags, IPv4 options and IPv6 extension headers are passed over, padding is not summed. The pseudo header has the last station of
+/// VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are passed over, padding is not summed. The pseudo header has the last station of
 /// a packet that is source-routed (RFC 8200, section 8.1), and the home address of a mobile node (RFC 6275, section 11.3.1). Packets
 /// within a tunnel, or quoted by an ICMP error, are data.
 ///

@@ -28,7 +28,7 @@ pub enum Completion {
 /// parts of one machine that is fine; sent over a wire, or over an `AF_XDP` socket to a receiver
 /// that checks it, such a packet is dropped as damaged.
 ///
-/// Behind the Ethernet header, up to four VLAN tags, IPv4 options and IPv6 extension headers are
+/// Behind the Ethernet header, up to four VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are
 /// passed over. Bytes behind the IP packet, such as Ethernet padding, are not summed. Fragments are
 /// [`Completion::NotRecognised`]: Linux leaves no partial checksum in them. So are IPv6 packets with
 /// segments left of which the last station, which the pseudo header has, is not known.

@@ -5,9 +5,9 @@
 use zerocopy::FromBytes;
 
 use super::{Headers, flag, offset};
+use crate::proto::locate::snap;
 use crate::proto::{
-    EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, Llc, Mpls, ParseError, Snap, Tcp, Udp, UpperLayer,
-    Vlan,
+    EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, Mpls, ParseError, Tcp, Udp, UpperLayer, Vlan,
 };
 
 /// A frame, and what is known of it so far.
@@ -322,13 +322,6 @@ impl<'a> Walk<'a> {
         self.headers.first = first;
         self.headers.payload = offset(payload);
     }
-}
-
-/// The EtherType behind LLC and SNAP, and what it announces.
-fn snap(bytes: &[u8]) -> Option<(EtherType, &[u8])> {
-    let (llc, bytes) = Llc::parse(bytes).ok()?;
-    let (snap, packet) = Snap::parse(bytes).ok().filter(|_| llc.is_snap())?;
-    Some((snap.ether_type()?, packet))
 }
 
 /// The first bytes of a header that is there as a whole.

@@ -181,7 +181,7 @@
 // `tunnel`: generic routing encapsulation.
 #define FLUXCAP_IN_GRE 2
 
-// `tunnel`: VXLAN, on UDP port 4789.
+// `tunnel`: VXLAN, on UDP port 4789 or those of a struct fluxcap_parser.
 #define FLUXCAP_IN_VXLAN 3
 
 // Change the Ethernet source to `source_mac`.
@@ -925,6 +925,21 @@ struct fluxcap_headers {
   uint8_t source_ip[16];
   // To; of version 4, the first four bytes.
   uint8_t destination_ip[16];
+};
+
+// What packets are parsed as in networks that use other numbers than the standards, for fluxcap_parse_with(). A list of fewer than four
+// numbers ends with 0; all 0 is what fluxcap_parse() does.
+struct fluxcap_parser {
+  // sizeof(struct fluxcap_parser).
+  uint32_t struct_size;
+  // 0.
+  uint32_t reserved;
+  // What announces a VLAN tag besides 0x8100 and 0x88a8: devices from before IEEE 802.1ad use 0x9100, 0x9200 and 0x9300.
+  uint16_t vlan_types[4];
+  // UDP ports that VXLAN comes to besides 4789: 8472 is what Linux takes unless told otherwise.
+  uint16_t vxlan_ports[4];
+  // UDP ports that GRE comes to, such as 4754 (RFC 8086).
+  uint16_t gre_ports[4];
 };
 
 // What to change in a packet. Ports are in host byte order.
@@ -1799,6 +1814,15 @@ int fluxcap_parse(const void *data,
                   uint32_t flags,
                   struct fluxcap_headers *headers);
 
+// fluxcap_parse() in a network that uses other numbers than the standards.
+//
+// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+int fluxcap_parse_with(const struct fluxcap_parser *parser,
+                       const void *data,
+                       size_t len,
+                       uint32_t flags,
+                       struct fluxcap_headers *headers);
+
 // fluxcap_parse() of `count` packets, as FLUXCAP_PARSE_PARTIAL has it: those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and
 // one that has moved away is empty.
 //
@@ -1809,11 +1833,29 @@ int fluxcap_parse_batch(const struct fluxcap_packet *packets,
                         uint32_t flags,
                         struct fluxcap_headers *headers);
 
+// fluxcap_parse_batch() in a network that uses other numbers than the standards.
+//
+// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+int fluxcap_parse_batch_with(const struct fluxcap_parser *parser,
+                             const struct fluxcap_packet *packets,
+                             uint32_t count,
+                             uint32_t flags,
+                             struct fluxcap_headers *headers);
+
 // fluxcap_parse_batch() of the packets that a callback gets.
 int fluxcap_parse_refs(const struct fluxcap_packet_ref *packets,
                        uint32_t count,
                        uint32_t flags,
                        struct fluxcap_headers *headers);
+
+// fluxcap_parse_refs() in a network that uses other numbers than the standards.
+//
+// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+int fluxcap_parse_refs_with(const struct fluxcap_parser *parser,
+                            const struct fluxcap_packet_ref *packets,
+                            uint32_t count,
+                            uint32_t flags,
+                            struct fluxcap_headers *headers);
 
 // Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow, partial ones
 // too; a UDP checksum of 0 stays. VLAN tags, IP options and extension headers are passed over.

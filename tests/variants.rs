@@ -7,8 +7,12 @@
 mod addresses;
 #[path = "variants/carriers.rs"]
 mod carriers;
+#[path = "variants/cuts.rs"]
+mod cuts;
 #[path = "variants/judge.rs"]
 mod judge;
+#[path = "variants/parser.rs"]
+mod parser;
 
 /// The sum of 16-bit words, one's complement, not complemented.
 fn sum(pieces: &[&[u8]]) -> u16 {

@@ -168,7 +168,7 @@ pub(crate) fn ipv4(data: &[u8]) {
 
 fn read_ipv4(view: &Ipv4) {
     read!(view: header_len, dscp, ecn, total_length, identification, dont_fragment, more_fragments, fragment_offset,
-        is_fragment, ttl, protocol, header_checksum, source, destination, pseudo_header, options_bytes, verify_checksum);
+        is_fragment, ttl, protocol, header_checksum, source, destination, pseudo_header, checksum_addresses, final_destination, options_bytes, verify_checksum);
     read_options(view.options(), Ipv4::LEN);
     for option in view.options().flatten() {
         black_box(option.to_string());

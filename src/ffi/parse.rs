@@ -11,12 +11,63 @@ use super::packet::fluxcap_packet;
 use super::proto::{bytes, malformed};
 use super::sized::{self, Sized32};
 use crate::error::{FluxError, Result};
-use crate::proto::{Headers, ParseError, Tunnel};
+use crate::proto::{EtherType, Headers, ParseError, Parser, Tunnel};
 
 /// Look into tunnels (GRE, VXLAN, IP in IP): the headers are those of the innermost packet.
 pub const FLUXCAP_PARSE_TUNNELS: u32 = 0x01;
 /// Of a packet that is cut short or damaged, tell what can be read, and set FLUXCAP_HEADERS_PARTIAL.
 pub const FLUXCAP_PARSE_PARTIAL: u32 = 0x02;
+
+/// What packets are parsed as in networks that use other numbers than the standards, for fluxcap_parse_with(). A list of fewer than four
+/// numbers ends with 0; all 0 is what fluxcap_parse() does.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_parser {
+    /// sizeof(struct fluxcap_parser).
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// What announces a VLAN tag besides 0x8100 and 0x88a8: devices from before IEEE 802.1ad use 0x9100, 0x9200 and 0x9300.
+    pub vlan_types: [u16; 4],
+    /// UDP ports that VXLAN comes to besides 4789: 8472 is what Linux takes unless told otherwise.
+    pub vxlan_ports: [u16; 4],
+    /// UDP ports that GRE comes to, such as 4754 (RFC 8086).
+    pub gre_ports: [u16; 4],
+}
+
+// SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
+unsafe impl Sized32 for fluxcap_parser {
+    const LEAST: usize = 32;
+    const NAME: &'static str = "fluxcap_parser";
+}
+
+const _: () = assert!(size_of::<fluxcap_parser>() == 32);
+
+/// Knows the standards' numbers alone.
+static STANDARD: Parser<'static> = Parser::new();
+
+impl fluxcap_parser {
+    /// Calls `then` with the parser that this describes.
+    fn with<R>(&self, then: impl FnOnce(&Parser<'_>) -> Result<R>) -> Result<R> {
+        if self.reserved != 0 {
+            return Err(FluxError::invalid(
+                "struct fluxcap_parser",
+                "reserved is not 0",
+                "set all that is not used to zero",
+            ));
+        }
+        let vlan_types = self.vlan_types.map(EtherType);
+        let up_to_0 = |numbers: &[u16; 4]| {
+            let end = numbers.iter().position(|&number| number == 0);
+            end.unwrap_or(numbers.len())
+        };
+        let parser = Parser::new()
+            .vlan_types(&vlan_types[..up_to_0(&self.vlan_types)])
+            .vxlan_ports(&self.vxlan_ports[..up_to_0(&self.vxlan_ports)])
+            .gre_ports(&self.gre_ports[..up_to_0(&self.gre_ports)]);
+        then(&parser)
+    }
+}
 
 /// There is an Ethernet header at `start`.
 pub const FLUXCAP_HEADERS_ETHERNET: u32 = 0x01;
@@ -43,7 +94,7 @@ pub const FLUXCAP_HEADERS_HOME_ADDRESS: u32 = 0x200;
 pub const FLUXCAP_IN_IP: u32 = 1;
 /// `tunnel`: generic routing encapsulation.
 pub const FLUXCAP_IN_GRE: u32 = 2;
-/// `tunnel`: VXLAN, on UDP port 4789.
+/// `tunnel`: VXLAN, on UDP port 4789 or those of a struct fluxcap_parser.
 pub const FLUXCAP_IN_VXLAN: u32 = 3;
 
 /// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most programs look at, in host byte order.
@@ -202,30 +253,34 @@ fn check(flags: u32) -> Result<()> {
 /// The headers, and what is wrong if they are partial.
 // A function of its own, so that a test finds the whole of it in the compiled library.
 #[inline(never)]
-fn parse_headers(packet: &[u8], flags: u32) -> std::result::Result<Headers, ParseError> {
+fn parse_headers(
+    parser: &Parser<'_>,
+    packet: &[u8],
+    flags: u32,
+) -> std::result::Result<Headers, ParseError> {
     if flags & FLUXCAP_PARSE_TUNNELS == 0 {
-        Headers::parse(packet)
+        parser.parse(packet)
     } else {
-        Headers::parse_tunnels(packet)
+        parser.parse_tunnels(packet)
     }
 }
 
 /// The headers for the caller, and what is wrong if they are partial.
 #[inline]
-fn read(packet: &[u8], flags: u32) -> (fluxcap_headers, Option<ParseError>) {
-    match parse_headers(packet, flags) {
+fn read(parser: &Parser<'_>, packet: &[u8], flags: u32) -> (fluxcap_headers, Option<ParseError>) {
+    match parse_headers(parser, packet, flags) {
         Ok(headers) => (fluxcap_headers::new(&headers, packet), None),
-        Err(error) => (read_what_is_there(packet, flags), Some(error)),
+        Err(error) => (read_what_is_there(parser, packet, flags), Some(error)),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn read_what_is_there(packet: &[u8], flags: u32) -> fluxcap_headers {
-    let (mut headers, _) = Headers::parse_partial(packet);
+fn read_what_is_there(parser: &Parser<'_>, packet: &[u8], flags: u32) -> fluxcap_headers {
+    let (mut headers, _) = parser.parse_partial(packet);
     if flags & FLUXCAP_PARSE_TUNNELS != 0 {
         for _ in 0..Headers::MAX_TUNNELS {
-            match headers.inner_partial(packet) {
+            match parser.inner_partial(&headers, packet) {
                 Some((inner, _)) => headers = inner,
                 None => break,
             }
@@ -250,18 +305,50 @@ pub unsafe extern "C" fn fluxcap_parse(
     flags: u32,
     headers: *mut fluxcap_headers,
 ) -> c_int {
+    // SAFETY: as the header asks.
+    guard(|| unsafe { parse_one(&STANDARD, data, len, flags, headers) })
+}
+
+/// fluxcap_parse() in a network that uses other numbers than the standards.
+///
+/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse_with(
+    parser: *const fluxcap_parser,
+    data: *const c_void,
+    len: usize,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
     guard(|| {
-        check(flags)?;
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes(data, len)? };
-        let value = match read(packet, flags) {
-            (_, Some(error)) if flags & FLUXCAP_PARSE_PARTIAL == 0 => return Err(malformed(error)),
-            (value, _) => value,
-        };
-        // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        unsafe { sized::write(headers, &value)? };
-        Ok(0)
+        let parser = unsafe { sized::read(parser)? };
+        // SAFETY: as the header asks.
+        parser.with(|parser| unsafe { parse_one(parser, data, len, flags, headers) })
     })
+}
+
+/// # Safety
+///
+/// `data` is null or points to `len` readable bytes; `headers` is null or as long as its `struct_size` says.
+#[inline]
+unsafe fn parse_one(
+    parser: &Parser<'_>,
+    data: *const c_void,
+    len: usize,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> Result<c_int> {
+    check(flags)?;
+    // SAFETY: as the caller promises.
+    let packet = unsafe { bytes(data, len)? };
+    let value = match read(parser, packet, flags) {
+        (_, Some(error)) if flags & FLUXCAP_PARSE_PARTIAL == 0 => return Err(malformed(error)),
+        (value, _) => value,
+    };
+    // SAFETY: null, or as long as its `struct_size` says, as the caller promises.
+    unsafe { sized::write(headers, &value)? };
+    Ok(0)
 }
 
 /// fluxcap_parse() of `count` packets, as FLUXCAP_PARSE_PARTIAL has it: those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and
@@ -278,8 +365,31 @@ pub unsafe extern "C" fn fluxcap_parse_batch(
 ) -> c_int {
     // SAFETY: as the header asks.
     guard(|| unsafe {
-        parse_all(packets, count, flags, headers, |packet| {
+        parse_all(&STANDARD, packets, count, flags, headers, |packet| {
             (packet.data, packet.len)
+        })
+    })
+}
+
+/// fluxcap_parse_batch() in a network that uses other numbers than the standards.
+///
+/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse_batch_with(
+    parser: *const fluxcap_parser,
+    packets: *const fluxcap_packet,
+    count: u32,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let parser = unsafe { sized::read(parser)? };
+        // SAFETY: as the header asks.
+        parser.with(|parser| unsafe {
+            parse_all(parser, packets, count, flags, headers, |packet| {
+                (packet.data, packet.len)
+            })
         })
     })
 }
@@ -294,8 +404,31 @@ pub unsafe extern "C" fn fluxcap_parse_refs(
 ) -> c_int {
     // SAFETY: as the header asks.
     guard(|| unsafe {
-        parse_all(packets, count, flags, headers, |packet| {
+        parse_all(&STANDARD, packets, count, flags, headers, |packet| {
             (packet.data, packet.len)
+        })
+    })
+}
+
+/// fluxcap_parse_refs() in a network that uses other numbers than the standards.
+///
+/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse_refs_with(
+    parser: *const fluxcap_parser,
+    packets: *const fluxcap_packet_ref,
+    count: u32,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let parser = unsafe { sized::read(parser)? };
+        // SAFETY: as the header asks.
+        parser.with(|parser| unsafe {
+            parse_all(parser, packets, count, flags, headers, |packet| {
+                (packet.data, packet.len)
+            })
         })
     })
 }
@@ -306,6 +439,7 @@ pub unsafe extern "C" fn fluxcap_parse_refs(
 /// `headers` is null or points to `count` structs as long as the first one's `struct_size` says.
 #[inline]
 unsafe fn parse_all<P>(
+    parser: &Parser<'_>,
     packets: *const P,
     count: u32,
     flags: u32,
@@ -331,7 +465,7 @@ unsafe fn parse_all<P>(
             // SAFETY: not null, so as the caller promises.
             (data, len) => unsafe { slice::from_raw_parts(data.cast_const(), len as usize) },
         };
-        let (value, error) = read(packet, flags);
+        let (value, error) = read(parser, packet, flags);
         whole += u32::from(error.is_none());
         // SAFETY: there are `count` structs of `size` bytes, as the caller promises.
         unsafe {

@@ -218,29 +218,6 @@ impl Ipv4 {
         PseudoHeader::ipv4(self.source(), self.final_destination())
     }
 
-    /// The last station of the packet: the destination, or the last address of a source route that is not yet done (RFC 791,
-    /// section 3.1).
-    #[inline]
-    #[must_use]
-    pub fn final_destination(&self) -> Ipv4Addr {
-        match self.options.is_empty() {
-            true => self.destination(),
-            false => {
-                let last = self.options().final_destination();
-                last.unwrap_or_else(|| self.destination())
-            }
-        }
-    }
-
-    /// Whether an option says that the packet has yet to pass other stations: then the destination is the next of them, and TCP and
-    /// UDP checksums cover the last one instead, which is the last address of the option.
-    #[inline]
-    #[must_use]
-    pub fn is_source_routed(&self) -> bool {
-        // Few packets have options, and routers drop most that have this one.
-        !self.options.is_empty() && self.options().final_destination().is_some()
-    }
-
     /// The options one after the other, each checked as it is read.
     #[inline]
     #[must_use]

@@ -274,6 +274,15 @@
 // As fast as the receiving socket takes them, so that none is dropped. Without a socket: as FLUXCAP_SIM_SPEED_FULL.
 #define FLUXCAP_SIM_SPEED_PACED 2
 
+// `flags`: of a file that is cut off or damaged, play the packets before that place.
+#define FLUXCAP_SIM_REPLAY_DAMAGED 1
+
+// `flags`: leave out packets that are too short or too long for the NIC.
+#define FLUXCAP_SIM_REPLAY_UNFIT 2
+
+// `flags`: refuse a file that has packets other than of Ethernet, which are left out without this.
+#define FLUXCAP_SIM_REPLAY_ETHERNET_ONLY 4
+
 // The packet reached the NIC.
 #define FLUXCAP_SIM_ARRIVED 1
 
@@ -1194,6 +1203,24 @@ struct fluxcap_sim_counters {
   uint64_t rx_lost;
   // Packets too short or too long to leave; the kernel completes them all the same.
   uint64_t tx_dropped;
+};
+
+// How fluxcap_sim_replay_with() plays a capture file, and what of it cannot be played.
+struct fluxcap_sim_replay {
+  // sizeof(struct fluxcap_sim_replay).
+  uint32_t struct_size;
+  // FLUXCAP_SIM_REPLAY_…, joined with |.
+  uint32_t flags;
+  // FLUXCAP_SIM_SPEED_….
+  uint32_t speed;
+  // Set by the call: 1 when the file is cut off or damaged, and the packets before are played.
+  uint32_t damaged;
+  // How often all of it; 0: for ever.
+  uint64_t times;
+  // Set by the call: how many packets were left out, being of a link type other than Ethernet.
+  uint64_t skipped;
+  // Set by the call: how many packets were left out, being too short or too long for the NIC.
+  uint64_t unfit;
 };
 
 // One thing that happened in a simulated network. There may be more kinds in later versions.
@@ -2219,7 +2246,7 @@ int fluxcap_sim_remove(const struct fluxcap_link *link);
 // Starts to play a capture file, pcap or pcapng, into a queue of a simulated NIC, in place of what is played there now.
 //
 // `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all of it; 0: for ever. The file is read whole before this returns how many
-// packets it has. -ENOENT: no such file; -EACCES: it may not be read; -EINVAL: it is no capture file, a damaged or an empty one, there is
+// packets it has. Packets of interfaces that are not Ethernet are left out; fluxcap_sim_replay_with() counts them. -ENOENT: no such file; -EACCES: it may not be read; -EINVAL: it is no capture file, a damaged or an empty one, there is
 // no such queue, or the speed is unknown; -EOPNOTSUPP: its packets are not of Ethernet; -EMSGSIZE: a packet is too short or too long for the
 // NIC, and named. Nothing is played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
 int fluxcap_sim_replay(const struct fluxcap_link *link,
@@ -2227,6 +2254,15 @@ int fluxcap_sim_replay(const struct fluxcap_link *link,
                        const char *path,
                        uint32_t speed,
                        uint64_t times);
+
+// fluxcap_sim_replay() of a file of which not everything can be played. Returns how many packets are.
+//
+// `replay->struct_size` must be set, and what the call sets is 0 or anything. The errors are those of fluxcap_sim_replay(), but for what
+// `flags` allow; a file without a single packet that can be played is an error all the same. Any thread.
+int fluxcap_sim_replay_with(const struct fluxcap_link *link,
+                            uint32_t queue,
+                            const char *path,
+                            struct fluxcap_sim_replay *replay);
 
 // Writes what arrives at a simulated NIC and what leaves it into a capture file, until fluxcap_sim_record_end(): a pcap file if its name
 // ends so, and otherwise a pcapng file. Times count from when the network was made.

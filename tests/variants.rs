@@ -5,6 +5,8 @@
 
 #[path = "variants/addresses.rs"]
 mod addresses;
+#[path = "variants/captures.rs"]
+mod captures;
 #[path = "variants/carriers.rs"]
 mod carriers;
 #[path = "variants/cuts.rs"]

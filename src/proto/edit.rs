@@ -144,7 +144,10 @@ impl Link {
     fn behind_snap(self, frame: &[u8]) -> Result<Self, EditError> {
         let bytes = frame.get(self.len..).unwrap_or_default();
         match carried(self.ether_type, bytes, self.len)? {
-            Some((ether_type, len, _)) => Ok(Self { len, ether_type }),
+            Some(found) => Ok(Self {
+                len: found.at,
+                ether_type: found.ether_type,
+            }),
             None => Ok(self),
         }
     }

@@ -65,12 +65,12 @@ impl Location {
         bytes: &[u8],
         start: usize,
     ) -> Result<Option<Self>, ParseError> {
-        let Some((ether_type, at, packet)) = carried(ether_type, bytes, start)? else {
+        let Some(found) = carried(ether_type, bytes, start)? else {
             return Ok(None);
         };
-        match ether_type {
-            EtherType::IPV4 => Self::ipv4(packet, at).map(Some),
-            EtherType::IPV6 => Self::ipv6(packet, at).map(Some),
+        match found.ether_type {
+            EtherType::IPV4 => Self::ipv4(found.bytes, found.at).map(Some),
+            EtherType::IPV6 => Self::ipv6(found.bytes, found.at).map(Some),
             _ => Ok(None),
         }
     }
@@ -129,13 +129,22 @@ impl Location {
     }
 }
 
-/// What is behind LLC and SNAP (IEEE 802.2, RFC 1042), or MPLS labels (RFC 3032), which start at `start`: what it is, where it starts,
-/// and its bytes, without the padding of an IEEE 802.3 frame. `None` if that is not told, or `ether_type` is another.
+/// A packet behind a header that is neither IP nor a VLAN tag.
+pub(in crate::proto) struct Carried<'a> {
+    pub(in crate::proto) ether_type: EtherType,
+    /// Where it starts.
+    pub(in crate::proto) at: usize,
+    /// All of it, without the padding of an IEEE 802.3 frame.
+    bytes: &'a [u8],
+}
+
+/// What is behind LLC and SNAP (IEEE 802.2, RFC 1042), or MPLS labels (RFC 3032), which start at `start`. `None` if that is not told, or
+/// `ether_type` is another.
 pub(in crate::proto) fn carried(
     ether_type: EtherType,
     bytes: &[u8],
     start: usize,
-) -> Result<Option<(EtherType, usize, &[u8])>, ParseError> {
+) -> Result<Option<Carried<'_>>, ParseError> {
     let (found, bytes) = if ether_type.is_length() {
         let length_at = start.wrapping_sub(2);
         let bytes = ether_type.cut(bytes).map_err(|error| error.at(length_at))?;
@@ -147,9 +156,10 @@ pub(in crate::proto) fn carried(
     } else {
         return Ok(None);
     };
-    Ok(found.map(|(kind, packet)| {
-        let at = start.wrapping_add(bytes.len().wrapping_sub(packet.len()));
-        (kind, at, packet)
+    Ok(found.map(|(ether_type, packet)| Carried {
+        ether_type,
+        at: start.wrapping_add(bytes.len().wrapping_sub(packet.len())),
+        bytes: packet,
     }))
 }
 

@@ -207,13 +207,16 @@
 // The packet is cut short or damaged: this is what can be read.
 #define FLUXCAP_HEADERS_PARTIAL 256
 
+// An IPv6 destination option tells the home address of a mobile node (RFC 6275), which checksums cover; `source_ip` is where it is now.
+#define FLUXCAP_HEADERS_HOME_ADDRESS 512
+
 // `tunnel`: an IP packet directly in another.
 #define FLUXCAP_IN_IP 1
 
 // `tunnel`: generic routing encapsulation.
 #define FLUXCAP_IN_GRE 2
 
-// `tunnel`: VXLAN, on UDP port 4789.
+// `tunnel`: VXLAN, on UDP port 4789 or those of a struct fluxcap_parser.
 #define FLUXCAP_IN_VXLAN 3
 
 // Change the Ethernet source to `source_mac`.
@@ -305,6 +308,15 @@
 
 // As fast as the receiving socket takes them, so that none is dropped. Without a socket: as FLUXCAP_SIM_SPEED_FULL.
 #define FLUXCAP_SIM_SPEED_PACED 2
+
+// `flags`: of a file that is cut off or damaged, play the packets before that place.
+#define FLUXCAP_SIM_REPLAY_DAMAGED 1
+
+// `flags`: leave out packets that are too short or too long for the NIC.
+#define FLUXCAP_SIM_REPLAY_UNFIT 2
+
+// `flags`: refuse a file that has packets other than of Ethernet, which are left out without this.
+#define FLUXCAP_SIM_REPLAY_ETHERNET_ONLY 4
 
 // The packet reached the NIC.
 #define FLUXCAP_SIM_ARRIVED 1
@@ -877,6 +889,8 @@ struct fluxcap_ipv6_header {
   uint8_t more_fragments;
   // 1 when a routing header tells the last destination, and `destination` is a station on the way.
   uint8_t source_routed;
+  // 1 when a destination option tells the home address of a mobile node (RFC 6275), and `source` is where it is now.
+  uint8_t home_address;
 };
 
 // A UDP header (RFC 768), in host byte order.
@@ -970,6 +984,21 @@ struct fluxcap_headers {
   uint8_t source_ip[16];
   // To; of version 4, the first four bytes.
   uint8_t destination_ip[16];
+};
+
+// What packets are parsed as in networks that use other numbers than the standards, for fluxcap_parse_with(). A list of fewer than four
+// numbers ends with 0; all 0 is what fluxcap_parse() does.
+struct fluxcap_parser {
+  // sizeof(struct fluxcap_parser).
+  uint32_t struct_size;
+  // 0.
+  uint32_t reserved;
+  // What announces a VLAN tag besides 0x8100 and 0x88a8: devices from before IEEE 802.1ad use 0x9100, 0x9200 and 0x9300.
+  uint16_t vlan_types[4];
+  // UDP ports that VXLAN comes to besides 4789: 8472 is what Linux takes unless told otherwise.
+  uint16_t vxlan_ports[4];
+  // UDP ports that GRE comes to, such as 4754 (RFC 8086).
+  uint16_t gre_ports[4];
 };
 
 // What to change in a packet. Ports are in host byte order.
@@ -1224,6 +1253,24 @@ struct fluxcap_sim_counters {
   uint64_t rx_lost;
   // Packets too short or too long to leave; the kernel completes them all the same.
   uint64_t tx_dropped;
+};
+
+// How fluxcap_sim_replay_with() plays a capture file, and what of it cannot be played.
+struct fluxcap_sim_replay {
+  // sizeof(struct fluxcap_sim_replay).
+  uint32_t struct_size;
+  // FLUXCAP_SIM_REPLAY_…, joined with |.
+  uint32_t flags;
+  // FLUXCAP_SIM_SPEED_….
+  uint32_t speed;
+  // Set by the call: 1 when the file is cut off or damaged, and the packets before are played.
+  uint32_t damaged;
+  // How often all of it; 0: for ever.
+  uint64_t times;
+  // Set by the call: how many packets were left out, being of a link type other than Ethernet.
+  uint64_t skipped;
+  // Set by the call: how many packets were left out, being too short or too long for the NIC.
+  uint64_t unfit;
 };
 
 // One thing that happened in a simulated network. There may be more kinds in later versions.
@@ -1900,6 +1947,15 @@ int fluxcap_parse(const void *data,
                   uint32_t flags,
                   struct fluxcap_headers *headers);
 
+// fluxcap_parse() in a network that uses other numbers than the standards.
+//
+// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+int fluxcap_parse_with(const struct fluxcap_parser *parser,
+                       const void *data,
+                       size_t len,
+                       uint32_t flags,
+                       struct fluxcap_headers *headers);
+
 // fluxcap_parse() of `count` packets, as FLUXCAP_PARSE_PARTIAL has it: those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and
 // one that has moved away is empty.
 //
@@ -1910,11 +1966,29 @@ int fluxcap_parse_batch(const struct fluxcap_packet *packets,
                         uint32_t flags,
                         struct fluxcap_headers *headers);
 
+// fluxcap_parse_batch() in a network that uses other numbers than the standards.
+//
+// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+int fluxcap_parse_batch_with(const struct fluxcap_parser *parser,
+                             const struct fluxcap_packet *packets,
+                             uint32_t count,
+                             uint32_t flags,
+                             struct fluxcap_headers *headers);
+
 // fluxcap_parse_batch() of the packets that a callback gets.
 int fluxcap_parse_refs(const struct fluxcap_packet_ref *packets,
                        uint32_t count,
                        uint32_t flags,
                        struct fluxcap_headers *headers);
+
+// fluxcap_parse_refs() in a network that uses other numbers than the standards.
+//
+// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+int fluxcap_parse_refs_with(const struct fluxcap_parser *parser,
+                            const struct fluxcap_packet_ref *packets,
+                            uint32_t count,
+                            uint32_t flags,
+                            struct fluxcap_headers *headers);
 
 // Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow; a UDP checksum of
 // 0 stays. A checksum that its sender left to the network card (veth, virtio) stays unfinished, and whoever gets the packet from another
@@ -2098,7 +2172,8 @@ uint16_t fluxcap_checksum_update(uint16_t checksum,
                                  size_t len);
 
 // Checks the checksums of `packet`, which begins with its Ethernet header: that of the IPv4 header, and that of TCP, UDP, ICMP or
-// ICMPv6, pseudo header included. VLAN tags, IP options and extension headers are passed over.
+// ICMPv6, pseudo header included: with the last station of a source-routed packet, and the home address of a mobile node (RFC 6275).
+// VLAN tags, IP options and extension headers are passed over.
 //
 // Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN; -EINVAL when headers are malformed.
 int fluxcap_checksum_verify(const void *packet,
@@ -2106,8 +2181,8 @@ int fluxcap_checksum_verify(const void *packet,
 
 // Writes the checksums that fluxcap_checksum_verify() checks.
 //
-// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, source-routed, or of
-// another protocol. -EINVAL when headers are malformed, and then nothing is written.
+// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, of another protocol, or
+// has yet to pass stations of which the last is not known. -EINVAL when headers are malformed, and then nothing is written.
 int fluxcap_checksum_fill(void *packet,
                           size_t len);
 
@@ -2279,7 +2354,7 @@ int fluxcap_sim_remove(const struct fluxcap_link *link);
 // Starts to play a capture file, pcap or pcapng, into a queue of a simulated NIC, in place of what is played there now.
 //
 // `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all of it; 0: for ever. The file is read whole before this returns how many
-// packets it has. -ENOENT: no such file; -EACCES: it may not be read; -EINVAL: it is no capture file, a damaged or an empty one, there is
+// packets it has. Packets of interfaces that are not Ethernet are left out; fluxcap_sim_replay_with() counts them. -ENOENT: no such file; -EACCES: it may not be read; -EINVAL: it is no capture file, a damaged or an empty one, there is
 // no such queue, or the speed is unknown; -EOPNOTSUPP: its packets are not of Ethernet; -EMSGSIZE: a packet is too short or too long for the
 // NIC, and named. Nothing is played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
 int fluxcap_sim_replay(const struct fluxcap_link *link,
@@ -2287,6 +2362,15 @@ int fluxcap_sim_replay(const struct fluxcap_link *link,
                        const char *path,
                        uint32_t speed,
                        uint64_t times);
+
+// fluxcap_sim_replay() of a file of which not everything can be played. Returns how many packets are.
+//
+// `replay->struct_size` must be set, and what the call sets is 0 or anything. The errors are those of fluxcap_sim_replay(), but for what
+// `flags` allow; a file without a single packet that can be played is an error all the same. Any thread.
+int fluxcap_sim_replay_with(const struct fluxcap_link *link,
+                            uint32_t queue,
+                            const char *path,
+                            struct fluxcap_sim_replay *replay);
 
 // Writes what arrives at a simulated NIC and what leaves it into a capture file, until fluxcap_sim_record_end(): a pcap file if its name
 // ends so, and otherwise a pcapng file. Times count from when the network was made.

@@ -378,7 +378,7 @@ fn the_examples_run_on_a_simulated_link() {
         let missing = words(&format!("--pcap {nowhere}"));
         refused(program, &missing, 1, "nowhere.pcap: No such file");
         let malformed = words(&format!("--pcap {source}"));
-        refused(program, &malformed, 1, "neither pcap nor pcapng");
+        refused(program, &malformed, 1, "no kind of pcap or pcapng");
         let unwritable = words(&format!("--pcap {capture} --record {nowhere}/file"));
         refused(program, &unwritable, 1, "nowhere.pcap/file");
         refused(program, &words("--sim -i lo"), 2, "usage: ");

@@ -256,7 +256,7 @@ fn files_and_options_that_cannot_work_are_explained() {
             1,
             "nowhere.pcap: No such file",
         );
-        refuses(&format!("--pcap {source}"), 1, "neither pcap nor pcapng");
+        refuses(&format!("--pcap {source}"), 1, "no kind of pcap or pcapng");
         let unwritable = format!("--pcap {source} --record {nowhere}/file");
         refuses(&unwritable, 1, "nowhere.pcap/file");
         refuses("--sim -i lo", 2, "not both");

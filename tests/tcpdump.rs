@@ -36,8 +36,18 @@ const EXPLAINED: &[(&str, &str, &str)] = &[
         "tcpdump forgets the length, or shows bytes instead, of what is unknown in ARP and ICMPv6",
     ),
     ("", "ip-proto-", "tcpdump knows more IP protocols"),
-    ("", "~: ip-proto-33 ", "the same, and the ports of DCCP"),
-    ("", "~: ip-proto-132 ", "the same, and the ports of SCTP"),
+    (
+        "[|dccp]",
+        "~[|dccp]",
+        "tcpdump forgets the addresses where the header of DCCP is cut off",
+    ),
+    ("truncated-sctp", "~[|sctp]", "the same of SCTP"),
+    ("~ (ack=", "~, length", "numbers of DCCP are not shown"),
+    (
+        "~ HBH truncated",
+        "truncated-ip6",
+        "of a jumbogram tcpdump tells what is missing behind its header",
+    ),
     (
         "",
         "...",

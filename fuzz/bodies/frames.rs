@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use fluxcap::proto::{FlowKey, Headers, Ipv4, Ipv6, ParseError, summary};
+use fluxcap::proto::{EtherType, FlowKey, Headers, Ipv4, Ipv6, ParseError, Parser, summary};
 
 pub(crate) fn flow(data: &[u8]) {
     let key = FlowKey::parse(data);
@@ -55,6 +55,7 @@ pub(crate) fn headers(data: &[u8]) {
         depth += 1;
         assert!(depth <= data.len() + 1, "tunnels without end");
     }
+    parse_otherwise(data);
     match Headers::parse_tunnels(data) {
         Ok(innermost) => {
             read(&innermost, data);
@@ -62,6 +63,29 @@ pub(crate) fn headers(data: &[u8]) {
         }
         Err(error) => check(data, error),
     }
+}
+
+/// With a tag and ports that are common in the inputs.
+fn parse_otherwise(data: &[u8]) {
+    let parser = Parser::new()
+        .vlan_types(&[EtherType(0x9100), EtherType::ARP])
+        .vxlan_ports(&[53, 8472])
+        .gre_ports(&[80, 4754]);
+    let (partial, error) = parser.parse_partial(data);
+    read(&partial, data);
+    assert_eq!(parser.parse(data), error.map_or(Ok(partial), Err));
+    let mut outer = Some(partial);
+    for _ in 0..Headers::MAX_TUNNELS {
+        let Some(headers) = outer else {
+            break;
+        };
+        outer = parser.inner_partial(&headers, data).map(|(inner, _)| inner);
+        if let Some(inner) = &outer {
+            assert!(inner.start() >= headers.payload_offset());
+            read(inner, data);
+        }
+    }
+    black_box(parser.parse_tunnels(data).is_ok());
 }
 
 fn check(data: &[u8], error: ParseError) {

@@ -31,11 +31,10 @@ fn find(frame: &[u8]) -> Option<Checksums> {
     let (header, addresses, protocol, message) = match ether_type {
         EtherType::IPV4 => {
             let (ip, message) = Ipv4::parse(rest).ok()?;
-            let known = !ip.is_fragment() && !ip.is_source_routed();
-            let protocol = known.then(|| ip.protocol());
+            let protocol = (!ip.is_fragment()).then(|| ip.protocol());
             (
                 Some(ip.verify_checksum()),
-                ip.pseudo_header(),
+                ip.checksum_addresses(),
                 protocol,
                 message,
             )
@@ -43,10 +42,11 @@ fn find(frame: &[u8]) -> Option<Checksums> {
         EtherType::IPV6 => {
             let (ip, payload) = Ipv6::parse(rest).ok()?;
             let upper = ip.upper_layer(payload).ok()?;
-            let known = upper.fragment.is_none() && !upper.is_source_routed;
+            let addresses = ip.checksum_addresses(&upper);
+            let known = upper.fragment.is_none() && addresses.is_some();
             (
                 None,
-                ip.pseudo_header(),
+                addresses.unwrap_or_else(|| ip.pseudo_header()),
                 known.then_some(upper.protocol),
                 payload.get(upper.offset..)?,
             )

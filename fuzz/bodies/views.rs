@@ -168,7 +168,7 @@ pub(crate) fn ipv4(data: &[u8]) {
 
 fn read_ipv4(view: &Ipv4) {
     read!(view: header_len, dscp, ecn, total_length, identification, dont_fragment, more_fragments, fragment_offset,
-        is_fragment, ttl, protocol, header_checksum, source, destination, pseudo_header, options_bytes, verify_checksum);
+        is_fragment, ttl, protocol, header_checksum, source, destination, pseudo_header, checksum_addresses, final_destination, options_bytes, verify_checksum);
     read_options(view.options(), Ipv4::LEN);
     for option in view.options().flatten() {
         black_box(option.to_string());
@@ -255,7 +255,8 @@ fn read_extension(extension: Ipv6Extension<'_>) {
             assert_eq!(room[..used], bytes[..used]);
         }
         Ipv6Extension::Routing(view) => {
-            read!(view: routing_type, segments_left, specific, segments, final_destination);
+            read!(view: routing_type, segments_left, specific, segments);
+            black_box(view.final_destination(std::net::Ipv6Addr::LOCALHOST));
             assert!(view.addresses().len() * 16 <= view.segments().len());
         }
         Ipv6Extension::Fragment(view) => {

@@ -7,14 +7,49 @@ use super::error::{guard, null};
 use super::handle::count;
 use super::link::{fluxcap_link, nic};
 use super::nic::{rounds, speed_of};
-use crate::error::Result;
+use super::sized::{self, Sized32};
+use crate::error::{FluxError, Result};
 use crate::kernel::machine;
-use crate::sim::Playback;
+use crate::sim::{Capture, Playback};
+
+/// `flags`: of a file that is cut off or damaged, play the packets before that place.
+pub const FLUXCAP_SIM_REPLAY_DAMAGED: u32 = 0x01;
+/// `flags`: leave out packets that are too short or too long for the NIC.
+pub const FLUXCAP_SIM_REPLAY_UNFIT: u32 = 0x02;
+/// `flags`: refuse a file that has packets other than of Ethernet, which are left out without this.
+pub const FLUXCAP_SIM_REPLAY_ETHERNET_ONLY: u32 = 0x04;
+
+/// How fluxcap_sim_replay_with() plays a capture file, and what of it cannot be played.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_sim_replay {
+    /// sizeof(struct fluxcap_sim_replay).
+    pub struct_size: u32,
+    /// FLUXCAP_SIM_REPLAY_…, joined with |.
+    pub flags: u32,
+    /// FLUXCAP_SIM_SPEED_….
+    pub speed: u32,
+    /// Set by the call: 1 when the file is cut off or damaged, and the packets before are played.
+    pub damaged: u32,
+    /// How often all of it; 0: for ever.
+    pub times: u64,
+    /// Set by the call: how many packets were left out, being of a link type other than Ethernet.
+    pub skipped: u64,
+    /// Set by the call: how many packets were left out, being too short or too long for the NIC.
+    pub unfit: u64,
+}
+
+const _: () = assert!(size_of::<fluxcap_sim_replay>() == 40);
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers without padding.
+unsafe impl Sized32 for fluxcap_sim_replay {
+    const NAME: &'static str = "fluxcap_sim_replay";
+}
 
 /// Starts to play a capture file, pcap or pcapng, into a queue of a simulated NIC, in place of what is played there now.
 ///
 /// `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all of it; 0: for ever. The file is read whole before this returns how many
-/// packets it has. -ENOENT: no such file; -EACCES: it may not be read; -EINVAL: it is no capture file, a damaged or an empty one, there is
+/// packets it has. Packets of interfaces that are not Ethernet are left out; fluxcap_sim_replay_with() counts them. -ENOENT: no such file; -EACCES: it may not be read; -EINVAL: it is no capture file, a damaged or an empty one, there is
 /// no such queue, or the speed is unknown; -EOPNOTSUPP: its packets are not of Ethernet; -EMSGSIZE: a packet is too short or too long for the
 /// NIC, and named. Nothing is played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
 #[unsafe(no_mangle)]
@@ -33,6 +68,59 @@ pub unsafe extern "C" fn fluxcap_sim_replay(
         let packets = playback.packet_count();
         nic.play(playback.queue(queue).speed(speed).times(rounds(times)))?;
         count(packets as u32)
+    })
+}
+
+/// fluxcap_sim_replay() of a file of which not everything can be played. Returns how many packets are.
+///
+/// `replay->struct_size` must be set, and what the call sets is 0 or anything. The errors are those of fluxcap_sim_replay(), but for what
+/// `flags` allow; a file without a single packet that can be played is an error all the same. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_replay_with(
+    link: *const fluxcap_link,
+    queue: u32,
+    path: *const c_char,
+    replay: *mut fluxcap_sim_replay,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, path) = unsafe { (nic(link)?, file(path)?) };
+        // SAFETY: as the header asks.
+        let mut asked = unsafe { sized::read("replay", replay)? };
+        let known = FLUXCAP_SIM_REPLAY_DAMAGED
+            | FLUXCAP_SIM_REPLAY_UNFIT
+            | FLUXCAP_SIM_REPLAY_ETHERNET_ONLY;
+        if asked.flags & !known != 0 {
+            return Err(FluxError::invalid(
+                format_args!("flags of {:#x}", asked.flags),
+                "they have bits that this version does not know",
+                "join FLUXCAP_SIM_REPLAY_… with |",
+            ));
+        }
+        let has = |flag| asked.flags & flag != 0;
+        let mut capture = Capture::read(path)?;
+        let damage = capture.damage.take();
+        let skipped = capture.skipped;
+        match &damage {
+            Some(damage) if !has(FLUXCAP_SIM_REPLAY_DAMAGED) => return Err(damage.clone()),
+            _ => {}
+        }
+        if has(FLUXCAP_SIM_REPLAY_ETHERNET_ONLY) {
+            capture = capture.complete()?;
+        }
+        let playback = Playback::from(capture)
+            .queue(queue)
+            .speed(speed_of(asked.speed)?)
+            .times(rounds(asked.times));
+        let packets = playback.packet_count() as u64;
+        let unfit = match has(FLUXCAP_SIM_REPLAY_UNFIT) {
+            true => nic.play(playback.skip_unfit())?,
+            false => nic.play(playback)?,
+        };
+        (asked.damaged, asked.skipped, asked.unfit) = (damage.is_some().into(), skipped, unfit);
+        // SAFETY: it was read before, and nobody else uses it, as the header asks.
+        unsafe { sized::write("replay", replay, &asked)? };
+        count((packets - unfit) as u32)
     })
 }
 

@@ -40,7 +40,8 @@ pub unsafe extern "C" fn fluxcap_checksum_update(
 }
 
 /// Checks the checksums of `packet`, which begins with its Ethernet header: that of the IPv4 header, and that of TCP, UDP, ICMP or
-/// ICMPv6, pseudo header included. VLAN tags, IP options and extension headers are passed over.
+/// ICMPv6, pseudo header included: with the last station of a source-routed packet, and the home address of a mobile node (RFC 6275).
+/// VLAN tags, IP options and extension headers are passed over.
 ///
 /// Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN; -EINVAL when headers are malformed.
 #[unsafe(no_mangle)]
@@ -60,8 +61,8 @@ pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usi
 
 /// Writes the checksums that fluxcap_checksum_verify() checks.
 ///
-/// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, source-routed, or of
-/// another protocol. -EINVAL when headers are malformed, and then nothing is written.
+/// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, of another protocol, or
+/// has yet to pass stations of which the last is not known. -EINVAL when headers are malformed, and then nothing is written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) -> c_int {
     quick(|| {

@@ -66,7 +66,11 @@ pub struct fluxcap_ipv6_header {
     pub more_fragments: u8,
     /// 1 when a routing header tells the last destination, and `destination` is a station on the way.
     pub source_routed: u8,
+    /// 1 when a destination option tells the home address of a mobile node (RFC 6275), and `source` is where it is now.
+    pub home_address: u8,
 }
+
+const _: () = assert!(size_of::<fluxcap_ipv6_header>() == 52);
 
 /// A UDP header (RFC 768), in host byte order.
 #[repr(C)]
@@ -156,6 +160,7 @@ pub unsafe extern "C" fn fluxcap_ipv6_header_parse(
                 .is_some_and(|part| part.more_fragments)
                 .into(),
             source_routed: upper.is_source_routed.into(),
+            home_address: upper.home_address.is_some().into(),
         };
         // SAFETY: as the header asks.
         unsafe { put(header, value, Ipv6::LEN + upper.offset) }

@@ -31,6 +31,7 @@ pub mod nic;
 mod opaque;
 pub mod packet;
 pub mod parse;
+mod parser;
 pub mod poller;
 pub mod proto;
 pub mod queues;

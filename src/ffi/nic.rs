@@ -273,7 +273,7 @@ pub unsafe extern "C" fn fluxcap_sim_play(
             .queue(queue)
             .speed(speed_of(speed)?)
             .times(rounds(times));
-        nic.play(playback).map(|()| 0)
+        nic.play(playback).map(|_| 0)
     })
 }
 

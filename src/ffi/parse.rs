@@ -9,15 +9,19 @@ use super::callback::fluxcap_packet_ref;
 use super::error::quick;
 use super::handle::count as counted;
 use super::packet::fluxcap_packet;
+use super::parser::fluxcap_parser;
 use super::proto::malformed;
 use super::sized::{self, Sized32};
 use crate::error::{FluxError, Result};
-use crate::proto::{Headers, ParseError, Tunnel};
+use crate::proto::{Headers, ParseError, Parser, Tunnel};
 
 /// Look into tunnels (GRE, VXLAN, IP in IP): the headers are those of the innermost packet.
 pub const FLUXCAP_PARSE_TUNNELS: u32 = 0x01;
 /// Of a packet that is cut short or damaged, tell what can be read, and set FLUXCAP_HEADERS_PARTIAL.
 pub const FLUXCAP_PARSE_PARTIAL: u32 = 0x02;
+
+/// Knows the standards' numbers alone.
+static STANDARD: Parser<'static> = Parser::new();
 
 /// There is an Ethernet header at `start`.
 pub const FLUXCAP_HEADERS_ETHERNET: u32 = 0x01;
@@ -37,12 +41,14 @@ pub const FLUXCAP_HEADERS_LATER_FRAGMENT: u32 = 0x40;
 pub const FLUXCAP_HEADERS_SOURCE_ROUTED: u32 = 0x80;
 /// The packet is cut short or damaged: this is what can be read.
 pub const FLUXCAP_HEADERS_PARTIAL: u32 = 0x100;
+/// An IPv6 destination option tells the home address of a mobile node (RFC 6275), which checksums cover; `source_ip` is where it is now.
+pub const FLUXCAP_HEADERS_HOME_ADDRESS: u32 = 0x200;
 
 /// `tunnel`: an IP packet directly in another.
 pub const FLUXCAP_IN_IP: u32 = 1;
 /// `tunnel`: generic routing encapsulation.
 pub const FLUXCAP_IN_GRE: u32 = 2;
-/// `tunnel`: VXLAN, on UDP port 4789.
+/// `tunnel`: VXLAN, on UDP port 4789 or those of a struct fluxcap_parser.
 pub const FLUXCAP_IN_VXLAN: u32 = 3;
 
 /// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most programs look at, in host byte order.
@@ -162,6 +168,7 @@ fn flags(headers: &Headers) -> u32 {
         | bit(headers.is_later_fragment(), FLUXCAP_HEADERS_LATER_FRAGMENT)
         | bit(headers.is_source_routed(), FLUXCAP_HEADERS_SOURCE_ROUTED)
         | bit(headers.is_partial(), FLUXCAP_HEADERS_PARTIAL)
+        | bit(headers.has_home_address(), FLUXCAP_HEADERS_HOME_ADDRESS)
 }
 
 const fn tunnel(tunnel: Tunnel) -> u32 {
@@ -199,30 +206,34 @@ fn check(flags: u32) -> Result<()> {
 /// The headers, and what is wrong if they are partial.
 // A function of its own, so that a test finds the whole of it in the compiled library.
 #[inline(never)]
-fn parse_headers(packet: &[u8], flags: u32) -> std::result::Result<Headers, ParseError> {
+fn parse_headers(
+    parser: &Parser<'_>,
+    packet: &[u8],
+    flags: u32,
+) -> std::result::Result<Headers, ParseError> {
     if flags & FLUXCAP_PARSE_TUNNELS == 0 {
-        Headers::parse(packet)
+        parser.parse(packet)
     } else {
-        Headers::parse_tunnels(packet)
+        parser.parse_tunnels(packet)
     }
 }
 
 /// The headers for the caller, and what is wrong if they are partial.
 #[inline]
-fn read(packet: &[u8], flags: u32) -> (fluxcap_headers, Option<ParseError>) {
-    match parse_headers(packet, flags) {
+fn read(parser: &Parser<'_>, packet: &[u8], flags: u32) -> (fluxcap_headers, Option<ParseError>) {
+    match parse_headers(parser, packet, flags) {
         Ok(headers) => (fluxcap_headers::new(&headers, packet), None),
-        Err(error) => (read_what_is_there(packet, flags), Some(error)),
+        Err(error) => (read_what_is_there(parser, packet, flags), Some(error)),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn read_what_is_there(packet: &[u8], flags: u32) -> fluxcap_headers {
-    let (mut headers, _) = Headers::parse_partial(packet);
+fn read_what_is_there(parser: &Parser<'_>, packet: &[u8], flags: u32) -> fluxcap_headers {
+    let (mut headers, _) = parser.parse_partial(packet);
     if flags & FLUXCAP_PARSE_TUNNELS != 0 {
         for _ in 0..Headers::MAX_TUNNELS {
-            match headers.inner_partial(packet) {
+            match parser.inner_partial(&headers, packet) {
                 Some((inner, _)) => headers = inner,
                 None => break,
             }
@@ -247,18 +258,50 @@ pub unsafe extern "C" fn fluxcap_parse(
     flags: u32,
     headers: *mut fluxcap_headers,
 ) -> c_int {
+    // SAFETY: as the header asks.
+    quick(|| unsafe { parse_one(&STANDARD, data, len, flags, headers) })
+}
+
+/// fluxcap_parse() in a network that uses other numbers than the standards.
+///
+/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse_with(
+    parser: *const fluxcap_parser,
+    data: *const c_void,
+    len: usize,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
     quick(|| {
-        check(flags)?;
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes("data", data, len)? };
-        let value = match read(packet, flags) {
-            (_, Some(error)) if flags & FLUXCAP_PARSE_PARTIAL == 0 => return Err(malformed(error)),
-            (value, _) => value,
-        };
-        // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        unsafe { sized::write("headers", headers, &value)? };
-        Ok(0)
+        let parser = unsafe { sized::read("parser", parser)? };
+        // SAFETY: as the header asks.
+        parser.with(|parser| unsafe { parse_one(parser, data, len, flags, headers) })
     })
+}
+
+/// # Safety
+///
+/// `data` is null or points to `len` readable bytes; `headers` is null or as long as its `struct_size` says.
+#[inline]
+unsafe fn parse_one(
+    parser: &Parser<'_>,
+    data: *const c_void,
+    len: usize,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> Result<c_int> {
+    check(flags)?;
+    // SAFETY: as the caller promises.
+    let packet = unsafe { bytes("data", data, len)? };
+    let value = match read(parser, packet, flags) {
+        (_, Some(error)) if flags & FLUXCAP_PARSE_PARTIAL == 0 => return Err(malformed(error)),
+        (value, _) => value,
+    };
+    // SAFETY: null, or as long as its `struct_size` says, as the caller promises.
+    unsafe { sized::write("headers", headers, &value)? };
+    Ok(0)
 }
 
 /// fluxcap_parse() of `count` packets, as FLUXCAP_PARSE_PARTIAL has it: those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and
@@ -275,8 +318,31 @@ pub unsafe extern "C" fn fluxcap_parse_batch(
 ) -> c_int {
     // SAFETY: as the header asks.
     quick(|| unsafe {
-        parse_all(packets, count, flags, headers, |packet| {
+        parse_all(&STANDARD, packets, count, flags, headers, |packet| {
             (packet.data, packet.len)
+        })
+    })
+}
+
+/// fluxcap_parse_batch() in a network that uses other numbers than the standards.
+///
+/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse_batch_with(
+    parser: *const fluxcap_parser,
+    packets: *const fluxcap_packet,
+    count: u32,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let parser = unsafe { sized::read("parser", parser)? };
+        // SAFETY: as the header asks.
+        parser.with(|parser| unsafe {
+            parse_all(parser, packets, count, flags, headers, |packet| {
+                (packet.data, packet.len)
+            })
         })
     })
 }
@@ -291,8 +357,31 @@ pub unsafe extern "C" fn fluxcap_parse_refs(
 ) -> c_int {
     // SAFETY: as the header asks.
     quick(|| unsafe {
-        parse_all(packets, count, flags, headers, |packet| {
+        parse_all(&STANDARD, packets, count, flags, headers, |packet| {
             (packet.data, packet.len)
+        })
+    })
+}
+
+/// fluxcap_parse_refs() in a network that uses other numbers than the standards.
+///
+/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_parse_refs_with(
+    parser: *const fluxcap_parser,
+    packets: *const fluxcap_packet_ref,
+    count: u32,
+    flags: u32,
+    headers: *mut fluxcap_headers,
+) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let parser = unsafe { sized::read("parser", parser)? };
+        // SAFETY: as the header asks.
+        parser.with(|parser| unsafe {
+            parse_all(parser, packets, count, flags, headers, |packet| {
+                (packet.data, packet.len)
+            })
         })
     })
 }
@@ -303,6 +392,7 @@ pub unsafe extern "C" fn fluxcap_parse_refs(
 /// `headers` is null or points to `count` structs as long as the first one's `struct_size` says.
 #[inline]
 unsafe fn parse_all<P>(
+    parser: &Parser<'_>,
     packets: *const P,
     count: u32,
     flags: u32,
@@ -325,7 +415,7 @@ unsafe fn parse_all<P>(
             // SAFETY: not null, so as the caller promises.
             (data, len) => unsafe { slice::from_raw_parts(data.cast_const(), len as usize) },
         };
-        let (value, error) = read(packet, flags);
+        let (value, error) = read(parser, packet, flags);
         whole += u32::from(error.is_none());
         // SAFETY: there are `count` structs of `size` bytes, as the caller promises.
         unsafe {

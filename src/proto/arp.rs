@@ -34,7 +34,7 @@ impl fmt::Display for ArpOperation {
 /// ARP packet for IPv4 over Ethernet (RFC 826).
 ///
 /// ```text
-/// byte   0  hardware type    2   1, Ethernet
+/// byte   0  hardware type    2   1, Ethernet; or 6, IEEE 802 (RFC 1042)
 ///        2  protocol type    2   0x0800, IPv4
 ///        4  hardware length  1   6
 ///        5  protocol length  1   4
@@ -45,7 +45,7 @@ impl fmt::Display for ArpOperation {
 ///       24  target IP        4
 /// ```
 ///
-/// The first four fields have no getters: parsing allows one value for each.
+/// The three fields behind the first have no getters: parsing allows one value for each.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
 )]
@@ -61,6 +61,10 @@ pub struct Arp {
     target_mac: MacAddr,
     target_ip: [u8; 4],
 }
+
+/// Hardware types (IANA's ARP parameters).
+const ETHERNET: u16 = 1;
+const IEEE_802: u16 = 6;
 
 impl Arp {
     /// Length of the packet in bytes.
@@ -94,7 +98,8 @@ impl Arp {
 
     #[inline]
     fn check(&self) -> Result<(), ParseError> {
-        let (field, offset, value) = if self.hardware_type != 1 {
+        let is_ethernet = self.hardware_type == ETHERNET || self.hardware_type == IEEE_802;
+        let (field, offset, value) = if !is_ethernet {
             ("hardware type", 0, self.hardware_type.into())
         } else if self.protocol_type != EtherType::IPV4.0 {
             ("protocol type", 2, self.protocol_type.into())
@@ -106,6 +111,13 @@ impl Arp {
             return Ok(());
         };
         Err(ParseError::malformed(("ARP", field, offset), value))
+    }
+
+    /// 1 for Ethernet, or 6 for IEEE 802, which some send for the same.
+    #[inline]
+    #[must_use]
+    pub fn hardware_type(&self) -> u16 {
+        self.hardware_type.get()
     }
 
     /// What the packet asks or tells.

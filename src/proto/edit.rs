@@ -50,7 +50,7 @@ pub use tag::{pop_vlan, push_vlan};
 pub use ttl::decrement_ttl;
 pub use vxlan::{VxlanFields, vxlan_decap, vxlan_encap};
 
-use crate::proto::locate::MAX_TAGS;
+use crate::proto::locate::{MAX_TAGS, carried};
 use crate::proto::{EtherType, Ethernet, ParseError, Room, Vlan};
 
 /// Why a packet was not changed. It is as it was.
@@ -137,6 +137,19 @@ impl Link {
             }
         }
         Err(EditError::TooManyTags)
+    }
+
+    /// With LLC and SNAP (RFC 1042) of a frame with a length, if there is that.
+    #[cold]
+    fn behind_snap(self, frame: &[u8]) -> Result<Self, EditError> {
+        let bytes = frame.get(self.len..).unwrap_or_default();
+        match carried(self.ether_type, bytes, self.len)? {
+            Some(found) => Ok(Self {
+                len: found.at,
+                ether_type: found.ether_type,
+            }),
+            None => Ok(self),
+        }
     }
 
     /// [`find`](Self::find), of a frame that says what it carries.

@@ -39,6 +39,8 @@ const SCTP: u8 = 132;
 ///   is none. A tag that the network card has taken out is not there.
 /// - IPv4 (RFC 791) with options, IPv6 (RFC 8200) with up to five extension headers: hop-by-hop, routing, destination options,
 ///   fragment.
+/// - The addresses are those of the IP header, also where extension headers tell others: the care-of address of a mobile node (RFC
+///   6275), the next station of a packet that is source-routed.
 /// - The ports of TCP (RFC 9293), UDP (RFC 768) and SCTP (RFC 9260).
 /// - A fragment, also the first, has no ports here, so that all fragments of a packet are one flow. It is not that of the
 ///   whole packets between the same ports. In IPv6 its protocol is the fragment header, number 44.

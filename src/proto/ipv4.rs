@@ -201,22 +201,21 @@ impl Ipv4 {
         self.destination.into()
     }
 
-    /// The addresses, which the checksums of TCP and UDP cover.
+    /// The addresses in the header, which the checksums of TCP and UDP cover.
     ///
-    /// Not for a packet that [is source-routed](Self::is_source_routed): they cover its last destination.
+    /// Not for a packet that [is source-routed](Self::is_source_routed): they cover its last destination, as
+    /// [`checksum_addresses`](Self::checksum_addresses) does.
     #[inline]
     #[must_use]
     pub fn pseudo_header(&self) -> PseudoHeader {
         PseudoHeader::ipv4(self.source(), self.destination())
     }
 
-    /// Whether an option says that the packet has yet to pass other stations: then the destination is the next of them, and TCP and
-    /// UDP checksums cover the last one instead, which is the last address of the option.
+    /// The addresses that the checksums of TCP and UDP cover: source and [final destination](Self::final_destination).
     #[inline]
     #[must_use]
-    pub fn is_source_routed(&self) -> bool {
-        // Few packets have options, and routers drop most that have this one.
-        !self.options.is_empty() && self.options().have_stations()
+    pub fn checksum_addresses(&self) -> PseudoHeader {
+        PseudoHeader::ipv4(self.source(), self.final_destination())
     }
 
     /// The options one after the other, each checked as it is read.

@@ -15,11 +15,13 @@ mod extension;
 mod fragment;
 mod options;
 mod routing;
+mod upper;
 
 pub use extension::{Ipv6Extension, Ipv6Extensions};
 pub use fragment::Ipv6FragmentHeader;
 pub use options::{Ipv6Option, Ipv6Options, Ipv6OptionsHeader};
 pub use routing::Ipv6Routing;
+pub use upper::UpperLayer;
 
 /// IPv6 header (RFC 8200, section 3). Extension headers are part of the payload.
 ///
@@ -49,30 +51,6 @@ pub struct Ipv6 {
 const DSCP_MASK: u32 = 0x0fc0_0000;
 const ECN_MASK: u32 = 0x0030_0000;
 const LABEL_MASK: u32 = 0x000f_ffff;
-
-/// What an IPv6 packet carries behind its extension headers; [`Ipv6::upper_layer`] finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UpperLayer {
-    /// What it is: neither a hop-by-hop, routing, fragment, authentication nor destination header.
-    pub protocol: IpProtocol,
-    /// Where it starts in the payload of the IPv6 header, in bytes.
-    pub offset: usize,
-    /// Which part of the whole payload this packet has, if it has a part only.
-    pub fragment: Option<Ipv6Fragment>,
-    /// Whether the packet has yet to pass other stations: then the destination of the IPv6 header
-    /// is the next of them, and TCP, UDP and ICMPv6 checksums cover the last one instead.
-    pub is_source_routed: bool,
-}
-
-impl UpperLayer {
-    /// Whether this is a fragment other than the first: it lacks the header of
-    /// [`UpperLayer::protocol`].
-    #[inline]
-    #[must_use]
-    pub fn is_later_fragment(&self) -> bool {
-        self.fragment.is_some_and(|fragment| fragment.offset != 0)
-    }
-}
 
 /// Which part of a packet a fragment is (RFC 8200, section 4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,55 +177,13 @@ impl Ipv6 {
         self.destination.into()
     }
 
-    /// The addresses, which the checksums of TCP, UDP and ICMPv6 cover.
+    /// The addresses in the header, which the checksums of TCP, UDP and ICMPv6 cover.
     ///
-    /// Not for a packet that [`UpperLayer::is_source_routed`]: they cover its last destination.
+    /// Extension headers may name others: [`checksum_addresses`](Self::checksum_addresses) looks at them.
     #[inline]
     #[must_use]
     pub fn pseudo_header(&self) -> PseudoHeader {
         PseudoHeader::ipv6(self.source(), self.destination())
-    }
-
-    /// Passes over the extension headers in `payload`, which parsing gave, to what is behind them.
-    ///
-    /// Hop-by-hop, routing, fragment, authentication and destination headers are passed over; all
-    /// else counts as upper layer, encrypted payload (ESP) and no-next-header too. Behind the
-    /// header of a later fragment there is only a piece of data, see
-    /// [`UpperLayer::is_later_fragment`].
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if an extension header is longer than what is left of `payload`,
-    /// [`Fault::Malformed`](crate::proto::Fault) if an authentication header is too short for its fields, and with the
-    /// number of the header after [`Ipv6::MAX_EXTENSION_HEADERS`] if there are more.
-    #[inline]
-    pub fn upper_layer(&self, payload: &[u8]) -> Result<UpperLayer, ParseError> {
-        let mut upper = self.first_layer();
-        // The common packet has no extension header.
-        if upper.protocol.is_ipv6_extension() {
-            upper.pass_extensions(self.extensions(payload))?;
-        }
-        Ok(upper)
-    }
-
-    /// What the header itself says.
-    #[inline]
-    const fn first_layer(&self) -> UpperLayer {
-        UpperLayer {
-            protocol: IpProtocol(self.next_header),
-            offset: 0,
-            fragment: None,
-            is_source_routed: false,
-        }
-    }
-
-    /// Where [`upper_layer`](Self::upper_layer) ends, which may be an extension header that is wrong.
-    #[cold]
-    pub(in crate::proto) fn known_layer(&self, payload: &[u8]) -> UpperLayer {
-        let mut upper = self.first_layer();
-        // What is wrong is known.
-        let _ = upper.pass_extensions(self.extensions(payload));
-        upper
     }
 
     /// The extension headers in `payload`, which parsing gave, one after the other, each checked as it is read.
@@ -331,28 +267,6 @@ impl Ipv6 {
         }
         self.hop_limit = self.hop_limit.wrapping_sub(1);
         true
-    }
-}
-
-impl UpperLayer {
-    /// From one extension header to the next, as long as there are any.
-    fn pass_extensions(&mut self, mut extensions: Ipv6Extensions<'_>) -> Result<(), ParseError> {
-        let result = extensions.try_for_each(|extension| {
-            match extension? {
-                // One that is all of the packet is none (RFC 6946).
-                Ipv6Extension::Fragment(header) if header.is_fragment() => {
-                    self.fragment = Some(header.fragment());
-                }
-                Ipv6Extension::Routing(header) => {
-                    self.is_source_routed |= header.segments_left() != 0;
-                }
-                _ => {}
-            }
-            Ok(())
-        });
-        self.protocol = extensions.protocol();
-        self.offset = extensions.offset();
-        result
     }
 }
 

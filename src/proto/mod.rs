@@ -114,7 +114,7 @@ pub use error::{Fault, ParseError};
 pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
 pub use flow::FlowKey;
 pub use gre::{Gre, GreFields};
-pub use headers::{Headers, Tunnel};
+pub use headers::{Headers, Parser, Tunnel};
 pub use icmp::{Icmp, IcmpEcho, IcmpError, IcmpType};
 pub use icmpv6::{Icmpv6, Icmpv6Echo, Icmpv6Error, Icmpv6Type};
 pub use ip::IpProtocol;

@@ -14,8 +14,8 @@ mod plain;
 /// What to change in a frame: Ethernet addresses, IP addresses, ports. The rest stays as it is.
 ///
 /// Checksums are adjusted, not computed anew (RFC 1624), so the payload is not read, and a packet
-/// that was damaged before stays recognisably so. VLAN tags, IPv4 options and IPv6 extension
-/// headers are passed over.
+/// that was damaged before stays recognisably so. VLAN tags, LLC with SNAP, MPLS labels, IPv4 options
+/// and IPv6 extension headers are passed over.
 ///
 /// ```
 /// use fluxcap::proto::nat::Rewrite;
@@ -56,6 +56,8 @@ mod plain;
 /// - Of fragments only the first has ports and checksum. Ports of later ones cannot be changed.
 /// - The checksums of UDP-Lite, DCCP and ICMPv6 follow the addresses, too. Other protocols keep
 ///   their bytes: ICMP and SCTP do not cover addresses. Packets quoted inside ICMP errors stay.
+/// - The source in the header of an IPv6 packet with a home address option (RFC 6275) changes, and no checksum with it: checksums cover
+///   the home address, which stays.
 /// - An authentication header (RFC 4302) covers addresses, so such packets do not survive this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "does nothing until applied"]
@@ -250,10 +252,17 @@ impl Rewrite {
         // Where the fields are stands at `Ipv4` and `Ipv6`.
         let at = |place| headers.ip.wrapping_add(place);
         if headers.is_ipv6 {
-            for (ip, place) in [(self.source_ip, 8), (self.destination_ip, 24)] {
+            let is_source_covered = !headers.has_home_address;
+            for (ip, place, is_covered) in [
+                (self.source_ip, 8, is_source_covered),
+                // A packet of which the last station is elsewhere was refused.
+                (self.destination_ip, 24, true),
+            ] {
                 if let Some(IpAddr::V6(new)) = ip {
                     let old = replace(frame, at(place), new.octets());
-                    delta.add_u128(u128::from_be_bytes(old), new.to_bits());
+                    if is_covered {
+                        delta.add_u128(u128::from_be_bytes(old), new.to_bits());
+                    }
                 }
             }
             return delta;

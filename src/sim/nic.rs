@@ -234,12 +234,13 @@ impl Nic {
         })
     }
 
-    /// Starts to play packets into a queue, in place of what is played there now.
+    /// Starts to play packets into a queue, in place of what is played there now. Returns how many were left out, which is 0 unless they
+    /// [may be](Playback::skip_unfit).
     ///
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid): no packets, no such queue, or a packet too short or too long, which is named; nothing is played then.
-    pub fn play(&self, playback: Playback) -> Result<()> {
+    pub fn play(&self, mut playback: Playback) -> Result<u64> {
         self.with(|world, port| {
             if playback.packets.is_empty() {
                 return Err(FluxError::invalid(
@@ -248,13 +249,21 @@ impl Nic {
                     "give it some",
                 ));
             }
-            for (number, (_, packet)) in playback.packets.iter().enumerate() {
-                check_packet(&world.ports[port], playback.queue, packet)
-                    .map_err(|error| error.with_note(format_args!("packet {number}")))?;
+            let count = playback.packets.len();
+            let queue = playback.queue;
+            let check = |packet: &[u8]| check_packet(&world.ports[port], queue, packet);
+            if playback.skips_unfit {
+                playback.leave_out(|packet| {
+                    check(packet).is_err_and(|error| error.errno() == errno::EMSGSIZE)
+                });
             }
+            for (number, (_, packet)) in playback.packets.iter().enumerate() {
+                check(packet).map_err(|error| error.with_note(format_args!("packet {number}")))?;
+            }
+            let left_out = count - playback.packets.len();
             let player = Player::new(playback.clone(), world.now);
-            world.ports[port].queues[playback.queue as usize].player = Some(player);
-            Ok(())
+            world.ports[port].queues[queue as usize].player = Some(player);
+            Ok(left_out as u64)
         })
     }
 

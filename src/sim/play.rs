@@ -39,6 +39,7 @@ pub struct Playback {
     pub(super) queue: u32,
     pub(super) speed: Speed,
     pub(super) times: u64,
+    pub(super) skips_unfit: bool,
 }
 
 impl Playback {
@@ -50,6 +51,7 @@ impl Playback {
             queue: 0,
             speed: Speed::Recorded,
             times: 1,
+            skips_unfit: false,
         }
     }
 
@@ -76,10 +78,41 @@ impl Playback {
         self
     }
 
+    /// Leaves out the packets that are too short or too long for the NIC, which without this make [`Nic::play`](super::Nic::play) refuse
+    /// all of them. The others keep their times.
+    ///
+    /// ```
+    /// use fluxcap::sim::{Network, Playback};
+    ///
+    /// let network = Network::new();
+    /// let nic = network.nic("sim0")?;
+    /// let playback = Playback::of([vec![0; 60], vec![0; 9000], vec![0; 60]]);
+    /// assert!(nic.play(playback.clone()).is_err());
+    /// assert_eq!(nic.play(playback.skip_unfit())?, 1);
+    /// network.settle();
+    /// assert_eq!(nic.counters().rx_packets, 2);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn skip_unfit(mut self) -> Self {
+        self.skips_unfit = true;
+        self
+    }
+
     /// How often all packets are played; `u64::MAX` is as good as for ever. Default once.
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
         self
+    }
+}
+
+impl Playback {
+    /// Takes out the packets that do not fit, unless that is all of them.
+    pub(super) fn leave_out(&mut self, is_unfit: impl Fn(&[u8]) -> bool) {
+        let is_fit = |(_, packet): &&(Duration, Vec<u8>)| !is_unfit(packet);
+        let count = self.packets.iter().filter(is_fit).count();
+        if count > 0 && count < self.packets.len() {
+            Arc::make_mut(&mut self.packets).retain(|packet| is_fit(&packet));
+        }
     }
 }
 

@@ -46,7 +46,8 @@ impl From<Capture> for Playback {
 impl Playback {
     /// The packets of a capture file, pcap or pcapng, in the order of the file, at their times from its start.
     ///
-    /// A packet that was cut at the capture is played as it is in the file.
+    /// A packet that was cut at the capture is played as it is in the file. Packets that are not of Ethernet are left out. To play the
+    /// packets of a file that is cut off, or to learn how many were left out, read a [`Capture`] and make a playback of it.
     ///
     /// ```no_run
     /// use fluxcap::sim::{Network, Playback, Speed};
@@ -59,9 +60,13 @@ impl Playback {
     ///
     /// # Errors
     ///
-    /// As [`Capture::read`].
+    /// As [`Capture::read`], and its [`damage`](Capture::damage).
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        Capture::read(path).map(Self::from)
+        let mut capture = Capture::read(path)?;
+        match capture.damage.take() {
+            Some(damage) => Err(damage),
+            None => Ok(capture.into()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use fluxcap::proto::{
 };
 
 use super::layers::Layer;
-use super::read::{icmp_message, icmpv6_message};
+use super::read::{icmp_message, icmpv6_message, last_station};
 
 /// SplitMix64: the same numbers for the same seed, everywhere.
 pub(crate) struct Random(u64);
@@ -262,10 +262,11 @@ impl Plan<'_> {
         if self.random.one_in(8) {
             let addresses = self.random.below(4);
             let data = self.random.bytes(4 + 16 * addresses as usize);
-            let kind = self.random.below(5) as u8;
+            let kind = self.random.below(6) as u8;
             let left = self.random.below(addresses + 1) as u8;
+            let is_unknown = last_station(kind, left, &data, spec.destination).is_none();
             self.layers.push(Layer::Routing(kind, left, data));
-            if left > 0 && !matches!(kind, 0 | 2 | 4) {
+            if is_unknown {
                 let protocol = self.unknown();
                 self.layers.push(Layer::Protocol(protocol));
                 return self.payload();

@@ -157,6 +157,7 @@ impl Reader {
 
     fn arp(&mut self, bytes: &[u8]) -> Read<usize> {
         let (arp, rest) = Arp::parse(bytes)?;
+        expect(arp.hardware_type() == 1, "hardware of IEEE 802")?;
         let sender = (arp.sender_mac(), arp.sender_ip());
         let target = (arp.target_mac(), arp.target_ip());
         self.layers
@@ -191,8 +192,8 @@ impl Reader {
         let (ip, payload) = Ipv6::parse(bytes)?;
         self.layers.push(Layer::Ipv6(Ipv6Spec::from(ip)));
         let behind = bytes.len() - Ipv6::LEN - payload.len();
-        let source = ip.source();
-        let inner = self.extensions(ip.next_header(), payload, (source, ip.destination()))?;
+        let addresses = (ip.source(), ip.destination(), false);
+        let inner = self.extensions(ip.next_header(), payload, addresses)?;
         expect(inner == 0, "bytes behind the message")?;
         Ok(behind)
     }
@@ -201,7 +202,7 @@ impl Reader {
         &mut self,
         protocol: IpProtocol,
         bytes: &[u8],
-        (source, mut destination): (Ipv6Addr, Ipv6Addr),
+        (mut source, mut destination, mut is_at_home): (Ipv6Addr, Ipv6Addr, bool),
     ) -> Read<usize> {
         let is_first = matches!(self.layers.last(), Some(Layer::Ipv6(_)));
         let extension = |unit, more| {
@@ -222,25 +223,20 @@ impl Reader {
             IpProtocol::IPV6_DESTINATION => {
                 let (next, header, rest) = extension(8, 1)?;
                 self.layers.push(Layer::Destination(header[2..].to_vec()));
+                if !is_at_home && let Some(home) = home_address(&header[2..]) {
+                    (source, is_at_home) = (home, true);
+                }
                 (next, rest)
             }
             IpProtocol::IPV6_ROUTING => {
                 let (next, header, rest) = extension(8, 1)?;
                 let (kind, left, data) = (header[2], header[3], &header[4..]);
                 self.layers.push(Layer::Routing(kind, left, data.to_vec()));
-                if left > 0 {
-                    let address = match kind {
-                        0 => data.last_chunk::<16>(),
-                        2 | 4 => data.get(4..).and_then(|list| list.first_chunk()),
-                        _ => None,
-                    };
-                    // All but the four bytes in front of the list.
-                    let Some(&address) = address.filter(|_| data.len() >= 20) else {
-                        self.layers.push(Layer::Protocol(next));
-                        return Ok(self.payload(rest));
-                    };
-                    destination = address.into();
-                }
+                let Some(last) = last_station(kind, left, data, destination) else {
+                    self.layers.push(Layer::Protocol(next));
+                    return Ok(self.payload(rest));
+                };
+                destination = last;
                 (next, rest)
             }
             IpProtocol::IPV6_FRAGMENT => {
@@ -272,7 +268,7 @@ impl Reader {
                 return self.message(protocol, bytes, addresses, false);
             }
         };
-        self.extensions(next, rest, (source, destination))
+        self.extensions(next, rest, (source, destination, is_at_home))
     }
 
     fn authentication(&mut self, header: &[u8]) -> Read {
@@ -425,6 +421,58 @@ impl Reader {
         };
         expect(behind == 0, "bytes behind the inner packet")?;
         Ok(0)
+    }
+}
+
+/// Where a packet to `destination` with this routing header goes in the end, if that is known; `data` is what is behind the
+/// segments left.
+pub(crate) fn last_station(
+    kind: u8,
+    left: u8,
+    data: &[u8],
+    destination: Ipv6Addr,
+) -> Option<Ipv6Addr> {
+    let (specific, list) = data.split_at(4);
+    let address = |at: usize| Some(<[u8; 16]>::try_from(list.get(at..at + 16)?).unwrap().into());
+    let (count, left) = (list.len() / 16, usize::from(left));
+    match kind {
+        _ if left == 0 => Some(destination),
+        0 if left <= count => address(16 * (count - 1)),
+        2 if left == 1 => address(0),
+        3 => {
+            let (other, last) = (16 - (specific[0] >> 4), 16 - (specific[0] & 15));
+            let len = list.len().checked_sub((specific[1] >> 4).into())?;
+            let others = len.checked_sub(last.into())?;
+            let mut octets = destination.octets();
+            octets[usize::from(16 - last)..].copy_from_slice(&list[others..len]);
+            (left <= others / usize::from(other) + 1).then(|| octets.into())
+        }
+        4 if usize::from(specific[0]) < count && left <= usize::from(specific[0]) + 1 => address(0),
+        _ => None,
+    }
+}
+
+/// The first home address among options, as far as they can be told apart.
+fn home_address(mut options: &[u8]) -> Option<Ipv6Addr> {
+    loop {
+        let (kind, length) = match *options {
+            [0, ..] => {
+                options = &options[1..];
+                continue;
+            }
+            [kind, length, ..] => (kind, usize::from(length)),
+            _ => return None,
+        };
+        let data = options.get(2..2 + length)?;
+        match (kind, length) {
+            (0xc9, 16) => return Some(<[u8; 16]>::try_from(data).unwrap().into()),
+            // Of a length that they cannot have.
+            (0x04, length) if length != 1 => return None,
+            (0x05, length) if length != 2 => return None,
+            (0xc2, length) if length != 4 => return None,
+            (0xc9, _) => return None,
+            _ => options = &options[2 + length..],
+        }
     }
 }
 

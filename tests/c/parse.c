@@ -87,6 +87,8 @@ static void a_tunnel_is_looked_into_when_asked_for(void)
     CHECK(memcmp(inner.destination_ip, icmp_in_gre + 58, 4) == 0);
 }
 
+static const uint8_t zeros[16] = ZEROS;
+
 /* In memory of exactly the packet's size, so that tools see a byte read too much. */
 static void of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for(void)
 {
@@ -100,9 +102,12 @@ static void of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for(v
         CHECK(memcmp(&headers, &before, sizeof(headers)) == 0);
         headers = parse(bytes, len, FLUXCAP_PARSE_PARTIAL);
         CHECK((headers.flags & FLUXCAP_HEADERS_PARTIAL) != 0 && headers.end == len);
-        CHECK(headers.vlan_tags == (len >= 22 ? 2 : len >= 18 ? 1 : 0));
-        CHECK(headers.ip_version == (len >= 46 ? 4 : 0));
-        CHECK(headers.source_port == (len >= 66 ? 50000 : 0));
+        CHECK(headers.vlan_tags == (len >= 20 ? 2 : len >= 16 ? 1 : 0));
+        CHECK(headers.ip_version == (len >= 32 ? 4 : 0) && headers.protocol == (len >= 32 ? TCP : 0));
+        CHECK(memcmp(headers.source_ip, len >= 38 ? tcp_ipv4 + 34 : zeros, 4) == 0);
+        CHECK(memcmp(headers.destination_ip, len >= 42 ? tcp_ipv4 + 38 : zeros, 4) == 0);
+        CHECK(headers.source_port == (len >= 50 ? 50000 : 0) && headers.destination_port == (len >= 50 ? 80 : 0));
+        CHECK(headers.tcp_flags == (len >= 60 ? FLUXCAP_TCP_SYN | FLUXCAP_TCP_ACK : 0));
         if (len <= 70) {
             memcpy(bytes, icmp_in_gre, len);
             headers = sized();
@@ -114,6 +119,46 @@ static void of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for(v
         free(bytes);
     }
     CHECK_RESULT(fluxcap_parse(udp_ipv6, 73, 0, NULL), -EINVAL);
+}
+
+static void other_tags_and_ports_are_known_when_told(void)
+{
+    static const uint8_t frame[] = {
+        2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x91, 0x00, 0, 9, 0x08, 0x00, /* Ethernet, an old tag */
+        0x45, 0, 0, 50, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, /**/
+        0xc0, 0, 0x21, 0x18, 0, 30, 0, 0, 8, 0, 0, 0, 0, 0, 7, 0, /* UDP to 8472, VXLAN */
+        2, 0, 0, 0, 0, 4, 2, 0, 0, 0, 0, 3, 0x08, 0x06, /* Ethernet */
+    };
+    struct fluxcap_parser parser = ZEROS;
+    struct fluxcap_headers headers = sized();
+    struct fluxcap_packet_ref ref = ZEROS;
+    struct fluxcap_packet packet = ZEROS;
+
+    ref.data = packet.data = (uint8_t *)(uintptr_t)frame;
+    ref.len = packet.len = sizeof(frame);
+    parser.struct_size = sizeof(parser);
+    parser.vxlan_ports[0] = 8472;
+    CHECK_RESULT(fluxcap_parse_with(&parser, frame, sizeof(frame), FLUXCAP_PARSE_TUNNELS, &headers), 0);
+    CHECK(headers.ether_type == 0x9100 && headers.vlan_tags == 0 && headers.ip_version == 0);
+    parser.vlan_types[0] = 0x9200;
+    parser.vlan_types[1] = 0x9100;
+    for (int way = 0; way < 3; way++) {
+        headers = sized();
+        if (way == 0)
+            CHECK_RESULT(fluxcap_parse_with(&parser, frame, sizeof(frame), FLUXCAP_PARSE_TUNNELS, &headers), 0);
+        else if (way == 1)
+            CHECK_RESULT(fluxcap_parse_batch_with(&parser, &packet, 1, FLUXCAP_PARSE_TUNNELS, &headers), 1);
+        else
+            CHECK_RESULT(fluxcap_parse_refs_with(&parser, &ref, 1, FLUXCAP_PARSE_TUNNELS, &headers), 1);
+        CHECK(headers.tunnel == FLUXCAP_IN_VXLAN && headers.start == 54 && headers.ether_type == 0x0806);
+    }
+    CHECK_RESULT(fluxcap_parse_with(&parser, frame, sizeof(frame), 0, &headers), 0);
+    CHECK(headers.outer_tag == 9 && headers.destination_port == 8472);
+    CHECK_ERROR(fluxcap_parse_with(NULL, frame, sizeof(frame), 0, &headers), -EINVAL, "fluxcap_parser");
+    parser.reserved = 1;
+    CHECK_ERROR(fluxcap_parse_with(&parser, frame, sizeof(frame), 0, &headers), -EINVAL, "reserved");
+    parser.struct_size = 31;
+    CHECK_ERROR(fluxcap_parse_batch_with(&parser, &packet, 1, 0, &headers), -EINVAL, "struct_size");
 }
 
 static void a_batch_is_parsed_in_one_call(void)
@@ -184,6 +229,7 @@ int main(void)
     a_packet_shows_its_offsets_and_fields();
     a_tunnel_is_looked_into_when_asked_for();
     of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for();
+    other_tags_and_ports_are_known_when_told();
     a_batch_is_parsed_in_one_call();
     a_longer_struct_is_filled_up_with_zero();
     return 0;

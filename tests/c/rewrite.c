@@ -227,6 +227,43 @@ static void checksums_of_a_packet_are_written_and_checked(void)
     CHECK_ERROR(fluxcap_checksum_fill(NULL, 60), -EINVAL, "NULL");
 }
 
+/* UDP from 2001:db8::1, with the home address 2001:db8::55 (RFC 6275, section 6.3). */
+static const uint8_t mobile[] = {
+    0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, 0x86, 0xdd, /* Ethernet */
+    0x60, 0, 0, 0, 0, 0x21, 0x3c, 0x40, /* IPv6 */
+    0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, /**/
+    0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, /**/
+    0x11, 2, 1, 2, 0, 0, 0xc9, 16, /* destination options */
+    0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x55, /**/
+    0xc0, 0x00, 0x00, 0x35, 0x00, 0x09, 0x7b, 0xdd, 0x68, /* UDP */
+};
+
+static void a_checksum_covers_the_home_address_of_a_mobile_node(void)
+{
+    uint8_t bytes[sizeof(mobile)];
+    struct fluxcap_headers headers = ZEROS;
+    struct fluxcap_ipv6_header header;
+    struct fluxcap_rewrite rewrite = ZEROS;
+
+    memcpy(bytes, mobile, sizeof(mobile));
+    CHECK_RESULT(fluxcap_checksum_verify(bytes, sizeof(bytes)), FLUXCAP_CHECKSUM_RIGHT);
+    bytes[84] = bytes[85] = 0;
+    CHECK_RESULT(fluxcap_checksum_fill(bytes, sizeof(bytes)), 1);
+    CHECK(memcmp(bytes, mobile, sizeof(mobile)) == 0);
+    rewrite.struct_size = sizeof(rewrite);
+    rewrite.change = FLUXCAP_REWRITE_SOURCE_IP;
+    rewrite.ip_version = 6;
+    memset(rewrite.source_ip, 0x20, 16);
+    CHECK_RESULT(fluxcap_rewrite_apply(&rewrite, bytes, sizeof(bytes)), 0);
+    CHECK(memcmp(bytes + 22, rewrite.source_ip, 16) == 0 && bytes[84] == 0x7b && bytes[85] == 0xdd);
+    CHECK_RESULT(fluxcap_checksum_verify(bytes, sizeof(bytes)), FLUXCAP_CHECKSUM_RIGHT);
+    headers.struct_size = sizeof(headers);
+    CHECK_RESULT(fluxcap_parse(bytes, sizeof(bytes), 0, &headers), 0);
+    CHECK((headers.flags & FLUXCAP_HEADERS_HOME_ADDRESS) != 0);
+    CHECK_RESULT(fluxcap_ipv6_header_parse(bytes + 14, sizeof(bytes) - 14, &header), 64);
+    CHECK(header.home_address == 1 && header.source_routed == 0 && header.protocol == 17);
+}
+
 static void a_checksum_follows_a_change(void)
 {
     uint8_t bytes[40];
@@ -399,6 +436,7 @@ int main(void)
     views_on_truncated_packets();
     partial_checksums_are_finished();
     checksums_of_a_packet_are_written_and_checked();
+    a_checksum_covers_the_home_address_of_a_mobile_node();
     a_checksum_follows_a_change();
     a_hop_is_taken_until_none_is_left();
     the_segment_size_is_clamped();

@@ -412,6 +412,42 @@ static const char *beside(const char *program, const char *suffix)
     return path;
 }
 
+/* Ten packets of 100 bytes, of which the last is cut off in a copy. */
+static void what_cannot_be_played_is_left_out_when_asked_for(const struct fluxcap_link *link, const char *path)
+{
+    struct fluxcap_sim_replay replay = ZEROS;
+    char cut[4200];
+    FILE *from, *to;
+    int byte, ahead;
+
+    CHECK(snprintf(cut, sizeof(cut), "%s.cut", path) < (int)sizeof(cut));
+    from = fopen(path, "rb");
+    to = fopen(cut, "wb");
+    CHECK(from != NULL && to != NULL);
+    for (byte = getc(from), ahead = getc(from); ahead != EOF; byte = ahead, ahead = getc(from))
+        CHECK(putc(byte, to) == byte);
+    CHECK(fclose(from) == 0 && fclose(to) == 0);
+
+    replay.struct_size = sizeof(replay);
+    replay.times = 1;
+    replay.speed = FLUXCAP_SIM_SPEED_FULL;
+    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, &replay), -EMSGSIZE, "packet 0");
+    replay.flags = FLUXCAP_SIM_REPLAY_UNFIT;
+    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, &replay), -EMSGSIZE, "packet 0"); /* none fits */
+    CHECK_RESULT(fluxcap_sim_set_mtu(link, 1500), 0);
+    CHECK_RESULT(fluxcap_sim_replay_with(link, 0, path, &replay), 10);
+    CHECK(replay.unfit == 0 && replay.skipped == 0 && replay.damaged == 0);
+    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, cut, &replay), -EINVAL, "FLUXCAP_SIM_REPLAY_DAMAGED");
+    CHECK_ERROR(fluxcap_sim_replay(link, 0, cut, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, "too early");
+    replay.flags = FLUXCAP_SIM_REPLAY_DAMAGED | FLUXCAP_SIM_REPLAY_ETHERNET_ONLY;
+    CHECK_RESULT(fluxcap_sim_replay_with(link, 0, cut, &replay), 9);
+    CHECK(replay.damaged == 1 && replay.unfit == 0);
+    CHECK(remove(cut) == 0);
+    replay.flags = 8;
+    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, &replay), -EINVAL, "flags");
+    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, NULL), -EINVAL, "fluxcap_sim_replay");
+}
+
 static void captures_are_written_and_played(const char *program)
 {
     struct fluxcap_sim *sim = create(0);
@@ -447,6 +483,7 @@ static void captures_are_written_and_played(const char *program)
     CHECK_ERROR(fluxcap_sim_replay(other, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -EMSGSIZE, "packet 0");
     CHECK_ERROR(fluxcap_sim_replay(other, 0, NULL, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, "path");
     CHECK_ERROR(fluxcap_sim_record(other, NULL), -EINVAL, "path");
+    what_cannot_be_played_is_left_out_when_asked_for(other, path);
     path = beside(program, ".nowhere/file.pcap");
     CHECK_ERROR(fluxcap_sim_replay(other, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -ENOENT, "file.pcap");
     CHECK_ERROR(fluxcap_sim_record(other, path), -ENOENT, "file.pcap");

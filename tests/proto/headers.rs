@@ -126,18 +126,27 @@ const TSHARK: &[Explained] = &[
         |case| {
             !case.is_ours && case.is_of_ip() && case.ends_at(&["IPv4", "IPv6"], &["header", "IHL"])
         },
-        "of an IP header that is cut short nothing is told; tshark has the fields that are there",
+        "of an IP header that is cut off in front of its protocol nothing is told; tshark has the fields that are there",
+    ),
+    (
+        |case| case.theirs_ends() && case.ends_at(&["IPv4"], &["IHL"]),
+        "tshark ends at an IPv4 header that is longer than its packet",
     ),
     (
         |case| {
-            let is_behind_ip = |end: &ParseError| {
-                let protocol = end.protocol();
-                end.field() == "header"
-                    && (matches!(protocol, "UDP" | "TCP") || protocol.starts_with("ICMP"))
-            };
-            !case.is_ours && case.is_behind() && case.walk.ends.iter().any(is_behind_ip)
+            case.is_behind()
+                && !case.is_theirs
+                && case.ends_at(&["ICMP", "ICMPv6", "TCP"], &["header"])
+                || case.key == "icmp" && !case.is_theirs && case.has(&[Habit::IcmpTooShort])
         },
-        "the same of the header behind it",
+        "of a header of ICMP that is cut short, tshark shows nothing, nor the flags of TCP",
+    ),
+    (
+        |case| {
+            let keys = ["tags", "outer tag", "inner tag", "labels"];
+            keys.contains(&case.key) && case.ends_at(&["VLAN", "MPLS"], &["header"])
+        },
+        "of a tag or a label stack that is cut short, tshark's is not counted",
     ),
     (
         |case| {
@@ -198,7 +207,21 @@ const LAX: &[Explained] = &[
     ),
     (
         |case| {
-            case.theirs.0["protocol"] == "0"
+            let is_short = |end: &ParseError| end.is_truncated() && end.field() == "header";
+            let is_cut = case.is("short", &["true"])
+                || case.walk.ends.iter().any(is_short)
+                || case.has(&[Habit::IcmpTooShort]);
+            let is_tag = matches!(case.key, "tags" | "outer tag" | "inner tag" | "labels");
+            is_cut && (is_tag || case.theirs_ends())
+        },
+        "of a header that is cut short, etherparse tells nothing",
+    ),
+    (
+        |case| {
+            case.theirs
+                .0
+                .get("protocol")
+                .is_some_and(|protocol| protocol == "0")
                 && (case.key == "protocol" || case.is_behind() && !case.is_theirs)
         },
         "etherparse ends at a hop-by-hop header that is not the first",
@@ -216,8 +239,9 @@ const LAX: &[Explained] = &[
     ),
     (
         |case| {
-            let length = &case.walk.by_name()["ipv6.plen"];
-            *length[0] == Value::Number(0)
+            let fields = case.walk.by_name();
+            let length = fields.get("ipv6.plen").and_then(|lengths| lengths.first());
+            length.is_some_and(|length| **length == Value::Number(0))
                 && (case.key == "protocol" || case.is_behind() && !case.is_ours)
         },
         "an IPv6 payload length of 0 is that of the frame for etherparse; here it is 0",

@@ -30,6 +30,10 @@ impl Outer {
         assert_eq!(Headers::parse(frame).err(), error);
         assert_eq!(headers.is_partial(), error.is_some());
         let mut outer = Self::default();
+        // Not compared: whether parsing ends in a header that is cut short.
+        let is_short =
+            |error: ParseError| error.is_truncated() && matches!(error.field(), "header" | "IHL");
+        outer.set("short", error.is_some_and(is_short));
         outer.set("tags", headers.vlan_tags());
         outer.set_some("outer tag", headers.outer_tag());
         outer.set_some("inner tag", headers.inner_tag());
@@ -45,7 +49,10 @@ impl Outer {
             outer.set("later", headers.is_later_fragment());
             let lengths = ["total length", "payload length"];
             let is_cut = |error: ParseError| {
-                error.is_truncated() && lengths.contains(&error.field()) && error.protocol() != "AH"
+                let is_ip = error.protocol() == "IPv4";
+                let is_short = is_ip && matches!(error.field(), "header" | "IHL");
+                let is_length = lengths.contains(&error.field()) && error.protocol() != "AH";
+                error.is_truncated() && (is_short || is_length)
             };
             outer.set("cut", error.is_some_and(is_cut));
         }

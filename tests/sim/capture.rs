@@ -132,6 +132,51 @@ fn what_cannot_be_played_or_recorded_is_refused() {
 }
 
 #[test]
+fn packets_that_do_not_fit_are_left_out_when_asked_for() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let lengths = [60, 13, 1518, 1519, 9000, 0, 61];
+    let packets = lengths.map(|length| vec![7; length]);
+    let late = Duration::from_micros(6);
+    let times = (0..).map(Duration::from_micros);
+    let playback = Playback::at(times.zip(packets));
+    let error = nic.play(playback.clone()).unwrap_err();
+    assert!(error.to_string().contains("packet 1"), "{error}");
+    assert!(!nic.is_playing());
+    assert_eq!(nic.play(playback.skip_unfit()).unwrap(), 4);
+    network.settle();
+    assert_eq!(nic.counters().rx_packets, 1);
+    // Those that are left come at their times.
+    network.advance(late - Duration::from_nanos(1));
+    assert_eq!(nic.counters().rx_packets, 2);
+    network.advance(Duration::from_nanos(1));
+    assert_eq!(nic.counters().rx_packets, 3);
+    // Of none that fits, the first is named; other errors are none of this.
+    let long = Playback::of([vec![7; 9000], vec![7; 9001]]).skip_unfit();
+    let error = nic.play(long).unwrap_err();
+    assert!(error.to_string().contains("packet 0"), "{error}");
+    let elsewhere = Playback::of([vec![7; 60]]).skip_unfit().queue(9);
+    assert_eq!(nic.play(elsewhere).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn of_a_file_that_is_cut_off_the_whole_packets_can_be_played() {
+    let file = Scratch::new("cut.pcap");
+    echo_recorded(&file);
+    let whole = fs::read(&file.0).unwrap();
+    fs::write(&file.0, &whole[..whole.len() - 1]).unwrap();
+    let error = Playback::read(&file.0).unwrap_err();
+    assert!(error.to_string().contains("after 19 packets"), "{error}");
+    let capture = Capture::read(&file.0).unwrap();
+    assert_eq!(capture.damage, Some(error));
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    assert_eq!(nic.play(Playback::from(capture).speed(Speed::Full)), Ok(0));
+    network.settle();
+    assert_eq!(nic.counters().rx_packets, 19);
+}
+
+#[test]
 fn what_a_full_disk_did_shows_at_the_end() {
     if !PathBuf::from("/dev/full").exists() {
         println!("skipped: there is no /dev/full");

@@ -4,10 +4,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use zerocopy::FromBytes;
+
 use super::place::{Carried, Kind, Next, Step};
 use super::{BuildFault, Failed, FrameBuilder, Ipv4Spec, Ipv6Spec};
 use crate::proto::checksum::PseudoHeader;
-use crate::proto::{IpProtocol, Ipv4Option, Ipv4Options, Ipv6Fragment, Ipv6Option};
+use crate::proto::{IpProtocol, Ipv4Option, Ipv4Options, Ipv6, Ipv6Fragment, Ipv6Option};
 
 /// The most bytes of options in an IPv4 or TCP header.
 const MOST_OPTIONS: usize = 40;
@@ -166,6 +168,8 @@ impl FrameBuilder<'_> {
     }
 
     /// IPv6 options for the destination (RFC 8200, section 4.6), padded as those [hop by hop](Self::hop_by_hop).
+    ///
+    /// The checksums of what follows cover a home address (RFC 6275, section 6.3) instead of the source.
     #[inline(always)]
     pub fn destination_options(self, options: &[Ipv6Option<'_>]) -> Self {
         self.typed_extension(IpProtocol::IPV6_DESTINATION, options)
@@ -180,8 +184,9 @@ impl FrameBuilder<'_> {
     /// An IPv6 routing header (RFC 8200, section 4.4): its type, how many segments are left, and what is behind these two,
     /// the four reserved bytes of some types included.
     ///
-    /// The checksums of what follows cover the last destination, which is known of the types 0 (RFC 2460), 2 (RFC 6275) and
-    /// 4 (RFC 8754). Behind another type with segments left, only [`protocol`](Self::protocol) and bytes may follow.
+    /// The checksums of what follows cover the last destination, which is known of the types 0 (RFC 2460), 2 (RFC 6275), 3 (RFC
+    /// 6554) and 4 (RFC 8754). Behind another type with segments left, or fewer addresses than these, only
+    /// [`protocol`](Self::protocol) and bytes may follow.
     #[inline(always)]
     pub fn routing(self, routing_type: u8, segments_left: u8, data: &[u8]) -> Self {
         self.then(move |frame| {
@@ -189,16 +194,14 @@ impl FrameBuilder<'_> {
             let len = data.len().saturating_add(4);
             let units = frame.units(step.name(), len, 8, 1)?;
             frame.place(step)?;
-            let packet = match last_destination(routing_type, data) {
-                _ if segments_left == 0 => Carried::Ipv6,
-                Some(last) => {
-                    frame.addresses = PseudoHeader::ipv6(frame.ipv6_source(), last);
-                    Carried::Ipv6
-                }
-                None => Carried::Bytes,
-            };
+            let at = frame.len;
             let header = [0, units, routing_type, segments_left];
-            frame.put_extension(step.name(), packet, [&header, data, &[]])
+            frame.put_extension(step.name(), Carried::Ipv6, [&header, data, &[]])?;
+            if segments_left != 0 && !frame.cover_addresses(at) {
+                let packet = Carried::Bytes;
+                frame.next = Next::Protocol { at, packet };
+            }
+            Ok(())
         })
     }
 
@@ -271,7 +274,12 @@ impl FrameBuilder<'_> {
                 .saturating_add(padding.len());
             let units = frame.units(step.name(), len, 8, 1)?;
             frame.place(step)?;
-            frame.put_extension(step.name(), Carried::Ipv6, [&[0, units], options, padding])
+            let at = frame.len;
+            frame.put_extension(step.name(), Carried::Ipv6, [&[0, units], options, padding])?;
+            if protocol == IpProtocol::IPV6_DESTINATION {
+                frame.cover_addresses(at);
+            }
+            Ok(())
         })
     }
 
@@ -287,13 +295,36 @@ impl FrameBuilder<'_> {
             let len = Ipv6Option::total_len(options).saturating_add(2);
             let units = frame.units(step.name(), len, 8, 1)?;
             frame.place(step)?;
+            let at = frame.len;
             frame.put_extension(step.name(), Carried::Ipv6, [&[0, units], &[], &[]])?;
             let room = frame.claim(step.name(), len.saturating_sub(2))?;
             // It has just the length that they take.
             let written = Ipv6Option::write_all(options, room);
             debug_assert!(written);
+            if protocol == IpProtocol::IPV6_DESTINATION {
+                frame.cover_addresses(at);
+            }
             Ok(())
         })
+    }
+
+    /// Has checksums cover the addresses that the extension headers so far tell, the last of which starts at `at`. Gives `false` if the
+    /// last destination is not known.
+    #[cold]
+    #[inline(never)]
+    fn cover_addresses(&mut self, at: usize) -> bool {
+        // What follows is not known yet: nothing, for now.
+        self.patch(at, [IpProtocol::IPV6_NO_NEXT.0]);
+        let start = self.top().map_or(0, |top| top.start.into());
+        let addresses = match Ipv6::ref_from_prefix(self.written_from(start)) {
+            Ok((ip, payload)) => ip.checksum_addresses(&ip.known_layer(payload)),
+            Err(_) => None, // the headers are behind one
+        };
+        self.patch(at, [0]);
+        if let Some(addresses) = addresses {
+            self.addresses = addresses;
+        }
+        addresses.is_some()
     }
 
     /// A header whose first byte is the number of what follows.
@@ -337,17 +368,12 @@ impl FrameBuilder<'_> {
             return Ok(());
         }
         self.patch(start, [0x40 | words]);
-        if let Some(last) = last_of_source_route(self.written_from(start)) {
+        let options = self.written_from(start).get(WITHOUT_OPTIONS..);
+        if let Some(last) = options.and_then(|bytes| Ipv4Options::new(bytes).final_destination()) {
             let source: [u8; 4] = octets(self.written_from(start), 12);
             self.addresses = PseudoHeader::ipv4(source.into(), last);
         }
         Ok(())
-    }
-
-    /// The source in the IPv6 header that the headers just before belong to.
-    fn ipv6_source(&self) -> Ipv6Addr {
-        let start = self.top().map_or(0, |top| top.start.into());
-        octets::<16>(self.written_from(start), 8).into()
     }
 
     /// All that is written from `start` on.
@@ -388,36 +414,6 @@ impl FrameBuilder<'_> {
 #[expect(clippy::cast_possible_truncation, reason = "at most 15")]
 const fn words(len: usize) -> u8 {
     (len / 4) as u8
-}
-
-/// Where an IPv4 packet goes in the end whose options prescribe routers that it has yet to pass: checksums cover that (RFC
-/// 9293, section 3.1).
-fn last_of_source_route(header: &[u8]) -> Option<Ipv4Addr> {
-    let options = header.get(WITHOUT_OPTIONS..)?;
-    Ipv4Options::new(options).find_map(|option| match option {
-        Ok(Ipv4Option::LooseSourceRoute(route) | Ipv4Option::StrictSourceRoute(route)) => {
-            let last = route
-                .slots
-                .last()
-                .filter(|_| route.done() < route.slots.len());
-            last.map(|&last| last.into())
-        }
-        _ => None,
-    })
-}
-
-/// Where the packet behind a routing header goes in the end, if that is known of this type. `data` is what is behind the
-/// segments left.
-fn last_destination(routing_type: u8, data: &[u8]) -> Option<Ipv6Addr> {
-    let addresses = data.get(4..)?;
-    let address: Option<&[u8; 16]> = match routing_type {
-        // The last of the list.
-        0 => addresses.last_chunk(),
-        // The home address; the first segment, since the list is in reverse.
-        2 | 4 => addresses.first_chunk(),
-        _ => None,
-    };
-    address.map(|&octets| octets.into())
 }
 
 fn octets<const LEN: usize>(header: &[u8], at: usize) -> [u8; LEN] {

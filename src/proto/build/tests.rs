@@ -505,7 +505,7 @@ fn a_checksum_covers_the_last_destination_of_a_source_route() {
         }
     }
     let unknown = built(|frame| {
-        let frame = frame.ipv6(OUR_IP6, THEIR_IP6).routing(3, 1, &[0; 20]);
+        let frame = frame.ipv6(OUR_IP6, THEIR_IP6).routing(5, 1, &[0; 20]);
         frame.udp(1, 2).finish()
     });
     let text = "UDP cannot follow routing header";

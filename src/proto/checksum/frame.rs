@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{checksum, is_unfinished, nonzero};
+use super::{PseudoHeader, checksum, is_unfinished, nonzero};
 use crate::proto::locate::Location;
 use crate::proto::{IpProtocol, Ipv4, ParseError, Tcp, Udp};
 
@@ -21,8 +21,9 @@ pub enum Verdict {
 
 /// Checks the checksums of an Ethernet frame: that of the IPv4 header, and that of TCP, UDP, ICMP or ICMPv6 with its pseudo header.
 ///
-/// VLAN tags, IPv4 options and IPv6 extension headers are passed over, padding is not summed. Packets within a tunnel, or quoted by
-/// an ICMP error, are data.
+/// VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are passed over, padding is not summed. The pseudo header has the last station of
+/// a packet that is source-routed (RFC 8200, section 8.1), and the home address of a mobile node (RFC 6275, section 11.3.1). Packets
+/// within a tunnel, or quoted by an ICMP error, are data.
 ///
 /// # Errors
 ///
@@ -35,21 +36,23 @@ pub fn verify(frame: &[u8]) -> Result<Verdict, ParseError> {
     if !location.is_ipv6 && !Ipv4::parse(packet)?.0.verify_checksum() {
         return Ok(Verdict::Wrong);
     }
-    let Some(message) = Message::find(&location, frame)? else {
+    let (Some(message), Some(addresses)) = (Message::find(&location, frame)?, location.addresses)
+    else {
         return Ok(Verdict::Unknown);
     };
     let is_udp = location.protocol == IpProtocol::UDP;
     Ok(match message.field(frame) {
         [0, 0] if is_udp && location.is_ipv6 => Verdict::Wrong,
         [0, 0] if is_udp => Verdict::Right,
-        _ if message.sum(&location, frame) == 0 => Verdict::Right,
+        _ if message.sum(&location, addresses, frame) == 0 => Verdict::Right,
         _ if is_unfinished(&location, frame) => Verdict::Partial,
         _ => Verdict::Wrong,
     })
 }
 
 /// Writes the checksums of an Ethernet frame: that of the IPv4 header, and that of TCP, UDP, ICMP or ICMPv6 with its pseudo header.
-/// Gives whether the message has one that can be written: fragments, source-routed packets and other protocols have none.
+/// Gives whether the message has one that can be written: fragments and other protocols have none, nor packets
+/// with a routing header and segments left of which the last station is not known.
 ///
 /// What is passed over and what is summed is told at [`verify`].
 ///
@@ -83,11 +86,11 @@ pub fn fill(frame: &mut [u8]) -> Result<bool, ParseError> {
         let packet = frame.get_mut(location.ip..).unwrap_or_default();
         Ipv4::parse_mut(packet)?.0.fill_checksum();
     }
-    let Some(message) = message else {
+    let (Some(message), Some(addresses)) = (message, location.addresses) else {
         return Ok(false);
     };
     message.set(frame, 0);
-    let sum = message.sum(&location, frame);
+    let sum = message.sum(&location, addresses, frame);
     let is_udp = location.protocol == IpProtocol::UDP;
     message.set(frame, if is_udp { nonzero(sum) } else { sum });
     Ok(true)
@@ -105,7 +108,7 @@ struct Message {
 impl Message {
     /// `None` if it has no checksum, or none that is known.
     fn find(location: &Location, frame: &[u8]) -> Result<Option<Self>, ParseError> {
-        if location.is_fragment || location.is_source_routed {
+        if location.is_fragment {
             return Ok(None);
         }
         let start = location.message;
@@ -143,12 +146,12 @@ impl Message {
     }
 
     /// The checksum as it should be if its field holds 0; 0 if the field holds that.
-    fn sum(self, location: &Location, frame: &[u8]) -> u16 {
+    fn sum(self, location: &Location, addresses: PseudoHeader, frame: &[u8]) -> u16 {
         let bytes = frame.get(self.start..self.end).unwrap_or_default();
         if location.protocol == IpProtocol::ICMP {
             return checksum(bytes);
         }
-        location.addresses.checksum(location.protocol, bytes)
+        addresses.checksum(location.protocol, bytes)
     }
 }
 

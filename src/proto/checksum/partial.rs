@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::nonzero;
+use super::{PseudoHeader, nonzero};
 use crate::proto::locate::Location;
 use crate::proto::{IpProtocol, Tcp, Udp};
 
@@ -28,10 +28,10 @@ pub enum Completion {
 /// parts of one machine that is fine; sent over a wire, or over an `AF_XDP` socket to a receiver
 /// that checks it, such a packet is dropped as damaged.
 ///
-/// Behind the Ethernet header, up to four VLAN tags, IPv4 options and IPv6 extension headers are
+/// Behind the Ethernet header, up to four VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are
 /// passed over. Bytes behind the IP packet, such as Ethernet padding, are not summed. Fragments are
 /// [`Completion::NotRecognised`]: Linux leaves no partial checksum in them. So are IPv6 packets with
-/// a routing header and segments left, of which the pseudo header has another destination.
+/// segments left of which the last station, which the pseudo header has, is not known.
 ///
 /// # How a partial checksum is recognised
 ///
@@ -64,18 +64,19 @@ pub fn complete(frame: &mut [u8]) -> Completion {
         return Completion::NotRecognised;
     };
     match is_partial(&headers, frame) {
-        Some(true) => write_full(&headers, frame),
-        Some(false) => Completion::NotPartial,
+        Some((true, addresses)) => write_full(&headers, addresses, frame),
+        Some((false, _)) => Completion::NotPartial,
         None => Completion::NotRecognised,
     }
 }
 
-/// Whether the checksum field holds the pseudo header's sum; `None` if there can be no such field.
+/// Whether the checksum field holds the pseudo header's sum, and that header; `None` if there can be no such field.
 #[inline]
-fn is_partial(headers: &Location, frame: &[u8]) -> Option<bool> {
-    if headers.is_fragment || headers.is_source_routed {
+fn is_partial(headers: &Location, frame: &[u8]) -> Option<(bool, PseudoHeader)> {
+    if headers.is_fragment {
         return None;
     }
+    let addresses = headers.addresses?;
     let message = headers.message(frame);
     let (checksum, length) = match headers.protocol {
         IpProtocol::TCP => (Tcp::parse(message).ok()?.0.checksum(), message.len()),
@@ -86,17 +87,20 @@ fn is_partial(headers: &Location, frame: &[u8]) -> Option<bool> {
         _ => return None,
     };
     let length = u32::try_from(length).ok()?;
-    Some(checksum == headers.addresses.partial(headers.protocol, length))
+    let is_partial = checksum == addresses.partial(headers.protocol, length);
+    Some((is_partial, addresses))
 }
 
 /// Whether the checksum is partial, and not by coincidence the right full one, too.
 #[inline]
 pub(in crate::proto) fn is_unfinished(headers: &Location, frame: &[u8]) -> bool {
-    is_partial(headers, frame) == Some(true) && !is_full(headers, headers.message(frame))
+    match is_partial(headers, frame) {
+        Some((true, addresses)) => !is_full(headers, addresses, headers.message(frame)),
+        _ => false,
+    }
 }
 
-fn is_full(headers: &Location, message: &[u8]) -> bool {
-    let addresses = headers.addresses;
+fn is_full(headers: &Location, addresses: PseudoHeader, message: &[u8]) -> bool {
     if headers.protocol == IpProtocol::TCP {
         return addresses.is_valid(IpProtocol::TCP, message);
     }
@@ -104,8 +108,7 @@ fn is_full(headers: &Location, message: &[u8]) -> bool {
 }
 
 /// Sums up the message, and puts the checksum into it, unless that stands there already.
-fn write_full(headers: &Location, frame: &mut [u8]) -> Completion {
-    let addresses = headers.addresses;
+fn write_full(headers: &Location, addresses: PseudoHeader, frame: &mut [u8]) -> Completion {
     let message = headers.message_mut(frame);
     if headers.protocol == IpProtocol::TCP {
         let Ok((tcp, data)) = Tcp::parse_mut(message) else {

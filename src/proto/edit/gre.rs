@@ -58,7 +58,7 @@ pub fn gre_encap(
 /// Takes a packet out of a GRE tunnel: the headers that carry it, and what is behind it, such as padding. Gives what the tunnel said it
 /// carries, and the optional fields.
 ///
-/// A whole frame is then what it was. A mere packet keeps the outer Ethernet addresses, without VLAN tags.
+/// A whole frame is then what it was. A mere packet keeps the outer Ethernet addresses, without what is between them and the packet, such as VLAN tags.
 ///
 /// No checksum is looked at: verify before, if it matters, with [`Ipv4::verify_checksum`](crate::proto::Ipv4::verify_checksum) and
 /// [`Gre::verify_checksum`].

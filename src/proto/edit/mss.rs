@@ -16,8 +16,8 @@ const NUMBER: usize = 2;
 /// For an MTU of 1,400 bytes, that is 1,360 over IPv4 and 1,340 over IPv6: IP and TCP header come off.
 ///
 /// Only segments with SYN, and SYN and ACK, have that option; all else stays as it is, also what is not TCP or not IP. The option is
-/// not added to a segment without it, whose receiver assumes 536 bytes (IPv6: 1,220). Of several, all are lowered. VLAN tags, IPv4 options
-/// and IPv6 extension headers are passed over.
+/// not added to a segment without it, whose receiver assumes 536 bytes (IPv6: 1,220). Of several, all are lowered. VLAN tags, LLC with SNAP, MPLS labels,
+/// IPv4 options and IPv6 extension headers are passed over.
 ///
 /// The checksum is adjusted, not computed anew (RFC 1624), so a damaged segment stays recognisably so. One that its sender left to the
 /// network card does not cover the options and stays; [`nat::Rewrite`](crate::proto::nat::Rewrite) tells how it is recognised.

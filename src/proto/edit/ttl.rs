@@ -6,7 +6,8 @@ use super::{EditError, Link};
 use crate::proto::{EtherType, Ipv4, Ipv6, ParseError};
 
 /// Takes one hop off the TTL of an IPv4 packet and adjusts the header's checksum (RFC 1624), or off the hop limit of an IPv6
-/// packet: what a router does with each packet that it forwards. VLAN tags are passed over.
+/// packet: what a router does with each packet that it forwards. VLAN tags, and LLC
+/// with SNAP, are passed over. Behind MPLS labels it is the label's hop that is taken: [`Mpls::decrement_ttl`](crate::proto::Mpls::decrement_ttl).
 ///
 /// # Errors
 ///
@@ -30,7 +31,10 @@ use crate::proto::{EtherType, Ipv4, Ipv6, ParseError};
 /// ```
 #[inline]
 pub fn decrement_ttl(frame: &mut [u8]) -> Result<(), EditError> {
-    let link = Link::find(frame)?;
+    let mut link = Link::find(frame)?;
+    if link.ether_type.is_length() {
+        link = link.behind_snap(frame)?;
+    }
     let packet = frame.get_mut(link.len..).unwrap_or_default();
     let place = |error: ParseError| error.at(link.len);
     let was_left = match link.ether_type {

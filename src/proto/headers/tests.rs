@@ -1,4 +1,5 @@
 use super::*;
+use crate::proto::ParseError;
 use crate::proto::samples::{Fill, ICMPV6, Random, Sample, TCP, UDP};
 use crate::proto::{Ethernet, Fault, FlowKey, Ipv4, Ipv6, Tcp, Udp, Vlan};
 
@@ -401,7 +402,12 @@ fn a_first_fragment_may_end_before_what_its_message_announces() {
         let packet = ipv4(IpProtocol::UDP, &UDP_DATAGRAM[..len]);
         let bytes = with(frame(&[&[0x08, 0], &packet]), 20, &[0x20, 0]);
         let headers = Headers::parse(&bytes).unwrap();
-        assert_eq!((headers.ports(), headers.payload_offset()), (None, 34));
+        let ports = (len >= 4).then_some((49152, 53));
+        let payload = if len < 4 { 34 } else { 34 + len };
+        assert_eq!(
+            (headers.ports(), headers.payload_offset()),
+            (ports, payload)
+        );
         assert!(Headers::parse(&with(bytes, 20, &[0, 0])).is_err());
     }
 }
@@ -529,15 +535,16 @@ fn of_a_frame_that_is_cut_short_what_is_there_is_shown() {
         assert!(headers.is_partial());
         assert_eq!((headers.end(), headers.payload_end()), (len, len));
         assert_eq!(headers.has_ethernet(), len >= 14);
-        assert_eq!(headers.vlan(), (len >= 18).then_some(7));
-        assert_eq!(headers.ip_version(), (len >= 38).then_some(4));
-        assert_eq!(headers.protocol().is_some(), len >= 38);
-        assert_eq!(headers.ports().is_some(), len >= 58, "{len}");
+        assert_eq!(headers.vlan(), (len >= 16).then_some(7));
+        assert_eq!(headers.ip_version(), (len >= 28).then_some(4));
+        assert_eq!(headers.protocol().is_some(), len >= 28);
+        assert_eq!(headers.ports().is_some(), len >= 42, "{len}");
+        assert_eq!(headers.tcp_flags().is_some(), len >= 52, "{len}");
         let payload = match len {
             ..14 => 0,
-            14..18 => 14,
-            18..38 => 18,
-            38..58 => 38,
+            14 | 15 => 14,
+            18..28 => 18,
+            38..42 => 38,
             _ => len.min(62),
         };
         assert_eq!(headers.payload_offset(), payload, "{len}");
@@ -869,7 +876,9 @@ fn an_inner_packet_that_is_cut_short_is_named_with_its_place_in_the_frame() {
         let outer = Headers::parse(&bytes).unwrap();
         let (inner, same) = outer.inner_partial(&bytes).unwrap();
         assert_eq!(same, Some(error));
-        assert_eq!(inner.ports().is_some(), len >= 28);
+        assert_eq!(inner.ports().is_some(), len >= 24);
+        assert_eq!(inner.source_ip(&bytes).is_some(), len >= 16, "{len}");
+        assert_eq!(inner.destination_ip(&bytes).is_some(), len >= 20);
         assert_eq!(inner.end(), 42 + len);
     }
     for len in 0..8 {

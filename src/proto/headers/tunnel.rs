@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Headers, Walk};
+use super::{Headers, Parser, Walk};
 use crate::proto::{EtherType, Gre, IpProtocol, ParseError, Vxlan};
 
 /// What a packet travels in.
@@ -12,9 +12,9 @@ use crate::proto::{EtherType, Gre, IpProtocol, ParseError, Vxlan};
 pub enum Tunnel {
     /// An IP packet directly in another: all four pairs of versions (RFC 2003, RFC 2473, RFC 4213).
     Ip = 1,
-    /// Generic routing encapsulation (RFC 2784, RFC 2890) of IP, MPLS or Ethernet.
+    /// Generic routing encapsulation (RFC 2784, RFC 2890) of IP, MPLS or Ethernet; on UDP too (RFC 8086), if a [`Parser`] is told so.
     Gre = 2,
-    /// Virtual extensible LAN (RFC 7348), on UDP port 4789: Ethernet.
+    /// Virtual extensible LAN (RFC 7348), on UDP port 4789 or those that a [`Parser`] is told: Ethernet.
     Vxlan = 3,
 }
 
@@ -38,14 +38,7 @@ impl Headers {
     /// As [`parse`](Self::parse), of the outer packet and those in it.
     #[inline]
     pub fn parse_tunnels(frame: &[u8]) -> Result<Self, ParseError> {
-        let mut headers = Self::parse(frame)?;
-        for _ in 0..Self::MAX_TUNNELS {
-            match headers.inner(frame)? {
-                Some(inner) => headers = inner,
-                None => break,
-            }
-        }
-        Ok(headers)
+        Parser::STANDARD.parse_tunnels(frame)
     }
 
     /// The headers of the packet within this one, in the bytes that were parsed; `None` if it is no tunnel's, or a fragment.
@@ -73,27 +66,72 @@ impl Headers {
     /// # Errors
     ///
     /// As [`parse`](Self::parse), of GRE or VXLAN and what is in it.
+    #[inline]
     pub fn inner(&self, frame: &[u8]) -> Result<Option<Self>, ParseError> {
-        match self.inside(frame)? {
+        Parser::STANDARD.inner(self, frame)
+    }
+
+    /// As [`inner`](Self::inner), as far as it can be read: see [`parse_partial`](Self::parse_partial).
+    #[must_use]
+    pub fn inner_partial(&self, frame: &[u8]) -> Option<(Self, Option<ParseError>)> {
+        Parser::STANDARD.inner_partial(self, frame)
+    }
+}
+
+impl Parser<'_> {
+    /// The headers of the innermost packet, as [`Headers::parse_tunnels`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Headers::parse_tunnels`].
+    #[inline]
+    pub fn parse_tunnels(&self, frame: &[u8]) -> Result<Headers, ParseError> {
+        let mut headers = self.parse(frame)?;
+        for _ in 0..Headers::MAX_TUNNELS {
+            match self.inner(&headers, frame)? {
+                Some(inner) => headers = inner,
+                None => break,
+            }
+        }
+        Ok(headers)
+    }
+
+    /// The headers of the packet within that of `outer`, as [`Headers::inner`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Headers::inner`].
+    pub fn inner(&self, outer: &Headers, frame: &[u8]) -> Result<Option<Headers>, ParseError> {
+        match self.inside(outer, frame)? {
             Some(inside) => {
-                let (headers, error) = self.walk(frame, &inside, false);
+                let (headers, error) = self.walk(outer, frame, &inside, false);
                 error.map_or(Ok(Some(headers)), Err)
             }
             None => Ok(None),
         }
     }
 
-    /// As [`inner`](Self::inner), as far as it can be read: see [`parse_partial`](Self::parse_partial).
+    /// The same as far as it can be read, as [`Headers::inner_partial`].
     #[must_use]
-    pub fn inner_partial(&self, frame: &[u8]) -> Option<(Self, Option<ParseError>)> {
-        let inside = self.inside(frame).ok()??;
-        Some(self.walk(frame, &inside, true))
+    pub fn inner_partial(
+        &self,
+        outer: &Headers,
+        frame: &[u8],
+    ) -> Option<(Headers, Option<ParseError>)> {
+        let inside = self.inside(outer, frame).ok()??;
+        Some(self.walk(outer, frame, &inside, true))
     }
 
-    fn walk(&self, frame: &[u8], inside: &Inside, is_partial: bool) -> (Self, Option<ParseError>) {
+    fn walk(
+        &self,
+        outer: &Headers,
+        frame: &[u8],
+        inside: &Inside,
+        is_partial: bool,
+    ) -> (Headers, Option<ParseError>) {
         // What is behind the outer payload does not belong to it.
-        let frame = frame.get(..self.payload_end()).unwrap_or(frame);
-        let mut walk = Walk::new(frame, is_partial);
+        let frame = frame.get(..outer.payload_end()).unwrap_or(frame);
+        let mut walk = Walk::new(frame, self, is_partial);
         walk.headers.tunnel = Some(inside.tunnel);
         let result = match inside.ether_type {
             EtherType::ETHERNET => walk.ethernet(inside.at),
@@ -102,43 +140,61 @@ impl Headers {
         walk.finish(result.err())
     }
 
-    fn inside(&self, frame: &[u8]) -> Result<Option<Inside>, ParseError> {
-        let Some(at) = self.l4_offset().filter(|_| !self.is_fragment()) else {
+    fn inside(&self, outer: &Headers, frame: &[u8]) -> Result<Option<Inside>, ParseError> {
+        let Some(l4) = outer.l4_offset().filter(|_| !outer.is_fragment()) else {
             return Ok(None);
         };
-        let (tunnel, ether_type, at) = match IpProtocol(self.protocol) {
-            IpProtocol::IPV4 => (Tunnel::Ip, EtherType::IPV4, at),
-            IpProtocol::IPV6 => (Tunnel::Ip, EtherType::IPV6, at),
-            IpProtocol::GRE => match Gre::parse(self.payload(frame)) {
-                Ok((gre, _)) => {
-                    let inner = at.wrapping_add(gre.header_len());
-                    (Tunnel::Gre, gre.protocol_type(), inner)
-                }
-                Err(error) if error.is_truncated() => return Err(error.at(at)),
-                Err(_) => return Ok(None),
-            },
-            IpProtocol::UDP if self.ports().is_some_and(|ports| ports.1 == Vxlan::PORT) => {
-                let at = self.payload_offset();
-                match Vxlan::parse(self.payload(frame)) {
-                    Ok(_) => (
-                        Tunnel::Vxlan,
-                        EtherType::ETHERNET,
-                        at.wrapping_add(Vxlan::LEN),
-                    ),
-                    Err(error) if error.is_truncated() => return Err(error.at(at)),
-                    Err(_) => return Ok(None),
-                }
-            }
-            _ => return Ok(None),
+        // Of a protocol that is not known, the payload starts where its header does.
+        let at = outer.payload_offset();
+        let payload = outer.payload(frame);
+        let inside = match (IpProtocol(outer.protocol), outer.ports()) {
+            (IpProtocol::IPV4, _) => Some(Inside {
+                tunnel: Tunnel::Ip,
+                ether_type: EtherType::IPV4,
+                at: l4,
+            }),
+            (IpProtocol::IPV6, _) => Some(Inside {
+                tunnel: Tunnel::Ip,
+                ether_type: EtherType::IPV6,
+                at: l4,
+            }),
+            (IpProtocol::GRE, _) => in_gre(payload, at)?,
+            (IpProtocol::UDP, Some((_, port))) if self.is_vxlan(port) => in_vxlan(payload, at)?,
+            (IpProtocol::UDP, Some((_, port))) if self.is_gre(port) => in_gre(payload, at)?,
+            _ => None,
         };
-        let is_known = matches!(
-            ether_type,
-            EtherType::IPV4 | EtherType::IPV6 | EtherType::ETHERNET
-        ) || ether_type.is_mpls();
-        Ok(is_known.then_some(Inside {
-            tunnel,
-            ether_type,
-            at,
-        }))
+        let is_known = |inside: &Inside| {
+            matches!(
+                inside.ether_type,
+                EtherType::IPV4 | EtherType::IPV6 | EtherType::ETHERNET
+            ) || inside.ether_type.is_mpls()
+        };
+        Ok(inside.filter(is_known))
+    }
+}
+
+/// Behind a GRE header at `at`; `None` if it is one of another version.
+fn in_gre(payload: &[u8], at: usize) -> Result<Option<Inside>, ParseError> {
+    match Gre::parse(payload) {
+        Ok((gre, _)) => Ok(Some(Inside {
+            tunnel: Tunnel::Gre,
+            ether_type: gre.protocol_type(),
+            at: at.wrapping_add(gre.header_len()),
+        })),
+        Err(error) if error.is_truncated() => Err(error.at(at)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Behind a VXLAN header at `at`; `None` if it lacks its flag.
+fn in_vxlan(payload: &[u8], at: usize) -> Result<Option<Inside>, ParseError> {
+    match Vxlan::parse(payload) {
+        Ok(_) => Ok(Some(Inside {
+            tunnel: Tunnel::Vxlan,
+            ether_type: EtherType::ETHERNET,
+            at: at.wrapping_add(Vxlan::LEN),
+        })),
+        Err(error) if error.is_truncated() => Err(error.at(at)),
+        Err(_) => Ok(None),
     }
 }

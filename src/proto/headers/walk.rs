@@ -2,26 +2,26 @@
 
 #![forbid(unsafe_code)]
 
-use zerocopy::FromBytes;
-
-use super::{Headers, flag, offset};
+use super::cut::{whole_ipv4, whole_ipv6};
+use super::{Headers, Parser, flag, offset};
+use crate::proto::locate::snap;
 use crate::proto::{
-    EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, Llc, Mpls, ParseError, Snap, Tcp, Udp, UpperLayer,
-    Vlan,
+    EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, Mpls, ParseError, Tcp, Udp, UpperLayer, Vlan,
 };
 
 /// A frame, and what is known of it so far.
 pub(super) struct Walk<'a> {
     /// Up to where the packet ends.
-    frame: &'a [u8],
+    pub(super) frame: &'a [u8],
     /// Whether to read on where a packet is longer than the frame.
     is_partial: bool,
+    parser: &'a Parser<'a>,
     pub(super) headers: Headers,
 }
 
 // No offset is beyond the frame, so that no sum of a few of them wraps.
 impl<'a> Walk<'a> {
-    pub(super) fn new(frame: &'a [u8], is_partial: bool) -> Self {
+    pub(super) fn new(frame: &'a [u8], parser: &'a Parser<'a>, is_partial: bool) -> Self {
         let end = offset(frame.len());
         let headers = Headers {
             start: 0,
@@ -46,6 +46,7 @@ impl<'a> Walk<'a> {
         Self {
             frame,
             is_partial,
+            parser,
             headers,
         }
     }
@@ -88,21 +89,17 @@ impl<'a> Walk<'a> {
     fn carried(&mut self, mut ether_type: EtherType, mut at: usize) -> Result<(), ParseError> {
         self.behind(ether_type, at);
         for _ in 0..Headers::MAX_VLAN_TAGS {
-            if !ether_type.is_vlan() {
+            if !self.parser.is_vlan(ether_type) {
                 break;
             }
             let bytes = self.rest(at);
-            let (vlan, _) = Vlan::parse(bytes).map_err(|error| error.at(at))?;
-            let tag = match *bytes {
-                [high, low, ..] => u16::from_be_bytes([high, low]),
-                _ => 0, // longer than that
-            };
-            if self.headers.vlan_tags == 0 {
-                self.headers.outer_tag = tag;
-            } else {
-                self.headers.inner_tag = tag;
+            // Of one that is cut short, the first half may be there.
+            let parsed = Vlan::parse(bytes);
+            if let [high, low, ..] = *bytes {
+                self.tag(u16::from_be_bytes([high, low]));
+                self.headers.payload = self.headers.end;
             }
-            self.headers.vlan_tags = self.headers.vlan_tags.wrapping_add(1);
+            let (vlan, _) = parsed.map_err(|error| error.at(at))?;
             ether_type = vlan.ether_type();
             at = at.wrapping_add(Vlan::LEN);
             self.behind(ether_type, at);
@@ -114,6 +111,15 @@ impl<'a> Walk<'a> {
             _ if ether_type.is_length() => self.llc(ether_type, at),
             _ => Ok(()),
         }
+    }
+
+    fn tag(&mut self, tag: u16) {
+        if self.headers.vlan_tags == 0 {
+            self.headers.outer_tag = tag;
+        } else {
+            self.headers.inner_tag = tag;
+        }
+        self.headers.vlan_tags = self.headers.vlan_tags.wrapping_add(1);
     }
 
     /// What comes is announced, and starts here.
@@ -145,7 +151,16 @@ impl<'a> Walk<'a> {
     }
 
     fn mpls(&mut self, at: usize) -> Result<(), ParseError> {
-        let (stack, packet) = Mpls::parse_stack(self.rest(at)).map_err(|error| error.at(at))?;
+        let bytes = self.rest(at);
+        let (stack, packet) = Mpls::parse_stack(bytes).map_err(|error| {
+            if error.is_truncated() {
+                // Those that are whole.
+                let labels = bytes.len() / Mpls::LEN;
+                self.headers.mpls_labels = labels.try_into().unwrap_or(u8::MAX);
+                self.headers.payload = offset(at.wrapping_add(labels.wrapping_mul(Mpls::LEN)));
+            }
+            error.at(at)
+        })?;
         let at = self.frame.len().wrapping_sub(packet.len());
         self.headers.mpls_labels = stack.len().try_into().unwrap_or(u8::MAX);
         self.headers.payload = offset(at);
@@ -160,25 +175,18 @@ impl<'a> Walk<'a> {
         let bytes = self.rest(at);
         let (parsed, error) = match Ipv4::parse(bytes) {
             Ok(parsed) => (parsed, None),
-            Err(error) => match cut_ipv4(bytes) {
+            Err(error) => match whole_ipv4(bytes) {
                 Some(parsed) if self.is_partial => (parsed, Some(error.at(at))),
-                _ => return Err(error.at(at)),
+                _ => {
+                    self.cut_ipv4(bytes, at);
+                    return Err(error.at(at));
+                }
             },
         };
         let (header, payload) = parsed;
         let l4 = at.wrapping_add(header.header_len());
         self.end_at(l4.wrapping_add(payload.len()));
-        let mut flags = flag::IPV4;
-        if header.is_fragment() {
-            flags |= flag::FRAGMENT;
-        }
-        if header.fragment_offset() != 0 {
-            flags |= flag::LATER_FRAGMENT;
-        }
-        if header.is_source_routed() {
-            flags |= flag::SOURCE_ROUTED;
-        }
-        self.headers.flags |= flags;
+        self.headers.flags |= ipv4_flags(header);
         self.headers.l3 = offset(at);
         self.headers.traffic_class = header.dscp() << 2 | header.ecn();
         self.headers.ttl = header.ttl();
@@ -190,9 +198,12 @@ impl<'a> Walk<'a> {
         let bytes = self.rest(at);
         let (parsed, error) = match Ipv6::parse(bytes) {
             Ok(parsed) => (parsed, None),
-            Err(error) => match cut_ipv6(bytes) {
+            Err(error) => match whole_ipv6(bytes) {
                 Some(parsed) if self.is_partial => (parsed, Some(error.at(at))),
-                _ => return Err(error.at(at)),
+                _ => {
+                    self.cut_ipv6(bytes, at);
+                    return Err(error.at(at));
+                }
             },
         };
         let (header, payload) = parsed;
@@ -230,6 +241,9 @@ impl<'a> Walk<'a> {
         }
         if upper.is_source_routed {
             flags |= flag::SOURCE_ROUTED;
+        }
+        if upper.home_address.is_some() {
+            flags |= flag::HOME_ADDRESS;
         }
         self.headers.flags |= flags;
         self.headers.protocol = upper.protocol.0;
@@ -273,8 +287,9 @@ impl<'a> Walk<'a> {
     fn udp(&mut self, bytes: &[u8], at: usize) -> Result<(), ParseError> {
         let result = Udp::parse(bytes);
         // Of a datagram that is cut short, the header may be there.
-        if let Some(first) = first_of(bytes, Udp::LEN) {
-            self.starts_with(flag::PORTS, first, at.wrapping_add(Udp::LEN));
+        match first_of(bytes, Udp::LEN) {
+            Some(first) => self.starts_with(flag::PORTS, first, at.wrapping_add(Udp::LEN)),
+            None => self.cut_message(flag::PORTS, bytes),
         }
         let (_, data) = result?;
         self.headers.payload_end = self.headers.payload.saturating_add(offset(data.len()));
@@ -287,6 +302,12 @@ impl<'a> Walk<'a> {
             let [a, b, c, d, _, _, _, _, _, _, _, _, _, flags, ..] = *header;
             self.headers.tcp_flags = flags;
             self.starts_with(flag::PORTS | flag::TCP, [a, b, c, d], self.frame.len());
+        } else {
+            self.cut_message(flag::PORTS, bytes);
+            if let Some(&flags) = bytes.get(13) {
+                self.headers.tcp_flags = flags;
+                self.headers.flags |= flag::TCP;
+            }
         }
         let (_, data) = result?;
         self.headers.payload = offset(at.wrapping_add(bytes.len().wrapping_sub(data.len())));
@@ -301,52 +322,43 @@ impl<'a> Walk<'a> {
         bytes: &[u8],
         at: usize,
     ) -> Result<(), ParseError> {
-        let Some(first) = first_of(bytes, len) else {
-            let place = (protocol, "header", 0);
-            return Err(ParseError::truncated(place, len, bytes.len()));
-        };
         let kind = if protocol.starts_with("ICMP") {
             flag::ICMP
         } else {
             flag::PORTS
         };
+        let Some(first) = first_of(bytes, len) else {
+            self.cut_message(kind, bytes);
+            let place = (protocol, "header", 0);
+            return Err(ParseError::truncated(place, len, bytes.len()));
+        };
         self.starts_with(kind, first, at.wrapping_add(len));
         Ok(())
     }
 
-    fn starts_with(&mut self, kind: u16, first: [u8; 4], payload: usize) {
+    pub(super) fn starts_with(&mut self, kind: u16, first: [u8; 4], payload: usize) {
         self.headers.flags |= kind;
         self.headers.first = first;
         self.headers.payload = offset(payload);
     }
 }
 
-/// The EtherType behind LLC and SNAP, and what it announces.
-fn snap(bytes: &[u8]) -> Option<(EtherType, &[u8])> {
-    let (llc, bytes) = Llc::parse(bytes).ok()?;
-    let (snap, packet) = Snap::parse(bytes).ok().filter(|_| llc.is_snap())?;
-    Some((snap.ether_type()?, packet))
+/// What an IPv4 header tells of the packet.
+pub(super) fn ipv4_flags(header: &Ipv4) -> u16 {
+    let mut flags = flag::IPV4;
+    if header.is_fragment() {
+        flags |= flag::FRAGMENT;
+    }
+    if header.fragment_offset() != 0 {
+        flags |= flag::LATER_FRAGMENT;
+    }
+    if header.is_source_routed() {
+        flags |= flag::SOURCE_ROUTED;
+    }
+    flags
 }
 
 /// The first bytes of a header that is there as a whole.
 fn first_of(bytes: &[u8], len: usize) -> Option<[u8; 4]> {
     bytes.get(..len)?.first_chunk().copied()
-}
-
-/// A header that is whole, of a packet that is not.
-#[cold]
-fn cut_ipv4(bytes: &[u8]) -> Option<(&Ipv4, &[u8])> {
-    let first = *bytes.first()?;
-    let options_len = (usize::from(first & 0xf) * 4).checked_sub(Ipv4::LEN)?;
-    if first >> 4 != 4 {
-        return None;
-    }
-    Ipv4::ref_from_prefix_with_elems(bytes, options_len).ok()
-}
-
-/// A header that is whole, of a packet that is not.
-#[cold]
-fn cut_ipv6(bytes: &[u8]) -> Option<(&Ipv6, &[u8])> {
-    let (header, payload) = Ipv6::ref_from_prefix(bytes).ok()?;
-    (*bytes.first()? >> 4 == 6).then_some((header, payload))
 }

@@ -15,7 +15,7 @@ use crate::proto::{IcmpType, checksum};
 ///
 /// ```text
 /// byte   0  type        1   8 in a request, 0 in a reply
-///        1  code        1   0
+///        1  code        1   should be 0; echoes with another are answered all the same
 ///        2  checksum    2   over header and data
 ///        4  identifier  2
 ///        6  sequence    2
@@ -37,7 +37,7 @@ message!(
     "ICMP echo",
     IcmpType,
     IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY,
-    0
+    _
 );
 checksummed!(IcmpEcho);
 
@@ -74,7 +74,7 @@ impl IcmpEcho {
         self.sequence.set(sequence);
     }
 
-    /// Turns a request into its reply, checksum included. The data are not read.
+    /// Turns a request into its reply with code 0, checksum included. The data are not read.
     ///
     /// The checksum is adjusted, so it is right afterwards if it was right before.
     #[inline]
@@ -139,12 +139,23 @@ mod tests {
 
     #[test]
     fn other_messages_are_refused_by_field() {
-        for (at, field) in [(0, "type"), (1, "code")] {
+        let mut bytes = REQUEST;
+        bytes[0] = 3;
+        let error = ParseError::malformed(("ICMP echo", "type", 0), 3);
+        assert_eq!(IcmpEcho::parse(&bytes), Err(error));
+        assert_eq!(IcmpEcho::parse_mut(&mut bytes), Err(error));
+    }
+
+    #[test]
+    fn an_echo_may_have_any_code_and_its_reply_has_code_0() {
+        for code in 0..=u8::MAX {
             let mut bytes = REQUEST;
-            bytes[at] = 3;
-            let error = ParseError::malformed(("ICMP echo", field, at), 3);
-            assert_eq!(IcmpEcho::parse(&bytes), Err(error));
-            assert_eq!(IcmpEcho::parse_mut(&mut bytes), Err(error));
+            bytes[1] = code;
+            let (echo, data) = IcmpEcho::parse_mut(&mut bytes).unwrap();
+            echo.fill_checksum(data);
+            echo.into_reply();
+            assert_eq!((echo.icmp_type(), echo.code()), (IcmpType::ECHO_REPLY, 0));
+            assert!(echo.verify_checksum(data), "{code}");
         }
     }
 

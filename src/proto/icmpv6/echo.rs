@@ -16,7 +16,7 @@ use crate::proto::message::message;
 ///
 /// ```text
 /// byte   0  type        1   128 in a request, 129 in a reply
-///        1  code        1   0
+///        1  code        1   should be 0; echoes with another are answered all the same
 ///        2  checksum    2   over pseudo header, header and data
 ///        4  identifier  2
 ///        6  sequence    2
@@ -38,7 +38,7 @@ message!(
     "ICMPv6 echo",
     Icmpv6Type,
     Icmpv6Type::ECHO_REQUEST | Icmpv6Type::ECHO_REPLY,
-    0
+    _
 );
 checksummed!(Icmpv6Echo);
 

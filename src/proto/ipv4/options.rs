@@ -283,15 +283,41 @@ impl<'a> Ipv4Options<'a> {
         Self(Walk::new(Ipv4::LEN, options))
     }
 
-    /// Whether one of them is a source route with an address that is yet to be reached.
+    /// The last address of the first source route that has an address yet to be reached.
     #[cold]
-    pub(super) fn have_stations(mut self) -> bool {
-        self.any(|option| match option {
+    pub(in crate::proto) fn final_destination(mut self) -> Option<Ipv4Addr> {
+        self.find_map(|option| match option {
             Ok(Ipv4Option::LooseSourceRoute(route) | Ipv4Option::StrictSourceRoute(route)) => {
-                route.done() < route.slots.len()
+                let (&last, _) = route.slots.split_last()?;
+                (route.done() < route.slots.len()).then(|| last.into())
             }
-            _ => false,
+            _ => None,
         })
+    }
+}
+
+impl Ipv4 {
+    /// The last station of the packet: the destination, or the last address of a source route that is not yet done (RFC 791,
+    /// section 3.1).
+    #[inline]
+    #[must_use]
+    pub fn final_destination(&self) -> Ipv4Addr {
+        match self.options.is_empty() {
+            true => self.destination(),
+            false => {
+                let last = self.options().final_destination();
+                last.unwrap_or_else(|| self.destination())
+            }
+        }
+    }
+
+    /// Whether an option says that the packet has yet to pass other stations: then the destination is the next of them, and TCP and
+    /// UDP checksums cover the last one instead, which is the last address of the option.
+    #[inline]
+    #[must_use]
+    pub fn is_source_routed(&self) -> bool {
+        // Few packets have options, and routers drop most that have this one.
+        !self.options.is_empty() && self.options().final_destination().is_some()
     }
 }
 

@@ -78,6 +78,15 @@ impl Ipv6OptionsHeader {
         Ipv6Options(Walk::new(HEAD, &self.options))
     }
 
+    /// The first home address among the options (RFC 6275, section 6.3); none behind an option that is malformed.
+    #[must_use]
+    pub fn home_address(&self) -> Option<Ipv6Addr> {
+        self.options().find_map(|option| match option {
+            Ok(Ipv6Option::HomeAddress(address)) => Some(address),
+            _ => None,
+        })
+    }
+
     /// The options as they stand in the header: 6 to 2,046 bytes.
     #[inline]
     #[must_use]

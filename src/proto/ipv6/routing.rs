@@ -20,7 +20,8 @@ use crate::proto::{IpProtocol, ParseError};
 ///        4  data            4 and more; as the type says
 /// ```
 ///
-/// Of the types that list whole addresses, [`addresses`](Self::addresses) gives them.
+/// Of the types that list whole addresses, [`addresses`](Self::addresses) gives them. The types in use are 2 (RFC 6275, section
+/// 6.4), 3 (RFC 6554) and 4 (RFC 8754); of the compact headers 5 and 6 (RFC 9631), the addresses are known to the routers alone.
 #[derive(Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Ipv6Routing {
@@ -128,18 +129,49 @@ impl Ipv6Routing {
         all.iter().take(count).map(|&address| address.into())
     }
 
-    /// The last station of a packet that has yet to pass others: checksums of what follows cover it instead of the
-    /// destination in the IPv6 header. `None` if there are no segments left, or the type is not known here.
-    #[inline]
+    /// The last station of a packet with this header and `destination` in its IPv6 header: that, if there are no segments left.
+    /// Checksums of what follows cover it (RFC 8200, section 8.1).
+    ///
+    /// `None` if it is not known: of another type than those above, or if the header has fewer addresses than segments left.
     #[must_use]
-    pub fn final_destination(&self) -> Option<Ipv6Addr> {
+    pub fn final_destination(&self, destination: Ipv6Addr) -> Option<Ipv6Addr> {
         if self.segments_left == 0 {
+            return Some(destination);
+        }
+        if self.routing_type == Self::RPL {
+            return self.last_of_rpl(destination);
+        }
+        let addresses = self.addresses();
+        let [last_entry, ..] = self.specific;
+        let is_whole = match self.routing_type {
+            Self::SEGMENT => addresses.len() > usize::from(last_entry),
+            _ => true,
+        };
+        if !is_whole || addresses.len() < self.segments_left.into() {
             return None;
         }
         match self.routing_type {
+            // In reverse (RFC 8754, section 2).
             Self::SEGMENT => self.addresses().next(),
-            _ => self.addresses().last(),
+            _ => addresses.last(),
         }
+    }
+
+    /// The last address of a source route header for RPL (RFC 6554, section 3), which begins as the destination does.
+    fn last_of_rpl(&self, destination: Ipv6Addr) -> Option<Ipv6Addr> {
+        let [compressed, padding, ..] = self.specific;
+        let (others, last) = (16 - (compressed >> 4), 16 - (compressed & 0xf));
+        let addresses_len = self.segments.len().checked_sub((padding >> 4).into())?;
+        let others_len = addresses_len.checked_sub(last.into())?;
+        let count = others_len / usize::from(others) + 1;
+        if count < self.segments_left.into() {
+            return None;
+        }
+        let mut octets = destination.octets();
+        let end = octets.len().checked_sub(last.into())?;
+        let from = self.segments.get(others_len..addresses_len)?;
+        octets.get_mut(end..)?.copy_from_slice(from);
+        Some(octets.into())
     }
 
     /// Sets what follows this header.

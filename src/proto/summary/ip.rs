@@ -6,7 +6,7 @@ use std::fmt::{Formatter, Result};
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::{MAX_DEPTH, broken, icmp, icmpv6, known, transport};
-use crate::proto::{EtherType, Gre, IpProtocol, Ipv4, Ipv6};
+use crate::proto::{EtherType, Gre, IpProtocol, Ipv4, Ipv6, Ipv6Option, Ipv6OptionsHeader};
 
 /// What an IP packet carries.
 pub(super) struct Message<'a> {
@@ -60,11 +60,20 @@ pub(super) fn version_4(f: &mut Formatter<'_>, bytes: &[u8], depth: usize) -> Re
 }
 
 pub(super) fn version_6(f: &mut Formatter<'_>, bytes: &[u8], depth: usize) -> Result {
-    let (ip, payload) = match Ipv6::parse_quoted(bytes) {
+    let (ip, mut payload) = match Ipv6::parse_quoted(bytes) {
         Ok(parsed) => parsed,
         Err(error) => return broken(f, "ip6", error),
     };
-    let len = usize::from(ip.payload_length());
+    let mut len = usize::from(ip.payload_length());
+    let behind = bytes.get(Ipv6::LEN..).unwrap_or_default();
+    if len == 0 && ip.next_header() == IpProtocol::IPV6_HOP_BY_HOP && !behind.is_empty() {
+        let Some(jumbo_len) = jumbo_payload(behind) else {
+            let (source, destination) = (ip.source(), ip.destination());
+            return write!(f, "{source} > {destination}: [bad ip6 payload length 0]");
+        };
+        len = jumbo_len;
+        payload = behind.get(..len).unwrap_or(behind);
+    }
     if let Some(missing @ 1..) = len.checked_sub(payload.len()) {
         write!(f, "truncated-ip6 - {missing} bytes missing! ")?;
     }
@@ -92,6 +101,15 @@ pub(super) fn version_6(f: &mut Formatter<'_>, bytes: &[u8], depth: usize) -> Re
         }
     }
     f.write_str("...")
+}
+
+/// The payload length of a jumbogram (RFC 2675), which a hop-by-hop option tells.
+fn jumbo_payload(payload: &[u8]) -> Option<usize> {
+    let (header, _) = Ipv6OptionsHeader::parse(payload).ok()?;
+    header.options().find_map(|option| match option {
+        Ok(Ipv6Option::JumboPayload(len)) => usize::try_from(len).ok(),
+        _ => None,
+    })
 }
 
 impl Message<'_> {
@@ -217,6 +235,8 @@ impl Message<'_> {
         match self.protocol {
             IpProtocol::TCP => return transport::tcp(f, self),
             IpProtocol::UDP => return transport::udp(f, self),
+            IpProtocol::SCTP => return transport::sctp(f, self),
+            IpProtocol::DCCP => return transport::dccp(f, self),
             _ => self.write_addresses(f)?,
         }
         match self.protocol {

@@ -38,6 +38,14 @@ const PING6: [u8; 12] = [128, 0, 0, 0, 0, 7, 0, 9, b'p', b'i', b'n', b'g'];
 const ARP_REQUEST: [u8; 28] = [
     0, 1, 8, 0, 6, 4, 0, 1, 0x02, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2,
 ];
+/// The last chunk lacks its padding.
+const SCTP: [u8; 36] = [
+    0x04, 0xd2, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, // ports, tag, checksum
+    3, 0, 0, 8, 1, 2, 3, 4, 0xc1, 0, 0, 6, 1, 2, 0, 0, 13, 0, 0, 8, 0, 0, 0, 7,
+];
+const DCCP: [u8; 20] = [
+    0x04, 0xd2, 0, 80, 5, 0, 0, 0, 0x01, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 7,
+];
 const SOLICITATION: [u8; 24] = [
     135, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
 ];
@@ -68,6 +76,17 @@ fn frame4(protocol: u8, message: &[u8]) -> Vec<u8> {
 
 fn frame6(next: u8, message: &[u8]) -> Vec<u8> {
     frame(&IP6, &ip6(next, message))
+}
+
+/// A packet that is longer than its length field can tell (RFC 2675).
+fn jumbogram(protocol: u8, message: &[u8]) -> Vec<u8> {
+    let [a, b, c, d] = u32::try_from(8 + message.len()).unwrap().to_be_bytes();
+    let packet = [
+        &ip6(0, &[])[..],
+        &[protocol, 0, 0xc2, 4, a, b, c, d],
+        message,
+    ];
+    frame(&IP6, &packet.concat())
 }
 
 /// An ICMP error about a datagram.
@@ -184,8 +203,42 @@ fn samples() -> Vec<(Vec<u8>, &'static str)> {
             "IP 10.0.0.1 > 10.0.0.2: IP6 2001:db8::1 > 2001:db8::2: ICMP6, echo request, id 7, seq 9, length 12",
         ),
         (
-            frame4(132, &[0; 12]),
-            "IP 10.0.0.1 > 10.0.0.2: ip-proto-132 12",
+            frame4(132, &SCTP),
+            "IP 10.0.0.1.1234 > 10.0.0.2.80: sctp (1) [SACK] (2) [Unknown chunk type: 0xc1] (3) [CWR], length 36",
+        ),
+        (
+            frame6(33, &DCCP),
+            "IP6 2001:db8::1.1234 > 2001:db8::2.80: DCCP DCCP-Request, length 20",
+        ),
+        (
+            frame(&[0x08, 0x06], &[&[0, 6][..], &ARP_REQUEST[2..]].concat()),
+            "ARP, Request who-has 10.0.0.2 tell 10.0.0.1, length 28",
+        ),
+        (
+            frame4(1, &[&[8, 9][..], &PING[2..]].concat()),
+            "IP 10.0.0.1 > 10.0.0.2: ICMP echo request, id 7, seq 9, length 12",
+        ),
+        (
+            frame6(58, &[&[129, 9][..], &PING6[2..]].concat()),
+            "IP6 2001:db8::1 > 2001:db8::2: ICMP6, echo reply, id 7, seq 9, length 12",
+        ),
+        (
+            jumbogram(
+                17,
+                &[&[0x04, 0xd2, 0, 80, 0, 0, 0, 0][..], &[0; 70_000]].concat(),
+            ),
+            "IP6 2001:db8::1 > 2001:db8::2: HBH 1234 > 80: UDP, length 70000",
+        ),
+        (
+            jumbogram(6, &[&DATA[..20], &[0; 65_536]].concat()),
+            "IP6 2001:db8::1 > 2001:db8::2: HBH 80 > 1234: Flags [P.U], seq 4294967294:65534, ack 2, win 502, urg 5, length 65536",
+        ),
+        (
+            frame(
+                &IP6,
+                &[&ip6(0, &[])[..], &[17, 0, 1, 4, 0, 0, 0, 0], &DNS].concat(),
+            ),
+            "IP6 2001:db8::1 > 2001:db8::2: [bad ip6 payload length 0]",
         ),
         (
             frame(&[0x88, 0xcc], &[0; 10]),

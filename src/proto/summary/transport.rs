@@ -140,13 +140,18 @@ pub(super) fn udp(f: &mut Formatter<'_>, message: &Message<'_>) -> Result {
         return f.write_str("[|udp]");
     };
     message.write_ports(f, udp.source_port(), udp.destination_port())?;
-    let Some(length) = usize::from(udp.length()).checked_sub(Udp::LEN) else {
-        return write!(f, "[bad udp length {}]", udp.length());
+    let announced = match udp.length() {
+        // A jumbogram, which has no room for its length (RFC 2675, section 4).
+        0 if message.len > usize::from(u16::MAX) => message.len,
+        length => length.into(),
+    };
+    let Some(length) = announced.checked_sub(Udp::LEN) else {
+        return write!(f, "[bad udp length {announced}]");
     };
     if udp.destination_port() == Vxlan::PORT {
         return vxlan(f, payload, message.depth);
     }
-    match usize::from(udp.length()).checked_sub(message.len) {
+    match announced.checked_sub(message.len) {
         Some(1..) if !message.is_fragment => write!(
             f,
             "UDP, bad length {length} > {}",
@@ -155,6 +160,75 @@ pub(super) fn udp(f: &mut Formatter<'_>, message: &Message<'_>) -> Result {
         _ => write!(f, "UDP, length {length}"),
     }
 }
+
+/// Stream control transmission (RFC 9260): ports, and which chunks there are.
+pub(super) fn sctp(f: &mut Formatter<'_>, message: &Message<'_>) -> Result {
+    ports(f, message)?;
+    let Some(mut chunks) = message.bytes.get(SCTP_HEADER..) else {
+        return f.write_str("[|sctp]");
+    };
+    f.write_str("sctp")?;
+    let mut number = 1_u32;
+    while let [kind, _, high, low, ..] = *chunks {
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        if len < 4 || len > chunks.len() {
+            return f.write_str(" [|sctp]");
+        }
+        write!(f, " ({number}) [")?;
+        match SCTP_CHUNKS.get(usize::from(kind)) {
+            Some(name) => write!(f, "{name}]")?,
+            None => write!(f, "Unknown chunk type: {kind:#x}]")?,
+        }
+        // Padding to a whole word follows, but for the last.
+        chunks = chunks.get(len.next_multiple_of(4)..).unwrap_or_default();
+        number = number.wrapping_add(1);
+    }
+    write!(f, ", length {}", message.len)
+}
+
+/// Length of the SCTP header.
+const SCTP_HEADER: usize = 12;
+
+/// The chunk types of RFC 9260, section 3.2.
+const SCTP_CHUNKS: [&str; 15] = [
+    "DATA",
+    "INIT",
+    "INIT ACK",
+    "SACK",
+    "HB REQ",
+    "HB ACK",
+    "ABORT",
+    "SHUTDOWN",
+    "SHUTDOWN ACK",
+    "OP ERR",
+    "COOKIE ECHO",
+    "COOKIE ACK",
+    "ECN ECHO",
+    "CWR",
+    "SHUTDOWN COMPLETE",
+];
+
+/// Datagram congestion control (RFC 4340): ports and packet type.
+pub(super) fn dccp(f: &mut Formatter<'_>, message: &Message<'_>) -> Result {
+    ports(f, message)?;
+    // Twelve bytes, or sixteen with an extended sequence number.
+    let kind = match message.bytes.get(8) {
+        Some(&kind) if message.bytes.len() >= 12 + usize::from(kind & 1) * 4 => kind >> 1 & 0xf,
+        _ => return f.write_str("[|dccp]"),
+    };
+    f.write_str("DCCP ")?;
+    match DCCP_TYPES.get(usize::from(kind)) {
+        Some(name) => write!(f, "DCCP-{name}")?,
+        None => write!(f, "unknown-type-{kind}")?,
+    }
+    write!(f, ", length {}", message.len)
+}
+
+/// The packet types of RFC 4340, section 5.1.
+const DCCP_TYPES: [&str; 10] = [
+    "Request", "Response", "Data", "Ack", "DataAck", "CloseReq", "Close", "Reset", "Sync",
+    "SyncAck",
+];
 
 fn vxlan(f: &mut Formatter<'_>, payload: &[u8], depth: usize) -> Result {
     let (vxlan, frame) = match Vxlan::parse(payload) {

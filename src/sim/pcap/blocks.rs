@@ -1,64 +1,58 @@
-//! The blocks of pcapng.
+//! The blocks of pcapng (draft-ietf-opsawg-pcapng).
 
 use std::io::Read;
 use std::time::Duration;
 
-use pcap_parser::traits::PcapNGPacketBlock;
-use pcap_parser::{
-    Block, EPB_MAGIC, EnhancedPacketBlock, IDB_MAGIC, InterfaceDescriptionBlock, OptionCode,
-    PcapNGOption, SHB_MAGIC, SPB_MAGIC, SimplePacketBlock, parse_block_be, parse_block_le,
+use super::read::{DAMAGED, Order, Source};
+use super::{
+    BYTE_ORDER, Block, CapturedInterface, CapturedPacket, Direction, LINK_ETHERNET, MAX_PACKET,
+    OptionCode,
 };
-
-use super::read::{DAMAGED, Source, copied};
-use super::{CapturedInterface, CapturedPacket, Direction, MAX_PACKET, PACKET_FLAGS};
 use crate::error::Result;
-
-/// The packet block of old, which `pcap_parser` does not know.
-const OBSOLETE_PACKET: u32 = 2;
 
 /// The longest block that is looked into: a packet with options. Blocks of no interest are skipped, however long.
 const MAX_BLOCK: usize = 2 * MAX_PACKET;
 
 /// What the packets of an interface need to be understood.
 struct Clock {
-    /// The place in [`Capture::interfaces`].
+    /// The place in [`Capture::interfaces`](super::Capture::interfaces).
     interface: usize,
+    link: u32,
     /// The length that packets were cut to, zero for none.
     snap_len: u32,
-    /// Units of time in a second.
-    units: u64,
+    /// Units of time in a second; `None` if they are too many to count.
+    units: Option<u128>,
     /// Seconds to add.
     offset: i64,
 }
 
 impl<R: Read> Source<'_, R> {
     pub(super) fn pcapng(&mut self) -> Result<()> {
-        let mut big_endian = false;
         let mut clocks = Vec::new();
         // The magic number of the first block is there already.
         while self.next(12)? {
-            if self.item[..4] == SHB_MAGIC.to_le_bytes() {
-                big_endian = match self.item[8..12] {
-                    [0x4d, 0x3c, 0x2b, 0x1a] => false,
-                    [0x1a, 0x2b, 0x3c, 0x4d] => true,
-                    _ => return Err(self.refuse("a section has no byte order", DAMAGED)),
-                };
+            if self.item[..4] == Block::SECTION.to_le_bytes() {
+                self.order = Order::Little;
+                if self.word(8) != BYTE_ORDER {
+                    self.order = Order::Big;
+                }
+                if self.word(8) != BYTE_ORDER {
+                    return Err(self.refuse("a section has no byte order", DAMAGED));
+                }
                 clocks.clear();
             }
-            let kind = self.word(0, big_endian);
-            let length = self.word(4, big_endian);
+            let kind = self.word(0);
+            let length = self.word(4);
             if length < 12 || !length.is_multiple_of(4) {
                 return Err(self.refuse(format!("a block is {length} bytes long"), DAMAGED));
             }
             match kind {
-                SHB_MAGIC | IDB_MAGIC | EPB_MAGIC | SPB_MAGIC => {
-                    self.block(kind, length as usize, big_endian, &mut clocks)?;
-                }
-                OBSOLETE_PACKET => {
-                    return Err(self.unsupported(
-                        "it has packet blocks, which are obsolete since 2009",
-                        "convert it with editcap -F pcapng",
-                    ));
+                Block::SECTION
+                | Block::INTERFACE
+                | Block::ENHANCED_PACKET
+                | Block::SIMPLE_PACKET
+                | Block::OBSOLETE_PACKET => {
+                    self.block(kind, length as usize, &mut clocks)?;
                 }
                 _ => self.skip(u64::from(length))?,
             }
@@ -66,13 +60,7 @@ impl<R: Read> Source<'_, R> {
         Ok(())
     }
 
-    fn block(
-        &mut self,
-        kind: u32,
-        length: usize,
-        big_endian: bool,
-        clocks: &mut Vec<Clock>,
-    ) -> Result<()> {
+    fn block(&mut self, kind: u32, length: usize, clocks: &mut Vec<Clock>) -> Result<()> {
         if length > MAX_BLOCK {
             return Err(self.refuse(
                 format!("a block is {length} bytes long, of which at most {MAX_BLOCK} are read"),
@@ -80,176 +68,194 @@ impl<R: Read> Source<'_, R> {
             ));
         }
         self.require(length)?;
-        if self.word(length - 4, big_endian) as usize != length {
+        if self.word(length - 4) as usize != length {
             return Err(self.refuse("a block has another length at its end", DAMAGED));
         }
-        // Parsed outside self, which is written to while the block is looked at.
-        let item = std::mem::take(&mut self.item);
-        let parse = match big_endian {
-            true => parse_block_be,
-            false => parse_block_le,
+        let least = match kind {
+            Block::SECTION => 28,
+            Block::INTERFACE => 20,
+            Block::SIMPLE_PACKET => 16,
+            _ => 32,
         };
-        match parse(&item) {
-            Ok((_, Block::SectionHeader(section))) => {
-                if section.major_version != 1 {
-                    let (major, minor) = (section.major_version, section.minor_version);
+        if length < least {
+            return Err(self.contradicts_itself(kind));
+        }
+        match kind {
+            Block::SECTION => {
+                let (major, minor) = (self.half(12), self.half(14));
+                if major != 1 {
                     return Err(self.unsupported(
                         format!("its format has version {major}.{minor}, not 1.0"),
                         "convert it with editcap -F pcapng",
                     ));
                 }
             }
-            Ok((_, Block::InterfaceDescription(block))) => {
-                let clock = self.interface(&block, big_endian)?;
+            Block::INTERFACE => {
+                let clock = self.interface(length);
                 clocks.push(clock);
             }
-            Ok((_, Block::EnhancedPacket(block))) => self.enhanced(&block, big_endian, clocks)?,
-            Ok((_, Block::SimplePacket(block))) => self.simple(&block, clocks)?,
-            // Incomplete, although the block is whole: the lengths in it go beyond it.
+            Block::SIMPLE_PACKET => self.simple(length, clocks)?,
+            Block::OBSOLETE_PACKET => {
+                let interface = self.half(8).into();
+                self.packet(kind, length, interface, clocks)?;
+            }
             _ => {
-                return Err(self.refuse(
-                    format!("a block of type {kind} contradicts itself"),
-                    DAMAGED,
-                ));
+                let interface = self.word(8);
+                self.packet(kind, length, interface, clocks)?;
             }
         }
-        self.item = item;
         Ok(())
     }
 
-    fn interface(&mut self, block: &InterfaceDescriptionBlock, big_endian: bool) -> Result<Clock> {
-        self.check_link(block.linktype)?;
+    fn interface(&mut self, length: usize) -> Clock {
         let mut name = None;
         let mut units = Some(1_000_000);
         let mut offset = 0;
-        for (code, value) in options(&block.options) {
+        for (code, value) in self.options(16, length) {
             match (code, value) {
-                (OptionCode::IfName, _) if name.is_none() => {
+                (OptionCode::INTERFACE_NAME, _) if name.is_none() => {
                     name = Some(String::from_utf8_lossy(value).into_owned());
                 }
-                (OptionCode::IfTsresol, &[resolution]) => units = units_of(resolution),
-                (OptionCode::IfTsoffset, _) => {
-                    let Ok(value) = value.try_into() else {
-                        return Err(
-                            self.refuse("an offset of time is not eight bytes long", DAMAGED)
-                        );
-                    };
-                    offset = match big_endian {
-                        true => i64::from_be_bytes(value),
-                        false => i64::from_le_bytes(value),
-                    };
+                (OptionCode::TIME_RESOLUTION, &[resolution]) => units = units_of(resolution),
+                (OptionCode::TIME_OFFSET, _) => {
+                    if let Ok(value) = value.try_into() {
+                        offset = self.order.long(value).cast_signed();
+                    }
                 }
-                (OptionCode::IfTsresol, _) => units = None,
                 _ => {}
             }
         }
-        let Some(units) = units else {
-            return Err(self.refuse("an interface's resolution of time is absurd", DAMAGED));
-        };
-        self.capture.interfaces.push(CapturedInterface { name });
-        Ok(Clock {
-            interface: self.capture.interfaces.len() - 1,
-            snap_len: block.snaplen,
+        let clock = Clock {
+            interface: self.capture.interfaces.len(),
+            link: self.half(8).into(),
+            snap_len: self.word(12),
             units,
             offset,
-        })
+        };
+        self.capture.interfaces.push(CapturedInterface { name });
+        clock
     }
 
-    fn enhanced(
-        &mut self,
-        block: &EnhancedPacketBlock,
-        big_endian: bool,
-        clocks: &[Clock],
-    ) -> Result<()> {
-        let Some(clock) = clocks.get(block.if_id as usize) else {
+    /// An enhanced packet block, or the packet block of before 2009, which differs in the number of the interface alone.
+    fn packet(&mut self, kind: u32, length: usize, interface: u32, clocks: &[Clock]) -> Result<()> {
+        let Some(clock) = clocks.get(interface as usize) else {
             return Err(self.refuse(
-                format!(
-                    "a packet is of interface {}, which is not described",
-                    block.if_id
-                ),
+                format!("a packet is of interface {interface}, which is not described"),
                 DAMAGED,
             ));
         };
-        let Some(time) = clock.time(block.ts_high, block.ts_low) else {
-            return Err(self.refuse(
-                "a packet's time is before 1970, or beyond all ages",
-                DAMAGED,
-            ));
-        };
-        self.check_length(block.packet_data().len())?;
-        let flags = options(&block.options)
-            .find(|(code, value)| *code == PACKET_FLAGS && value.len() == 4)
-            // The two lowest bits, of either byte order.
-            .map_or(0, |(_, flags)| flags[if big_endian { 3 } else { 0 }] & 3);
+        let captured = self.word(20) as usize;
+        if captured > length - 32 {
+            return Err(self.contradicts_itself(kind));
+        }
+        self.check_length(captured)?;
+        if self.is_skipped(clock) {
+            return Ok(());
+        }
+        let bytes = self.copied(28..28 + captured)?;
+        let flags = self
+            .options(28 + captured.next_multiple_of(4), length)
+            .find_map(|(code, value)| {
+                let flags = value.try_into().ok();
+                flags.filter(|_| code == OptionCode::PACKET_FLAGS)
+            })
+            .map_or(0, |flags| self.order.word(flags) & 3);
         let direction = match flags {
             1 => Some(Direction::In),
             2 => Some(Direction::Out),
             _ => None,
         };
-        let bytes = copied(block.packet_data(), &mut self.capture)?;
+        let ticks = u64::from(self.word(12)) << 32 | u64::from(self.word(16));
+        let original_len = self.word(24);
         self.push(CapturedPacket {
-            time,
+            time: clock.time(ticks),
             bytes,
-            original_len: block.origlen,
+            original_len,
             interface: clock.interface,
             direction,
         })
     }
 
-    fn simple(&mut self, block: &SimplePacketBlock, clocks: &[Clock]) -> Result<()> {
+    fn simple(&mut self, length: usize, clocks: &[Clock]) -> Result<()> {
         let Some(clock) = clocks.first() else {
             return Err(self.refuse("a packet is there before an interface", DAMAGED));
         };
-        let length = match clock.snap_len {
-            0 => block.origlen,
-            snap_len => block.origlen.min(snap_len),
+        let original_len = self.word(8);
+        let captured = match clock.snap_len {
+            0 => original_len,
+            snap_len => original_len.min(snap_len),
         };
-        let Some(bytes) = block.data.get(..length as usize) else {
+        if captured as usize > length - 16 {
             return Err(self.refuse("a packet is longer than its block", DAMAGED));
-        };
-        self.check_length(bytes.len())?;
-        let time = self.capture.packets.last().map(|packet| packet.time);
-        let bytes = copied(bytes, &mut self.capture)?;
-        self.push(CapturedPacket {
-            time: time.unwrap_or_default(),
+        }
+        self.check_length(captured as usize)?;
+        if self.is_skipped(clock) {
+            return Ok(());
+        }
+        let bytes = self.copied(12..12 + captured as usize)?;
+        self.push_untimed(CapturedPacket {
+            time: Duration::ZERO,
             bytes,
-            original_len: block.origlen,
+            original_len,
             interface: clock.interface,
             direction: None,
         })
     }
 
-    /// A number of the block at hand.
-    fn word(&self, at: usize, big_endian: bool) -> u32 {
-        let bytes = [0, 1, 2, 3].map(|i| self.item[at + i]);
-        match big_endian {
-            true => u32::from_be_bytes(bytes),
-            false => u32::from_le_bytes(bytes),
+    /// Counts a packet that is not of Ethernet.
+    fn is_skipped(&mut self, clock: &Clock) -> bool {
+        if clock.link == LINK_ETHERNET {
+            return false;
         }
+        self.capture.skipped += 1;
+        self.skipped_link.get_or_insert(clock.link);
+        true
+    }
+
+    /// The options of the block at hand, from `at` up to their end, each without its padding.
+    fn options(&self, at: usize, length: usize) -> impl Iterator<Item = (u16, &[u8])> {
+        let mut rest = self.item.get(at..length - 4).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let (&[a, b, c, d], behind) = rest.split_first_chunk()?;
+            let (code, length) = (self.order.half([a, b]), self.order.half([c, d]));
+            let value = behind.get(..length.into())?;
+            rest = behind
+                .get(usize::from(length).next_multiple_of(4)..)
+                .unwrap_or_default();
+            (code != OptionCode::END).then_some((code, value))
+        })
+    }
+
+    fn contradicts_itself(&self, kind: u32) -> crate::error::FluxError {
+        self.refuse(
+            format!("a block of type {kind} contradicts itself"),
+            DAMAGED,
+        )
     }
 }
 
 impl Clock {
-    fn time(&self, high: u32, low: u32) -> Option<Duration> {
-        let ticks = u64::from(high) << 32 | u64::from(low);
-        let seconds = (ticks / self.units).checked_add_signed(self.offset)?;
-        let nanos = u128::from(ticks % self.units) * 1_000_000_000 / u128::from(self.units);
-        Some(Duration::new(seconds, u32::try_from(nanos).ok()?))
+    /// The time of that many units. One before 1970 is 1970.
+    fn time(&self, ticks: u64) -> Duration {
+        let ticks = u128::from(ticks);
+        // Of more units than that, all that can be counted are less than a nanosecond.
+        let (seconds, nanos) = self.units.map_or((0, 0), |units| {
+            (ticks / units, ticks % units * 1_000_000_000 / units)
+        });
+        let seconds = i128::try_from(seconds).unwrap_or(i128::MAX);
+        let seconds = seconds.saturating_add(self.offset.into());
+        match (u64::try_from(seconds), u32::try_from(nanos)) {
+            (Ok(seconds), Ok(nanos)) => Duration::new(seconds, nanos),
+            _ if seconds < 0 => Duration::ZERO,
+            _ => Duration::MAX,
+        }
     }
 }
 
-/// The units of time in a second that an `if_tsresol` tells, where it is one that makes sense.
-fn units_of(resolution: u8) -> Option<u64> {
+/// The units of time in a second that an `if_tsresol` tells.
+fn units_of(resolution: u8) -> Option<u128> {
     match resolution {
-        0..128 => 10u64.checked_pow(resolution.into()),
-        128.. => 1u64.checked_shl(u32::from(resolution) - 128),
+        0..128 => 10u128.checked_pow(resolution.into()),
+        128.. => 1u128.checked_shl(u32::from(resolution) - 128),
     }
-}
-
-/// The options of a block up to their end, each without its padding.
-fn options<'a>(options: &'a [PcapNGOption]) -> impl Iterator<Item = (OptionCode, &'a [u8])> {
-    options
-        .iter()
-        .take_while(|option| option.code != OptionCode::EndOfOpt)
-        .filter_map(|option| Some((option.code, option.as_bytes().ok()?)))
 }

@@ -10,8 +10,6 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use pcap_parser::OptionCode;
-
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
 mod blocks;
@@ -26,8 +24,39 @@ pub use write::CaptureWriter;
 /// The longest packet that is read or written, in bytes; tcpdump has the same limit.
 const MAX_PACKET: usize = 256 * 1024;
 
-/// `epb_flags`, an option of the enhanced packet blocks of pcapng.
-const PACKET_FLAGS: OptionCode = OptionCode(2);
+/// The link type of Ethernet.
+const LINK_ETHERNET: u32 = 1;
+
+/// What a section of a pcapng file begins with, behind type and length, in its own byte order.
+const BYTE_ORDER: u32 = 0x1a2b_3c4d;
+
+/// The types of blocks of pcapng.
+struct Block;
+
+impl Block {
+    const SECTION: u32 = 0x0a0d_0d0a;
+    const INTERFACE: u32 = 1;
+    const OBSOLETE_PACKET: u32 = 2;
+    const SIMPLE_PACKET: u32 = 3;
+    const ENHANCED_PACKET: u32 = 6;
+}
+
+/// The options of these blocks. What a number means depends on the block.
+struct OptionCode;
+
+impl OptionCode {
+    const END: u16 = 0;
+    /// `shb_userappl`
+    const APPLICATION: u16 = 4;
+    /// `if_name`
+    const INTERFACE_NAME: u16 = 2;
+    /// `if_tsresol`
+    const TIME_RESOLUTION: u16 = 9;
+    /// `if_tsoffset`
+    const TIME_OFFSET: u16 = 14;
+    /// `epb_flags`
+    const PACKET_FLAGS: u16 = 2;
+}
 
 /// The packets of a capture file, in the order of the file.
 ///
@@ -47,6 +76,10 @@ pub struct Capture {
     /// Where they were captured: an entry for each interface that the file describes, also for those without packets. The
     /// interfaces of a further section of the file come after those of the sections before. A pcap file has one, without a name.
     pub interfaces: Vec<CapturedInterface>,
+    /// How many packets were skipped, being of interfaces with another link type than Ethernet.
+    pub skipped: u64,
+    /// Why reading ended before the file did: it is cut off, as by a full disk, or damaged. The packets are those before.
+    pub damage: Option<FluxError>,
 }
 
 /// An interface that packets of a [`Capture`] came from.
@@ -61,11 +94,12 @@ pub struct CapturedInterface {
 pub struct CapturedPacket {
     /// When it was captured, since the Unix epoch, to the nanosecond. [`Capture::start`] is what to subtract for a time since the start.
     ///
-    /// The simple packet blocks of pcapng have no time; they get that of the packet before.
+    /// The simple packet blocks of pcapng have no time; they get that of the packet before, or else of the first packet that has one.
+    /// A time before 1970 is 1970.
     pub time: Duration,
     /// The bytes of the file, from the Ethernet header on; a frame check sequence stays, if one was captured.
     pub bytes: Vec<u8>,
-    /// The length of the packet on the wire; more than there are `bytes` when it was cut at the capture.
+    /// The length of the packet on the wire; more than there are `bytes` when it was cut at the capture, and never less.
     pub original_len: u32,
     /// The place of its interface in [`Capture::interfaces`].
     pub interface: usize,
@@ -94,15 +128,19 @@ pub enum CaptureFormat {
 impl Capture {
     /// Reads a capture file whole; it may be pcap or pcapng, whatever its name.
     ///
+    /// Files are read as other tools read them. Packets that are not of Ethernet are skipped and counted; a file that is cut off or damaged
+    /// behind its first packet gives the packets before, and [`damage`](Self::damage) says what is wrong. [`complete`](Self::complete)
+    /// refuses both.
+    ///
     /// The packets take about as much memory as the file; at worst, when it consists of empty packets, ten times as much.
     ///
     /// # Errors
     ///
     /// - [`NotFound`](crate::ErrorKind::NotFound) when there is no such file, [`Permission`](crate::ErrorKind::Permission) when it may
     ///   not be read, [`System`](crate::ErrorKind::System) for other errors of the operating system.
-    /// - [`Invalid`](crate::ErrorKind::Invalid) when it is no capture file, a damaged one, or has a packet of more than 256 KiB.
-    /// - [`Unsupported`](crate::ErrorKind::Unsupported) when its packets are not of Ethernet, or in a way of writing that nobody uses
-    ///   any more.
+    /// - [`Invalid`](crate::ErrorKind::Invalid) when it is no capture file, or cut off or damaged in front of its first whole packet, or that
+    ///   has more than 256 KiB.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) when it has packets and none of them is of Ethernet, or a version that is not known.
     ///
     /// ```
     /// use fluxcap::{ErrorKind, sim::Capture};
@@ -132,6 +170,43 @@ impl Capture {
     /// ```
     pub fn from_reader(reader: impl Read) -> Result<Self> {
         read::read(io::BufReader::new(reader), "the capture")
+    }
+
+    /// The capture, if all of its file was read.
+    ///
+    /// # Errors
+    ///
+    /// The [`damage`](Self::damage), if there is some; [`Unsupported`](crate::ErrorKind::Unsupported) when packets were
+    /// [skipped](Self::skipped).
+    ///
+    /// ```
+    /// use fluxcap::{ErrorKind, sim::{Capture, CaptureFormat, CaptureWriter}};
+    ///
+    /// let mut writer = CaptureWriter::new(Vec::new(), CaptureFormat::Pcap)?;
+    /// for _ in 0..2 {
+    ///     writer.write("eth0", None, std::time::Duration::ZERO, &[0xff; 60])?;
+    /// }
+    /// let file = writer.finish()?;
+    ///
+    /// let cut = Capture::from_reader(&file[..file.len() - 1])?;
+    /// assert_eq!(cut.packets.len(), 1);
+    /// assert_eq!(cut.complete().unwrap_err().kind(), ErrorKind::Invalid);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn complete(self) -> Result<Self> {
+        if let Some(damage) = self.damage {
+            return Err(damage);
+        }
+        if self.skipped > 0 {
+            return Err(FluxError::new(
+                ErrorKind::Unsupported,
+                errno::EOPNOTSUPP,
+                "reading a whole capture",
+                format_args!("{} of its packets are not of Ethernet", self.skipped),
+                "leave them out, or capture on Ethernet interfaces only",
+            ));
+        }
+        Ok(self)
     }
 
     /// The earliest time of all packets, zero when there are none.

@@ -1,19 +1,19 @@
 //! From a capture file to its packets.
 //!
-//! The crate `pcap_parser` knows the formats. What a damaged file could mislead it to is kept from it: it sees one whole record
-//! or block at a time, whose length was checked before any memory was taken for it.
+//! One whole record or block is at hand at a time, whose length was checked before any memory was taken for it.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::time::Duration;
 
-use pcap_parser::nom::{Err as Stop, Needed};
-use pcap_parser::{Linktype, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_header};
-
-use super::{Capture, CapturedInterface, CapturedPacket, MAX_PACKET, system};
+use super::{Capture, CapturedInterface, CapturedPacket, LINK_ETHERNET, MAX_PACKET, system};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
-pub(super) const DAMAGED: &str =
-    "the file is damaged; make it anew, or save what is left of it with editcap";
+/// What to do about a file that is cut off or damaged.
+pub(super) const DAMAGED: &str = "capture anew";
+
+/// The same, when there are whole packets in front of that place.
+const PARTLY_DAMAGED: &str = "capture anew, or take the packets before: sim::Capture has them, FLUXCAP_SIM_REPLAY_DAMAGED plays them";
 
 pub(super) fn read(input: impl Read, name: &str) -> Result<Capture> {
     let mut source = Source {
@@ -21,30 +21,111 @@ pub(super) fn read(input: impl Read, name: &str) -> Result<Capture> {
         name,
         item: Vec::new(),
         start: 0,
+        order: Order::Little,
+        untimed: 0,
+        skipped_link: None,
         capture: Capture::default(),
     };
     if !source.fill(4)? {
         let length = source.item.len();
         return Err(source.refuse(format!("it has {length} bytes"), "give it a capture file"));
     }
-    match source.item[..] {
-        [0x0a, 0x0d, 0x0d, 0x0a] => source.pcapng()?,
-        [0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1] => source.pcap(parse_pcap_frame)?,
-        [0xa1, 0xb2, 0xc3, 0xd4] | [0xa1, 0xb2, 0x3c, 0x4d] => source.pcap(parse_pcap_frame_be)?,
+    let read = match source.item[..] {
+        [0x0a, 0x0d, 0x0d, 0x0a] => source.pcapng(),
         [0x1f, 0x8b, ..] => {
             return Err(source.refuse("it is compressed with gzip", "decompress it with gunzip"));
         }
-        _ => {
-            return Err(source.refuse(
-                format!(
-                    "it begins with {:02x?}, so it is neither pcap nor pcapng",
-                    source.item
-                ),
-                "give it a capture file; one of another format, editcap may convert",
-            ));
+        [a, b, c, d] => match Pcap::of([a, b, c, d]) {
+            Some(pcap) => source.pcap(pcap),
+            None => {
+                return Err(source.refuse(
+                    format!(
+                        "it begins with {:02x?}, as no kind of pcap or pcapng that is read here",
+                        source.item
+                    ),
+                    "give it a capture file; one of another format, editcap may convert",
+                ));
+            }
+        },
+        _ => Ok(()), // they are four
+    };
+    match read {
+        Ok(()) => {}
+        // What was read before the file ends or makes no sense is good.
+        Err(error) if source.has_packets() && is_of_file(&error) => {
+            source.capture.damage = Some(error);
+        }
+        Err(error) => return Err(error),
+    }
+    match source.skipped_link {
+        Some(link) if source.capture.packets.is_empty() => Err(source.foreign(link)),
+        _ => Ok(source.capture),
+    }
+}
+
+/// Whether it is the file that is wrong, and not the operating system.
+fn is_of_file(error: &FluxError) -> bool {
+    matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported)
+}
+
+/// The byte order of a file or a section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Little,
+    Big,
+}
+
+impl Order {
+    pub(super) fn half(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::Little => u16::from_le_bytes(bytes),
+            Self::Big => u16::from_be_bytes(bytes),
         }
     }
-    Ok(source.capture)
+
+    pub(super) fn word(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            Self::Little => u32::from_le_bytes(bytes),
+            Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    pub(super) fn long(self, bytes: [u8; 8]) -> u64 {
+        match self {
+            Self::Little => u64::from_le_bytes(bytes),
+            Self::Big => u64::from_be_bytes(bytes),
+        }
+    }
+}
+
+/// What the magic number of a pcap file tells.
+#[derive(Debug, Clone, Copy)]
+struct Pcap {
+    order: Order,
+    /// Units of time in a second.
+    units: u32,
+    /// Length of the header of a record.
+    record_len: usize,
+}
+
+impl Pcap {
+    fn of(magic: [u8; 4]) -> Option<Self> {
+        let orders = [Order::Little, Order::Big];
+        orders.into_iter().find_map(|order| {
+            let (units, record_len) = match order.word(magic) {
+                0xa1b2_c3d4 => (1_000_000, 16),
+                0xa1b2_3c4d => (1_000_000_000, 16),
+                // Of a patched tcpdump: interface, protocol and direction follow.
+                0xa1b2_cd34 => (1_000_000, 24),
+                _ => return None,
+            };
+            Some(Self {
+                order,
+                units,
+                record_len,
+            })
+        })
+    }
 }
 
 /// What is being read: the file, the record or block at hand, and the packets so far.
@@ -54,108 +135,127 @@ pub(super) struct Source<'a, R> {
     /// The bytes at hand, from `start` on in the file.
     pub(super) item: Vec<u8>,
     start: u64,
+    pub(super) order: Order,
+    /// Packets at the start of the capture that have no time yet.
+    untimed: usize,
+    /// The link type of the first packet that was skipped.
+    pub(super) skipped_link: Option<u32>,
     pub(super) capture: Capture,
 }
 
-type ParseFrame = fn(
-    &[u8],
-) -> pcap_parser::nom::IResult<
-    &[u8],
-    pcap_parser::LegacyPcapBlock<'_>,
-    pcap_parser::PcapError<&[u8]>,
->;
-
 impl<R: Read> Source<'_, R> {
-    fn pcap(&mut self, parse: ParseFrame) -> Result<()> {
+    fn pcap(&mut self, pcap: Pcap) -> Result<()> {
+        self.order = pcap.order;
         self.require(24)?;
-        let Ok((_, header)) = parse_pcap_header(&self.item) else {
-            return Err(self.refuse("its header is not understood", DAMAGED));
-        };
-        let version = (header.version_major, header.version_minor);
-        if version != (2, 4) {
+        let (major, minor) = (self.half(4), self.half(6));
+        if major != 2 || minor > 4 {
             return Err(self.unsupported(
-                format!(
-                    "its format has version {}.{}, not 2.4",
-                    version.0, version.1
-                ),
+                format!("its format has version {major}.{minor}, not 2.4 or one before"),
                 "convert it with editcap -F pcap",
             ));
         }
         // The upper bits tell whether there is a frame check sequence.
-        self.check_link(Linktype(header.network.0 & 0xffff))?;
+        let link = self.word(20) & 0xffff;
+        if link != LINK_ETHERNET {
+            return Err(self.foreign(link));
+        }
         self.capture.interfaces.push(CapturedInterface::default());
-        let units = match header.is_nanosecond_precision() {
-            true => 1_000_000_000,
-            false => 1_000_000,
-        };
-
-        while self.next(16)? {
-            match parse(&self.item) {
-                Err(Stop::Incomplete(Needed::Size(missing))) => {
-                    self.check_length(missing.get())?;
-                    self.require(16 + missing.get())?;
-                }
-                Ok(_) => {} // A packet of no bytes.
-                Err(_) => return Err(self.refuse("a record is not understood", DAMAGED)),
+        while self.next(pcap.record_len)? {
+            let [mut captured, mut original] = [self.word(8), self.word(12)];
+            // The two were exchanged up to 2.2, and by some in 2.3.
+            if minor < 3 || minor == 3 && captured > original {
+                (captured, original) = (original, captured);
             }
-            let Ok((_, frame)) = parse(&self.item) else {
-                return Err(self.refuse("a record is not understood", DAMAGED));
-            };
-            if u64::from(frame.ts_usec) >= units {
-                return Err(self.refuse(
-                    format!(
-                        "a packet's time is {} parts of {units} of a second",
-                        frame.ts_usec
-                    ),
-                    DAMAGED,
-                ));
-            }
-            let nanos = u64::from(frame.ts_usec) * (1_000_000_000 / units);
-            let packet = CapturedPacket {
-                time: Duration::from_secs(frame.ts_sec.into()) + Duration::from_nanos(nanos),
-                bytes: copied(frame.data, &mut self.capture)?,
-                original_len: frame.origlen,
+            self.check_length(captured as usize)?;
+            self.require(pcap.record_len + captured as usize)?;
+            let (seconds, fraction) = (self.word(0), self.word(4));
+            // A fraction of more than a second counts as others count it.
+            let nanos = u64::from(fraction) * u64::from(1_000_000_000 / pcap.units);
+            let bytes = self.copied(pcap.record_len..pcap.record_len + captured as usize)?;
+            self.push(CapturedPacket {
+                time: Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos),
+                bytes,
+                original_len: original,
                 interface: 0,
                 direction: None,
-            };
-            self.push(packet)?;
+            })?;
         }
         Ok(())
     }
 
+    /// Adds a packet with a time.
     pub(super) fn push(&mut self, packet: CapturedPacket) -> Result<()> {
-        if packet.bytes.len() > packet.original_len as usize {
-            return Err(self.refuse(
-                format!(
-                    "{} bytes of a packet of {} were captured",
-                    packet.bytes.len(),
-                    packet.original_len
-                ),
-                DAMAGED,
-            ));
+        // Those before it came no later.
+        let untimed = std::mem::take(&mut self.untimed);
+        for earlier in &mut self.capture.packets[..untimed] {
+            earlier.time = packet.time;
         }
+        self.add(packet)
+    }
+
+    /// Adds a packet without a time: it gets that of the packet before, or else of the first one with a time.
+    pub(super) fn push_untimed(&mut self, mut packet: CapturedPacket) -> Result<()> {
+        let count = self.capture.packets.len();
+        match self.capture.packets.last() {
+            Some(last) if self.untimed < count => packet.time = last.time,
+            _ => self.untimed = count + 1,
+        }
+        self.add(packet)
+    }
+
+    fn add(&mut self, mut packet: CapturedPacket) -> Result<()> {
+        // Some write less than they captured; others read it all the same.
+        let length = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
+        packet.original_len = packet.original_len.max(length);
         if self.capture.packets.try_reserve(1).is_err() {
-            return Err(no_memory(&mut self.capture));
+            return Err(self.no_memory());
         }
         self.capture.packets.push(packet);
         Ok(())
     }
 
-    pub(super) fn check_link(&self, link: Linktype) -> Result<()> {
-        if link == Linktype::ETHERNET {
-            return Ok(());
+    /// Bytes of the item at hand, as a packet of their own.
+    pub(super) fn copied(&mut self, range: Range<usize>) -> Result<Vec<u8>> {
+        let mut copy = Vec::new();
+        if copy.try_reserve_exact(range.len()).is_err() {
+            return Err(self.no_memory());
         }
-        let hint = match link {
-            Linktype::LINUX_SLL | Linktype::LINUX_SLL2 => {
-                "; a capture of all interfaces (any) has that, one of a single interface has not"
-            }
-            _ => "",
+        copy.extend_from_slice(&self.item[range]);
+        Ok(copy)
+    }
+
+    #[cold]
+    fn no_memory(&mut self) -> FluxError {
+        // The text of the error takes some, too.
+        self.capture.packets = Vec::new();
+        FluxError::no_memory(
+            "reading a capture file whole",
+            "cut it in pieces, as `editcap -c` does",
+        )
+    }
+
+    fn has_packets(&self) -> bool {
+        !self.capture.packets.is_empty() || self.capture.skipped > 0
+    }
+
+    /// Refuses packets of a link type other than Ethernet.
+    fn foreign(&self, link: u32) -> FluxError {
+        let (name, hint) = match link {
+            113 => (" (LINUX_SLL)", HINT_ANY),
+            276 => (" (LINUX_SLL2)", HINT_ANY),
+            0 => (" (NULL)", ""),
+            9 => (" (PPP)", ""),
+            101 | 12 => (" (RAW)", ""),
+            105 => (" (IEEE802_11)", ""),
+            127 => (" (IEEE802_11_RADIOTAP)", ""),
+            228 => (" (IPV4)", ""),
+            229 => (" (IPV6)", ""),
+            _ => ("", ""),
         };
-        // Known ones have a name: Linktype(LINUX_SLL).
-        Err(self.unsupported(
-            format!("its packets are of link type {} ({link})", link.0),
+        self.unsupported(
+            format!("its packets are of link type {link}{name}, not of Ethernet"),
             format!("capture on an Ethernet interface{hint}"),
-        ))
+        )
     }
 
     pub(super) fn check_length(&self, length: usize) -> Result<()> {
@@ -221,6 +321,16 @@ impl<R: Read> Source<'_, R> {
         Ok(self.item.len() >= length)
     }
 
+    /// A number of the record or block at hand.
+    pub(super) fn half(&self, at: usize) -> u16 {
+        self.order.half([0, 1].map(|i| self.item[at + i]))
+    }
+
+    /// Likewise.
+    pub(super) fn word(&self, at: usize) -> u32 {
+        self.order.word([0, 1, 2, 3].map(|i| self.item[at + i]))
+    }
+
     // What can go wrong.
 
     fn place(&self) -> String {
@@ -232,6 +342,10 @@ impl<R: Read> Source<'_, R> {
     }
 
     pub(super) fn refuse(&self, happened: impl std::fmt::Display, fix: &str) -> FluxError {
+        let fix = match fix {
+            DAMAGED if self.has_packets() => PARTLY_DAMAGED,
+            fix => fix,
+        };
         FluxError::invalid(self.place(), happened, fix)
     }
 
@@ -250,30 +364,14 @@ impl<R: Read> Source<'_, R> {
     }
 
     fn failed(&self, error: &io::Error) -> FluxError {
-        let fix = match error.kind() {
-            io::ErrorKind::IsADirectory => "name a file in it",
-            _ => "see whether the disk or the other end of the pipe is well",
-        };
-        system(&self.place(), error, fix)
+        system(
+            &self.place(),
+            error,
+            "check that the file is on a disk that can be read",
+        )
     }
 }
 
-/// A copy of the bytes of a packet that will be one of `capture`.
-pub(super) fn copied(bytes: &[u8], capture: &mut Capture) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    if copy.try_reserve_exact(bytes.len()).is_err() {
-        return Err(no_memory(capture));
-    }
-    copy.extend_from_slice(bytes);
-    Ok(copy)
-}
-
-#[cold]
-fn no_memory(capture: &mut Capture) -> FluxError {
-    // The text of the error takes some, too.
-    capture.packets = Vec::new();
-    FluxError::no_memory(
-        "reading a capture file whole",
-        "cut it in pieces, as `editcap -c` does",
-    )
-}
+/// What has that link type.
+const HINT_ANY: &str =
+    "; a capture of all interfaces (any) has that, one of a single interface has not";

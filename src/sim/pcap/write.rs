@@ -9,9 +9,10 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use pcap_parser::{BOM_MAGIC, EPB_MAGIC, IDB_MAGIC, Linktype, OptionCode, SHB_MAGIC};
-
-use super::{CaptureFormat, CapturedPacket, Direction, MAX_PACKET, PACKET_FLAGS, system};
+use super::{
+    BYTE_ORDER, Block, CaptureFormat, CapturedPacket, Direction, LINK_ETHERNET, MAX_PACKET,
+    OptionCode, system,
+};
 use crate::error::{FluxError, Result};
 
 /// What a pcap file with times in nanoseconds begins with.
@@ -114,16 +115,16 @@ impl<W: Write> CaptureWriter<W> {
                 this.word(0); // times are UTC
                 this.word(0);
                 this.word(MAX_PACKET as u32);
-                this.word(Linktype::ETHERNET.0 as u32);
+                this.word(LINK_ETHERNET);
                 this.give()?;
             }
             CaptureFormat::PcapNg => {
-                this.begin_block(SHB_MAGIC);
-                this.word(BOM_MAGIC);
+                this.begin_block(Block::SECTION);
+                this.word(BYTE_ORDER);
                 this.half(1); // version 1.0
                 this.half(0);
                 this.bytes(&u64::MAX.to_le_bytes()); // a section of unknown length
-                this.option(OptionCode::ShbUserAppl, b"fluxcap");
+                this.option(OptionCode::APPLICATION, b"fluxcap");
                 this.end_block()?;
             }
         }
@@ -246,7 +247,7 @@ impl<W: Write> CaptureWriter<W> {
             CaptureFormat::PcapNg => {
                 let nanos = u64::try_from(time.as_nanos()).map_err(|_| too_late(self))?;
                 let number = self.number(interface)?;
-                self.begin_block(EPB_MAGIC);
+                self.begin_block(Block::ENHANCED_PACKET);
                 self.word(number);
                 self.word((nanos >> 32) as u32);
                 self.word(nanos as u32);
@@ -259,7 +260,7 @@ impl<W: Write> CaptureWriter<W> {
                         Direction::In => 1,
                         Direction::Out => 2,
                     };
-                    self.option(PACKET_FLAGS, &flags.to_le_bytes());
+                    self.option(OptionCode::PACKET_FLAGS, &flags.to_le_bytes());
                 }
                 self.end_block()
             }
@@ -317,12 +318,12 @@ impl<W: Write> CaptureWriter<W> {
             ));
         }
         if self.format == CaptureFormat::PcapNg {
-            self.begin_block(IDB_MAGIC);
-            self.half(Linktype::ETHERNET.0 as u16);
+            self.begin_block(Block::INTERFACE);
+            self.half(LINK_ETHERNET as u16);
             self.half(0);
             self.word(MAX_PACKET as u32);
-            self.option(OptionCode::IfName, name.as_bytes());
-            self.option(OptionCode::IfTsresol, &[9]); // nanoseconds
+            self.option(OptionCode::INTERFACE_NAME, name.as_bytes());
+            self.option(OptionCode::TIME_RESOLUTION, &[9]); // nanoseconds
             self.end_block()?;
         }
         let number = self.interfaces.len() as u32;
@@ -348,8 +349,8 @@ impl<W: Write> CaptureWriter<W> {
         self.item.resize(self.item.len().next_multiple_of(4), 0);
     }
 
-    fn option(&mut self, code: OptionCode, value: &[u8]) {
-        self.half(code.0);
+    fn option(&mut self, code: u16, value: &[u8]) {
+        self.half(code);
         self.half(value.len() as u16);
         self.bytes(value);
         self.pad();

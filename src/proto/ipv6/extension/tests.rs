@@ -1,5 +1,7 @@
 #![forbid(unsafe_code)]
 
+use std::net::Ipv6Addr;
+
 use super::*;
 use crate::proto::samples::Random;
 use crate::proto::{Fault, Ipv6Option};
@@ -147,7 +149,7 @@ fn a_header_shows_what_only_its_kind_has() {
     let Some(Ipv6Extension::Routing(header)) = walk.next() else {
         panic!("no routing header");
     };
-    let last = header.final_destination().unwrap();
+    let last = header.final_destination(Ipv6Addr::LOCALHOST).unwrap();
     assert_eq!(last.to_string(), "2001:db8::9");
     let Some(Ipv6Extension::Fragment(header)) = walk.next() else {
         panic!("no fragment header");

@@ -12,6 +12,8 @@ const SEGMENTS: [u8; 44] = [
 ];
 
 const FIRST: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+/// What the IPv6 header has.
+const NEXT: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9);
 const LAST: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
 fn both_refuse(bytes: &[u8], error: ParseError) {
@@ -24,7 +26,7 @@ fn read(routing_type: u8, segments_left: u8, last_entry: u8) -> (Vec<Ipv6Addr>, 
     let mut bytes = SEGMENTS;
     bytes[2..5].copy_from_slice(&[routing_type, segments_left, last_entry]);
     let (header, _) = Ipv6Routing::parse(&bytes).unwrap();
-    (header.addresses().collect(), header.final_destination())
+    (header.addresses().collect(), header.final_destination(NEXT))
 }
 
 #[test]
@@ -53,22 +55,67 @@ fn the_order_of_stations_depends_on_the_type() {
         read(Ipv6Routing::HOME_ADDRESS, 1, 0),
         (vec![LAST], Some(LAST))
     );
-    for routing_type in [Ipv6Routing::RPL, 1, 253] {
+    for routing_type in [1, 5, 253] {
         assert_eq!(read(routing_type, 1, 1), (vec![], None));
     }
-    assert_eq!(read(Ipv6Routing::SEGMENT, 0, 1), (both, None), "arrived");
+    let arrived = (both, Some(NEXT));
+    assert_eq!(read(Ipv6Routing::SEGMENT, 0, 1), arrived);
+}
+
+#[test]
+fn of_fewer_addresses_than_segments_left_none_is_the_last() {
+    for (routing_type, most) in [
+        (Ipv6Routing::SOURCE_ROUTE, 2),
+        (Ipv6Routing::HOME_ADDRESS, 1),
+        (Ipv6Routing::SEGMENT, 2),
+    ] {
+        for left in 1..=u8::MAX {
+            let (_, last) = read(routing_type, left, 1);
+            assert_eq!(last.is_some(), left <= most, "{routing_type} {left}");
+        }
+    }
+}
+
+#[test]
+fn the_last_address_for_rpl_begins_as_the_destination_does() {
+    // Two addresses of 2 bytes and the last one of 3, one byte of padding (RFC 6554, section 3).
+    let mut bytes = [
+        17, 1, 3, 1, 0xed, 0x10, 0, 0, 0xa, 1, 0xa, 2, 0xb, 0xc, 0xd, 0,
+    ];
+    let last = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0xb, 0x0c0d);
+    for left in 0..=u8::MAX {
+        bytes[3] = left;
+        let (header, _) = Ipv6Routing::parse(&bytes).unwrap();
+        let found = header.final_destination(NEXT);
+        let wanted = match left {
+            0 => Some(NEXT),
+            1..=3 => Some(last),
+            _ => None,
+        };
+        assert_eq!(found, wanted, "{left}");
+    }
+    // The last address is longer than all that there is.
+    for (compressed, padding) in [(0xe0, 0x10), (0xe7, 0), (0xed, 0x60)] {
+        bytes[3..6].copy_from_slice(&[1, compressed, padding]);
+        let (header, _) = Ipv6Routing::parse(&bytes).unwrap();
+        assert_eq!(header.final_destination(NEXT), None);
+    }
+    // All of it, uncompressed.
+    let whole = [&[17, 2, 3, 1, 0, 0, 0, 0][..], &LAST.octets()].concat();
+    let (header, _) = Ipv6Routing::parse(&whole).unwrap();
+    assert_eq!(header.final_destination(NEXT), Some(LAST));
 }
 
 #[test]
 fn a_last_entry_that_lies_gives_no_more_than_there_is() {
     assert_eq!(read(Ipv6Routing::SEGMENT, 1, 0), (vec![LAST], Some(LAST)));
     for last_entry in [2, 255] {
-        let (addresses, _) = read(Ipv6Routing::SEGMENT, 1, last_entry);
-        assert_eq!(addresses, [LAST, FIRST]);
+        let (addresses, last) = read(Ipv6Routing::SEGMENT, 1, last_entry);
+        assert_eq!((&addresses[..], last), (&[LAST, FIRST][..], None));
     }
     let (header, _) = Ipv6Routing::parse(&[17, 0, 4, 9, 255, 0, 0, 0]).unwrap();
     assert_eq!(header.addresses().len(), 0);
-    assert_eq!(header.final_destination(), None);
+    assert_eq!(header.final_destination(NEXT), None);
 }
 
 #[test]

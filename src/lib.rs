@@ -77,6 +77,7 @@ pub mod report;
 pub mod ring;
 pub mod sim;
 pub mod stats;
+mod sync;
 pub mod system;
 pub mod umem;
 

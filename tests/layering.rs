@@ -14,7 +14,7 @@ mod source;
 /// A module imports from its own layer and from those with a lower number.
 const LAYERS: [&[&str]; 8] = [
     &["error", "stats", "report", "proto"],
-    &["mem", "ring", "rule", "geometry"],
+    &["mem", "ring", "rule", "geometry", "sync"],
     &["umem", "packet", "batch", "pool"],
     &["kernel", "kernel::alarm"],
     &[

@@ -4,7 +4,7 @@
 //! this socket, by the ledger. What goes on into a ring or to the user is that copy: the ring is not looked at again.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::frames::{POOL, USER};
 use super::lease::{INWARD, Lease, OUTWARD};
@@ -13,6 +13,7 @@ use super::{Frames, Packet, SharedFrameState};
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
 use crate::ring::{Desc, Iter, Writer};
+use crate::sync::AtomicU32;
 
 /// One socket as the ledger knows it: lends frames to the kernel and accepts only those back.
 ///
@@ -148,11 +149,7 @@ impl Lender {
 
     /// Sends frames home by the return stack, but first takes as many into the pool as it is short of.
     #[inline]
-    pub(crate) fn reap_each_home(
-        &mut self,
-        mut sent: Iter<'_, u64>,
-        pool: &mut FramePool,
-    ) -> u32 {
+    pub(crate) fn reap_each_home(&mut self, mut sent: Iter<'_, u64>, pool: &mut FramePool) -> u32 {
         let kept = self.reap_each(sent.by_ref().take(pool.room()), pool);
         let loans = self.loans();
         let mut chain = Chain::new();

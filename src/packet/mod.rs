@@ -9,6 +9,8 @@ mod hand;
 mod lease;
 mod lender;
 mod live;
+#[cfg(all(test, fluxcap_loom))]
+mod models;
 mod outbox;
 mod pass;
 #[cfg(feature = "capi")]
@@ -28,9 +30,9 @@ use std::slice;
 pub use borrow::{PacketRef, Verdict};
 #[cfg(feature = "capi")]
 pub(crate) use build::build_into;
-pub use burst::{BatchRef, PortPacket};
 #[cfg(feature = "capi")]
 pub(crate) use burst::Slot;
+pub use burst::{BatchRef, PortPacket};
 pub(crate) use burst::{Exits, Slots, Tally, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use hand::Handed;

@@ -120,7 +120,12 @@ impl Drop for Books<'_> {
         };
         self.passed.set(passed);
         let receiving = (self.loans.frames, &mut *self.lent);
-        settle(receiving, (self.target, self.target_lent), passed, self.counted);
+        settle(
+            receiving,
+            (self.target, self.target_lent),
+            passed,
+            self.counted,
+        );
     }
 }
 

@@ -112,9 +112,10 @@ impl Cycle {
                 );
                 (done.recycled, 0, done.sent)
             } else {
-                let forwarded = entries
-                    .get(0)
-                    .and_then(|desc| self.lender.forward_or_pool(desc, &mut self.pool, &mut judge));
+                let forwarded = entries.get(0).and_then(|desc| {
+                    self.lender
+                        .forward_or_pool(desc, &mut self.pool, &mut judge)
+                });
                 match forwarded {
                     Some(Some(desc)) => (0, 0, u32::from(out.put(0, desc))),
                     Some(None) => (0, 1, 0),
@@ -274,9 +275,7 @@ impl Cycle {
         let mut slots = self.inward.fill.reserve(available);
         let entries = self.outward.completion.peek(slots.len());
         let seen = entries.len();
-        let taken = self
-            .lender
-            .refill_each(entries.iter(), &mut slots.writer());
+        let taken = self.lender.refill_each(entries.iter(), &mut slots.writer());
         slots.submit(taken);
         entries.release(seen);
         self.inward.filled += u64::from(taken);

@@ -98,9 +98,7 @@ impl FluxRx {
     /// ```
     #[inline]
     pub fn recv_each(&mut self, max: u32, take: impl FnMut(Packet)) -> u32 {
-        let received = self
-            .inward
-            .receive_each(&mut self.lender, max, take);
+        let received = self.inward.receive_each(&mut self.lender, max, take);
         self.top_up();
         received
     }

@@ -43,8 +43,8 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 %.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help deps build all install uninstall examples header bpf demo test test-sim sanitize soak fuzz check test-kernels test-windows \
-	test-emulated check-platforms bench clean
+.PHONY: help deps build all install uninstall examples header bpf demo test test-sim loom miri sanitize soak fuzz check test-kernels \
+	test-windows test-emulated check-platforms bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,7 @@ test: ## all tests; what cannot run here is listed with the reason
 	.ci/deps build demo test
 	$(MAKE) examples
 	.ci/test
+	.ci/loom
 
 test-sim: ## the tests that need neither root nor AF_XDP, without any rights, in a minute
 	.ci/deps build
@@ -87,6 +88,14 @@ test-sim: ## the tests that need neither root nor AF_XDP, without any rights, in
 sanitize: ## the library itself built with AddressSanitizer, then with ThreadSanitizer, under its tests in Rust and C (nightly)
 	.ci/deps build sanitize
 	.ci/sanitize
+
+loom: ## what threads share about frames, over all interleavings
+	.ci/deps build
+	.ci/loom
+
+miri: ## small programs in each mode under Miri, where there is a nightly compiler with it
+	.ci/deps build
+	.ci/miri
 
 soak: ## 10,000 random programs where everything goes wrong (SEEDS=100000 for more), 100 million packets between threads, 1,000 openings over veth
 	.ci/deps build

@@ -506,7 +506,7 @@ struct fluxcap_packet {
   uint32_t generation;
 };
 
-// Where a received packet lies in the UMEM: a slot of the RX ring, seen in place.
+// Where a received packet lies in the UMEM: a copy of a slot of the RX ring.
 struct fluxcap_desc {
   // Offset of the first byte from fluxcap_raw_data().
   uint64_t addr;
@@ -1414,11 +1414,11 @@ int fluxcap_packet_free(struct fluxcap_packet *packet);
 // A stale copy is -EINVAL; the others are freed all the same.
 int fluxcap_packets_free(struct fluxcap_packet *packets, uint32_t count);
 
-// Shows up to `max` received packets in place: `*descs` points at their descriptors in the RX ring. Returns how many; 0: none now.
+// Shows up to `max` received packets in place: `*descs` points at copies of their descriptors. Returns how many; 0: none now.
 // -ENODEV: none, and the interface was removed, which shows within a tenth of a second.
 //
-// All are checked: each lies within one frame that is on loan from this socket. They stand in one piece, so there may be more behind
-// the end of the ring: call again after consuming these. You may read and change the bytes until you consume the packets from the
+// All are checked: each lies within one frame that is on loan from this socket. They end before one that is not, so there may be more:
+// call again after consuming these. You may read and change the bytes until you consume the packets from the
 // front, with fluxcap_raw_recycle(), fluxcap_raw_forward() or fluxcap_raw_receive(); `*descs` is good until then, too.
 int fluxcap_raw_peek(struct fluxcap_raw *raw,
                      uint32_t max,

@@ -81,6 +81,7 @@ pub mod ring;
 pub mod sim;
 pub mod stats;
 mod stopper;
+mod sync;
 pub mod system;
 pub mod umem;
 

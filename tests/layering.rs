@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 8] = [
         "ring",
         "rule",
         "geometry",
+        "sync",
     ],
     &["umem", "packet", "batch", "pool"],
     &[

@@ -309,7 +309,7 @@ fn unfit(index: usize, why: Fault) -> FluxError {
             format!("packets[{index}] names a frame that it did not name before the callback"),
             "do not move or swap entries of the array: set the verdict of each in its place, and keep data within its frame",
         ),
-        Fault::TooLong | Fault::Unsendable => (
+        Fault::TooLong | Fault::Unsendable | Fault::Crowded => (
             errno::EMSGSIZE,
             format!("len of packets[{index}] goes beyond the end of its frame"),
             "keep data and len within the frame",

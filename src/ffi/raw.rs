@@ -18,7 +18,7 @@ pub const FLUXCAP_WAIT_RECEIVE: u32 = 1;
 /// Wait for free slots in the TX ring.
 pub const FLUXCAP_WAIT_SEND: u32 = 2;
 
-/// Where a received packet lies in the UMEM: a slot of the RX ring, seen in place.
+/// Where a received packet lies in the UMEM: a copy of a slot of the RX ring.
 #[repr(C)]
 pub struct fluxcap_desc {
     /// Offset of the first byte from fluxcap_raw_data().
@@ -31,11 +31,11 @@ pub struct fluxcap_desc {
 
 const _: () = assert!(size_of::<fluxcap_desc>() == size_of::<Desc>());
 
-/// Shows up to `max` received packets in place: `*descs` points at their descriptors in the RX ring. Returns how many; 0: none now.
+/// Shows up to `max` received packets in place: `*descs` points at copies of their descriptors. Returns how many; 0: none now.
 /// -ENODEV: none, and the interface was removed, which shows within a tenth of a second.
 ///
-/// All are checked: each lies within one frame that is on loan from this socket. They stand in one piece, so there may be more behind
-/// the end of the ring: call again after consuming these. You may read and change the bytes until you consume the packets from the
+/// All are checked: each lies within one frame that is on loan from this socket. They end before one that is not, so there may be more:
+/// call again after consuming these. You may read and change the bytes until you consume the packets from the
 /// front, with fluxcap_raw_recycle(), fluxcap_raw_forward() or fluxcap_raw_receive(); `*descs` is good until then, too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_peek(

@@ -5,7 +5,7 @@ use std::iter;
 use std::slice;
 
 use super::burst::Slot;
-use super::lender::{Lender, put};
+use super::lender::Lender;
 use super::{SharedFrameState, too_long};
 use crate::error::Result;
 use crate::pool::FramePool;
@@ -151,12 +151,12 @@ impl Lender {
             let Some(chunk) = loans.accept(desc) else {
                 continue;
             };
-            let mut slot = Slot::new(loans.base(), desc);
+            let mut slot = Slot::new(loans.base, desc);
             // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
             // packet is borrowed at a time. A group's frame is this member's until it is shared again below.
             look(&mut unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) });
             loans.share(chunk);
-            put(&mut fill, desc.addr);
+            fill.write(desc.addr);
         }
         fill.written()
     }
@@ -172,11 +172,11 @@ impl Lender {
     ) -> Option<Option<Desc>> {
         let loans = self.loans();
         loans.accept(desc)?;
-        let mut slot = Slot::new(loans.base(), desc);
+        let mut slot = Slot::new(loans.base, desc);
         // SAFETY: as in `recycle_each`.
         let verdict = judge(&mut unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) });
         if leaves(verdict, &slot, desc) {
-            return Some(Some(slot.desc(loans.base(), 0)));
+            return Some(Some(slot.desc(loans.base, 0)));
         }
         self.reap_each(iter::once(desc.addr), pool);
         Some(None)
@@ -198,13 +198,15 @@ impl Lender {
             let Some(chunk) = loans.accept(desc) else {
                 continue;
             };
-            let mut slot = Slot::new(loans.base(), desc);
+            let mut slot = Slot::new(loans.base, desc);
             // SAFETY: as in `recycle_each`.
             let mut packet = unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) };
             let verdict = judge(&mut packet);
-            if !(leaves(verdict, &slot, desc) && tx.push(slot.desc(loans.base(), 0))) {
+            if leaves(verdict, &slot, desc) {
+                tx.write(slot.desc(loans.base, 0));
+            } else {
                 loans.share(chunk);
-                put(&mut fill, desc.addr);
+                fill.write(desc.addr);
             }
         }
         Forwarded {

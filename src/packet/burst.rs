@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-#[cfg(feature = "capi")]
 use super::SharedFrameState;
 use super::frames::POOL;
 use super::lender::Loans;
@@ -341,18 +340,7 @@ impl Lender {
         slots: &'a mut Slots,
         through: Through,
     ) -> Option<BatchRef<'a>> {
-        let loans = self.loans();
-        let mut count = 0;
-        let mut places = slots.shown.iter_mut().zip(&mut slots.descs);
-        for desc in received {
-            if loans.accept(desc).is_some()
-                && let Some((shown, kept)) = places.next()
-            {
-                *shown = Slot::new(loans.base(), desc);
-                *kept = desc;
-                count += 1;
-            }
-        }
+        let count = self.loans().show(received, slots);
         // SAFETY: acceptable. While this `Lender` is borrowed, the frames stay on loan, so nobody else touches them.
         let (shown, descs) = (&mut slots.shown[..count], &slots.descs[..count]);
         let batch = unsafe { BatchRef::new(&self.frames, (shown, descs), through) };
@@ -373,50 +361,29 @@ impl Lender {
     ) -> Settled {
         let mut settled = Settled::default();
         let (state, loans) = (self.frames.state(), self.loans());
-        let pairs = slots.shown[..count].iter().zip(&slots.descs[..count]);
-        for (index, (slot, desc)) in pairs.enumerate() {
-            if slot.verdict != RECYCLE {
-                settled.others += 1;
-                let fitting = loans.fit(*slot, *desc);
-                let sent = match fitting {
-                    Ok(fitting) if slot.verdict == SEND + port => match exits.tx.push(fitting) {
-                        true => Ok(Sent::Gone),
-                        false => Ok(Sent::Crowded),
-                    },
-                    Ok(fitting) => {
-                        let to = (slot.verdict - SEND, &mut *exits.others);
-                        loans.pass_on(*desc, to, |chunk| Packet::new(state, fitting, chunk))
-                    }
-                    Err(fault) => Err(fault),
-                };
-                match sent {
-                    Ok(Sent::Gone) => continue,
-                    Ok(Sent::PassedOn) => {
-                        settled.passed_on += 1;
-                        continue;
-                    }
-                    Ok(Sent::Twice) => {
-                        settled.twice += 1;
-                        continue;
-                    }
-                    Ok(Sent::Crowded) => tally.crowded += 1,
-                    Err(Fault::Unsendable) => {}
-                    Err(fault) => drop(tally.unfit.get_or_insert((index, fault))),
-                }
+        let (shown, descs) = (&slots.shown[..count], &slots.descs[..count]);
+        let mut done = 0;
+        // Runs of those that are all recycled, or all sent, and one by one those that are neither.
+        loop {
+            done += loans.recycle_front(&shown[done..], &descs[done..], &mut exits.fill);
+            if done == count {
+                break;
             }
-            loans.share_frame(desc.addr);
-            if !exits.fill.push(desc.addr) {
-                match loans.take_frame(desc.addr, POOL) {
-                    Some(chunk) => {
-                        exits.pool.put(chunk);
-                        settled.pooled += 1;
-                    }
-                    None => settled.twice += 1,
+            let sent = loans.send_front(&shown[done..], &descs[done..], port, &mut exits.tx);
+            done += sent;
+            if sent == 0 {
+                let packet = (shown[done], descs[done]);
+                match loans.settle_one(state, packet, port, exits, &mut settled) {
+                    Err(Fault::Crowded) => tally.crowded += 1,
+                    Err(Fault::Unsendable) | Ok(()) => {}
+                    Err(fault) => drop(tally.unfit.get_or_insert((done, fault))),
                 }
+                done += 1;
             }
         }
         settled.recycled = exits.fill.written();
         settled.sent = exits.tx.written();
+        settled.others += settled.sent;
         self.count_returned(settled.pooled + settled.passed_on);
         tally.sent += u64::from(settled.sent);
         tally.passed_on += u64::from(settled.passed_on);
@@ -425,12 +392,127 @@ impl Lender {
 }
 
 impl Loans<'_> {
+    /// Fills the slots with the packets that are acceptable; returns how many. A call, so that all it needs stays in registers.
+    #[inline(never)]
+    fn show(&self, received: Iter<'_, Desc>, slots: &mut Slots) -> usize {
+        let loans = *self;
+        let mut places = slots.shown.iter_mut().zip(&mut slots.descs);
+        let all = places.len();
+        for desc in received {
+            if loans.accept(desc).is_none() {
+                continue;
+            }
+            let Some((shown, kept)) = places.next() else {
+                break;
+            };
+            *shown = Slot::new(loans.base, desc);
+            *kept = desc;
+        }
+        all - places.len()
+    }
+
+    /// Writes the packets at the front that shall be recycled to the fill ring; returns how many. It may end early.
+    #[inline(never)]
+    fn recycle_front(&self, shown: &[Slot], descs: &[Desc], fill: &mut Writer<'_, u64>) -> usize {
+        if self.is_member() {
+            return 0;
+        }
+        let room = fill.room() as usize;
+        let mut done = 0;
+        for (slot, desc) in shown.iter().zip(descs).take(room) {
+            if slot.verdict != RECYCLE {
+                break;
+            }
+            fill.write(desc.addr);
+            done += 1;
+        }
+        done
+    }
+
+    /// Writes the packets at the front that shall leave through the port that they came through to the TX ring; returns how many. It may end
+    /// early.
+    #[inline(never)]
+    fn send_front(
+        &self,
+        shown: &[Slot],
+        descs: &[Desc],
+        port: u32,
+        tx: &mut Writer<'_, Desc>,
+    ) -> usize {
+        let loans = *self;
+        let room = tx.room() as usize;
+        let mut done = 0;
+        for (slot, desc) in shown.iter().zip(descs).take(room) {
+            if slot.verdict != SEND + port {
+                break;
+            }
+            let Ok(fitting) = loans.fit(*slot, *desc) else {
+                break;
+            };
+            tx.write(fitting);
+            done += 1;
+        }
+        done
+    }
+
+    /// Does with one packet what its slot says; where that cannot be, it is recycled.
+    #[inline(never)]
+    fn settle_one(
+        &self,
+        state: NonNull<SharedFrameState>,
+        (slot, desc): (Slot, Desc),
+        port: u32,
+        exits: &mut Exits<'_>,
+        settled: &mut Settled,
+    ) -> Result<(), Fault> {
+        let mut result = Ok(());
+        if slot.verdict != RECYCLE {
+            let fitting = self.fit(slot, desc);
+            let sent = fitting.and_then(|fitting| match slot.verdict == SEND + port {
+                true => exits
+                    .tx
+                    .push(fitting)
+                    .then_some(Sent::Gone)
+                    .ok_or(Fault::Crowded),
+                false => {
+                    let to = (slot.verdict - SEND, &mut *exits.others);
+                    self.pass_on(desc, to, |chunk| Packet::new(state, fitting, chunk))
+                }
+            });
+            // What was sent is counted in the end.
+            settled.others += u32::from(sent != Ok(Sent::Gone));
+            match sent {
+                Ok(Sent::Gone) => return Ok(()),
+                Ok(Sent::PassedOn) => {
+                    settled.passed_on += 1;
+                    return Ok(());
+                }
+                Ok(Sent::Twice) => {
+                    settled.twice += 1;
+                    return Ok(());
+                }
+                Err(fault) => result = Err(fault),
+            }
+        }
+        self.share_frame(desc.addr);
+        if !exits.fill.push(desc.addr) {
+            match self.take_frame(desc.addr, POOL) {
+                Some(chunk) => {
+                    exits.pool.put(chunk);
+                    settled.pooled += 1;
+                }
+                None => settled.twice += 1,
+            }
+        }
+        result
+    }
+
     /// The packet that a slot asks to send, if it lies within the chunk of `desc`, which it was made of, is not empty, and has no options:
     /// those of a received packet mean something else, or nothing, where packets are sent.
     #[inline(always)]
     fn fit(&self, slot: Slot, desc: Desc) -> Result<Desc, Fault> {
         let chunk_size = self.chunk_size();
-        let fitting = slot.desc(self.base(), desc.options);
+        let fitting = slot.desc(self.base, desc.options);
         let end = (fitting.addr & (chunk_size - 1)) + u64::from(fitting.len);
         if fitting.addr ^ desc.addr >= chunk_size {
             return Err(Fault::OtherFrame);
@@ -453,7 +535,7 @@ impl Loans<'_> {
     ) -> Result<Sent, Fault> {
         let batch = others.get_mut(port as usize).ok_or(Fault::NoPort)?;
         if batch.room() == 0 {
-            return Ok(Sent::Crowded);
+            return Err(Fault::Crowded);
         }
         // A frame that came twice is the user's once, and goes nowhere else then.
         let Some(chunk) = self.receive(desc) else {
@@ -472,8 +554,6 @@ enum Sent {
     Gone,
     /// It is in the batch of another port.
     PassedOn,
-    /// There was no room.
-    Crowded,
     /// Its frame went another way before.
     Twice,
 }

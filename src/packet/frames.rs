@@ -16,7 +16,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use crossbeam_queue::ArrayQueue;
@@ -27,6 +27,7 @@ use super::returned::BOTTOM;
 use crate::error::{FluxError, Result};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
 use crate::mem::{Memory, Process};
+use crate::sync::{AtomicU32, AtomicU64};
 
 /// Ledger entry: in the pool. Those below are in the pool, too: on the return stack, as links.
 pub(super) const POOL: u32 = 1 << 31;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::Packet;
 use super::SharedFrameState;
-use super::lender::{Lender, Loans, count_returned, put};
+use super::lender::{Lender, Loans, count_returned};
 use super::window::{self, Former};
 use crate::batch::PacketBatch;
 use crate::ring::{Desc, Iter, Writer};
@@ -41,21 +41,20 @@ impl Lender {
             loans,
             lent,
             counted,
-            seen: 0,
+            received,
             refused: 0,
             fill,
             open: false,
             handed,
             former: Former::now(),
         };
-        for desc in received {
-            books.seen += 1;
+        while let Some(desc) = books.received.next() {
             // One by one, so that a frame that came twice is the user's once.
             let Some(chunk) = loans.receive(desc) else {
                 books.refused += 1;
                 continue;
             };
-            let packet = Packet::at(loans.base(), state, desc, chunk);
+            let packet = Packet::at(loans.base, state, desc, chunk);
             books.open = books.fill.room() > 0;
             if books.open {
                 window::open(state);
@@ -77,7 +76,7 @@ impl Lender {
         let loans = self.loans();
         let packets = received.filter_map(|desc| {
             let chunk = loans.receive(desc)?;
-            Some(Packet::at(loans.base(), state, desc, chunk))
+            Some(Packet::at(loans.base, state, desc, chunk))
         });
         batch.append_all(packets);
         let count = (batch.len() - before) as u32;
@@ -93,8 +92,8 @@ struct Books<'a> {
     lent: &'a mut u32,
     /// Packets counted before they came into being.
     counted: u32,
-    /// Entries looked at, the last of which the user may have, who may panic.
-    seen: u32,
+    /// Entries to be looked at. The user may have the one before them, and may panic.
+    received: Iter<'a, Desc>,
     refused: u32,
     fill: Writer<'a, u64>,
     /// Whether the window was opened for the packet that the user has.
@@ -110,7 +109,7 @@ impl Books<'_> {
         if self.open
             && let Some(chunk) = window::left()
         {
-            put(&mut self.fill, self.loans.lend_to_fill(chunk));
+            self.fill.write(self.loans.lend_to_fill(chunk));
         }
         self.open = false;
     }
@@ -121,9 +120,10 @@ impl Drop for Books<'_> {
     fn drop(&mut self) {
         self.take_back();
         self.former.restore();
+        let seen = self.counted - self.received.len() as u32;
         let handed = Handed {
-            seen: self.seen,
-            packets: self.seen - self.refused,
+            seen,
+            packets: seen - self.refused,
             back: self.fill.written(),
         };
         self.handed.set(handed);

@@ -4,7 +4,7 @@
 //! this socket, by the ledger. What goes on into a ring or to the user is that copy: the ring is not looked at again.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::frames::{POOL, USER};
 use super::lease::{INWARD, Lease, OUTWARD};
@@ -13,6 +13,7 @@ use super::{Frames, Packet, SharedFrameState};
 use crate::batch::PacketBatch;
 use crate::pool::FramePool;
 use crate::ring::{Desc, Iter, Writer};
+use crate::sync::AtomicU32;
 
 /// One socket as the ledger knows it: lends frames to the kernel and accepts only those back.
 ///
@@ -109,10 +110,19 @@ impl Lender {
         self.count_lent(1);
     }
 
-    /// Whether a descriptor is acceptable.
-    #[inline]
-    pub(crate) fn accepts(&self, desc: Desc) -> bool {
-        self.loans().accept(desc).is_some()
+    /// Copies the descriptors at the front that are acceptable, as far as there are places; returns how many.
+    #[inline(never)]
+    pub(crate) fn copy_accepted(&self, received: Iter<'_, Desc>, places: &mut [Desc]) -> usize {
+        let loans = self.loans();
+        let mut count = 0;
+        for (desc, place) in received.zip(places) {
+            if loans.accept(desc).is_none() {
+                break;
+            }
+            *place = desc;
+            count += 1;
+        }
+        count
     }
 
     /// Writes the addresses of sent frames to `fill`, which has room for all. They stay on loan.
@@ -123,7 +133,7 @@ impl Lender {
         for addr in sent {
             if let Some(chunk) = loans.accept_frame(addr) {
                 loans.share(chunk);
-                put(fill, addr);
+                fill.write(addr);
             }
         }
         fill.written() - before
@@ -202,7 +212,7 @@ impl Lender {
         {
             let (_, chunk) = packet.dissolve();
             self.lend_to_fill(chunk);
-            put(fill, self.frames.address_of(chunk));
+            fill.write(self.frames.address_of(chunk));
             done += 1;
         }
         self.frames.uncount(done);
@@ -224,7 +234,7 @@ impl Lender {
     fn lend_pooled(&mut self, pool: &mut FramePool, fill: &mut Writer<'_, u64>) {
         pool.take_run(fill.room() as usize, |chunk| {
             self.lend_to_fill(chunk);
-            put(fill, self.frames.address_of(chunk));
+            fill.write(self.frames.address_of(chunk));
         });
     }
 
@@ -248,18 +258,13 @@ pub(super) fn count_returned(lent: &mut u32, frames: u32) {
     *lent = lent.saturating_sub(frames);
 }
 
-/// Writes an entry where the caller knows of room.
-#[inline(always)]
-pub(super) fn put(fill: &mut Writer<'_, u64>, addr: u64) {
-    let written = fill.push(addr);
-    debug_assert!(written, "there is room for each entry");
-}
-
 /// The frames that one lender has on loan: the ledger, and the marks to look for.
 #[derive(Clone, Copy)]
 pub(super) struct Loans<'a> {
     pub(super) frames: &'a SharedFrameState,
     owners: &'a [AtomicU32],
+    /// The first byte of the UMEM.
+    pub(super) base: NonNull<u8>,
     shift: u32,
     mark: u32,
     former: u32,
@@ -272,17 +277,12 @@ impl<'a> Loans<'a> {
         Self {
             frames,
             owners: frames.owners(),
+            base: frames.memory().start(),
             shift: frames.shift(),
             mark,
             former,
             shared,
         }
-    }
-
-    /// The first byte of the UMEM.
-    #[inline]
-    pub(super) fn base(&self) -> NonNull<u8> {
-        self.frames.memory().start()
     }
 
     /// Bytes a chunk.
@@ -329,6 +329,7 @@ impl<'a> Loans<'a> {
 
     /// Whether a chunk was lent before the socket was split, or by the group: then it is made the lender's own.
     #[cold]
+    #[inline(never)]
     fn is_on_other_loan(&self, chunk: u32) -> bool {
         let owner = self.frames.owner_entry(chunk);
         owner == self.former
@@ -360,6 +361,7 @@ impl<'a> Loans<'a> {
 
     /// Gives a chunk to `owner` that was lent before the socket was split, or by the group.
     #[cold]
+    #[inline(never)]
     fn take_other(&self, chunk: u32, owner: u32) -> bool {
         self.frames.pass(chunk, self.former, owner)
             || (self.is_member() && self.frames.pass(chunk, self.shared, owner))
@@ -391,6 +393,7 @@ impl<'a> Loans<'a> {
     }
 
     #[cold]
+    #[inline(never)]
     fn share_with_group(&self, chunk: u32) {
         if !self.frames.pass(chunk, self.mark, self.shared) {
             self.frames.pass(chunk, self.former, self.shared);
@@ -398,7 +401,7 @@ impl<'a> Loans<'a> {
     }
 
     #[inline(always)]
-    fn is_member(&self) -> bool {
+    pub(super) fn is_member(&self) -> bool {
         self.shared != self.former && self.shared != self.mark
     }
 }

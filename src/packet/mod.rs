@@ -9,6 +9,8 @@ mod hand;
 mod lease;
 mod lender;
 mod live;
+#[cfg(all(test, fluxcap_loom))]
+mod models;
 mod outbox;
 mod pass;
 mod quarantine;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::mem;
 
-use super::lender::{Lender, Loans, count_returned, put};
+use super::lender::{Lender, Loans, count_returned};
 use super::{Packet, SharedFrameState};
 use crate::ring::{Desc, Iter, Writer};
 
@@ -41,21 +41,20 @@ impl Lender {
             loans,
             lent,
             counted,
-            seen: 0,
+            received,
             refused: 0,
             tx,
             target,
             target_lent: &mut sending.lent,
             passed,
         };
-        for desc in received {
-            books.seen += 1;
+        while let Some(desc) = books.received.next() {
             // One by one, so that a frame that came twice is the user's once.
             let Some(chunk) = loans.receive(desc) else {
                 books.refused += 1;
                 continue;
             };
-            let Some(packet) = pass(Packet::at(loans.base(), state, desc, chunk)) else {
+            let Some(packet) = pass(Packet::at(loans.base, state, desc, chunk)) else {
                 continue;
             };
             if !packet.is_of(target) || !packet.has_content() {
@@ -86,7 +85,7 @@ impl Lender {
         let before = fill.written();
         for addr in sent {
             if loans.take_frame(addr, receiving.shared).is_some() {
-                put(fill, addr);
+                fill.write(addr);
             }
         }
         let done = fill.written() - before;
@@ -102,7 +101,7 @@ struct Books<'a> {
     lent: &'a mut u32,
     /// Packets counted before they came into being.
     counted: u32,
-    seen: u32,
+    received: Iter<'a, Desc>,
     refused: u32,
     tx: Writer<'a, Desc>,
     target: &'a SharedFrameState,
@@ -113,9 +112,10 @@ struct Books<'a> {
 impl Drop for Books<'_> {
     #[inline(always)]
     fn drop(&mut self) {
+        let seen = self.counted - self.received.len() as u32;
         let passed = Passed {
-            seen: self.seen,
-            packets: self.seen - self.refused,
+            seen,
+            packets: seen - self.refused,
             sent: self.tx.written(),
         };
         self.passed.set(passed);

@@ -6,12 +6,13 @@
 //! Whoever takes frames takes as many packets off the count: one subtraction for all of them.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use super::SharedFrameState;
 use super::frames::POOL;
 use crate::ring::Writer;
+use crate::sync::AtomicU32;
 
 /// The end of the return stack, which no chunk has as its number. Links are chunks, or this: all below [`POOL`].
 pub(super) const BOTTOM: u32 = POOL - 1;

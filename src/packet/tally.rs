@@ -15,11 +15,13 @@ pub(crate) struct Tally {
     pub(crate) unfit: Option<(usize, Fault)>,
 }
 
-/// Why a packet can't be sent. All but the first only C programs can cause, which write what they like into a slot.
+/// Why a packet can't be sent. All but the first two only C programs can cause, which write what they like into a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It is empty, or not a whole packet.
     Unsendable,
+    /// There is no room for it.
+    Crowded,
     /// It begins in another frame than it came in.
     OtherFrame,
     /// It ends behind its frame.

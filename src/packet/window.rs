@@ -8,15 +8,17 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 use super::SharedFrameState;
+use crate::sync::thread_local;
 
+#[cfg(not(fluxcap_loom))]
 thread_local! {
     // It has no destructor, so it is there for as long as the thread can drop anything.
-    static WINDOW: Window = const {
-        Window {
-            open: Cell::new(CLOSED),
-            chunk: Cell::new(0),
-        }
-    };
+    static WINDOW: Window = const { Window::new() };
+}
+
+#[cfg(fluxcap_loom)]
+thread_local! {
+    static WINDOW: Window = Window::new();
 }
 
 struct Window {
@@ -27,6 +29,15 @@ struct Window {
 }
 
 const CLOSED: usize = 0;
+
+impl Window {
+    const fn new() -> Self {
+        Self {
+            open: Cell::new(CLOSED),
+            chunk: Cell::new(0),
+        }
+    }
+}
 
 /// Opens the window of this thread for a frame of a UMEM.
 #[inline(always)]

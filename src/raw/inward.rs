@@ -139,14 +139,7 @@ impl Inward {
     pub(crate) fn peek(&mut self, lender: &Lender, max: u32) -> &[Desc] {
         loop {
             let entries = self.rx.peek(max);
-            let mut count = 0;
-            for (desc, place) in entries.iter().zip(&mut self.peeked) {
-                if !lender.accepts(desc) {
-                    break;
-                }
-                *place = desc;
-                count += 1;
-            }
+            let count = lender.copy_accepted(entries.iter(), &mut self.peeked);
             if count > 0 || entries.is_empty() {
                 return &self.peeked[..count];
             }

@@ -181,6 +181,14 @@ impl<T: RingElement> Writer<'_, T> {
         reserved
     }
 
+    /// [`push`](Self::push), where the caller knows of room. Without, it would write to another slot of this ring.
+    #[inline(always)]
+    pub(crate) fn write(&mut self, entry: T) {
+        debug_assert!(self.next != self.end, "there is room for each entry");
+        self.slots.store(self.next, entry);
+        self.next = self.next.wrapping_add(1);
+    }
+
     /// The number of slots written.
     #[inline]
     #[must_use]

@@ -10,7 +10,7 @@ use super::*;
 use crate::batch::PacketBatch;
 use crate::error::ErrorKind;
 use crate::kernel::Rings;
-use crate::packet::Verdict;
+use crate::packet::{Leases, PacketRef, Slots, Tally, Through, Verdict};
 use crate::raw::Cycle;
 use crate::umem::{UmemConfig, UmemRegion};
 
@@ -829,6 +829,234 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
         drop((cycle, held));
         drop(lease);
         assert_eq!(umem.accounting().pool, FRAMES);
+    }
+}
+
+/// A socket with eight frames, four of them on loan, whose other side may write to its rings at any time.
+struct Rewritten {
+    // Dropped in this order, as in a `FluxRaw`.
+    cycle: Cycle,
+    _leases: Arc<Leases>,
+    umem: UmemRegion,
+    fill: Bare<u64>,
+    rx: Bare<Desc>,
+    tx: Bare<Desc>,
+}
+
+const GOOD: [Desc; 4] = {
+    let mut descs = [Desc {
+        addr: 0,
+        len: 60,
+        options: 0,
+    }; 4];
+    let mut frame = 0;
+    while frame < 4 {
+        descs[frame].addr = frame as u64 * 2048 + 256;
+        frame += 1;
+    }
+    descs
+};
+
+impl Rewritten {
+    fn new() -> Self {
+        let umem = UmemRegion::heap(UmemConfig {
+            frames: 8,
+            chunk_size: 2048,
+            ..UmemConfig::default()
+        })
+        .unwrap();
+        let leases = umem.frames().leases(1).unwrap();
+        let (fill, completion) = (Bare::<u64>::new(16, 0), Bare::<u64>::new(16, 0));
+        let (tx, rx) = (Bare::<Desc>::new(4, 0), Bare::<Desc>::new(4, 0));
+        let rings = Rings {
+            fill: fill.producer(),
+            rx: rx.consumer(),
+            tx: tx.producer(),
+            completion: completion.consumer(),
+        };
+        let mut cycle = Cycle::new(rings, &leases[0]);
+        assert_eq!(cycle.lend_free(4), 4);
+        fill.claim_consumed(4);
+        for (slot, desc) in GOOD.into_iter().enumerate() {
+            rx.write(slot, desc);
+        }
+        rx.claim_produced(4);
+        Self {
+            cycle,
+            _leases: leases,
+            umem,
+            fill,
+            rx,
+            tx,
+        }
+    }
+
+    /// What was put into the fill ring since.
+    fn filled(&self) -> Vec<u64> {
+        let end = self.fill.area().producer().load(Ordering::Acquire);
+        let slots = self.fill.area().slots();
+        (4..end).map(|index| slots.load(index)).collect()
+    }
+
+    /// What was put into the TX ring.
+    fn sent(&self) -> Vec<Desc> {
+        let end = self.tx.area().producer().load(Ordering::Acquire);
+        let slots = self.tx.area().slots();
+        (0..end).map(|index| slots.load(index)).collect()
+    }
+}
+
+/// Makes all entries of an RX ring name memory that is nobody's.
+fn wreck(rx: &Bare<Desc>) {
+    for slot in 0..4 {
+        let desc = Desc {
+            addr: 1 << 40,
+            len: u32::MAX,
+            options: 0,
+        };
+        rx.write(slot, desc);
+    }
+}
+
+/// Uses a packet, which must be the one that was announced.
+fn use_packet(address: u64, bytes: &mut [u8]) {
+    assert_eq!((address, bytes.len()), (GOOD[0].addr, 60));
+    bytes.fill(1);
+}
+
+#[test]
+fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
+    type Way = fn(&mut Rewritten) -> u32;
+    // Each rewrites the ring while the first packet is looked at: that one stays, the others are refused.
+    let ways: [Way; 4] = [
+        |world| {
+            let rx = &world.rx;
+            world.cycle.inspect(4, |packet| {
+                wreck(rx);
+                use_packet(packet.address(), packet.data_mut());
+            })
+        },
+        |world| {
+            let rx = &world.rx;
+            world.cycle.forward(4, |packet| {
+                wreck(rx);
+                use_packet(packet.address(), packet.data_mut());
+                Verdict::Send
+            })
+        },
+        |world| {
+            let rx = &world.rx;
+            let Cycle { inward, lender, .. } = &mut world.cycle;
+            inward.receive_each(lender, 4, |mut packet| {
+                wreck(rx);
+                use_packet(packet.address(), packet.data_mut());
+            })
+        },
+        |world| {
+            let peeked = world.cycle.peek(4);
+            assert_eq!(peeked, GOOD);
+            wreck(&world.rx);
+            assert_eq!(peeked, GOOD);
+            world.cycle.inspect(1, |_| ());
+            1
+        },
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        let mut world = Rewritten::new();
+        assert_eq!(way(&mut world), 1, "way {number}");
+        let first = GOOD[0];
+        match number {
+            0 => assert_eq!(world.filled(), [first.addr]),
+            1 => assert_eq!(world.sent(), [first]),
+            2 => assert_eq!(world.filled(), [first.addr & !2047]),
+            _ => assert_eq!(world.filled(), [0; 0]),
+        }
+        assert!(world.cycle.state().is_conserved());
+        drop((world.cycle, world._leases));
+        assert_eq!(world.umem.accounting().pool, 8);
+    }
+}
+
+#[test]
+fn entries_that_are_rewritten_while_a_callback_has_their_packets_go_where_they_came_from() {
+    for sends in [false, true] {
+        let mut world = Rewritten::new();
+        let mut slots = Slots::new(4);
+        let mut tally = Tally::default();
+        let through = Through { port: 0, ports: 1 };
+        let rx = &world.rx;
+        let shown = world
+            .cycle
+            .burst(4, &mut slots, through, &mut [], &mut tally, |batch| {
+                wreck(rx);
+                batch.for_each(|packet| {
+                    packet.data_mut().fill(1);
+                    if sends {
+                        packet.send();
+                    }
+                });
+            })
+            .unwrap();
+        assert_eq!((shown.count, shown.all_recycled), (4, !sends));
+        let addrs = GOOD.map(|desc| desc.addr);
+        assert_eq!(world.filled(), if sends { &[][..] } else { &addrs[..] });
+        assert_eq!(world.sent(), if sends { &GOOD[..] } else { &[][..] });
+        assert!(world.cycle.state().is_conserved());
+    }
+}
+
+#[test]
+fn entries_that_change_all_the_time_lead_to_no_other_memory() {
+    let rounds = if cfg!(miri) { 50 } else { 20_000 };
+    let mut world = Rewritten::new();
+    let bytes = world.umem.geometry().bytes();
+    let (rx, done) = (&world.rx, &AtomicU32::new(0));
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while done.load(Ordering::Relaxed) == 0 {
+                wreck(rx);
+                for (slot, desc) in GOOD.into_iter().enumerate() {
+                    rx.write(slot, desc);
+                }
+                if cfg!(miri) {
+                    thread::yield_now();
+                }
+            }
+        });
+        for round in 0..rounds {
+            rx.claim_produced(rx.area().consumer().load(Ordering::Relaxed).wrapping_add(4));
+            let (fill, tx) = (world.fill.area(), world.tx.area());
+            world
+                .fill
+                .claim_consumed(fill.producer().load(Ordering::Relaxed));
+            world
+                .tx
+                .claim_consumed(tx.producer().load(Ordering::Relaxed));
+            let look = |packet: &mut PacketRef<'_>| {
+                let (address, len) = (packet.address(), packet.len() as u64);
+                assert!(address < bytes && address % 2048 + len <= 2048);
+                packet.data_mut().fill(1);
+            };
+            if round % 2 == 0 {
+                world.cycle.inspect(4, look);
+            } else {
+                world.cycle.forward(4, |packet| {
+                    look(packet);
+                    Verdict::Send
+                });
+            }
+        }
+        done.store(1, Ordering::Relaxed);
+    });
+    // Each of them was refused or shown.
+    let state = world.cycle.state();
+    assert_eq!(
+        state.rx.refused + world.cycle.totals().0,
+        4 * rounds,
+        "{state}"
+    );
+    for desc in world.sent().into_iter().rev().take(4) {
+        assert!(GOOD.contains(&desc), "{desc:?}");
     }
 }
 

@@ -1,0 +1,213 @@
+//! A small program in each mode over simulated links, short enough for Miri, which looks at each access to memory: `make miri`.
+//!
+//! A program of yours can be tested in the same way: few frames, since Miri takes a microsecond for what takes a processor a nanosecond.
+
+use std::thread;
+
+use fluxcap::sim::{Network, Nic};
+use fluxcap::{FluxBuilder, FluxEngine, FluxRaw, Packet, PacketBatch, Poller, UmemRegion, Verdict};
+
+const FRAMES: u32 = 16;
+
+fn open(nic: &Nic) -> FluxBuilder {
+    FluxBuilder::new(nic)
+        .frames(FRAMES)
+        .chunk_size(2048)
+        .fill_size(8)
+        .rx_size(8)
+        .tx_size(8)
+        .completion_size(8)
+}
+
+/// A NIC without a cable: what a socket sends can be taken out.
+fn nic() -> Nic {
+    Network::new().nic("sim0").unwrap()
+}
+
+/// Packets that arrive at once, of which each byte is its number.
+fn arrive(nic: &Nic, packets: u8) {
+    for number in 0..packets {
+        nic.inject(0, &[number; 60]).unwrap();
+    }
+    nic.network().settle();
+}
+
+fn sent(nic: &Nic) -> Vec<Vec<u8>> {
+    nic.network().settle();
+    std::iter::from_fn(|| nic.take_sent()).collect()
+}
+
+#[track_caller]
+fn assert_home(umem: &UmemRegion) {
+    let accounting = umem.accounting();
+    assert_eq!(accounting.pool, FRAMES, "{accounting}");
+}
+
+/// Writes to both ends of a packet, and to what comes into view in front.
+fn change(packet: &mut [u8]) {
+    let last = packet.len() - 1;
+    (packet[0], packet[last]) = (0xaa, 0xbb);
+}
+
+#[test]
+fn an_engine_shows_changes_sends_and_recycles() {
+    let nic = nic();
+    let raw = open(&nic).build().unwrap();
+    let umem = raw.umem().clone();
+    let mut engine = FluxEngine::new(raw);
+    for _ in 0..4 {
+        arrive(&nic, 5);
+        let count = engine.run_once(|batch| {
+            batch.prefetch();
+            batch.packet(1).data_mut()[1] = 7;
+            batch.for_each(|packet| {
+                if packet.data()[2] % 2 == 0 {
+                    packet.adjust_head(-4).unwrap();
+                    packet.adjust_tail(2).unwrap();
+                    change(packet.data_mut());
+                    packet.send();
+                }
+            });
+        });
+        assert_eq!(count.unwrap(), 5);
+        let sent = sent(&nic);
+        assert_eq!(sent.len(), 3);
+        for packet in sent {
+            assert_eq!((packet.len(), packet[0], packet[65]), (66, 0xaa, 0xbb));
+        }
+    }
+    drop(engine);
+    assert_home(&umem);
+}
+
+#[test]
+fn an_engine_passes_packets_between_its_ports() {
+    let network = Network::new();
+    let (left, right) = (network.nic("left").unwrap(), network.nic("right").unwrap());
+    let here = open(&left).build().unwrap();
+    let umem = here.umem().clone();
+    let there = open(&right).umem(&umem).build().unwrap();
+    let mut engine = FluxEngine::new(here);
+    engine.add_port(there).unwrap();
+    for _ in 0..3 {
+        arrive(&left, 3);
+        engine
+            .run_once(|batch| {
+                let other = 1 - batch.port();
+                batch.for_each(|packet| {
+                    change(packet.data_mut());
+                    packet.send_to(other).unwrap();
+                });
+            })
+            .unwrap();
+        assert_eq!(sent(&right).len(), 3);
+        engine.run_once(|_| ()).unwrap();
+    }
+    drop(engine);
+    assert_home(&umem);
+}
+
+#[test]
+fn halves_receive_send_and_forward_and_packets_end_on_other_threads() {
+    let nic = nic();
+    let (mut rx, mut tx) = open(&nic).build().unwrap().split();
+    rx.set_poller(Poller::Busy);
+    let umem = rx.umem().clone();
+    let mut batch = PacketBatch::with_capacity(4);
+    for _ in 0..3 {
+        // Some are dropped here, some there.
+        arrive(&nic, 4);
+        assert_eq!(rx.try_recv(&mut batch), 4);
+        batch
+            .iter_mut()
+            .for_each(|packet| change(packet.data_mut()));
+        let away = batch.pop();
+        let dropping = thread::spawn(move || drop(away));
+        batch.clear();
+        dropping.join().unwrap();
+
+        arrive(&nic, 4);
+        let mut kept = Vec::new();
+        let count = rx.recv_each(4, |mut packet| {
+            change(packet.data_mut());
+            if packet.data()[1] == 2 {
+                kept.push(packet);
+            }
+        });
+        assert_eq!((count, kept.len()), (4, 1));
+
+        arrive(&nic, 4);
+        let passed = rx.forward_each(&mut tx, 4, |mut packet: Packet| {
+            change(packet.data_mut());
+            Some(packet)
+        });
+        assert_eq!(passed.unwrap(), 4);
+        let given = tx.send_each(2, |outbox| {
+            let packet = kept.pop().unwrap();
+            assert!(outbox.put(packet).is_ok());
+        });
+        assert_eq!(given.unwrap(), 1);
+        let mut fresh = tx.alloc().unwrap();
+        fresh.copy_from(&[9; 60]).unwrap();
+        tx.send_one(fresh).unwrap();
+        tx.kick().unwrap();
+        assert_eq!(sent(&nic).len(), 6);
+        tx.reap();
+    }
+    drop((rx, batch));
+    drop(tx);
+    assert_home(&umem);
+}
+
+#[test]
+fn a_raw_socket_moves_frames_by_each_of_its_calls() {
+    let nic = nic();
+    let mut raw = open(&nic).build().unwrap();
+    let umem = raw.umem().clone();
+    let mut batch = PacketBatch::with_capacity(4);
+    for _ in 0..3 {
+        arrive(&nic, 4);
+        let peeked: Vec<_> = raw.peek(4).iter().map(|desc| desc.len).collect();
+        assert_eq!(peeked, [60; 4]);
+        let seen = raw.inspect(2, |packet| change(packet.data_mut()));
+        assert_eq!(seen, 2);
+        let forwarded = raw.forward(2, |packet| {
+            packet.adjust_head(14).unwrap();
+            change(packet.data_mut());
+            Verdict::Send
+        });
+        assert_eq!(forwarded, 2);
+        raw.wake_tx().unwrap();
+        assert_eq!(sent(&nic).len(), 2);
+        raw.refill();
+
+        arrive(&nic, 4);
+        assert_eq!(raw.receive(&mut batch), 4);
+        batch
+            .iter_mut()
+            .for_each(|packet| change(packet.data_mut()));
+        let packet = batch.pop().unwrap();
+        raw.send_one(packet).unwrap();
+        raw.recycle(&mut batch).unwrap();
+        raw.alloc_batch(&mut batch);
+        batch
+            .iter_mut()
+            .for_each(|packet| packet.copy_from(&[5; 60]).unwrap());
+        assert!(raw.send(&mut batch).unwrap() > 0);
+        batch.clear();
+        raw.wake_tx().unwrap();
+        assert!(sent(&nic).len() > 1);
+        raw.reap();
+        raw.refill();
+        assert!(raw.debug_rings().is_conserved());
+    }
+    close(raw);
+    assert_home(&umem);
+}
+
+fn close(raw: FluxRaw) {
+    let umem = raw.umem().clone();
+    let packet = umem.copy(&[1; 60]).unwrap().unwrap();
+    drop(raw);
+    assert_eq!(packet.data(), [1; 60]);
+}

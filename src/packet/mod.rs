@@ -17,6 +17,7 @@ mod pass;
 pub(crate) mod raw;
 mod returned;
 mod room;
+mod settle;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -32,8 +33,8 @@ pub use borrow::{PacketRef, Verdict};
 pub(crate) use build::build_into;
 #[cfg(feature = "capi")]
 pub(crate) use burst::Slot;
+pub(crate) use burst::Through;
 pub use burst::{BatchRef, PortPacket};
-pub(crate) use burst::{Exits, Slots, Tally, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use hand::Handed;
 pub(crate) use lease::Lease;
@@ -41,6 +42,7 @@ pub(crate) use lender::Lender;
 pub use outbox::Outbox;
 pub(crate) use pass::Passed;
 pub(crate) use returned::Returned;
+pub(crate) use settle::{Exits, Slots, Tally};
 pub(crate) use side::{InFlight, KernelSide, Received};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};

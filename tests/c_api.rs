@@ -19,11 +19,13 @@ PATH=$PATH:/usr/sbin:/sbin
 skip() { echo "skipped: $1"; exit 77; }
 [ "$(id -u)" -eq 0 ] || skip "needs root"
 unshare --net true 2>/dev/null || skip "no network namespace can be made"
-exec timeout --kill-after=5 100 unshare --net sh -c '
+exec timeout --kill-after=5 100 unshare --net --pid --fork --kill-child --mount-proc sh -c '
     ip link add fluxa type veth peer name fluxb || { echo "skipped: no veth pair can be made"; exit 77; }
     # Without an IPv6 address there are no packets but ours.
     ip link set fluxa addrgenmode none up && ip link set fluxb addrgenmode none up || exit 1
-    exec "$@"' - "$@"
+    # Not in the place of this shell: with it goes whatever is still running.
+    "$@"
+    exit $?' - "$@"
 "#;
 
 /// How a program is compiled.
@@ -544,6 +546,7 @@ fn the_pump_goes_on_when_its_link_flaps() {
         pump=$1 work=$2
         for mode in txonly l2fwd; do
             log=$work/$mode.flap
+            : >"$log"
             "$pump" -m $mode -i fluxa >"$log" 2>&1 &
             pid=$!
             # Until there is one more line of rates.

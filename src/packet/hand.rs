@@ -44,7 +44,6 @@ impl Lender {
             received,
             refused: 0,
             fill,
-            open: false,
             handed,
             former: Former::now(),
         };
@@ -55,8 +54,8 @@ impl Lender {
                 continue;
             };
             let packet = Packet::at(loans.base, state, desc, chunk);
-            books.open = books.fill.room() > 0;
-            if books.open {
+            // It is closed again when it was used, and stays so once there is no room.
+            if books.fill.has_room() {
                 window::open(state);
             }
             take(packet);
@@ -96,8 +95,6 @@ struct Books<'a> {
     received: Iter<'a, Desc>,
     refused: u32,
     fill: Writer<'a, u64>,
-    /// Whether the window was opened for the packet that the user has.
-    open: bool,
     handed: &'a Cell<Handed>,
     former: Former,
 }
@@ -106,12 +103,9 @@ impl Books<'_> {
     /// Lends the frame anew that was left in the window, if there is one.
     #[inline(always)]
     fn take_back(&mut self) {
-        if self.open
-            && let Some(chunk) = window::left()
-        {
+        if let Some(chunk) = window::left() {
             self.fill.write(self.loans.lend_to_fill(chunk));
         }
-        self.open = false;
     }
 }
 

@@ -331,8 +331,8 @@ impl<'a> Loans<'a> {
     #[cold]
     #[inline(never)]
     fn is_on_other_loan(&self, chunk: u32) -> bool {
-        let owner = self.frames.owner_entry(chunk);
-        owner == self.former
+        // Whoever makes it its own has it alone: the other half may name the same frame.
+        self.frames.pass(chunk, self.former, self.mark)
             || (self.is_member() && self.frames.pass(chunk, self.shared, self.mark))
     }
 

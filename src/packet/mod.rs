@@ -18,6 +18,7 @@ mod quarantine;
 pub(crate) mod raw;
 mod returned;
 mod room;
+mod settle;
 mod side;
 mod tally;
 #[cfg(test)]
@@ -34,8 +35,8 @@ pub use borrow::{PacketRef, Verdict};
 pub(crate) use build::build_into;
 #[cfg(feature = "capi")]
 pub(crate) use burst::Slot;
+pub(crate) use burst::Through;
 pub use burst::{BatchRef, PortPacket};
-pub(crate) use burst::{Exits, Slots, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use hand::Handed;
 pub(crate) use lease::{Lease, LeasedSocket, Leases};
@@ -44,6 +45,7 @@ pub use outbox::Outbox;
 pub(crate) use pass::Passed;
 pub use quarantine::{QueueRelease, ReleasedAtClose};
 pub(crate) use returned::Returned;
+pub(crate) use settle::{Exits, Slots};
 pub(crate) use side::{InFlight, KernelSide, Received};
 pub(crate) use tally::{Fault, Tally};
 

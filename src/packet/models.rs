@@ -237,7 +237,11 @@ fn a_frame_of_a_group_goes_to_one_of_its_members() {
             receive(&mut other_lender, &mut rx, &cells)
         });
         let (_kernel, mut rx) = ring_of(&[desc(0)]);
-        let here = receive(&mut Lender::member(&one[0], &group[0]), &mut rx, &model.cells);
+        let here = receive(
+            &mut Lender::member(&one[0], &group[0]),
+            &mut rx,
+            &model.cells,
+        );
         assert_ne!(there.join().unwrap(), here);
         drop((group, one, other));
         model.finish();

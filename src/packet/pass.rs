@@ -48,7 +48,7 @@ impl Lender {
             target_lent: &mut sending.lent,
             passed,
         };
-        while let Some(desc) = books.received.next() {
+        for desc in books.received.by_ref() {
             // One by one, so that a frame that came twice is the user's once.
             let Some(chunk) = loans.receive(desc) else {
                 books.refused += 1;

@@ -24,17 +24,19 @@ thread_local! {
 struct Window {
     /// The address of the state of the UMEM that it is open for, which is never looked at by it; or `CLOSED`.
     open: Cell<usize>,
-    /// The chunk that was left, if it is closed after it was opened.
+    /// The chunk that was left, or `NONE`.
     chunk: Cell<u32>,
 }
 
 const CLOSED: usize = 0;
+/// What no chunk has as its number.
+const NONE: u32 = u32::MAX;
 
 impl Window {
     const fn new() -> Self {
         Self {
             open: Cell::new(CLOSED),
-            chunk: Cell::new(0),
+            chunk: Cell::new(NONE),
         }
     }
 }
@@ -59,10 +61,17 @@ pub(super) fn leave(state: NonNull<SharedFrameState>, chunk: u32) -> bool {
     })
 }
 
-/// The frame that was left since the window was opened. To be asked once.
+/// Takes out the frame that was left.
 #[inline(always)]
 pub(super) fn left() -> Option<u32> {
-    WINDOW.with(|window| (window.open.get() == CLOSED).then(|| window.chunk.get()))
+    WINDOW.with(|window| {
+        let chunk = window.chunk.get();
+        if chunk == NONE {
+            return None;
+        }
+        window.chunk.set(NONE);
+        Some(chunk)
+    })
 }
 
 /// The window of somebody further up the stack, while another one takes its place.
@@ -70,10 +79,10 @@ pub(super) fn left() -> Option<u32> {
 pub(super) struct Former(usize, u32);
 
 impl Former {
-    /// The window as it stands.
+    /// The window as it stands; from now on it is closed, and nothing is left in it.
     #[inline]
     pub(super) fn now() -> Self {
-        WINDOW.with(|window| Self(window.open.get(), window.chunk.get()))
+        WINDOW.with(|window| Self(window.open.replace(CLOSED), window.chunk.replace(NONE)))
     }
 
     /// Puts it back into its place.

@@ -103,7 +103,7 @@ impl<T: RingElement> Clone for Slots<'_, T> {
 
 impl<T: RingElement> Copy for Slots<'_, T> {}
 
-impl<T: RingElement> Slots<'_, T> {
+impl<'a, T: RingElement> Slots<'a, T> {
     #[inline(always)]
     fn at(&self, index: u32) -> &T::Slot {
         // SAFETY: masked, so the slot exists; it is valid for as long as the area lives, and is made of atomics alone (`from_parts`).
@@ -120,6 +120,72 @@ impl<T: RingElement> Slots<'_, T> {
     #[inline(always)]
     pub(super) fn store(&self, index: u32, entry: T) {
         entry.store(self.at(index));
+    }
+
+    /// A way along `len` slots, at most all, from `index` on.
+    #[inline]
+    pub(super) fn walk(&self, index: u32, len: u32) -> Walk<'a, T> {
+        let start = index & self.mask;
+        let len = len.min(self.mask + 1);
+        let straight = len.min(self.mask + 1 - start);
+        // SAFETY: both lie within the slots, or at their end.
+        let (next, end) = unsafe {
+            let next = self.first.add(start as usize);
+            (next, next.add(straight as usize))
+        };
+        Walk {
+            next,
+            end,
+            first: self.first,
+            rest: len - straight,
+            _area: PhantomData,
+        }
+    }
+}
+
+/// Slots one after the other: up to the end of the array, and on from its start.
+pub(super) struct Walk<'a, T: RingElement> {
+    next: NonNull<T::Slot>,
+    end: NonNull<T::Slot>,
+    /// Of the array.
+    first: NonNull<T::Slot>,
+    /// How many there are from there on.
+    rest: u32,
+    _area: PhantomData<&'a RingArea<T>>,
+}
+
+impl<'a, T: RingElement> Walk<'a, T> {
+    /// The next slot.
+    #[inline(always)]
+    pub(super) fn step(&mut self) -> Option<&'a T::Slot> {
+        if self.next == self.end {
+            if self.rest == 0 {
+                return None;
+            }
+            self.next = self.first;
+            // SAFETY: `walk` goes along no more slots than there are.
+            self.end = unsafe { self.first.add(self.rest as usize) };
+            self.rest = 0;
+        }
+        // SAFETY: a slot before the end; it is valid for as long as the area lives, and is made of atomics alone (`from_parts`).
+        unsafe {
+            let slot = self.next.as_ref();
+            self.next = self.next.add(1);
+            Some(slot)
+        }
+    }
+
+    /// The number of slots that are left.
+    #[inline(always)]
+    pub(super) fn left(&self) -> u32 {
+        let straight = (self.end.addr().get() - self.next.addr().get()) / size_of::<T>();
+        straight as u32 + self.rest
+    }
+
+    /// Whether a slot is left.
+    #[inline(always)]
+    pub(super) fn goes_on(&self) -> bool {
+        self.next != self.end || self.rest > 0
     }
 }
 

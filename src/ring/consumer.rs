@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::atomic::Ordering;
 
-use super::area::Slots;
+use super::area::Walk;
 use super::{NEED_WAKEUP, RingArea, RingElement};
 
 /// The end of a ring that reads: the RX and completion rings of a program, the fill and TX rings of the kernel.
@@ -134,11 +134,7 @@ impl<T: RingElement> Entries<'_, T> {
     #[inline]
     #[must_use]
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter {
-            slots: self.ring.area.slots(),
-            next: self.ring.consumer,
-            end: self.ring.consumer.wrapping_add(self.len),
-        }
+        Iter(self.ring.area.slots().walk(self.ring.consumer, self.len))
     }
 
     /// Gives the first `count` slots back to the producer; more than [`len`](Self::len) means all.
@@ -164,28 +160,22 @@ impl<'a, T: RingElement> IntoIterator for &'a Entries<'_, T> {
 }
 
 /// Copies of entries that stay in the ring. See [`Entries::iter`].
-pub struct Iter<'a, T: RingElement> {
-    slots: Slots<'a, T>,
-    next: u32,
-    end: u32,
-}
+pub struct Iter<'a, T: RingElement>(Walk<'a, T>);
 
 impl<T: RingElement> Iterator for Iter<'_, T> {
     type Item = T;
 
     #[inline(always)]
     fn next(&mut self) -> Option<T> {
-        if self.next == self.end {
-            return None;
+        match self.0.step() {
+            Some(slot) => Some(T::load(slot)),
+            None => None,
         }
-        let entry = self.slots.load(self.next);
-        self.next = self.next.wrapping_add(1);
-        Some(entry)
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let len = self.end.wrapping_sub(self.next) as usize;
+        let len = self.0.left() as usize;
         (len, Some(len))
     }
 }

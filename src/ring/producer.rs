@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use super::area::Slots;
+use super::area::Walk;
 use super::{NEED_WAKEUP, RingArea, RingElement};
 
 /// The end of a ring that writes: the fill and TX rings of a program, the RX and completion rings of the kernel.
@@ -141,10 +141,8 @@ impl<T: RingElement> Reservation<'_, T> {
     #[inline]
     pub fn writer(&mut self) -> Writer<'_, T> {
         Writer {
-            slots: self.ring.area.slots(),
-            first: self.ring.producer,
-            next: self.ring.producer,
-            end: self.ring.producer.wrapping_add(self.len),
+            walk: self.ring.area.slots().walk(self.ring.producer, self.len),
+            all: self.len,
         }
     }
 
@@ -162,10 +160,9 @@ impl<T: RingElement> Reservation<'_, T> {
 
 /// Reserved slots that are written one after the other. What was written is published by [`Reservation::submit`].
 pub struct Writer<'a, T: RingElement> {
-    slots: Slots<'a, T>,
-    first: u32,
-    next: u32,
-    end: u32,
+    walk: Walk<'a, T>,
+    /// How many there were at first.
+    all: u32,
 }
 
 impl<T: RingElement> Writer<'_, T> {
@@ -173,34 +170,40 @@ impl<T: RingElement> Writer<'_, T> {
     #[inline(always)]
     #[must_use = "false: nothing was written"]
     pub fn push(&mut self, entry: T) -> bool {
-        let reserved = self.next != self.end;
-        if reserved {
-            self.slots.store(self.next, entry);
-            self.next = self.next.wrapping_add(1);
+        match self.walk.step() {
+            Some(slot) => {
+                entry.store(slot);
+                true
+            }
+            None => false,
         }
-        reserved
     }
 
-    /// [`push`](Self::push), where the caller knows of room. Without, it would write to another slot of this ring.
+    /// [`push`](Self::push), where the caller knows of room.
     #[inline(always)]
     pub(crate) fn write(&mut self, entry: T) {
-        debug_assert!(self.next != self.end, "there is room for each entry");
-        self.slots.store(self.next, entry);
-        self.next = self.next.wrapping_add(1);
+        let written = self.push(entry);
+        debug_assert!(written, "there is room for each entry");
     }
 
     /// The number of slots written.
     #[inline]
     #[must_use]
     pub fn written(&self) -> u32 {
-        self.next.wrapping_sub(self.first)
+        self.all - self.walk.left()
+    }
+
+    /// Whether there is a slot left.
+    #[inline(always)]
+    pub(crate) fn has_room(&self) -> bool {
+        self.walk.goes_on()
     }
 
     /// The number of slots left.
     #[inline]
     #[must_use]
     pub fn room(&self) -> u32 {
-        self.end.wrapping_sub(self.next)
+        self.walk.left()
     }
 }
 

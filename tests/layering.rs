@@ -30,6 +30,7 @@ const LAYERS: [&[&str]; 8] = [
         "kernel::company",
         "kernel::descriptor",
         "kernel::pace",
+        "kernel::steering",
     ],
     &[
         "kernel::linux",

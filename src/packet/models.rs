@@ -225,6 +225,33 @@ fn a_frame_lent_before_the_split_goes_to_one_half() {
 }
 
 #[test]
+fn a_frame_lent_before_the_split_is_looked_at_by_one_half_alone() {
+    loom::model(|| {
+        let model = Model::new(1);
+        let lease = model.frames.leases(1).unwrap();
+        let (mut inward, mut outward) = lender(&model, &lease[0], 1).split(0);
+        let cells = model.cells.clone();
+        let looking = thread::spawn(move || {
+            let (_kernel, mut rx) = ring_of(&[desc(0)]);
+            let (mut fill, _) = pair::<u64>(4).unwrap();
+            let mut slots = fill.reserve(1);
+            inward.recycle_each(rx.peek(1).iter(), slots.writer(), |_| {
+                cells[0].with_mut(|_| ());
+            })
+        });
+        let mut pool = FramePool::new(model.frames.clone());
+        let (_kernel, mut completion) = ring_of(&[0_u64]);
+        let reaped = outward.reap_each(completion.peek(1).iter(), &mut pool);
+        if reaped == 1 {
+            touch(&model.cells, &pool.alloc().unwrap());
+        }
+        assert_eq!(looking.join().unwrap() + reaped, 1);
+        drop((outward, pool, lease));
+        model.finish();
+    });
+}
+
+#[test]
 fn a_frame_of_a_group_goes_to_one_of_its_members() {
     loom::model(|| {
         let model = Model::new(1);

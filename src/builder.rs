@@ -21,7 +21,6 @@ use crate::mem::PAGE_SIZE;
 use crate::packet::{LeasedSocket, Leases};
 use crate::raw::{Cycle, FluxRaw, Place, Waiting};
 use crate::report::{Answer, BindMode, BusyPoll, Hugepages, Report, XdpMode};
-use crate::ring::check_size;
 use crate::umem::{UmemConfig, UmemRegion};
 use check::check_up;
 use umem::PreparedUmem;
@@ -354,41 +353,6 @@ impl FluxBuilder {
     /// Whether packets shall come to the socket.
     pub(crate) fn receives(&self) -> bool {
         !matches!(self.program, Program::None | Program::SendOnly)
-    }
-
-    fn check_sizes(&self) -> Result<()> {
-        let sizes = self.socket.sizes;
-        check_size("fill ring", sizes.fill)?;
-        check_size("RX ring", sizes.rx)?;
-        check_size("TX ring", sizes.tx)?;
-        check_size("completion ring", sizes.completion)?;
-        if let Some(budget) = self.socket.tx_budget
-            && !(32..=sizes.tx.max(32)).contains(&budget)
-        {
-            return Err(FluxError::invalid(
-                format_args!("TX budget {budget}"),
-                format_args!(
-                    "it lies between 32 and the size of the TX ring, {}",
-                    sizes.tx
-                ),
-                "leave it at its default, the size of the TX ring",
-            ));
-        }
-        if let Some(busy_poll) = self.socket.busy_poll
-            && (busy_poll.microseconds == 0
-                || i32::try_from(busy_poll.microseconds).is_err()
-                || !(1..=u32::from(u16::MAX)).contains(&busy_poll.budget))
-        {
-            return Err(FluxError::invalid(
-                format_args!(
-                    "preferred busy polling for {} microseconds and {} packets",
-                    busy_poll.microseconds, busy_poll.budget
-                ),
-                "it polls for 1 to 2,147,483,647 microseconds and 1 to 65,535 packets",
-                "use 20 microseconds and 64 packets, or leave it off",
-            ));
-        }
-        Ok(())
     }
 
     fn steering(&self) -> Result<Option<Arc<dyn Steering>>> {

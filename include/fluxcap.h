@@ -86,6 +86,12 @@
 // Memory from `numa_node`.
 #define FLUXCAP_NUMA_BIND 1
 
+// Packets are no part of core dumps: they are other people's data, and large.
+#define FLUXCAP_CORE_DUMP_WITHOUT_PACKETS 0
+
+// Packets in a new UMEM are part of core dumps.
+#define FLUXCAP_CORE_DUMP_WITH_PACKETS 1
+
 // The kernel may ask for wake-ups instead of being called each time (Linux 5.4).
 #define FLUXCAP_WAKEUP_NEEDED 0
 
@@ -437,6 +443,10 @@ struct fluxcap_config {
   // The UMEM to work on, that of another socket. NULL: a new one. The frames are as they are then: frames, chunk_size, headroom,
   // hugepages and numa say nothing. Used during the call only.
   const struct fluxcap_umem *umem;
+  // FLUXCAP_CORE_DUMP_….
+  uint32_t core_dump;
+  // Zero.
+  uint32_t reserved;
 };
 
 // A packet that you own, in a frame of a UMEM.

@@ -19,7 +19,6 @@ use crate::mem::PAGE_SIZE;
 use crate::packet::{LeasedSocket, Leases};
 use crate::raw::{Cycle, FluxRaw, Place, Waiting};
 use crate::report::{Answer, BindMode, BusyPoll, Hugepages, Report, XdpMode};
-use crate::ring::check_size;
 use crate::umem::{UmemConfig, UmemRegion};
 use check::check_up;
 
@@ -144,6 +143,12 @@ impl FluxBuilder {
     /// The NUMA node to take the UMEM from: best the one that the card is plugged into. Default: wherever the kernel puts it.
     pub fn numa_node(mut self, node: u32) -> Self {
         self.memory.numa_node = Some(node);
+        self
+    }
+
+    /// Whether the packets in a new UMEM are part of core dumps. Default no: they are other people's data, and large.
+    pub fn core_dump(mut self, dump: bool) -> Self {
+        self.memory.core_dump = dump;
         self
     }
 
@@ -320,7 +325,10 @@ impl FluxBuilder {
     fn prepare(&self) -> Result<(Interface, PreparedUmem)> {
         self.check_sizes()?;
         let geometry = match &self.umem {
-            Some(umem) => umem.geometry(),
+            Some(umem) => {
+                umem.process().check("opening a socket on a UMEM")?;
+                umem.geometry()
+            }
             None => self.memory.geometry()?,
         };
         let interface = self.link.backend().interface()?;
@@ -354,38 +362,6 @@ impl FluxBuilder {
         !matches!(self.program, Program::None | Program::SendOnly)
     }
 
-    fn check_sizes(&self) -> Result<()> {
-        let sizes = self.socket.sizes;
-        check_size("fill ring", sizes.fill)?;
-        check_size("RX ring", sizes.rx)?;
-        check_size("TX ring", sizes.tx)?;
-        check_size("completion ring", sizes.completion)?;
-        if let Some(budget) = self.socket.tx_budget
-            && !(32..=sizes.tx.max(32)).contains(&budget)
-        {
-            return Err(FluxError::invalid(
-                format_args!("TX budget {budget}"),
-                format_args!(
-                    "it lies between 32 and the size of the TX ring, {}",
-                    sizes.tx
-                ),
-                "leave it at its default, the size of the TX ring",
-            ));
-        }
-        if let Some(busy_poll) = self.socket.busy_poll
-            && (busy_poll.microseconds == 0
-                || i32::try_from(busy_poll.microseconds).is_err()
-                || !(1..=u32::from(u16::MAX)).contains(&busy_poll.budget))
-        {
-            return Err(FluxError::invalid(
-                format_args!("{busy_poll:?}"),
-                "it polls for 1 to 2,147,483,647 microseconds and 1 to 65,535 packets",
-                "use 20 microseconds and 64 packets, or leave it off",
-            ));
-        }
-        Ok(())
-    }
-
     /// The UMEM and the answers to the wishes for its memory.
     fn prepare_umem(&self) -> Result<PreparedUmem> {
         if let Some(umem) = &self.umem {
@@ -411,6 +387,9 @@ impl FluxBuilder {
             hugepages: self.memory.hugepages,
             numa_node: self.memory.numa_node,
         })?;
+        if self.memory.core_dump {
+            allocation.memory.dump();
+        }
         Ok(PreparedUmem {
             umem: UmemRegion::new(allocation.memory, geometry)?,
             page_size: allocation.page_size,

@@ -1,10 +1,48 @@
 //! Memory that packets live in: a start, a length, and whoever owns it.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod elsewhere;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) mod linux;
+
+use std::alloc::Layout;
 use std::fmt;
 use std::ptr::NonNull;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub(crate) use elsewhere::Process;
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) use linux::Process;
+
+impl Process {
+    /// Whether this is the process.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) in a forked child.
+    #[inline]
+    pub(crate) fn check(&self, tried: &str) -> Result<()> {
+        match self.is_current() {
+            true => Ok(()),
+            false => Err(self.forked(tried)),
+        }
+    }
+
+    #[cold]
+    fn forked(&self, tried: &str) -> FluxError {
+        FluxError::invalid(
+            tried,
+            format_args!(
+                "it belongs to process {}, and this is process {}, a forked child",
+                self.id(),
+                std::process::id()
+            ),
+            "open sockets after fork() or daemon()",
+        )
+    }
+}
 
 /// The smallest page, and the alignment of all packet memory.
 pub const PAGE_SIZE: usize = 4096;
@@ -25,6 +63,8 @@ unsafe impl Sync for Memory {}
 impl Memory {
     /// Ordinary memory of `len` bytes, on every operating system.
     ///
+    /// On Linux it is a mapping that is full of zeros in a forked child, and [no part of core dumps](Self::dump).
+    ///
     /// # Errors
     ///
     /// [`Memory`](ErrorKind::Memory) when there is not enough, [`Invalid`](ErrorKind::Invalid) when `len` is zero or absurd.
@@ -39,23 +79,15 @@ impl Memory {
                 "ask for fewer or smaller frames",
             ));
         };
-        // SAFETY: the layout is not empty, checked above.
-        let start = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start) else {
-            return Err(FluxError::new(
+        zeroed(layout).ok_or_else(|| {
+            FluxError::new(
                 ErrorKind::Memory,
                 errno::ENOMEM,
                 format_args!("packet memory of {len} bytes"),
                 "the machine has not enough free memory",
                 "ask for fewer frames",
-            ));
-        };
-        let owner = Heap {
-            start: start.as_ptr() as usize,
-            layout,
-        };
-        // SAFETY: the allocation above is valid, zeroed and aligned to a page until `owner` frees it.
-        Ok(unsafe { Self::from_parts(start, len, PAGE_SIZE, Box::new(owner)) })
+            )
+        })
     }
 
     /// Memory made of its parts.
@@ -63,7 +95,9 @@ impl Memory {
     /// # Safety
     ///
     /// `len` bytes from `start` on, which is aligned to [`PAGE_SIZE`], must be valid for reads and writes, initialised, and used by
-    /// nobody else (but the kernel) until `owner` is dropped.
+    /// nobody else (but the kernel) until `owner` is dropped. If a kernel is given the memory, dropping `owner` has to unmap it, and not give it
+    /// to an allocator: a device may write to its pages for a while after the sockets are closed. A forked child must not get copies of
+    /// the pages.
     pub unsafe fn from_parts(
         start: NonNull<u8>,
         len: usize,
@@ -75,6 +109,16 @@ impl Memory {
             len,
             page_size,
             _owner: owner,
+        }
+    }
+
+    /// Makes it part of core dumps, which it is not at first, since packets are nobody else's business. On Linux, where there is something to
+    /// choose.
+    pub fn dump(&self) {
+        #[cfg(all(target_os = "linux", not(miri)))]
+        // SAFETY: the range is mapped, by us or by who made it of its parts.
+        unsafe {
+            linux::dump(self.start, self.len);
         }
     }
 
@@ -107,15 +151,44 @@ impl fmt::Debug for Memory {
     }
 }
 
+/// Zeroed memory from the kernel.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn zeroed(layout: Layout) -> Option<Memory> {
+    let mapping = linux::Mapping::anonymous(layout.size(), linux::page_size(), 0).ok()?;
+    let start = mapping.start();
+    // SAFETY: the mapping is page-aligned, readable, writable, zeroed and at least as long, known to nobody else, and stays until it is
+    // dropped as the owner.
+    Some(unsafe { Memory::from_parts(start, layout.size(), PAGE_SIZE, Box::new(mapping)) })
+}
+
+/// Zeroed memory from the allocator.
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn zeroed(layout: Layout) -> Option<Memory> {
+    // SAFETY: the layout is not empty, as the caller has checked.
+    let start = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) })?;
+    let owner = Heap { start, layout };
+    // SAFETY: the allocation above is valid, zeroed and aligned to a page until `owner` frees it. No kernel gets it on these systems.
+    Some(unsafe { Memory::from_parts(start, layout.size(), PAGE_SIZE, Box::new(owner)) })
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
 struct Heap {
-    start: usize,
+    start: NonNull<u8>,
     layout: Layout,
 }
 
+// SAFETY: it owns the allocation, which any thread may free.
+#[cfg(not(all(target_os = "linux", not(miri))))]
+unsafe impl Send for Heap {}
+// SAFETY: a shared reference gives nothing.
+#[cfg(not(all(target_os = "linux", not(miri))))]
+unsafe impl Sync for Heap {}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
 impl Drop for Heap {
     fn drop(&mut self) {
-        // SAFETY: allocated in `Memory::heap` with this layout, freed once.
-        unsafe { dealloc(self.start as *mut u8, self.layout) }
+        // SAFETY: allocated in `zeroed` with this layout, freed once.
+        unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 

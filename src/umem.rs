@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::geometry::Geometry;
-use crate::mem::{Memory, PAGE_SIZE};
+use crate::mem::{Memory, PAGE_SIZE, Process};
 use crate::packet::{Frames, Packet};
 use crate::report::Hugepages;
 
@@ -24,6 +24,8 @@ pub struct UmemConfig {
     pub hugepages: Hugepages,
     /// The NUMA node to take the memory from. Default: wherever the kernel puts it.
     pub numa_node: Option<u32>,
+    /// Whether packets are part of core dumps. Default no: they are other people's data, and large.
+    pub core_dump: bool,
 }
 
 impl Default for UmemConfig {
@@ -34,6 +36,7 @@ impl Default for UmemConfig {
             headroom: 0,
             hugepages: Hugepages::Never,
             numa_node: None,
+            core_dump: false,
         }
     }
 }
@@ -55,7 +58,8 @@ impl UmemConfig {
 
 /// A handle to shared packet memory, cut into equal frames. Cloning gives another handle to the same memory.
 ///
-/// The memory lives until the last handle, socket and [`Packet`] is gone.
+/// The memory lives until the last handle, socket and [`Packet`] is gone. It belongs to the process that made it: in a forked child it is full
+/// of zeros, and there is no free frame.
 #[derive(Clone)]
 pub struct UmemRegion {
     frames: Frames,
@@ -79,7 +83,11 @@ impl UmemRegion {
     pub fn heap(config: UmemConfig) -> Result<Self> {
         let geometry = config.geometry()?;
         let bytes = geometry.bytes().next_multiple_of(PAGE_SIZE as u64);
-        Self::new(Memory::heap(bytes as usize)?, geometry)
+        let memory = Memory::heap(bytes as usize)?;
+        if config.core_dump {
+            memory.dump();
+        }
+        Self::new(memory, geometry)
     }
 
     /// The number of frames.
@@ -174,6 +182,12 @@ impl UmemRegion {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         std::ptr::eq(&*self.frames, &*other.frames)
+    }
+
+    /// The process whose UMEM it is.
+    #[inline]
+    pub(crate) fn process(&self) -> Process {
+        self.frames.process()
     }
 
     pub(crate) fn frames(&self) -> &Frames {

@@ -62,6 +62,7 @@ fn close(rx: AsyncFluxRx, tx: AsyncFluxTx) {
 
 #[track_caller]
 fn assert_home(umem: &UmemRegion) {
+    umem.reclaim(std::time::Duration::from_secs(10));
     let accounting = umem.accounting();
     assert_eq!(accounting.pool, umem.frame_count(), "{accounting}");
     let packets: Vec<_> = std::iter::from_fn(|| umem.alloc()).collect();

@@ -78,6 +78,7 @@ programs! {
     build: ["build.c"];
     edit: ["edit.c"];
     engine: ["engine.c"];
+    fork: ["fork.c"];
     format: ["format.c"];
     group: ["group.c"];
     halves: ["halves.c"];

@@ -14,7 +14,14 @@ mod source;
 /// A module imports from its own layer and from those with a lower number.
 const LAYERS: [&[&str]; 8] = [
     &["error", "stats", "report", "proto"],
-    &["mem", "ring", "rule", "geometry"],
+    &[
+        "mem",
+        "mem::linux",
+        "mem::elsewhere",
+        "ring",
+        "rule",
+        "geometry",
+    ],
     &["umem", "packet", "batch", "pool"],
     &[
         "kernel",
@@ -39,8 +46,9 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// The modules that may hold unsafe code.
-const UNSAFE: [&str; 9] = [
+const UNSAFE: [&str; 10] = [
     "mem",
+    "mem::linux",
     "ring",
     "packet",
     "kernel",            // the trait that all memory rests on,
@@ -52,13 +60,13 @@ const UNSAFE: [&str; 9] = [
 ];
 
 /// The modules that are Linux' own: everything else is the same on every system.
-const LINUX: [&str; 2] = ["kernel::linux", "kernel::bpf"];
+const LINUX: [&str; 3] = ["kernel::linux", "kernel::bpf", "mem::linux"];
 
 /// The module that names what some systems have, and others lack.
 const DESCRIPTORS: &str = "kernel::descriptor";
 
-/// The module that asks what system it is compiled for.
-const CHOICE: &str = "kernel";
+/// The modules that ask what system they are compiled for.
+const CHOICES: [&str; 2] = ["kernel", "mem"];
 
 /// The lines a file may have, without its tests.
 const LINES: usize = 450;
@@ -183,10 +191,11 @@ fn portability(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     let mut faults = Vec::new();
-    if module != CHOICE {
+    if !CHOICES.contains(&&*module) {
         for (condition, line) in source.system_conditions() {
             faults.push(format!(
-                "line {line}: compiled only for some systems ({condition}); the place to choose is {CHOICE}"
+                "line {line}: compiled only for some systems ({condition}); the places to choose are {}",
+                CHOICES.join(", ")
             ));
         }
     }

@@ -13,6 +13,12 @@ mod descriptor;
 mod engine;
 #[path = "sim/faults.rs"]
 mod faults;
+#[cfg(target_os = "linux")]
+#[path = "sim/fork.rs"]
+mod fork;
+#[cfg(target_os = "linux")]
+#[path = "common/fork.rs"]
+mod forked;
 #[path = "common/group.rs"]
 mod group;
 #[path = "sim/grow.rs"]

@@ -13,6 +13,10 @@ mod echo;
 mod examples;
 #[path = "veth/firewall.rs"]
 mod firewall;
+#[path = "veth/fork.rs"]
+mod fork;
+#[path = "common/fork.rs"]
+mod forked;
 #[path = "common/group.rs"]
 mod group;
 #[path = "veth/halves.rs"]

@@ -1,7 +1,43 @@
-//! Interfaces that cannot be bound to.
+//! Sizes that cannot work, and interfaces that cannot be bound to.
 
+use super::FluxBuilder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Interface;
+use crate::ring::check_size;
+
+impl FluxBuilder {
+    pub(super) fn check_sizes(&self) -> Result<()> {
+        let sizes = self.socket.sizes;
+        check_size("fill ring", sizes.fill)?;
+        check_size("RX ring", sizes.rx)?;
+        check_size("TX ring", sizes.tx)?;
+        check_size("completion ring", sizes.completion)?;
+        if let Some(budget) = self.socket.tx_budget
+            && !(32..=sizes.tx.max(32)).contains(&budget)
+        {
+            return Err(FluxError::invalid(
+                format_args!("TX budget {budget}"),
+                format_args!(
+                    "it lies between 32 and the size of the TX ring, {}",
+                    sizes.tx
+                ),
+                "leave it at its default, the size of the TX ring",
+            ));
+        }
+        if let Some(busy_poll) = self.socket.busy_poll
+            && (busy_poll.microseconds == 0
+                || i32::try_from(busy_poll.microseconds).is_err()
+                || !(1..=u32::from(u16::MAX)).contains(&busy_poll.budget))
+        {
+            return Err(FluxError::invalid(
+                format_args!("{busy_poll:?}"),
+                "it polls for 1 to 2,147,483,647 microseconds and 1 to 65,535 packets",
+                "use 20 microseconds and 64 packets, or leave it off",
+            ));
+        }
+        Ok(())
+    }
+}
 
 /// The kernel would bind to an interface that is down, and fail at the first packet.
 pub(super) fn check_up(interface: &Interface) -> Result<()> {

@@ -119,6 +119,9 @@ impl FluxEngine {
         &mut self,
         callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
+        if let Some(port) = self.ports.first() {
+            port.raw.umem.process().check("running an engine")?;
+        }
         let mut total = 0;
         for port in 0..self.ports.len() {
             match self.serve(port, callback) {

@@ -56,6 +56,11 @@ pub const FLUXCAP_NUMA_ANY: u32 = 0;
 /// Memory from `numa_node`.
 pub const FLUXCAP_NUMA_BIND: u32 = 1;
 
+/// Packets are no part of core dumps: they are other people's data, and large.
+pub const FLUXCAP_CORE_DUMP_WITHOUT_PACKETS: u32 = 0;
+/// Packets in a new UMEM are part of core dumps.
+pub const FLUXCAP_CORE_DUMP_WITH_PACKETS: u32 = 1;
+
 /// The kernel may ask for wake-ups instead of being called each time (Linux 5.4).
 pub const FLUXCAP_WAKEUP_NEEDED: u32 = 0;
 /// The kernel is called each time.
@@ -118,6 +123,10 @@ pub struct fluxcap_config {
     /// The UMEM to work on, that of another socket. NULL: a new one. The frames are as they are then: frames, chunk_size, headroom,
     /// hugepages and numa say nothing. Used during the call only.
     pub umem: *const fluxcap_umem,
+    /// FLUXCAP_CORE_DUMP_….
+    pub core_dump: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, plain numbers and pointers that are checked when used.
@@ -226,6 +235,18 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
         )?),
         other => return Err(unknown("program", "FLUXCAP_PROGRAM_", other)),
     };
+    builder = builder.core_dump(match config.core_dump {
+        FLUXCAP_CORE_DUMP_WITHOUT_PACKETS => false,
+        FLUXCAP_CORE_DUMP_WITH_PACKETS => true,
+        other => return Err(unknown("core_dump", "FLUXCAP_CORE_DUMP_", other)),
+    });
+    if config.reserved != 0 {
+        return Err(FluxError::invalid(
+            "struct fluxcap_config",
+            format_args!("reserved is {}", config.reserved),
+            "set it to 0",
+        ));
+    }
     builder = builder.hugepages(match config.hugepages {
         FLUXCAP_HUGEPAGES_NEVER => Hugepages::Never,
         FLUXCAP_HUGEPAGES_PREFER_2M => Hugepages::Prefer(HugepageSize::Size2M),

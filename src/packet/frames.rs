@@ -26,7 +26,7 @@ use super::quarantine::{QUARANTINED, Quarantine};
 use super::returned::BOTTOM;
 use crate::error::{FluxError, Result};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
-use crate::mem::Memory;
+use crate::mem::{Memory, Process};
 
 /// Ledger entry: in the pool. Those below are in the pool, too: on the return stack, as links.
 pub(super) const POOL: u32 = 1 << 31;
@@ -54,6 +54,7 @@ pub(crate) struct SharedFrameState {
     /// Which marks of sockets are taken.
     pub(super) sockets: Mutex<Vec<bool>>,
     pub(super) quarantine: Quarantine,
+    process: Process,
 }
 
 impl SharedFrameState {
@@ -61,6 +62,13 @@ impl SharedFrameState {
     #[must_use]
     pub(crate) fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// The process whose it is. In a forked child its bytes are zeros, nobody else works on it, and locks that another thread had stay
+    /// locked: so nothing is taken, given or waited for there.
+    #[inline]
+    pub(crate) fn process(&self) -> Process {
+        self.process
     }
 
     /// The memory of the UMEM.
@@ -184,6 +192,9 @@ impl SharedFrameState {
 
     /// Queues a chunk that the ledger already gives to the pool.
     pub(crate) fn queue_home(&self, chunk: u32) {
+        if !self.process.is_current() {
+            return;
+        }
         let full = self.home.push(chunk);
         debug_assert!(full.is_ok(), "the home queue has room for every frame");
         self.call_if_awaited();
@@ -191,6 +202,9 @@ impl SharedFrameState {
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
     pub(crate) fn take_home(&self) -> Option<u32> {
+        if !self.process.is_current() {
+            return None;
+        }
         self.home
             .pop()
             .or_else(|| self.take_returned().next())
@@ -351,6 +365,7 @@ impl Frames {
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),
             quarantine: Quarantine::default(),
+            process: Process::current(),
         };
         let state = NonNull::from(Box::leak(Box::new(state)));
         let handle = Self { state };

@@ -25,8 +25,10 @@ impl Frames {
     ///
     /// # Errors
     ///
-    /// [`Busy`](ErrorKind::Busy) when the UMEM already serves as many sockets as the ledger can tell apart.
+    /// [`Busy`](ErrorKind::Busy) when the UMEM already serves as many sockets as the ledger can tell apart, [`Invalid`](ErrorKind::Invalid)
+    /// in a forked child.
     pub(crate) fn leases(&self, count: u32) -> Result<Arc<Leases>> {
+        self.process().check("opening a socket on a UMEM")?;
         self.reclaim_within(AFTER_CLOSE);
         let leases: Result<_> = (0..count).map(|_| self.lease()).collect();
         Ok(Arc::new(Leases {
@@ -64,6 +66,9 @@ impl Frames {
 
     /// The number of places that are taken.
     pub(crate) fn sockets(&self) -> usize {
+        if !self.process().is_current() {
+            return 0;
+        }
         let sockets = self.sockets.lock().unwrap_or_else(|e| e.into_inner());
         sockets.iter().filter(|taken| **taken).count()
     }
@@ -141,6 +146,10 @@ impl Deref for Leases {
 
 impl Drop for Leases {
     fn drop(&mut self) {
+        let frames = self.leases.first().map(Lease::frames);
+        if frames.is_some_and(|frames| !frames.process().is_current()) {
+            return;
+        }
         for lease in &self.leases {
             let held = match self.release.get() {
                 Some(release) => {

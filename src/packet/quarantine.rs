@@ -112,7 +112,7 @@ impl SharedFrameState {
 
     /// Sends those frames home that the kernel was seen to have let go of. By somebody who has a handle.
     pub(crate) fn reclaim(&self) {
-        if self.quarantined() > 0 {
+        if self.quarantined() > 0 && self.process().is_current() {
             self.look(&mut self.closed());
         }
     }
@@ -120,7 +120,7 @@ impl SharedFrameState {
     /// [`reclaim`](Self::reclaim), until no frame is in quarantine or `patience` is over.
     pub(crate) fn reclaim_within(&self, patience: Duration) {
         let mut waited = Duration::ZERO;
-        while self.quarantined() > 0 {
+        while self.quarantined() > 0 && self.process().is_current() {
             let mut closed = self.closed();
             self.look(&mut closed);
             let Some(first) = closed.sockets.first() else {

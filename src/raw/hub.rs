@@ -196,7 +196,10 @@ fn put<T: RingElement>(ring: &mut ProducerRing<T>, entry: T) {
 impl Member {
     /// Gives what stands in the member's rings to the kernel, and gets what came back.
     pub(super) fn pump(&self) {
-        self.hub.pump();
+        // In a forked child another thread's lock stays locked.
+        if self.lease().frames().process().is_current() {
+            self.hub.pump();
+        }
     }
 
     /// The frames that the receiving side of the whole group has; this member has given it `filled` and got `received`.
@@ -224,6 +227,9 @@ impl Member {
 
     /// From now on nobody takes what comes back to the member.
     pub(super) fn close(&self) {
+        if !self.lease().frames().process().is_current() {
+            return;
+        }
         let supply = self.hub.supply.lock();
         let mut supply = supply.unwrap_or_else(PoisonError::into_inner);
         if let Some(end) = supply.ends.get_mut(self.index) {

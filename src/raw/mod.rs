@@ -51,6 +51,10 @@ pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
 /// the XDP program's map, detaches the program with its last socket, and closes the socket. It does not wait for the kernel to let go of the
 /// frames that it had: these go home [when it has](crate::Accounting::quarantined). [`Packet`]s may outlive it.
 ///
+/// It belongs to the process that opened it. In a forked child, after `daemon()` for instance, its calls are errors of kind
+/// [`Invalid`](crate::ErrorKind::Invalid) or find nothing, packets hold zeros, and the parent is not disturbed; but the child keeps the
+/// kernel's socket open until it ends or executes another program. Open sockets after the fork.
+///
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
 ///
@@ -93,6 +97,9 @@ impl FluxRaw {
 
     /// [`receive`](Self::receive), up to `max` packets.
     pub(crate) fn receive_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         let received = self.cycle.receive(batch, max);
         // Also after none: frames that were held may be free by now.
         self.cycle.refill_free();
@@ -109,6 +116,7 @@ impl FluxRaw {
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM; nothing is taken then.
     pub fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
+        self.umem.process().check("recycling packets")?;
         self.cycle.recycle(batch)
     }
 
@@ -128,6 +136,9 @@ impl FluxRaw {
     where
         F: FnMut(&mut PacketRef<'_>),
     {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         self.cycle.inspect(max, look)
     }
 
@@ -136,6 +147,9 @@ impl FluxRaw {
     /// They end at the end of the ring's array, so there may be more behind them. Consume them from the front, with
     /// [`inspect`](Self::inspect), [`forward`](Self::forward) or [`receive`](Self::receive).
     pub fn peek(&mut self, max: u32) -> &[Desc] {
+        if !self.umem.process().is_current() {
+            return &[];
+        }
         self.cycle.peek(max)
     }
 
@@ -169,6 +183,9 @@ impl FluxRaw {
     where
         F: FnMut(&mut PacketRef<'_>) -> Verdict,
     {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         self.cycle.forward(max, judge)
     }
 
@@ -180,6 +197,7 @@ impl FluxRaw {
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM or is empty; nothing is taken then.
     pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        self.umem.process().check("sending packets")?;
         self.cycle.send(batch)
     }
 
@@ -189,6 +207,9 @@ impl FluxRaw {
     ///
     /// Gives the packet back when the ring is full, or when the packet lies in another UMEM or is empty.
     pub fn send_one(&mut self, packet: Packet) -> Result<(), Packet> {
+        if !self.umem.process().is_current() {
+            return Err(packet);
+        }
         self.cycle.send_one(packet)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::kernel::{self, Pace, Socket, Steering, machine};
+use crate::mem::Process;
 use crate::stats::ProgramCounters;
 
 /// How long it may go unnoticed that somebody took the program off.
@@ -17,6 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Place {
     steering: Arc<dyn Steering>,
     key: kernel::Place,
+    process: Process,
     /// When to ask next how the program is.
     looks: Pace,
 }
@@ -32,6 +34,7 @@ impl Place {
         Ok(Self {
             steering,
             key,
+            process: Process::current(),
             looks: Pace::default(),
         })
     }
@@ -53,7 +56,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // An entry that cannot be removed now goes with its socket.
-        let _ = self.steering.remove(self.key);
+        // The entry is the parent's, too. One that cannot be removed now goes with its socket.
+        if self.process.is_current() {
+            let _ = self.steering.remove(self.key);
+        }
     }
 }

@@ -127,6 +127,7 @@ impl FluxRaw {
     ///
     /// As [`wait`](Self::wait).
     pub fn wait_rx(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        self.umem.process().check("waiting for packets")?;
         if !self.cycle.rx_available() {
             self.wait(Interest::Receive, timeout)?;
         }

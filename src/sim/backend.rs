@@ -12,7 +12,7 @@ use crate::kernel::{
     Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, Rings, Sharing, Socket,
     SocketRequest, Steering,
 };
-use crate::mem::Memory;
+use crate::mem::{Memory, Process};
 use crate::packet::KernelSide;
 use crate::proto::MacAddr;
 use crate::report::{Answer, Hugepages, XdpMode};
@@ -165,6 +165,7 @@ impl SimBackend {
             request: request.clone(),
             zero_copy_mtu: umem.geometry().zero_copy_mtu(),
             id,
+            process: Process::current(),
             bell: OnceLock::new(),
             name,
             gone,

@@ -16,6 +16,7 @@ use crate::kernel::{
     Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest,
     Watcher,
 };
+use crate::mem::Process;
 use crate::stats::SocketStatistics;
 
 /// What one transmit call sends in copy mode unless told otherwise (`TX_BATCH_SIZE`), and the least that can be asked for.
@@ -34,6 +35,8 @@ pub(super) struct SimSocket {
     pub(super) request: SocketRequest,
     pub(super) zero_copy_mtu: u32,
     pub(super) id: SocketId,
+    /// Whose it is. In a forked child nobody moves the network, and another thread's lock stays locked.
+    pub(super) process: Process,
     /// Its descriptor, made when the program asks for one.
     pub(super) bell: OnceLock<Arc<dyn Bell>>,
     /// The name of the NIC.
@@ -151,6 +154,7 @@ impl Socket for SimSocket {
     }
 
     fn wake_rx(&self) -> Result<()> {
+        self.process.check("waking the kernel to receive")?;
         let mut world = self.shared().lock();
         if !self.check(&mut world, "waking the kernel to receive")? {
             self.restart(&mut world);
@@ -160,6 +164,7 @@ impl Socket for SimSocket {
     }
 
     fn wake_tx(&self) -> Result<Kick> {
+        self.process.check("waking the kernel to send")?;
         let mut world = self.shared().lock();
         let kick = if self.check(&mut world, "waking the kernel to send")? {
             Kick::Done
@@ -177,6 +182,7 @@ impl Socket for SimSocket {
         timeout: Option<Duration>,
         company: &Company<'_>,
     ) -> Result<Ready> {
+        self.process.check("waiting for packets")?;
         let shared = self.shared();
         let mut world = shared.lock();
         if self.is_spurious(&mut world) {
@@ -228,6 +234,9 @@ impl Socket for SimSocket {
     }
 
     fn spin(&self) {
+        if !self.process.is_current() {
+            return;
+        }
         let shared = self.shared();
         if shared.has_thread.load(Ordering::Relaxed) {
             return thread::yield_now();
@@ -242,10 +251,14 @@ impl Socket for SimSocket {
     }
 
     fn pause(&self, time: Duration) -> Duration {
+        if !self.process.is_current() {
+            return time;
+        }
         self.shared().advance(time)
     }
 
     fn check(&self) -> Result<()> {
+        self.process.check("looking for packets")?;
         // Without the lock: those who wait in company have it.
         match self.gone.load(Ordering::Acquire) {
             true => Err(removed(&self.name, "looking for packets")),
@@ -254,6 +267,7 @@ impl Socket for SimSocket {
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {
+        self.process.check("asking for statistics")?;
         let world = self.shared().lock();
         let Some(socket) = world.sockets.get(&self.id) else {
             return Ok(SocketStatistics::default());
@@ -272,6 +286,9 @@ impl Socket for SimSocket {
     }
 
     fn rx_queues(&self) -> Option<u32> {
+        if !self.process.is_current() {
+            return None;
+        }
         let world = self.shared().lock();
         let port = &world.ports[self.nic.index];
         (!port.removed).then_some(port.active)
@@ -279,12 +296,18 @@ impl Socket for SimSocket {
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         let bell = self.bell.get()?;
+        if !self.process.is_current() {
+            return Some(bell.fd());
+        }
         let mut world = self.shared().lock();
         world.sockets.get_mut(&self.id)?.show();
         Some(bell.fd())
     }
 
     fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
+        if !self.process.is_current() {
+            return false;
+        }
         let mut world = self.shared().lock();
         let Some(socket) = world.sockets.get_mut(&self.id) else {
             return false;
@@ -295,6 +318,7 @@ impl Socket for SimSocket {
     }
 
     fn attend(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
+        self.process.check("waiting for packets")?;
         let shared = self.shared();
         let mut world = shared.lock();
         let mut ready = self.look(&mut world, interest)?;
@@ -324,6 +348,9 @@ impl Socket for SimSocket {
     }
 
     fn hang(&self, bell: Arc<dyn Bell>) -> Option<BorrowedFd<'_>> {
+        if !self.process.is_current() {
+            return None;
+        }
         let mut guard = self.shared().lock();
         let world = &mut *guard;
         let socket = world.sockets.get_mut(&self.id)?;
@@ -396,6 +423,9 @@ fn removed(name: &str, tried: &str) -> FluxError {
 
 impl Drop for SimSocket {
     fn drop(&mut self) {
+        if !self.process.is_current() {
+            return;
+        }
         let mut guard = self.shared().lock();
         let world = &mut *guard;
         let port = &mut world.ports[self.nic.index];

@@ -57,6 +57,7 @@ impl FluxRx {
         max: u32,
         pass: impl FnMut(Packet) -> Option<Packet>,
     ) -> Result<u32, ForwardError> {
+        self.shared.umem.process().check("forwarding packets")?;
         let outstanding = self.lender.lent();
         across::relend(&mut tx.side(), &mut self.side(), outstanding);
         if tx.outward.has_come_back() {

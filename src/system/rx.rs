@@ -69,6 +69,9 @@ impl FluxRx {
     /// ```
     #[inline]
     pub fn try_recv(&mut self, batch: &mut PacketBatch) -> u32 {
+        if !self.shared.umem.process().is_current() {
+            return 0;
+        }
         let received = self.inward.receive(&mut self.lender, batch, u32::MAX);
         self.top_up();
         received
@@ -98,6 +101,9 @@ impl FluxRx {
     /// ```
     #[inline]
     pub fn recv_each(&mut self, max: u32, take: impl FnMut(Packet)) -> u32 {
+        if !self.shared.umem.process().is_current() {
+            return 0;
+        }
         let received = self
             .inward
             .receive_each(&mut self.lender, &mut self.pool, max, take);
@@ -188,6 +194,7 @@ impl FluxRx {
         timeout: Option<Duration>,
         mut take: impl FnMut(&mut Self) -> Option<T>,
     ) -> Result<Option<T>> {
+        self.shared.umem.process().check("waiting for packets")?;
         if timeout != Some(Duration::ZERO) {
             self.waiting.take_stop()?;
         }

@@ -93,6 +93,7 @@ impl FluxTx {
     /// ```
     #[inline]
     pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
+        self.shared.umem.process().check("sending packets")?;
         self.reap();
         let mut sent = self.outward.send(&mut self.lender, batch)?;
         self.push()?;
@@ -146,6 +147,7 @@ impl FluxTx {
     /// ```
     #[inline]
     pub fn send_each(&mut self, max: u32, give: impl FnOnce(&mut Outbox<'_>)) -> Result<u32> {
+        self.shared.umem.process().check("sending packets")?;
         self.reap();
         let sent = self.outward.send_each(&mut self.lender, max, give);
         self.push()?;

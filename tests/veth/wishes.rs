@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Instant;
 
-use fluxcap::{Answer, BindMode, BusyPoll, ErrorKind, HugepageSize, Hugepages};
+use fluxcap::{
+    Answer, BindMode, BusyPoll, ErrorKind, HugepageSize, Hugepages, UmemConfig, UmemRegion,
+};
 
 use super::net::in_namespace;
 use super::traffic::{carry, close, frames, large, small};
@@ -208,5 +210,38 @@ fn a_umem_of_four_gibibytes_works() {
         carry(&mut near, &mut far, &frames(3000, 60), 64);
         close(near);
         close(far);
+    });
+}
+
+/// Whether the kernel leaves the memory of a UMEM out of core dumps.
+fn is_left_out(umem: &UmemRegion) -> bool {
+    let address = umem.memory().start().as_ptr() as usize;
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let here = |line: &&str| {
+        let range = line
+            .split(' ')
+            .next()
+            .and_then(|range| range.split_once('-'));
+        let range = range.map(|(start, end)| [start, end].map(|n| usize::from_str_radix(n, 16)));
+        matches!(range, Some([Ok(start), Ok(end)]) if (start..end).contains(&address))
+    };
+    let mut lines = smaps.lines().skip_while(|line| !here(line));
+    let flags = lines.find(|line| line.starts_with("VmFlags:")).unwrap();
+    flags.split(' ').any(|flag| flag == "dd")
+}
+
+#[test]
+fn packets_are_no_part_of_core_dumps_unless_they_are_wanted_there() {
+    in_namespace(|| {
+        for dump in [false, true] {
+            let raw = small("near").core_dump(dump).build().unwrap();
+            assert_eq!(is_left_out(raw.umem()), !dump);
+            close(raw);
+            let config = UmemConfig {
+                core_dump: dump,
+                ..UmemConfig::default()
+            };
+            assert_eq!(is_left_out(&UmemRegion::heap(config).unwrap()), !dump);
+        }
     });
 }

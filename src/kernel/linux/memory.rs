@@ -4,11 +4,11 @@ use std::fs;
 
 use super::errors::{check, last, words};
 use super::hugepages::{HugepageFiles, NoHugepages, no_hugepages};
-use super::mapping::Mapping;
 use super::patience::{AFTER_CLOSE, Deadline, patiently};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{Allocation, MemoryRequest};
 use crate::mem::Memory;
+use crate::mem::linux::{Mapping, page_size};
 use crate::report::{Answer, HugepageSize, Hugepages};
 
 /// Anonymous memory as requested, rounded up to whole pages.
@@ -71,7 +71,7 @@ impl Pages {
 }
 
 fn ordinary_pages(bytes: usize, node: Option<u32>) -> Result<Pages> {
-    let page_size = system_page_size();
+    let page_size = page_size();
     let mapping = Mapping::anonymous(bytes, page_size, 0).map_err(|error| {
         let tried = format!("packet memory of {bytes} bytes");
         match error {
@@ -150,12 +150,6 @@ fn unbound(error: i32) -> String {
     format!("{cause} ({})", words(error))
 }
 
-fn system_page_size() -> usize {
-    // SAFETY: takes a number, returns a number.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).unwrap_or(crate::mem::PAGE_SIZE)
-}
-
 /// The most nodes that Linux can be built for.
 const MAX_NODES: u32 = 1024;
 const MPOL_BIND: libc::c_long = 2;
@@ -223,7 +217,7 @@ mod tests {
     fn ordinary_memory_is_rounded_up_to_pages() {
         let allocation = allocate(&request(4097, Hugepages::Never)).unwrap();
         let memory = allocation.memory;
-        let page_size = system_page_size();
+        let page_size = page_size();
         assert_eq!(memory.len(), 4097_usize.next_multiple_of(page_size));
         assert_eq!(memory.start().as_ptr() as usize % page_size, 0);
         assert_eq!(allocation.page_size.achieved, page_size);
@@ -273,10 +267,7 @@ mod tests {
             return;
         }
         let answer = allocate(&request(8192, wish)).unwrap().page_size;
-        assert_eq!(
-            (answer.requested, answer.achieved),
-            (wish, system_page_size())
-        );
+        assert_eq!((answer.requested, answer.achieved), (wish, page_size()));
         let reason = answer.reason.unwrap();
         assert!(reason.contains("1 GiB"), "{reason}");
     }

@@ -9,7 +9,6 @@ mod errors;
 mod events;
 mod hugepages;
 mod interface;
-mod mapping;
 mod memlock;
 mod memory;
 mod options;

@@ -19,14 +19,14 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::mapping::Mapping;
 use super::socket::{XdpSocket, new_socket, register_memory};
 use super::uapi::{self, SockAddr, UmemReg};
 use super::{errors, options};
 use crate::error::{Result, errno};
 use crate::geometry::Geometry;
 use crate::kernel::{QueueRelease, ReleasedAtClose};
-use crate::mem::PAGE_SIZE;
+use crate::mem::linux::Mapping;
+use crate::mem::{PAGE_SIZE, Process};
 
 /// A queue of an interface, by the cookie of its network namespace.
 type Queue = (u64, u32, u32);
@@ -39,6 +39,7 @@ static BINDS: Mutex<BTreeMap<Queue, u64>> = Mutex::new(BTreeMap::new());
 pub(super) struct Release {
     ifindex: u32,
     queue: u32,
+    process: Process,
     state: Mutex<State>,
 }
 
@@ -95,6 +96,7 @@ impl Release {
         Ok(Self {
             ifindex,
             queue,
+            process: Process::current(),
             state: Mutex::new(State::Watching {
                 probe: fd,
                 bind: None,
@@ -154,6 +156,10 @@ impl Release {
 
 impl QueueRelease for Release {
     fn is_released(&self) -> bool {
+        // The probe of a forked child is its parent's, too.
+        if !self.process.is_current() {
+            return false;
+        }
         let mut state = self.state();
         let State::Watching { probe, bind } = &*state else {
             return true;

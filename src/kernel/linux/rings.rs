@@ -5,11 +5,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::mapping::Mapping;
 use super::uapi::{self, MmapOffsets, RingOffset};
 use super::{errors, options};
 use crate::error::{Result, errno};
 use crate::kernel::{RingSizes, Rings};
+use crate::mem::linux::Mapping;
 use crate::ring::{ConsumerRing, Desc, ProducerRing, RingArea, RingElement};
 
 /// Makes the rings of a new socket, and tells whether they have flags (Linux 5.4).

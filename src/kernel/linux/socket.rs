@@ -19,7 +19,7 @@ use crate::geometry::Geometry;
 use crate::kernel::{
     Bound, Company, Interest, Kick, Opened, Pace, Ready, Sharing, Socket, SocketRequest,
 };
-use crate::mem::PAGE_SIZE;
+use crate::mem::{PAGE_SIZE, Process};
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
 
@@ -180,6 +180,12 @@ fn release() -> String {
 }
 
 impl XdpSocket {
+    /// The process whose socket it is.
+    #[inline]
+    fn process(&self) -> Process {
+        self.umem.frames().process()
+    }
+
     /// What to call the interface in a message.
     pub(super) fn interface_name(&self) -> String {
         self.control
@@ -191,6 +197,7 @@ impl XdpSocket {
 impl Drop for XdpSocket {
     fn drop(&mut self) {
         if let Some(release) = &self.release
+            && self.process().is_current()
             && self.control.name(self.ifindex).is_none()
         {
             release.see_removal();
@@ -204,10 +211,12 @@ impl Socket for XdpSocket {
     }
 
     fn wake_rx(&self) -> Result<()> {
+        self.process().check("waking the kernel to receive")?;
         wait::wake_rx(self)
     }
 
     fn wake_tx(&self) -> Result<Kick> {
+        self.process().check("waking the kernel to send")?;
         wait::wake_tx(self)
     }
 
@@ -217,6 +226,7 @@ impl Socket for XdpSocket {
         timeout: Option<Duration>,
         company: &Company<'_>,
     ) -> Result<Ready> {
+        self.process().check("waiting for packets")?;
         wait::wait(self, interest, timeout, company)
     }
 
@@ -225,6 +235,7 @@ impl Socket for XdpSocket {
     }
 
     fn check(&self) -> Result<()> {
+        self.process().check("looking for packets")?;
         wait::check(self)
     }
 

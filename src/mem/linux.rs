@@ -1,0 +1,325 @@
+//! Memory mapped from the kernel, and what becomes of it in a forked child and in a core dump.
+//!
+//! A forked child must neither get copies of the pages that a network card knows, nor reach the rings of its parent. Nor may it crash on a
+//! packet that it has inherited. So in a child, each mapping is there and full of zeros: the kernel sees to that for ordinary memory
+//! (`MADV_WIPEONFORK`, Linux 4.14); hugepages and rings are left out of the child (`MADV_DONTFORK`), and a handler that the C library calls
+//! in it (`pthread_atfork`) puts zeros in their place.
+
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::{self, NonNull};
+use std::sync::Once;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+use crate::error::errno;
+
+/// Readable and writable memory, unmapped when dropped.
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+    /// Its place among what is missing in a child.
+    missing: Option<&'static Missing>,
+}
+
+// SAFETY: the mapping is only a range of addresses, and belongs to the process, not to a thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; a shared reference gives no access to the bytes.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Zeroed memory of `bytes`, rounded up to pages of `page_size`; `flags` ask for such pages. It is not part of core dumps.
+    pub(crate) fn anonymous(bytes: usize, page_size: usize, flags: i32) -> Result<Self, i32> {
+        let len = bytes
+            .checked_next_multiple_of(page_size)
+            .ok_or(errno::ENOMEM)?;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
+        let mut mapping = Self::new(len, flags, -1, 0)?;
+        if !mapping.advise(libc::MADV_WIPEONFORK) {
+            mapping.leave_out_of_children();
+        }
+        mapping.advise(libc::MADV_DONTDUMP);
+        Ok(mapping)
+    }
+
+    /// The memory of a socket's ring. It keeps the socket open, as far as the kernel is concerned.
+    pub(crate) fn ring(socket: BorrowedFd<'_>, len: usize, offset: u64) -> Result<Self, i32> {
+        let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
+        let mut mapping = Self::new(len, flags, socket.as_raw_fd(), offset)?;
+        mapping.leave_out_of_children();
+        mapping.advise(libc::MADV_DONTDUMP);
+        Ok(mapping)
+    }
+
+    fn new(len: usize, flags: i32, fd: i32, offset: u64) -> Result<Self, i32> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists. The ring offsets need 64 bits
+        // on 32-bit machines too.
+        let start = unsafe {
+            libc::mmap64(
+                ptr::null_mut(),
+                len,
+                access,
+                flags,
+                fd,
+                offset as libc::off64_t,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error()
+                .raw_os_error()
+                .unwrap_or(errno::EIO));
+        }
+        let start = NonNull::new(start.cast()).ok_or(errno::ENOMEM)?;
+        Ok(Self {
+            start,
+            len,
+            missing: None,
+        })
+    }
+
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn address(&self) -> *mut c_void {
+        self.start.as_ptr().cast()
+    }
+
+    /// Whether the kernel took the advice.
+    fn advise(&self, advice: i32) -> bool {
+        // SAFETY: the range is this mapping, and none of the advices used here changes what this process sees in it.
+        unsafe { libc::madvise(self.address(), self.len, advice) == 0 }
+    }
+
+    fn leave_out_of_children(&mut self) {
+        // In this order: a child that is forked in between finds the range taken, and leaves it.
+        self.missing = Missing::add(self.start, self.len);
+        self.advise(libc::MADV_DONTFORK);
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if let Some(missing) = self.missing {
+            missing.start.store(ptr::null_mut(), Ordering::Release);
+        }
+        // SAFETY: mapped in `new` with this length, or replaced in a child, and unmapped once; whoever was given the address keeps the
+        // mapping.
+        unsafe { libc::munmap(self.address(), self.len) };
+    }
+}
+
+/// Makes memory part of core dumps that was left out.
+///
+/// # Safety
+///
+/// The range is a mapping of this process, or within one.
+pub(super) unsafe fn dump(start: NonNull<u8>, len: usize) {
+    // SAFETY: it changes nothing but that.
+    unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DODUMP) };
+}
+
+/// The pages of this system, in bytes.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: takes a number, returns a number.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(super::PAGE_SIZE)
+}
+
+/// A range of addresses that is missing in a child until the handler puts zeros there.
+struct Missing {
+    /// Null: nobody's.
+    start: AtomicPtr<u8>,
+    len: AtomicUsize,
+}
+
+/// Rings of a thousand sockets. What has no place here is missing in a child for good.
+const MOST_MISSING: usize = 4096;
+static MISSING: [Missing; MOST_MISSING] = [const {
+    Missing {
+        start: AtomicPtr::new(ptr::null_mut()),
+        len: AtomicUsize::new(0),
+    }
+}; MOST_MISSING];
+/// No entry at or above this was ever used.
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+impl Missing {
+    /// Taken, but not known yet.
+    const TAKEN: *mut u8 = ptr::without_provenance_mut(1);
+
+    fn add(start: NonNull<u8>, len: usize) -> Option<&'static Self> {
+        static HANDLER: Once = Once::new();
+        // SAFETY: the handler does nothing that is forbidden in a child of a process with threads. The library is never unloaded.
+        HANDLER.call_once(|| unsafe {
+            libc::pthread_atfork(None, None, Some(fill_what_is_missing));
+        });
+        let free = |entry: &&Self| {
+            entry
+                .start
+                .compare_exchange(
+                    ptr::null_mut(),
+                    Self::TAKEN,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+        };
+        let (index, entry) = MISSING.iter().enumerate().find(|(_, entry)| free(entry))?;
+        entry.len.store(len, Ordering::Relaxed);
+        entry.start.store(start.as_ptr(), Ordering::Release);
+        USED.fetch_max(index + 1, Ordering::AcqRel);
+        Some(entry)
+    }
+}
+
+/// In a new child: puts zeros where hugepages and rings are in the parent. Async-signal-safe.
+unsafe extern "C" fn fill_what_is_missing() {
+    for entry in &MISSING[..USED.load(Ordering::Acquire)] {
+        let start = entry.start.load(Ordering::Acquire);
+        if start.is_null() || start == Missing::TAKEN {
+            continue;
+        }
+        let len = entry.len.load(Ordering::Relaxed);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a mapping that replaces none, where this process has none. Kernels before 4.17 may put it elsewhere, where it does no harm.
+        unsafe { libc::mmap(start.cast(), len, access, flags, -1, 0) };
+    }
+}
+
+/// Holds the number of this process once it was asked for, and zero in a forked child, however it was forked.
+fn word() -> Option<&'static AtomicU32> {
+    static PAGE: OnceLock<Option<Mapping>> = OnceLock::new();
+    let page = PAGE.get_or_init(|| Mapping::anonymous(1, page_size(), 0).ok());
+    // SAFETY: the mapping is aligned, zeroed, never unmapped, and used for nothing else.
+    page.as_ref()
+        .map(|page| unsafe { page.start().cast().as_ref() })
+}
+
+/// A process, by its number and the word that it has for itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process {
+    id: u32,
+    word: Option<&'static AtomicU32>,
+}
+
+impl Process {
+    /// This one.
+    pub(crate) fn current() -> Self {
+        let id = std::process::id();
+        let word = word();
+        if let Some(word) = word {
+            word.store(id, Ordering::Relaxed);
+        }
+        Self { id, word }
+    }
+
+    /// Whether this is the process, and not a child that it forked since.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.word
+            .is_none_or(|word| word.load(Ordering::Relaxed) == self.id)
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Memory of a kind that a child cannot get zeros for from the kernel, as rings and hugepages.
+    fn shared(pages: usize) -> Mapping {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let mut mapping = Mapping::new(pages * page_size(), flags, -1, 0).unwrap();
+        mapping.leave_out_of_children();
+        mapping
+    }
+
+    fn bytes(mapping: &mut Mapping) -> &mut [u8] {
+        // SAFETY: the mapping is initialised and nobody else's.
+        unsafe { std::slice::from_raw_parts_mut(mapping.start().as_ptr(), mapping.len()) }
+    }
+
+    /// How a child ends that runs `body`: 0 if it is true.
+    fn in_child(body: impl FnOnce() -> bool) -> i32 {
+        // SAFETY: the child reads and writes memory and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(!body())) };
+        }
+        let mut status = -1;
+        // SAFETY: the kernel writes one number.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        status
+    }
+
+    #[test]
+    fn a_child_finds_zeros_that_are_its_own_in_every_kind_of_memory() {
+        let ordinary = Mapping::anonymous(3, page_size(), 0).unwrap();
+        for mut mapping in [ordinary, shared(2)] {
+            bytes(&mut mapping).fill(7);
+            let status = in_child(|| {
+                let bytes = bytes(&mut mapping);
+                let zeros = bytes.iter().all(|byte| *byte == 0);
+                bytes.fill(9);
+                zeros
+            });
+            assert_eq!(status, 0);
+            assert!(bytes(&mut mapping).iter().all(|byte| *byte == 7));
+        }
+    }
+
+    #[test]
+    fn a_child_is_another_process_and_can_be_one_of_its_own() {
+        let parent = Process::current();
+        assert!(parent.is_current() && parent.id() == std::process::id());
+        let status = in_child(|| {
+            let before = parent.is_current();
+            let child = Process::current();
+            !before && child.is_current() && !parent.is_current() && child.id() != parent.id()
+        });
+        assert_eq!(status, 0);
+        assert!(parent.is_current());
+    }
+
+    /// The kernel's flags of the mapping that an address lies in.
+    fn flags(address: NonNull<u8>) -> String {
+        let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+        let address = address.as_ptr() as usize;
+        let here = |line: &&str| {
+            let range = line
+                .split(' ')
+                .next()
+                .and_then(|range| range.split_once('-'));
+            let range =
+                range.map(|(start, end)| [start, end].map(|n| usize::from_str_radix(n, 16)));
+            matches!(range, Some([Ok(start), Ok(end)]) if (start..end).contains(&address))
+        };
+        let mut lines = smaps.lines().skip_while(|line| !here(line));
+        let flags = lines.find(|line| line.starts_with("VmFlags:"));
+        flags.unwrap().to_owned()
+    }
+
+    #[test]
+    fn packets_are_no_part_of_core_dumps_unless_somebody_wants_them_there() {
+        let mapping = Mapping::anonymous(5 * page_size(), page_size(), 0).unwrap();
+        assert!(flags(mapping.start()).contains(" dd"));
+        // SAFETY: the whole mapping.
+        unsafe { dump(mapping.start(), mapping.len()) };
+        assert!(!flags(mapping.start()).contains(" dd"));
+    }
+}

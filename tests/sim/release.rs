@@ -1,5 +1,6 @@
 //! Zero-copy drivers that let go of a queue only some time after the close.
 
+use std::thread;
 use std::time::Duration;
 
 use fluxcap::sim::{Network, Nic, NicConfig};
@@ -76,7 +77,11 @@ fn another_socket_on_the_umem_runs_on_and_gets_the_frames_in_its_need() {
     assert!(rings.is_conserved(), "{rings}");
     network.advance(DELAY);
     // The pool, when it is dry, looks for itself.
-    let more = std::iter::repeat_with(|| other.alloc()).flatten().next();
+    let more = (0..10_000).find_map(|_| {
+        thread::sleep(Duration::from_millis(1));
+        other.alloc()
+    });
+    assert!(more.is_some());
     held.extend(more);
     assert_eq!(umem.accounting().quarantined, 0);
     drop((held, other));

@@ -41,7 +41,7 @@ sources := $(shell find src bpf -type f) Cargo.toml $(wildcard Cargo.lock) build
 %.o: %.c
 # Cargo uses all processors by itself.
 .NOTPARALLEL:
-.PHONY: help deps build all install uninstall examples header bpf demo test test-sim soak fuzz check test-windows test-emulated \
+.PHONY: help deps build all install uninstall examples header bpf demo test test-sim sanitize soak fuzz check test-windows test-emulated \
 	check-platforms bench clean
 
 help: ## this list
@@ -81,6 +81,10 @@ test: ## all tests; what cannot run here is listed with the reason
 test-sim: ## the tests that need neither root nor AF_XDP, without any rights, in a minute
 	.ci/deps build
 	.ci/test-sim
+
+sanitize: ## the library itself built with AddressSanitizer, then with ThreadSanitizer, under its tests in Rust and C (nightly)
+	.ci/deps build sanitize
+	.ci/sanitize
 
 soak: ## 10,000 random programs where everything goes wrong (SEEDS=100000 for more), 100 million packets between threads, 1,000 openings over veth
 	.ci/deps build

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 /*
- * The XDP program of fluxcap: a packet goes to the socket that is bound to its
- * queue, or to that one of several which its flow belongs to, and on to the
- * kernel's network stack where there is none.
+ * The XDP programs of fluxcap. Of the first, a packet goes to the socket that is bound to
+ * its queue; of the second, to that one of several which its flow belongs to. Of both, it
+ * goes on to the kernel's network stack where there is none.
  */
 #include "flow.h"
 #include "kernel.h"
@@ -66,7 +66,18 @@ static inline __attribute__((always_inline)) int counted(long action)
  * Not "xdp.frags": libbpf would then force the flag for multi-buffer packets,
  * which kernels before 5.18 refuse. The loader sets the flag where it can.
  */
+
+/* All packets of a queue go to its first socket. Reads no packet, so that CAP_BPF is enough. */
 SEC("xdp") int fluxcap_xdp(struct xdp_md *ctx)
+{
+	return counted(bpf_redirect_map(&xsks_map, ctx->rx_queue_index * MEMBERS, XDP_PASS));
+}
+
+/*
+ * Takes the place of the other program, on the same maps, once a queue is shared out.
+ * Without CAP_PERFMON the verifier refuses offsets that a packet decides on.
+ */
+SEC("xdp") int fluxcap_fan_out(struct xdp_md *ctx)
 {
 	__u32 queue = ctx->rx_queue_index, place = queue * MEMBERS;
 	const struct fanout *fanout = bpf_map_lookup_elem(&fanouts, &queue);

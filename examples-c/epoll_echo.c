@@ -254,8 +254,13 @@ static int run(struct echo *echo, struct neighbour *neighbour)
             }
         }
         idle = echo->received == before ? idle + 1 : 0;
-        /* Frames that were sent come home, also while nothing is sent; the receiving half hears of it by its descriptor. */
-        fluxcap_tx_reap(echo->tx);
+        /* Frames that were sent come home, also while nothing is sent; the receiving half hears of it by its descriptor. And while it waits
+         * to send, this tells whether the interface is still there. */
+        int result = fluxcap_tx_kick(echo->tx);
+        if (result < 0 && result != -ENETDOWN) {
+            complain();
+            return result;
+        }
     }
     return 0;
 }

@@ -42,7 +42,7 @@ static void on_wake_signal(int number)
         reload_wanted = 1;
     else
         on_signal(number);
-    fluxcap_engine_stop(engine); /* one of the two functions that may be called here */
+    fluxcap_engine_stop(engine); /* one of the few functions that may be called here */
 }
 
 static void catch_wake_signals(void)

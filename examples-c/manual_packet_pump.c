@@ -111,7 +111,7 @@ static const struct {
     uint32_t program;
 } modes[] = {
     {"rxdrop", rxdrop, FLUXCAP_WAIT_RECEIVE, FLUXCAP_PROGRAM_BUNDLED},
-    {"txonly", txonly, FLUXCAP_WAIT_SEND, FLUXCAP_PROGRAM_NONE},
+    {"txonly", txonly, FLUXCAP_WAIT_SEND, FLUXCAP_PROGRAM_SEND_ONLY},
     {"l2fwd", l2fwd, FLUXCAP_WAIT_RECEIVE, FLUXCAP_PROGRAM_BUNDLED},
 };
 

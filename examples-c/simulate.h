@@ -76,7 +76,7 @@ static inline bool is_playing(const struct simulation *simulation)
 {
     struct fluxcap_sim_counters counters = {.struct_size = sizeof(counters)};
 
-    return fluxcap_sim_counters(simulation->link, &counters) == 0 && counters.playing;
+    return fluxcap_sim_get_counters(simulation->link, &counters) == 0 && counters.playing;
 }
 
 /* Ends the recording and frees the network; false when the recording failed. */

@@ -181,7 +181,7 @@ fn pump(options: &Options) -> Result<(), Box<dyn Error>> {
         .queue(options.queue)
         .bind_mode(options.bind_mode);
     builder = match options.mode {
-        Mode::TxOnly => builder.load_xdp(false),
+        Mode::TxOnly => builder.send_only(),
         Mode::RxDrop | Mode::L2Fwd => builder.xdp_mode(options.xdp_mode),
     };
     if options.busy_poll {

@@ -13,12 +13,20 @@
  * from a function that returns int, NULL from one that returns a pointer.
  *
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
- * and not together with const uses, fluxcap_engine_stop() and fluxcap_group_stop() apart. Different handles are independent. Packets are freed on any thread.
+ * and not together with const uses, fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop() and fluxcap_group_stop() apart. Different handles are independent. Packets are freed on any thread.
+ *
+ * Memory. When there is not enough for what you asked for (frames, rings, batches, packets to play, captures), the result is -ENOMEM, and
+ * all is as before. A process that has none left at all, for a handle or the text of an error, is ended by abort().
  *
  * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
  * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
  *
- * Signals and forks. No function but fluxcap_engine_stop() and fluxcap_group_stop() is safe in a signal handler: set a flag there. A handle does not survive fork().
+ * Cancellation (pthread_cancel()). No function is a cancellation point: a request takes effect at the first one after the function returned,
+ * and does not end a wait or a run that is under way; stop that first. A thread that can be cancelled asynchronously must not call any.
+ *
+ * Signals and forks. No function but those that stop a wait or a run (fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop(),
+ * fluxcap_group_stop()) is safe in a signal handler: call one of them, or set a flag. Calls that wait return early after a signal, runs go on; a signal that comes
+ * just before the sleep is not seen by it, a stop is. A handle does not survive fork().
  */
 
 
@@ -360,7 +368,7 @@ struct fluxcap_rx;
 // Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
 // or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
 // thread give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
-// one asks for it; elsewhere fluxcap_raw_fd() is -1.
+// one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
 struct fluxcap_sim;
 
 // Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.
@@ -537,11 +545,11 @@ struct fluxcap_statistics {
   uint64_t tx_ring_empty_descs;
 };
 
-// What the bundled XDP program decided, for the whole interface. All 0 when it is not attached.
+// What the bundled XDP program decided, for the whole interface. All 0 when the socket was opened without it.
 struct fluxcap_program_counters {
   // sizeof(struct fluxcap_program_counters), set by you.
   uint32_t struct_size;
-  // 1 when the bundled program is attached.
+  // 1 when the bundled program is on the interface now. 0 also when somebody took it off, or the interface was removed.
   uint32_t attached;
   // Packets dropped by the program.
   uint64_t drop;
@@ -626,9 +634,13 @@ struct fluxcap_engine_config {
 
 // A received packet that you look at while the callback runs.
 //
-// You may change its bytes, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The frame begins
-// at least 256 bytes before `data`, as it comes, and ends where the next one begins.
-// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds.
+// You may change its bytes, its verdict, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The
+// frame begins at least 256 bytes before `data`, as it comes, and ends where the next one begins.
+// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds. They take a pointer into the array of the callback that runs on this
+// thread; a copy of the struct, or one kept from an earlier callback, is -EINVAL.
+//
+// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. One that names the frame of another
+// packet is not sent, and ends the run with -EINVAL.
 struct fluxcap_packet_ref {
   // The first byte.
   uint8_t *data;
@@ -641,7 +653,9 @@ struct fluxcap_packet_ref {
 // What an engine calls with the packets that came in through `port`: all `count` at once, at least one.
 //
 // `packets` is good until it returns. A negative result ends the run, which returns that number, after the packets went where this call
-// wanted them; 0 or more goes on. It must return: no longjmp() out of it. A C++ exception that leaves it ends the program.
+// wanted them; 0 or more goes on. It must return: a C++ exception or a pthread_exit() that leaves it ends the program, by abort() and with
+// a line on stderr that says so; a longjmp() out of it is undefined. The thread is not cancelled while it runs, unless it asks for that with
+// pthread_setcancelstate(), and then a cancellation ends the program likewise.
 //
 // It may use everything but its own engine: calls with that are -EBUSY, except for fluxcap_engine_stop().
 typedef int (*fluxcap_callback)(void *user,
@@ -697,7 +711,8 @@ struct fluxcap_port_statistics {
 
 // Told of an interface whose number of receive queues changed from `before` to `now` during a run: packets go where no engine sees them then.
 //
-// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns.
+// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns. It must
+// return, as a fluxcap_callback.
 typedef void (*fluxcap_queue_callback)(void *user,
                                        const char *interface,
                                        uint32_t before,
@@ -1365,13 +1380,14 @@ int fluxcap_raw_refill(struct fluxcap_raw *raw);
 // Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full.
 int fluxcap_raw_reap(struct fluxcap_raw *raw);
 
-// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed.
+// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed,
+// which shows within a tenth of a second.
 int fluxcap_raw_wake_rx(const struct fluxcap_raw *raw);
 
 // Makes the kernel send what is in the TX ring, if it asks for that.
 //
-// What the device has no room for stays in the ring, for a later call. -ENETDOWN: the interface is down; -ENODEV: it was removed.
-// Nothing is lost then: the packets stay in the ring.
+// What the device has no room for stays in the ring, for a later call. -ENETDOWN: the interface is down; -ENODEV: it was removed,
+// which shows within a tenth of a second. Nothing is lost then: the packets stay in the ring.
 int fluxcap_raw_wake_tx(const struct fluxcap_raw *raw);
 
 // Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
@@ -1384,8 +1400,8 @@ int fluxcap_raw_flush(struct fluxcap_raw *raw,
 //
 // Takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. Returns the
 // FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed, or moved to
-// another network namespace, which shows within a tenth of a second; -ECANCELED: fluxcap_raw_stop() ended it, which a wait of 0 leaves to
-// the next one.
+// another network namespace, which shows within a tenth of a second, or its XDP program was taken off, within a second; -ECANCELED:
+// fluxcap_raw_stop() ended it, which a wait of 0 leaves to the next one.
 int fluxcap_raw_wait(struct fluxcap_raw *raw,
                      uint32_t interest,
                      int timeout_ms);
@@ -1400,6 +1416,8 @@ int fluxcap_raw_stop(const struct fluxcap_raw *raw);
 //
 // It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups may be spurious. Neither that the
 // interface was removed nor that frames came home shows there: with packets of fluxcap_raw_receive(), wait on fluxcap_raw_rx_fd().
+//
+// -EMFILE: a simulated socket gets one when somebody asks, and no more files can be opened; -EOPNOTSUPP: it gets none, outside of Linux.
 int fluxcap_raw_fd(const struct fluxcap_raw *raw);
 
 // A file descriptor to wait for packets on, as fluxcap_rx_fd(): readable while packets wait, when frames come home that the fill ring was
@@ -1454,8 +1472,8 @@ int fluxcap_raw_split(struct fluxcap_raw *raw,
 //
 // Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
 // is yours until you send, recycle or free it. -ENODEV: the interface was removed, or moved to another network namespace, which a call that
-// finds no packet tells within a tenth of a second, whether it waits or not; -ENETDOWN: it is down; -ECANCELED: fluxcap_rx_stop() ended
-// the wait; -EINVAL: a wait for 0 packets.
+// finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program was taken off, within a second; -ENETDOWN:
+// it is down; -ECANCELED: fluxcap_rx_stop() ended the wait; -EINVAL: a wait for 0 packets.
 int fluxcap_rx_recv(struct fluxcap_rx *rx,
                     struct fluxcap_packet *packets,
                     uint32_t count,
@@ -1494,7 +1512,7 @@ int fluxcap_rx_stop(const struct fluxcap_rx *rx);
 // It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread they were freed on; and about
 // once a second, so that a loop sees whether the interface is still there. Then call fluxcap_rx_recv() with a `timeout_ms` of 0, until it
 // returns 0 or an error: it brings frames that came home to the fill ring, and makes the descriptor unreadable again. A loop that frees
-// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd().
+// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd(). Errors as fluxcap_raw_fd().
 int fluxcap_rx_fd(const struct fluxcap_rx *rx);
 
 // What the socket is. `info->struct_size` must be set.
@@ -1595,7 +1613,7 @@ int fluxcap_tx_set_patience(struct fluxcap_tx *tx,
 // The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
 // own: do not close it.
 //
-// It is the socket's, and readable while packets wait. Wake-ups may be spurious.
+// It is the socket's, and readable while packets wait. Errors as fluxcap_raw_fd(). Wake-ups may be spurious.
 int fluxcap_tx_fd(const struct fluxcap_tx *tx);
 
 // What the socket is. `info->struct_size` must be set.
@@ -1636,7 +1654,8 @@ int fluxcap_engine_new(struct fluxcap_raw **raws,
 // Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 //
 // A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-// -EMSGSIZE: the callback made a packet leave its frame, or named a port that is not there; that one was recycled. -EBUSY: it runs
+// -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
+// packet was recycled. -EBUSY: it runs
 // already. -ENODEV: an interface was removed; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame is lost in any case, and the engine can run again.
 int fluxcap_engine_run(struct fluxcap_engine *engine,
                        fluxcap_callback callback,
@@ -1679,8 +1698,8 @@ const struct fluxcap_raw *fluxcap_engine_port(const struct fluxcap_engine *engin
 void fluxcap_engine_free(struct fluxcap_engine *engine);
 
 // What an engine did. `statistics->struct_size` must be set. -EBUSY: it runs.
-int fluxcap_engine_statistics(const struct fluxcap_engine *engine,
-                              struct fluxcap_engine_statistics *statistics);
+int fluxcap_engine_get_statistics(const struct fluxcap_engine *engine,
+                                  struct fluxcap_engine_statistics *statistics);
 
 // What passed through a port. `statistics->struct_size` must be set. -EINVAL: there is no such port; -EBUSY: the engine runs.
 int fluxcap_engine_port_statistics(const struct fluxcap_engine *engine,
@@ -1765,8 +1784,8 @@ const struct fluxcap_raw *fluxcap_group_port(const struct fluxcap_group *group,
 void fluxcap_group_free(struct fluxcap_group *group);
 
 // What the engines did, all together. `statistics->struct_size` must be set. -EBUSY: they run.
-int fluxcap_group_statistics(const struct fluxcap_group *group,
-                             struct fluxcap_group_statistics *statistics);
+int fluxcap_group_get_statistics(const struct fluxcap_group *group,
+                                 struct fluxcap_group_statistics *statistics);
 
 // What one engine did. `statistics->struct_size` must be set. -EINVAL: there is no such engine; -EBUSY: they run.
 int fluxcap_group_engine_statistics(const struct fluxcap_group *group,
@@ -2227,7 +2246,8 @@ int fluxcap_sim_play(const struct fluxcap_link *link,
 int fluxcap_sim_play_end(const struct fluxcap_link *link);
 
 // What a simulated NIC counted. `counters->struct_size` must be set. Any thread.
-int fluxcap_sim_counters(const struct fluxcap_link *link, struct fluxcap_sim_counters *counters);
+int fluxcap_sim_get_counters(const struct fluxcap_link *link,
+                             struct fluxcap_sim_counters *counters);
 
 // Takes a simulated NIC out of its network, as when a card is unplugged. Its sockets learn that it is gone (-ENODEV); the handle still has
 // to be freed. Any thread.

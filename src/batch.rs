@@ -6,6 +6,7 @@ use std::mem;
 use std::slice;
 use std::vec;
 
+use crate::error::{FluxError, Result};
 use crate::packet::Packet;
 
 /// Up to a fixed number of [`Packet`]s, in order. It never allocates after it was made.
@@ -33,6 +34,29 @@ impl PacketBatch {
         Self {
             packets: Vec::with_capacity(capacity),
             capacity,
+        }
+    }
+
+    /// [`with_capacity`](Self::with_capacity), with an error instead of the program's end when there is not enough memory.
+    ///
+    /// ```
+    /// # use fluxcap::PacketBatch;
+    /// assert_eq!(PacketBatch::try_with_capacity(64)?.room(), 64);
+    /// assert!(PacketBatch::try_with_capacity(usize::MAX).is_err());
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Memory`](crate::ErrorKind::Memory).
+    pub fn try_with_capacity(capacity: usize) -> Result<Self> {
+        let mut packets = Vec::new();
+        match packets.try_reserve_exact(capacity) {
+            Ok(()) => Ok(Self { packets, capacity }),
+            Err(_) => Err(FluxError::no_memory(
+                format_args!("a batch for {capacity} packets"),
+                "make it smaller",
+            )),
         }
     }
 

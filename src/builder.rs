@@ -399,7 +399,11 @@ impl FluxBuilder {
 
     fn steering(&self) -> Result<Option<Arc<dyn Steering>>> {
         match &self.program {
-            Program::Bundled(mode) => self.link.backend().attach(*mode).map(Some),
+            Program::Bundled(mode) => self
+                .link
+                .backend()
+                .attach(*mode, self.fan_out.sockets > 1)
+                .map(Some),
             Program::Xskmap(map) => self.link.backend().user_map(map.as_fd()).map(Some),
             Program::None | Program::SendOnly => Ok(None),
         }

@@ -25,6 +25,7 @@ pub mod errno {
     pub const ENOTDIR: i32 = 20;
     pub const EISDIR: i32 = 21;
     pub const EINVAL: i32 = 22;
+    pub const EMFILE: i32 = 24;
     pub const EFBIG: i32 = 27;
     pub const ENOSPC: i32 = 28;
     pub const EROFS: i32 = 30;
@@ -125,6 +126,18 @@ impl FluxError {
         fix: impl fmt::Display,
     ) -> Self {
         Self::new(ErrorKind::Invalid, errno::EINVAL, tried, rule, fix)
+    }
+
+    /// Memory whose amount somebody asked for, and that is not there.
+    #[cold]
+    pub(crate) fn no_memory(tried: impl fmt::Display, fix: impl fmt::Display) -> Self {
+        Self::new(
+            ErrorKind::Memory,
+            errno::ENOMEM,
+            tried,
+            "the machine, or the limit of this process (`ulimit -v`), has not enough memory for that",
+            fix,
+        )
     }
 
     /// The family of the error.

@@ -113,16 +113,105 @@ impl<R, A> Answer<R, A> {
     }
 }
 
-impl<R: fmt::Debug, A: fmt::Debug> fmt::Display for Answer<R, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "requested {:?}, achieved {:?}",
-            self.requested, self.achieved
-        )?;
-        match &self.reason {
-            Some(reason) => write!(f, ", because {reason}"),
-            None => Ok(()),
+/// What an answer shows of a wish or of what became of it.
+trait Words {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+macro_rules! answers {
+    ($($wish:ty => $achieved:ty,)*) => {$(
+        impl fmt::Display for Answer<$wish, $achieved> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("requested ")?;
+                self.requested.words(f)?;
+                f.write_str(", achieved ")?;
+                self.achieved.words(f)?;
+                match &self.reason {
+                    Some(reason) => write!(f, ", because {reason}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    )*};
+}
+
+answers! {
+    BindMode => BindMode,
+    XdpMode => XdpMode,
+    Hugepages => usize,
+    bool => bool,
+    u32 => u32,
+    Option<u32> => Option<u32>,
+    Option<BusyPoll> => Option<BusyPoll>,
+}
+
+impl Words for BindMode {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Copy => "copy",
+            Self::ZeroCopy => "zero-copy",
+        })
+    }
+}
+
+impl Words for XdpMode {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+        })
+    }
+}
+
+impl Words for Hugepages {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (size, how) = match self {
+            Self::Never => return f.write_str("ordinary pages"),
+            Self::Prefer(size) => (size, "if there are enough"),
+            Self::Require(size) => (size, "or none"),
+        };
+        write!(f, "hugepages of {} MiB {how}", size.bytes() >> 20)
+    }
+}
+
+impl Words for bool {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self { "yes" } else { "no" })
+    }
+}
+
+impl Words for u32 {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Words for usize {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} bytes")
+    }
+}
+
+/// A NUMA node.
+impl Words for Option<u32> {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Some(number) => fmt::Display::fmt(number, f),
+            None => f.write_str("any"),
+        }
+    }
+}
+
+impl Words for Option<BusyPoll> {
+    fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Some(BusyPoll {
+                microseconds,
+                budget,
+            }) => write!(f, "{microseconds} microseconds, {budget} packets"),
+            None => f.write_str("off"),
         }
     }
 }
@@ -171,7 +260,37 @@ mod tests {
         let answer = Answer::refused(BindMode::Auto, BindMode::Copy, "veth has no zero-copy");
         assert_eq!(
             answer.to_string(),
-            "requested Auto, achieved Copy, because veth has no zero-copy"
+            "requested auto, achieved copy, because veth has no zero-copy"
         );
+    }
+
+    #[test]
+    fn a_report_is_plain_words_and_numbers() {
+        let busy_poll = Some(BusyPoll::default());
+        let size = HugepageSize::Size2M;
+        let mut report = Report {
+            bind_mode: Answer::granted(BindMode::ZeroCopy, BindMode::ZeroCopy),
+            xdp_mode: Some(Answer::granted(XdpMode::Auto, XdpMode::Native)),
+            page_size: Answer::refused(Hugepages::Prefer(size), 4096, "there are none"),
+            numa_node: Answer::granted(Some(1), Some(1)),
+            need_wakeup: Answer::granted(true, true),
+            busy_poll: Answer::refused(busy_poll, None, "it is Linux 5.10"),
+            tx_budget: Answer::granted(2048, 32),
+        };
+        assert_eq!(
+            report.to_string(),
+            "bind mode:   requested zero-copy, achieved zero-copy\n\
+             XDP mode:    requested auto, achieved native\n\
+             page size:   requested hugepages of 2 MiB if there are enough, achieved 4096 bytes, because there are none\n\
+             NUMA node:   requested 1, achieved 1\n\
+             need wakeup: requested yes, achieved yes\n\
+             busy poll:   requested 20 microseconds, 64 packets, achieved off, because it is Linux 5.10\n\
+             TX budget:   requested 2048, achieved 32"
+        );
+        report.numa_node = Answer::granted(None, None);
+        report.busy_poll = Answer::granted(None, None);
+        for word in ["Some", "None", "true", "false", "{"] {
+            assert!(!report.to_string().contains(word), "{report}");
+        }
     }
 }

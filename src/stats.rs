@@ -26,6 +26,9 @@ pub struct SocketStatistics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ProgramCounters {
+    /// Whether the program is on the interface now. Somebody else may have taken it off (`bpftool link detach`), or the interface was
+    /// removed: then no packets come any more.
+    pub attached: bool,
     /// Packets dropped by the program.
     pub drop: u64,
     /// Packets handed to a socket.

@@ -76,18 +76,55 @@ macro_rules! programs {
 
 programs! {
     build: ["build.c"];
+    cancel: ["cancel.c"];
+    cancel_over_veth: ["cancel.c"];
     edit: ["edit.c"];
     engine: ["engine.c"];
     fork: ["fork.c"];
     format: ["format.c"];
     group: ["group.c"];
     halves: ["halves.c"];
+    memory: ["memory.c"];
+    memory_over_veth: ["memory.c"];
     misuse: ["misuse.c", "twice.c"];
     packets: ["packets.c"];
     parse: ["parse.c"];
     refusals: ["refusals.c"];
     rewrite: ["rewrite.c"];
     simulate: ["simulate.c"];
+    waits: ["waits.c"];
+}
+
+/// In C++ a function hides a struct of the same name: then only `struct fluxcap_x` names it, and `fluxcap_x x{}` does not compile.
+#[test]
+fn every_struct_of_the_header_is_a_type_in_cpp() {
+    let header = fs::read_to_string(format!("{ROOT}/include/fluxcap.h")).unwrap();
+    let declared = |line: &str| {
+        let name = line.strip_prefix("struct ")?;
+        let (name, rest) = name.split_at(name.find([' ', ';'])?);
+        Some((name.to_owned(), rest == ";"))
+    };
+    let structs: Vec<(String, bool)> = header.lines().filter_map(declared).collect();
+    assert!(structs.len() > 40, "{structs:?}");
+    let mut source = "#include <fluxcap.h>\nint main() {\n".to_owned();
+    for (number, (name, is_opaque)) in structs.iter().enumerate() {
+        source += &match is_opaque {
+            true => format!("    {name} *a{number} = nullptr;\n    (void)a{number};\n"),
+            false => format!(
+                "    {name} a{number}{{}};\n    struct {name} b{number}{{}};\n    (void)a{number}, (void)b{number};\n"
+            ),
+        };
+    }
+    source += "    return fluxcap_version() == nullptr;\n}\n";
+    let place = Place::new();
+    let file = place.0.join("structs.cpp");
+    fs::write(&file, source).unwrap();
+    let program = place.0.join("structs");
+    place.compile(
+        tool("CXX", "c++", &["-std=c++17", "-Wshadow"]).arg(&file),
+        &program,
+    );
+    run(&mut Command::new(&program));
 }
 
 fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watch) {
@@ -100,20 +137,28 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     let directory = Path::new(ROOT).join("tests/c");
     compiler.args(sources.iter().map(|source| directory.join(source)));
     compiler.args(["-x", "none", "-pthread"]);
+    // .ci/sanitize has built the library with one, too.
+    let (sanitizers, proof) = match env::var("FLUXCAP_SANITIZER").as_deref() {
+        Ok("thread") => ("-fsanitize=thread", "__tsan_init"),
+        _ => ("-fsanitize=address,undefined", "__asan_init"),
+    };
     if watch == Watch::Sanitizers {
         compiler.args([
-            "-fsanitize=address,undefined",
+            sanitizers,
             "-fno-sanitize-recover=all",
             "-fno-omit-frame-pointer",
+            "-DSANITIZED",
+            // For clang, which finds that of -x.
+            "-Wno-unused-command-line-argument",
         ]);
     }
     place.compile(&mut compiler, &program);
     // That a sanitizer is asked for does not prove that it is there.
     let symbols = stdout(&run(Command::new("nm").arg(&program)));
     assert_eq!(
-        symbols.contains("__asan_init"),
+        symbols.contains(proof),
         watch == Watch::Sanitizers,
-        "AddressSanitizer"
+        "{proof}"
     );
 
     let mut words: Vec<&str> = Vec::new();
@@ -136,7 +181,8 @@ fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watc
     words.push(&object);
     // Those that work for everybody and everywhere.
     let alone = [
-        "build", "edit", "engine", "group", "halves", "misuse", "parse", "simulate",
+        "build", "cancel", "edit", "engine", "group", "halves", "memory", "misuse", "parse",
+        "simulate",
     ];
     let mut command = if alone.contains(&name) {
         let mut command = Command::new(words[0]);

@@ -41,3 +41,5 @@ mod strange;
 mod threads;
 #[path = "sim/tools.rs"]
 mod tools;
+#[path = "sim/waits.rs"]
+mod waits;

@@ -49,5 +49,7 @@ mod steering;
 mod strange;
 #[path = "veth/traffic.rs"]
 mod traffic;
+#[path = "veth/waits.rs"]
+mod waits;
 #[path = "veth/wishes.rs"]
 mod wishes;

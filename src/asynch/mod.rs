@@ -30,7 +30,8 @@
 //! # Who waits, and for what
 //!
 //! The runtime waits for the socket's file descriptor: to receive, until packets are there; to send, only while the TX ring is full, until it
-//! is at most half full. About once a second a half that waits looks whether the interface is still there, since the kernel does not tell.
+//! is at most half full. About once a second a half that waits looks whether the interface is still there, and its XDP
+//! program, since the kernel does not tell. To stop a wait, drop its future.
 //!
 //! A simulated network tells by itself, on every operating system. One that [runs](crate::sim::Network::run) is the usual case; on one that
 //! nobody runs, a half that waits moves the packets that are due, and lets simulated time pass as it does on the clock.

@@ -149,6 +149,7 @@ impl AsyncFluxRx {
                 Caller::Network(_) => Duration::ZERO,
             };
             if self.attendance.left(every).is_zero() {
+                self.rx.check()?;
                 let socket = self.rx.socket();
                 if self
                     .attendance

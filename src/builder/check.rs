@@ -30,7 +30,10 @@ impl FluxBuilder {
                 || !(1..=u32::from(u16::MAX)).contains(&busy_poll.budget))
         {
             return Err(FluxError::invalid(
-                format_args!("{busy_poll:?}"),
+                format_args!(
+                    "preferred busy polling for {} microseconds and {} packets",
+                    busy_poll.microseconds, busy_poll.budget
+                ),
                 "it polls for 1 to 2,147,483,647 microseconds and 1 to 65,535 packets",
                 "use 20 microseconds and 64 packets, or leave it off",
             ));

@@ -258,6 +258,6 @@ fn other_umem() -> FluxError {
     FluxError::invalid(
         "add a port to an engine",
         "its packets lie in another UMEM than those of the first port",
-        "build it with .umem(first.umem()), or allow for copies with set_copying(true)",
+        "open it on the UMEM of the first port, or allow the engine to copy between ports (copying)",
     )
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::stats::PortStatistics;
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::packet::{Packet, Tally};
+use crate::packet::{Fault, Packet, Tally};
 use crate::raw::{FluxRaw, Watchdog};
 
 /// How long to sleep at a time while packets stand in the TX ring or frames are short: nobody tells when more can be sent, or when a frame
@@ -42,9 +42,9 @@ impl Port {
         }
     }
 
-    /// After a batch that was not just recycled; returns the first packet that could not be sent for what its slot said.
+    /// After a batch that was not just recycled; returns the first packet that could not be sent for what its slot said, and why.
     #[inline]
-    pub(super) fn settle(&mut self) -> Option<usize> {
+    pub(super) fn settle(&mut self) -> Option<(usize, Fault)> {
         self.unsent = true;
         self.tally.unfit.take()
     }

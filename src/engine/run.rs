@@ -10,7 +10,7 @@ use super::port::Port;
 use super::{EngineStatistics, FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{Company, Interest};
-use crate::packet::{BatchRef, Through};
+use crate::packet::{BatchRef, Fault, Through};
 use crate::poller::Idle;
 
 /// Busy turns between two looks at the clock.
@@ -184,9 +184,9 @@ impl FluxEngine {
             if self.ports.len() > 1 {
                 self.post(number)?;
             }
-            if let Some(index) = unfit {
+            if let Some((index, why)) = unfit {
                 shown.result?;
-                return Err(self::unfit(index));
+                return Err(self::unfit(index, why));
             }
         }
         shown.result.map(|()| shown.count)
@@ -300,13 +300,31 @@ fn guarded<O: Outcome>(
     }
 }
 
+/// Why a packet of a batch was not sent: only a callback in C can cause this.
 #[cold]
-fn unfit(index: usize) -> FluxError {
+fn unfit(index: usize, why: Fault) -> FluxError {
+    let (errno, happened, fix) = match why {
+        Fault::OtherFrame => (
+            errno::EINVAL,
+            format!("packets[{index}] names a frame that it did not name before the callback"),
+            "do not move or swap entries of the array: set the verdict of each in its place, and keep data within its frame",
+        ),
+        Fault::TooLong | Fault::Unsendable => (
+            errno::EMSGSIZE,
+            format!("len of packets[{index}] goes beyond the end of its frame"),
+            "keep data and len within the frame",
+        ),
+        Fault::NoPort => (
+            errno::EINVAL,
+            format!("the verdict of packets[{index}] names a port that the engine does not have"),
+            "use FLUXCAP_RECYCLE, or FLUXCAP_SEND + a port of this engine, counted from 0",
+        ),
+    };
     FluxError::new(
         ErrorKind::Invalid,
-        errno::EMSGSIZE,
+        errno,
         format_args!("send packet {index} of a batch"),
-        "the callback made it leave its frame, or named a port that is not there",
-        "keep data and len within the frame, and send through a port of this engine",
+        happened,
+        fix,
     )
 }

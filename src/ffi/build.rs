@@ -3,12 +3,13 @@
 use std::ffi::{c_int, c_void};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::array::{bytes, bytes_mut};
 use super::callback::fluxcap_packet_ref;
 use super::change::Editable;
-use super::error::guard;
+use super::error::quick;
 use super::handle::count;
 use super::packet::fluxcap_packet;
-use super::proto::{bytes, bytes_mut};
+
 use super::sized::{self, Sized32};
 use super::tunnel::fluxcap_vlan_tag;
 use crate::error::{FluxError, Result};
@@ -111,7 +112,6 @@ const _: () = assert!(size_of::<fluxcap_frame_spec>() == 156);
 
 // SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
 unsafe impl Sized32 for fluxcap_frame_spec {
-    const LEAST: usize = 156;
     const NAME: &'static str = "fluxcap_frame_spec";
 }
 
@@ -281,7 +281,7 @@ unsafe fn apart<'a>(payload: *const c_void, len: usize, room: (usize, usize)) ->
         ));
     }
     // SAFETY: as the caller promises.
-    unsafe { bytes(payload, len) }
+    unsafe { bytes("payload", payload, len) }
 }
 
 /// Builds a frame with a payload, NULL for none, into the `size` bytes at `buffer`. The payload must not lie within them.
@@ -296,14 +296,14 @@ pub unsafe extern "C" fn fluxcap_frame_build(
     buffer: *mut c_void,
     size: usize,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         let room = (buffer as usize, (buffer as usize).saturating_add(size));
         // SAFETY: as the header asks; they lie apart.
         let (spec, payload, buffer) = unsafe {
             (
-                sized::read(spec)?,
+                sized::read("spec", spec)?,
                 apart(payload, payload_len, room)?,
-                bytes_mut(buffer, size)?,
+                bytes_mut("buffer", buffer, size)?,
             )
         };
         spec.check()?;
@@ -321,9 +321,9 @@ unsafe fn build_into<P: Editable>(
     payload: *const c_void,
     payload_len: usize,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the caller promises.
-        let spec = unsafe { sized::read(spec)? };
+        let spec = unsafe { sized::read("spec", spec)? };
         spec.check()?;
         let build = |packet: &mut P::Packet<'_>| {
             let start = packet.bytes().as_ptr() as usize;

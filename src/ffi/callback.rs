@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
-use std::ptr;
+use std::io::{self, Write};
+use std::{mem, process, ptr, thread};
 
 use super::change::Editable;
 use super::error::null;
@@ -10,6 +11,7 @@ use crate::engine::Outcome;
 use crate::error::{ErrorKind, FluxError, Result};
 use crate::packet::raw::in_place;
 use crate::packet::{BatchRef, PacketRef, SharedFrameState, Slot};
+use crate::ring::Desc;
 
 /// The packet's frame goes back to the kernel, for a new packet.
 pub const FLUXCAP_RECYCLE: u32 = 0;
@@ -18,9 +20,13 @@ pub const FLUXCAP_SEND: u32 = 1;
 
 /// A received packet that you look at while the callback runs.
 ///
-/// You may change its bytes, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The frame begins
-/// at least 256 bytes before `data`, as it comes, and ends where the next one begins.
-/// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds.
+/// You may change its bytes, its verdict, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The
+/// frame begins at least 256 bytes before `data`, as it comes, and ends where the next one begins.
+/// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds. They take a pointer into the array of the callback that runs on this
+/// thread; a copy of the struct, or one kept from an earlier callback, is -EINVAL.
+///
+/// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. One that names the frame of another
+/// packet is not sent, and ends the run with -EINVAL.
 #[repr(C)]
 pub struct fluxcap_packet_ref {
     /// The first byte.
@@ -37,7 +43,9 @@ const _: () = assert!(align_of::<fluxcap_packet_ref>() <= align_of::<Slot>());
 /// What an engine calls with the packets that came in through `port`: all `count` at once, at least one.
 ///
 /// `packets` is good until it returns. A negative result ends the run, which returns that number, after the packets went where this call
-/// wanted them; 0 or more goes on. It must return: no longjmp() out of it. A C++ exception that leaves it ends the program.
+/// wanted them; 0 or more goes on. It must return: a C++ exception or a pthread_exit() that leaves it ends the program, by abort() and with
+/// a line on stderr that says so; a longjmp() out of it is undefined. The thread is not cancelled while it runs, unless it asks for that with
+/// pthread_setcancelstate(), and then a cancellation ends the program likewise.
 ///
 /// It may use everything but its own engine: calls with that are -EBUSY, except for fluxcap_engine_stop().
 pub type fluxcap_callback = Option<
@@ -61,20 +69,99 @@ unsafe impl Send for Caller {}
 impl Caller {
     #[inline]
     fn call(&mut self, batch: &mut BatchRef<'_>) -> Returned {
-        let port = batch.port();
-        let outer = SHOWN.replace(batch.frames());
-        let slots = batch.slots();
+        let (port, frames) = (batch.port(), batch.frames());
+        let (slots, run) = batch.slots();
         let packets: *mut fluxcap_packet_ref = slots.as_mut_ptr().cast();
+        let shown = Shown {
+            frames,
+            packets,
+            run,
+        };
+        let running = Running::new(&shown);
+        let entered = Entered::new();
         // SAFETY: as whoever made it promised. There are as many packets, which nobody else uses meanwhile, and the layouts are the same.
         let returned = unsafe { (self.callback)(self.user, port, packets, slots.len() as u32) };
-        SHOWN.set(outer);
+        entered.leave();
+        drop(running);
         Returned(returned)
     }
 }
 
+/// A function of the program that was called, until it returns. It must return: what unwinds the stack instead ends the program here, where the
+/// reason can be told, and not in the middle of the library.
+pub(super) struct Entered(());
+
+impl Entered {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self(())
+    }
+
+    #[inline]
+    pub(super) fn leave(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Entered {
+    #[cold]
+    fn drop(&mut self) {
+        // A panic of a callback in Rust becomes an error further up.
+        if thread::panicking() {
+            return;
+        }
+        let _ = writeln!(
+            io::stderr(),
+            "libfluxcap: a callback did not return: pthread_exit(), the cancellation of the thread, or an exception left it; \
+             let it return a negative number to end the run; the program ends here"
+        );
+        process::abort();
+    }
+}
+
+/// The packets that a callback looks at.
+struct Shown<'a> {
+    frames: &'a SharedFrameState,
+    /// The first one.
+    packets: *const fluxcap_packet_ref,
+    /// The descriptor of each, as it came.
+    run: &'a [Desc],
+}
+
 thread_local! {
-    /// The UMEM of the packets that a callback on this thread looks at now, or null: a packet's struct does not say where its frame is.
-    static SHOWN: Cell<*const SharedFrameState> = const { Cell::new(ptr::null()) };
+    /// What the callback that runs on this thread looks at, or null. Of several, one within another, that is the innermost.
+    static SHOWN: Cell<*const Shown<'static>> = const { Cell::new(ptr::null()) };
+}
+
+/// While it lives, [`SHOWN`] is a certain one.
+struct Running {
+    outer: *const Shown<'static>,
+}
+
+impl Running {
+    #[inline]
+    fn new(shown: &Shown<'_>) -> Self {
+        Self {
+            outer: SHOWN.replace(ptr::from_ref(shown).cast()),
+        }
+    }
+}
+
+impl Drop for Running {
+    #[inline]
+    fn drop(&mut self) {
+        SHOWN.set(self.outer);
+    }
+}
+
+impl Shown<'_> {
+    /// Which of the packets this is. Copies of it are none of them: their fields are as old as they are.
+    fn index(&self, packet: *const fluxcap_packet_ref) -> Option<usize> {
+        let distance = (packet as usize).wrapping_sub(self.packets as usize);
+        let index = distance / size_of::<fluxcap_packet_ref>();
+        let is_entry = distance.is_multiple_of(size_of::<fluxcap_packet_ref>());
+        (is_entry && index < self.run.len()).then_some(index)
+    }
 }
 
 impl Editable for fluxcap_packet_ref {
@@ -85,12 +172,18 @@ impl Editable for fluxcap_packet_ref {
         packet: *mut Self,
         edit: impl FnOnce(&mut PacketRef<'_>) -> Result<T>,
     ) -> Result<T> {
-        // SAFETY: null, or it points to a packet, as the caller promises.
-        let packet = unsafe { packet.as_mut() }.ok_or_else(|| null("packet"))?;
+        if packet.is_null() {
+            return Err(null("packet"));
+        }
         // SAFETY: as long as it stands there, the batch is borrowed, which borrows the frames.
-        let frames = unsafe { SHOWN.get().as_ref() }.ok_or_else(no_callback)?;
-        // SAFETY: what a callback looks at is its own.
-        unsafe { in_place(frames, (&mut packet.data, &mut packet.len), edit)? }
+        let shown = unsafe { SHOWN.get().as_ref() }.ok_or_else(no_callback)?;
+        let index = shown.index(packet).ok_or_else(not_in_batch)?;
+        // SAFETY: an entry of the batch, which C alone uses now.
+        let packet = unsafe { &mut *packet };
+        let place = (&mut packet.data, &mut packet.len);
+        // SAFETY: each frame of the batch is the callback's alone.
+        let result = unsafe { in_place((shown.frames, &shown.run[index]), place, edit)? };
+        result.ok_or_else(|| moved(index))?
     }
 }
 
@@ -100,6 +193,24 @@ fn no_callback() -> FluxError {
         "change a packet of a callback",
         "none runs on this thread",
         "change it before the callback returns, on the thread that was called",
+    )
+}
+
+#[cold]
+fn not_in_batch() -> FluxError {
+    FluxError::invalid(
+        "change a packet of a callback",
+        "it is none of those that the running callback got",
+        "pass &packets[i], and no copy of it: packets of an earlier callback belong to the kernel again",
+    )
+}
+
+#[cold]
+fn moved(index: usize) -> FluxError {
+    FluxError::invalid(
+        "change a packet of a callback",
+        format_args!("packets[{index}] names a frame that it did not name before the callback"),
+        "do not move or swap entries of the array: set the verdict of each in its place, and keep data within its frame",
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use super::error::{guard, null};
+use super::error::{null, quick};
 use super::sized;
 use super::tunnel::{
     fluxcap_gre_tunnel, fluxcap_mpls_label, fluxcap_tunnel, fluxcap_vlan_tag, vxlan_port,
@@ -36,7 +36,8 @@ pub(super) trait Editable {
     ///
     /// # Safety
     ///
-    /// `packet` is null, or points to a packet that nobody else uses, or to a copy of its struct.
+    /// `packet` is null, or points to a packet that nobody else uses, or to a copy of its struct. A packet of a callback is recognised by where
+    /// it is, before it is followed.
     unsafe fn change<T>(
         packet: *mut Self,
         edit: impl FnOnce(&mut Self::Packet<'_>) -> Result<T>,
@@ -65,7 +66,7 @@ unsafe fn write<T>(to: *mut T, value: impl Into<T>) {
 
 /// Runs a body that has no number to tell.
 fn run(body: impl FnOnce() -> Result<()>) -> c_int {
-    guard(|| body().map(|()| 0))
+    quick(|| body().map(|()| 0))
 }
 
 /// # Safety
@@ -153,7 +154,7 @@ pub(super) unsafe fn gre_encap<P: Editable>(
 ) -> c_int {
     // SAFETY: as the caller promises.
     run(|| unsafe {
-        let tunnel = sized::read(tunnel)?;
+        let tunnel = sized::read("tunnel", tunnel)?;
         let (payload, fields) = tunnel.gre();
         P::change(packet, |packet| {
             edit::gre_encap(packet, &tunnel.outer()?, payload, fields).map_err(refused)
@@ -185,7 +186,7 @@ pub(super) unsafe fn vxlan_encap<P: Editable>(
 ) -> c_int {
     // SAFETY: as the caller promises.
     run(|| unsafe {
-        let tunnel = sized::read(tunnel)?;
+        let tunnel = sized::read("tunnel", tunnel)?;
         P::change(packet, |packet| {
             edit::vxlan_encap(packet, &tunnel.outer()?, tunnel.vxlan()).map_err(refused)
         })

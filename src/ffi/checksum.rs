@@ -2,9 +2,10 @@
 
 use std::ffi::{c_int, c_void};
 
+use super::array::{bytes, bytes_mut};
 use super::change::refused;
-use super::error::guard;
-use super::proto::{bytes, bytes_mut, malformed};
+use super::error::quick;
+use super::proto::malformed;
 use crate::proto::checksum::{self, Verdict};
 use crate::proto::edit::{self, EditError};
 
@@ -29,7 +30,12 @@ pub unsafe extern "C" fn fluxcap_checksum_update(
     len: usize,
 ) -> u16 {
     // SAFETY: as the header asks.
-    let (old, new) = unsafe { (bytes(old_bytes, len), bytes(new_bytes, len)) };
+    let (old, new) = unsafe {
+        (
+            bytes("old_bytes", old_bytes, len),
+            bytes("new_bytes", new_bytes, len),
+        )
+    };
     checksum::update_bytes(checksum, old.unwrap_or_default(), new.unwrap_or_default())
 }
 
@@ -39,9 +45,9 @@ pub unsafe extern "C" fn fluxcap_checksum_update(
 /// Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN; -EINVAL when headers are malformed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes(packet, len)? };
+        let packet = unsafe { bytes("packet", packet, len)? };
         let verdict = match checksum::verify(packet).map_err(malformed)? {
             Verdict::Wrong => FLUXCAP_CHECKSUM_WRONG,
             Verdict::Right => FLUXCAP_CHECKSUM_RIGHT,
@@ -58,9 +64,9 @@ pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usi
 /// another protocol. -EINVAL when headers are malformed, and then nothing is written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok(checksum::fill(packet).map_err(malformed)?.into())
     })
 }
@@ -71,9 +77,9 @@ pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) 
 /// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was. -EINVAL when it is not IP, or malformed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         match edit::decrement_ttl(packet) {
             Ok(()) => Ok(1),
             Err(EditError::NoHopsLeft) => Ok(0),
@@ -89,9 +95,9 @@ pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) 
 /// headers or TCP options are malformed, and then nothing is changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_clamp_mss(packet: *mut c_void, len: usize, max: u16) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok(edit::clamp_mss(packet, max).map_err(refused)?.into())
     })
 }

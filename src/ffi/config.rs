@@ -131,7 +131,11 @@ pub struct fluxcap_config {
 
 // SAFETY: `repr(C)`, begins with a `u32`, plain numbers and pointers that are checked when used.
 unsafe impl Sized32 for fluxcap_config {
-    const LEAST: usize = offset_of!(fluxcap_config, link);
+    const SIZES: &'static [usize] = &[
+        offset_of!(fluxcap_config, link),
+        offset_of!(fluxcap_config, umem),
+        size_of::<fluxcap_config>(),
+    ];
     const NAME: &'static str = "fluxcap_config";
 }
 
@@ -152,10 +156,10 @@ pub unsafe extern "C" fn fluxcap_open(
             return Err(null("raw"));
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        let config = unsafe { sized::read(config)? };
+        let config = unsafe { sized::read("config", config)? };
         // SAFETY: `ifname` is null or a C string, and `link` and `umem` are null or open handles, as the header asks.
         let builder = unsafe { builder(&config)? };
-        let opened = handle::open(builder.build()?);
+        let opened = handle::open(builder.build()?)?;
         // SAFETY: not null, so writable as the header asks.
         unsafe { raw.write(opened) };
         Ok(0)
@@ -177,7 +181,10 @@ unsafe fn place(config: &fluxcap_config) -> Result<Link> {
             ));
         }
         // SAFETY: an open handle, as the caller promises.
-        return Ok(unsafe { opaque::shared(config.link)? }.link.clone());
+        let found = unsafe { opaque::shared(config.link) };
+        return found
+            .map(|place| place.link.clone())
+            .map_err(|error| error.with_note("the field of struct fluxcap_config"));
     }
     if config.ifname.is_null() {
         return Ok(Link::index(config.ifindex));
@@ -196,7 +203,9 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
     let mut builder = FluxBuilder::new(&link).queue(config.queue);
     if !config.umem.is_null() {
         // SAFETY: an open handle, as the caller promises.
-        builder = builder.umem(unsafe { opaque::shared(config.umem)? });
+        let found = unsafe { opaque::shared(config.umem) };
+        builder = builder
+            .umem(found.map_err(|error| error.with_note("the field of struct fluxcap_config"))?);
     }
     let numbers: [(u32, Setter); 8] = [
         (config.frames, FluxBuilder::frames),

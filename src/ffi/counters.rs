@@ -60,19 +60,17 @@ pub struct fluxcap_port_statistics {
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_engine_statistics {
-    const LEAST: usize = size_of::<fluxcap_engine_statistics>();
     const NAME: &'static str = "fluxcap_engine_statistics";
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_port_statistics {
-    const LEAST: usize = size_of::<fluxcap_port_statistics>();
     const NAME: &'static str = "fluxcap_port_statistics";
 }
 
 /// What an engine did. `statistics->struct_size` must be set. -EBUSY: it runs.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_engine_statistics(
+pub unsafe extern "C" fn fluxcap_engine_get_statistics(
     engine: *const fluxcap_engine,
     statistics: *mut fluxcap_engine_statistics,
 ) -> c_int {
@@ -80,7 +78,7 @@ pub unsafe extern "C" fn fluxcap_engine_statistics(
         // SAFETY: as the header asks.
         let counted = unsafe { inspect(engine)? }.statistics();
         // SAFETY: as the header asks.
-        unsafe { sized::write(statistics, &counted.into()) }.map(|()| 0)
+        unsafe { sized::write("statistics", statistics, &counted.into()) }.map(|()| 0)
     })
 }
 
@@ -127,7 +125,7 @@ pub unsafe extern "C" fn fluxcap_engine_port_statistics(
             copied: counted.copied,
         };
         // SAFETY: as the header asks.
-        unsafe { sized::write(statistics, &value) }.map(|()| 0)
+        unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
     })
 }
 

@@ -1,10 +1,10 @@
 //! Mode A behind its opaque handle.
 
 use std::ffi::{c_int, c_void};
-use std::slice;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use super::array::{MAX_HANDLES, entries_mut};
 use super::callback::{caller, fluxcap_callback};
 use super::error::{guard, null};
 use super::handle::{self, Open, Owner, count, fluxcap_raw};
@@ -15,6 +15,7 @@ use super::sized::{self, Sized32};
 use crate::batch::PacketBatch;
 use crate::engine::{FluxEngine, WhenFull};
 use crate::error::{FluxError, Result, errno};
+use crate::kernel::machine::Uncancelled;
 use crate::poller::Poller;
 use crate::stopper::Stopper;
 
@@ -56,7 +57,6 @@ pub struct fluxcap_engine_config {
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_engine_config {
-    const LEAST: usize = size_of::<fluxcap_engine_config>();
     const NAME: &'static str = "fluxcap_engine_config";
 }
 
@@ -143,9 +143,9 @@ pub unsafe extern "C" fn fluxcap_engine_new(
             return Err(null("raws"));
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        let config = unsafe { Settings::read(config)? };
-        // SAFETY: not null, so an array of handles as the header asks.
-        let raws = unsafe { slice::from_raw_parts_mut(raws, count as usize) };
+        let config = unsafe { Settings::read("config", config)? };
+        // SAFETY: an array of handles as the header asks.
+        let raws = unsafe { entries_mut("raws", raws, (count, MAX_HANDLES))? };
         // SAFETY: nobody else uses the sockets, as the header asks.
         let made = unsafe { assemble(raws, config)? };
         raws.fill(std::ptr::null_mut());
@@ -169,11 +169,11 @@ impl Settings {
     /// # Safety
     ///
     /// `config` is null, or points to at least as many readable bytes as its `struct_size` says.
-    pub(super) unsafe fn read(config: *const fluxcap_engine_config) -> Result<Self> {
+    pub(super) unsafe fn read(name: &str, config: *const fluxcap_engine_config) -> Result<Self> {
         match config.is_null() {
             true => Ok(Self::default()),
             // SAFETY: as the caller promises.
-            false => Self::new(&unsafe { sized::read(config)? }),
+            false => Self::new(&unsafe { sized::read(name, config)? }),
         }
     }
 
@@ -289,7 +289,8 @@ fn no_ports() -> FluxError {
 /// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 ///
 /// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-/// -EMSGSIZE: the callback made a packet leave its frame, or named a port that is not there; that one was recycled. -EBUSY: it runs
+/// -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
+/// packet was recycled. -EBUSY: it runs
 /// already. -ENODEV: an interface was removed; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame is lost in any case, and the engine can run again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run(
@@ -362,6 +363,8 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
 /// from a signal handler, where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no engine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c_int {
+    // The write() is a cancellation point.
+    let _uncancelled = Uncancelled::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(engine) } {
         Some(running) => {

@@ -3,9 +3,11 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::machine::Uncancelled;
 
 /// The longest text kept, with its final NUL.
 const LONGEST: usize = 1024;
@@ -36,8 +38,16 @@ pub extern "C" fn fluxcap_last_error() -> *const c_char {
 
 /// Runs the body of an exported function: its value, or the negative `errno` of its error, whose text it keeps.
 ///
-/// A panic ends here, as `-ENOTRECOVERABLE`.
+/// A panic ends here, as `-ENOTRECOVERABLE`. The thread is not cancelled meanwhile.
 pub(super) fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
+    let _uncancelled = Uncancelled::new();
+    quick(body)
+}
+
+/// [`guard`], for the packet path: a body that calls libc, if at all, through a socket's wake-ups and waits, which see to it by themselves that
+/// the thread is not cancelled.
+#[inline]
+pub(super) fn quick(body: impl FnOnce() -> Result<c_int>) -> c_int {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => keep(&error),
@@ -80,7 +90,7 @@ fn panicked(panic: &(dyn Any + Send)) -> FluxError {
 
 /// The error for a null pointer where there must be something.
 #[cold]
-pub(super) fn null(what: &str) -> FluxError {
+pub(super) fn null(what: impl Display) -> FluxError {
     FluxError::invalid(
         format_args!("argument {what}"),
         "it is NULL",

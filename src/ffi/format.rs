@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::error::guard;
+use super::array::bytes;
+use super::error::quick;
 use super::info::print;
-use super::proto::bytes;
 use crate::error::{FluxError, Result};
 use crate::proto::summary;
 
@@ -37,10 +37,10 @@ pub unsafe extern "C" fn fluxcap_format(
     text: *mut c_char,
     size: usize,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         let with_ethernet = with_ethernet(flags)?;
         // SAFETY: as the header asks.
-        let mut line = summary(unsafe { bytes(data, len)? });
+        let mut line = summary(unsafe { bytes("data", data, len)? });
         if with_ethernet {
             line = line.with_ethernet();
         }

@@ -1,11 +1,11 @@
 //! Several engines side by side, behind their opaque handle.
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::slice;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use super::callback::{caller, fluxcap_callback};
+use super::array::{MAX_HANDLES, entries, entries_mut};
+use super::callback::{Entered, caller, fluxcap_callback};
 use super::config::{builder, fluxcap_config};
 use super::engine::{Ports, Running, Settings, fluxcap_engine, fluxcap_engine_config};
 use super::error::{guard, null};
@@ -17,6 +17,7 @@ use super::queues::queues;
 use super::sized;
 use crate::engine::{EngineGroup, FluxEngine, GroupStopper};
 use crate::error::{FluxError, Result, errno};
+use crate::kernel::machine::Uncancelled;
 
 /// Several engines, each on a thread of its own, which run and stop together: in the common case one for each queue of an interface.
 ///
@@ -42,7 +43,8 @@ impl Opaque for fluxcap_group {
 
 /// Told of an interface whose number of receive queues changed from `before` to `now` during a run: packets go where no engine sees them then.
 ///
-/// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns.
+/// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns. It must
+/// return, as a fluxcap_callback.
 pub type fluxcap_queue_callback = Option<
     unsafe extern "C-unwind" fn(user: *mut c_void, interface: *const c_char, before: u32, now: u32),
 >;
@@ -64,8 +66,8 @@ pub unsafe extern "C" fn fluxcap_group_new(
         if engines.is_null() {
             return Err(null("engines"));
         }
-        // SAFETY: not null, so an array of handles as the header asks.
-        let engines = unsafe { slice::from_raw_parts_mut(engines, count as usize) };
+        // SAFETY: an array of handles as the header asks.
+        let engines = unsafe { entries_mut("engines", engines, (count, MAX_HANDLES))? };
         // SAFETY: nobody else uses the engines, as the header asks.
         let taken = unsafe { assemble(engines)? };
         engines.fill(std::ptr::null_mut());
@@ -95,9 +97,9 @@ pub unsafe extern "C" fn fluxcap_group_open(
         // SAFETY: as the header asks.
         let (settings, builder, queues) = unsafe {
             (
-                Settings::read(engine_config)?,
-                builder(&sized::read(config)?)?,
-                self::queues(queues, count),
+                Settings::read("engine_config", engine_config)?,
+                builder(&sized::read("config", config)?)?,
+                self::queues(queues, count)?,
             )
         };
         let sockets = builder.build_queues(queues)?.into_iter();
@@ -197,12 +199,8 @@ pub unsafe extern "C" fn fluxcap_group_pin(
     guard(|| {
         // SAFETY: as the header asks.
         let engines = unsafe { shared(group)? };
-        let cpus = match (cpus.is_null(), count) {
-            (_, 0) => &[][..],
-            (true, _) => return Err(null("cpus")),
-            // SAFETY: not null, so `count` numbers as the header asks.
-            (false, _) => unsafe { slice::from_raw_parts(cpus, count as usize) },
-        };
+        // SAFETY: as the header asks.
+        let cpus = unsafe { entries("cpus", cpus, (count, MAX_HANDLES))? };
         exclusive(&engines.group)?.pin(cpus).map(|()| 0)
     })
 }
@@ -268,8 +266,10 @@ impl Teller {
     fn tell(&self, interface: &str, before: u32, now: u32) {
         // The name of an interface has no zero byte.
         if let (Some(callback), Ok(interface)) = (self.callback, CString::new(interface)) {
+            let entered = Entered::new();
             // SAFETY: such a function, which may be called with `user`, as the header asks.
             unsafe { callback(self.user, interface.as_ptr(), before, now) };
+            entered.leave();
         }
     }
 }
@@ -325,6 +325,8 @@ pub unsafe extern "C" fn fluxcap_group_run_for(
 /// a signal handler, where a write() to a descriptor for each engine is all it does. Returns 0, or -EINVAL without a text for what is no group.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_stop(group: *const fluxcap_group) -> c_int {
+    // The write() is a cancellation point.
+    let _uncancelled = Uncancelled::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(group) } {
         Some(engines) => {

@@ -9,6 +9,8 @@ use super::lock;
 use super::opaque::{self, Opaque};
 use crate::batch::PacketBatch;
 use crate::engine::{EngineGroup, FluxEngine};
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::raw::FluxRaw;
 
@@ -35,14 +37,14 @@ impl Opaque for fluxcap_raw {
 }
 
 /// Makes a handle of a socket, to be freed with `fluxcap_raw_free`.
-#[must_use]
-pub fn open(raw: FluxRaw) -> *mut fluxcap_raw {
+///
+/// # Errors
+///
+/// [`Memory`](ErrorKind::Memory).
+pub fn open(raw: FluxRaw) -> Result<*mut fluxcap_raw> {
+    let batch = PacketBatch::try_with_capacity(BATCH)?;
     let stopper = raw.stopper();
-    let open = Open {
-        raw,
-        batch: PacketBatch::with_capacity(BATCH),
-    };
-    opaque::give_stoppable(open, stopper)
+    Ok(opaque::give_stoppable(Open { raw, batch }, stopper))
 }
 
 /// A socket that is a port of an engine: what a `const struct fluxcap_raw *` may also be.

@@ -2,8 +2,9 @@
 
 use std::ffi::{c_int, c_void};
 
-use super::error::guard;
-use super::proto::{bytes, malformed, put};
+use super::array::bytes;
+use super::error::quick;
+use super::proto::{malformed, put};
 use crate::proto::{Ipv6, Tcp, Udp, Vlan};
 
 /// TCP control bit: no more data.
@@ -110,9 +111,9 @@ pub unsafe extern "C" fn fluxcap_vlan_header_parse(
     len: usize,
     header: *mut fluxcap_vlan_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Vlan::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Vlan::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_vlan_header {
             id: view.id(),
             ether_type: view.ether_type().0,
@@ -133,9 +134,10 @@ pub unsafe extern "C" fn fluxcap_ipv6_header_parse(
     len: usize,
     header: *mut fluxcap_ipv6_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, payload) = Ipv6::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, payload) =
+            Ipv6::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let upper = view.upper_layer(payload).map_err(malformed)?;
         let value = fluxcap_ipv6_header {
             source: view.source().octets(),
@@ -168,9 +170,9 @@ pub unsafe extern "C" fn fluxcap_udp_header_parse(
     len: usize,
     header: *mut fluxcap_udp_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Udp::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Udp::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_udp_header {
             source_port: view.source_port(),
             destination_port: view.destination_port(),
@@ -189,9 +191,9 @@ pub unsafe extern "C" fn fluxcap_tcp_header_parse(
     len: usize,
     header: *mut fluxcap_tcp_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Tcp::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Tcp::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_tcp_header {
             sequence_number: view.sequence_number(),
             acknowledgment_number: view.acknowledgment_number(),

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_int};
 use std::fmt::{self, Display, Write};
 use std::ptr;
 
+use super::array::check_len;
 use super::config::{
     FLUXCAP_BIND_COPY, FLUXCAP_BIND_ZERO_COPY, FLUXCAP_XDP_AUTO, FLUXCAP_XDP_GENERIC,
     FLUXCAP_XDP_NATIVE,
@@ -81,13 +82,13 @@ pub struct fluxcap_statistics {
     pub tx_ring_empty_descs: u64,
 }
 
-/// What the bundled XDP program decided, for the whole interface. All 0 when it is not attached.
+/// What the bundled XDP program decided, for the whole interface. All 0 when the socket was opened without it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_program_counters {
     /// sizeof(struct fluxcap_program_counters), set by you.
     pub struct_size: u32,
-    /// 1 when the bundled program is attached.
+    /// 1 when the bundled program is on the interface now. 0 also when somebody took it off, or the interface was removed.
     pub attached: u32,
     /// Packets dropped by the program.
     pub drop: u64,
@@ -163,7 +164,6 @@ macro_rules! sized {
     ($($name:ident)*) => {$(
         // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
         unsafe impl Sized32 for $name {
-            const LEAST: usize = size_of::<$name>();
             const NAME: &'static str = stringify!($name);
         }
     )*};
@@ -220,7 +220,7 @@ pub(super) unsafe fn write_info(
         reserved: [0; 2],
     };
     // SAFETY: as the caller promises.
-    unsafe { sized::write(info, &value) }.map(|()| 0)
+    unsafe { sized::write("info", info, &value) }.map(|()| 0)
 }
 
 /// What was counted. `statistics->struct_size` must be set.
@@ -260,7 +260,7 @@ pub(super) unsafe fn write_statistics(
         tx_ring_empty_descs: kernel.tx_ring_empty_descs,
     };
     // SAFETY: as the caller promises.
-    unsafe { sized::write(statistics, &value) }.map(|()| 0)
+    unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
 }
 
 /// What the XDP program counted. `counters->struct_size` must be set.
@@ -287,13 +287,13 @@ pub(super) unsafe fn write_counters(
     let counted = program.unwrap_or_default();
     let value = fluxcap_program_counters {
         struct_size: 0,
-        attached: program.is_some().into(),
+        attached: counted.attached.into(),
         drop: counted.drop,
         redirect: counted.redirect,
         pass: counted.pass,
     };
     // SAFETY: as the caller promises.
-    unsafe { sized::write(counters, &value) }.map(|()| 0)
+    unsafe { sized::write("counters", counters, &value) }.map(|()| 0)
 }
 
 /// The rings and the whereabouts of every frame. `rings->struct_size` must be set. Time grows with the number of frames.
@@ -317,7 +317,7 @@ pub unsafe extern "C" fn fluxcap_raw_debug_rings(
             ledger: accounting(state.ledger),
         };
         // SAFETY: as the header asks.
-        unsafe { sized::write(rings, &value) }.map(|()| 0)
+        unsafe { sized::write("rings", rings, &value) }.map(|()| 0)
     })
 }
 
@@ -382,6 +382,7 @@ pub unsafe extern "C" fn fluxcap_raw_debug_text(
 ///
 /// `text` is null or points to `size` writable bytes.
 pub(super) unsafe fn print(value: &dyn Display, text: *mut c_char, size: usize) -> Result<c_int> {
+    check_len("text", size)?;
     if size > 0 && text.is_null() {
         return Err(null("text"));
     }

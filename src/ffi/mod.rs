@@ -9,6 +9,7 @@
     reason = "the documentation is that of the header; the rules of use stand at its top"
 )]
 
+mod array;
 pub mod build;
 pub mod callback;
 pub mod capture;

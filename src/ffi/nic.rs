@@ -1,15 +1,15 @@
 //! A simulated NIC: what its link offers beyond those of a machine's interfaces.
 
 use std::ffi::c_int;
-use std::slice;
 use std::time::Duration;
 
-use super::error::{guard, null};
+use super::array::{MAX_PACKETS, bytes, bytes_mut, check_len, copy, entries, reserved};
+use super::error::guard;
 use super::handle::count;
 use super::link::{fluxcap_link, nic};
 use super::sim::fluxcap_sim_faults;
 use super::sized::{self, Sized32};
-use crate::error::{FluxError, Result};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::sim::{Playback, Speed};
 
 /// At the recorded times, counted from the start of the playback.
@@ -59,22 +59,24 @@ pub struct fluxcap_sim_counters {
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_sim_counters {
-    const LEAST: usize = size_of::<fluxcap_sim_counters>();
     const NAME: &'static str = "fluxcap_sim_counters";
 }
 
+/// The longest packet that any simulated NIC takes: the largest MTU, an Ethernet header and a VLAN tag.
+const LONGEST: usize = 65535 + 14 + 4;
+
+/// The bytes of a packet for a NIC, which looks at the length more closely.
+///
 /// # Safety
 ///
 /// `data` is null or points to `len` bytes that do not change during `'a`.
-unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8]> {
-    // No object is longer.
-    let len = len.min(isize::MAX as usize);
-    match (data.is_null(), len) {
-        (_, 0) => Ok(&[]),
-        (true, _) => Err(null("data")),
-        // SAFETY: not null, so as the caller promises.
-        (false, _) => Ok(unsafe { slice::from_raw_parts(data, len) }),
+unsafe fn packet<'a>(name: &str, data: *const u8, len: usize) -> Result<&'a [u8]> {
+    check_len(name, len)?;
+    if len > LONGEST {
+        return Err(too_long(len));
     }
+    // SAFETY: as the caller promises.
+    unsafe { bytes(name, data, len) }
 }
 
 /// # Safety
@@ -84,19 +86,28 @@ unsafe fn array<'a>(
     packets: *const fluxcap_sim_packet,
     count: u32,
 ) -> Result<Vec<(Duration, &'a [u8])>> {
-    let packets = match (packets.is_null(), count) {
-        (_, 0) => &[][..],
-        (true, _) => return Err(null("packets")),
-        // SAFETY: not null, so as the caller promises.
-        (false, _) => unsafe { slice::from_raw_parts(packets, count as usize) },
-    };
-    let packet = |(number, packet): (usize, &fluxcap_sim_packet)| {
+    // SAFETY: as the caller promises.
+    let packets = unsafe { entries("packets", packets, (count, MAX_PACKETS))? };
+    let mut taken = reserved(packets.len(), "packets")?;
+    for (number, entry) in packets.iter().enumerate() {
         // SAFETY: as the caller promises.
-        let bytes = unsafe { bytes(packet.data, packet.len) };
-        let bytes = bytes.map_err(|error| error.with_note(format_args!("packet {number}")))?;
-        Ok((Duration::from_nanos(packet.time_ns), bytes))
-    };
-    packets.iter().enumerate().map(packet).collect()
+        let bytes = unsafe { packet("data", entry.data, entry.len) };
+        let bytes =
+            bytes.map_err(|error| error.with_note(format_args!("packet {number} of the array")))?;
+        taken.push((Duration::from_nanos(entry.time_ns), bytes));
+    }
+    Ok(taken)
+}
+
+#[cold]
+fn too_long(len: usize) -> FluxError {
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::EMSGSIZE,
+        format_args!("a packet of {len} bytes"),
+        format_args!("no NIC takes more than {LONGEST}"),
+        "use another length",
+    )
 }
 
 /// Lets a packet arrive at a queue of a simulated NIC, as if it came over the cable; it is handled in the network's next step.
@@ -112,7 +123,7 @@ pub unsafe extern "C" fn fluxcap_sim_inject(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (nic, packet) = unsafe { (nic(link)?, bytes(data, len)?) };
+        let (nic, packet) = unsafe { (nic(link)?, packet("data", data, len)?) };
         nic.inject(queue, packet).map(|()| 0)
     })
 }
@@ -131,8 +142,9 @@ pub unsafe extern "C" fn fluxcap_sim_inject_batch(
     guard(|| {
         // SAFETY: as the header asks.
         let (nic, packets) = unsafe { (nic(link)?, array(packets, count)?) };
-        let packets: Vec<&[u8]> = packets.into_iter().map(|(_, packet)| packet).collect();
-        self::count(nic.inject_batch(queue, &packets)?)
+        let mut bytes = reserved(packets.len(), "packets")?;
+        bytes.extend(packets.into_iter().map(|(_, packet)| packet));
+        self::count(nic.inject_batch(queue, &bytes)?)
     })
 }
 
@@ -146,7 +158,7 @@ pub unsafe extern "C" fn fluxcap_sim_host_send(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (nic, packet) = unsafe { (nic(link)?, bytes(data, len)?) };
+        let (nic, packet) = unsafe { (nic(link)?, packet("data", data, len)?) };
         nic.host_send(queue, packet).map(|()| 0)
     })
 }
@@ -162,7 +174,7 @@ pub unsafe extern "C" fn fluxcap_sim_take_sent(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (nic, buffer) = unsafe { (nic(link)?, room(buffer, size)?) };
+        let (nic, buffer) = unsafe { (nic(link)?, bytes_mut("buffer", buffer, size)?) };
         count(nic.take_sent_into(buffer)?.unwrap_or(0) as u32)
     })
 }
@@ -178,23 +190,9 @@ pub unsafe extern "C" fn fluxcap_sim_take_passed(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (nic, buffer) = unsafe { (nic(link)?, room(buffer, size)?) };
+        let (nic, buffer) = unsafe { (nic(link)?, bytes_mut("buffer", buffer, size)?) };
         count(nic.take_passed_into(buffer)?.unwrap_or(0) as u32)
     })
-}
-
-/// # Safety
-///
-/// `buffer` is null or points to `size` writable bytes that nobody else uses during `'a`.
-unsafe fn room<'a>(buffer: *mut u8, size: usize) -> Result<&'a mut [u8]> {
-    // No object is longer.
-    let size = size.min(isize::MAX as usize);
-    match (buffer.is_null(), size) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(null("buffer")),
-        // SAFETY: not null, so as the caller promises.
-        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(buffer, size) }),
-    }
 }
 
 /// Sets a simulated NIC up (1) or down (0). It begins up. What arrives while it is down is lost, and counted. -ENODEV: it was removed.
@@ -240,7 +238,7 @@ pub unsafe extern "C" fn fluxcap_sim_link_faults(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks; `faults` is null or as long as its `struct_size` says.
-        let (nic, faults) = unsafe { (nic(link)?, sized::read(faults)?) };
+        let (nic, faults) = unsafe { (nic(link)?, sized::read("faults", faults)?) };
         nic.set_faults(faults.into()).map(|()| 0)
     })
 }
@@ -262,10 +260,16 @@ pub unsafe extern "C" fn fluxcap_sim_play(
     guard(|| {
         // SAFETY: as the header asks.
         let (nic, packets) = unsafe { (nic(link)?, array(packets, count)?) };
-        let packets = packets
-            .into_iter()
-            .map(|(time, packet)| (time, packet.to_vec()));
-        let playback = Playback::at(packets)
+        let mut copies = reserved(packets.len(), "packets")?;
+        for (time, packet) in packets {
+            let Some(copy) = copy(packet) else {
+                // The text of the error takes memory, too.
+                drop(copies);
+                return Err(FluxError::no_memory("a copy of the packets", "pass fewer"));
+            };
+            copies.push((time, copy));
+        }
+        let playback = Playback::at(copies)
             .queue(queue)
             .speed(speed_of(speed)?)
             .times(rounds(times));
@@ -303,7 +307,7 @@ pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_in
 
 /// What a simulated NIC counted. `counters->struct_size` must be set. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_counters(
+pub unsafe extern "C" fn fluxcap_sim_get_counters(
     link: *const fluxcap_link,
     counters: *mut fluxcap_sim_counters,
 ) -> c_int {
@@ -324,7 +328,7 @@ pub unsafe extern "C" fn fluxcap_sim_counters(
             tx_dropped: counted.tx_dropped,
         };
         // SAFETY: as the header asks.
-        unsafe { sized::write(counters, &value) }.map(|()| 0)
+        unsafe { sized::write("counters", counters, &value) }.map(|()| 0)
     })
 }
 

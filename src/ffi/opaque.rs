@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use super::error::null;
 use crate::error::{FluxError, Result, errno};
+use crate::kernel::machine::Uncancelled;
 use crate::stopper::Stopper;
 
 /// An opaque struct of the C face: a name for pointers to a value, of which C sees nothing.
@@ -57,6 +58,8 @@ fn place<H: Opaque>(value: H::Value, stopper: Option<Stopper>) -> *mut H {
 ///
 /// `handle` is null or an open handle. Other threads may use it meanwhile, but not free it.
 pub(super) unsafe fn stop<H: Opaque>(handle: *const H) -> c_int {
+    // The write() is a cancellation point.
+    let _uncancelled = Uncancelled::new();
     // SAFETY: as the caller promises.
     if !unsafe { is(handle) } {
         return -errno::EINVAL;

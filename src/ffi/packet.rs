@@ -1,10 +1,10 @@
 //! Owned packets in C: 32 plain bytes that prove themselves when they come back.
 
 use std::ffi::{c_int, c_void};
-use std::slice;
 
+use super::array::{MAX_PACKETS, entries_mut};
 use super::change::Editable;
-use super::error::{guard, null};
+use super::error::{null, quick};
 use super::handle::{BATCH, Open, fluxcap_raw};
 use super::opaque::exclusive;
 use crate::batch::PacketBatch;
@@ -89,12 +89,8 @@ pub(super) unsafe fn array<'a>(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> Result<&'a mut [fluxcap_packet]> {
-    match (packets.is_null(), count) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(null("packets")),
-        // SAFETY: not null, so as the caller promises.
-        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(packets, count as usize) }),
-    }
+    // SAFETY: as the caller promises.
+    unsafe { entries_mut("packets", packets, (count, MAX_PACKETS)) }
 }
 
 impl Editable for fluxcap_packet {
@@ -183,7 +179,7 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let Open { raw, batch } = handle;
@@ -222,7 +218,7 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let Open { raw, batch } = handle;
@@ -243,7 +239,7 @@ pub unsafe extern "C" fn fluxcap_raw_send(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
         let mut done = 0;
@@ -292,7 +288,7 @@ pub unsafe extern "C" fn fluxcap_packet_free(packet: *mut fluxcap_packet) -> c_i
 /// A stale copy is -EINVAL; the others are freed all the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_packets_free(packets: *mut fluxcap_packet, count: u32) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let packets = unsafe { array(packets, count)? };
         let mut result = Ok(0);

@@ -4,11 +4,12 @@ use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
 use std::slice;
 
+use super::array::{MAX_PACKETS, bytes, entries};
 use super::callback::fluxcap_packet_ref;
-use super::error::{guard, null};
+use super::error::quick;
 use super::handle::count as counted;
 use super::packet::fluxcap_packet;
-use super::proto::{bytes, malformed};
+use super::proto::malformed;
 use super::sized::{self, Sized32};
 use crate::error::{FluxError, Result};
 use crate::proto::{Headers, ParseError, Tunnel};
@@ -107,7 +108,6 @@ pub struct fluxcap_headers {
 
 // SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
 unsafe impl Sized32 for fluxcap_headers {
-    const LEAST: usize = 88;
     const NAME: &'static str = "fluxcap_headers";
 }
 
@@ -247,16 +247,16 @@ pub unsafe extern "C" fn fluxcap_parse(
     flags: u32,
     headers: *mut fluxcap_headers,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         check(flags)?;
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes(data, len)? };
+        let packet = unsafe { bytes("data", data, len)? };
         let value = match read(packet, flags) {
             (_, Some(error)) if flags & FLUXCAP_PARSE_PARTIAL == 0 => return Err(malformed(error)),
             (value, _) => value,
         };
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        unsafe { sized::write(headers, &value)? };
+        unsafe { sized::write("headers", headers, &value)? };
         Ok(0)
     })
 }
@@ -274,7 +274,7 @@ pub unsafe extern "C" fn fluxcap_parse_batch(
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
-    guard(|| unsafe {
+    quick(|| unsafe {
         parse_all(packets, count, flags, headers, |packet| {
             (packet.data, packet.len)
         })
@@ -290,7 +290,7 @@ pub unsafe extern "C" fn fluxcap_parse_refs(
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
-    guard(|| unsafe {
+    quick(|| unsafe {
         parse_all(packets, count, flags, headers, |packet| {
             (packet.data, packet.len)
         })
@@ -313,13 +313,10 @@ unsafe fn parse_all<P>(
     if count == 0 {
         return Ok(0);
     }
-    if packets.is_null() {
-        return Err(null("packets"));
-    }
     // SAFETY: as the caller promises.
     let (packets, size) = unsafe {
-        let packets = slice::from_raw_parts(packets, count as usize);
-        (packets, sized::size(headers)?)
+        let packets = entries("packets", packets, (count, MAX_PACKETS))?;
+        (packets, sized::size("headers", headers)?)
     };
     let mut whole = 0;
     for (number, packet) in packets.iter().enumerate() {
@@ -334,7 +331,7 @@ unsafe fn parse_all<P>(
         unsafe {
             let to = headers.byte_add(number * size);
             to.cast::<u32>().write_unaligned(size as u32);
-            sized::write(to, &value)?;
+            sized::write("headers", to, &value)?;
         }
     }
     counted(whole)

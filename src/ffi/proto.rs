@@ -1,9 +1,9 @@
 //! Protocol views in C: parse into plain structs, answer in place.
 
 use std::ffi::{c_int, c_void};
-use std::slice;
 
-use super::error::{guard, null};
+use super::array::{bytes, bytes_mut};
+use super::error::{null, quick};
 use super::handle::count;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::proto::{
@@ -85,44 +85,6 @@ pub struct fluxcap_icmp_echo_header {
     pub sequence: u16,
 }
 
-/// No object is larger than half the address space: a longer length is a negative number gone wrong.
-fn check_len(len: usize) -> Result<()> {
-    if isize::try_from(len).is_ok() {
-        return Ok(());
-    }
-    Err(FluxError::invalid(
-        format_args!("argument len of {len}"),
-        "no packet is that long",
-        "pass the length of the packet in bytes",
-    ))
-}
-
-/// # Safety
-///
-/// `data` is null or points to `len` readable bytes.
-pub(super) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
-    check_len(len)?;
-    match (data.is_null(), len) {
-        (_, 0) => Ok(&[]),
-        (true, _) => Err(null("data")),
-        // SAFETY: not null, so as the caller promises.
-        (false, _) => Ok(unsafe { slice::from_raw_parts(data.cast(), len) }),
-    }
-}
-
-/// # Safety
-///
-/// `data` is null or points to `len` bytes that nobody else uses.
-pub(super) unsafe fn bytes_mut<'a>(data: *mut c_void, len: usize) -> Result<&'a mut [u8]> {
-    check_len(len)?;
-    match (data.is_null(), len) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(null("data")),
-        // SAFETY: not null, so as the caller promises.
-        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(data.cast(), len) }),
-    }
-}
-
 /// Writes a parsed header for the caller and returns its length.
 ///
 /// # Safety
@@ -168,9 +130,9 @@ pub unsafe extern "C" fn fluxcap_ethernet_header_parse(
     len: usize,
     header: *mut fluxcap_ethernet_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Ethernet::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Ethernet::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_ethernet_header {
             destination: view.destination().octets(),
             source: view.source().octets(),
@@ -184,9 +146,10 @@ pub unsafe extern "C" fn fluxcap_ethernet_header_parse(
 /// Swaps the addresses of the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_ethernet_header_swap(data: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Ethernet::parse_mut(unsafe { bytes_mut(data, len)? }).map_err(malformed)?;
+        let (view, _) =
+            Ethernet::parse_mut(unsafe { bytes_mut("data", data, len)? }).map_err(malformed)?;
         view.swap_addresses();
         count(Ethernet::LEN as u32)
     })
@@ -199,9 +162,9 @@ pub unsafe extern "C" fn fluxcap_arp_header_parse(
     len: usize,
     header: *mut fluxcap_arp_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Arp::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Arp::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_arp_header {
             operation: view.operation().0,
             sender_mac: view.sender_mac().octets(),
@@ -223,9 +186,9 @@ pub unsafe extern "C" fn fluxcap_arp_reply(
     len: usize,
     mac: *const u8,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (packet, mac) = unsafe { (bytes_mut(packet, len)?, bytes(mac.cast(), 6)?) };
+        let (packet, mac) = unsafe { (bytes_mut("packet", packet, len)?, bytes("mac", mac, 6)?) };
         let mac = MacAddr(mac.try_into().unwrap_or_default());
         let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
         expect(ethernet.ether_type() == EtherType::ARP, "ARP")?;
@@ -246,9 +209,9 @@ pub unsafe extern "C" fn fluxcap_ipv4_header_parse(
     len: usize,
     header: *mut fluxcap_ipv4_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, _) = Ipv4::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, _) = Ipv4::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_ipv4_header {
             header_len: view.header_len() as u8,
             dscp: view.dscp(),
@@ -279,9 +242,10 @@ pub unsafe extern "C" fn fluxcap_icmp_echo_header_parse(
     len: usize,
     header: *mut fluxcap_icmp_echo_header,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (view, rest) = IcmpEcho::parse(unsafe { bytes(data, len)? }).map_err(malformed)?;
+        let (view, rest) =
+            IcmpEcho::parse(unsafe { bytes("data", data, len)? }).map_err(malformed)?;
         let value = fluxcap_icmp_echo_header {
             icmp_type: view.icmp_type().0,
             checksum_ok: view.verify_checksum(rest).into(),
@@ -298,9 +262,9 @@ pub unsafe extern "C" fn fluxcap_icmp_echo_header_parse(
 /// type, updates the checksum. Returns the length of all headers; -EINVAL when it is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_icmp_echo_reply(packet: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
         expect(ethernet.ether_type() == EtherType::IPV4, "IPv4")?;
         let (ipv4, rest) = Ipv4::parse_mut(rest).map_err(malformed)?;
@@ -324,5 +288,5 @@ pub unsafe extern "C" fn fluxcap_icmp_echo_reply(packet: *mut c_void, len: usize
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum(data: *const c_void, len: usize) -> u16 {
     // SAFETY: as the header asks.
-    checksum::checksum(unsafe { bytes(data, len) }.unwrap_or_default())
+    checksum::checksum(unsafe { bytes("data", data, len) }.unwrap_or_default())
 }

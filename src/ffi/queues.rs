@@ -1,8 +1,8 @@
 //! Several sockets at once: on several queues, or on one.
 
 use std::ffi::c_int;
-use std::slice;
 
+use super::array::{MAX_HANDLES, check_count, entries, reserved};
 use super::config::{builder, fluxcap_config};
 use super::error::{guard, null};
 use super::handle::{self, count, fluxcap_raw};
@@ -28,9 +28,9 @@ pub unsafe extern "C" fn fluxcap_open_queues(
     guard(|| {
         // SAFETY: as the header asks.
         unsafe {
-            let queues = self::queues(queues, count);
+            let queues = self::queues(queues, count)?;
             write(raws, count, || {
-                builder(&sized::read(config)?)?.build_queues(queues)
+                builder(&sized::read("config", config)?)?.build_queues(queues)
             })
         }
     })
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn fluxcap_open_fan_out(
         // SAFETY: as the header asks.
         unsafe {
             write(raws, count, || {
-                builder(&sized::read(config)?)?
+                builder(&sized::read("config", config)?)?
                     .fan_out(fan_out)
                     .build_group()
             })
@@ -80,11 +80,11 @@ pub unsafe extern "C" fn fluxcap_open_fan_out(
 /// # Safety
 ///
 /// `queues` is null or points to `count` numbers.
-pub(super) unsafe fn queues(queues: *const u32, count: u32) -> Queues {
+pub(super) unsafe fn queues(queues: *const u32, count: u32) -> Result<Queues> {
     match queues.is_null() {
-        true => Queues::All,
-        // SAFETY: not null, so as the caller promises.
-        false => Queues::from(unsafe { slice::from_raw_parts(queues, count as usize) }),
+        true => Ok(Queues::All),
+        // SAFETY: as the caller promises.
+        false => unsafe { entries("queues", queues, (count, MAX_HANDLES)) }.map(Queues::from),
     }
 }
 
@@ -101,14 +101,30 @@ unsafe fn write(
     if raws.is_null() {
         return Err(null("raws"));
     }
+    check_count("raws", room, MAX_HANDLES)?;
     let opened = open()?;
     let number = opened.len();
     if number > room as usize {
         return Err(no_room(number, room));
     }
-    for (index, raw) in opened.into_iter().enumerate() {
+    let mut handles = reserved(number, "raws")?;
+    let mut result = Ok(());
+    for raw in opened {
+        match handle::open(raw) {
+            Ok(handle) => handles.push(handle),
+            Err(error) => result = Err(error),
+        }
+    }
+    if let Err(error) = result {
+        for handle in handles {
+            // SAFETY: made just now, and known to nobody.
+            unsafe { handle::fluxcap_raw_free(handle) };
+        }
+        return Err(error);
+    }
+    for (index, handle) in handles.into_iter().enumerate() {
         // SAFETY: not null, with room for so many, as the caller promises.
-        unsafe { raws.add(index).write(handle::open(raw)) };
+        unsafe { raws.add(index).write(handle) };
     }
     count(number as u32)
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use super::error::{guard, null};
+use super::error::{guard, null, quick};
 use super::handle::{count, fluxcap_raw, look};
 use super::opaque::{self, exclusive};
 use super::poller::timeout;
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
     max: u32,
     descs: *mut *const fluxcap_desc,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         if descs.is_null() {
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
 /// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.inspect(max, |_| {}))
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) ->
 /// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.forward(max, |_| Verdict::Send))
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn fluxcap_raw_data(raw: *const fluxcap_raw) -> *mut u8 {
 /// A part of the frames stays for sending. Without frames in the fill ring the kernel drops what arrives: call it once a batch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.refill())
@@ -108,17 +108,18 @@ pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
 /// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
         count(handle.raw.reap())
     })
 }
 
-/// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed.
+/// Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed,
+/// which shows within a tenth of a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
         raw.wake_rx().map(|()| 0)
@@ -127,11 +128,11 @@ pub unsafe extern "C" fn fluxcap_raw_wake_rx(raw: *const fluxcap_raw) -> c_int {
 
 /// Makes the kernel send what is in the TX ring, if it asks for that.
 ///
-/// What the device has no room for stays in the ring, for a later call. -ENETDOWN: the interface is down; -ENODEV: it was removed.
-/// Nothing is lost then: the packets stay in the ring.
+/// What the device has no room for stays in the ring, for a later call. -ENETDOWN: the interface is down; -ENODEV: it was removed,
+/// which shows within a tenth of a second. Nothing is lost then: the packets stay in the ring.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let raw = unsafe { look(raw)? };
         raw.wake_tx().map(|()| 0)
@@ -155,8 +156,8 @@ pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u3
 ///
 /// Takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free. Returns the
 /// FLUXCAP_WAIT_… bits that hold; 0 after the timeout, or a signal. It may return early. -ENODEV: the interface was removed, or moved to
-/// another network namespace, which shows within a tenth of a second; -ECANCELED: fluxcap_raw_stop() ended it, which a wait of 0 leaves to
-/// the next one.
+/// another network namespace, which shows within a tenth of a second, or its XDP program was taken off, within a second; -ECANCELED:
+/// fluxcap_raw_stop() ended it, which a wait of 0 leaves to the next one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_wait(
     raw: *mut fluxcap_raw,
@@ -202,6 +203,8 @@ pub unsafe extern "C" fn fluxcap_raw_stop(raw: *const fluxcap_raw) -> c_int {
 ///
 /// It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups may be spurious. Neither that the
 /// interface was removed nor that frames came home shows there: with packets of fluxcap_raw_receive(), wait on fluxcap_raw_rx_fd().
+///
+/// -EMFILE: a simulated socket gets one when somebody asks, and no more files can be opened; -EOPNOTSUPP: it gets none, outside of Linux.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {

@@ -3,8 +3,8 @@
 use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
 
-use super::error::guard;
-use super::proto::bytes_mut;
+use super::array::bytes_mut;
+use super::error::quick;
 use super::sized::{self, Sized32};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::proto::MacAddr;
@@ -50,7 +50,6 @@ pub struct fluxcap_rewrite {
 
 // SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
 unsafe impl Sized32 for fluxcap_rewrite {
-    const LEAST: usize = 60;
     const NAME: &'static str = "fluxcap_rewrite";
 }
 
@@ -116,9 +115,14 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
     packet: *mut c_void,
     len: usize,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let (rewrite, packet) = unsafe { (sized::read(rewrite)?, bytes_mut(packet, len)?) };
+        let (rewrite, packet) = unsafe {
+            (
+                sized::read("rewrite", rewrite)?,
+                bytes_mut("packet", packet, len)?,
+            )
+        };
         let rewrite = rewrite.to_rust()?;
         rewrite.apply(packet).map_err(|error| {
             FluxError::new(
@@ -144,9 +148,9 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
 /// neither TCP nor UDP, a fragment, or malformed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_complete(packet: *mut c_void, len: usize) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut(packet, len)? };
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         Ok((checksum::complete(packet) == Completion::Completed).into())
     })
 }

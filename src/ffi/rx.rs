@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::error::{guard, null};
+use super::error::{guard, null, quick};
 use super::handle::{self, BATCH, Open, fluxcap_raw};
 use super::info::{
     fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, print, ring,
@@ -56,7 +56,6 @@ pub struct fluxcap_poller_statistics {
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_poller_statistics {
-    const LEAST: usize = size_of::<fluxcap_poller_statistics>();
     const NAME: &'static str = "fluxcap_poller_statistics";
 }
 
@@ -78,6 +77,7 @@ pub unsafe extern "C" fn fluxcap_raw_split(
         if tx.is_null() {
             return Err(null("tx"));
         }
+        let sending = PacketBatch::try_with_capacity(BATCH)?;
         // SAFETY: null, or a handle that nobody else uses, as the header asks.
         let (_, Open { raw, batch }) = unsafe { opaque::empty(raw)? };
         let (receiver, sender) = raw.split();
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn fluxcap_raw_split(
         // SAFETY: not null, so writable as the header asks.
         unsafe {
             rx.write(opaque::give_stoppable(receiver, stopper));
-            tx.write(tx::open(sender, PacketBatch::with_capacity(BATCH)));
+            tx.write(tx::open(sender, sending));
         }
         Ok(0)
     })
@@ -100,8 +100,8 @@ pub unsafe extern "C" fn fluxcap_raw_split(
 ///
 /// Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
 /// is yours until you send, recycle or free it. -ENODEV: the interface was removed, or moved to another network namespace, which a call that
-/// finds no packet tells within a tenth of a second, whether it waits or not; -ENETDOWN: it is down; -ECANCELED: fluxcap_rx_stop() ended
-/// the wait; -EINVAL: a wait for 0 packets.
+/// finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program was taken off, within a second; -ENETDOWN:
+/// it is down; -ECANCELED: fluxcap_rx_stop() ended the wait; -EINVAL: a wait for 0 packets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_recv(
     rx: *mut fluxcap_rx,
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
     count: u32,
     timeout_ms: c_int,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(rx)?, array(packets, count)?) };
         let mut places = packets.iter_mut();
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn fluxcap_rx_recycle(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(rx)?, array(packets, count)?) };
         for part in packets.chunks_mut(BATCH) {
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn fluxcap_rx_recycle(
 /// Tops the fill ring up with free frames, and returns how many. fluxcap_rx_recv() does that, too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_refill(rx: *mut fluxcap_rx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         handle::count(unsafe { exclusive(rx)? }.rx.refill())
     })
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn fluxcap_rx_poller_statistics(
             switches: counted.switches,
         };
         // SAFETY: as the header asks.
-        unsafe { sized::write(statistics, &value) }.map(|()| 0)
+        unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
     })
 }
 
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn fluxcap_rx_stop(rx: *const fluxcap_rx) -> c_int {
 /// It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread they were freed on; and about
 /// once a second, so that a loop sees whether the interface is still there. Then call fluxcap_rx_recv() with a `timeout_ms` of 0, until it
 /// returns 0 or an error: it brings frames that came home to the fill ring, and makes the descriptor unreadable again. A loop that frees
-/// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd().
+/// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd(). Errors as fluxcap_raw_fd().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     guard(|| {

@@ -24,7 +24,7 @@ pub const FLUXCAP_SIM_KEEP_NOTHING: u32 = 0xffff_ffff;
 /// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
 /// or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
 /// thread give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
-/// one asks for it; elsewhere fluxcap_raw_fd() is -1.
+/// one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
 pub struct fluxcap_sim {
     _opaque: [u8; 0],
 }
@@ -107,13 +107,11 @@ pub struct fluxcap_sim_faults {
 
 // SAFETY: `repr(C)`, begins with a `u32`, plain numbers and a pointer that is checked when used.
 unsafe impl Sized32 for fluxcap_sim_nic_config {
-    const LEAST: usize = size_of::<fluxcap_sim_nic_config>();
     const NAME: &'static str = "fluxcap_sim_nic_config";
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_sim_faults {
-    const LEAST: usize = size_of::<fluxcap_sim_faults>();
     const NAME: &'static str = "fluxcap_sim_faults";
 }
 
@@ -185,7 +183,7 @@ pub unsafe extern "C" fn fluxcap_sim_add(
             return Err(null("link"));
         }
         // SAFETY: null, or as long as its `struct_size` says, as the header asks.
-        let config = unsafe { sized::read(config)? };
+        let config = unsafe { sized::read("config", config)? };
         // SAFETY: its `name` is null or a C string, as the header asks.
         let nic = sim.network.add(unsafe { nic_config(&config)? })?;
         // SAFETY: not null, so writable as the header asks.
@@ -276,7 +274,10 @@ pub unsafe extern "C" fn fluxcap_sim_join(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (sim, one, other) = unsafe { (shared(sim)?, link::nic(one)?, link::nic(other)?) };
+        let (sim, one, other) = unsafe {
+            let named = |link, name| link::nic(link).map_err(|error| error.with_note(name));
+            (shared(sim)?, named(one, "one")?, named(other, "other")?)
+        };
         sim.network.join(one, other).map(|()| 0)
     })
 }
@@ -369,7 +370,7 @@ pub unsafe extern "C" fn fluxcap_sim_set_faults(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks; `faults` is null or as long as its `struct_size` says.
-        let (sim, faults) = unsafe { (shared(sim)?, sized::read(faults)?) };
+        let (sim, faults) = unsafe { (shared(sim)?, sized::read("faults", faults)?) };
         sim.network.set_faults(faults.into()).map(|()| 0)
     })
 }

@@ -13,8 +13,8 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 ///
 /// It is `repr(C)`, begins with a `u32`, and every bit pattern is a value of it.
 pub(super) unsafe trait Sized32: Copy {
-    /// Its size in the first version that had it: the least that a caller may give.
-    const LEAST: usize;
+    /// Its sizes in all versions that had it, ascending up to that of this one. Others would cut a field in two.
+    const SIZES: &'static [usize] = &[size_of::<Self>()];
     /// Its name, for messages.
     const NAME: &'static str;
 }
@@ -24,9 +24,9 @@ pub(super) unsafe trait Sized32: Copy {
 /// # Safety
 ///
 /// `from` is null, or points to at least as many readable bytes as its `struct_size` says.
-pub(super) unsafe fn read<T: Sized32>(from: *const T) -> Result<T> {
+pub(super) unsafe fn read<T: Sized32>(name: &str, from: *const T) -> Result<T> {
     // SAFETY: as the caller promises.
-    let given = unsafe { size_of_struct(from)? };
+    let given = unsafe { size(name, from)? };
     // SAFETY: every bit pattern is a value of `T` (`Sized32`).
     let mut value: T = unsafe { mem::zeroed() };
     let known = mem::size_of::<T>();
@@ -61,9 +61,9 @@ pub(super) unsafe fn read<T: Sized32>(from: *const T) -> Result<T> {
 /// # Safety
 ///
 /// `to` is null, or points to at least as many writable bytes as its `struct_size` says.
-pub(super) unsafe fn write<T: Sized32>(to: *mut T, value: &T) -> Result<()> {
+pub(super) unsafe fn write<T: Sized32>(name: &str, to: *mut T, value: &T) -> Result<()> {
     // SAFETY: as the caller promises.
-    let given = unsafe { size_of_struct(to)? };
+    let given = unsafe { size(name, to)? };
     let known = mem::size_of::<T>();
     let head = mem::size_of::<u32>();
     // SAFETY: `given` bytes are writable, as the caller promises, `known` are readable, and both are at least `head` long.
@@ -80,37 +80,38 @@ pub(super) unsafe fn write<T: Sized32>(to: *mut T, value: &T) -> Result<()> {
     Ok(())
 }
 
-/// How long the caller's struct is: each of an array, of which this is the first.
+/// How long the caller's struct is, by its `struct_size`: the size of some version of it, or longer than that of this one.
 ///
 /// # Safety
 ///
 /// `at` is null or points to a readable `u32`.
-pub(super) unsafe fn size<T: Sized32>(at: *const T) -> Result<usize> {
-    // SAFETY: as the caller promises.
-    unsafe { size_of_struct(at) }
-}
-
-/// # Safety
-///
-/// `at` is null or points to a readable `u32`.
-unsafe fn size_of_struct<T: Sized32>(at: *const T) -> Result<usize> {
+pub(super) unsafe fn size<T: Sized32>(name: &str, at: *const T) -> Result<usize> {
     if at.is_null() {
-        return Err(null(T::NAME));
+        return Err(null(format_args!("{name}, a struct {}", T::NAME)));
     }
     // SAFETY: not null, so readable as the caller promises.
     let given = unsafe { at.cast::<u32>().read_unaligned() } as usize;
+    let known = mem::size_of::<T>();
     // Four times the known size is more than any version will have: a caller that forgot to set it.
-    if given < T::LEAST || given > 4 * mem::size_of::<T>() + 4096 {
-        return Err(FluxError::invalid(
-            format_args!("struct {}", T::NAME),
-            format_args!(
-                "its struct_size {given} cannot be, it has {} bytes",
-                mem::size_of::<T>()
-            ),
-            format_args!("set struct_size to sizeof(struct {})", T::NAME),
-        ));
+    let is_later =
+        given > known && given <= 4 * known + 4096 && given.is_multiple_of(mem::align_of::<T>());
+    if is_later || T::SIZES.contains(&given) {
+        return Ok(given);
     }
-    Ok(given)
+    Err(impossible::<T>(name, given))
+}
+
+#[cold]
+fn impossible<T: Sized32>(name: &str, given: usize) -> FluxError {
+    let all: Vec<String> = T::SIZES.iter().map(usize::to_string).collect();
+    FluxError::invalid(
+        format_args!("argument {name}, a struct {}", T::NAME),
+        format_args!(
+            "its struct_size is {given}, and no version of it has that: {} bytes",
+            all.join(" or ")
+        ),
+        format_args!("set struct_size to sizeof(struct {})", T::NAME),
+    )
 }
 
 #[cfg(test)]
@@ -127,13 +128,13 @@ mod tests {
 
     // SAFETY: `repr(C)`, three plain numbers, the first a `u32`.
     unsafe impl Sized32 for Grown {
-        const LEAST: usize = 8;
+        const SIZES: &'static [usize] = &[8, 12];
         const NAME: &'static str = "grown";
     }
 
     fn given(words: &[u32]) -> Result<Grown> {
         // SAFETY: the tests pass as many words as the first one says.
-        unsafe { read(words.as_ptr().cast()) }
+        unsafe { read("grown", words.as_ptr().cast()) }
     }
 
     #[test]
@@ -150,7 +151,8 @@ mod tests {
 
     #[test]
     fn an_impossible_size_is_refused() {
-        for size in [0, 4, 7, 100_000] {
+        // Between two versions, and with half a field.
+        for size in [0, 4, 7, 9, 10, 11, 13, 14, 15, 100_000] {
             assert_eq!(given(&[size, 1, 2]).unwrap_err().errno(), errno::EINVAL);
         }
     }
@@ -164,11 +166,11 @@ mod tests {
         };
         let mut short = [8, 0, 77];
         // SAFETY: the first word says how many bytes there are, or fewer.
-        unsafe { write(short.as_mut_ptr().cast(), &value) }.unwrap();
+        unsafe { write("grown", short.as_mut_ptr().cast(), &value) }.unwrap();
         assert_eq!(short, [8, 5, 77]);
         let mut long = [16, 0, 0, 77];
         // SAFETY: as above.
-        unsafe { write(long.as_mut_ptr().cast(), &value) }.unwrap();
+        unsafe { write("grown", long.as_mut_ptr().cast(), &value) }.unwrap();
         assert_eq!(long, [16, 5, 6, 0]);
     }
 }

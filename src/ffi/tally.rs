@@ -44,13 +44,12 @@ pub struct fluxcap_group_statistics {
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
 unsafe impl Sized32 for fluxcap_group_statistics {
-    const LEAST: usize = size_of::<fluxcap_group_statistics>();
     const NAME: &'static str = "fluxcap_group_statistics";
 }
 
 /// What the engines did, all together. `statistics->struct_size` must be set. -EBUSY: they run.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_group_statistics(
+pub unsafe extern "C" fn fluxcap_group_get_statistics(
     group: *const fluxcap_group,
     statistics: *mut fluxcap_group_statistics,
 ) -> c_int {
@@ -75,7 +74,7 @@ pub unsafe extern "C" fn fluxcap_group_statistics(
             queue_changes: counted.queue_changes.len() as u64,
         };
         // SAFETY: as the header asks.
-        unsafe { sized::write(statistics, &value) }.map(|()| 0)
+        unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
     })
 }
 
@@ -93,7 +92,7 @@ pub unsafe extern "C" fn fluxcap_group_engine_statistics(
         let found = engines.get(engine as usize);
         let found = found.ok_or_else(|| no_such_engine(engine, engines.len()))?;
         // SAFETY: as the header asks.
-        unsafe { sized::write(statistics, &found.statistics().into()) }.map(|()| 0)
+        unsafe { sized::write("statistics", statistics, &found.statistics().into()) }.map(|()| 0)
     })
 }
 

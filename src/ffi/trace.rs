@@ -3,6 +3,7 @@
 use std::ffi::{c_char, c_int};
 use std::fmt;
 
+use super::array::check_count;
 use super::error::{guard, null};
 use super::handle::count;
 use super::info::print;
@@ -117,9 +118,10 @@ pub unsafe extern "C" fn fluxcap_sim_trace_events(
         if events.is_null() && count > 0 {
             return Err(null("events"));
         }
+        let room = check_count("events", count, c_int::MAX as u32)?;
         let trace = sim.network.trace();
-        for (place, event) in trace.iter().take(count as usize).enumerate() {
-            // SAFETY: `place` is less than `count`, and as many are writable as the header asks.
+        for (place, event) in trace.iter().take(room).enumerate() {
+            // SAFETY: `place` is less than `room`, and as many are writable as the header asks.
             unsafe { events.add(place).write(event.into()) };
         }
         self::count(trace.len() as u32)

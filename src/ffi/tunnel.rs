@@ -137,7 +137,6 @@ const _: () = assert!(size_of::<fluxcap_tunnel>() == 76);
 
 // SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
 unsafe impl Sized32 for fluxcap_tunnel {
-    const LEAST: usize = 76;
     const NAME: &'static str = "fluxcap_tunnel";
 }
 

@@ -1,10 +1,10 @@
 //! The sending half of a socket behind its opaque handle.
 
 use std::ffi::{c_char, c_int};
-use std::slice;
 use std::time::Duration;
 
-use super::error::{guard, null};
+use super::array::bytes;
+use super::error::{guard, null, quick};
 use super::handle::{BATCH, count};
 use super::info::{
     fluxcap_info, fluxcap_ring_state, fluxcap_statistics, print, ring, write_info, write_statistics,
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn fluxcap_tx_send(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
         let mut done = 0;
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn fluxcap_tx_alloc(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
         let Sender { tx, batch } = half;
@@ -125,15 +125,11 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
     len: usize,
     packet: *mut fluxcap_packet,
 ) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let half = unsafe { exclusive(tx)? };
-        let bytes = match (data.is_null(), len) {
-            (_, 0) => &[][..],
-            (true, _) => return Err(null("data")),
-            // SAFETY: not null, so `len` bytes as the header asks.
-            (false, _) => unsafe { slice::from_raw_parts(data, len) },
-        };
+        // SAFETY: as the header asks.
+        let bytes = unsafe { bytes("data", data, len)? };
         if packet.is_null() {
             return Err(null("packet"));
         }
@@ -151,7 +147,7 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
 /// A half that does not send for a while keeps them: call it then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         count(unsafe { exclusive(tx)? }.tx.reap())
     })
@@ -161,7 +157,7 @@ pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
 /// packets stay in the ring.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_kick(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         unsafe { exclusive(tx)? }.tx.kick().map(|()| 0)
     })
@@ -209,7 +205,7 @@ pub unsafe extern "C" fn fluxcap_tx_stop(tx: *const fluxcap_tx) -> c_int {
 /// The number of packets that the TX ring has room for now.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         count(unsafe { exclusive(tx)? }.tx.room())
     })
@@ -218,7 +214,7 @@ pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
 /// Packets that were given to the kernel and whose frames have not been taken back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_outstanding(tx: *const fluxcap_tx) -> c_int {
-    guard(|| {
+    quick(|| {
         // SAFETY: as the header asks.
         let outstanding = unsafe { shared(tx)? }.tx.outstanding();
         Ok(c_int::try_from(outstanding).unwrap_or(c_int::MAX))
@@ -242,7 +238,7 @@ pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_m
 /// The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
 /// own: do not close it.
 ///
-/// It is the socket's, and readable while packets wait. Wake-ups may be spurious.
+/// It is the socket's, and readable while packets wait. Errors as fluxcap_raw_fd(). Wake-ups may be spurious.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     guard(|| {

@@ -27,7 +27,8 @@ pub struct Company<'a> {
     /// Anything that has no descriptor. It is asked before each sleep, by the simulator whenever its network has moved and every ten
     /// milliseconds, and must not call a socket: a ring may be looked at.
     pub also: &'a dyn Fn() -> bool,
-    /// Whether all else is well, asked before each sleep and ten times a second: an error ends the wait. It must not call the socket.
+    /// Whether all else is well, asked before each sleep and ten times a second: an error ends the wait. Of sockets it may call
+    /// [`check`](super::Socket::check) alone.
     pub check: &'a dyn Fn() -> Result<()>,
 }
 

@@ -63,6 +63,18 @@ pub(crate) fn duplicate(fd: i32, tried: &str) -> Result<OwnedFd> {
     ))
 }
 
+/// While it lives, this thread is not cancelled. Here no thread is.
+#[derive(Debug)]
+#[cfg_attr(test, allow(dead_code, reason = "Linux has its own"))]
+pub(crate) struct Uncancelled;
+
+#[cfg_attr(test, allow(dead_code, reason = "Linux has its own"))]
+impl Uncancelled {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+}
+
 /// A descriptor that tasks wait for: there is none here.
 #[cfg(feature = "async")]
 #[derive(Debug)]
@@ -208,7 +220,7 @@ unsafe impl Backend for Absent {
         Err(self.refusal())
     }
 
-    fn attach(&self, _mode: XdpMode) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, _mode: XdpMode, _fan_out: bool) -> Result<Arc<dyn Steering>> {
         Err(self.refusal())
     }
 
@@ -268,7 +280,7 @@ mod tests {
         for (backend, name) in [(by_name("eth0"), "\"eth0\""), (by_index(7), "index 7")] {
             for error in [
                 backend.interface().unwrap_err(),
-                backend.attach(XdpMode::Auto).unwrap_err(),
+                backend.attach(XdpMode::Auto, false).unwrap_err(),
                 backend.user_map(file).unwrap_err(),
                 FluxBuilder::new(Link::new(backend)).build().unwrap_err(),
             ] {

@@ -124,13 +124,14 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
         ))
     }
 
-    /// Attaches the bundled XDP program, or joins the one that this process has attached already.
+    /// Attaches the bundled XDP program, or joins the one that this process has attached already. `fan_out` says that a queue is going to be
+    /// [shared out](Steering::fan_out) among several sockets, which takes more rights.
     ///
     /// # Errors
     ///
     /// [`Busy`](crate::ErrorKind::Busy) when somebody else's program is attached, [`Permission`](crate::ErrorKind::Permission),
     /// [`Unsupported`](crate::ErrorKind::Unsupported).
-    fn attach(&self, mode: XdpMode) -> Result<Arc<dyn Steering>>;
+    fn attach(&self, mode: XdpMode, fan_out: bool) -> Result<Arc<dyn Steering>>;
 
     /// Steering by the user's own program: `map` is its XSKMAP, of which a backend that keeps it makes a duplicate.
     ///
@@ -195,7 +196,7 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     }
 
     /// Whether the socket still has its interface. Any thread may ask, and after each call that found nothing: the kernel is asked ten
-    /// times a second at most.
+    /// times a second at most. It takes no lock that a [`wait`](Self::wait) holds.
     ///
     /// # Errors
     ///

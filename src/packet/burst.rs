@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 #[cfg(feature = "capi")]
 use super::SharedFrameState;
+use super::tally::{Fault, Tally};
 use super::wide;
 use super::{Frames, Lender, Packet, PacketRef};
 use crate::batch::PacketBatch;
@@ -96,6 +97,9 @@ impl Slot {
 /// ```
 pub struct BatchRef<'a> {
     slots: &'a mut [Slot],
+    /// What each slot was made of.
+    #[cfg(feature = "capi")]
+    run: &'a [Desc],
     frames: &'a Frames,
     through: Through,
 }
@@ -108,15 +112,21 @@ pub(crate) struct Through {
 }
 
 impl<'a> BatchRef<'a> {
-    /// The packets of `slots`, which came `through` a port.
+    /// The packets of `slots`, made of the descriptors of `run`, which came `through` a port.
     ///
     /// # Safety
     ///
     /// Each must lie within one chunk of `frames`, which for `'a` nobody else reads or writes. Two may lie in the same chunk.
     #[inline]
-    unsafe fn new(frames: &'a Frames, slots: &'a mut [Slot], through: Through) -> Self {
+    unsafe fn new(
+        frames: &'a Frames,
+        (slots, _run): (&'a mut [Slot], &'a [Desc]),
+        through: Through,
+    ) -> Self {
         Self {
             slots,
+            #[cfg(feature = "capi")]
+            run: _run,
             frames,
             through,
         }
@@ -213,10 +223,10 @@ impl<'a> BatchRef<'a> {
         self.frames
     }
 
-    /// The slots themselves, for C.
+    /// The slots themselves, for C, and the descriptor of each as the packet came.
     #[cfg(feature = "capi")]
-    pub(crate) fn slots(&mut self) -> &mut [Slot] {
-        self.slots
+    pub(crate) fn slots(&mut self) -> (&mut [Slot], &'a [Desc]) {
+        (self.slots, self.run)
     }
 }
 
@@ -296,19 +306,6 @@ pub(super) fn no_port(port: u32, ports: u32) -> FluxError {
     )
 }
 
-/// What became of the packets that were not just recycled, ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Tally {
-    /// Into the TX ring of the same socket.
-    pub(crate) sent: u64,
-    /// Into the batches of other ports.
-    pub(crate) passed_on: u64,
-    /// Recycled although they should be sent, because there was no room.
-    pub(crate) crowded: u64,
-    /// The first of the last batch that was recycled because what its slot says can't be sent.
-    pub(crate) unfit: Option<usize>,
-}
-
 impl Lender {
     /// The received packets at the front of a run, to be shown in `slots`, and whether none of the run has options; their frames are
     /// written to the fill run, in case that all of them are recycled. Both are at least as long as the run. `None`: the first packet is
@@ -318,7 +315,7 @@ impl Lender {
     #[inline(always)]
     pub(crate) fn show<'a>(
         &'a mut self,
-        run: &[Desc],
+        run: &'a [Desc],
         slots: &'a mut [Slot],
         fill: &mut [u64],
         through: Through,
@@ -337,7 +334,7 @@ impl Lender {
             slots.iter_mut().for_each(|slot| slot.verdict = RECYCLE);
         }
         // SAFETY: acceptable. While this `Lender` is borrowed, the frames stay on loan, so nobody else touches them.
-        let batch = unsafe { BatchRef::new(&self.frames, slots, through) };
+        let batch = unsafe { BatchRef::new(&self.frames, (slots, &run[..count]), through) };
         Some((batch, is_plain))
     }
 
@@ -383,8 +380,8 @@ impl Lender {
             } else {
                 self.pass_on(desc, slot, others, tally)
             };
-            if let Err(Fault::Outside) = verdict {
-                tally.unfit.get_or_insert(index);
+            if let Err(fault @ (Fault::OtherFrame | Fault::TooLong | Fault::NoPort)) = verdict {
+                tally.unfit.get_or_insert((index, fault));
             }
             if verdict != Ok(true) {
                 fill[recycled] = desc.addr;
@@ -402,8 +399,11 @@ impl Lender {
         let chunk_size = u64::from(self.frames.geometry().chunk_size());
         let fitting = slot.desc(self.frames.memory().start(), desc.options);
         let end = (fitting.addr & (chunk_size - 1)) + u64::from(fitting.len);
-        if fitting.addr ^ desc.addr >= chunk_size || end > chunk_size {
-            return Err(Fault::Outside);
+        if fitting.addr ^ desc.addr >= chunk_size {
+            return Err(Fault::OtherFrame);
+        }
+        if end > chunk_size {
+            return Err(Fault::TooLong);
         }
         if fitting.len == 0 || fitting.options != 0 {
             return Err(Fault::Unsendable);
@@ -420,7 +420,7 @@ impl Lender {
         tally: &mut Tally,
     ) -> Result<bool, Fault> {
         let port = (slot.verdict - SEND) as usize;
-        let batch = others.get_mut(port).ok_or(Fault::Outside)?;
+        let batch = others.get_mut(port).ok_or(Fault::NoPort)?;
         let fitting = self.fits(desc, slot)?;
         if batch.room() == 0 {
             tally.crowded += 1;
@@ -436,11 +436,4 @@ impl Lender {
         tally.passed_on += 1;
         Ok(true)
     }
-}
-
-/// Why a packet can't be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Unsendable,
-    Outside,
 }

@@ -16,13 +16,13 @@ use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use crossbeam_queue::ArrayQueue;
 
 use super::live;
-use super::quarantine::{QUARANTINED, Quarantine};
+use super::quarantine::Quarantine;
 use super::returned::BOTTOM;
 use crate::error::{FluxError, Result};
 use crate::geometry::{Geometry, KERNEL_HEADROOM};
@@ -235,21 +235,6 @@ impl SharedFrameState {
         (self.count.load(Ordering::Relaxed) & (HANDLE - 1)) as u32
     }
 
-    /// Counts the ledger: frames of the pool, the user, the kernel, and in quarantine. O(frames); exact when nobody moves frames meanwhile.
-    #[must_use]
-    pub(crate) fn ledger(&self) -> Ledger {
-        let mut ledger = Ledger::default();
-        for owner in &self.owners {
-            match owner.load(Ordering::Relaxed) {
-                ..=POOL => ledger.pool += 1,
-                USER => ledger.user += 1,
-                mark if mark & QUARANTINED != 0 => ledger.quarantined += 1,
-                _ => ledger.kernel += 1,
-            }
-        }
-        ledger
-    }
-
     /// Adds `packets` to the count, before they come into being.
     pub(super) fn count_up(&self, packets: u32) {
         self.count.fetch_add(u64::from(packets), Ordering::Relaxed);
@@ -287,8 +272,9 @@ impl SharedFrameState {
     /// Nobody uses `state`, now or later.
     #[cold]
     unsafe fn free(state: NonNull<Self>) {
-        // Everything that others did with the state happens before it is freed.
-        fence(Ordering::Acquire);
+        // Everything that others did with the state happens before it is freed. A load and no fence, which ThreadSanitizer does not see.
+        // SAFETY: not freed yet.
+        unsafe { state.as_ref() }.count.load(Ordering::Acquire);
         live::remove(state);
         // SAFETY: made by `Box::leak` in `Frames::new`, and not used any more.
         drop(unsafe { Box::from_raw(state.as_ptr()) });
@@ -303,19 +289,6 @@ impl fmt::Debug for SharedFrameState {
             .field("with_user", &self.with_user())
             .finish_non_exhaustive()
     }
-}
-
-/// How many frames each owner has, by the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Ledger {
-    /// In the pool.
-    pub(crate) pool: u32,
-    /// In the user's hands.
-    pub(crate) user: u32,
-    /// Lent to the kernel.
-    pub(crate) kernel: u32,
-    /// Of closed sockets whose queue the kernel was not seen to have let go of.
-    pub(crate) quarantined: u32,
 }
 
 /// A counted handle to the shared state of one UMEM.
@@ -335,7 +308,7 @@ impl Frames {
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) when the memory is too small for the geometry, [`Memory`](ErrorKind::Memory) when too many
-    /// UMEMs are alive.
+    /// UMEMs are alive, or there is not enough memory for the ledger.
     pub(crate) fn new(memory: Memory, geometry: Geometry) -> Result<Self> {
         if (memory.len() as u64) < geometry.bytes() {
             return Err(FluxError::invalid(
@@ -345,20 +318,21 @@ impl Frames {
             ));
         }
         let frames = geometry.frames();
-        let home = ArrayQueue::new(frames as usize);
+        let owners = entries(frames, POOL)?;
+        #[cfg(feature = "capi")]
+        let generations = entries(frames, live::first_generation())?;
+        let home = queue(frames)?;
         for chunk in 0..frames {
             let full = home.push(chunk);
             debug_assert!(full.is_ok());
         }
-        #[cfg(feature = "capi")]
-        let first = live::first_generation();
         let state = SharedFrameState {
             shift: geometry.chunk_size().trailing_zeros(),
             memory,
             geometry,
-            owners: (0..frames).map(|_| AtomicU32::new(POOL)).collect(),
+            owners,
             #[cfg(feature = "capi")]
-            generations: (0..frames).map(|_| AtomicU32::new(first)).collect(),
+            generations,
             returned: AtomicU32::new(BOTTOM),
             home,
             waiting: Mutex::default(),
@@ -381,6 +355,35 @@ impl Frames {
     pub(super) fn state(&self) -> NonNull<SharedFrameState> {
         self.state
     }
+}
+
+/// One entry a frame.
+fn entries(frames: u32, value: u32) -> Result<Box<[AtomicU32]>> {
+    let mut entries = Vec::new();
+    if entries.try_reserve_exact(frames as usize).is_err() {
+        return Err(no_memory(frames));
+    }
+    entries.extend((0..frames).map(|_| AtomicU32::new(value)));
+    Ok(entries.into_boxed_slice())
+}
+
+/// A queue with room for every frame.
+fn queue(frames: u32) -> Result<ArrayQueue<u32>> {
+    // It ends the program when there is no memory for its slots, each of a stamp and a chunk: so it is seen before whether there is.
+    let mut room = Vec::<(usize, u32)>::new();
+    if room.try_reserve_exact(frames as usize).is_err() {
+        return Err(no_memory(frames));
+    }
+    drop(room);
+    Ok(ArrayQueue::new(frames as usize))
+}
+
+#[cold]
+fn no_memory(frames: u32) -> FluxError {
+    FluxError::no_memory(
+        format_args!("a UMEM of {frames} frames and its ledger"),
+        "ask for fewer frames",
+    )
 }
 
 impl Deref for Frames {
@@ -411,8 +414,8 @@ impl Drop for Frames {
             // SAFETY: the count reached zero, so this was the last use.
             unsafe { SharedFrameState::free(self.state) }
         } else if before < 2 * HANDLE {
-            // What was done through other handles happens before the stack is closed.
-            fence(Ordering::Acquire);
+            // What was done through other handles happens before the stack is closed. A load and no fence, as in `free`.
+            self.count.load(Ordering::Acquire);
             // SAFETY: the last handle, with packets left. They count until somebody takes them off the return stack or, once that is
             // closed, themselves: so the state is alive until then.
             unsafe { SharedFrameState::close(self.state) }

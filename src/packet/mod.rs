@@ -7,6 +7,7 @@ mod frames;
 mod fresh;
 mod hand;
 mod lease;
+mod ledger;
 mod lender;
 mod live;
 mod outbox;
@@ -17,6 +18,7 @@ pub(crate) mod raw;
 mod returned;
 mod room;
 mod side;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod wide;
@@ -31,7 +33,7 @@ pub use borrow::{PacketRef, Verdict};
 #[cfg(feature = "capi")]
 pub(crate) use build::build_into;
 pub use burst::{BatchRef, PortPacket};
-pub(crate) use burst::{Slot, Tally, Through};
+pub(crate) use burst::{Slot, Through};
 pub(crate) use frames::{Frames, SharedFrameState};
 pub(crate) use hand::Handed;
 pub(crate) use lease::{Lease, LeasedSocket, Leases};
@@ -41,6 +43,7 @@ pub(crate) use pass::Passed;
 pub use quarantine::{QueueRelease, ReleasedAtClose};
 pub(crate) use returned::Returned;
 pub(crate) use side::{InFlight, KernelSide, Received};
+pub(crate) use tally::{Fault, Tally};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::ring::Desc;

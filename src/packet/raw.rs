@@ -6,6 +6,7 @@ use super::burst::{RECYCLE, Slot};
 use super::frames::USER;
 use super::{Frames, Packet, PacketRef, SharedFrameState, live};
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::ring::Desc;
 
 /// The fields of a [`Packet`], in its memory layout. `data` is null when the packet has moved away.
 #[repr(C)]
@@ -169,7 +170,8 @@ impl RawPacket {
     }
 }
 
-/// Shows `edit` the borrowed packet that `data` and `len` describe, and changes them as it does.
+/// Shows `edit` the borrowed packet that `data` and `len` describe, which came as `desc`, and changes them as it does. `None`: `data` points
+/// into another frame than that.
 ///
 /// # Errors
 ///
@@ -177,18 +179,21 @@ impl RawPacket {
 ///
 /// # Safety
 ///
-/// Nobody else uses the frame that `data` points into meanwhile.
+/// Nobody else uses the frame of `desc` meanwhile.
 pub(crate) unsafe fn in_place<T>(
-    frames: &SharedFrameState,
+    (frames, desc): (&SharedFrameState, &Desc),
     (data, len): (&mut *mut u8, &mut u32),
     edit: impl FnOnce(&mut PacketRef<'_>) -> T,
-) -> Result<T> {
+) -> Result<Option<T>> {
     let chunk_size = u64::from(frames.geometry().chunk_size());
     let start = frames.memory().start().as_ptr() as usize as u64;
     // What lies before the UMEM is far behind it, counted like this.
     let address = (*data as usize as u64).wrapping_sub(start);
     if address >= frames.geometry().bytes() {
         return Err(outside(None));
+    }
+    if address ^ desc.addr >= chunk_size {
+        return Ok(None);
     }
     let room = chunk_size - (address & (chunk_size - 1));
     if u64::from(*len) > room {
@@ -199,10 +204,10 @@ pub(crate) unsafe fn in_place<T>(
         len: *len,
         verdict: RECYCLE,
     };
-    // SAFETY: within one frame, which is nobody else's, as the caller promises.
+    // SAFETY: within the frame of `desc`, which is nobody else's, as the caller promises.
     let result = edit(&mut unsafe { PacketRef::new(frames, &mut slot, 0) });
     (*data, *len) = (slot.data, slot.len);
-    Ok(result)
+    Ok(Some(result))
 }
 
 /// Packets that end together: the frames of those that lie in the UMEM of the first go home by one exchange for all.

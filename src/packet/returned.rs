@@ -100,6 +100,9 @@ impl SharedFrameState {
     ///
     /// Whoever calls it has a handle, and has found no frame.
     pub(crate) fn call_when_home(&self, waker: &Waker) -> bool {
+        if !self.home_is_empty() {
+            return false;
+        }
         let mut waiting = self.waiting.lock().unwrap_or_else(|e| e.into_inner());
         if !waiting.iter().any(|other| other.will_wake(waker)) {
             waiting.push(waker.clone());
@@ -374,3 +377,6 @@ impl Drop for Returned<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Kick, Socket};
+use crate::kernel::{Kick, Socket, machine};
 use crate::raw::outward::Outward;
 
 /// Calls in a row that may come to nothing although frames came back between them.
@@ -106,7 +106,7 @@ impl Watchdog {
     ///
     /// # Errors
     ///
-    /// [`Stuck`](ErrorKind::Stuck), once a patience.
+    /// [`Stuck`](ErrorKind::Stuck), once a patience; [`Gone`](ErrorKind::Gone).
     #[inline]
     pub(crate) fn look(&mut self, outward: &Outward, socket: &dyn Socket) -> Result<()> {
         let come = outward.come();
@@ -120,6 +120,8 @@ impl Watchdog {
 
     #[cold]
     fn bide(&mut self, outward: &Outward, socket: &dyn Socket) -> Result<()> {
+        // A driver that sends by itself is not called, and would not tell.
+        socket.check()?;
         let since = *self.since.get_or_insert_with(Instant::now);
         if self.patience == Duration::MAX {
             return Ok(());
@@ -140,6 +142,8 @@ impl Watchdog {
 }
 
 fn stuck(outward: &Outward, waited: Duration, socket: &dyn Socket) -> FluxError {
+    // To describe it, the driver is asked for.
+    let _uncancelled = machine::Uncancelled::new();
     let (given, waiting) = (outward.outstanding(), outward.pending());
     FluxError::new(
         ErrorKind::Stuck,
@@ -150,7 +154,7 @@ fn stuck(outward: &Outward, waited: Duration, socket: &dyn Socket) -> FluxError 
             waited.as_secs_f64()
         ),
         "see whether the link is up and whether its other end takes packets; if so, the driver is at fault: copy mode \
-         (BindMode::Copy) or another kernel may help, or a longer patience, if this link is that slow",
+         or another kernel may help, or a longer patience, if this link is that slow",
     )
 }
 

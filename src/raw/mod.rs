@@ -17,7 +17,7 @@ mod waiting;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::kernel::{BorrowedFd, Interface, Socket};
+use crate::kernel::{BorrowedFd, Interface, Socket, machine};
 use crate::link::Link;
 use crate::packet::{LeasedSocket, Packet, PacketRef, Verdict};
 use crate::report::Report;
@@ -292,6 +292,7 @@ impl FluxRaw {
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn wake_rx(&self) -> Result<()> {
         if self.cycle.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
+            let _uncancelled = machine::Uncancelled::new();
             self.socket.wake_rx()
         } else {
             self.socket.check()
@@ -328,6 +329,7 @@ impl FluxRaw {
             return self.socket.check();
         }
         while kicks.wanted() && (always || self.cycle.tx_needs_wakeup()) {
+            let _uncancelled = machine::Uncancelled::new();
             let kick = self.socket.wake_tx()?;
             // Sent frames are taken back elsewhere.
             if kicks.after(kick, self.cycle.tx_pending()) != Next::Kick {

@@ -43,9 +43,15 @@ impl Place {
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         match self.looks.is_due(machine::coarse_time(), LOOK) {
-            true => self.steering.check(),
+            true => self.look(),
             false => Ok(()),
         }
+    }
+
+    #[cold]
+    fn look(&self) -> Result<()> {
+        let _uncancelled = machine::Uncancelled::new();
+        self.steering.check()
     }
 
     /// What the program counted.

@@ -706,3 +706,23 @@ fn accounts_that_differ_or_do_not_add_up_are_shown_and_not_conserved() {
         assert_eq!(text.contains("WRONG"), counted == lost, "{text}");
     }
 }
+
+#[test]
+fn a_pause_of_a_running_network_tells_how_long_it_took() {
+    use crate::builder::FluxBuilder;
+    use crate::sim::Network;
+    use std::time::Duration;
+
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let raw = FluxBuilder::new(&nic).build().unwrap();
+    let short = Duration::from_micros(50);
+    assert_eq!(raw.socket.pause(short), short, "simulated time is exact");
+    let _running = network.run().unwrap();
+    for _ in 0..10 {
+        let before = network.now();
+        let took = raw.socket.pause(short);
+        // No sleep is as short as it was asked for: who counts what was asked for waits for a multiple of it.
+        assert!(took > short && took <= network.now() - before);
+    }
+}

@@ -141,7 +141,8 @@ impl FluxRaw {
     ///
     /// # Errors
     ///
-    /// - [`Gone`](crate::ErrorKind::Gone) when the interface was removed, noticed within a tenth of a second;
+    /// - [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace, noticed within a tenth of a
+    ///   second, or its XDP program taken off, noticed within a second;
     /// - [`Stopped`](crate::ErrorKind::Stopped) when a [stopper](Self::stopper) ended it. A wait of no time leaves a stop to the next one.
     pub fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
         let mut patience = None;
@@ -202,11 +203,11 @@ impl FluxRaw {
 
     /// Whether packets can still come and go, for a loop that does not wait: to be called when it found nothing.
     ///
-    /// It costs some nanoseconds: the kernel is asked ten times a second at most, and how the XDP program is, once.
+    /// It costs a look at a coarse clock: the kernel is asked ten times a second at most, and how the XDP program is, once.
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace, or its XDP program taken off.
     ///
     /// ```no_run
     /// # let mut raw = fluxcap::FluxBuilder::new("eth0").build()?;

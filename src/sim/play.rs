@@ -35,7 +35,7 @@ pub enum Speed {
 #[derive(Debug, Clone)]
 #[must_use = "it starts with `Nic::play`"]
 pub struct Playback {
-    pub(super) packets: Arc<[(Duration, Vec<u8>)]>,
+    pub(super) packets: Arc<Vec<(Duration, Vec<u8>)>>,
     pub(super) queue: u32,
     pub(super) speed: Speed,
     pub(super) times: u64,
@@ -45,7 +45,8 @@ impl Playback {
     /// Packets at their times, which are counted from the start and should not go back.
     pub fn at(packets: impl IntoIterator<Item = (Duration, Vec<u8>)>) -> Self {
         Self {
-            packets: packets.into_iter().collect(),
+            // A vector stays where it is.
+            packets: Arc::new(packets.into_iter().collect()),
             queue: 0,
             speed: Speed::Recorded,
             times: 1,

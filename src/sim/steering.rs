@@ -129,7 +129,10 @@ impl Steering for SimSteering {
     fn counters(&self) -> Result<Option<ProgramCounters>> {
         let world = self.nic.shared.lock();
         let program = world.ports[self.nic.index].program.as_ref();
-        Ok(program.map(|program| program.counters))
+        Ok(program.map(|program| ProgramCounters {
+            attached: true,
+            ..program.counters
+        }))
     }
 
     fn xdp_mode(&self) -> Option<Answer<XdpMode>> {

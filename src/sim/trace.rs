@@ -91,7 +91,8 @@ impl Trace {
     }
 
     pub(super) fn add(&mut self, event: Event) {
-        if self.is_on() {
+        // Without memory for more, no more are noted.
+        if self.is_on() && self.events.try_reserve(1).is_ok() {
             self.events.push(event);
         }
     }

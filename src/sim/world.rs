@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) trace: Trace,
     /// Sent packets whose frames come back late.
     pub(super) stalled: VecDeque<(Duration, SocketId, InFlight)>,
+    /// When the first of them is due, of which there may be thousands; [`Duration::MAX`] without any.
+    stalled_until: Duration,
     /// Simulated time passes: traffic at full speed comes at its pace.
     pub(super) paced: bool,
     /// What is done in turn, so that nothing busy keeps the others waiting: all that the NICs have to do, and who is next.
@@ -69,6 +71,7 @@ impl World {
             faults: Faults::default(),
             trace: Trace::default(),
             stalled: VecDeque::new(),
+            stalled_until: Duration::MAX,
             paced: false,
             chores: Vec::new(),
             next_chore: 0,
@@ -191,9 +194,9 @@ impl World {
                 [frame, player]
             })
             .flatten()
-            .chain(self.stalled.iter().map(|&(due, ..)| due))
+            .chain([self.stalled_until])
             .chain(self.sockets.values().filter_map(|socket| socket.closing))
-            .filter(|&due| due > self.now)
+            .filter(|&due| due > self.now && due < Duration::MAX)
             .min()
     }
 
@@ -229,9 +232,18 @@ impl World {
         }
     }
 
+    fn stall(&mut self, due: Duration, socket: SocketId, packet: InFlight) {
+        self.stalled_until = self.stalled_until.min(due);
+        self.stalled.push_back((due, socket, packet));
+    }
+
     /// Completes what was stalled long enough.
     fn unstall(&mut self, most: u32) -> u32 {
         let mut done = 0;
+        if self.stalled_until > self.now {
+            return 0;
+        }
+        self.stalled_until = Duration::MAX;
         for _ in 0..self.stalled.len() {
             let Some((due, socket, packet)) = self.stalled.pop_front() else {
                 break;
@@ -240,7 +252,7 @@ impl World {
                 self.complete_now(socket, packet);
                 done += 1;
             } else {
-                self.stalled.push_back((due, socket, packet));
+                self.stall(due, socket, packet);
             }
         }
         done
@@ -256,7 +268,7 @@ impl World {
         if self.random.happens(faults.stalled_completion) {
             let due = self.now.saturating_add(self.some_time(faults.max_delay));
             self.note(port, queue, EventKind::Stalled, &[]);
-            self.stalled.push_back((due, socket, packet));
+            self.stall(due, socket, packet);
         } else {
             self.complete_now(socket, packet);
         }

@@ -10,7 +10,7 @@ use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Interest, Interface, Ready};
+use crate::kernel::{Interest, Interface, Ready, machine};
 use crate::link::Link;
 use crate::packet::{Lender, Packet};
 use crate::poller::{Idle, Pacer, Poller};
@@ -114,11 +114,13 @@ impl FluxRx {
     /// Takes received packets, as many as there are and the batch has room for, and waits until there is one at least.
     ///
     /// How it waits is up to the [poller](Self::set_poller). It may come back with 0: when a signal ended a sleep, so that the program can
-    /// look at what its handler did, and when nothing can ever arrive on a simulated network.
+    /// look at what its handler did, and when nothing can ever arrive on a simulated network. A signal that comes just before a sleep does not
+    /// end it: a [stopper](Self::stopper) does, from a signal handler, too.
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed, [`Down`](crate::ErrorKind::Down);
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace, or its XDP program taken off;
+    /// [`Down`](crate::ErrorKind::Down);
     /// [`Stopped`](crate::ErrorKind::Stopped) when a [stopper](Self::stopper) ended the wait;
     /// [`Invalid`](crate::ErrorKind::Invalid) when the batch has no room.
     pub fn recv(&mut self, batch: &mut PacketBatch) -> Result<u32> {
@@ -242,12 +244,14 @@ impl FluxRx {
     }
 
     fn sleep(&mut self, timeout: Option<Duration>) -> Result<Ready> {
+        let _uncancelled = machine::Uncancelled::new();
         let (socket, place) = (&*self.shared.socket, self.place.as_ref());
         self.waiting
             .sleep(socket, place, Interest::Receive, timeout)
     }
 
     fn spin(&mut self) -> Result<()> {
+        let _uncancelled = machine::Uncancelled::new();
         if self.inward.needs_wakeup() {
             self.shared.socket.wake_rx()?;
         }
@@ -330,6 +334,7 @@ impl FluxRx {
 
     #[cold]
     fn wake(&self) {
+        let _uncancelled = machine::Uncancelled::new();
         // What goes wrong shows in the next wait.
         let _ = self.shared.socket.wake_rx();
     }

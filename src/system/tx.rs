@@ -11,7 +11,7 @@ use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Interest, Interface};
+use crate::kernel::{Interest, Interface, machine};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
 use crate::pool::FramePool;
@@ -276,6 +276,7 @@ impl FluxTx {
             self.shared.socket.check()?;
         }
         while kicks.wanted() && (always || self.outward.needs_wakeup()) {
+            let _uncancelled = machine::Uncancelled::new();
             let kick = self.shared.socket.wake_tx()?;
             match kicks.after(kick, self.outward.pending()) {
                 Next::Rest => break,

@@ -18,11 +18,11 @@ impl FluxRx {
 
     /// Whether packets can still come, for a loop that does not wait: to be called when it found nothing.
     ///
-    /// It costs some nanoseconds: the kernel is asked ten times a second at most, and how the XDP program is, once.
+    /// It costs a look at a coarse clock: the kernel is asked ten times a second at most, and how the XDP program is, once.
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace, or its XDP program taken off.
     ///
     /// ```no_run
     /// # let (mut rx, _tx) = fluxcap::FluxBuilder::new("eth0").build()?.split();

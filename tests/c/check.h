@@ -48,9 +48,34 @@ static inline void check_result(int result, int wanted, const char *what, const 
     exit(1);
 }
 
+/* A text for people who write C: no words of Rust, and with what was tried, what happened, and what to do. */
+static inline void check_plain(const char *text, const char *what, const char *file, int line)
+{
+    static const char *const rust[] = {"Some(", "None", "Ok(", "Err(", "Flux", "&[", "true", "false", "\\u{", "()."};
+
+    for (size_t i = 0; i < sizeof(rust) / sizeof(rust[0]); i++) {
+        if (strstr(text, rust[i]) != NULL) {
+            printf("%s:%d: %s talks Rust (%s): %s\n", file, line, what, rust[i], text);
+            exit(1);
+        }
+    }
+    /* A path, and no IPv6 address. */
+    for (const char *colons = strstr(text, "::"); colons != NULL; colons = strstr(colons + 2, "::")) {
+        if ((colons[2] >= 'g' && colons[2] <= 'z') || (colons[2] >= 'A' && colons[2] <= 'Z')) {
+            printf("%s:%d: %s talks Rust (::): %s\n", file, line, what, text);
+            exit(1);
+        }
+    }
+}
+
 static inline void check_error(int result, int wanted, const char *words, const char *what, const char *file, int line)
 {
     check_result(result, wanted, what, file, line);
+    check_plain(fluxcap_last_error(), what, file, line);
+    if (strstr(fluxcap_last_error(), ": ") == NULL || strstr(fluxcap_last_error(), "; ") == NULL) {
+        printf("%s:%d: %s lacks a cause or what to do: %s\n", file, line, what, fluxcap_last_error());
+        exit(1);
+    }
     if (strstr(fluxcap_last_error(), words) != NULL)
         return;
     printf("%s:%d: %s says nothing of \"%s\": %s\n", file, line, what, words, fluxcap_last_error());

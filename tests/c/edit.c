@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <assert.h>
+#include <pthread.h>
 
 static_assert(sizeof(struct fluxcap_tunnel) == 76, "part of the ABI: it may only grow");
 static_assert(sizeof(struct fluxcap_vlan_tag) == 6, "part of the ABI");
@@ -288,7 +289,7 @@ static int change(void *user, uint32_t port, struct fluxcap_packet_ref *packets,
     label.label = 100;
     label.ttl = 64;
     for (uint32_t i = 0; i < count; i++, ++*turn) {
-        struct fluxcap_packet_ref *packet = &packets[i], before, copy;
+        struct fluxcap_packet_ref *packet = &packets[i], before;
         uint8_t *start = packet->data;
 
         CHECK_RESULT(fluxcap_packet_ref_adjust_head(packet, -14), 0);
@@ -320,15 +321,14 @@ static int change(void *user, uint32_t port, struct fluxcap_packet_ref *packets,
         CHECK_ERROR(fluxcap_packet_ref_adjust_head(NULL, 0), -EINVAL, "NULL");
         CHECK_ERROR(fluxcap_packet_ref_vxlan_encap(packet, NULL), -EINVAL, "fluxcap_tunnel");
         CHECK(memcmp(&before, packet, sizeof(before)) == 0 && memcmp(start, frame, sizeof(frame)) == 0);
-        /* What a copy says is looked at just as well. */
-        copy = before;
-        copy.len = 2000;
-        CHECK_ERROR(fluxcap_packet_ref_push_vlan(&copy, &tag), -EMSGSIZE, "leave its frame");
-        copy = before;
-        copy.data = (uint8_t *)&copy;
-        CHECK_ERROR(fluxcap_packet_ref_push_vlan(&copy, &tag), -EMSGSIZE, "leave its frame");
-        copy.data = NULL;
-        CHECK_ERROR(fluxcap_packet_ref_push_vlan(&copy, &tag), -EMSGSIZE, "leave its frame");
+        packet->len = 2000;
+        CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EMSGSIZE, "leave its frame");
+        *packet = before;
+        packet->data = (uint8_t *)&before;
+        CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EMSGSIZE, "leave its frame");
+        packet->data = NULL;
+        CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EMSGSIZE, "leave its frame");
+        *packet = before;
 
         switch (*turn % 4) {
         case 0:
@@ -408,8 +408,8 @@ static int look_inside(void *user, uint32_t port, struct fluxcap_packet_ref *pac
     (void)port;
     CHECK(count == 1);
     CHECK_RESULT(grow(packets), 0);
-    /* That of the first lies in another memory. */
-    CHECK_ERROR(fluxcap_packet_ref_adjust_head(nested->outer, -4), -EMSGSIZE, "leave its frame");
+    /* Wherever that of the first lies. */
+    CHECK_ERROR(fluxcap_packet_ref_adjust_head(nested->outer, -4), -EINVAL, "none of those that the running callback got");
     return 0;
 }
 
@@ -448,6 +448,131 @@ static void a_callback_within_a_callback_changes_its_own_packets(void)
     }
 }
 
+/* One engine, and what its callbacks keep. */
+struct keeper {
+    struct fluxcap_packet_ref kept;
+    uint32_t calls;
+};
+
+static const char none_of_those[] = "none of those that the running callback got";
+
+static void *change_elsewhere(void *packet)
+{
+    CHECK_ERROR(fluxcap_packet_ref_adjust_head((struct fluxcap_packet_ref *)packet, -4), -EINVAL, "none runs on this thread");
+    return NULL;
+}
+
+/* Each function that changes a packet refuses what is no entry of the array, before it looks at it. */
+static void check_refused(struct fluxcap_packet_ref *packet, const char *words)
+{
+    struct fluxcap_tunnel outer = tunnel();
+    struct fluxcap_frame_spec spec = ZEROS;
+    struct fluxcap_vlan_tag tag = ZEROS;
+    struct fluxcap_mpls_label label = ZEROS;
+
+    spec.struct_size = sizeof(spec);
+    CHECK_ERROR(fluxcap_packet_ref_adjust_head(packet, -4), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_adjust_tail(packet, 4), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_pop_vlan(packet, NULL), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_push_mpls(packet, &label), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_pop_mpls(packet, 0, NULL), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_gre_encap(packet, &outer), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_gre_decap(packet, NULL), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_vxlan_encap(packet, &outer), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_vxlan_decap(packet, 0, NULL), -EINVAL, words);
+    CHECK_ERROR(fluxcap_packet_ref_build(packet, &spec, NULL, 0), -EINVAL, words);
+}
+
+static int keep(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    struct keeper *keeper = (struct keeper *)user;
+    struct fluxcap_packet_ref before = packets[0], copy = packets[0];
+    pthread_t thread;
+
+    (void)port;
+    CHECK(count == 2);
+    if (keeper->calls++ == 0) {
+        keeper->kept = packets[0];
+        return 0;
+    }
+    /* It lies in a frame that the kernel has now, to receive into. */
+    CHECK(keeper->kept.data != packets[0].data && keeper->kept.data != packets[1].data);
+    check_refused(&keeper->kept, none_of_those);
+    check_refused(&copy, none_of_those);
+    check_refused(&packets[count], none_of_those);
+    check_refused(packets - 1, none_of_those);
+    check_refused((struct fluxcap_packet_ref *)((char *)packets + 8), none_of_those);
+    packets[0].data = keeper->kept.data;
+    check_refused(&packets[0], "packets[0] names a frame that it did not name before the callback");
+    packets[0] = packets[1];
+    packets[1] = before;
+    check_refused(&packets[0], "packets[0] names a frame");
+    check_refused(&packets[1], "packets[1] names a frame");
+    packets[1] = packets[0];
+    packets[0] = before;
+    CHECK(pthread_create(&thread, NULL, change_elsewhere, packets) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_RESULT(grow(packets), 0);
+    CHECK_RESULT(grow(packets + 1), 0);
+    return 0;
+}
+
+static void only_packets_of_the_running_callback_are_changed(void)
+{
+    struct world world = create();
+    struct fluxcap_engine_config config = ZEROS;
+    struct fluxcap_engine *engine = NULL;
+    struct keeper keeper = ZEROS;
+    uint8_t bytes[sizeof(frame) + 64];
+
+    config.struct_size = sizeof(config);
+    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, &config, &engine), 0);
+    for (int i = 0; i < 2; i++) {
+        for (int packet = 0; packet < 2; packet++)
+            CHECK_RESULT(fluxcap_sim_inject(world.link, 0, frame, sizeof(frame)), 0);
+        CHECK(fluxcap_sim_settle(world.sim) >= 0);
+        CHECK_RESULT(fluxcap_engine_run_once(engine, keep, &keeper), 2);
+        if (i == 0)
+            memcpy(bytes, keeper.kept.data - 32, sizeof(bytes));
+    }
+    CHECK(keeper.calls == 2 && memcmp(bytes, keeper.kept.data - 32, sizeof(bytes)) == 0);
+    check_refused(&keeper.kept, "none runs on this thread");
+    check_frames(fluxcap_engine_port(engine, 0));
+    fluxcap_engine_free(engine);
+    finish(&world);
+}
+
+/* Two engines whose sockets share one UMEM, the callback of one within that of the other. */
+static void a_callback_within_a_callback_leaves_the_packets_of_the_other_alone(void)
+{
+    struct world worlds[2] = {create(), create()};
+    struct fluxcap_engine *engines[2] = {NULL, NULL};
+    struct fluxcap_config shared = small(NULL);
+    struct fluxcap_engine_config config = ZEROS;
+    struct fluxcap_umem *umem = NULL;
+    struct nested nested = ZEROS;
+
+    check_and_free(worlds[1].raw);
+    CHECK_RESULT(fluxcap_raw_umem(worlds[0].raw, &umem), 0);
+    shared.link = worlds[1].link;
+    shared.umem = umem;
+    worlds[1].raw = open_config(&shared);
+    config.struct_size = sizeof(config);
+    for (int i = 0; i < 2; i++) {
+        CHECK_RESULT(fluxcap_engine_new(&worlds[i].raw, 1, &config, &engines[i]), 0);
+        CHECK_RESULT(fluxcap_sim_inject(worlds[i].link, 0, frame, sizeof(frame)), 0);
+        CHECK(fluxcap_sim_settle(worlds[i].sim) >= 0);
+    }
+    nested.inner = engines[1];
+    CHECK_RESULT(fluxcap_engine_run_once(engines[0], look_outside, &nested), 1);
+    for (int i = 0; i < 2; i++) {
+        fluxcap_engine_free(engines[i]);
+        finish(&worlds[i]);
+    }
+    fluxcap_umem_free(umem);
+}
+
 /* An owned packet that grew is sent as it is, by the rings and by the half that sends. */
 static void packets_that_grew_are_sent_whole(void)
 {
@@ -482,6 +607,8 @@ int main(void)
     tunnels_that_cannot_be_are_refused();
     packets_of_a_callback_grow_and_are_sent_whole();
     a_callback_within_a_callback_changes_its_own_packets();
+    a_callback_within_a_callback_leaves_the_packets_of_the_other_alone();
+    only_packets_of_the_running_callback_are_changed();
     packets_that_grew_are_sent_whole();
     return 0;
 }

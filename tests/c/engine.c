@@ -88,7 +88,7 @@ static struct fluxcap_engine_statistics statistics_of(const struct fluxcap_engin
     struct fluxcap_engine_statistics statistics = ZEROS;
 
     statistics.struct_size = sizeof(statistics);
-    CHECK_RESULT(fluxcap_engine_statistics(engine, &statistics), 0);
+    CHECK_RESULT(fluxcap_engine_get_statistics(engine, &statistics), 0);
     return statistics;
 }
 
@@ -407,14 +407,50 @@ static int spoil(void *user, uint32_t port, struct fluxcap_packet_ref *packets, 
     return 0;
 }
 
+/* Reorders (0) or compacts (1) its packets, and sends all. */
+static int move_entries(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    struct fluxcap_packet_ref first = packets[0];
+
+    CHECK(count == 3);
+    send_back(NULL, port, packets, count);
+    packets[0].data = packets[2].data;
+    if (*(int *)user == 0)
+        packets[2].data = first.data;
+    return 0;
+}
+
+static void entries_that_were_moved_are_not_sent_and_named(void)
+{
+    struct world world = create(2, NULL);
+
+    for (int kind = 0; kind <= 1; kind++) {
+        arrive(&world, 0, 3, 60, 10);
+        CHECK_ERROR(fluxcap_engine_run(world.engine, move_entries, &kind), -EINVAL,
+                    "packets[0] names a frame that it did not name before the callback");
+        CHECK(strstr(fluxcap_last_error(), "do not move or swap") != NULL);
+        CHECK(fluxcap_sim_settle(world.sim) >= 0);
+        check_sent(&world, 0, 60, 11);
+        if (kind == 1)
+            check_sent(&world, 0, 60, 12);
+        check_nothing_sent(&world, 0);
+        check_engine(&world);
+    }
+    finish(&world);
+}
+
 static void a_packet_that_cannot_be_sent_is_an_error_and_comes_to_no_harm(void)
 {
     struct world world = create(2, NULL);
     int kind;
 
     for (kind = 0; kind <= 8; kind++) {
+        static const char *const causes[] = {"names a frame that it did not", "goes beyond the end of its frame", "names a port"};
+        int cause = kind >= 7 ? 2 : kind == 4 || kind == 5 ? 1 : 0;
+
         arrive(&world, 0, 3, 60, 10);
-        CHECK_ERROR(fluxcap_engine_run(world.engine, spoil, &kind), -EMSGSIZE, "packet 1 of a batch");
+        CHECK_ERROR(fluxcap_engine_run(world.engine, spoil, &kind), cause == 1 ? -EMSGSIZE : -EINVAL, "packet 1 of a batch");
+        CHECK(strstr(fluxcap_last_error(), causes[cause]) != NULL && strstr(fluxcap_last_error(), "packets[1]") != NULL);
         CHECK(fluxcap_sim_settle(world.sim) >= 0);
         check_sent(&world, 0, 60, 10);
         check_sent(&world, 0, 60, 12);
@@ -608,7 +644,7 @@ static void everything_is_busy(struct fluxcap_engine *engine)
     CHECK_ERROR(fluxcap_engine_run_for(engine, 1, leave, NULL), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_run_once(engine, leave, NULL), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_wait(engine, 1), -EBUSY, "engine");
-    CHECK_ERROR(fluxcap_engine_statistics(engine, &statistics), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_engine_get_statistics(engine, &statistics), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, &one), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_text(engine, text, sizeof(text)), -EBUSY, "engine");
     CHECK(port != NULL);
@@ -707,7 +743,7 @@ static void no_function_takes_this_handle(struct fluxcap_engine *engine, const c
     CHECK_ERROR(fluxcap_engine_run_for(engine, 1, leave, NULL), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_run_once(engine, leave, NULL), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_wait(engine, 0), -EINVAL, words);
-    CHECK_ERROR(fluxcap_engine_statistics(engine, &statistics), -EINVAL, words);
+    CHECK_ERROR(fluxcap_engine_get_statistics(engine, &statistics), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, &port), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_text(engine, text, sizeof(text)), -EINVAL, words);
     CHECK_RESULT(fluxcap_engine_stop(engine), -EINVAL);
@@ -763,7 +799,7 @@ static void sockets_that_make_no_engine_stay_their_owners(void)
     CHECK_ERROR(fluxcap_engine_run(engine, NULL, NULL), -EINVAL, "callback");
     CHECK_ERROR(fluxcap_engine_run_for(engine, 1, NULL, NULL), -EINVAL, "callback");
     CHECK_ERROR(fluxcap_engine_run_once(engine, NULL, NULL), -EINVAL, "callback");
-    CHECK_ERROR(fluxcap_engine_statistics(engine, NULL), -EINVAL, "fluxcap_engine_statistics");
+    CHECK_ERROR(fluxcap_engine_get_statistics(engine, NULL), -EINVAL, "fluxcap_engine_statistics");
     CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, NULL), -EINVAL, "fluxcap_port_statistics");
     CHECK_ERROR(fluxcap_raw_refill((struct fluxcap_raw *)(uintptr_t)engine), -EINVAL, "fluxcap_raw");
     no_function_takes_this_handle(NULL, "NULL");
@@ -831,6 +867,7 @@ int main(void)
     between_two_memories_packets_are_copied_where_that_is_allowed();
     a_negative_result_ends_the_run_with_that_number();
     a_packet_that_cannot_be_sent_is_an_error_and_comes_to_no_harm();
+    entries_that_were_moved_are_not_sent_and_named();
     an_empty_packet_is_recycled();
     a_batch_is_as_large_as_the_config_says();
     a_full_port_drops_when_it_may();

@@ -48,7 +48,7 @@ static struct fluxcap_group_statistics statistics_of(const struct fluxcap_group 
     struct fluxcap_group_statistics statistics = ZEROS;
 
     statistics.struct_size = sizeof(statistics);
-    CHECK_RESULT(fluxcap_group_statistics(group, &statistics), 0);
+    CHECK_RESULT(fluxcap_group_get_statistics(group, &statistics), 0);
     return statistics;
 }
 
@@ -268,7 +268,7 @@ static int disturb(void *user, uint32_t port, struct fluxcap_packet_ref *packets
     CHECK_ERROR(fluxcap_group_set_poller(group, 0, 0), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_group_set_watch(group, 1), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_group_on_queue_change(group, NULL, NULL), -EBUSY, "engine");
-    CHECK_ERROR(fluxcap_group_statistics(group, &statistics), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_group_get_statistics(group, &statistics), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_group_text(group, text, sizeof(text)), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_raw_info(fluxcap_group_port(group, 0, 0), &info), -EBUSY, "engine");
     fluxcap_group_free(group);
@@ -446,7 +446,7 @@ static void numbers_and_handles_that_cannot_be(void)
     CHECK_ERROR(fluxcap_group_pin(group, NULL, 2), -EINVAL, "cpus");
     CHECK_RESULT(fluxcap_group_pin(group, NULL, 0), 0);
     CHECK_ERROR(fluxcap_group_set_poller(group, 3, 0), -EINVAL, "poller");
-    CHECK_ERROR(fluxcap_group_statistics(group, NULL), -EINVAL, "fluxcap_group_statistics");
+    CHECK_ERROR(fluxcap_group_get_statistics(group, NULL), -EINVAL, "fluxcap_group_statistics");
     statistics.struct_size = sizeof(statistics);
     for (int i = 0; i < 2; i++) {
         struct fluxcap_group *bad = i == 0 ? NULL : wrong;
@@ -458,7 +458,7 @@ static void numbers_and_handles_that_cannot_be(void)
         CHECK_ERROR(fluxcap_group_set_poller(bad, 0, 0), -EINVAL, words);
         CHECK_ERROR(fluxcap_group_set_watch(bad, 1), -EINVAL, words);
         CHECK_ERROR(fluxcap_group_on_queue_change(bad, NULL, NULL), -EINVAL, words);
-        CHECK_ERROR(fluxcap_group_statistics(bad, &statistics), -EINVAL, words);
+        CHECK_ERROR(fluxcap_group_get_statistics(bad, &statistics), -EINVAL, words);
         CHECK_ERROR(fluxcap_group_engine_statistics(bad, 0, NULL), -EINVAL, words);
         CHECK_ERROR(fluxcap_group_text(bad, NULL, 0), -EINVAL, words);
         CHECK_RESULT(fluxcap_group_stop(bad), -EINVAL);

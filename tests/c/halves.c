@@ -194,6 +194,7 @@ static void packets_go_there_and_back(void)
     CHECK(info.frames == 2048 && info.mac[5] == 2);
     CHECK_RESULT(fluxcap_rx_program_counters(near_end->rx, &counters), 0);
     CHECK(fluxcap_rx_report(near_end->rx, text, sizeof(text)) > 0);
+    check_plain(text, "fluxcap_rx_report", __FILE__, __LINE__);
     CHECK(fluxcap_tx_report(near_end->tx, text, sizeof(text)) > 0);
     destroy(&world);
 }

@@ -122,6 +122,271 @@ static void a_config_of_another_size(void)
     check_refused(&longer.config, -E2BIG, "fluxcap_config");
 }
 
+/* A simulated NIC without a cable, and a socket on it. */
+struct world {
+    struct fluxcap_sim *sim;
+    struct fluxcap_link *link;
+    struct fluxcap_raw *raw;
+};
+
+static struct world create(void)
+{
+    struct fluxcap_sim_nic_config nic = ZEROS;
+    struct fluxcap_config config = small(NULL);
+    struct world world = ZEROS;
+
+    CHECK_RESULT(fluxcap_sim_create(0, &world.sim), 0);
+    nic.struct_size = sizeof(nic);
+    nic.name = "sim0";
+    CHECK_RESULT(fluxcap_sim_add(world.sim, &nic, &world.link), 0);
+    config.link = world.link;
+    world.raw = open_config(&config);
+    return world;
+}
+
+static void finish(struct world *world)
+{
+    if (world->raw != NULL)
+        check_and_free(world->raw);
+    fluxcap_link_free(world->link);
+    fluxcap_sim_free(world->sim);
+}
+
+/* Memory of a size that looks like a struct of that size, filled with pointers that lead nowhere. */
+static void *struct_of(uint32_t size)
+{
+    char *memory = (char *)malloc(size < 4 ? 4 : size);
+
+    CHECK(memory != NULL);
+    memset(memory, 0xff, size < 4 ? 4 : size);
+    memcpy(memory, &size, 4);
+    return memory;
+}
+
+/* Wants the same refusal of each size below that of `type`, and of those above that no struct has. */
+#define CHECK_SIZES(type, call)                                                                                        \
+    for (uint32_t size = 0; size < sizeof(struct type) + 8; size++) {                                                  \
+        if (size >= sizeof(struct type) && size % 4 == 0)                                                              \
+            continue;                                                                                                  \
+        struct type *given = (struct type *)struct_of(size);                                                           \
+        CHECK_ERROR(call, -EINVAL, "struct_size");                                                                     \
+        CHECK(strstr(fluxcap_last_error(), "sizeof(struct " #type ")") != NULL);                                       \
+        free(given);                                                                                                   \
+    }
+
+static void a_size_that_cuts_a_field_in_two_is_refused(void)
+{
+    const uint32_t sizes[] = {offsetof(struct fluxcap_config, link), offsetof(struct fluxcap_config, umem),
+                              sizeof(struct fluxcap_config)};
+    uint8_t bytes[64] = ZEROS;
+    struct fluxcap_raw *raw = NULL;
+
+    for (uint32_t size = sizes[0]; size <= sizes[2]; size++) {
+        struct fluxcap_config config = small("nosuch0");
+        struct fluxcap_config *given = (struct fluxcap_config *)struct_of(size);
+
+        config.struct_size = size;
+        memcpy(given, &config, sizes[0]);
+        if (size == sizes[1])
+            given->link = NULL;
+        if (size == sizes[2])
+            given->link = NULL, given->umem = NULL;
+        bool whole = size == sizes[0] || size == sizes[1] || size == sizes[2];
+        CHECK_ERROR(fluxcap_open(given, &raw), whole ? -ENODEV : -EINVAL, whole ? "nosuch0" : "struct_size");
+        free(given);
+    }
+    CHECK_SIZES(fluxcap_frame_spec, fluxcap_frame_build(given, NULL, 0, bytes, sizeof(bytes)));
+    CHECK_SIZES(fluxcap_rewrite, fluxcap_rewrite_apply(given, bytes, sizeof(bytes)));
+    CHECK_SIZES(fluxcap_headers, fluxcap_parse(bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, given));
+
+    struct world world = create();
+    struct fluxcap_link *link = NULL;
+    struct fluxcap_engine *engine = NULL;
+    struct fluxcap_group *group = NULL;
+    struct fluxcap_rx *rx = NULL;
+    struct fluxcap_tx *tx = NULL;
+    struct fluxcap_packet packet;
+
+    CHECK_SIZES(fluxcap_sim_nic_config, fluxcap_sim_add(world.sim, given, &link));
+    CHECK_SIZES(fluxcap_sim_faults, fluxcap_sim_set_faults(world.sim, given));
+    CHECK_SIZES(fluxcap_sim_faults, fluxcap_sim_link_faults(world.link, given));
+    CHECK_SIZES(fluxcap_sim_counters, fluxcap_sim_get_counters(world.link, given));
+    CHECK_SIZES(fluxcap_info, fluxcap_raw_info(world.raw, given));
+    CHECK_SIZES(fluxcap_statistics, fluxcap_raw_statistics(world.raw, given));
+    CHECK_SIZES(fluxcap_program_counters, fluxcap_raw_program_counters(world.raw, given));
+    CHECK_SIZES(fluxcap_rings, fluxcap_raw_debug_rings(world.raw, given));
+    CHECK_RESULT(fluxcap_raw_alloc(world.raw, &packet, 1), 1);
+    CHECK_SIZES(fluxcap_tunnel, fluxcap_packet_gre_encap(&packet, given));
+    CHECK_RESULT(fluxcap_packet_free(&packet), 0);
+    CHECK_SIZES(fluxcap_engine_config, fluxcap_engine_new(&world.raw, 1, given, &engine));
+    CHECK_RESULT(fluxcap_raw_split(world.raw, &rx, &tx), 0);
+    CHECK_SIZES(fluxcap_poller_statistics, fluxcap_rx_poller_statistics(rx, given));
+    fluxcap_rx_free(rx);
+    fluxcap_tx_free(tx);
+
+    struct fluxcap_config config = small(NULL);
+    config.link = world.link;
+    world.raw = open_config(&config);
+    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, NULL, &engine), 0);
+    CHECK_SIZES(fluxcap_engine_statistics, fluxcap_engine_get_statistics(engine, given));
+    CHECK_SIZES(fluxcap_port_statistics, fluxcap_engine_port_statistics(engine, 0, given));
+    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_SIZES(fluxcap_group_statistics, fluxcap_group_get_statistics(group, given));
+    fluxcap_group_free(group);
+    finish(&world);
+}
+
+static int end_run(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    struct fluxcap_headers headers = ZEROS;
+
+    (void)user, (void)port, (void)count;
+    headers.struct_size = sizeof(headers);
+    CHECK_ERROR(fluxcap_parse_refs(packets, UINT32_MAX, 0, &headers), -EINVAL, "argument packets");
+    return -1;
+}
+
+static void lengths_and_counts_that_cannot_be_are_refused(void)
+{
+    const size_t lengths[] = {SIZE_MAX, (size_t)-22, SIZE_MAX / 2 + 1};
+    const uint32_t counts[] = {UINT32_MAX, (uint32_t)-19, 1u << 31, (1u << 24) + 1};
+    struct fluxcap_frame_spec spec = ZEROS;
+    struct fluxcap_rewrite rewrite = ZEROS;
+    struct fluxcap_headers headers = ZEROS;
+    struct fluxcap_ethernet_header ethernet;
+    struct fluxcap_icmp_echo_header echo;
+    struct fluxcap_ipv4_header ipv4;
+    struct fluxcap_ipv6_header ipv6;
+    struct fluxcap_vlan_header vlan;
+    struct fluxcap_arp_header arp;
+    struct fluxcap_udp_header udp;
+    struct fluxcap_tcp_header tcp;
+    struct fluxcap_packet packet = ZEROS;
+    uint8_t bytes[64] = ZEROS;
+    char text[64];
+    struct world world = create();
+
+    spec.struct_size = sizeof(spec);
+    rewrite.struct_size = sizeof(rewrite);
+    headers.struct_size = sizeof(headers);
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        const size_t len = lengths[i];
+        struct fluxcap_sim_packet one = ZEROS;
+
+        one.data = bytes;
+        one.len = len;
+        CHECK_ERROR(fluxcap_frame_build(&spec, NULL, 0, bytes, len), -EINVAL, "argument buffer");
+        CHECK_ERROR(fluxcap_frame_build(&spec, bytes, len, text, sizeof(text)), -EINVAL, "argument payload");
+        CHECK_ERROR(fluxcap_rewrite_apply(&rewrite, bytes, len), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_parse(bytes, len, 0, &headers), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_format(bytes, len, 0, text, sizeof(text)), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_format(bytes, sizeof(bytes), 0, text, len), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_ethernet_header_parse(bytes, len, &ethernet), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_ethernet_header_swap(bytes, len), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_arp_header_parse(bytes, len, &arp), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_arp_reply(bytes, len, bytes), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_ipv4_header_parse(bytes, len, &ipv4), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_ipv6_header_parse(bytes, len, &ipv6), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_vlan_header_parse(bytes, len, &vlan), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_udp_header_parse(bytes, len, &udp), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_tcp_header_parse(bytes, len, &tcp), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_icmp_echo_header_parse(bytes, len, &echo), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_icmp_echo_reply(bytes, len), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_checksum_verify(bytes, len), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_checksum_fill(bytes, len), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_checksum_complete(bytes, len), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_decrement_ttl(bytes, len), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_clamp_mss(bytes, len, 536), -EINVAL, "argument packet");
+        CHECK(fluxcap_checksum(bytes, len) == 0xffff && fluxcap_checksum_update(7, bytes, bytes, len) == 7);
+        CHECK_RESULT(fluxcap_raw_alloc(world.raw, &packet, 1), 1);
+        CHECK_ERROR(fluxcap_packet_build(&packet, &spec, bytes, len), -EINVAL, "argument payload");
+        CHECK_RESULT(fluxcap_packet_free(&packet), 0);
+        CHECK_ERROR(fluxcap_raw_report(world.raw, text, len), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_raw_debug_text(world.raw, text, len), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_sim_trace_text(world.sim, text, len), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_sim_inject(world.link, 0, bytes, len), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_sim_host_send(world.link, 0, bytes, len), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_sim_inject_batch(world.link, 0, &one, 1), -EINVAL, "packet 0 of the array");
+        CHECK_ERROR(fluxcap_sim_play(world.link, 0, &one, 1, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, "packet 0 of the array");
+        CHECK_ERROR(fluxcap_sim_take_sent(world.link, bytes, len), -EINVAL, "argument buffer");
+        CHECK_ERROR(fluxcap_sim_take_passed(world.link, bytes, len), -EINVAL, "argument buffer");
+        /* Not half as long, but longer than any packet. */
+        one.len = SIZE_MAX / 2;
+        CHECK_ERROR(fluxcap_sim_inject(world.link, 0, bytes, one.len), -EMSGSIZE, "bytes");
+        CHECK_ERROR(fluxcap_sim_play(world.link, 0, &one, 1, FLUXCAP_SIM_SPEED_FULL, 1), -EMSGSIZE, "packet 0 of the array");
+    }
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        const uint32_t count = counts[i];
+        struct fluxcap_raw *raws[1] = {world.raw};
+        struct fluxcap_engine *engine = NULL;
+        struct fluxcap_group *group = NULL;
+        struct fluxcap_config config = small(NULL);
+        struct fluxcap_sim_packet one = ZEROS;
+        const uint32_t queue = 0;
+        const char *negative = count > INT32_MAX ? "as a signed number it is -" : "one call takes at most";
+
+        one.data = bytes;
+        one.len = sizeof(bytes);
+        config.link = world.link;
+        CHECK_ERROR(fluxcap_raw_receive(world.raw, &packet, count), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_raw_alloc(world.raw, &packet, count), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_raw_send(world.raw, &packet, count), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_packets_free(&packet, count), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_parse_batch(&packet, count, 0, &headers), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_engine_new(raws, count, NULL, &engine), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_group_new(&engine, count, &group), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_open_queues(&config, &queue, count, raws), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_open_queues(&config, NULL, count, raws), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_open_fan_out(&config, count, 1, raws), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_group_open(&config, &queue, count, NULL, &group), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_sim_inject_batch(world.link, 0, &one, count), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_sim_play(world.link, 0, &one, count, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, negative);
+        if (count > INT32_MAX) {
+            struct fluxcap_sim_event event;
+
+            CHECK_ERROR(fluxcap_sim_trace_events(world.sim, &event, count), -EINVAL, negative);
+        }
+        CHECK(engine == NULL && group == NULL && raws[0] == world.raw);
+    }
+
+    /* In the halves, the engine and the group. */
+    struct fluxcap_rx *rx = NULL;
+    struct fluxcap_tx *tx = NULL;
+    struct fluxcap_engine *engine = NULL;
+    struct fluxcap_group *group = NULL;
+    struct fluxcap_config config = small(NULL);
+    const uint32_t cpu = 0;
+
+    CHECK_RESULT(fluxcap_raw_split(world.raw, &rx, &tx), 0);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        CHECK_ERROR(fluxcap_rx_recv(rx, &packet, counts[i], 0), -EINVAL, "argument packets");
+        CHECK_ERROR(fluxcap_rx_recycle(rx, &packet, counts[i]), -EINVAL, "argument packets");
+        CHECK_ERROR(fluxcap_tx_send(tx, &packet, counts[i]), -EINVAL, "argument packets");
+        CHECK_ERROR(fluxcap_tx_alloc(tx, &packet, counts[i]), -EINVAL, "argument packets");
+    }
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        CHECK_ERROR(fluxcap_tx_copy(tx, bytes, lengths[i], &packet), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_rx_report(rx, text, lengths[i]), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_tx_report(tx, text, lengths[i]), -EINVAL, "argument text");
+    }
+    CHECK_ERROR(fluxcap_tx_copy(tx, bytes, SIZE_MAX / 2, &packet), -EMSGSIZE, "bytes");
+    fluxcap_rx_free(rx);
+    fluxcap_tx_free(tx);
+    config.link = world.link;
+    world.raw = open_config(&config);
+    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_sim_inject(world.link, 0, bytes, sizeof(bytes)), 0);
+    CHECK(fluxcap_sim_settle(world.sim) >= 0);
+    CHECK_RESULT(fluxcap_engine_run_once(engine, end_run, NULL), -1);
+    CHECK_ERROR(fluxcap_engine_text(engine, text, SIZE_MAX), -EINVAL, "argument text");
+    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_ERROR(fluxcap_group_text(group, text, SIZE_MAX), -EINVAL, "argument text");
+    CHECK_ERROR(fluxcap_group_pin(group, &cpu, UINT32_MAX), -EINVAL, "argument cpus");
+    CHECK_ERROR(fluxcap_group_pin(group, &cpu, (1u << 16) + 1), -EINVAL, "argument cpus");
+    fluxcap_group_free(group);
+    finish(&world);
+}
+
 static void unknown_constants(void)
 {
     struct fluxcap_config config;
@@ -132,7 +397,7 @@ static void unknown_constants(void)
     check_refused(&config, -EINVAL, #field)
     CHECK_UNKNOWN(bind_mode, 3);
     CHECK_UNKNOWN(xdp_mode, 3);
-    CHECK_UNKNOWN(program, 3);
+    CHECK_UNKNOWN(program, 4);
     CHECK_UNKNOWN(hugepages, 5);
     CHECK_UNKNOWN(numa, 2);
     CHECK_UNKNOWN(wakeup, 2);
@@ -402,6 +667,8 @@ int main(void)
     no_function_takes_this_handle((struct fluxcap_raw *)zeros, "fluxcap_open");
     packets_that_never_were_are_refused();
     a_config_of_another_size();
+    a_size_that_cuts_a_field_in_two_is_refused();
+    lengths_and_counts_that_cannot_be_are_refused();
     unknown_constants();
     interfaces_that_are_not_there();
     numbers_that_cannot_work();

@@ -356,8 +356,8 @@ static void an_interface_that_is_removed(int timeout_ms)
     CHECK(waiter.ended - start < 2);
     /* The handle stays good for everything that does not need the interface. */
     CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND, 1000), -ENODEV, "removed");
-    CHECK_RESULT(fluxcap_raw_receive(a, received, 4), 0);
-    CHECK_RESULT(fluxcap_raw_peek(a, 4, &descs), 0);
+    CHECK_ERROR(fluxcap_raw_receive(a, received, 4), -ENODEV, "removed");
+    CHECK_ERROR(fluxcap_raw_peek(a, 4, &descs), -ENODEV, "removed");
     CHECK_RESULT(fluxcap_raw_send(a, packets, 2), 2);
     CHECK_ERROR(fluxcap_raw_wake_tx(a), -ENODEV, "removed");
     CHECK_RESULT(fluxcap_raw_flush(a, 1000), -ENODEV);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 static_assert(sizeof(struct fluxcap_sim_event) == 32, "part of the ABI");
 static_assert(sizeof(struct fluxcap_sim_nic_config) % sizeof(void *) == 0, "no padding");
@@ -50,7 +51,7 @@ static struct fluxcap_sim_counters counters_of(const struct fluxcap_link *link)
     struct fluxcap_sim_counters counters = ZEROS;
 
     counters.struct_size = sizeof(counters);
-    CHECK_RESULT(fluxcap_sim_counters(link, &counters), 0);
+    CHECK_RESULT(fluxcap_sim_get_counters(link, &counters), 0);
     return counters;
 }
 
@@ -648,7 +649,7 @@ static void no_function_takes_this_link(struct fluxcap_link *link, const char *w
     CHECK_ERROR(fluxcap_sim_replay(link, 0, "none", FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_record(link, "none"), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_record_end(link), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_counters(link, &counters), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_get_counters(link, &counters), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_remove(link), -EINVAL, words);
     CHECK(memcmp(before, frame, sizeof(frame)) == 0 && counters.rx_packets == 0);
     fluxcap_link_free(good);
@@ -806,8 +807,8 @@ static void configs_that_cannot_work(void)
     CHECK_ERROR(fluxcap_sim_join(sim, good, elsewhere), -EINVAL, "network");
     CHECK_ERROR(fluxcap_sim_set_faults(sim, NULL), -EINVAL, "fluxcap_sim_faults");
     CHECK_ERROR(fluxcap_sim_link_faults(good, &faults), -EINVAL, "struct_size");
-    CHECK_ERROR(fluxcap_sim_counters(good, NULL), -EINVAL, "fluxcap_sim_counters");
-    CHECK_ERROR(fluxcap_sim_counters(good, &counters), -EINVAL, "struct_size");
+    CHECK_ERROR(fluxcap_sim_get_counters(good, NULL), -EINVAL, "fluxcap_sim_counters");
+    CHECK_ERROR(fluxcap_sim_get_counters(good, &counters), -EINVAL, "struct_size");
     CHECK_ERROR(fluxcap_sim_inject(good, 0, NULL, 60), -EINVAL, "data");
     CHECK_ERROR(fluxcap_sim_inject(good, 0, NULL, 0), -EMSGSIZE, "0 bytes");
     CHECK_ERROR(fluxcap_sim_host_send(good, 0, NULL, 60), -EINVAL, "data");
@@ -819,9 +820,93 @@ static void configs_that_cannot_work(void)
     fluxcap_sim_free(sim);
 }
 
+/* A socket gets its descriptor when somebody asks; here no more files can be opened then. */
+static void without_a_descriptor_there_is_an_error_with_its_cause(void)
+{
+    struct fluxcap_sim *sim = create(0);
+    struct fluxcap_link *link = add(sim, "sim0");
+    struct fluxcap_config config = small(NULL);
+    struct rlimit limit, none;
+    struct fluxcap_rx *rx = NULL;
+    struct fluxcap_tx *tx = NULL;
+
+    config.link = link;
+    struct fluxcap_raw *raw = open_config(&config);
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    none = limit;
+    none.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    CHECK_ERROR(fluxcap_raw_fd(raw), -EMFILE, "ulimit -n");
+    CHECK_RESULT(fluxcap_raw_split(raw, &rx, &tx), 0);
+    CHECK_ERROR(fluxcap_rx_fd(rx), -EMFILE, "ulimit -n");
+    CHECK_ERROR(fluxcap_tx_fd(tx), -EMFILE, "ulimit -n");
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(fluxcap_rx_fd(rx) >= 0);
+    fluxcap_rx_free(rx);
+    fluxcap_tx_free(tx);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
+/* All that is shown to people, in words that are not those of Rust. */
+static void texts_are_plain_words_and_numbers(void)
+{
+    struct fluxcap_sim *sim = create(0);
+    struct fluxcap_link *link = add(sim, "sim0");
+    struct fluxcap_config config = small(NULL);
+    struct fluxcap_engine *engine = NULL;
+    char text[4096];
+
+    config.link = link;
+    config.busy_poll_us = 20;
+    struct fluxcap_raw *raw = open_config(&config);
+    CHECK(fluxcap_raw_report(raw, text, sizeof(text)) > 0);
+    check_plain(text, "fluxcap_raw_report", __FILE__, __LINE__);
+    CHECK(strstr(text, "NUMA node:   requested any, achieved any") != NULL);
+    CHECK(strstr(text, "busy poll:   requested 20 microseconds, 64 packets, achieved ") != NULL);
+    CHECK(fluxcap_raw_debug_text(raw, text, sizeof(text)) > 0);
+    check_plain(text, "fluxcap_raw_debug_text", __FILE__, __LINE__);
+    CHECK_RESULT(fluxcap_engine_new(&raw, 1, NULL, &engine), 0);
+    CHECK(fluxcap_engine_text(engine, text, sizeof(text)) > 0);
+    check_plain(text, "fluxcap_engine_text", __FILE__, __LINE__);
+    fluxcap_engine_free(engine);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
+/* The argument at fault has its name of the header. */
+static void arguments_have_the_names_of_the_header(void)
+{
+    struct fluxcap_sim *sim = create(0);
+    struct fluxcap_link *link = add(sim, "sim0");
+    struct fluxcap_config config = small(NULL);
+    struct fluxcap_engine_config engine_config = ZEROS;
+    struct fluxcap_group *group = NULL;
+    struct fluxcap_raw *raw = NULL;
+
+    CHECK_ERROR(fluxcap_sim_join(sim, NULL, link), -EINVAL, "(one)");
+    CHECK_ERROR(fluxcap_sim_join(sim, link, NULL), -EINVAL, "(other)");
+    CHECK_ERROR(fluxcap_open(NULL, &raw), -EINVAL, "argument config, a struct fluxcap_config: it is NULL");
+    config.link = (const struct fluxcap_link *)(const void *)sim;
+    CHECK_ERROR(fluxcap_open(&config, &raw), -EINVAL, "field of struct fluxcap_config");
+    config.link = link;
+    config.umem = (const struct fluxcap_umem *)(const void *)sim;
+    CHECK_ERROR(fluxcap_open(&config, &raw), -EINVAL, "field of struct fluxcap_config");
+    config.umem = NULL;
+    CHECK_ERROR(fluxcap_group_open(&config, NULL, 0, &engine_config, &group), -EINVAL, "argument engine_config");
+    CHECK_ERROR(fluxcap_arp_reply(zeros, 60, NULL), -EINVAL, "argument mac");
+    CHECK_ERROR(fluxcap_decrement_ttl(NULL, 60), -EINVAL, "argument packet");
+    CHECK_ERROR(fluxcap_sim_replay(link, 0, "/tmp", FLUXCAP_SIM_SPEED_FULL, 1), -EISDIR, "name a file in it");
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc > 0);
+    without_a_descriptor_there_is_an_error_with_its_cause();
+    texts_are_plain_words_and_numbers();
+    arguments_have_the_names_of_the_header();
     packets_go_there_and_back();
     a_network_goes_with_the_last_that_uses_it();
     what_no_socket_takes_goes_to_the_host();

@@ -136,13 +136,16 @@ fn impossible_budgets_are_refused_with_rule_and_fix() {
         ),
         (
             busy(0, 64),
-            ["microseconds: 0", "1 to 2,147,483,647", "leave it off"],
+            ["for 0 microseconds", "1 to 2,147,483,647", "leave it off"],
         ),
         (
             busy(1 << 31, 64),
             ["2147483648", "1 to 2,147,483,647", "use 20"],
         ),
-        (busy(20, 0), ["budget: 0", "1 to 65,535 packets", "use 20"]),
+        (
+            busy(20, 0),
+            ["and 0 packets", "1 to 65,535 packets", "use 20"],
+        ),
         (busy(20, 65_536), ["65536", "1 to 65,535 packets", "use 20"]),
     ] {
         assert_says(&refusal(&plain, builder), &parts);

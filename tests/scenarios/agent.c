@@ -928,7 +928,7 @@ static uint32_t ports(const struct end *end)
     struct fluxcap_engine_statistics s = ZEROS;
 
     s.struct_size = sizeof(s);
-    if (end->engine == NULL || fluxcap_engine_statistics(end->engine, &s) < 0)
+    if (end->engine == NULL || fluxcap_engine_get_statistics(end->engine, &s) < 0)
         return 1;
     return s.ports;
 }

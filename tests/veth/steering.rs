@@ -176,7 +176,7 @@ fn a_program_of_the_users_own_is_used_by_its_map_and_stays() {
 }
 
 #[test]
-fn a_program_taken_off_by_somebody_else_is_no_harm_to_the_socket() {
+fn a_program_taken_off_by_somebody_else_ends_waits_and_does_no_harm_to_the_socket() {
     in_namespace(|| {
         let mut near = small("near").build().unwrap();
         let mut far = small("far").build().unwrap();
@@ -188,7 +188,8 @@ fn a_program_taken_off_by_somebody_else_is_no_harm_to_the_socket() {
         assert_eq!(unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) }, 0);
         assert!(!has_program("near"));
         carry(&mut near, &mut far, &frames(10, 60), 8);
-        assert!(!near.wait_rx(Some(Duration::from_millis(10))).unwrap());
+        let error = near.wait_rx(Some(Duration::from_secs(20))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
         close(near);
         // A new socket attaches a new one.
         let mut near = small("near").build().unwrap();

@@ -78,10 +78,10 @@ fn a_report_reads_as_lines_for_people() {
         let near = small("near").build().unwrap();
         let text = near.report().to_string();
         for line in [
-            "bind mode:   requested Auto, achieved Copy, because the driver of near (veth)",
-            "XDP mode:    requested Auto, achieved Native",
-            "page size:   requested Never, achieved 4096",
-            "need wakeup: requested true, achieved true",
+            "bind mode:   requested auto, achieved copy, because the driver of near (veth)",
+            "XDP mode:    requested auto, achieved native",
+            "page size:   requested ordinary pages, achieved 4096 bytes",
+            "need wakeup: requested yes, achieved yes",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

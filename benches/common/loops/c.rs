@@ -116,7 +116,7 @@ pub(super) fn open(entry: &Entry, socket: FluxRaw) -> Result<Box<dyn Loop>> {
     // SAFETY: a mode's function to close has this type.
     let close: unsafe extern "C" fn(NonNull<c_void>) =
         unsafe { mem::transmute(library.find(&of_mode("close"))?) };
-    let socket = NonNull::new(handle::open(socket)).ok_or("no handle")?;
+    let socket = NonNull::new(handle::open(socket)?).ok_or("no handle")?;
     // SAFETY: the handle is open, and given away.
     let handle = unsafe { open(socket) };
     Ok(Box::new(InC {

@@ -5,10 +5,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use libbpf_sys::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 
-use super::object::ENOTSUPP;
+use super::object::{ENOTSUPP, check};
 use super::query;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::linux::privileges::program_refusal;
+use crate::kernel::linux::errors::{is_out_of_files, out_of_files, unexpected};
+use crate::kernel::linux::privileges::{Right, program_refusal};
 use crate::report::{Answer, XdpMode};
 
 /// Attaches a loaded program, and says where it runs. Closing the descriptor takes it off.
@@ -67,6 +68,28 @@ fn link(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> Result<OwnedFd, i3
     })
 }
 
+/// Puts another program in the place of the one that a link holds, without a gap.
+pub(super) fn replace(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: both descriptors are open; no options.
+    let result = unsafe {
+        libbpf_sys::bpf_link_update(link.as_raw_fd(), program.as_raw_fd(), std::ptr::null())
+    };
+    check(result).map(drop).map_err(|error| {
+        let tried = "putting the XDP program for fan-out in the place of the plain one";
+        match error {
+            // The link lost its interface.
+            libc::ENOLINK => FluxError::new(
+                ErrorKind::Gone,
+                errno::ENODEV,
+                tried,
+                "somebody took it off, or the interface was removed",
+                "close the sockets of the interface, and open them anew",
+            ),
+            _ => unexpected(tried, error),
+        }
+    })
+}
+
 /// An attempt that the kernel refused.
 struct Refused {
     mode: XdpMode,
@@ -78,6 +101,7 @@ impl Refused {
     fn is_final(&self, ifindex: u32) -> bool {
         match self.error {
             errno::EPERM | errno::EBUSY | errno::EEXIST | errno::ENODEV => true,
+            error if is_out_of_files(error) => true,
             _ => !exists(ifindex),
         }
     }
@@ -138,7 +162,8 @@ impl Refused {
             self.mode_name()
         );
         match self.error {
-            errno::EPERM => return program_refusal(&tried),
+            errno::EPERM => return program_refusal(&tried, &Right::PROGRAM),
+            error if is_out_of_files(error) => return out_of_files(tried, error),
             errno::EBUSY | errno::EEXIST => {
                 if let Ok(Some(foreign)) = query::foreign(ifindex) {
                     return FluxError::new(

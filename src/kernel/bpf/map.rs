@@ -10,6 +10,7 @@ use libbpf_sys::bpf_map_info;
 use super::object::check;
 use super::query;
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::linux::errors::unexpected;
 use crate::kernel::{FanOut, MEMBERS, Place};
 use crate::stats::ProgramCounters;
 
@@ -25,6 +26,10 @@ impl SocketMap {
     /// The caller knows that `map` is an XSKMAP with so many places for each queue.
     pub(super) fn new(map: OwnedFd, members: u32) -> Self {
         Self { map, members }
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.map.as_fd()
     }
 
     /// The key of a place, if the map can have it at all.
@@ -154,12 +159,9 @@ impl UserMap {
             return Err(refused(&format!("a map of type {}", type_name(info.type_))));
         }
         let map = map.try_clone_to_owned().map_err(|error| {
-            FluxError::new(
-                ErrorKind::System,
-                error.raw_os_error().unwrap_or(errno::EIO),
+            unexpected(
                 "copying the descriptor of the given XSKMAP",
-                error,
-                "raise the limit of open files (`ulimit -n`)",
+                error.raw_os_error().unwrap_or(errno::EIO),
             )
         })?;
         Ok(Self(SocketMap::new(map, 1)))
@@ -208,6 +210,10 @@ impl FanoutMap {
         Self(map)
     }
 
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     pub(super) fn set(&self, queue: u32, fanout: FanOut) -> Result<()> {
         let tried = format!(
             "sharing queue {queue} out among {} sockets by the XDP program",
@@ -250,33 +256,26 @@ impl FanoutMap {
 
 /// The per-CPU counters of the bundled program.
 #[derive(Debug)]
-pub(super) struct CounterMap {
-    map: OwnedFd,
-    /// One value for each CPU that the machine could have, which is what the kernel copies out.
-    cpus: usize,
-}
+pub(super) struct CounterMap(OwnedFd);
+
+/// The most CPUs that Linux can be built for, on any architecture (`NR_CPUS` in `arch/*/Kconfig`). The kernel copies out one value for
+/// each that the machine could have; how many these are stands only in /sys, which may not be mounted.
+const MOST_CPUS: usize = 8192;
 
 impl CounterMap {
     /// The caller knows that `map` is the `counters` map of the bundled program.
-    pub(super) fn new(map: OwnedFd) -> Result<Self> {
-        // SAFETY: takes nothing, returns a number.
-        let cpus = check(unsafe { libbpf_sys::libbpf_num_possible_cpus() }).map_err(|error| {
-            FluxError::new(
-                ErrorKind::System,
-                error,
-                "counting the CPUs",
-                io::Error::from_raw_os_error(error),
-                "/sys/devices/system/cpu/possible must be readable",
-            )
-        })?;
-        Ok(Self {
-            map,
-            cpus: cpus as usize,
-        })
+    pub(super) fn new(map: OwnedFd) -> Self {
+        Self(map)
     }
 
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// What was counted. Whether the program is attached, the map does not know.
     pub(super) fn read(&self) -> Result<ProgramCounters> {
         Ok(ProgramCounters {
+            attached: false,
             drop: self.sum(0)?,
             redirect: self.sum(1)?,
             pass: self.sum(2)?,
@@ -284,11 +283,11 @@ impl CounterMap {
     }
 
     fn sum(&self, counter: u32) -> Result<u64> {
-        let mut values = vec![0_u64; self.cpus];
-        // SAFETY: keys are four bytes, values eight for each possible CPU, and `values` has room for them all.
+        let mut values = vec![0_u64; MOST_CPUS];
+        // SAFETY: keys are four bytes, values eight for each possible CPU, and `values` has room for as many as there can be.
         let result = unsafe {
             libbpf_sys::bpf_map_lookup_elem(
-                self.map.as_raw_fd(),
+                self.0.as_raw_fd(),
                 (&raw const counter).cast::<c_void>(),
                 values.as_mut_ptr().cast::<c_void>(),
             )

@@ -6,13 +6,15 @@
 mod attach;
 mod map;
 mod object;
-mod query;
+pub(crate) mod query;
 #[cfg(test)]
 mod tests;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
+use crate::kernel::linux::errors::unexpected;
 use crate::kernel::{FanOut, MEMBERS, Place};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
@@ -30,29 +32,65 @@ pub(crate) struct Program {
     fanouts: map::FanoutMap,
     counters: map::CounterMap,
     mode: Answer<XdpMode>,
+    attached: Mutex<Attached>,
+}
+
+/// Which of the programs the link holds.
+#[derive(Debug, Clone, Copy)]
+struct Attached {
+    /// The kernel's id of it, which no other program has.
+    id: u32,
+    fan_out: bool,
 }
 
 impl Program {
     /// Loads the program with room for the sockets of `queues` (at least one) and attaches it to the interface.
     ///
-    /// `interface` is the name of `ifindex`, for messages. A program of somebody else on the interface is
-    /// left alone and named in an error of kind [`Busy`](crate::error::ErrorKind::Busy).
+    /// `interface` is the name of `ifindex`, for messages; `fan_out` says whether queues are going to be shared out, which takes CAP_PERFMON.
+    /// A program of somebody else on the interface is left alone and named in an error of kind
+    /// [`Busy`](crate::error::ErrorKind::Busy).
     pub(crate) fn attach(
         ifindex: u32,
         interface: &str,
         queues: u32,
         mode: XdpMode,
+        fan_out: bool,
     ) -> Result<Self> {
-        let object = object::load(queues)?;
+        let object = object::load(fan_out, object::Maps::New { queues })?;
+        let id = program_id(object.program.as_fd())?;
         let (link, mode) = attach::attach(object.program.as_fd(), ifindex, interface, mode)?;
         // The program itself needs no descriptor any more: the link holds it.
         Ok(Self {
             link,
             sockets: map::SocketMap::new(object.sockets, MEMBERS),
             fanouts: map::FanoutMap::new(object.fanouts),
-            counters: map::CounterMap::new(object.counters)?,
+            counters: map::CounterMap::new(object.counters),
             mode,
+            attached: Mutex::new(Attached { id, fan_out }),
         })
+    }
+
+    fn attached(&self) -> MutexGuard<'_, Attached> {
+        // It is written as a whole.
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the program that shares queues out in the place of the plain one, on the same maps and without a gap.
+    pub(crate) fn allow_fan_out(&self) -> Result<()> {
+        let mut attached = self.attached();
+        if attached.fan_out {
+            return Ok(());
+        }
+        let maps = object::Maps::Shared {
+            sockets: self.sockets.fd(),
+            fanouts: self.fanouts.fd(),
+            counters: self.counters.fd(),
+        };
+        let program = object::load(true, maps)?.program;
+        let id = program_id(program.as_fd())?;
+        attach::replace(self.link.as_fd(), program.as_fd())?;
+        *attached = Attached { id, fan_out: true };
+        Ok(())
     }
 
     /// Sends the packets of `place` to `socket` from now on.
@@ -70,12 +108,19 @@ impl Program {
 
     /// Shares the packets of `queue` out as said from now on.
     pub(crate) fn fan_out(&self, queue: u32, fanout: FanOut) -> Result<()> {
+        if fanout.sockets > 1 {
+            self.allow_fan_out()?;
+        }
         self.fanouts.set(queue, fanout)
     }
 
-    /// What the program decided so far, summed over all CPUs.
+    /// What the program decided so far, summed over all CPUs, and whether it is still there.
     pub(crate) fn counters(&self) -> Result<ProgramCounters> {
-        self.counters.read()
+        let counted = self.counters.read()?;
+        Ok(ProgramCounters {
+            attached: self.is_attached(),
+            ..counted
+        })
     }
 
     /// Where the program runs, and why not where it was wished to.
@@ -83,10 +128,49 @@ impl Program {
         &self.mode
     }
 
-    /// Whether the program is still on the interface: nobody detached it and the interface exists.
+    /// Whether the program is on an interface still: nobody took it off or put another one in its place, and the interface exists.
+    ///
+    /// The interface may be in another network namespace by now. What cannot be found out is taken to be as it was.
     pub(crate) fn is_attached(&self) -> bool {
-        query::link_target(self.link.as_fd()).is_ok_and(|target| target.ifindex != 0)
+        let attached = self.attached();
+        query::link_target(self.link.as_fd()).map_or(true, |target| {
+            target.ifindex != 0 && target.program == attached.id
+        })
     }
+
+    /// Whether this is the program on an interface of this thread's network namespace. Where the kernel cannot be asked
+    /// for the program of an interface, an index that fits the link has to do.
+    pub(crate) fn is_on(&self, interface: &OnInterface) -> bool {
+        let attached = self.attached();
+        match interface.programs {
+            Some(programs) => programs.contains(&attached.id),
+            None => query::link_target(self.link.as_fd()).is_ok_and(|target| {
+                (target.ifindex, target.program) == (interface.ifindex, attached.id)
+            }),
+        }
+    }
+}
+
+/// What is on an interface of this thread's network namespace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnInterface {
+    ifindex: u32,
+    /// The ids of its programs, 0 for none; `None` where netlink is forbidden.
+    programs: Option<[u32; 3]>,
+}
+
+impl OnInterface {
+    /// Asks for it.
+    pub(crate) fn ask(ifindex: u32) -> Self {
+        let programs = query::program_ids(ifindex).ok();
+        Self { ifindex, programs }
+    }
+}
+
+fn program_id(program: BorrowedFd<'_>) -> Result<u32> {
+    let info: libbpf_sys::bpf_prog_info = query::info(program)
+        .map_err(|error| unexpected("asking for the id of the XDP program", error))?;
+    Ok(info.id)
 }
 
 impl Drop for Program {

@@ -2,13 +2,14 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::MEMBERS;
-use crate::kernel::linux::privileges::program_refusal;
+use crate::kernel::linux::errors::{is_out_of_files, out_of_files};
+use crate::kernel::linux::privileges::{self, Right, program_refusal};
 
 /// ELF structures are read in place, so the bytes start where they may.
 #[repr(C, align(16))]
@@ -25,7 +26,49 @@ const LIBBPF_ERRNO_START: i32 = 4000;
 /// The kernel's internal "not supported", which leaks from `bpf()`; no libc knows it.
 pub(super) const ENOTSUPP: i32 = 524;
 
-/// The program and its maps in the kernel, not attached to anything yet.
+/// The two programs of the object. Both use the same maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Variant {
+    /// All packets of a queue go to its first socket.
+    Plain,
+    /// Packets of a queue are shared out among its sockets. Loading it takes CAP_PERFMON, too.
+    FanOut,
+}
+
+impl Variant {
+    fn name(self) -> &'static CStr {
+        match self {
+            Self::Plain => c"fluxcap_xdp",
+            Self::FanOut => c"fluxcap_fan_out",
+        }
+    }
+
+    fn of(fan_out: bool) -> Self {
+        if fan_out { Self::FanOut } else { Self::Plain }
+    }
+}
+
+/// Whether a program of this name is one of this library, in this process or another one.
+pub(super) fn is_bundled(name: &str) -> bool {
+    [Variant::Plain, Variant::FanOut]
+        .iter()
+        .any(|variant| variant.name().to_bytes() == name.as_bytes())
+}
+
+/// The maps that a program is loaded with.
+#[derive(Clone, Copy)]
+pub(super) enum Maps<'a> {
+    /// New ones, with room for the sockets of so many queues, at least of one.
+    New { queues: u32 },
+    /// Those of a program that was loaded before.
+    Shared {
+        sockets: BorrowedFd<'a>,
+        fanouts: BorrowedFd<'a>,
+        counters: BorrowedFd<'a>,
+    },
+}
+
+/// A program and its maps in the kernel, not attached to anything yet.
 pub(super) struct Loaded {
     pub(super) program: OwnedFd,
     pub(super) sockets: OwnedFd,
@@ -33,19 +76,20 @@ pub(super) struct Loaded {
     pub(super) counters: OwnedFd,
 }
 
-/// Loads the program with room for the sockets of `queues`, at least of one.
-pub(super) fn load(queues: u32) -> Result<Loaded> {
+/// Loads one of the programs.
+pub(super) fn load(fan_out: bool, maps: Maps<'_>) -> Result<Loaded> {
     // Multi-buffer packets where the kernel knows them (5.18), without them elsewhere.
-    load_with(queues, &[libbpf_sys::BPF_F_XDP_HAS_FRAGS, 0])
+    load_with(fan_out, maps, &[libbpf_sys::BPF_F_XDP_HAS_FRAGS, 0])
 }
 
 /// Loads with the first of these program flags that the kernel knows.
-pub(super) fn load_with(queues: u32, flags: &[u32]) -> Result<Loaded> {
+pub(super) fn load_with(fan_out: bool, maps: Maps<'_>, flags: &[u32]) -> Result<Loaded> {
+    let variant = Variant::of(fan_out);
     let _quiet = Quiet::new();
-    let mut log = vec![0; LOG_SIZE];
+    let mut log = log_buffer()?;
     let mut error = errno::EINVAL;
     for &flags in flags {
-        match load_once(queues, flags, &mut log) {
+        match load_once(variant, maps, flags, &mut log) {
             Ok(loaded) => return Ok(loaded),
             Err(refused) => error = refused,
         }
@@ -54,38 +98,65 @@ pub(super) fn load_with(queues: u32, flags: &[u32]) -> Result<Loaded> {
             break;
         }
     }
-    Err(refusal(error, &log_tail(&log)))
+    Err(refusal(variant, error, &log_tail(&log)))
 }
 
-fn load_once(queues: u32, flags: u32, log: &mut [u8]) -> Result<Loaded, i32> {
+/// Room for what the verifier says.
+fn log_buffer() -> Result<Vec<u8>> {
+    let mut log = Vec::new();
+    if log.try_reserve_exact(LOG_SIZE).is_err() {
+        return Err(FluxError::no_memory(
+            "loading the XDP program",
+            "free memory",
+        ));
+    }
+    log.resize(LOG_SIZE, 0);
+    Ok(log)
+}
+
+fn load_once(variant: Variant, maps: Maps<'_>, flags: u32, log: &mut [u8]) -> Result<Loaded, i32> {
     log[0] = 0;
     let object = Object::open(log)?;
     let raw = object.0.as_ptr();
-    // SAFETY: `raw` is an open object until `object` is dropped, and the program and map that it
-    // returns belong to it. libbpf answers NULL arguments with an error.
+    // SAFETY: `raw` is an open object until `object` is dropped, and the programs and maps that it
+    // returns belong to it. libbpf answers NULL arguments with an error, and copies the descriptors that it is given.
     unsafe {
-        let program = libbpf_sys::bpf_object__find_program_by_name(raw, c"fluxcap_xdp".as_ptr());
-        let sockets = libbpf_sys::bpf_object__find_map_by_name(raw, c"xsks_map".as_ptr());
-        let fanouts = libbpf_sys::bpf_object__find_map_by_name(raw, c"fanouts".as_ptr());
-        if program.is_null() || sockets.is_null() || fanouts.is_null() {
-            return Err(errno::ENOENT);
+        for other in [Variant::Plain, Variant::FanOut] {
+            let program = libbpf_sys::bpf_object__find_program_by_name(raw, other.name().as_ptr());
+            check(libbpf_sys::bpf_program__set_autoload(
+                program,
+                other == variant,
+            ))?;
         }
-        let queues = queues.clamp(1, u32::MAX / MEMBERS);
-        check(libbpf_sys::bpf_map__set_max_entries(
-            sockets,
-            queues * MEMBERS,
-        ))?;
-        check(libbpf_sys::bpf_map__set_max_entries(fanouts, queues))?;
+        let program = libbpf_sys::bpf_object__find_program_by_name(raw, variant.name().as_ptr());
+        let map = |name: &CStr| libbpf_sys::bpf_object__find_map_by_name(raw, name.as_ptr());
+        let names = [c"xsks_map", c"fanouts", c"counters"];
+        let [sockets, fanouts, counters] = names.map(map);
+        match maps {
+            Maps::New { queues } => {
+                let queues = queues.clamp(1, u32::MAX / MEMBERS);
+                let places = queues * MEMBERS;
+                check(libbpf_sys::bpf_map__set_max_entries(sockets, places))?;
+                check(libbpf_sys::bpf_map__set_max_entries(fanouts, queues))?;
+            }
+            Maps::Shared {
+                sockets: own_sockets,
+                fanouts: own_fanouts,
+                counters: own_counters,
+            } => {
+                let own = [own_sockets, own_fanouts, own_counters];
+                for (map, own) in [sockets, fanouts, counters].into_iter().zip(own) {
+                    check(libbpf_sys::bpf_map__reuse_fd(map, own.as_raw_fd()))?;
+                }
+            }
+        }
         check(libbpf_sys::bpf_program__set_flags(program, flags))?;
         check(libbpf_sys::bpf_object__load(raw))?;
         Ok(Loaded {
             program: duplicate(libbpf_sys::bpf_program__fd(program))?,
             sockets: duplicate(libbpf_sys::bpf_map__fd(sockets))?,
             fanouts: duplicate(libbpf_sys::bpf_map__fd(fanouts))?,
-            counters: duplicate(libbpf_sys::bpf_object__find_map_fd_by_name(
-                raw,
-                c"counters".as_ptr(),
-            ))?,
+            counters: duplicate(libbpf_sys::bpf_map__fd(counters))?,
         })
     }
 }
@@ -151,13 +222,13 @@ fn last_errno() -> i32 {
 ///
 /// The print function is one per process. Loads take turns, and each puts back what it found, so a program that uses
 /// libbpf itself keeps its own. `LIBBPF_LOG_LEVEL` in the environment lets everything through.
-struct Quiet {
+pub(super) struct Quiet {
     previous: Option<libbpf_sys::libbpf_print_fn_t>,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Quiet {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let previous = std::env::var_os("LIBBPF_LOG_LEVEL")
@@ -195,8 +266,14 @@ fn log_tail(log: &[u8]) -> String {
 }
 
 /// What it means that the kernel did not take the program.
-fn refusal(error: i32, log: &str) -> FluxError {
-    let tried = "loading the XDP program into the kernel";
+fn refusal(variant: Variant, error: i32, log: &str) -> FluxError {
+    let (tried, rights): (_, &[Right]) = match variant {
+        Variant::Plain => ("loading the XDP program into the kernel", &Right::PROGRAM),
+        Variant::FanOut => (
+            "loading the XDP program for fan-out into the kernel",
+            &Right::FAN_OUT,
+        ),
+    };
     let cause = match error {
         ENOTSUPP => "not supported by this kernel (error 524)".to_owned(),
         LIBBPF_ERRNO_START.. => format!("libbpf cannot use the object here (libbpf error {error})"),
@@ -209,7 +286,14 @@ fn refusal(error: i32, log: &str) -> FluxError {
     };
     let (kind, number, fix) = match error {
         // The verifier also says EACCES and EPERM, but never without a log.
-        errno::EPERM if log.is_empty() => return program_refusal(tried),
+        errno::EPERM if log.is_empty() => return program_refusal(tried, rights),
+        // What it says depends on the kernel's version, but never passes without the right.
+        errno::EPERM | errno::EACCES | errno::EINVAL
+            if variant == Variant::FanOut && !privileges::has_right(Right::Perfmon) =>
+        {
+            return program_refusal(tried, rights);
+        }
+        error if is_out_of_files(error) => return out_of_files(tried, error),
         libc::ENOSYS => (
             ErrorKind::Unsupported,
             error,
@@ -262,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_refusal_by_the_verifier_shows_its_last_words() {
-        let error = refusal(errno::EACCES, "R2 is gone");
+        let error = refusal(Variant::Plain, errno::EACCES, "R2 is gone");
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::Unsupported, errno::EACCES)
@@ -272,7 +356,10 @@ mod tests {
 
     #[test]
     fn numbers_that_no_libc_knows_do_not_leave_the_library() {
-        assert_eq!(refusal(ENOTSUPP, "").errno(), errno::EOPNOTSUPP);
-        assert_eq!(refusal(4003, "").errno(), errno::EINVAL);
+        assert_eq!(
+            refusal(Variant::Plain, ENOTSUPP, "").errno(),
+            errno::EOPNOTSUPP
+        );
+        assert_eq!(refusal(Variant::Plain, 4003, "").errno(), errno::EINVAL);
     }
 }

@@ -8,8 +8,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libbpf_sys::{bpf_link_info, bpf_prog_info, bpf_xdp_query_opts};
 
-use super::object::check;
+use super::object::{Quiet, check, is_bundled};
 use crate::error::{ErrorKind, FluxError, Result};
+use crate::kernel::linux::errors::{is_out_of_files, out_of_files};
 
 /// The place on an interface where an XDP program sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,24 +48,45 @@ pub(crate) struct ForeignProgram {
 }
 
 impl ForeignProgram {
-    /// What a person does to get it off `interface`.
+    /// Whether another process holds it that uses this library, too.
+    fn is_bundled(&self) -> bool {
+        let name = self.name.as_deref();
+        self.holder != Holder::Netlink && name.is_some_and(is_bundled)
+    }
+
+    /// What a person does about it.
     pub(crate) fn removal(&self, interface: &str) -> String {
+        if self.name.as_deref() == Some(DISPATCHER) {
+            return format!(
+                "`xdp-loader unload {interface} --all` takes it off, with all programs that it runs"
+            );
+        }
         let off = match self.hook {
             Hook::Native => "xdp",
             Hook::Generic => "xdpgeneric",
             Hook::Offload => "xdpoffload",
         };
+        let off = format!("`ip link set dev {interface} {off} off`");
+        let end = if self.is_bundled() {
+            format!(
+                "one process has to open all queues of {interface}: open this one there, or end that process"
+            )
+        } else {
+            "end the process that holds it".to_owned()
+        };
         match self.holder {
-            Holder::Link(id) => {
-                format!("end the process that holds it, or `bpftool link detach id {id}`")
-            }
-            Holder::Netlink => format!("`ip link set dev {interface} {off} off` takes it off"),
-            Holder::Unknown => {
-                format!("end the process that holds it, or `ip link set dev {interface} {off} off`")
-            }
+            Holder::Link(id) => format!("{end}, or `bpftool link detach id {id}`"),
+            Holder::Netlink => format!("{off} takes it off"),
+            Holder::Unknown => format!(
+                "{end}, or {off}; with CAP_SYS_ADMIN this message would name it, and if it belongs to another process with this library, \
+                 one process has to open all queues"
+            ),
         }
     }
 }
+
+/// The program that libxdp attaches to run several others.
+const DISPATCHER: &str = "xdp_dispatcher";
 
 impl fmt::Display for ForeignProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,38 +104,47 @@ impl fmt::Display for ForeignProgram {
             Holder::Link(id) => write!(f, ", attached by bpf_link {id})"),
             Holder::Netlink => write!(f, ", attached by netlink)"),
             Holder::Unknown => write!(f, ")"),
+        }?;
+        if self.is_bundled() {
+            write!(f, " of another process with this library")?;
         }
+        Ok(())
     }
+}
+
+/// The ids of the programs on an interface of this thread's network namespace: native, generic, offloaded. 0 is none.
+pub(super) fn program_ids(ifindex: u32) -> Result<[u32; 3], i32> {
+    let mut found = bpf_xdp_query_opts {
+        // Without the fields after the ids: they would cost another request, which old kernels do not know.
+        sz: offset_of!(bpf_xdp_query_opts, feature_flags) as _,
+        ..Default::default()
+    };
+    let _quiet = Quiet::new();
+    // SAFETY: `found` is at least as large as its `sz` says.
+    check(unsafe { libbpf_sys::bpf_xdp_query(ifindex as i32, 0, &mut found) })?;
+    Ok([found.drv_prog_id, found.skb_prog_id, found.hw_prog_id])
 }
 
 /// The XDP program on an interface, if there is one; the native one first if there are two.
 ///
 /// It names any program, also one of this process: the caller knows which are its own.
 pub(crate) fn foreign(ifindex: u32) -> Result<Option<ForeignProgram>> {
-    let mut found = bpf_xdp_query_opts {
-        // Without the fields after the ids: they would cost another request, which old kernels do not know.
-        sz: offset_of!(bpf_xdp_query_opts, feature_flags) as _,
-        ..Default::default()
-    };
-    // SAFETY: `found` is at least as large as its `sz` says.
-    check(unsafe { libbpf_sys::bpf_xdp_query(ifindex as i32, 0, &mut found) }).map_err(
-        |error| {
-            FluxError::new(
-                ErrorKind::System,
-                error,
-                format_args!("asking for the XDP program of interface {ifindex}"),
-                io::Error::from_raw_os_error(error),
-                "netlink must be allowed in this sandbox",
-            )
-        },
-    )?;
-    let hooks = [
-        (found.drv_prog_id, Hook::Native),
-        (found.skb_prog_id, Hook::Generic),
-        (found.hw_prog_id, Hook::Offload),
-    ];
-    Ok(hooks
+    let ids = program_ids(ifindex).map_err(|error| {
+        let tried = format!("asking for the XDP program of interface {ifindex}");
+        if is_out_of_files(error) {
+            return out_of_files(tried, error);
+        }
+        FluxError::new(
+            ErrorKind::System,
+            error,
+            tried,
+            io::Error::from_raw_os_error(error),
+            "netlink must be allowed in this sandbox",
+        )
+    })?;
+    Ok(ids
         .into_iter()
+        .zip([Hook::Native, Hook::Generic, Hook::Offload])
         .find(|&(id, _)| id != 0)
         .map(|(id, hook)| ForeignProgram {
             id,

@@ -12,12 +12,19 @@ use crate::error::{ErrorKind, errno};
 use net::{Child, bound_socket, in_namespace, index, ip, send, unbound_socket};
 
 fn attach(interface: &str, mode: XdpMode) -> Result<Program> {
-    Program::attach(index(interface), interface, 1, mode)
+    Program::attach(index(interface), interface, 1, mode, false)
+}
+
+/// Maps for one queue.
+const ONE: object::Maps<'static> = object::Maps::New { queues: 1 };
+
+fn load(fan_out: bool) -> Result<object::Loaded> {
+    object::load(fan_out, ONE)
 }
 
 /// Attaches a copy of the program by netlink, as `ip link` does. Nothing of it belongs to this process.
 fn attach_by_netlink(interface: &str, flags: u32) {
-    let object = object::load(1).unwrap();
+    let object = load(false).unwrap();
     // SAFETY: the descriptor is open; no options.
     let result = unsafe {
         libbpf_sys::bpf_xdp_attach(
@@ -139,6 +146,9 @@ fn a_foreign_program_is_named_and_left_alone() {
                 for part in [&id, hook, holder, removal] {
                     assert!(text.contains(part), "no {part:?} in: {text}");
                 }
+                // No program of this library is attached by netlink.
+                let ours = "one process has to open all queues of near";
+                assert_eq!(text.contains(ours), holder == "by bpf_link", "{text}");
             }
             assert_eq!(foreign(near).unwrap().unwrap(), before);
         };
@@ -189,7 +199,7 @@ fn packets_pass_without_a_socket_and_are_redirected_with_one() {
 #[test]
 fn the_map_takes_sockets_for_its_queues_only() {
     in_namespace(|| {
-        let program = Program::attach(index("near"), "near", 2, XdpMode::Auto).unwrap();
+        let program = Program::attach(index("near"), "near", 2, XdpMode::Auto, false).unwrap();
         let socket = unbound_socket();
         program.insert(at(1), socket.as_fd()).unwrap();
         let error = program.insert(at(2), socket.as_fd()).unwrap_err();
@@ -211,7 +221,7 @@ fn the_map_takes_sockets_for_its_queues_only() {
 fn an_interface_that_does_not_exist_is_not_found() {
     in_namespace(|| {
         for mode in [XdpMode::Auto, XdpMode::Native, XdpMode::Generic] {
-            let error = Program::attach(999, "nope", 1, mode).unwrap_err();
+            let error = Program::attach(999, "nope", 1, mode, false).unwrap_err();
             assert_eq!(
                 (error.kind(), error.errno()),
                 (ErrorKind::NotFound, errno::ENODEV)
@@ -233,7 +243,7 @@ fn a_program_knows_when_its_interface_is_gone() {
 fn a_killed_process_leaves_nothing_on_the_interface() {
     in_namespace(|| {
         let near = index("near");
-        let object = object::load(1).unwrap();
+        let object = load(false).unwrap();
         let (link, _) =
             attach::attach(object.program.as_fd(), near, "near", XdpMode::Auto).unwrap();
         let child = Child::holding(link.as_fd());
@@ -266,8 +276,8 @@ fn dropping_detaches_while_a_child_has_a_copy_of_the_link() {
 fn a_flag_that_the_kernel_does_not_know_is_left_out() {
     in_namespace(|| {
         let unknown = 1 << 30;
-        assert!(object::load_with(1, &[unknown, 0]).is_ok());
-        let error = object::load_with(1, &[unknown]).err().unwrap();
+        assert!(object::load_with(false, ONE, &[unknown, 0]).is_ok());
+        let error = object::load_with(false, ONE, &[unknown]).err().unwrap();
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::Unsupported, errno::EINVAL)
@@ -285,7 +295,7 @@ fn missing_capabilities_are_named() {
         // SAFETY: both structures have the size that version 3 has.
         let dropped = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
         assert_eq!(dropped, 0);
-        let error = Program::attach(near, "near", 1, XdpMode::Auto).unwrap_err();
+        let error = Program::attach(near, "near", 1, XdpMode::Auto, false).unwrap_err();
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::Permission, errno::EPERM)
@@ -314,7 +324,120 @@ fn a_users_map_must_be_an_xskmap() {
         };
         let hash = create_map(libbpf_sys::BPF_MAP_TYPE_HASH, 4, 4);
         refused(hash.as_fd(), "a map of type hash");
-        refused(object::load(1).unwrap().program.as_fd(), "bpf-prog");
+        refused(load(false).unwrap().program.as_fd(), "bpf-prog");
         refused(socket.as_fd(), "socket:");
     });
+}
+
+#[test]
+fn fan_out_replaces_the_plain_program_on_the_same_maps_without_a_gap() {
+    in_namespace(|| {
+        let near = index("near");
+        let program = attach("near", XdpMode::Auto).unwrap();
+        let socket = bound_socket("near");
+        program.insert(at(0), socket.as_fd()).unwrap();
+        send("far", 50);
+        wait_for(&program, |now| now.redirect >= 50);
+        let before = foreign(near).unwrap().unwrap();
+
+        let two = FanOut {
+            sockets: 2,
+            symmetric: false,
+        };
+        program.fan_out(0, two).unwrap();
+        let after = foreign(near).unwrap().unwrap();
+        assert_eq!(after.name.as_deref(), Some("fluxcap_fan_out"));
+        assert_eq!((after.hook, after.holder), (before.hook, before.holder));
+        assert!(program.is_attached() && program.is_on(&OnInterface::ask(near)));
+        // Nobody is at the second place, so a part of the flows goes on; all are of one flow here.
+        program.fan_out(0, FanOut::default()).unwrap();
+        send("far", 50);
+        wait_for(&program, |now| now.redirect >= 100);
+        // Not one of those; the network stack of the other end may have sent something before.
+        assert!(program.counters().unwrap().pass < 50);
+        // Once is enough.
+        program.allow_fan_out().unwrap();
+        assert_eq!(foreign(near).unwrap().unwrap(), after);
+    });
+}
+
+#[test]
+fn a_program_that_somebody_takes_off_or_replaces_is_not_attached() {
+    in_namespace(|| {
+        let near = index("near");
+        let program = attach("near", XdpMode::Auto).unwrap();
+        assert!(program.counters().unwrap().attached);
+        // SAFETY: the descriptor is open.
+        let detached = unsafe { libbpf_sys::bpf_link_detach(program.link.as_raw_fd()) };
+        assert_eq!(detached, 0);
+        assert!(!program.counters().unwrap().attached);
+        assert!(!program.is_on(&OnInterface::ask(near)));
+        let error = program.allow_fan_out().unwrap_err();
+        assert_eq!(
+            (error.kind(), error.errno()),
+            (ErrorKind::Gone, errno::ENODEV),
+            "{error}"
+        );
+
+        let program = attach("near", XdpMode::Auto).unwrap();
+        let other = load(false).unwrap();
+        attach::replace(program.link.as_fd(), other.program.as_fd()).unwrap();
+        assert!(!program.counters().unwrap().attached);
+        assert!(!program.is_on(&OnInterface::ask(near)));
+    });
+}
+
+#[test]
+fn netlink_neither_takes_the_program_off_nor_replaces_it() {
+    in_namespace(|| {
+        let near = index("near");
+        let program = attach("near", XdpMode::Auto).unwrap();
+        let other = load(false).unwrap();
+        for flags in [
+            libbpf_sys::XDP_FLAGS_DRV_MODE,
+            libbpf_sys::XDP_FLAGS_SKB_MODE,
+        ] {
+            for descriptor in [-1, other.program.as_raw_fd()] {
+                let quiet = object::Quiet::new();
+                // SAFETY: plain numbers; no options.
+                let result = unsafe {
+                    libbpf_sys::bpf_xdp_attach(near as i32, descriptor, flags, std::ptr::null())
+                };
+                drop(quiet);
+                // Taking off what is not there is no error.
+                assert!(result < 0 || descriptor == -1);
+                assert!(program.is_attached() && program.is_on(&OnInterface::ask(near)));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_dispatcher_is_taken_off_by_its_own_loader() {
+    let program = |name: Option<&str>, holder| query::ForeignProgram {
+        id: 7,
+        name: name.map(str::to_owned),
+        hook: Hook::Native,
+        holder,
+    };
+    for holder in [Holder::Netlink, Holder::Link(3), Holder::Unknown] {
+        let removal = program(Some("xdp_dispatcher"), holder).removal("eth0");
+        assert!(
+            removal.contains("`xdp-loader unload eth0 --all`"),
+            "{removal}"
+        );
+        let removal = program(Some("xdp_pass"), holder).removal("eth0");
+        assert!(!removal.contains("xdp-loader"), "{removal}");
+    }
+    let unknown = program(None, Holder::Unknown).removal("eth0");
+    assert!(unknown.contains("CAP_SYS_ADMIN"), "{unknown}");
+    for name in ["fluxcap_xdp", "fluxcap_fan_out"] {
+        let ours = program(Some(name), Holder::Link(3));
+        let shown = ours.to_string();
+        assert!(
+            shown.contains("of another process with this library"),
+            "{shown}"
+        );
+        assert!(ours.removal("eth0").contains("all queues of eth0"));
+    }
 }

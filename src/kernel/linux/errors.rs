@@ -25,20 +25,38 @@ pub(super) fn words(error: i32) -> String {
 
 /// The error for a descriptor that could not be made.
 pub(super) fn descriptor(tried: &str, error: i32) -> FluxError {
-    match error {
-        libc::EMFILE | libc::ENFILE => FluxError::new(
-            ErrorKind::System,
-            error,
-            tried,
-            "too many files are open",
-            "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
-        ),
-        error => unexpected(tried, error),
+    match is_out_of_files(error) {
+        true => out_of_files(tried, error),
+        false => unexpected(tried, error),
     }
 }
 
+/// Whether the process, or the machine, has as many open files as it may have.
+pub(crate) fn is_out_of_files(error: i32) -> bool {
+    matches!(error, libc::EMFILE | libc::ENFILE)
+}
+
+/// The error for one open file too many.
+pub(crate) fn out_of_files(tried: impl std::fmt::Display, error: i32) -> FluxError {
+    let (happened, fix) = if error == libc::EMFILE {
+        (
+            "too many files are open in this process",
+            "close some, or raise the limit (`ulimit -n`, LimitNOFILE= of the systemd unit)",
+        )
+    } else {
+        (
+            "too many files are open on this machine",
+            "close some, or raise the limit (`sysctl fs.file-max`)",
+        )
+    };
+    FluxError::new(ErrorKind::System, error, tried, happened, fix)
+}
+
 /// A refusal that nobody expects.
-pub(super) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError {
+pub(crate) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError {
+    if is_out_of_files(error) {
+        return out_of_files(tried, error);
+    }
     FluxError::new(
         ErrorKind::System,
         error,
@@ -59,13 +77,6 @@ pub(super) fn socket(error: i32) -> FluxError {
             tried,
             "the kernel has no AF_XDP (CONFIG_XDP_SOCKETS is off), or a sandbox forbids it",
             "use a kernel with CONFIG_XDP_SOCKETS=y, or add AF_XDP to RestrictAddressFamilies= of the systemd unit",
-        ),
-        libc::EMFILE | libc::ENFILE => FluxError::new(
-            ErrorKind::System,
-            error,
-            tried,
-            "too many files are open",
-            "close some, or raise the limit (`ulimit -n`, LimitNOFILE=)",
         ),
         _ => unexpected(tried, error),
     }
@@ -124,6 +135,7 @@ pub(super) fn ring(error: i32, name: &str, size: u32) -> FluxError {
             "the kernel has not enough memory for it",
             "use a smaller ring",
         ),
+        errno::EPERM | errno::EACCES => sandboxed_mmap(tried, error),
         errno::EAGAIN => FluxError::new(
             ErrorKind::Memory,
             error,
@@ -133,6 +145,23 @@ pub(super) fn ring(error: i32, name: &str, size: u32) -> FluxError {
         ),
         _ => unexpected(tried, error),
     }
+}
+
+/// What a refusal of mmap() by EPERM or EACCES means: the kernel itself never forbids what this library asks for.
+pub(super) const FORBIDS_MMAP: &str = "a sandbox forbids mmap()";
+/// What to do about it.
+pub(super) const ALLOW_MMAP: &str =
+    "allow it in the seccomp filter or security module of the container or service";
+
+/// The error for memory that a sandbox forbids to map.
+pub(super) fn sandboxed_mmap(tried: impl std::fmt::Display, error: i32) -> FluxError {
+    FluxError::new(
+        ErrorKind::Permission,
+        error,
+        tried,
+        format_args!("{}: {FORBIDS_MMAP}", words(error)),
+        ALLOW_MMAP,
+    )
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use super::bell::eventfd;
+use super::cancel::Uncancelled;
 use super::errors::{check, descriptor};
 use super::wait::coarse_time;
 use crate::error::Result;
@@ -43,6 +44,8 @@ impl Wake for Home {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        // As `read` in `clear`, it is a cancellation point.
+        let _uncancelled = Uncancelled::new();
         // In this order: who sees it rung finds it readable. A write fails when it is readable beyond measure.
         let _ = (&self.counter).write(&1_u64.to_ne_bytes());
         self.rung.store(true, Ordering::Release);
@@ -110,15 +113,22 @@ impl Events {
     /// Before a look: makes it unreadable again but for packets. It costs a system call only after something happened.
     pub(crate) fn clear(&self) {
         if self.home.rung.load(Ordering::Acquire) {
+            let _uncancelled = Uncancelled::new();
             self.home.rung.store(false, Ordering::Relaxed);
             let _ = (&self.home.counter).read(&mut [0; 8]);
         }
         let now = coarse_time();
-        if nanoseconds(now + LAG) >= self.next.load(Ordering::Relaxed)
-            && (&self.timer).read(&mut [0; 8]).is_ok()
-        {
-            self.next
-                .store(nanoseconds(now + TICK - LAG), Ordering::Relaxed);
+        if nanoseconds(now + LAG) >= self.next.load(Ordering::Relaxed) {
+            self.tick(now);
+        }
+    }
+
+    #[cold]
+    fn tick(&self, now: Duration) {
+        let _uncancelled = Uncancelled::new();
+        if (&self.timer).read(&mut [0; 8]).is_ok() {
+            let next = nanoseconds(now + TICK - LAG);
+            self.next.store(next, Ordering::Relaxed);
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use super::errors::words;
-use crate::error::{ErrorKind, FluxError};
+use super::errors::{ALLOW_MMAP, FORBIDS_MMAP, words};
+use crate::error::{ErrorKind, FluxError, errno};
 use crate::report::HugepageSize;
 
 /// Why there are no hugepages, and what would help.
 pub(super) struct NoHugepages {
+    kind: ErrorKind,
     error: i32,
     pub(super) happened: String,
     fix: String,
@@ -16,7 +17,7 @@ pub(super) struct NoHugepages {
 impl NoHugepages {
     pub(super) fn into_error(self, bytes: usize, size: HugepageSize) -> FluxError {
         FluxError::new(
-            ErrorKind::Memory,
+            self.kind,
             self.error,
             format_args!(
                 "packet memory of {bytes} bytes in hugepages of {}",
@@ -67,11 +68,21 @@ pub(super) fn no_hugepages(
     size: HugepageSize,
     node: Option<u32>,
 ) -> NoHugepages {
+    if matches!(error, errno::EPERM | errno::EACCES) {
+        return NoHugepages {
+            kind: ErrorKind::Permission,
+            error,
+            happened: format!("{}: {FORBIDS_MMAP}", words(error)),
+            fix: ALLOW_MMAP.to_owned(),
+        };
+    }
+    let kind = ErrorKind::Memory;
     let needed = bytes.div_ceil(size.bytes());
     let files = HugepageFiles::of(size, node);
     let HugepageFiles { directory, place } = &files;
     match files.count("free_hugepages") {
         Some(free) if free < needed => NoHugepages {
+            kind,
             error,
             happened: format!(
                 "{needed} free hugepages of {} are needed, {place} has {free}",
@@ -82,6 +93,7 @@ pub(super) fn no_hugepages(
             ),
         },
         Some(free) => NoHugepages {
+            kind,
             error,
             happened: format!(
                 "{}: {needed} hugepages of {} are needed, {place} has {free} free, but they are reserved or a limit (cgroup) forbids them",
@@ -91,9 +103,10 @@ pub(super) fn no_hugepages(
             fix: "reserve more hugepages or raise the limit".to_owned(),
         },
         None => NoHugepages {
+            kind,
             error,
             happened: format!(
-                "this kernel or processor has no hugepages of {}",
+                "this kernel or processor has no hugepages of {}, or /sys is not mounted",
                 name(size)
             ),
             fix: "use another size of hugepage, or none".to_owned(),

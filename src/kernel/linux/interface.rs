@@ -3,9 +3,10 @@
 use std::ffi::{CStr, CString, c_void};
 use std::fs;
 use std::mem::zeroed;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use super::errors::{check, unexpected};
+use super::namespace::Namespace;
 use super::uapi::{self, EthtoolChannels, EthtoolDriver};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Interface;
@@ -33,6 +34,11 @@ impl Control {
             .map_err(|error| unexpected("opening a socket to ask about interfaces", error))?;
         // SAFETY: a new descriptor, which nobody else knows.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// The network namespace that it asks in; `None` where that cannot be found out.
+    pub(super) fn namespace(&self) -> Option<Namespace> {
+        Namespace::of(self.0.as_fd())
     }
 
     /// The index of an interface.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::errors::{check, last, words};
+use super::errors::{check, last, sandboxed_mmap, words};
 use super::hugepages::{HugepageFiles, NoHugepages, no_hugepages};
 use super::patience::{AFTER_CLOSE, Deadline, patiently};
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -78,6 +78,7 @@ fn ordinary_pages(bytes: usize, node: Option<u32>) -> Result<Pages> {
             errno::EINVAL => {
                 FluxError::invalid(tried, "it must be more than none", "ask for more frames")
             }
+            errno::EPERM | errno::EACCES => sandboxed_mmap(tried, error),
             _ => FluxError::new(
                 ErrorKind::Memory,
                 error,

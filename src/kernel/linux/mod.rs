@@ -4,13 +4,15 @@
 
 mod bell;
 mod bind;
+mod cancel;
 mod cpu;
-mod errors;
+pub(crate) mod errors;
 mod events;
 mod hugepages;
 mod interface;
 mod memlock;
 mod memory;
+mod namespace;
 mod options;
 mod patience;
 pub(crate) mod privileges;
@@ -26,18 +28,18 @@ mod uapi;
 mod wait;
 
 use std::fmt;
-use std::fs;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 pub(crate) use bell::alarm;
 pub(crate) use bell::bell;
 #[cfg(feature = "capi")]
 pub(crate) use bell::duplicate;
+pub(crate) use cancel::Uncancelled;
 pub(crate) use cpu::{cpus, pin};
 pub(crate) use events::Events;
 use interface::{Control, absent};
+use namespace::Namespace;
 #[cfg(feature = "async")]
 pub(crate) use ready::{Descriptor, Readiness};
 pub(crate) use wait::coarse_time;
@@ -73,25 +75,14 @@ pub(crate) fn path(name: &std::ffi::CStr) -> Result<std::path::PathBuf> {
 #[derive(Debug)]
 pub(crate) struct LinuxInterface {
     wanted: Wanted,
-    namespace: Namespace,
+    /// That of the thread which named it; `None` where that could not be found out.
+    namespace: Option<Namespace>,
 }
 
 #[derive(Debug)]
 enum Wanted {
     Name(String),
     Index(u32),
-}
-
-/// The identity of a network namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Namespace(Option<(u64, u64)>);
-
-impl Namespace {
-    /// That of this thread; all are the same where `/proc` is not mounted.
-    fn current() -> Self {
-        let metadata = fs::metadata("/proc/thread-self/ns/net").ok();
-        Self(metadata.map(|file| (file.dev(), file.ino())))
-    }
 }
 
 impl LinuxInterface {
@@ -106,21 +97,23 @@ impl LinuxInterface {
     fn new(wanted: Wanted) -> Self {
         Self {
             wanted,
-            namespace: Namespace::current(),
+            namespace: Control::open().ok().and_then(|control| control.namespace()),
         }
     }
 
     /// The index of the interface, and a way to ask about it.
     fn find(&self) -> Result<(Control, u32)> {
+        let control = Control::open()?;
         // In another network namespace name and index mean another interface, or none.
-        if Namespace::current() != self.namespace {
+        if let (Some(here), Some(there)) = (control.namespace(), self.namespace)
+            && here != there
+        {
             return Err(FluxError::invalid(
                 format_args!("using {self} on this thread"),
                 "it belongs to another network namespace than the thread",
                 "name the interface on the thread that uses it, after entering the namespace",
             ));
         }
-        let control = Control::open()?;
         let index = match &self.wanted {
             Wanted::Name(name) => control.index(name)?,
             Wanted::Index(index) if control.name(*index).is_some() => *index,
@@ -166,17 +159,13 @@ unsafe impl Backend for LinuxInterface {
         socket::share(control, index, request, first, umem)
     }
 
-    fn attach(&self, mode: XdpMode) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, mode: XdpMode, fan_out: bool) -> Result<Arc<dyn Steering>> {
         let (control, index) = self.find()?;
         let name = control.interface(index)?.name;
         let most = control
             .queues(&name, index)
             .map_or(0, |queues| queues.most_rx);
-        let key = steering::Key {
-            namespace: self.namespace,
-            ifindex: index,
-        };
-        let share = steering::attach(key, &name, most.max(LEAST_QUEUES), mode)?;
+        let share = steering::attach(index, &name, most.max(LEAST_QUEUES), mode, fan_out)?;
         Ok(Arc::new(share))
     }
 

@@ -28,13 +28,6 @@ unsafe impl Plain for Statistics {}
 // SAFETY: as above.
 unsafe impl Plain for Options {}
 
-/// What the kernel calls the network namespace of a socket, for as long as it runs (Linux 5.14).
-pub(super) fn namespace_cookie(fd: BorrowedFd<'_>) -> Option<u64> {
-    let mut cookie = [0_u64];
-    let len = get(fd, libc::SOL_SOCKET, uapi::SO_NETNS_COOKIE, &mut cookie).ok()?;
-    (len == size_of::<u64>()).then_some(cookie[0])
-}
-
 /// Sets an option.
 pub(super) fn set<T: Plain>(
     fd: BorrowedFd<'_>,

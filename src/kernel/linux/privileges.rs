@@ -1,7 +1,5 @@
 //! Capabilities of this thread, and which of them a refused call would have needed.
 
-use std::fs;
-
 use super::errors::words;
 use crate::error::{ErrorKind, FluxError, errno};
 
@@ -9,58 +7,115 @@ pub(super) const CAP_NET_ADMIN: u32 = 12;
 pub(super) const CAP_NET_RAW: u32 = 13;
 pub(super) const CAP_IPC_LOCK: u32 = 14;
 const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
+
+/// A capability that opening a socket may take. Which feature takes which is in `src/rights.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    Bpf,
+    NetAdmin,
+    NetRaw,
+    Perfmon,
+}
+
+impl Right {
+    /// What loading and attaching the plain XDP program takes.
+    pub(crate) const PROGRAM: [Self; 2] = [Self::Bpf, Self::NetAdmin];
+    /// What the program for fan-out takes.
+    pub(crate) const FAN_OUT: [Self; 3] = [Self::Bpf, Self::NetAdmin, Self::Perfmon];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bpf => "CAP_BPF",
+            Self::NetAdmin => "CAP_NET_ADMIN",
+            Self::NetRaw => "CAP_NET_RAW",
+            Self::Perfmon => "CAP_PERFMON",
+        }
+    }
+
+    fn is_in(self, set: u64) -> bool {
+        let has = |bit: u32| set >> bit & 1 == 1;
+        match self {
+            // CAP_SYS_ADMIN stands in for these two always, and for CAP_NET_ADMIN in newer kernels; when both are gone, both are named.
+            Self::Bpf => has(CAP_BPF) || has(CAP_SYS_ADMIN),
+            Self::Perfmon => has(CAP_PERFMON) || has(CAP_SYS_ADMIN),
+            Self::NetAdmin => has(CAP_NET_ADMIN),
+            Self::NetRaw => has(CAP_NET_RAW),
+        }
+    }
+}
 
 /// Whether this thread has a capability; `true` when that cannot be found out.
 pub(super) fn has(capability: u32) -> bool {
     effective().is_none_or(|set| set >> capability & 1 == 1)
 }
 
-/// The effective capabilities of this thread, as a bit set.
+/// Whether this thread has what a right stands for; `true` when that cannot be found out.
+pub(crate) fn has_right(right: Right) -> bool {
+    effective().is_none_or(|set| right.is_in(set))
+}
+
+/// The effective capabilities of this thread, as a bit set. They belong to a thread, not to a process.
 fn effective() -> Option<u64> {
-    // Capabilities belong to a thread, not to a process.
-    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    // `_LINUX_CAPABILITY_VERSION_3`; process 0 is this thread.
+    let mut header = Header {
+        version: 0x2008_0522,
+        pid: 0,
+    };
+    let mut data = [Data::default(); 2];
+    // SAFETY: the kernel reads and writes one header, and writes two `Data` for this version.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, &raw mut data) };
+    (result == 0).then(|| u64::from(data[1].effective) << 32 | u64::from(data[0].effective))
 }
 
-/// What loading and attaching an XDP program needs, as far as it is missing in `set`.
-fn missing_for_program(set: u64) -> Vec<&'static str> {
-    let has = |bit: u32| set >> bit & 1 == 1;
-    // CAP_SYS_ADMIN stands in for CAP_BPF always, and for CAP_NET_ADMIN in newer kernels; when both are gone, both are named.
-    [
-        (has(CAP_BPF) || has(CAP_SYS_ADMIN), "CAP_BPF"),
-        (has(CAP_NET_ADMIN), "CAP_NET_ADMIN"),
-    ]
-    .into_iter()
-    .filter_map(|(present, name)| (!present).then_some(name))
-    .collect()
+/// The names of those rights that are missing in `set`.
+fn missing(rights: &[Right], set: u64) -> Vec<&'static str> {
+    let missing = rights.iter().filter(|right| !right.is_in(set));
+    missing.map(|right| right.name()).collect()
 }
 
-/// The error for an XDP program that may not be loaded or attached.
-pub(crate) fn program_refusal(tried: &str) -> FluxError {
-    let missing = effective().map(|set| {
-        let mut missing = missing_for_program(set);
+/// The words that give a program these rights, and CAP_NET_RAW, which every socket takes.
+fn grant(rights: &[Right]) -> String {
+    let names = rights.iter().chain([&Right::NetRaw]);
+    let names: Vec<_> = names.map(|right| right.name().to_lowercase()).collect();
+    format!("run as root, or `setcap {}+ep PROGRAM`", names.join(","))
+}
+
+/// The error for an XDP program that may not be loaded or attached, and takes these rights.
+pub(crate) fn program_refusal(tried: &str, rights: &[Right]) -> FluxError {
+    let absent = effective().map(|set| {
+        let mut absent = missing(rights, set);
         // The socket, which comes after the program, would be refused next.
-        if !missing.is_empty() && set >> CAP_NET_RAW & 1 == 0 {
-            missing.push("CAP_NET_RAW");
+        if !absent.is_empty() && !Right::NetRaw.is_in(set) {
+            absent.push(Right::NetRaw.name());
         }
-        missing
+        absent
     });
-    let (happened, fix) = match missing.as_deref() {
+    let (happened, fix) = match absent.as_deref() {
         None => (
-            "not permitted".to_owned(),
-            "CAP_BPF and CAP_NET_ADMIN are needed (CAP_SYS_ADMIN before Linux 5.8)",
+            format!("not permitted, {} needed", missing(rights, 0).join(" and ")),
+            grant(rights),
         ),
         Some([]) => (
             "not permitted, although the capabilities are there".to_owned(),
-            "they do not count in a user namespace; otherwise a container's seccomp filter or kernel lockdown forbids bpf()",
+            "they do not count in a user namespace; otherwise a container's seccomp filter or kernel lockdown forbids bpf()".to_owned(),
         ),
-        Some(missing) => (
-            format!("not permitted, {} missing", missing.join(" and ")),
-            "run as root, or `setcap cap_bpf,cap_net_admin,cap_net_raw+ep PROGRAM` (CAP_SYS_ADMIN instead of CAP_BPF before Linux 5.8)",
+        Some(absent) => (
+            format!("not permitted, {} missing", absent.join(" and ")),
+            grant(rights),
         ),
     };
     FluxError::new(ErrorKind::Permission, errno::EPERM, tried, happened, fix)
@@ -69,22 +124,19 @@ pub(crate) fn program_refusal(tried: &str) -> FluxError {
 /// The error for a socket that may not be opened.
 pub(super) fn socket_refusal(tried: &str, error: i32) -> FluxError {
     let (happened, fix) = match effective() {
-        Some(set) if set >> CAP_NET_RAW & 1 == 0 => {
+        Some(set) if !Right::NetRaw.is_in(set) => {
             let mut happened = "not permitted, CAP_NET_RAW is missing".to_owned();
-            let also = missing_for_program(set);
+            let also = missing(&Right::PROGRAM, set);
             if !also.is_empty() {
                 happened += " (and ";
                 happened += &also.join(" and ");
                 happened += ", which attaching the XDP program needs)";
             }
-            (
-                happened,
-                "run as root, or `setcap cap_net_raw,cap_net_admin,cap_bpf+ep PROGRAM`",
-            )
+            (happened, grant(&Right::PROGRAM))
         }
         _ => (
             words(error),
-            "CAP_NET_RAW is needed, in the user namespace that owns the network namespace; a container's seccomp filter may forbid AF_XDP too",
+            "CAP_NET_RAW is needed, in the user namespace that owns the network namespace; a container's seccomp filter may forbid AF_XDP too".to_owned(),
         ),
     };
     FluxError::new(ErrorKind::Permission, error, tried, happened, fix)
@@ -96,8 +148,18 @@ mod tests {
 
     #[test]
     fn missing_capabilities_are_told_apart() {
-        assert_eq!(missing_for_program(0), ["CAP_BPF", "CAP_NET_ADMIN"]);
-        assert_eq!(missing_for_program(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
-        assert!(missing_for_program(u64::MAX).is_empty());
+        let plain = |set| missing(&Right::PROGRAM, set);
+        let fan_out = |set| missing(&Right::FAN_OUT, set);
+        assert_eq!(plain(0), ["CAP_BPF", "CAP_NET_ADMIN"]);
+        assert_eq!(plain(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
+        assert!(plain(u64::MAX).is_empty());
+        let three = 1 << CAP_BPF | 1 << CAP_NET_ADMIN | 1 << CAP_NET_RAW;
+        assert!(plain(three).is_empty());
+        assert_eq!(fan_out(three), ["CAP_PERFMON"]);
+        assert!(fan_out(three | 1 << CAP_PERFMON).is_empty());
+        assert_eq!(
+            grant(&Right::FAN_OUT),
+            "run as root, or `setcap cap_bpf,cap_net_admin,cap_perfmon,cap_net_raw+ep PROGRAM`"
+        );
     }
 }

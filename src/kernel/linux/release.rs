@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::cancel::Uncancelled;
+use super::namespace::Namespace;
 use super::socket::{XdpSocket, new_socket, register_memory};
 use super::uapi::{self, SockAddr, UmemReg};
 use super::{errors, options};
@@ -112,7 +114,7 @@ impl Release {
     /// Counts the bind of the socket itself.
     fn count_bind(&self) {
         if let State::Watching { probe, bind } = &mut *self.state()
-            && let Some(cookie) = options::namespace_cookie(probe.as_fd())
+            && let Some(Namespace::Cookie(cookie)) = Namespace::of(probe.as_fd())
         {
             let key = (cookie, self.ifindex, self.queue);
             let mut binds = BINDS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,6 +162,8 @@ impl QueueRelease for Release {
         if !self.process.is_current() {
             return false;
         }
+        // It may come from a call that no thread expects to be cancelled in, and closes a descriptor.
+        let _uncancelled = Uncancelled::new();
         let mut state = self.state();
         let State::Watching { probe, bind } = &*state else {
             return true;

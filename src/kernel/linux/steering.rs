@@ -4,25 +4,20 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::Namespace;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::bpf::{Program, UserMap};
+use crate::kernel::bpf::{OnInterface, Program, UserMap};
 use crate::kernel::{FanOut, Place, Socket, Steering};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
-/// An interface, seen from the whole machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) namespace: Namespace,
-    pub(super) ifindex: u32,
-}
-
 /// The programs that this process has attached. Attaching and detaching happen under its lock, or one socket's attach could meet
 /// the program that another one is just about to detach.
-static ATTACHED: Mutex<Vec<(Key, Weak<Program>)>> = Mutex::new(Vec::new());
+///
+/// Which interface a program is on, the kernel is asked each time: an interface keeps its index and its program when it goes to another
+/// network namespace, and another one may have the index by then.
+static ATTACHED: Mutex<Vec<Weak<Program>>> = Mutex::new(Vec::new());
 
-fn attached() -> MutexGuard<'static, Vec<(Key, Weak<Program>)>> {
+fn attached() -> MutexGuard<'static, Vec<Weak<Program>>> {
     // Each change of the list is one call, so that it is whole also after a panic.
     ATTACHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -32,47 +27,69 @@ pub(super) struct Share {
     /// `None` only while it is being dropped.
     program: Option<Arc<Program>>,
     mode: Answer<XdpMode>,
+    /// The name of the interface when it was attached, for messages.
+    interface: String,
     /// The process that attached it. A forked child has a copy of everything, but the program is not its own.
     process: u32,
 }
 
 /// Joins the program on the interface, or attaches it with room for `queues` sockets.
-pub(super) fn attach(key: Key, name: &str, queues: u32, mode: XdpMode) -> Result<Share> {
+pub(super) fn attach(
+    ifindex: u32,
+    name: &str,
+    queues: u32,
+    mode: XdpMode,
+    fan_out: bool,
+) -> Result<Share> {
     let mut list = attached();
     // The last share of a program goes away under the lock, so a program that is still here stays attached meanwhile, unless
     // the interface went away.
-    list.retain(|(_, program)| program.strong_count() > 0);
+    list.retain(|program| program.strong_count() > 0);
+    let interface = OnInterface::ask(ifindex);
     let here = list
         .iter()
-        .filter(|(other, _)| *other == key)
-        .filter_map(|(_, program)| program.upgrade())
-        .find(|program| program.is_attached());
-    if let Some(program) = here {
-        return join(program, name, mode);
-    }
-    let program = Arc::new(Program::attach(key.ifindex, name, queues, mode)?);
-    list.push((key, Arc::downgrade(&program)));
+        .filter_map(Weak::upgrade)
+        .find(|program| program.is_on(&interface));
+    let (program, mode) = match here {
+        Some(program) => {
+            let mode = join(&program, name, mode)?;
+            if fan_out {
+                program.allow_fan_out()?;
+            }
+            (program, mode)
+        }
+        None => {
+            let program = Arc::new(Program::attach(ifindex, name, queues, mode, fan_out)?);
+            list.push(Arc::downgrade(&program));
+            let mode = program.xdp_mode().clone();
+            (program, mode)
+        }
+    };
+    // Not before: dropping a share takes the lock.
+    drop(list);
     Ok(Share {
-        mode: program.xdp_mode().clone(),
         program: Some(program),
+        mode,
+        interface: name.to_owned(),
         process: std::process::id(),
     })
 }
 
-fn join(program: Arc<Program>, name: &str, mode: XdpMode) -> Result<Share> {
+/// The answer to a wish for a mode by a program that is there already.
+fn join(program: &Program, name: &str, mode: XdpMode) -> Result<Answer<XdpMode>> {
     let first = program.xdp_mode();
-    let mode = if mode == XdpMode::Auto {
+    if mode == XdpMode::Auto {
         let mut answer = first.clone();
         if first.achieved == XdpMode::Generic && first.requested == XdpMode::Generic {
             answer.reason =
                 Some("another socket of this process asked for generic mode".to_owned());
         }
         answer.requested = mode;
-        answer
+        Ok(answer)
     } else if mode == first.achieved {
-        Answer::granted(mode, mode)
+        Ok(Answer::granted(mode, mode))
     } else {
-        return Err(FluxError::new(
+        Err(FluxError::new(
             ErrorKind::Busy,
             errno::EBUSY,
             format_args!("attaching the XDP program to {name} in {mode:?} mode"),
@@ -81,13 +98,8 @@ fn join(program: Arc<Program>, name: &str, mode: XdpMode) -> Result<Share> {
                 first.achieved
             ),
             "ask for the same mode for all queues of an interface",
-        ));
-    };
-    Ok(Share {
-        program: Some(program),
-        mode,
-        process: std::process::id(),
-    })
+        ))
+    }
 }
 
 impl Share {
@@ -135,6 +147,19 @@ impl Steering for Share {
 
     fn counters(&self) -> Result<Option<ProgramCounters>> {
         self.program().counters().map(Some)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.is_forked() || self.program().is_attached() {
+            return Ok(());
+        }
+        Err(FluxError::new(
+            ErrorKind::Gone,
+            errno::ENODEV,
+            format_args!("waiting for packets from {}", self.interface),
+            "its XDP program was taken off or replaced by somebody else, or the interface was removed: no packets come any more",
+            "close all sockets of the interface, and open them anew (`bpftool net` shows what is attached now)",
+        ))
     }
 
     fn xdp_mode(&self) -> Option<Answer<XdpMode>> {

@@ -41,6 +41,8 @@ pub(super) const SO_PREFER_BUSY_POLL: i32 = 69;
 pub(super) const SO_BUSY_POLL_BUDGET: i32 = 70;
 /// Since Linux 5.14.
 pub(super) const SO_NETNS_COOKIE: i32 = 71;
+/// An ioctl: the network namespace of a socket, as a descriptor. Since Linux 4.10.
+pub(super) const SIOCGSKNS: u32 = 0x894c;
 
 /// What a call sends in copy mode unless told otherwise (`TX_BATCH_SIZE` in `net/xdp/xsk.c`).
 pub(super) const DEFAULT_TX_BUDGET: u32 = 32;

@@ -9,7 +9,7 @@ use pcap_parser::{
     PcapNGOption, SHB_MAGIC, SPB_MAGIC, SimplePacketBlock, parse_block_be, parse_block_le,
 };
 
-use super::read::{DAMAGED, Source};
+use super::read::{DAMAGED, Source, copied};
 use super::{CapturedInterface, CapturedPacket, Direction, MAX_PACKET, PACKET_FLAGS};
 use crate::error::Result;
 
@@ -186,9 +186,10 @@ impl<R: Read> Source<'_, R> {
             2 => Some(Direction::Out),
             _ => None,
         };
+        let bytes = copied(block.packet_data(), &mut self.capture)?;
         self.push(CapturedPacket {
             time,
-            bytes: block.packet_data().to_vec(),
+            bytes,
             original_len: block.origlen,
             interface: clock.interface,
             direction,
@@ -208,9 +209,10 @@ impl<R: Read> Source<'_, R> {
         };
         self.check_length(bytes.len())?;
         let time = self.capture.packets.last().map(|packet| packet.time);
+        let bytes = copied(bytes, &mut self.capture)?;
         self.push(CapturedPacket {
             time: time.unwrap_or_default(),
-            bytes: bytes.to_vec(),
+            bytes,
             original_len: block.origlen,
             interface: clock.interface,
             direction: None,

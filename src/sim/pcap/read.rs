@@ -113,7 +113,7 @@ impl<R: Read> Source<'_, R> {
             let nanos = u64::from(frame.ts_usec) * (1_000_000_000 / units);
             let packet = CapturedPacket {
                 time: Duration::from_secs(frame.ts_sec.into()) + Duration::from_nanos(nanos),
-                bytes: frame.data.to_vec(),
+                bytes: copied(frame.data, &mut self.capture)?,
                 original_len: frame.origlen,
                 interface: 0,
                 direction: None,
@@ -133,6 +133,9 @@ impl<R: Read> Source<'_, R> {
                 ),
                 DAMAGED,
             ));
+        }
+        if self.capture.packets.try_reserve(1).is_err() {
+            return Err(no_memory(&mut self.capture));
         }
         self.capture.packets.push(packet);
         Ok(())
@@ -247,6 +250,30 @@ impl<R: Read> Source<'_, R> {
     }
 
     fn failed(&self, error: &io::Error) -> FluxError {
-        system(&self.place(), error, "try again")
+        let fix = match error.kind() {
+            io::ErrorKind::IsADirectory => "name a file in it",
+            _ => "see whether the disk or the other end of the pipe is well",
+        };
+        system(&self.place(), error, fix)
     }
+}
+
+/// A copy of the bytes of a packet that will be one of `capture`.
+pub(super) fn copied(bytes: &[u8], capture: &mut Capture) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    if copy.try_reserve_exact(bytes.len()).is_err() {
+        return Err(no_memory(capture));
+    }
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
+#[cold]
+fn no_memory(capture: &mut Capture) -> FluxError {
+    // The text of the error takes some, too.
+    capture.packets = Vec::new();
+    FluxError::no_memory(
+        "reading a capture file whole",
+        "cut it in pieces, as `editcap -c` does",
+    )
 }

@@ -21,7 +21,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let object = object::load(1).unwrap();
+        let object = load(true).unwrap();
         Self {
             program: object.program,
             sockets: map::SocketMap::new(object.sockets, MEMBERS),

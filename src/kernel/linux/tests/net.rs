@@ -177,3 +177,32 @@ impl Drop for Reserved {
         let _ = fs::write(&self.file, self.before.to_string());
     }
 }
+
+/// Takes this thread to a network namespace of its own, and returns its thread id for `ip link set … netns`.
+pub(super) fn leave_namespace() -> i32 {
+    // SAFETY: concerns only this thread.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+    // SAFETY: takes nothing, returns a number.
+    unsafe { libc::gettid() }
+}
+
+/// Hides a directory from this thread, and from the processes that it starts.
+pub(crate) fn hide(directory: &std::ffi::CStr) {
+    // SAFETY: concerns only this thread.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
+    let mount = |source: &std::ffi::CStr, target: &std::ffi::CStr, flags| {
+        // SAFETY: strings that end with NUL, and no data. It changes the mounts of this thread alone.
+        let result = unsafe {
+            libc::mount(
+                source.as_ptr(),
+                target.as_ptr(),
+                c"tmpfs".as_ptr(),
+                flags,
+                std::ptr::null(),
+            )
+        };
+        assert_eq!(result, 0, "{target:?}: {}", io::Error::last_os_error());
+    };
+    mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE);
+    mount(c"nothing", directory, 0);
+}

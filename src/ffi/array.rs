@@ -1,0 +1,207 @@
+//! Arrays and bytes of the caller. Their lengths are checked before anything is read.
+
+use std::ffi::c_int;
+use std::slice;
+
+use super::error::null;
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::{FluxError, Result};
+use crate::geometry::MAX_FRAMES;
+
+/// The most packets of one call: as many as the largest UMEM has frames.
+pub(super) const MAX_PACKETS: u32 = MAX_FRAMES;
+/// The most handles, queues or CPUs of one call: more than any machine has.
+pub(super) const MAX_HANDLES: u32 = 1 << 16;
+
+/// No object is larger than half the address space: a longer length is a negative number gone wrong.
+///
+/// # Errors
+///
+/// [`Invalid`](crate::ErrorKind::Invalid).
+#[inline]
+pub(super) fn check_len(name: &str, len: usize) -> Result<()> {
+    if isize::try_from(len).is_ok() {
+        return Ok(());
+    }
+    Err(too_long(name, len))
+}
+
+#[cold]
+fn too_long(name: &str, len: usize) -> FluxError {
+    FluxError::invalid(
+        format_args!("{len} bytes for argument {name}"),
+        format_args!(
+            "nothing is that long; as a signed number it is {}, perhaps the result of a call that failed",
+            len.cast_signed()
+        ),
+        "pass the length in bytes",
+    )
+}
+
+/// A count is at most what there can be, and never a negative number gone wrong.
+///
+/// # Errors
+///
+/// [`Invalid`](crate::ErrorKind::Invalid).
+#[inline]
+pub(super) fn check_count(name: &str, count: u32, most: u32) -> Result<usize> {
+    if count <= most {
+        return Ok(count as usize);
+    }
+    Err(too_many(name, count, most))
+}
+
+#[cold]
+fn too_many(name: &str, count: u32, most: u32) -> FluxError {
+    let tried = format_args!("{count} entries for argument {name}");
+    match c_int::try_from(count) {
+        Ok(_) => FluxError::invalid(
+            tried,
+            format_args!("one call takes at most {most}"),
+            "use several calls",
+        ),
+        Err(_) => FluxError::invalid(
+            tried,
+            format_args!(
+                "as a signed number it is {}, perhaps the result of a call that failed",
+                count.cast_signed()
+            ),
+            "check results before using them as counts",
+        ),
+    }
+}
+
+/// # Safety
+///
+/// `at` is null, or points to `len` bytes that do not change during `'a`.
+#[inline]
+pub(super) unsafe fn bytes<'a, T>(name: &str, at: *const T, len: usize) -> Result<&'a [u8]> {
+    check_len(name, len)?;
+    match (at.is_null(), len) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(null(name)),
+        // SAFETY: not null, and no longer than an object can be, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts(at.cast(), len) }),
+    }
+}
+
+/// # Safety
+///
+/// `at` is null, or points to `len` bytes that nobody else uses during `'a`.
+#[inline]
+pub(super) unsafe fn bytes_mut<'a, T>(name: &str, at: *mut T, len: usize) -> Result<&'a mut [u8]> {
+    check_len(name, len)?;
+    match (at.is_null(), len) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(null(name)),
+        // SAFETY: not null, and no longer than an object can be, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(at.cast(), len) }),
+    }
+}
+
+/// Up to `most` entries.
+///
+/// # Safety
+///
+/// `at` is null, or points to `count` entries that do not change during `'a`.
+#[inline]
+pub(super) unsafe fn entries<'a, T>(
+    name: &str,
+    at: *const T,
+    (count, most): (u32, u32),
+) -> Result<&'a [T]> {
+    match (at.is_null(), check_count(name, count, most)?) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(null(name)),
+        // SAFETY: not null, so as the caller promises; so few are no larger than an object can be.
+        (false, count) => Ok(unsafe { slice::from_raw_parts(at, count) }),
+    }
+}
+
+/// Up to `most` entries.
+///
+/// # Safety
+///
+/// `at` is null, or points to `count` entries that nobody else uses during `'a`.
+#[inline]
+pub(super) unsafe fn entries_mut<'a, T>(
+    name: &str,
+    at: *mut T,
+    (count, most): (u32, u32),
+) -> Result<&'a mut [T]> {
+    match (at.is_null(), check_count(name, count, most)?) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(null(name)),
+        // SAFETY: not null, so as the caller promises; so few are no larger than an object can be.
+        (false, count) => Ok(unsafe { slice::from_raw_parts_mut(at, count) }),
+    }
+}
+
+/// An empty vector with room for `count` entries, which the caller gave.
+///
+/// # Errors
+///
+/// [`Memory`](ErrorKind::Memory) when there is not that much.
+pub(super) fn reserved<T>(count: usize, name: &str) -> Result<Vec<T>> {
+    let mut entries = Vec::new();
+    match entries.try_reserve_exact(count) {
+        Ok(()) => Ok(entries),
+        Err(_) => Err(FluxError::no_memory(
+            format_args!("a list of the {count} entries of argument {name}"),
+            "pass fewer at a time",
+        )),
+    }
+}
+
+/// A copy of bytes of the caller; `None` when there is no memory for it.
+pub(super) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr;
+
+    #[test]
+    fn nothing_is_read_before_its_length_is_checked() {
+        let nowhere = ptr::without_provenance_mut::<u64>(8);
+        // SAFETY: each is refused, or empty, before the pointer is followed.
+        unsafe {
+            for len in [isize::MAX as usize + 1, usize::MAX] {
+                assert!(bytes("data", nowhere, len).is_err());
+                assert!(bytes_mut("data", nowhere, len).is_err());
+            }
+            for count in [9, u32::MAX] {
+                assert!(entries("packets", nowhere, (count, 8)).is_err());
+                assert!(entries_mut("packets", nowhere, (count, 8)).is_err());
+            }
+            assert!(bytes("data", ptr::null::<u64>(), 0).is_ok_and(<[u8]>::is_empty));
+            assert!(entries("packets", ptr::null::<u64>(), (0, 8)).is_ok_and(<[u64]>::is_empty));
+            assert!(bytes("data", ptr::null::<u64>(), 1).is_err());
+            assert!(entries("packets", ptr::null::<u64>(), (1, 8)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_negative_number_gone_wrong_is_named() {
+        let error = check_count("packets", -19_i32 as u32, 8)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("argument packets") && error.contains("-19"),
+            "{error}"
+        );
+        let error = check_len("data", -22_isize as usize)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("argument data") && error.contains("-22"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! Threads of C programs that somebody cancels (pthread_cancel(3)).
+
+use std::ffi::c_int;
+use std::marker::PhantomData;
+
+/// `PTHREAD_CANCEL_DISABLE` of glibc and musl.
+const DISABLE: c_int = 1;
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+}
+
+/// While it lives, this thread is not cancelled: a request takes effect at the next cancellation point afterwards.
+///
+/// A cancellation unwinds the stack, which no Rust function may be left by. It happens in functions of libc, of which every one that may
+/// take long, and some others, is such a point: so all calls of those are made under this. Async-signal-safe.
+#[derive(Debug)]
+pub(crate) struct Uncancelled {
+    before: c_int,
+    /// It belongs to this thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Uncancelled {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        let mut before = DISABLE;
+        // SAFETY: `before` is writable. It fails for an unknown state only.
+        unsafe { pthread_setcancelstate(DISABLE, &mut before) };
+        Self {
+            before,
+            _thread: PhantomData,
+        }
+    }
+}
+
+impl Drop for Uncancelled {
+    #[inline]
+    fn drop(&mut self) {
+        let mut disabled = DISABLE;
+        // SAFETY: as above; it is the state that this thread had.
+        unsafe { pthread_setcancelstate(self.before, &mut disabled) };
+    }
+}

@@ -1,0 +1,548 @@
+//! What ends a call that waits: every one of them × everything that can happen meanwhile, as a table, and each cell is run.
+//!
+//! A column more is a variant of [`Event`] and what it does; a row more is a function that makes a [`Waiter`]. That a thread is cancelled is
+//! a matter of C programs: `tests/c/waits.c`. Waits to send are in `tests/sim/waits.rs`: a veth pair takes every packet at once.
+
+use std::fs;
+use std::io;
+use std::mem::size_of_val;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use fluxcap::{EngineGroup, ErrorKind, FluxEngine, FluxRaw, Interest, PacketBatch, Poller, Result};
+
+use super::net::{Elsewhere, in_namespace, ip, wait_until};
+use super::traffic::{frames, send, small};
+
+/// Nothing takes that long but a call that hangs.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// What happens while a call waits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Event {
+    /// The interface is deleted.
+    Deleted,
+    /// The interface gets another name.
+    Renamed,
+    /// The interface is moved to another network namespace.
+    Moved,
+    /// Somebody takes the XDP program off.
+    ProgramGone,
+    /// The process makes a child, which ends at once.
+    Forked,
+    /// A stopper stops it, or the future is dropped.
+    Stop,
+    /// The thread gets a signal that it has a handler for.
+    Signalled,
+}
+
+/// What becomes of the call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Outcome {
+    /// An error of kind `Gone`.
+    Gone,
+    /// It waits on, and gets the next packet.
+    Packet,
+    /// It comes back without a packet, so that the caller can look at what has happened.
+    Nothing,
+    /// An error of kind `Stopped`, or the end of a run.
+    Stopped,
+    /// Any other error.
+    Error(ErrorKind),
+}
+
+use Event::*;
+use Outcome::*;
+
+const EVENTS: [Event; 7] = [
+    Deleted,
+    Renamed,
+    Moved,
+    ProgramGone,
+    Forked,
+    Stop,
+    Signalled,
+];
+
+type Row = (&'static str, fn(FluxRaw) -> Waiter, [Outcome; 7]);
+
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    // call                                       Deleted Renamed Moved ProgramGone Forked Stop  Signalled
+    ("FluxRaw::wait_rx",      raw_wait_rx,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRaw::wait",         raw_wait,         [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv",          rx_recv,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv, spinning", rx_recv_busy,    [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxRx::recv_one",      rx_recv_one,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::wait",          rx_wait,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxEngine::run",       engine_run,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::wait",      engine_wait,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("EngineGroup::run",      group_run,        [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    #[cfg(feature = "async")]
+    ("AsyncFluxRx::recv",     async_recv,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("poll on FluxRx::fd",    poll_rx_fd,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("poll on FluxRaw::rx_fd", poll_raw_rx_fd,  [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+];
+
+/// A call that is about to wait, and how to stop it.
+struct Waiter {
+    call: Box<dyn FnOnce() -> Outcome + Send>,
+    stop: Box<dyn Fn() + Send>,
+}
+
+fn waiter(
+    stop: impl Fn() + Send + 'static,
+    call: impl FnOnce() -> Outcome + Send + 'static,
+) -> Waiter {
+    Waiter {
+        call: Box::new(call),
+        stop: Box::new(stop),
+    }
+}
+
+fn outcome(result: Result<bool>) -> Outcome {
+    match result {
+        Ok(true) => Packet,
+        Ok(false) => Nothing,
+        Err(error) => match error.kind() {
+            ErrorKind::Gone => Gone,
+            ErrorKind::Stopped => Stopped,
+            kind => Outcome::Error(kind),
+        },
+    }
+}
+
+// The rows.
+
+fn raw_wait_rx(mut raw: FluxRaw) -> Waiter {
+    let stopper = raw.stopper();
+    waiter(move || stopper.stop(), move || outcome(raw.wait_rx(None)))
+}
+
+fn raw_wait(mut raw: FluxRaw) -> Waiter {
+    let stopper = raw.stopper();
+    let call = move || outcome(raw.wait(Interest::Receive, None).map(|ready| ready.receive));
+    waiter(move || stopper.stop(), call)
+}
+
+fn rx_recv_with(raw: FluxRaw, poller: Poller) -> Waiter {
+    let (mut rx, tx) = raw.split();
+    rx.set_poller(poller);
+    let stopper = rx.stopper();
+    let call = move || {
+        let mut batch = PacketBatch::with_capacity(8);
+        let result = rx.recv(&mut batch);
+        drop(tx);
+        outcome(result.map(|count| count > 0))
+    };
+    waiter(move || stopper.stop(), call)
+}
+
+fn rx_recv(raw: FluxRaw) -> Waiter {
+    rx_recv_with(raw, Poller::Wait)
+}
+
+fn rx_recv_busy(raw: FluxRaw) -> Waiter {
+    rx_recv_with(raw, Poller::Busy)
+}
+
+fn rx_recv_one(raw: FluxRaw) -> Waiter {
+    let (mut rx, tx) = raw.split();
+    rx.set_poller(Poller::Wait);
+    let stopper = rx.stopper();
+    let call = move || {
+        let result = rx.recv_one();
+        drop(tx);
+        outcome(result.map(|packet| packet.is_some()))
+    };
+    waiter(move || stopper.stop(), call)
+}
+
+fn rx_wait(raw: FluxRaw) -> Waiter {
+    let (mut rx, tx) = raw.split();
+    rx.set_poller(Poller::Wait);
+    let stopper = rx.stopper();
+    let call = move || {
+        let result = rx.wait(None);
+        drop(tx);
+        outcome(result)
+    };
+    waiter(move || stopper.stop(), call)
+}
+
+/// The outcome of a run: a packet stops it, too.
+fn ran<T>(result: Result<T>, packets: u64) -> Outcome {
+    match outcome(result.map(|_| packets > 0)) {
+        Nothing => Stopped,
+        other => other,
+    }
+}
+
+fn engine_run(raw: FluxRaw) -> Waiter {
+    let mut engine = FluxEngine::new(raw);
+    engine.set_poller(Poller::Wait);
+    let (stopper, own) = (engine.stopper(), engine.stopper());
+    let call = move || {
+        let mut packets = 0;
+        let result = engine.run(|batch| {
+            packets += batch.len() as u64;
+            own.stop();
+        });
+        ran(result, packets)
+    };
+    waiter(move || stopper.stop(), call)
+}
+
+/// As a loop of one's own would use it.
+fn engine_wait(raw: FluxRaw) -> Waiter {
+    let mut engine = FluxEngine::new(raw);
+    engine.set_poller(Poller::Wait);
+    let stopper = engine.stopper();
+    let own = stopper.clone();
+    let call = move || {
+        if let Err(error) = engine.wait(None) {
+            return outcome(Err(error));
+        }
+        let packets = engine.run_once(|_| ());
+        match outcome(packets.map(|count| count > 0)) {
+            // It leaves the stop to a run.
+            Nothing if own.is_stopping() => Stopped,
+            other => other,
+        }
+    };
+    waiter(move || stopper.stop(), call)
+}
+
+fn group_run(raw: FluxRaw) -> Waiter {
+    let mut engine = FluxEngine::new(raw);
+    engine.set_poller(Poller::Wait);
+    let mut group = EngineGroup::new([engine]).unwrap();
+    let (stopper, own) = (group.stopper(), group.stopper());
+    let call = move || {
+        let packets = Arc::new(Mutex::new(0));
+        let counted = packets.clone();
+        let result = group.run(|_| {
+            let (packets, own) = (counted.clone(), own.clone());
+            move |batch: &mut fluxcap::BatchRef<'_>| {
+                *packets.lock().unwrap() += batch.len() as u64;
+                own.stop();
+            }
+        });
+        let packets = *packets.lock().unwrap();
+        ran(result, packets)
+    };
+    waiter(move || stopper.stop(), call)
+}
+
+#[cfg(feature = "async")]
+fn async_recv(raw: FluxRaw) -> Waiter {
+    let (rx, tx) = raw.split();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let call = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut stopped = stopped;
+        let result = runtime.block_on(async {
+            let mut rx = fluxcap::AsyncFluxRx::new(rx).unwrap();
+            let mut batch = PacketBatch::with_capacity(8);
+            tokio::select! {
+                received = rx.recv(&mut batch) => outcome(received.map(|count| count > 0)),
+                _ = stopped.changed() => Stopped,
+            }
+        });
+        drop(tx);
+        result
+    };
+    let stop = move || {
+        let _ = stop.send(true);
+    };
+    waiter(stop, call)
+}
+
+/// An event loop: it sleeps on a descriptor alone, and looks without waiting.
+fn event_loop(fd: i32, mut look: impl FnMut() -> Result<bool> + Send + 'static) -> Waiter {
+    let (stopped, stop) = io::pipe().unwrap();
+    let call = move || {
+        loop {
+            let mut entries = [fd, stopped.as_raw_fd()].map(|fd| libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            });
+            // SAFETY: the kernel reads and writes two entries. There is no timeout: the descriptor alone ends it.
+            unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) };
+            if entries[1].revents != 0 {
+                return Stopped;
+            }
+            match look() {
+                Ok(false) => {}
+                other => return outcome(other),
+            }
+        }
+    };
+    let stop = Mutex::new(Some(stop));
+    waiter(move || drop(stop.lock().unwrap().take()), call)
+}
+
+fn poll_rx_fd(raw: FluxRaw) -> Waiter {
+    let (mut rx, tx) = raw.split();
+    event_loop(rx.fd().unwrap().as_raw_fd(), move || {
+        let _keep = &tx;
+        let mut batch = PacketBatch::with_capacity(8);
+        rx.recv_timeout(&mut batch, Duration::ZERO)
+            .map(|count| count > 0)
+    })
+}
+
+fn poll_raw_rx_fd(mut raw: FluxRaw) -> Waiter {
+    event_loop(raw.rx_fd().unwrap().as_raw_fd(), move || {
+        let mut batch = PacketBatch::with_capacity(8);
+        let received = raw.receive(&mut batch) > 0;
+        if !received {
+            raw.check()?;
+        }
+        Ok(received)
+    })
+}
+
+// The columns.
+
+/// A thread that waits.
+struct Waiting {
+    thread: i32,
+    handle: libc::pthread_t,
+    ended: Receiver<Outcome>,
+}
+
+/// Starts a call on a thread of its own, and returns when it sleeps there, or spins.
+fn start(call: Box<dyn FnOnce() -> Outcome + Send>) -> Waiting {
+    let (tell, told) = channel();
+    let (end, ended): (Sender<Outcome>, _) = channel();
+    thread::spawn(move || {
+        // SAFETY: they take nothing, and return numbers.
+        tell.send(unsafe { (libc::gettid(), libc::pthread_self()) })
+            .unwrap();
+        let outcome = call();
+        let _ = end.send(outcome);
+    });
+    let (thread, handle) = told.recv().unwrap();
+    // It may be looked at before it is in the call: a moment more does no harm, and a moment less neither, but for what is tried.
+    thread::sleep(Duration::from_millis(30));
+    wait_until("the call waits", || {
+        let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+        stat.is_ok_and(|stat| {
+            let state = stat.rsplit(") ").next().unwrap_or_default();
+            state.starts_with(['S', 'R'])
+        })
+    });
+    Waiting {
+        thread,
+        handle,
+        ended,
+    }
+}
+
+/// Does it to the interface `near`, or to a thread.
+fn happen(event: Event, waiting: &Waiting, waiter: &dyn Fn()) -> Option<Elsewhere> {
+    match event {
+        Deleted => drop(ip("link del near")),
+        Renamed => drop(ip("link set near name other")),
+        Moved => return Some(Elsewhere::with("near", "10.99.0.1/24")),
+        ProgramGone => detach("near"),
+        Forked => fork(),
+        Stop => waiter(),
+        Signalled => {
+            on_signal();
+            // SAFETY: the thread has not ended: it waits, and tells before it ends.
+            let sent = unsafe { libc::pthread_kill(waiting.handle, libc::SIGUSR1) };
+            assert_eq!(sent, 0, "thread {}", waiting.thread);
+        }
+    }
+    None
+}
+
+/// A handler that does nothing, and lets calls come back.
+fn on_signal() {
+    extern "C" fn handle(_signal: libc::c_int) {}
+    // SAFETY: zeros are a valid action; the handler does nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as *const () as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, ptr::null_mut()), 0);
+    }
+}
+
+fn fork() {
+    // SAFETY: the child does nothing but end.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(0) };
+    }
+    assert!(child > 0);
+    let mut status = 0;
+    // SAFETY: the kernel writes one number; the child is ours.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+}
+
+/// Takes the XDP program off an interface of this namespace, as an administrator would with `bpftool link detach`.
+fn detach(interface: &str) {
+    const LINK_GET_FD_BY_ID: i32 = 30;
+    const LINK_GET_NEXT_ID: i32 = 31;
+    const LINK_DETACH: i32 = 34;
+    const OBJ_GET_INFO_BY_FD: i32 = 15;
+    let shown = ip(&format!("-d link show dev {interface}"));
+    let id = shown
+        .split("prog/xdp id ")
+        .nth(1)
+        .expect("it has a program");
+    // Unlike the index of the interface, it is one of its kind on the whole machine.
+    let program: u32 = id.split_whitespace().next().unwrap().parse().unwrap();
+    let mut start = 0;
+    loop {
+        let mut next = [start, 0, 0, 0];
+        assert!(bpf(LINK_GET_NEXT_ID, &mut next) >= 0, "no link has it");
+        start = next[1];
+        let mut by_id = [start, 0, 0, 0];
+        let fd = bpf(LINK_GET_FD_BY_ID, &mut by_id);
+        if fd < 0 {
+            continue;
+        }
+        // SAFETY: a new descriptor, which nobody else knows.
+        let link = unsafe { OwnedFd::from_raw_fd(fd) };
+        let info = [0_u32; 16];
+        let address = info.as_ptr() as u64;
+        let mut by_fd = [
+            fd as u32,
+            size_of_val(&info) as u32,
+            address as u32,
+            (address >> 32) as u32,
+        ];
+        assert_eq!(bpf(OBJ_GET_INFO_BY_FD, &mut by_fd), 0);
+        // SAFETY: the kernel wrote there.
+        let found = unsafe { ptr::read_volatile(&info[2]) };
+        if found == program {
+            let mut which = [link.as_raw_fd() as u32, 0, 0, 0];
+            assert_eq!(bpf(LINK_DETACH, &mut which), 0);
+            return;
+        }
+    }
+}
+
+fn bpf(command: i32, words: &mut [u32; 4]) -> i32 {
+    // SAFETY: the kernel reads and writes as many bytes as there are.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            words.as_mut_ptr(),
+            size_of_val(words),
+        )
+    };
+    result as i32
+}
+
+// The cells.
+
+/// What becomes of one call when one thing happens.
+fn run(make: fn(FluxRaw) -> Waiter, event: Event, expected: Outcome) -> Outcome {
+    let near = small("near").build().unwrap();
+    let mut far = small("far").build().unwrap();
+    let Waiter { call, stop } = make(near);
+    let waiting = start(call);
+    let _elsewhere = happen(event, &waiting, &*stop);
+    if expected == Packet {
+        // Whatever it does by itself, it has had time for.
+        let early = waiting.ended.recv_timeout(Duration::from_millis(250));
+        if let Ok(outcome) = early {
+            return outcome;
+        }
+        send(&mut far, &frames(3, 60));
+    }
+    waiting.ended.recv_timeout(WATCHDOG).expect("it hangs")
+}
+
+fn column(event: Event) {
+    let index = EVENTS.iter().position(|other| *other == event).unwrap();
+    for &(name, make, outcomes) in TABLE {
+        in_namespace(move || {
+            let expected = outcomes[index];
+            assert_eq!(run(make, event, expected), expected, "{name}, {event:?}");
+        });
+    }
+}
+
+#[test]
+fn a_wait_ends_with_an_error_when_the_interface_is_deleted() {
+    column(Deleted);
+}
+
+#[test]
+fn a_wait_goes_on_when_the_interface_gets_another_name() {
+    column(Renamed);
+}
+
+#[test]
+fn a_wait_ends_with_an_error_when_the_interface_is_moved_to_another_namespace() {
+    column(Moved);
+}
+
+#[test]
+fn a_wait_ends_with_an_error_when_the_program_is_taken_off() {
+    column(ProgramGone);
+}
+
+#[test]
+fn a_wait_goes_on_when_the_process_makes_a_child() {
+    column(Forked);
+}
+
+#[test]
+fn a_wait_ends_when_it_is_stopped() {
+    column(Stop);
+}
+
+#[test]
+fn a_wait_comes_back_after_a_signal_and_a_run_goes_on() {
+    column(Signalled);
+}
+
+/// Frames that are held make waits short, one after the other.
+#[test]
+fn a_signal_or_a_stop_ends_a_wait_while_frames_are_short() {
+    in_namespace(|| {
+        for (make, event) in [
+            (raw_wait_rx as fn(FluxRaw) -> Waiter, Signalled),
+            (rx_recv, Signalled),
+            (raw_wait_rx, Stop),
+            (rx_recv, Stop),
+        ] {
+            let mut near = small("near").build().unwrap();
+            let mut far = small("far").build().unwrap();
+            let mut batch = PacketBatch::with_capacity(256);
+            wait_until("all frames are held", || {
+                send(&mut far, &frames(16, 60));
+                near.receive(&mut batch);
+                batch.len() == 256
+            });
+            let Waiter { call, stop } = make(near);
+            let waiting = start(call);
+            // A signal may fall between two of them.
+            let ended = loop {
+                happen(event, &waiting, &*stop);
+                if let Ok(ended) = waiting.ended.recv_timeout(Duration::from_millis(20)) {
+                    break ended;
+                }
+            };
+            let expected = if event == Stop { Stopped } else { Nothing };
+            assert_eq!(ended, expected);
+        }
+    });
+}

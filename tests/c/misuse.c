@@ -190,7 +190,7 @@ static void a_size_that_cuts_a_field_in_two_is_refused(void)
         if (size == sizes[1])
             given->link = NULL;
         if (size == sizes[2])
-            given->link = NULL, given->umem = NULL;
+            given->link = NULL, given->umem = NULL, given->core_dump = 0, given->reserved = 0;
         bool whole = size == sizes[0] || size == sizes[1] || size == sizes[2];
         CHECK_ERROR(fluxcap_open(given, &raw), whole ? -ENODEV : -EINVAL, whole ? "nosuch0" : "struct_size");
         free(given);

@@ -68,9 +68,10 @@ pub(super) fn remove(state: NonNull<SharedFrameState>) {
 /// The UMEM at `pointer`, if it is alive.
 #[cfg(feature = "capi")]
 pub(super) fn find(pointer: *const SharedFrameState) -> Option<NonNull<SharedFrameState>> {
-    let state = NonNull::new(pointer.cast_mut())?;
-    LIVE[..USED.load(Ordering::Acquire)]
+    // The pointer as it was noted, and not the caller's, which may be that of a UMEM which lay here before.
+    let noted = LIVE[..USED.load(Ordering::Acquire)]
         .iter()
-        .any(|entry| entry.load(Ordering::Acquire) == state.as_ptr())
-        .then_some(state)
+        .map(|entry| entry.load(Ordering::Acquire))
+        .find(|state| state.addr() == pointer.addr());
+    noted.and_then(NonNull::new)
 }

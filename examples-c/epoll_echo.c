@@ -253,7 +253,11 @@ static int run(struct echo *echo, struct neighbour *neighbour)
                 return result;
             }
         }
-        idle = echo->received == before ? idle + 1 : 0;
+        /* Wake-ups may be spurious: only waits that ended with nothing count. */
+        if (echo->received != before)
+            idle = 0;
+        else if (count == 0)
+            idle++;
         /* Frames that were sent come home, also while nothing is sent; the receiving half hears of it by its descriptor. And while it waits
          * to send, this tells whether the interface is still there. */
         int result = fluxcap_tx_kick(echo->tx);

@@ -1256,8 +1256,8 @@ struct fluxcap_sim_counters {
 };
 
 // How fluxcap_sim_replay_with() plays a capture file, and what of it cannot be played.
-struct fluxcap_sim_replay {
-  // sizeof(struct fluxcap_sim_replay).
+struct fluxcap_sim_replay_config {
+  // sizeof(struct fluxcap_sim_replay_config).
   uint32_t struct_size;
   // FLUXCAP_SIM_REPLAY_…, joined with |.
   uint32_t flags;
@@ -2370,7 +2370,7 @@ int fluxcap_sim_replay(const struct fluxcap_link *link,
 int fluxcap_sim_replay_with(const struct fluxcap_link *link,
                             uint32_t queue,
                             const char *path,
-                            struct fluxcap_sim_replay *replay);
+                            struct fluxcap_sim_replay_config *replay);
 
 // Writes what arrives at a simulated NIC and what leaves it into a capture file, until fluxcap_sim_record_end(): a pcap file if its name
 // ends so, and otherwise a pcapng file. Times count from when the network was made.

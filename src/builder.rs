@@ -11,16 +11,15 @@ mod umem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::error::{FluxError, Result};
 use crate::kernel::{
-    self, AsFd, Bound, FanOut, Interface, MemoryRequest, OwnedFd, RingSizes, Socket, SocketRequest,
+    self, AsFd, Bound, FanOut, Interface, OwnedFd, RingSizes, Socket, SocketRequest,
     Steering,
 };
 use crate::link::Link;
-use crate::mem::PAGE_SIZE;
 use crate::packet::{LeasedSocket, Leases};
 use crate::raw::{Cycle, FluxRaw, Place, Waiting};
-use crate::report::{Answer, BindMode, BusyPoll, Hugepages, Report, XdpMode};
+use crate::report::{BindMode, BusyPoll, Hugepages, XdpMode};
 use crate::umem::{UmemConfig, UmemRegion};
 use check::check_up;
 use umem::PreparedUmem;

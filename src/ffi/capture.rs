@@ -22,8 +22,8 @@ pub const FLUXCAP_SIM_REPLAY_ETHERNET_ONLY: u32 = 0x04;
 /// How fluxcap_sim_replay_with() plays a capture file, and what of it cannot be played.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct fluxcap_sim_replay {
-    /// sizeof(struct fluxcap_sim_replay).
+pub struct fluxcap_sim_replay_config {
+    /// sizeof(struct fluxcap_sim_replay_config).
     pub struct_size: u32,
     /// FLUXCAP_SIM_REPLAY_…, joined with |.
     pub flags: u32,
@@ -39,11 +39,11 @@ pub struct fluxcap_sim_replay {
     pub unfit: u64,
 }
 
-const _: () = assert!(size_of::<fluxcap_sim_replay>() == 40);
+const _: () = assert!(size_of::<fluxcap_sim_replay_config>() == 40);
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers without padding.
-unsafe impl Sized32 for fluxcap_sim_replay {
-    const NAME: &'static str = "fluxcap_sim_replay";
+unsafe impl Sized32 for fluxcap_sim_replay_config {
+    const NAME: &'static str = "fluxcap_sim_replay_config";
 }
 
 /// Starts to play a capture file, pcap or pcapng, into a queue of a simulated NIC, in place of what is played there now.
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn fluxcap_sim_replay_with(
     link: *const fluxcap_link,
     queue: u32,
     path: *const c_char,
-    replay: *mut fluxcap_sim_replay,
+    replay: *mut fluxcap_sim_replay_config,
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.

@@ -415,7 +415,7 @@ static const char *beside(const char *program, const char *suffix)
 /* Ten packets of 100 bytes, of which the last is cut off in a copy. */
 static void what_cannot_be_played_is_left_out_when_asked_for(const struct fluxcap_link *link, const char *path)
 {
-    struct fluxcap_sim_replay replay = ZEROS;
+    struct fluxcap_sim_replay_config replay = ZEROS;
     char cut[4200];
     FILE *from, *to;
     int byte, ahead;
@@ -445,7 +445,7 @@ static void what_cannot_be_played_is_left_out_when_asked_for(const struct fluxca
     CHECK(remove(cut) == 0);
     replay.flags = 8;
     CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, &replay), -EINVAL, "flags");
-    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, NULL), -EINVAL, "fluxcap_sim_replay");
+    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, NULL), -EINVAL, "fluxcap_sim_replay_config");
 }
 
 static void captures_are_written_and_played(const char *program)

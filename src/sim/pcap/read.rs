@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 pub(super) const DAMAGED: &str = "capture anew";
 
 /// The same, when there are whole packets in front of that place.
-const PARTLY_DAMAGED: &str = "capture anew, or take the packets before: sim::Capture has them, FLUXCAP_SIM_REPLAY_DAMAGED plays them";
+const PARTLY_DAMAGED: &str = "capture anew, or take the packets before: Capture has them in Rust, FLUXCAP_SIM_REPLAY_DAMAGED plays them in C";
 
 pub(super) fn read(input: impl Read, name: &str) -> Result<Capture> {
     let mut source = Source {
@@ -364,11 +364,11 @@ impl<R: Read> Source<'_, R> {
     }
 
     fn failed(&self, error: &io::Error) -> FluxError {
-        system(
-            &self.place(),
-            error,
-            "check that the file is on a disk that can be read",
-        )
+        let fix = match error.kind() {
+            io::ErrorKind::IsADirectory => "name a file in it",
+            _ => "check that the file is on a disk that can be read",
+        };
+        system(&self.place(), error, fix)
     }
 }
 

@@ -7,7 +7,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 DESTDIR ?=
-# What becomes of the debug information: no, yes (a file of its own), keep.
+# Whether the debug information is installed: no, yes (a file of its own), keep (within the libraries).
 DEBUGINFO ?= no
 # How many random programs `make soak` runs.
 SEEDS ?= 10000
@@ -85,11 +85,11 @@ test-sim: ## the tests that need neither root nor AF_XDP, without any rights, in
 	.ci/deps build
 	.ci/test-sim
 
-sanitize: ## the library itself built with AddressSanitizer, then with ThreadSanitizer, under its tests in Rust and C (nightly)
+sanitize: ## tests in Rust and C over the library built with AddressSanitizer, then with ThreadSanitizer (nightly)
 	.ci/deps build sanitize
 	.ci/sanitize
 
-loom: ## what threads share about frames, over all interleavings
+loom: ## model check of what threads share about frames, over all interleavings
 	.ci/deps build
 	.ci/loom
 
@@ -111,7 +111,7 @@ check: ## formatting, lints, documentation, header, XDP program, C sources
 	.ci/deps build check
 	.ci/check
 
-test-kernels: ## tests in guests with Debian's kernels from 5.10 to the newest and cards that have zero-copy, by QEMU
+test-kernels: ## tests in QEMU guests: Debian's kernels from 5.10 to the newest, network cards that have zero-copy
 	.ci/deps build kernels
 	tests/kernels/cases
 

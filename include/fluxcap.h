@@ -6,27 +6,33 @@
  * The rules
  *
  * Results. An int result is 0 or a count on success and a negative errno on failure; then
- * fluxcap_last_error() has the cause and the cure. "Nothing now" is 0. Outputs are written on success only.
+ * fluxcap_last_error() has the cause and the remedy. "Nothing now" is 0. Outputs are written on success only.
  *
  * Ownership. fluxcap_open() gives a handle, fluxcap_raw_free() takes it; links, engines and simulated networks likewise.
  * They are freed in any order. A packet is yours until you send or free it. Freeing NULL is a no-op. NULL for anything that must be there is an error: -EINVAL
  * from a function that returns int, NULL from one that returns a pointer.
  *
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
- * and not together with const uses, fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop() and fluxcap_group_stop() apart. Different handles are independent. Packets are freed on any thread.
+ * and not together with const uses. The exceptions are fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop()
+ * and fluxcap_group_stop(), which any thread may call while the handle is open. Different handles are independent. Packets are freed on any thread.
  *
  * Memory. When there is not enough for what you asked for (frames, rings, batches, packets to play, captures), the result is -ENOMEM, and
  * all is as before. A process that has none left at all, for a handle or the text of an error, is ended by abort().
  *
  * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
- * A longer struct than the library knows is -E2BIG if its unknown tail is not zero, a shorter one than ever was -EINVAL.
+ * A longer struct than the library knows is -E2BIG if its unknown tail is not zero; a shorter one is -EINVAL, unless an earlier version of
+ * the struct had that size.
  *
  * Cancellation (pthread_cancel()). No function is a cancellation point: a request takes effect at the first one after the function returned,
  * and does not end a wait or a run that is under way; stop that first. A thread that can be cancelled asynchronously must not call any.
  *
- * Signals and forks. No function but those that stop a wait or a run (fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop(),
- * fluxcap_group_stop()) is safe in a signal handler: call one of them, or set a flag. Calls that wait return early after a signal, runs go on; a signal that comes
- * just before the sleep is not seen by it, a stop is. A handle does not survive fork().
+ * Signals. No function but those that stop a wait or a run (fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop(),
+ * fluxcap_group_stop()) is safe in a signal handler: call one of them, or set a flag. Calls that wait return early after a signal, runs go on.
+ * A signal that arrives just before the sleep does not end it; a stop does.
+ *
+ * Forks. A handle belongs to the process that opened it. In a child of fork() or daemon() its calls are -EINVAL or find nothing, and packets
+ * hold zeros; the parent is not disturbed. The child keeps the kernel's socket open until it ends or executes another program. Open sockets
+ * after the fork.
  *
  * Rights. Opening a socket takes root, or capabilities; an open one needs none.
  *   a socket, to send or for an XSKMAP of your own (Linux 5.9): CAP_NET_RAW.
@@ -85,8 +91,8 @@
 // Enter the socket into the XSKMAP of your own program, `xskmap_fd`.
 #define FLUXCAP_PROGRAM_XSKMAP 2
 
-// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at most, because some drivers want to find some
-// there when the socket is bound; none if there is but one.
+// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at most, because some drivers need some
+// there when the socket is bound; none if there is only one.
 #define FLUXCAP_PROGRAM_SEND_ONLY 3
 
 // Ordinary pages behind the UMEM.
@@ -420,8 +426,9 @@ struct fluxcap_accounting {
   // Frames in the four rings or in the kernel behind them.
   uint32_t kernel;
   // Frames that the kernel had when a socket was closed, and may still use. They go home when it is seen to have let go of the queue,
-  // some 25 ms after the close as a rule: it looks whenever the pool is empty, a socket is opened on the UMEM, or the frames
-  // are counted. If it never is, they are lost to the pool.
+  // usually some 25 ms after the close: the library looks whenever the pool is empty, a socket is opened on the UMEM, the frames
+  // are counted, or fluxcap_umem_reclaim() is called. If it never is, they are lost to the pool: when a child of fork() keeps the
+  // socket open, another process took the queue at once, or the interface was removed just then.
   uint32_t quarantined;
 };
 
@@ -602,7 +609,7 @@ struct fluxcap_ring_state {
   uint32_t needs_wakeup;
   // 0.
   uint32_t reserved;
-  // How often the kernel's index claimed the impossible. Anything but 0 is a fault.
+  // How often the kernel's index was out of range. Anything but 0 is a fault.
   uint64_t violations;
   // Entries that named a frame which was not the kernel's to give. Anything but 0 is a fault.
   uint64_t refused;
@@ -665,7 +672,7 @@ struct fluxcap_engine_config {
 //
 // You may change its bytes, its verdict, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The
 // frame begins at least 256 bytes before `data`, as it comes, and ends where the next one begins.
-// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds. They take a pointer into the array of the callback that runs on this
+// The fluxcap_packet_ref_…() functions do it within those bounds. They take a pointer into the array of the callback that runs on this
 // thread; a copy of the struct, or one kept from an earlier callback, is -EINVAL.
 //
 // Do not move, swap or compact the entries of the array: each stays with the packet that it came with. One that names the frame of another
@@ -972,7 +979,7 @@ struct fluxcap_headers {
   uint8_t icmp_type;
   // With FLUXCAP_HEADERS_ICMP.
   uint8_t icmp_code;
-  // How many VLAN tags there are; four are looked behind.
+  // The number of VLAN tags, at most four: what is behind four is not parsed.
   uint8_t vlan_tags;
   // How many MPLS labels there are.
   uint8_t mpls_labels;
@@ -1101,7 +1108,7 @@ struct fluxcap_gre_tunnel {
 // filled in. Fields that the kind does not need are not read.
 //
 // What it does not do: MPLS, tunnels, LLC, IP options and extension headers, fragments, ICMP other than echo, urgent data. Put such
-// things into the payload of FLUXCAP_FRAME_IP or FLUXCAP_FRAME_ETHERNET, or see fluxcap_packet_gre_encap() and its like.
+// things into the payload of FLUXCAP_FRAME_IP or FLUXCAP_FRAME_ETHERNET, or see fluxcap_packet_gre_encap() and the other functions for tunnels.
 struct fluxcap_frame_spec {
   // sizeof(struct fluxcap_frame_spec).
   uint32_t struct_size;
@@ -1348,7 +1355,7 @@ void fluxcap_umem_free(struct fluxcap_umem *umem);
 // Opens a socket: UMEM, rings, XDP program, bind. All numbers are checked against each other before the first system call.
 //
 // On success `*raw` is a handle to be freed with fluxcap_raw_free(), and the result 0. Otherwise the result is negative, `*raw` is not
-// written, nothing is left behind, and fluxcap_last_error() tells the cause and the cure:
+// written, nothing is left behind, and fluxcap_last_error() tells the cause and the remedy:
 // -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
 // -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
 // limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
@@ -1379,8 +1386,8 @@ int fluxcap_open_fan_out(const struct fluxcap_config *config,
 
 // Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
 //
-// Returns how many; 0: none now. Each packet is yours until you send or free it. -ENODEV: none, and the interface was removed, which shows
-// within a tenth of a second.
+// Returns how many; 0: none now. Each packet is yours until you send or free it. -ENODEV: none, and the interface was removed, or moved to
+// another network namespace, which shows within a tenth of a second, or its XDP program was taken off, within a second.
 int fluxcap_raw_receive(struct fluxcap_raw *raw,
                         struct fluxcap_packet *packets,
                         uint32_t count);
@@ -1415,7 +1422,8 @@ int fluxcap_packet_free(struct fluxcap_packet *packet);
 int fluxcap_packets_free(struct fluxcap_packet *packets, uint32_t count);
 
 // Shows up to `max` received packets in place: `*descs` points at copies of their descriptors. Returns how many; 0: none now.
-// -ENODEV: none, and the interface was removed, which shows within a tenth of a second.
+// -ENODEV: none, and the interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP
+// program was taken off, within a second.
 //
 // All are checked: each lies within one frame that is on loan from this socket. They end before one that is not, so there may be more:
 // call again after consuming these. You may read and change the bytes until you consume the packets from the
@@ -1459,7 +1467,7 @@ int fluxcap_raw_wake_tx(const struct fluxcap_raw *raw);
 
 // Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
 //
-// Returns 1 when the kernel has no packet left, 0 when time ran out. -ECANCELED: fluxcap_raw_stop() ended it.
+// Returns 1 when the kernel has no packet left, 0 when time ran out. Errors as fluxcap_raw_wake_tx(); -ECANCELED: fluxcap_raw_stop() ended it.
 int fluxcap_raw_flush(struct fluxcap_raw *raw,
                       uint32_t timeout_ms);
 
@@ -1473,7 +1481,8 @@ int fluxcap_raw_wait(struct fluxcap_raw *raw,
                      uint32_t interest,
                      int timeout_ms);
 
-// Ends a wait in fluxcap_raw_wait() or fluxcap_raw_flush(), which is -ECANCELED then. Without one it ends the next, so that no stop is lost.
+// Ends a wait in fluxcap_raw_wait() or fluxcap_raw_flush(), which is -ECANCELED then. Without one it ends the next fluxcap_raw_wait() with
+// a timeout other than 0, or the next flush that has to wait, so that no stop is lost.
 //
 // While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
 // where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no socket, or one of an engine.
@@ -1489,7 +1498,7 @@ int fluxcap_raw_fd(const struct fluxcap_raw *raw);
 
 // A file descriptor to wait for packets on, as fluxcap_rx_fd(): readable while packets wait, when frames come home that the fill ring was
 // out of, and about once a second. Then call fluxcap_raw_receive() until it returns 0 or an error, or fluxcap_raw_refill() after
-// fluxcap_raw_peek() and its like.
+// fluxcap_raw_peek(), fluxcap_raw_recycle() or fluxcap_raw_forward(). Errors as fluxcap_rx_fd().
 int fluxcap_raw_rx_fd(const struct fluxcap_raw *raw);
 
 // What the socket is. `info->struct_size` must be set.
@@ -1580,7 +1589,9 @@ int fluxcap_rx_stop(const struct fluxcap_rx *rx);
 // It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread they were freed on; and about
 // once a second, so that a loop sees whether the interface is still there. Then call fluxcap_rx_recv() with a `timeout_ms` of 0, until it
 // returns 0 or an error: it brings frames that came home to the fill ring, and makes the descriptor unreadable again. A loop that frees
-// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd(). Errors as fluxcap_raw_fd().
+// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd().
+//
+// -EMFILE: the first call opens descriptors, and no more files can be opened; -EOPNOTSUPP: there are none outside of Linux.
 int fluxcap_rx_fd(const struct fluxcap_rx *rx);
 
 // What the socket is. `info->struct_size` must be set.
@@ -1724,8 +1735,9 @@ int fluxcap_engine_new(struct fluxcap_raw **raws,
 //
 // A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
 // -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
-// packet was recycled. -EBUSY: it runs
-// already. -ENODEV: an interface was removed; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame is lost in any case, and the engine can run again.
+// packet was recycled. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
+// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame
+// is lost in any case, and the engine can run again.
 int fluxcap_engine_run(struct fluxcap_engine *engine,
                        fluxcap_callback callback,
                        void *user);
@@ -1738,7 +1750,7 @@ int fluxcap_engine_run_for(struct fluxcap_engine *engine,
 
 // One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
 //
-// For a loop of your own, with fluxcap_engine_wait() after a turn without packets. A stop is none of its business. Errors as
+// For a loop of your own, with fluxcap_engine_wait() after a turn without packets. It ignores a stop. Errors as
 // fluxcap_engine_run().
 int fluxcap_engine_run_once(struct fluxcap_engine *engine,
                             fluxcap_callback callback,

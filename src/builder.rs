@@ -1,4 +1,4 @@
-//! From wishes to a bound socket.
+//! Turns the requested configuration into a bound socket.
 
 #![forbid(unsafe_code)]
 
@@ -218,8 +218,8 @@ impl FluxBuilder {
 
     /// A socket that only sends: no XDP program, and nearly all frames for sending.
     ///
-    /// Its fill ring gets an eighth of the frames, 64 at most, because some drivers want to find some there when the socket is bound; none if
-    /// there is but one frame.
+    /// Its fill ring gets an eighth of the frames, at most 64, because some drivers need frames there when the socket is bound; none if there
+    /// is only one frame.
     ///
     /// ```
     /// # let network = fluxcap::sim::Network::new();

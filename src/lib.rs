@@ -33,7 +33,7 @@
 //! - [`Packet`] is a packet you own: it moves between threads, outlives its socket, and gives its frame back when dropped.
 //!   [`PacketRef`] is one you look at in place.
 //! - [`UmemRegion`] is the memory that packets live in. Each of its frames has exactly one owner at any time: the pool, you, or
-//!   the kernel; [`FluxRaw::debug_rings`] proves it.
+//!   the kernel (after a close, until it has [let go](Accounting::quarantined)); [`FluxRaw::debug_rings`] proves it.
 //! - [`proto`] has views of protocol headers, over any bytes.
 //! - [`sim`] is a network without a kernel: the same sockets on simulated links, without root, on every operating system.
 //! - [`ring`] has the rings themselves.
@@ -47,7 +47,8 @@
 //! They are needed while a socket is opened, in the user namespace that owns the network namespace; those for BPF in the first user namespace.
 //! `setcap cap_net_raw,cap_net_admin,cap_bpf+ep PROGRAM` gives them to a program. CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON. An open socket
 //! needs none; but before Linux 6.0, where `kernel.unprivileged_bpf_disabled` is set, an XSKMAP of your own, the counters of the XDP program and
-//! opening more queues on its interface take CAP_BPF, too. A missing capability is named in the error; where a newer kernel's ability is missing, the [`Report`] says so.
+//! opening more queues on its interface take CAP_BPF, too. A missing capability is named in the error; where a newer kernel's ability is
+//! missing, the [`Report`] says so.
 //!
 //! # Features
 //!

@@ -24,7 +24,7 @@ const LOOK: u32 = 1 << 16;
 ///
 /// With [preferred busy polling](crate::FluxBuilder::busy_poll) the program's own calls run the driver in place of interrupts. A spin is such
 /// a call then, about a microsecond, and `Busy` and `Adaptive` find packets that no interrupt would tell of; `Wait` makes one such call per
-/// sleep, and then depends on the interface's timers (`gro_flush_timeout`), so that it goes ill with busy polling.
+/// sleep, and then depends on the interface's timers (`gro_flush_timeout`), so do not combine it with busy polling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Poller {

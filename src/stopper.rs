@@ -1,4 +1,4 @@
-//! Ending a wait or a run from elsewhere.
+//! Ends a wait or a run from another thread or a signal handler.
 
 #![forbid(unsafe_code)]
 
@@ -35,13 +35,13 @@ impl Stopper {
     /// Ends the run at the end of the turn that it is in, or its sleep; or ends the wait, with an error of kind
     /// [`Stopped`](crate::ErrorKind::Stopped).
     ///
-    /// Without one, it ends the next before it begins, so that no stop is ever lost. Async-signal-safe: it stores to an atomic and writes
+    /// Without one, it ends the next run, or the next wait, so that no stop is ever lost. Async-signal-safe: it stores to an atomic and writes
     /// to a descriptor.
     pub fn stop(&self) {
         self.alarm.ring();
     }
 
-    /// Whether a stop is on its way that nobody has seen.
+    /// Whether a stop was requested that has not taken effect yet.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.alarm.is_rung()

@@ -217,8 +217,9 @@ pub struct Accounting {
     pub kernel: u32,
     /// Frames that the kernel had when a socket was closed, and may still use: a device in zero-copy mode may write to them.
     ///
-    /// They go home when the kernel is seen to have let go of the queue, some 25 ms after the close as a rule. It is looked for whenever
-    /// the pool is empty, a socket is opened on the UMEM, the frames are counted, or [`reclaim`](UmemRegion::reclaim) is called. Where it never is, they are lost to the pool:
+    /// They go home when the kernel is seen to have let go of the queue, usually some 25 ms after the close. The library looks whenever
+    /// the pool is empty, a socket is opened on the UMEM, the frames are counted, or [`reclaim`](UmemRegion::reclaim) is called. If it is
+    /// never seen, they are lost to the pool:
     /// a duplicate of the descriptor (in a forked child) keeps the socket open, another process took the queue at once, or the interface was
     /// removed just then.
     pub quarantined: u32,

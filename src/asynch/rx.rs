@@ -87,7 +87,8 @@ impl AsyncFluxRx {
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed; [`Invalid`](crate::ErrorKind::Invalid) when the batch has no room.
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace, or its XDP program taken off;
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the batch has no room.
     ///
     /// ```
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -122,7 +123,7 @@ impl AsyncFluxRx {
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed.
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace, or its XDP program taken off.
     ///
     /// ```no_run
     /// # async fn example(mut rx: fluxcap::AsyncFluxRx) -> fluxcap::Result<()> {

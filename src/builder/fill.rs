@@ -14,7 +14,7 @@ impl FluxBuilder {
         if self.only_sends() {
             cycle.only_send(free);
         }
-        // Some drivers hand out garbage when a socket is bound with an empty fill ring, even one that only sends.
+        // Some drivers use invalid frames when a socket is bound with an empty fill ring, even one that only sends.
         let filled = cycle.refill_free() > 0;
         if !filled && (!self.only_sends() || free == 0) {
             return Err(no_free_frame(umem));

@@ -1,4 +1,4 @@
-//! From wishes to several sockets on one queue.
+//! Turns the requested configuration into several sockets on one queue.
 
 use super::fill::no_free_frame;
 use super::{FluxBuilder, Program, bind};

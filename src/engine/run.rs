@@ -26,7 +26,8 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// [`Callback`](ErrorKind::Callback); [`Gone`](ErrorKind::Gone), [`Down`](ErrorKind::Down): an interface;
+    /// [`Callback`](ErrorKind::Callback); [`Gone`](ErrorKind::Gone): an interface was removed or moved to another network namespace, or its XDP
+    /// program taken off; [`Down`](ErrorKind::Down): an interface is down;
     /// [`Stuck`](ErrorKind::Stuck): one that takes no packets, see [`set_patience`](Self::set_patience).
     pub fn run<O: Outcome>(
         &mut self,
@@ -51,7 +52,7 @@ impl FluxEngine {
 
     /// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
     ///
-    /// For a loop of your own. A stop is none of its business.
+    /// For a loop of your own. Ignores the stopper.
     ///
     /// # Errors
     ///
@@ -73,7 +74,7 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// [`Gone`](ErrorKind::Gone): an interface was removed; [`Stuck`](ErrorKind::Stuck).
+    /// [`Gone`](ErrorKind::Gone), as in [`run`](Self::run); [`Stuck`](ErrorKind::Stuck).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         if self.batches != self.rested {
             self.rested = self.batches;

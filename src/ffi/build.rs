@@ -44,7 +44,7 @@ pub const FLUXCAP_BUILD_REPLY: u32 = 0x08;
 /// filled in. Fields that the kind does not need are not read.
 ///
 /// What it does not do: MPLS, tunnels, LLC, IP options and extension headers, fragments, ICMP other than echo, urgent data. Put such
-/// things into the payload of FLUXCAP_FRAME_IP or FLUXCAP_FRAME_ETHERNET, or see fluxcap_packet_gre_encap() and its like.
+/// things into the payload of FLUXCAP_FRAME_IP or FLUXCAP_FRAME_ETHERNET, or see fluxcap_packet_gre_encap() and the other functions for tunnels.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_frame_spec {

@@ -23,7 +23,7 @@ pub const FLUXCAP_SEND: u32 = 1;
 ///
 /// You may change its bytes, its verdict, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The
 /// frame begins at least 256 bytes before `data`, as it comes, and ends where the next one begins.
-/// fluxcap_packet_ref_adjust_head() and its kin do it within those bounds. They take a pointer into the array of the callback that runs on this
+/// The fluxcap_packet_ref_…() functions do it within those bounds. They take a pointer into the array of the callback that runs on this
 /// thread; a copy of the struct, or one kept from an earlier callback, is -EINVAL.
 ///
 /// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. One that names the frame of another

@@ -39,8 +39,8 @@ pub const FLUXCAP_PROGRAM_BUNDLED: u32 = 0;
 pub const FLUXCAP_PROGRAM_NONE: u32 = 1;
 /// Enter the socket into the XSKMAP of your own program, `xskmap_fd`.
 pub const FLUXCAP_PROGRAM_XSKMAP: u32 = 2;
-/// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at most, because some drivers want to find some
-/// there when the socket is bound; none if there is but one.
+/// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at most, because some drivers need some
+/// there when the socket is bound; none if there is only one.
 pub const FLUXCAP_PROGRAM_SEND_ONLY: u32 = 3;
 
 /// Ordinary pages behind the UMEM.
@@ -146,7 +146,7 @@ unsafe impl Sized32 for fluxcap_config {
 /// Opens a socket: UMEM, rings, XDP program, bind. All numbers are checked against each other before the first system call.
 ///
 /// On success `*raw` is a handle to be freed with fluxcap_raw_free(), and the result 0. Otherwise the result is negative, `*raw` is not
-/// written, nothing is left behind, and fluxcap_last_error() tells the cause and the cure:
+/// written, nothing is left behind, and fluxcap_last_error() tells the cause and the remedy:
 /// -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
 /// -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
 /// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.

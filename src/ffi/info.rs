@@ -114,7 +114,7 @@ pub struct fluxcap_ring_state {
     pub needs_wakeup: u32,
     /// 0.
     pub reserved: u32,
-    /// How often the kernel's index claimed the impossible. Anything but 0 is a fault.
+    /// How often the kernel's index was out of range. Anything but 0 is a fault.
     pub violations: u64,
     /// Entries that named a frame which was not the kernel's to give. Anything but 0 is a fault.
     pub refused: u64,
@@ -133,8 +133,9 @@ pub struct fluxcap_accounting {
     /// Frames in the four rings or in the kernel behind them.
     pub kernel: u32,
     /// Frames that the kernel had when a socket was closed, and may still use. They go home when it is seen to have let go of the queue,
-    /// some 25 ms after the close as a rule: it looks whenever the pool is empty, a socket is opened on the UMEM, or the frames
-    /// are counted. If it never is, they are lost to the pool.
+    /// usually some 25 ms after the close: the library looks whenever the pool is empty, a socket is opened on the UMEM, the frames
+    /// are counted, or fluxcap_umem_reclaim() is called. If it never is, they are lost to the pool: when a child of fork() keeps the
+    /// socket open, another process took the queue at once, or the interface was removed just then.
     pub quarantined: u32,
 }
 

@@ -171,8 +171,8 @@ pub(super) fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) -> u
 
 /// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
 ///
-/// Returns how many; 0: none now. Each packet is yours until you send or free it. -ENODEV: none, and the interface was removed, which shows
-/// within a tenth of a second.
+/// Returns how many; 0: none now. Each packet is yours until you send or free it. -ENODEV: none, and the interface was removed, or moved to
+/// another network namespace, which shows within a tenth of a second, or its XDP program was taken off, within a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_receive(
     raw: *mut fluxcap_raw,

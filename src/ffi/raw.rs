@@ -32,7 +32,8 @@ pub struct fluxcap_desc {
 const _: () = assert!(size_of::<fluxcap_desc>() == size_of::<Desc>());
 
 /// Shows up to `max` received packets in place: `*descs` points at copies of their descriptors. Returns how many; 0: none now.
-/// -ENODEV: none, and the interface was removed, which shows within a tenth of a second.
+/// -ENODEV: none, and the interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP
+/// program was taken off, within a second.
 ///
 /// All are checked: each lies within one frame that is on loan from this socket. They end before one that is not, so there may be more:
 /// call again after consuming these. You may read and change the bytes until you consume the packets from the
@@ -141,7 +142,7 @@ pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
 
 /// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
 ///
-/// Returns 1 when the kernel has no packet left, 0 when time ran out. -ECANCELED: fluxcap_raw_stop() ended it.
+/// Returns 1 when the kernel has no packet left, 0 when time ran out. Errors as fluxcap_raw_wake_tx(); -ECANCELED: fluxcap_raw_stop() ended it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u32) -> c_int {
     guard(|| {
@@ -189,7 +190,8 @@ fn interest_of(bits: u32) -> Result<Interest> {
     }
 }
 
-/// Ends a wait in fluxcap_raw_wait() or fluxcap_raw_flush(), which is -ECANCELED then. Without one it ends the next, so that no stop is lost.
+/// Ends a wait in fluxcap_raw_wait() or fluxcap_raw_flush(), which is -ECANCELED then. Without one it ends the next fluxcap_raw_wait() with
+/// a timeout other than 0, or the next flush that has to wait, so that no stop is lost.
 ///
 /// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
 /// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no socket, or one of an engine.
@@ -216,7 +218,7 @@ pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
 
 /// A file descriptor to wait for packets on, as fluxcap_rx_fd(): readable while packets wait, when frames come home that the fill ring was
 /// out of, and about once a second. Then call fluxcap_raw_receive() until it returns 0 or an error, or fluxcap_raw_refill() after
-/// fluxcap_raw_peek() and its like.
+/// fluxcap_raw_peek(), fluxcap_raw_recycle() or fluxcap_raw_forward(). Errors as fluxcap_rx_fd().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_rx_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {

@@ -228,7 +228,9 @@ pub unsafe extern "C" fn fluxcap_rx_stop(rx: *const fluxcap_rx) -> c_int {
 /// It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread they were freed on; and about
 /// once a second, so that a loop sees whether the interface is still there. Then call fluxcap_rx_recv() with a `timeout_ms` of 0, until it
 /// returns 0 or an error: it brings frames that came home to the fill ring, and makes the descriptor unreadable again. A loop that frees
-/// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd(). Errors as fluxcap_raw_fd().
+/// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd().
+///
+/// -EMFILE: the first call opens descriptors, and no more files can be opened; -EOPNOTSUPP: there are none outside of Linux.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     guard(|| {

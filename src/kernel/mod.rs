@@ -76,7 +76,7 @@ pub use crate::packet::{QueueRelease, ReleasedAtClose};
 /// #   fn interface(&self) -> fluxcap::Result<fluxcap::Interface> { todo!() }
 /// #   fn allocate(&self, _: &fluxcap::kernel::MemoryRequest) -> fluxcap::Result<fluxcap::kernel::Allocation> { todo!() }
 /// #   fn open(&self, _: &fluxcap::kernel::SocketRequest, _: &fluxcap::UmemRegion) -> fluxcap::Result<fluxcap::kernel::Opened> { todo!() }
-/// #   fn attach(&self, _: fluxcap::XdpMode) -> fluxcap::Result<std::sync::Arc<dyn fluxcap::kernel::Steering>> { todo!() }
+/// #   fn attach(&self, _: fluxcap::XdpMode, _: bool) -> fluxcap::Result<std::sync::Arc<dyn fluxcap::kernel::Steering>> { todo!() }
 /// #   fn user_map(&self, _: fluxcap::kernel::BorrowedFd<'_>) -> fluxcap::Result<std::sync::Arc<dyn fluxcap::kernel::Steering>> { todo!() }
 /// }
 /// ```
@@ -183,7 +183,8 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed; [`System`](crate::ErrorKind::System) when a descriptor is not open.
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace; [`System`](crate::ErrorKind::System)
+    /// when a descriptor is not open.
     fn wait(
         &self,
         interest: Interest,
@@ -209,7 +210,7 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed, for good.
+    /// [`Gone`](crate::ErrorKind::Gone) when the interface was removed or moved to another network namespace. It does not come back.
     fn check(&self) -> Result<()> {
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! So the frames that the kernel had at the close are in *quarantine*: they are nobody's, in the ledger and in
 //! [`Accounting`](crate::umem::Accounting), until the backend has [seen](QueueRelease) the kernel let go of the queue. Nobody looks at
 //! the close, for the look itself may have to wait for the kernel. It is looked for when the pool runs dry, when a socket is opened on the
-//! UMEM, and when somebody asks for the accounts. Frames of which it is never seen stay lost to the pool.
+//! UMEM, and when somebody counts the frames or reclaims them. Frames of which it is never seen stay lost to the pool.
 //!
 //! Packet memory that the kernel was given is unmapped with the last handle and packet, quarantine or not: the kernel holds the pages for
 //! itself, and what is mapped at the address later are others.

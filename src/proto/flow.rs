@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::proto::{EtherType, Ethernet, Headers, IpProtocol};
 
-/// VLAN tags that are looked behind.
+/// Maximum number of VLAN tags skipped.
 const TAGS: usize = 2;
-/// IPv6 extension headers that are looked behind: as many as RFC 8200 (4.1) knows, without authentication and encryption.
+/// Maximum number of IPv6 extension headers skipped: as many as RFC 8200 (4.1) knows, without authentication and encryption.
 const EXTENSIONS: usize = 5;
 
 /// IEEE 802.3: what is smaller is no EtherType but a length.

@@ -103,7 +103,7 @@ mod flag {
 }
 
 impl Headers {
-    /// How many VLAN tags are looked behind. Nobody stacks more than two.
+    /// Maximum number of VLAN tags skipped. More than two are unusual.
     pub const MAX_VLAN_TAGS: usize = 4;
 
     /// What the frame carries, behind its VLAN tags: that of MPLS if there are labels. A value below `0x0600` is an IEEE 802.3 length,

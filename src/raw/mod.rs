@@ -365,10 +365,6 @@ impl FluxRaw {
     /// Where packets are [received](Self::receive) as owned ones and dropped elsewhere, wait on [`rx_fd`](Self::rx_fd): this one stays
     /// silent when the fill ring has run dry. A simulated socket gets an eventfd when somebody asks, readable while packets wait.
     ///
-    /// # Errors
-    ///
-    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
-    ///
     /// It is borrowed, so that nobody uses the number after the close:
     ///
     /// ```compile_fail,E0505
@@ -379,6 +375,10 @@ impl FluxRaw {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
     pub fn fd(&self) -> Result<BorrowedFd<'_>> {
         descriptor_of(&*self.socket)
     }

@@ -192,7 +192,7 @@ impl Outward {
 }
 
 impl Drop for Outward {
-    /// Takes home what has come back to a member of a group. What comes later the others do.
+    /// Frees this socket's completed frames, if it is one of a group. Frames that complete later are freed by the remaining sockets.
     fn drop(&mut self) {
         let Some(group) = &self.group else {
             return;

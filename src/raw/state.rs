@@ -21,7 +21,7 @@ pub struct RingState {
     pub occupied: u32,
     /// Whether the kernel asks for a wake-up; always `false` for RX and completion rings, which have no such flag.
     pub needs_wakeup: bool,
-    /// How often the kernel's index claimed the impossible. Anything but 0 is a fault.
+    /// How often the kernel's index was out of range. Anything but 0 is a fault.
     pub violations: u64,
     /// Entries that named a frame which was not the kernel's to give. Anything but 0 is a fault.
     pub refused: u64,

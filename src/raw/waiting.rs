@@ -177,7 +177,8 @@ impl FluxRaw {
 
     /// A handle that ends a [`wait`](Self::wait) or a [`flush`](Self::flush), from any thread and from a signal handler.
     ///
-    /// A stop that comes while none is under way ends the next. It ends with the socket: halves and engines have stoppers of their own.
+    /// A stop that comes while none is under way ends the next `wait` with time, or the next `flush` that has to wait. After
+    /// [`split`](Self::split), or in an engine, a stopper of the socket has no effect: halves and engines have stoppers of their own.
     ///
     /// ```
     /// # let network = fluxcap::sim::Network::new();
@@ -203,7 +204,7 @@ impl FluxRaw {
 
     /// Whether packets can still come and go, for a loop that does not wait: to be called when it found nothing.
     ///
-    /// It costs a look at a coarse clock: the kernel is asked ten times a second at most, and how the XDP program is, once.
+    /// Cheap: it reads a coarse clock, and asks the kernel at most ten times a second for the interface and once a second for the XDP program.
     ///
     /// # Errors
     ///

@@ -92,7 +92,7 @@ impl<T: RingElement> ConsumerRing<T> {
         )
     }
 
-    /// How often the other side's index claimed the impossible.
+    /// How often the other side's index was out of range.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.violations

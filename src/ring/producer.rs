@@ -97,7 +97,7 @@ impl<T: RingElement> ProducerRing<T> {
         )
     }
 
-    /// How often the other side's index claimed the impossible.
+    /// How often the other side's index was out of range.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.violations

@@ -126,7 +126,8 @@ impl FluxRx {
     }
 
     /// [`recv`](Self::recv), for at most `timeout`; 0 when that is over, or earlier, as there. With no time it does not wait, leaves a stop to
-    /// the next call, and tells within a tenth of a second that the interface was removed.
+    /// the next call, and tells within a tenth of a second that the interface was removed or moved, within a second that its XDP program was
+    /// taken off.
     ///
     /// # Errors
     ///

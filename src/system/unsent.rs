@@ -31,7 +31,7 @@ pub struct Unsent {
 }
 
 impl Unsent {
-    /// The ring is full: made in no time, for it happens all the time.
+    /// The ring is full. Allocation-free: this case is common.
     pub(super) fn full(packet: Packet) -> Self {
         Self {
             packet,

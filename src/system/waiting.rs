@@ -18,7 +18,7 @@ impl FluxRx {
 
     /// Whether packets can still come, for a loop that does not wait: to be called when it found nothing.
     ///
-    /// It costs a look at a coarse clock: the kernel is asked ten times a second at most, and how the XDP program is, once.
+    /// Cheap: it reads a coarse clock, and asks the kernel at most ten times a second for the interface and once a second for the XDP program.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Where parsing starts, and what it takes for what.
+//! Where parsing starts, and which numbers announce VLAN tags and tunnels.
 
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ use crate::proto::{EtherType, ParseError, Vxlan};
 
 /// How frames are parsed in networks that use other numbers than the standards: VLAN tags, and UDP ports of tunnels.
 ///
-/// [`Headers::parse`] and its likes know the standard ones. The fastest way of all, for TCP and UDP in plain IPv4, is the same here.
+/// [`Headers::parse`] and [`Headers::parse_partial`] know the standard ones. Plain IPv4 with TCP or UDP is parsed as fast here.
 ///
 /// ```
 /// use fluxcap::proto::{EtherType, Headers, ParseError, Parser};
@@ -47,7 +47,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What announces a VLAN tag besides 0x8100 (IEEE 802.1Q) and 0x88a8 (IEEE 802.1ad): devices from before the latter use 0x9100,
+    /// EtherTypes that announce a VLAN tag besides 0x8100 (IEEE 802.1Q) and 0x88a8 (IEEE 802.1ad): devices from before the latter use 0x9100,
     /// 0x9200 and 0x9300.
     #[inline]
     #[must_use]
@@ -56,7 +56,7 @@ impl<'a> Parser<'a> {
         self
     }
 
-    /// UDP ports that VXLAN comes to besides 4789 (RFC 7348): 8472 is what Linux takes unless told otherwise.
+    /// UDP destination ports of VXLAN besides 4789 (RFC 7348): 8472 is the default of Linux.
     #[inline]
     #[must_use]
     pub const fn vxlan_ports(mut self, ports: &'a [u16]) -> Self {
@@ -64,7 +64,7 @@ impl<'a> Parser<'a> {
         self
     }
 
-    /// UDP ports that GRE comes to, such as 4754 (RFC 8086). Default none: GRE is directly in IP.
+    /// UDP destination ports of GRE, such as 4754 (RFC 8086). Default none: GRE is directly in IP.
     #[inline]
     #[must_use]
     pub const fn gre_ports(mut self, ports: &'a [u16]) -> Self {

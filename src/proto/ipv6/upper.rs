@@ -21,7 +21,7 @@ pub struct UpperLayer {
     /// is the next of them, and TCP, UDP and ICMPv6 checksums cover the last one instead.
     pub is_source_routed: bool,
     /// The last of these stations, if the packet is source-routed and it is known: see
-    /// [`Ipv6Routing::final_destination`].
+    /// [`Ipv6Routing::final_destination`](crate::proto::Ipv6Routing::final_destination).
     pub final_destination: Option<Ipv6Addr>,
     /// The address of a mobile node at home (RFC 6275, section 6.3): the source of the IPv6 header
     /// is where it is now, and TCP, UDP and ICMPv6 checksums cover this one instead (section 11.3.1).

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use crate::error::{FluxError, Result};
 use crate::kernel::{
-    self, AsFd, Bound, FanOut, Interface, OwnedFd, RingSizes, Socket, SocketRequest,
-    Steering,
+    self, AsFd, Bound, FanOut, Interface, OwnedFd, RingSizes, Socket, SocketRequest, Steering,
 };
 use crate::link::Link;
 use crate::packet::{LeasedSocket, Leases};

@@ -359,8 +359,8 @@ fn output(command: &mut Command) -> String {
         "{command:?}:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    String::from_utf8(output.stdout)
-        .unwrap()
+    // Sections hold any bytes.
+    String::from_utf8_lossy(&output.stdout)
         .trim_end()
         .to_owned()
 }

@@ -1,6 +1,6 @@
 //! What a person should know of packets that do not come to a socket as they were sent, or do not come to it at all.
 
-use super::{FluxBuilder, Program};
+use super::FluxBuilder;
 use crate::kernel::{Interface, Steering};
 
 impl FluxBuilder {
@@ -10,7 +10,7 @@ impl FluxBuilder {
         interface: &Interface,
         steering: Option<&dyn Steering>,
     ) -> Vec<String> {
-        if matches!(self.program, Program::None) {
+        if !self.receives() {
             return Vec::new();
         }
         let opened = match self.queues.as_slice() {

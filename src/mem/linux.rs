@@ -8,6 +8,7 @@
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::process;
 use std::ptr::{self, NonNull};
 use std::sync::Once;
 use std::sync::OnceLock;
@@ -21,6 +22,8 @@ pub(crate) struct Mapping {
     len: usize,
     /// Its place among what is missing in a child.
     missing: Option<&'static Missing>,
+    /// The process that made it.
+    process: u32,
 }
 
 // SAFETY: the mapping is only a range of addresses, and belongs to the process, not to a thread.
@@ -37,7 +40,7 @@ impl Mapping {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flags;
         let mut mapping = Self::new(len, flags, -1, 0)?;
         if !mapping.advise(libc::MADV_WIPEONFORK) {
-            mapping.leave_out_of_children();
+            mapping.leave_out_of_children()?;
         }
         mapping.advise(libc::MADV_DONTDUMP);
         Ok(mapping)
@@ -47,7 +50,7 @@ impl Mapping {
     pub(crate) fn ring(socket: BorrowedFd<'_>, len: usize, offset: u64) -> Result<Self, i32> {
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
         let mut mapping = Self::new(len, flags, socket.as_raw_fd(), offset)?;
-        mapping.leave_out_of_children();
+        mapping.leave_out_of_children()?;
         mapping.advise(libc::MADV_DONTDUMP);
         Ok(mapping)
     }
@@ -76,6 +79,7 @@ impl Mapping {
             start,
             len,
             missing: None,
+            process: process::id(),
         })
     }
 
@@ -97,20 +101,25 @@ impl Mapping {
         unsafe { libc::madvise(self.address(), self.len, advice) == 0 }
     }
 
-    fn leave_out_of_children(&mut self) {
+    /// Without a place for it the mapping cannot be: a child would have nothing there.
+    fn leave_out_of_children(&mut self) -> Result<(), i32> {
         // In this order: a child that is forked in between finds the range taken, and leaves it.
-        self.missing = Missing::add(self.start, self.len);
+        self.missing = Some(Missing::add(self.start, self.len).ok_or(errno::ENOMEM)?);
         self.advise(libc::MADV_DONTFORK);
+        Ok(())
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // In a child the range may be missing, and by now something else may stand there.
+        if self.process != process::id() {
+            return;
+        }
         if let Some(missing) = self.missing {
             missing.start.store(ptr::null_mut(), Ordering::Release);
         }
-        // SAFETY: mapped in `new` with this length, or replaced in a child, and unmapped once; whoever was given the address keeps the
-        // mapping.
+        // SAFETY: mapped in `new` by this process with this length, and unmapped once; whoever was given the address keeps the mapping.
         unsafe { libc::munmap(self.address(), self.len) };
     }
 }
@@ -139,7 +148,7 @@ struct Missing {
     len: AtomicUsize,
 }
 
-/// Rings of a thousand sockets. What has no place here is missing in a child for good.
+/// Rings of a thousand sockets.
 const MOST_MISSING: usize = 4096;
 static MISSING: [Missing; MOST_MISSING] = [const {
     Missing {
@@ -244,7 +253,7 @@ mod tests {
     fn shared(pages: usize) -> Mapping {
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
         let mut mapping = Mapping::new(pages * page_size(), flags, -1, 0).unwrap();
-        mapping.leave_out_of_children();
+        mapping.leave_out_of_children()?;
         mapping
     }
 

@@ -96,12 +96,19 @@ impl Lender {
         let mut done = 0;
         // Runs of those that are all recycled, or all sent, and one by one those that are neither.
         loop {
-            done += loans.recycle_front(&shown[done..], &descs[done..], &mut exits.fill);
+            // Where a frame has left another way, one that came twice must not go into a ring, too.
+            let is_whole = settled.passed_on + settled.pooled == 0;
+            if is_whole {
+                done += loans.recycle_front(&shown[done..], &descs[done..], &mut exits.fill);
+            }
             if done == count {
                 break;
             }
-            let sent = loans.send_front(&shown[done..], &descs[done..], port, &mut exits.tx);
-            done += sent;
+            let mut sent = 0;
+            if is_whole {
+                sent = loans.send_front(&shown[done..], &descs[done..], port, &mut exits.tx);
+                done += sent;
+            }
             if sent == 0 {
                 let packet = (shown[done], descs[done]);
                 match loans.settle_one(state, packet, port, exits, &mut settled) {
@@ -196,6 +203,11 @@ impl Loans<'_> {
         exits: &mut Exits<'_>,
         settled: &mut Settled,
     ) -> Result<(), Fault> {
+        if self.accept(desc).is_none() {
+            settled.others += u32::from(slot.verdict != RECYCLE);
+            settled.twice += 1;
+            return Ok(());
+        }
         let mut result = Ok(());
         if slot.verdict != RECYCLE {
             let fitting = self.fit(slot, desc);

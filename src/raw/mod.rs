@@ -329,18 +329,18 @@ impl FluxRaw {
     pub fn wake_tx(&self) -> Result<()> {
         let always = !self.report.need_wakeup.achieved;
         let mut kicks = Kicks::new(self.cycle.tx_pending());
-        if !kicks.wanted() {
-            return self.socket.check();
-        }
+        let mut called = false;
         while kicks.wanted() && (always || self.cycle.tx_needs_wakeup()) {
             let _uncancelled = machine::Uncancelled::new();
             let kick = self.socket.wake_tx()?;
+            called = true;
             // Sent frames are taken back elsewhere.
             if kicks.after(kick, self.cycle.tx_pending()) != Next::Kick {
                 break;
             }
         }
-        Ok(())
+        // A call tells by itself.
+        if called { Ok(()) } else { self.socket.check() }
     }
 
     /// One moment of busy waiting, for a loop that doesn't sleep.

@@ -253,7 +253,7 @@ mod tests {
     fn shared(pages: usize) -> Mapping {
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
         let mut mapping = Mapping::new(pages * page_size(), flags, -1, 0).unwrap();
-        mapping.leave_out_of_children()?;
+        mapping.leave_out_of_children().unwrap();
         mapping
     }
 

@@ -1538,7 +1538,7 @@ int fluxcap_poller_pin(uint32_t cpu);
 // Mode B: makes two halves of a socket, which know nothing of each other and may be used on different threads at once.
 //
 // On success `*rx` and `*tx` are handles to be freed with fluxcap_rx_free() and fluxcap_tx_free(), in any order, the handle of the socket
-// is gone, and the result is 0. Packets that you hold, that stand in a ring or are being sent stay good. When the receiving half is
+// is gone, with a stop that no wait has taken yet, and the result is 0. Packets that you hold, that stand in a ring or are being sent stay good. When the receiving half is
 // gone, no more packets come, and the other one still sends.
 int fluxcap_raw_split(struct fluxcap_raw *raw,
                       struct fluxcap_rx **rx,
@@ -1549,8 +1549,8 @@ int fluxcap_raw_split(struct fluxcap_raw *raw,
 //
 // Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
 // is yours until you send, recycle or free it. -ENODEV: the interface was removed, or moved to another network namespace, which a call that
-// finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program was taken off, within a second; -ENETDOWN:
-// it is down; -ECANCELED: fluxcap_rx_stop() ended the wait; -EINVAL: a wait for 0 packets.
+// finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program was taken off, within a second;
+// -ECANCELED: fluxcap_rx_stop() ended the wait; -EINVAL: a wait for 0 packets.
 int fluxcap_rx_recv(struct fluxcap_rx *rx,
                     struct fluxcap_packet *packets,
                     uint32_t count,
@@ -1736,7 +1736,7 @@ int fluxcap_engine_new(struct fluxcap_raw **raws,
 // A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
 // -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
 // packet was recycled. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
-// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame
+// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one that has packets to send is down; -ETIME: one sends nothing any more. No frame
 // is lost in any case, and the engine can run again.
 int fluxcap_engine_run(struct fluxcap_engine *engine,
                        fluxcap_callback callback,

@@ -11,6 +11,8 @@ mod umem;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::error::{FluxError, Result};
 use crate::kernel::{
     self, AsFd, Bound, FanOut, Interface, OwnedFd, RingSizes, Socket, SocketRequest, Steering,

@@ -291,7 +291,7 @@ fn no_ports() -> FluxError {
 /// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
 /// -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
 /// packet was recycled. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
-/// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one is down; -ETIME: one sends nothing any more. No frame
+/// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one that has packets to send is down; -ETIME: one sends nothing any more. No frame
 /// is lost in any case, and the engine can run again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run(

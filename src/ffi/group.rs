@@ -230,6 +230,13 @@ pub unsafe extern "C" fn fluxcap_group_set_watch(
     guard(|| {
         // SAFETY: as the header asks.
         let engines = unsafe { shared(group)? };
+        if interval_ms < -1 {
+            return Err(FluxError::invalid(
+                format_args!("argument interval_ms is {interval_ms}"),
+                "it is a number of milliseconds",
+                "use 1 or more, or -1 to look only at the start and the end of a run",
+            ));
+        }
         let interval = timeout(interval_ms).unwrap_or(Duration::MAX);
         exclusive(&engines.group)?.set_watch(interval).map(|()| 0)
     })

@@ -202,6 +202,13 @@ pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) 
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
+        if up > 1 {
+            return Err(FluxError::invalid(
+                format_args!("argument up is {up}"),
+                "a NIC is up or down",
+                "use 1 or 0",
+            ));
+        }
         nic.set_up(up != 0).map(|()| 0)
     })
 }

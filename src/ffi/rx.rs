@@ -62,7 +62,7 @@ unsafe impl Sized32 for fluxcap_poller_statistics {
 /// Mode B: makes two halves of a socket, which know nothing of each other and may be used on different threads at once.
 ///
 /// On success `*rx` and `*tx` are handles to be freed with fluxcap_rx_free() and fluxcap_tx_free(), in any order, the handle of the socket
-/// is gone, and the result is 0. Packets that you hold, that stand in a ring or are being sent stay good. When the receiving half is
+/// is gone, with a stop that no wait has taken yet, and the result is 0. Packets that you hold, that stand in a ring or are being sent stay good. When the receiving half is
 /// gone, no more packets come, and the other one still sends.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_split(
@@ -100,8 +100,8 @@ pub unsafe extern "C" fn fluxcap_raw_split(
 ///
 /// Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
 /// is yours until you send, recycle or free it. -ENODEV: the interface was removed, or moved to another network namespace, which a call that
-/// finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program was taken off, within a second; -ENETDOWN:
-/// it is down; -ECANCELED: fluxcap_rx_stop() ended the wait; -EINVAL: a wait for 0 packets.
+/// finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program was taken off, within a second;
+/// -ECANCELED: fluxcap_rx_stop() ended the wait; -EINVAL: a wait for 0 packets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_recv(
     rx: *mut fluxcap_rx,

@@ -15,6 +15,7 @@ use super::port::Port;
 use super::trace::Event;
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::mem::Process;
 
 /// Packets that the thread handles before it lets others look.
 const TURN: u32 = 256;
@@ -282,6 +283,7 @@ impl Network {
             shared: Arc::clone(&self.shared),
             stop,
             thread: Some(thread),
+            process: Process::current(),
         })
     }
 }
@@ -305,10 +307,16 @@ pub struct Running {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    process: Process,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // A forked child has no such thread, and perhaps a lock that nobody opens.
+        if !self.process.is_current() {
+            std::mem::forget(self.thread.take());
+            return;
+        }
         self.stop.store(true, Ordering::Release);
         self.shared.work.notify_all();
         let fault = self.thread.take().and_then(|thread| thread.join().err());

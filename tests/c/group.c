@@ -364,6 +364,7 @@ static void a_change_of_the_number_of_queues_is_told(void)
 
     change.group = group;
     CHECK_ERROR(fluxcap_group_set_watch(group, 0), -EINVAL, "queues");
+    CHECK_ERROR(fluxcap_group_set_watch(group, -2), -EINVAL, "interval_ms");
     CHECK_RESULT(fluxcap_group_set_watch(group, 5), 0);
     CHECK_RESULT(fluxcap_group_on_queue_change(group, note_change, &change), 0);
     CHECK_RESULT(fluxcap_sim_start(sim), 0);

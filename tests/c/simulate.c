@@ -586,6 +586,7 @@ static void a_nic_goes_down_and_changes_and_is_removed(void)
     wishes.queue = 2;
     CHECK_ERROR(fluxcap_open(&wishes, &none), -EINVAL, "queue 2");
 
+    CHECK_ERROR(fluxcap_sim_set_up(link, UINT32_MAX), -EINVAL, "up or down");
     CHECK_RESULT(fluxcap_sim_set_up(link, 0), 0);
     CHECK_ERROR(fluxcap_sim_inject(link, 0, frame, 60), -ENETDOWN, "down");
     make_packets(raw, &packet, 1, 60, 0);

@@ -314,8 +314,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // A forked child has no such thread, and perhaps a lock that nobody opens.
         if !self.process.is_current() {
-            std::mem::forget(self.thread.take());
-            return;
+            return std::mem::forget(self.thread.take());
         }
         self.stop.store(true, Ordering::Release);
         self.shared.work.notify_all();
@@ -324,7 +323,6 @@ impl Drop for Running {
         world.running = None;
         self.shared.has_thread.store(false, Ordering::Relaxed);
         drop(world);
-        // Who waits goes on by itself.
         self.shared.news.notify_all();
         if let (Some(fault), false) = (fault, thread::panicking()) {
             resume_unwind(fault);

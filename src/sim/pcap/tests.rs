@@ -568,7 +568,7 @@ fn the_damage_names_the_place_and_how_many_packets_were_good() {
         &[
             "byte 101 after 1 packets",
             "1 bytes too early",
-            "sim::Capture",
+            "Capture has them in Rust",
         ],
     );
 }

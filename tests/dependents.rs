@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, id};
+use std::sync::{Mutex, PoisonError};
 
 #[test]
 fn a_library_of_a_user_gets_no_name_and_no_flags_of_ours() {
@@ -51,19 +52,35 @@ impl User {
     }
 
     fn build(&self) -> PathBuf {
-        // What was built for the tests serves here, too.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        static BUILDS: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = BUILDS.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not where the tests themselves are built: Cargo gives the library of a crate that makes a shared one the same file name whatever
+        // its features, and would take that of the other build.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dependents");
+        forget_the_library(&target);
         let mut cargo = Command::new(env!("CARGO"));
         cargo
             .args(["build", "--offline", "--quiet"])
             .current_dir(&self.0)
-            .env("CARGO_TARGET_DIR", target);
+            .env("CARGO_TARGET_DIR", &target);
         output(&mut cargo);
         let built = target.join("debug/libuser.so");
         // The next build writes there again.
         let library = self.0.join("libuser.so");
         fs::rename(built, &library).unwrap();
         library
+    }
+}
+
+/// Lets Cargo build the library anew, with the features that are asked for now.
+fn forget_the_library(target: &Path) {
+    let Ok(built) = fs::read_dir(target.join("debug/.fingerprint")) else {
+        return;
+    };
+    for entry in built.map(Result::unwrap) {
+        if entry.file_name().to_string_lossy().starts_with("fluxcap-") {
+            fs::remove_dir_all(entry.path()).unwrap();
+        }
     }
 }
 

@@ -458,14 +458,14 @@ fn limited(command: &mut Command, bytes: u64) -> &mut Command {
 fn a_limit_that_cannot_be_raised_is_fatal_only_when_it_is_too_low() {
     in_namespace(|| {
         let mut responder = example("ping_responder", "-i near -a 10.0.0.2");
-        // Its UMEM has 32 MiB.
+        // Its UMEM has 8 MiB.
         let (status, said) = Program::start(limited(&mut responder, 1 << 20)).finish();
         assert_eq!(status.code(), Some(1), "{said}");
         for part in [
             "RLIMIT_MEMLOCK",
             "is 1048576 bytes",
             "CAP_IPC_LOCK",
-            "ulimit -l 32768",
+            "ulimit -l 8192",
         ] {
             assert!(said.contains(part), "{part} in: {said}");
         }

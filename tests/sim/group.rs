@@ -124,7 +124,7 @@ fn numbers_that_cannot_be_are_refused() {
     assert_eq!(fan_out(2).build().unwrap_err().kind(), ErrorKind::Invalid);
     #[cfg(unix)]
     let error = fan_out(2)
-        .xskmap(File::open("Cargo.toml").unwrap())
+        .xskmap(File::open(std::env::current_exe().unwrap()).unwrap())
         .build_group()
         .unwrap_err();
     #[cfg(unix)]

@@ -378,7 +378,7 @@ fn zero_copy_demanded_of_a_driver_without_is_unsupported_with_its_name() {
     // Any descriptor will do.
     #[cfg(unix)]
     let error = small(&nic)
-        .xskmap(File::open("Cargo.toml").unwrap())
+        .xskmap(File::open(std::env::current_exe().unwrap()).unwrap())
         .build()
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);

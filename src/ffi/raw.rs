@@ -10,7 +10,6 @@ use super::poller::timeout;
 use crate::error::{FluxError, Result};
 use crate::kernel::Interest;
 use crate::kernel::descriptor::number;
-use crate::packet::Verdict;
 use crate::ring::Desc;
 
 /// Wait for received packets.
@@ -66,7 +65,7 @@ pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) ->
     quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
-        count(handle.raw.inspect(max, |_| {}))
+        count(handle.raw.recycle_front(max))
     })
 }
 
@@ -78,7 +77,7 @@ pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) ->
     quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
-        count(handle.raw.forward(max, |_| Verdict::Send))
+        count(handle.raw.forward_front(max))
     })
 }
 

@@ -138,8 +138,8 @@ pub(crate) struct Forwarded {
 impl Lender {
     /// Shows each received packet to `look` and writes its frame to `fill`, which has room for all; returns how many there were.
     ///
-    /// The frames stay on loan all the while.
-    #[inline]
+    /// The frames stay on loan all the while. A call, so that the loop has all registers for itself.
+    #[inline(never)]
     pub(crate) fn recycle_each(
         &mut self,
         received: Iter<'_, Desc>,
@@ -147,16 +147,18 @@ impl Lender {
         mut look: impl FnMut(&mut PacketRef<'_>),
     ) -> u32 {
         let loans = self.loans();
-        for desc in received {
-            let Some(chunk) = loans.accept(desc) else {
-                continue;
-            };
-            let mut slot = Slot::new(loans.base, desc);
-            // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
-            // packet is borrowed at a time. A group's frame is this member's until it is shared again below.
-            look(&mut unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) });
-            loans.share(chunk);
-            fill.write(desc.addr);
+        for run in received.runs() {
+            for desc in run {
+                let Some(chunk) = loans.accept(desc) else {
+                    continue;
+                };
+                let mut slot = Slot::new(loans.base, desc);
+                // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
+                // packet is borrowed at a time. A group's frame is this member's until it is shared again below.
+                look(&mut unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) });
+                loans.share(chunk);
+                fill.write(desc.addr);
+            }
         }
         fill.written()
     }
@@ -182,10 +184,35 @@ impl Lender {
         Some(None)
     }
 
+    /// Writes the frames of accepted packets to `fill`, which has room for all.
+    pub(crate) fn recycle_accepted(&self, accepted: &[Desc], fill: &mut Writer<'_, u64>) {
+        let loans = self.loans();
+        fill.write_all(accepted.iter().map(|desc| {
+            loans.share_frame(desc.addr);
+            desc.addr
+        }));
+    }
+
+    /// Writes accepted packets to `tx`, or those that cannot leave to `fill`, which both have room for all.
+    pub(crate) fn forward_accepted(
+        &self,
+        accepted: &[Desc],
+        fill: &mut Writer<'_, u64>,
+        tx: &mut Writer<'_, Desc>,
+    ) {
+        for desc in accepted {
+            if can_leave(desc.len, desc.options) {
+                tx.write(*desc);
+            } else {
+                self.recycle_accepted(slice::from_ref(desc), fill);
+            }
+        }
+    }
+
     /// Shows each received packet to `judge` and writes it to `fill` or `tx`, which both have room for all.
     ///
-    /// The frames stay on loan all the while.
-    #[inline]
+    /// The frames stay on loan all the while. A call, so that the loop has all registers for itself.
+    #[inline(never)]
     pub(crate) fn forward_each(
         &mut self,
         received: Iter<'_, Desc>,
@@ -194,19 +221,21 @@ impl Lender {
         mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
     ) -> Forwarded {
         let loans = self.loans();
-        for desc in received {
-            let Some(chunk) = loans.accept(desc) else {
-                continue;
-            };
-            let mut slot = Slot::new(loans.base, desc);
-            // SAFETY: as in `recycle_each`.
-            let mut packet = unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) };
-            let verdict = judge(&mut packet);
-            if leaves(verdict, &slot, desc) {
-                tx.write(slot.desc(loans.base, 0));
-            } else {
-                loans.share(chunk);
-                fill.write(desc.addr);
+        for run in received.runs() {
+            for desc in run {
+                let Some(chunk) = loans.accept(desc) else {
+                    continue;
+                };
+                let mut slot = Slot::new(loans.base, desc);
+                // SAFETY: as in `recycle_each`.
+                let mut packet = unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) };
+                let verdict = judge(&mut packet);
+                if leaves(verdict, &slot, desc) {
+                    tx.write(slot.desc(loans.base, 0));
+                } else {
+                    loans.share(chunk);
+                    fill.write(desc.addr);
+                }
             }
         }
         Forwarded {
@@ -220,5 +249,10 @@ impl Lender {
 /// know in this direction, and does not give the frames back; options that it knows mean something else there.
 #[inline(always)]
 fn leaves(verdict: Verdict, slot: &Slot, desc: Desc) -> bool {
-    verdict == Verdict::Send && slot.len > 0 && desc.options == 0
+    verdict == Verdict::Send && can_leave(slot.len, desc.options)
+}
+
+#[inline(always)]
+fn can_leave(len: u32, options: u32) -> bool {
+    len > 0 && options == 0
 }

@@ -36,30 +36,35 @@ impl Lender {
         let state = self.frames.state();
         let counted = received.len() as u32;
         self.frames.count_up(counted);
+        // Where there is not room for all, the fill ring has frames enough, and none goes this way.
+        let for_frames = (fill.room() >= counted).then_some(state);
         let (loans, lent) = self.loans_and_lent();
         let mut books = Books {
             loans,
             lent,
             counted,
-            received,
+            seen: 0,
             refused: 0,
             fill,
             handed,
             former: Former::now(),
         };
-        while let Some(desc) = books.received.next() {
-            // One by one, so that a frame that came twice is the user's once.
-            let Some(chunk) = loans.receive(desc) else {
-                books.refused += 1;
-                continue;
-            };
-            let packet = Packet::at(loans.base, state, desc, chunk);
-            // It is closed again when it was used, and stays so once there is no room.
-            if books.fill.has_room() {
-                window::open(state);
+        for run in received.runs() {
+            for desc in run {
+                books.seen += 1;
+                // One by one, so that a frame that came twice is the user's once.
+                let Some(chunk) = loans.receive(desc) else {
+                    books.refused += 1;
+                    continue;
+                };
+                let packet = Packet::at(loans.base, state, desc, chunk);
+                // It is closed again when it was used.
+                window::open(for_frames);
+                take(packet);
+                if let Some(left) = window::left() {
+                    books.fill.write(loans.lend_to_fill(left));
+                }
             }
-            take(packet);
-            books.take_back();
         }
     }
 
@@ -91,8 +96,8 @@ struct Books<'a> {
     lent: &'a mut u32,
     /// Packets counted before they came into being.
     counted: u32,
-    /// Entries to be looked at. The user may have the one before them, and may panic.
-    received: Iter<'a, Desc>,
+    /// Entries that were looked at. The user may have the last one, and may panic.
+    seen: u32,
     refused: u32,
     fill: Writer<'a, u64>,
     handed: &'a Cell<Handed>,
@@ -114,7 +119,7 @@ impl Drop for Books<'_> {
     fn drop(&mut self) {
         self.take_back();
         self.former.restore();
-        let seen = self.counted - self.received.len() as u32;
+        let seen = self.seen;
         let handed = Handed {
             seen,
             packets: seen - self.refused,

@@ -114,6 +114,20 @@ impl Lender {
     #[inline(never)]
     pub(crate) fn copy_accepted(&self, received: Iter<'_, Desc>, places: &mut [Desc]) -> usize {
         let loans = self.loans();
+        let mut done = 0;
+        let mut is_plain = true;
+        for run in received.clone().runs() {
+            let places = &mut places[done..];
+            done += run.len().min(places.len());
+            is_plain = is_plain
+                && run.with(places.iter_mut()).all(|(desc, place)| {
+                    *place = desc;
+                    loans.is_plainly_mine(desc)
+                });
+        }
+        if is_plain {
+            return done;
+        }
         let mut count = 0;
         for (desc, place) in received.zip(places) {
             if loans.accept(desc).is_none() {
@@ -313,6 +327,13 @@ impl<'a> Loans<'a> {
     pub(super) fn accept(&self, desc: Desc) -> Option<u32> {
         let (chunk, entry) = self.find(desc.addr, desc.len)?;
         self.is_on_loan(chunk, entry).then_some(chunk)
+    }
+
+    /// Whether a descriptor is acceptable without a look at what was lent before a split, or by the group.
+    #[inline(always)]
+    pub(super) fn is_plainly_mine(&self, desc: Desc) -> bool {
+        self.find(desc.addr, desc.len)
+            .is_some_and(|(_, entry)| entry.load(Ordering::Relaxed) == self.mark)
     }
 
     /// The chunk at an address, if it is on loan.

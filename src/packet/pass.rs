@@ -41,14 +41,15 @@ impl Lender {
             loans,
             lent,
             counted,
-            received,
+            seen: 0,
             refused: 0,
             tx,
             target,
             target_lent: &mut sending.lent,
             passed,
         };
-        for desc in books.received.by_ref() {
+        for desc in received {
+            books.seen += 1;
             // One by one, so that a frame that came twice is the user's once.
             let Some(chunk) = loans.receive(desc) else {
                 books.refused += 1;
@@ -101,7 +102,8 @@ struct Books<'a> {
     lent: &'a mut u32,
     /// Packets counted before they came into being.
     counted: u32,
-    received: Iter<'a, Desc>,
+    /// Entries that were looked at. The user may have the last one, and may panic.
+    seen: u32,
     refused: u32,
     tx: Writer<'a, Desc>,
     target: &'a SharedFrameState,
@@ -112,7 +114,7 @@ struct Books<'a> {
 impl Drop for Books<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        let seen = self.counted - self.received.len() as u32;
+        let seen = self.seen;
         let passed = Passed {
             seen,
             packets: seen - self.refused,

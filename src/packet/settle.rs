@@ -1,5 +1,6 @@
 //! A batch shown to a callback, and each of its packets brought where the callback wants it.
 
+use std::ops::BitOr;
 use std::ptr::NonNull;
 
 use super::burst::{RECYCLE, SEND, Slot};
@@ -134,17 +135,37 @@ impl Loans<'_> {
     #[inline(never)]
     fn show(&self, received: Iter<'_, Desc>, slots: &mut Slots) -> usize {
         let loans = *self;
+        let mut done = 0;
+        for run in received.clone().runs() {
+            let (shown, kept) = (&mut slots.shown[done..], &mut slots.descs[done..]);
+            done += run.len().min(shown.len());
+            let is_plain = run
+                .with(shown.iter_mut().zip(kept))
+                .all(|(desc, (shown, kept))| {
+                    *shown = Slot::new(loans.base, desc);
+                    *kept = desc;
+                    loans.is_plainly_mine(desc)
+                });
+            if !is_plain {
+                return self.show_each(received, slots);
+            }
+        }
+        done
+    }
+
+    /// [`show`](Self::show), where some are refused, or were lent before a split or by a group.
+    #[cold]
+    #[inline(never)]
+    fn show_each(&self, received: Iter<'_, Desc>, slots: &mut Slots) -> usize {
         let mut places = slots.shown.iter_mut().zip(&mut slots.descs);
         let all = places.len();
         for desc in received {
-            if loans.accept(desc).is_none() {
-                continue;
+            if self.accept(desc).is_some()
+                && let Some((shown, kept)) = places.next()
+            {
+                *shown = Slot::new(self.base, desc);
+                *kept = desc;
             }
-            let Some((shown, kept)) = places.next() else {
-                break;
-            };
-            *shown = Slot::new(loans.base, desc);
-            *kept = desc;
         }
         all - places.len()
     }
@@ -156,14 +177,13 @@ impl Loans<'_> {
             return 0;
         }
         let room = fill.room() as usize;
-        let mut done = 0;
-        for (slot, desc) in shown.iter().zip(descs).take(room) {
-            if slot.verdict != RECYCLE {
-                break;
-            }
-            fill.write(desc.addr);
-            done += 1;
-        }
+        let all = shown.len().min(room);
+        let verdicts = shown[..all].iter().map(|slot| slot.verdict);
+        let done = match verdicts.clone().fold(0, BitOr::bitor) {
+            RECYCLE => all,
+            _ => verdicts.take_while(|verdict| *verdict == RECYCLE).count(),
+        };
+        fill.write_all(descs[..done].iter().map(|desc| desc.addr));
         done
     }
 
@@ -178,19 +198,21 @@ impl Loans<'_> {
         tx: &mut Writer<'_, Desc>,
     ) -> usize {
         let loans = *self;
-        let room = tx.room() as usize;
-        let mut done = 0;
-        for (slot, desc) in shown.iter().zip(descs).take(room) {
-            if slot.verdict != SEND + port {
-                break;
-            }
-            let Ok(fitting) = loans.fit(*slot, *desc) else {
-                break;
-            };
-            tx.write(fitting);
-            done += 1;
+        let (room, before) = (tx.room() as usize, tx.written());
+        let all = shown.len().min(room);
+        let packets = shown[..all].iter().zip(&descs[..all]);
+        if packets.clone().fold(0, |odd, (slot, desc)| {
+            odd | loans.oddity(slot, desc, SEND + port)
+        }) == 0
+        {
+            tx.write_all(packets.map(|(slot, _)| slot.desc(loans.base, 0)));
+            return all;
         }
-        done
+        tx.write_all(packets.map_while(|(slot, desc)| {
+            let leaves = slot.verdict == SEND + port;
+            leaves.then(|| loans.fit(*slot, *desc).ok()).flatten()
+        }));
+        (tx.written() - before) as usize
     }
 
     /// Does with one packet what its slot says; where that cannot be, it is recycled.
@@ -248,6 +270,19 @@ impl Loans<'_> {
             }
         }
         result
+    }
+
+    /// 0 if the slot has this verdict and [fits](Self::fit): as numbers to be united over a batch, which a processor does for several at once.
+    #[inline(always)]
+    fn oddity(&self, slot: &Slot, desc: &Desc, verdict: u32) -> u64 {
+        const SIGN: u32 = 63;
+        let chunk_size = self.chunk_size();
+        let Desc { addr, len, .. } = slot.desc(self.base, 0);
+        let other_chunk = (addr ^ desc.addr) & !(chunk_size - 1);
+        let too_long = chunk_size.wrapping_sub((addr & (chunk_size - 1)) + u64::from(len)) >> SIGN;
+        let empty = u64::from(len).wrapping_sub(1) >> SIGN;
+        let other_verdict = slot.verdict ^ verdict;
+        other_chunk | too_long | empty | u64::from(other_verdict | desc.options)
     }
 
     /// The packet that a slot asks to send, if it lies within the chunk of `desc`, which it was made of, is not empty, and has no options:

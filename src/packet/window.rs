@@ -41,10 +41,11 @@ impl Window {
     }
 }
 
-/// Opens the window of this thread for a frame of a UMEM.
+/// Opens the window of this thread for a frame of a UMEM, or closes it.
 #[inline(always)]
-pub(super) fn open(state: NonNull<SharedFrameState>) {
-    WINDOW.with(|window| window.open.set(state.addr().get()));
+pub(super) fn open(state: Option<NonNull<SharedFrameState>>) {
+    let open = state.map_or(CLOSED, |state| state.addr().get());
+    WINDOW.with(|window| window.open.set(open));
 }
 
 /// Leaves the frame of a packet that ends in the window; false when that is not open for it. Once left, the chunk is that of whoever opened the

@@ -9,6 +9,7 @@ use crate::batch::PacketBatch;
 use crate::packet::{Handed, Lender, Packet, PacketRef, Verdict};
 use crate::pool::FramePool;
 use crate::raw::hub::Member;
+use crate::raw::peeked::Peeked;
 use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing, Reservation};
 
@@ -29,8 +30,7 @@ pub(crate) struct Inward {
     pub(super) received: u64,
     /// Entries of the RX ring that were refused.
     pub(super) refused: u64,
-    /// Copies of the descriptors that were peeked at last: room for a whole RX ring.
-    peeked: Box<[Desc]>,
+    pub(super) peeked: Peeked,
     /// The way to those that share the fill ring.
     pub(super) group: Option<Arc<Member>>,
 }
@@ -67,7 +67,7 @@ impl Inward {
     pub(crate) fn new(fill: ProducerRing<u64>, rx: ConsumerRing<Desc>, free: u32) -> Self {
         Self {
             share: Share::of(free, fill.size(), rx.size()),
-            peeked: vec![Desc::default(); rx.size() as usize].into(),
+            peeked: Peeked::new(rx.size()),
             fill,
             rx,
             filled: 0,
@@ -133,19 +133,6 @@ impl Inward {
         }
         self.pass_on();
         total
-    }
-
-    /// Copies of the descriptors of the first received packets, up to `max`; refused entries in front are skipped.
-    pub(crate) fn peek(&mut self, lender: &Lender, max: u32) -> &[Desc] {
-        loop {
-            let entries = self.rx.peek(max);
-            let count = lender.copy_accepted(entries.iter(), &mut self.peeked);
-            if count > 0 || entries.is_empty() {
-                return &self.peeked[..count];
-            }
-            entries.release(1);
-            self.refused += 1;
-        }
     }
 
     pub(crate) fn receive(

@@ -8,6 +8,7 @@ mod hub;
 mod inward;
 mod kick;
 mod outward;
+mod peeked;
 mod place;
 mod state;
 #[cfg(test)]
@@ -144,7 +145,7 @@ impl FluxRaw {
     /// Copies of the descriptors of up to `max` received packets, accepted but still in the RX ring.
     ///
     /// They end before an entry that is refused, so there may be more behind them. Consume them from the front, with
-    /// [`inspect`](Self::inspect), [`forward`](Self::forward) or [`receive`](Self::receive).
+    /// [`recycle_front`](Self::recycle_front), [`forward_front`](Self::forward_front) or [`receive`](Self::receive).
     pub fn peek(&mut self, max: u32) -> &[Desc] {
         if !self.umem.process().is_current() {
             return &[];

@@ -206,7 +206,7 @@ fn impossible() -> Vec<Desc> {
 /// A way to consume the RX ring; returns what it showed: length and options.
 type Way = fn(&mut World) -> Vec<(usize, u32)>;
 
-const WAYS: [Way; 4] = [
+const WAYS: [Way; 5] = [
     |world| {
         let packets = world.receive();
         packets
@@ -243,10 +243,19 @@ const WAYS: [Way; 4] = [
                 return shown;
             }
             shown.extend(peeked.iter().map(|desc| (desc.len as usize, desc.options)));
-            assert_eq!(
-                world.cycle.inspect(peeked.len() as u32, |_| ()),
-                peeked.len() as u32
-            );
+            let count = peeked.len() as u32;
+            assert_eq!(world.cycle.recycle_front(count), count);
+        }
+    },
+    |world| {
+        let mut shown = Vec::new();
+        loop {
+            let peeked: Vec<_> = world.cycle.peek(1).to_vec();
+            if peeked.is_empty() {
+                return shown;
+            }
+            shown.extend(peeked.iter().map(|desc| (desc.len as usize, desc.options)));
+            assert_eq!(world.cycle.forward_front(1), 1);
         }
     },
 ];
@@ -606,6 +615,25 @@ fn run(world: &mut World, forward: bool, mut look: impl FnMut(&mut PacketRef<'_>
         })
     } else {
         world.cycle.inspect(u32::MAX, look)
+    }
+}
+
+#[test]
+fn packets_that_were_peeked_at_and_consumed_otherwise_are_not_consumed_again() {
+    for path in PATHS {
+        let mut world = World::new(path);
+        world.arrive(&[good(3), good(4), good(5)]);
+        assert_eq!(world.cycle.peek(2), [good(3), good(4)]);
+        assert_eq!(world.cycle.inspect(1, |_| ()), 1);
+        // What follows is looked at anew.
+        assert_eq!(world.cycle.recycle_front(1), 1);
+        assert_eq!(world.cycle.peek(64), [good(5)]);
+        assert_eq!(world.cycle.forward_front(64), 1);
+        assert_eq!(
+            (world.cycle.recycle_front(64), world.cycle.totals()),
+            (0, (3, 1))
+        );
+        world.close();
     }
 }
 

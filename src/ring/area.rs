@@ -4,6 +4,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -122,70 +123,20 @@ impl<'a, T: RingElement> Slots<'a, T> {
         entry.store(self.at(index));
     }
 
-    /// A way along `len` slots, at most all, from `index` on.
+    /// `len` slots, at most all, from `index` on: those up to the end of the array, and the others from its start.
     #[inline]
-    pub(super) fn walk(&self, index: u32, len: u32) -> Walk<'a, T> {
+    pub(super) fn runs(&self, index: u32, len: u32) -> [&'a [T::Slot]; 2] {
         let start = index & self.mask;
         let len = len.min(self.mask + 1);
         let straight = len.min(self.mask + 1 - start);
-        // SAFETY: both lie within the slots, or at their end.
-        let (next, end) = unsafe {
-            let next = self.first.add(start as usize);
-            (next, next.add(straight as usize))
-        };
-        Walk {
-            next,
-            end,
-            first: self.first,
-            rest: len - straight,
-            _area: PhantomData,
-        }
-    }
-}
-
-/// Slots one after the other: up to the end of the array, and on from its start.
-pub(super) struct Walk<'a, T: RingElement> {
-    next: NonNull<T::Slot>,
-    end: NonNull<T::Slot>,
-    /// Of the array.
-    first: NonNull<T::Slot>,
-    /// How many there are from there on.
-    rest: u32,
-    _area: PhantomData<&'a RingArea<T>>,
-}
-
-impl<'a, T: RingElement> Walk<'a, T> {
-    /// The next slot.
-    #[inline(always)]
-    pub(super) fn step(&mut self) -> Option<&'a T::Slot> {
-        if self.next == self.end {
-            if self.rest == 0 {
-                return None;
-            }
-            self.next = self.first;
-            // SAFETY: `walk` goes along no more slots than there are.
-            self.end = unsafe { self.first.add(self.rest as usize) };
-            self.rest = 0;
-        }
-        // SAFETY: a slot before the end; it is valid for as long as the area lives, and is made of atomics alone (`from_parts`).
+        // SAFETY: both runs lie within the slots, which are valid for as long as the area lives, and made of atomics alone (`from_parts`).
         unsafe {
-            let slot = self.next.as_ref();
-            self.next = self.next.add(1);
-            Some(slot)
+            let from_start = self.first.add(start as usize).as_ptr();
+            [
+                slice::from_raw_parts(from_start, straight as usize),
+                slice::from_raw_parts(self.first.as_ptr(), (len - straight) as usize),
+            ]
         }
-    }
-
-    /// The number of slots that are left.
-    #[inline(always)]
-    pub(super) fn left(&self) -> u32 {
-        let straight = (self.end.addr().get() - self.next.addr().get()) / size_of::<T>();
-        straight as u32 + self.rest
-    }
-
-    /// Whether a slot is left.
-    #[inline(always)]
-    pub(super) fn goes_on(&self) -> bool {
-        self.next != self.end || self.rest > 0
     }
 }
 

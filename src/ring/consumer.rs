@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
+use std::mem;
+use std::slice;
 use std::sync::atomic::Ordering;
 
-use super::area::Walk;
 use super::{NEED_WAKEUP, RingArea, RingElement};
 
 /// The end of a ring that reads: the RX and completion rings of a program, the fill and TX rings of the kernel.
@@ -134,7 +135,11 @@ impl<T: RingElement> Entries<'_, T> {
     #[inline]
     #[must_use]
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter(self.ring.area.slots().walk(self.ring.consumer, self.len))
+        let [run, rest] = self.ring.area.slots().runs(self.ring.consumer, self.len);
+        Iter {
+            run: Run(run.iter()),
+            rest: Run(rest.iter()),
+        }
     }
 
     /// Gives the first `count` slots back to the producer; more than [`len`](Self::len) means all.
@@ -160,23 +165,73 @@ impl<'a, T: RingElement> IntoIterator for &'a Entries<'_, T> {
 }
 
 /// Copies of entries that stay in the ring. See [`Entries::iter`].
-pub struct Iter<'a, T: RingElement>(Walk<'a, T>);
+pub struct Iter<'a, T: RingElement> {
+    run: Run<'a, T>,
+    /// What follows from the start of the ring's slots.
+    rest: Run<'a, T>,
+}
+
+impl<'a, T: RingElement> Iter<'a, T> {
+    /// What is left, in two parts, within each of which a loop need not look for the end of the ring.
+    #[inline(always)]
+    pub(crate) fn runs(self) -> [Run<'a, T>; 2] {
+        [self.run, self.rest]
+    }
+}
 
 impl<T: RingElement> Iterator for Iter<'_, T> {
     type Item = T;
 
     #[inline(always)]
     fn next(&mut self) -> Option<T> {
-        match self.0.step() {
-            Some(slot) => Some(T::load(slot)),
-            None => None,
-        }
+        self.run.next().or_else(|| {
+            mem::swap(&mut self.run, &mut self.rest);
+            self.run.next()
+        })
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let len = self.0.left() as usize;
+        let len = self.run.0.len() + self.rest.0.len();
         (len, Some(len))
+    }
+}
+
+/// Copies of entries in slots that follow each other in memory.
+pub(crate) struct Run<'a, T: RingElement>(slice::Iter<'a, T::Slot>);
+
+impl<T: RingElement> Run<'_, T> {
+    /// The number of entries.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Each entry with one of the others. Of slices that is a loop with one index for all.
+    #[inline(always)]
+    pub(crate) fn with<I: Iterator>(self, others: I) -> impl Iterator<Item = (T, I::Item)> {
+        self.0
+            .zip(others)
+            .map(|(slot, other)| (T::load(slot), other))
+    }
+}
+
+impl<T: RingElement> Iterator for Run<'_, T> {
+    type Item = T;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<T> {
+        self.0.next().map(T::load)
+    }
+}
+
+impl<T: RingElement> Clone for Iter<'_, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            run: Run(self.run.0.clone()),
+            rest: Run(self.rest.0.clone()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use super::area::Walk;
+use super::area::Slots;
 use super::{NEED_WAKEUP, RingArea, RingElement};
 
 /// The end of a ring that writes: the fill and TX rings of a program, the RX and completion rings of the kernel.
@@ -141,8 +141,10 @@ impl<T: RingElement> Reservation<'_, T> {
     #[inline]
     pub fn writer(&mut self) -> Writer<'_, T> {
         Writer {
-            walk: self.ring.area.slots().walk(self.ring.producer, self.len),
-            all: self.len,
+            slots: self.ring.area.slots(),
+            first: self.ring.producer,
+            next: self.ring.producer,
+            end: self.ring.producer.wrapping_add(self.len),
         }
     }
 
@@ -160,9 +162,11 @@ impl<T: RingElement> Reservation<'_, T> {
 
 /// Reserved slots that are written one after the other. What was written is published by [`Reservation::submit`].
 pub struct Writer<'a, T: RingElement> {
-    walk: Walk<'a, T>,
-    /// How many there were at first.
-    all: u32,
+    slots: Slots<'a, T>,
+    /// Free-running, as the ring's own index.
+    first: u32,
+    next: u32,
+    end: u32,
 }
 
 impl<T: RingElement> Writer<'_, T> {
@@ -170,40 +174,48 @@ impl<T: RingElement> Writer<'_, T> {
     #[inline(always)]
     #[must_use = "false: nothing was written"]
     pub fn push(&mut self, entry: T) -> bool {
-        match self.walk.step() {
-            Some(slot) => {
-                entry.store(slot);
-                true
-            }
-            None => false,
+        let has_room = self.has_room();
+        if has_room {
+            self.write(entry);
         }
+        has_room
     }
 
     /// [`push`](Self::push), where the caller knows of room.
     #[inline(always)]
     pub(crate) fn write(&mut self, entry: T) {
-        let written = self.push(entry);
-        debug_assert!(written, "there is room for each entry");
+        debug_assert!(self.has_room(), "there is room for each entry");
+        self.slots.store(self.next, entry);
+        self.next = self.next.wrapping_add(1);
+    }
+
+    /// [`write`](Self::write), for each of them.
+    #[inline(always)]
+    pub(crate) fn write_all(&mut self, entries: impl Iterator<Item = T>) {
+        // A writer of its own, which stays in registers.
+        let mut writer = Self { ..*self };
+        entries.for_each(|entry| writer.write(entry));
+        self.next = writer.next;
     }
 
     /// The number of slots written.
     #[inline]
     #[must_use]
     pub fn written(&self) -> u32 {
-        self.all - self.walk.left()
+        self.next.wrapping_sub(self.first)
     }
 
     /// Whether there is a slot left.
     #[inline(always)]
     pub(crate) fn has_room(&self) -> bool {
-        self.walk.goes_on()
+        self.next != self.end
     }
 
     /// The number of slots left.
     #[inline]
     #[must_use]
     pub fn room(&self) -> u32 {
-        self.walk.left()
+        self.end.wrapping_sub(self.next)
     }
 }
 

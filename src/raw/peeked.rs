@@ -1,0 +1,147 @@
+//! Received packets that are looked at by their descriptors before they are consumed.
+//!
+//! What is consumed then is what was shown: the copies that were checked. The ring is not looked at again.
+
+#![forbid(unsafe_code)]
+
+use super::FluxRaw;
+use super::cycle::Cycle;
+use super::inward::Inward;
+use crate::packet::{Lender, Verdict};
+use crate::ring::Desc;
+
+/// Copies of the descriptors that were peeked at last.
+#[derive(Debug)]
+pub(super) struct Peeked {
+    /// Room for a whole RX ring.
+    descs: Box<[Desc]>,
+    count: u32,
+    /// How many entries had been consumed then, ever: the copies are of those at the front for as long as that stands.
+    consumed: u64,
+}
+
+impl Peeked {
+    /// Room for an RX ring of so many slots.
+    pub(super) fn new(slots: u32) -> Self {
+        Self {
+            descs: vec![Desc::default(); slots as usize].into(),
+            count: 0,
+            consumed: 0,
+        }
+    }
+}
+
+impl Inward {
+    /// Copies of the descriptors of the first received packets, up to `max`; refused entries in front are skipped.
+    pub(crate) fn peek(&mut self, lender: &Lender, max: u32) -> &[Desc] {
+        loop {
+            let entries = self.rx.peek(max);
+            let count = lender.copy_accepted(entries.iter(), &mut self.peeked.descs);
+            if count > 0 || entries.is_empty() {
+                self.peeked.count = count as u32;
+                self.peeked.consumed = self.received + self.refused;
+                return &self.peeked.descs[..count];
+            }
+            entries.release(1);
+            self.refused += 1;
+        }
+    }
+
+    /// The accepted copies of up to `max` packets at the front, if they were peeked at.
+    #[inline]
+    pub(super) fn peeked(&self, max: u32) -> &[Desc] {
+        let is_front = self.peeked.consumed == self.received + self.refused;
+        let count = if is_front {
+            self.peeked.count.min(max)
+        } else {
+            0
+        };
+        &self.peeked.descs[..count as usize]
+    }
+
+    /// Gives the frames of up to `max` packets that were [peeked](Self::peeked) at back to the kernel, by the copies.
+    pub(crate) fn recycle_peeked(&mut self, lender: &Lender, max: u32) -> u32 {
+        let wanted = self.peeked(max).len() as u32;
+        let mut slots = self.fill.reserve(wanted);
+        let done = slots.len();
+        lender.recycle_accepted(&self.peeked.descs[..done as usize], &mut slots.writer());
+        slots.submit(done);
+        self.rx.peek(done).release(done);
+        self.filled += u64::from(done);
+        self.received += u64::from(done);
+        self.pass_on();
+        done
+    }
+}
+
+impl Cycle {
+    /// Consumes up to `max` received packets: those that were peeked at as they were then.
+    pub(crate) fn recycle_front(&mut self, max: u32) -> u32 {
+        let done = self.inward.recycle_peeked(&self.lender, max);
+        match done == max {
+            true => done,
+            false => done + self.inspect(max - done, |_| {}),
+        }
+    }
+
+    /// Puts up to `max` received packets into the TX ring: those that were peeked at as they were then.
+    pub(crate) fn forward_front(&mut self, max: u32) -> u32 {
+        let done = self.forward_peeked(max);
+        match done == max {
+            true => done,
+            false => done + self.forward(max - done, |_| Verdict::Send),
+        }
+    }
+
+    fn forward_peeked(&mut self, max: u32) -> u32 {
+        let (inward, outward) = (&mut self.inward, &mut self.outward);
+        let wanted = inward.peeked(max).len() as u32;
+        let mut out = outward.tx.reserve(wanted);
+        let mut slots = inward.fill.reserve(out.len());
+        let done = slots.len();
+        let (mut fill, mut tx) = (slots.writer(), out.writer());
+        let accepted = &inward.peeked.descs[..done as usize];
+        self.lender.forward_accepted(accepted, &mut fill, &mut tx);
+        let (recycled, sent) = (fill.written(), tx.written());
+        slots.submit(recycled);
+        out.submit(sent);
+        inward.rx.peek(done).release(done);
+        inward.filled += u64::from(recycled);
+        outward.sent += u64::from(sent);
+        inward.received += u64::from(done);
+        inward.pass_on();
+        done
+    }
+}
+
+impl FluxRaw {
+    /// Consumes up to `max` received packets and gives their frames back to the kernel; returns how many. Those that were
+    /// [peeked](Self::peek) at last are consumed as they were shown.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let mut raw = fluxcap::FluxBuilder::new(&nic).build()?;
+    /// # nic.inject(0, &[0; 60])?;
+    /// # network.step(100);
+    /// let bytes: u32 = raw.peek(64).iter().map(|desc| desc.len).sum();
+    /// assert_eq!((bytes, raw.recycle_front(64)), (60, 1));
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    pub fn recycle_front(&mut self, max: u32) -> u32 {
+        match self.umem.process().is_current() {
+            true => self.cycle.recycle_front(max),
+            false => 0,
+        }
+    }
+
+    /// Puts up to `max` received packets into the TX ring, as far as that has room, with their bytes as they are now; returns how many were
+    /// consumed. Those that were [peeked](Self::peek) at last go as they were shown. Packets that are empty or have options are
+    /// recycled.
+    pub fn forward_front(&mut self, max: u32) -> u32 {
+        match self.umem.process().is_current() {
+            true => self.cycle.forward_front(max),
+            false => 0,
+        }
+    }
+}

@@ -52,7 +52,8 @@ pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
 ///
 /// It belongs to the process that opened it. In a forked child, after `daemon()` for instance, its calls are errors of kind
 /// [`Invalid`](crate::ErrorKind::Invalid) or find nothing, packets hold zeros, and the parent is not disturbed; but the child keeps the
-/// kernel's socket open until it ends or executes another program. Open sockets after the fork.
+/// kernel's socket open until it ends or executes another program. Open sockets after the fork. In a child that the C library's `fork()` did not
+/// make (`_Fork()`, `clone()`), where its handlers have not run, sockets do the same, but packets in hugepages are not there: touch none.
 ///
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
@@ -219,6 +220,9 @@ impl FluxRaw {
 
     /// A packet of length zero in a free frame. Reaps if the pool is empty, and `None` when that does not help.
     pub fn alloc(&mut self) -> Option<Packet> {
+        if !self.umem.process().is_current() {
+            return None;
+        }
         self.cycle.alloc()
     }
 
@@ -231,6 +235,9 @@ impl FluxRaw {
 
     /// [`alloc_batch`](Self::alloc_batch), up to `max` packets.
     pub(crate) fn alloc_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         self.cycle.alloc_batch(batch, max)
     }
 
@@ -259,16 +266,16 @@ impl FluxRaw {
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
     pub fn copy(&mut self, bytes: &[u8]) -> Result<Option<Packet>> {
-        self.cycle
-            .alloc()
-            .map(|packet| packet.filled(bytes))
-            .transpose()
+        self.alloc().map(|packet| packet.filled(bytes)).transpose()
     }
 
     /// Takes all sent frames back into the pool and returns how many.
     ///
     /// Call it (or [`refill`](Self::refill)) regularly: the kernel stops sending when the completion ring is full.
     pub fn reap(&mut self) -> u32 {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         self.cycle.reap()
     }
 
@@ -279,6 +286,9 @@ impl FluxRaw {
     /// kernel drops what arrives.
     #[inline]
     pub fn refill(&mut self) -> u32 {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         let done = self.cycle.refill();
         self.settle();
         done
@@ -286,6 +296,9 @@ impl FluxRaw {
 
     /// The number of packets that the TX ring has room for now.
     pub fn tx_room(&mut self) -> u32 {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         self.cycle.tx_room()
     }
 
@@ -295,6 +308,7 @@ impl FluxRaw {
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn wake_rx(&self) -> Result<()> {
+        self.umem.process().check("waking the kernel to receive")?;
         if self.cycle.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
             let _uncancelled = machine::Uncancelled::new();
             self.socket.wake_rx()
@@ -327,6 +341,7 @@ impl FluxRaw {
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone); the packets stay in the ring.
     pub fn wake_tx(&self) -> Result<()> {
+        self.umem.process().check("waking the kernel to send")?;
         let always = !self.report.need_wakeup.achieved;
         let mut kicks = Kicks::new(self.cycle.tx_pending());
         let mut called = false;
@@ -352,6 +367,7 @@ impl FluxRaw {
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn spin(&mut self) -> Result<()> {
+        self.umem.process().check("looking for packets")?;
         self.cycle.refill();
         self.wake_rx_if_needed()?;
         self.socket.spin();
@@ -431,9 +447,12 @@ impl FluxRaw {
         self.cycle.totals()
     }
 
-    /// The four rings and the whereabouts of every frame, for a person with a question. O(frames).
+    /// The four rings and the whereabouts of every frame, for a person with a question. O(frames). All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> RingsState {
+        if !self.umem.process().is_current() {
+            return RingsState::default();
+        }
         self.cycle.state()
     }
 }

@@ -98,7 +98,7 @@ impl FluxTx {
     #[inline]
     pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
         self.shared.umem.process().check("sending packets")?;
-        self.reap();
+        self.take_back();
         let mut sent = self.outward.send(&mut self.lender, batch)?;
         self.push()?;
         if !batch.is_empty() {
@@ -112,7 +112,7 @@ impl FluxTx {
     fn send_rest(&mut self, batch: &mut PacketBatch) -> Result<u32> {
         let mut sent = 0;
         for _ in 0..ATTEMPTS {
-            self.reap();
+            self.take_back();
             let more = self.outward.send(&mut self.lender, batch)?;
             if more == 0 {
                 break;
@@ -152,7 +152,7 @@ impl FluxTx {
     #[inline]
     pub fn send_each(&mut self, max: u32, give: impl FnOnce(&mut Outbox<'_>)) -> Result<u32> {
         self.shared.umem.process().check("sending packets")?;
-        self.reap();
+        self.take_back();
         let sent = self.outward.send_each(&mut self.lender, max, give);
         self.push()?;
         Ok(sent)
@@ -177,7 +177,10 @@ impl FluxTx {
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
     pub fn send_one(&mut self, packet: Packet) -> Result<(), Unsent> {
-        self.reap();
+        if let Err(error) = self.shared.umem.process().check("sending packets") {
+            return Err(Unsent::new(packet, error));
+        }
+        self.take_back();
         if self.unkicked
             && let Err(error) = self.push()
         {
@@ -219,6 +222,9 @@ impl FluxTx {
 
     /// A packet of length zero in a free frame. Takes sent frames back if the pool is empty, and `None` when that does not help.
     pub fn alloc(&mut self) -> Option<Packet> {
+        if !self.shared.umem.process().is_current() {
+            return None;
+        }
         self.outward.alloc(&mut self.lender, &mut self.pool)
     }
 
@@ -231,6 +237,9 @@ impl FluxTx {
 
     /// [`alloc_batch`](Self::alloc_batch), up to `max` packets.
     pub(crate) fn alloc_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        if !self.shared.umem.process().is_current() {
+            return 0;
+        }
         self.outward
             .alloc_batch(&mut self.lender, &mut self.pool, batch, max)
     }
@@ -249,6 +258,15 @@ impl FluxTx {
     /// All ways to send do that, too. A half that does not send for a while keeps them, so call it then.
     #[inline]
     pub fn reap(&mut self) -> u32 {
+        match self.shared.umem.process().is_current() {
+            true => self.take_back(),
+            false => 0,
+        }
+    }
+
+    /// [`reap`](Self::reap), not in a forked child.
+    #[inline]
+    pub(super) fn take_back(&mut self) -> u32 {
         self.outward.reap_home(&mut self.lender, &mut self.pool)
     }
 
@@ -267,7 +285,8 @@ impl FluxTx {
     ///
     /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone) or [`Stuck`](crate::ErrorKind::Stuck); the packets stay in the ring.
     pub fn kick(&mut self) -> Result<()> {
-        self.reap();
+        self.shared.umem.process().check("sending packets")?;
+        self.take_back();
         self.push()
     }
 
@@ -285,7 +304,7 @@ impl FluxTx {
             match kicks.after(kick, self.outward.pending()) {
                 Next::Rest => break,
                 Next::Kick => {}
-                Next::Reap if self.reap() == 0 => break,
+                Next::Reap if self.take_back() == 0 => break,
                 Next::Reap => {}
             }
         }
@@ -305,7 +324,7 @@ impl FluxTx {
         let mut waited = Duration::ZERO;
         loop {
             self.kick()?;
-            self.reap();
+            self.take_back();
             if self.outward.outstanding() == 0 {
                 return Ok(true);
             }
@@ -360,7 +379,10 @@ impl FluxTx {
 
     /// The number of packets that the TX ring has room for now.
     pub fn room(&mut self) -> u32 {
-        self.outward.room()
+        match self.shared.umem.process().is_current() {
+            true => self.outward.room(),
+            false => 0,
+        }
     }
 
     /// Packets that were given to the kernel and whose frames have not been taken back.
@@ -431,10 +453,13 @@ impl FluxTx {
         self.outward.sent()
     }
 
-    /// The TX and the completion ring as they stand, for a person with a question.
+    /// The TX and the completion ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
-        self.outward.state()
+        match self.shared.umem.process().is_current() {
+            true => self.outward.state(),
+            false => Default::default(),
+        }
     }
 }
 

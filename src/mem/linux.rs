@@ -283,7 +283,7 @@ fn token(word: &AtomicU32) -> u32 {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(miri)))]
 mod tests {
     use std::fs;
 

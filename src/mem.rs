@@ -5,7 +5,10 @@ mod elsewhere;
 #[cfg(target_os = "linux")]
 #[cfg_attr(
     miri,
-    allow(dead_code, reason = "Miri knows no such mappings: it is compiled alone")
+    allow(
+        dead_code,
+        reason = "Miri knows no such mappings: it is compiled alone"
+    )
 )]
 pub(crate) mod linux;
 

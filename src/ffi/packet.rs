@@ -17,7 +17,8 @@ use crate::packet::{Frames, Packet};
 ///
 /// You may change `data` and `len` within the frame, and the bytes. The other fields are the library's. Sending or freeing a packet
 /// sets `data` to NULL: it has moved away. The struct may be copied, but only one copy may be used: the others become stale, and using them
-/// is an error. A packet may outlive the socket it came from, and may be freed on any thread.
+/// is an error. Copies are one packet: no two are used on two threads at once. A packet may outlive the socket it came from, and may be freed
+/// on any thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_packet {

@@ -30,7 +30,8 @@ pub(super) struct Receiver {
     batch: PacketBatch,
 }
 
-impl Opaque for fluxcap_rx {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_rx {
     type Value = Receiver;
     const KIND: u64 = u64::from_le_bytes(*b"flux__rx");
     const NAME: &'static str = "fluxcap_rx";

@@ -32,7 +32,8 @@ pub(super) struct Sender {
     batch: PacketBatch,
 }
 
-impl Opaque for fluxcap_tx {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_tx {
     type Value = Sender;
     const KIND: u64 = u64::from_le_bytes(*b"flux__tx");
     const NAME: &'static str = "fluxcap_tx";

@@ -87,6 +87,13 @@ pub struct FluxRaw {
 }
 
 impl FluxRaw {
+    /// The rings, unless this is a forked child, where they are the parent's, and perhaps not there.
+    #[inline]
+    fn here(&mut self) -> Option<&mut Cycle> {
+        let here = self.umem.process().is_current();
+        here.then_some(&mut self.cycle)
+    }
+
     /// Takes received packets as owned ones, as many as the batch has room for, and returns how many.
     ///
     /// Each takes a frame out of the cycle until it is [sent](Self::send), [recycled](Self::recycle) or dropped; the fill
@@ -136,10 +143,7 @@ impl FluxRaw {
     where
         F: FnMut(&mut PacketRef<'_>),
     {
-        if !self.umem.process().is_current() {
-            return 0;
-        }
-        self.cycle.inspect(max, look)
+        self.here().map_or(0, |cycle| cycle.inspect(max, look))
     }
 
     /// Copies of the descriptors of up to `max` received packets, accepted but still in the RX ring.
@@ -147,10 +151,7 @@ impl FluxRaw {
     /// They end before an entry that is refused, so there may be more behind them. Consume them from the front, with
     /// [`inspect`](Self::inspect), [`forward`](Self::forward) or [`receive`](Self::receive).
     pub fn peek(&mut self, max: u32) -> &[Desc] {
-        if !self.umem.process().is_current() {
-            return &[];
-        }
-        self.cycle.peek(max)
+        self.here().map_or(&[], |cycle| cycle.peek(max))
     }
 
     /// Looks at received packets in place and, for each, gives its frame back to the kernel or puts it into the TX ring.
@@ -184,10 +185,7 @@ impl FluxRaw {
     where
         F: FnMut(&mut PacketRef<'_>) -> Verdict,
     {
-        if !self.umem.process().is_current() {
-            return 0;
-        }
-        self.cycle.forward(max, judge)
+        self.here().map_or(0, |cycle| cycle.forward(max, judge))
     }
 
     /// Puts the packets at the front of the batch into the TX ring, in order, and returns how many.
@@ -220,10 +218,7 @@ impl FluxRaw {
 
     /// A packet of length zero in a free frame. Reaps if the pool is empty, and `None` when that does not help.
     pub fn alloc(&mut self) -> Option<Packet> {
-        if !self.umem.process().is_current() {
-            return None;
-        }
-        self.cycle.alloc()
+        self.here()?.alloc()
     }
 
     /// Fills the batch with packets of length zero in free frames, and returns how many were added.
@@ -235,10 +230,7 @@ impl FluxRaw {
 
     /// [`alloc_batch`](Self::alloc_batch), up to `max` packets.
     pub(crate) fn alloc_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
-        if !self.umem.process().is_current() {
-            return 0;
-        }
-        self.cycle.alloc_batch(batch, max)
+        self.here().map_or(0, |cycle| cycle.alloc_batch(batch, max))
     }
 
     /// A packet with a copy of `bytes`, in a free frame; `None` when there is none now. For packets that lie in another UMEM.
@@ -273,10 +265,7 @@ impl FluxRaw {
     ///
     /// Call it (or [`refill`](Self::refill)) regularly: the kernel stops sending when the completion ring is full.
     pub fn reap(&mut self) -> u32 {
-        if !self.umem.process().is_current() {
-            return 0;
-        }
-        self.cycle.reap()
+        self.here().map_or(0, Cycle::reap)
     }
 
     /// Tops the fill ring up, with frames just sent and then with free ones, and returns how many.
@@ -296,10 +285,7 @@ impl FluxRaw {
 
     /// The number of packets that the TX ring has room for now.
     pub fn tx_room(&mut self) -> u32 {
-        if !self.umem.process().is_current() {
-            return 0;
-        }
-        self.cycle.tx_room()
+        self.here().map_or(0, Cycle::tx_room)
     }
 
     /// Makes the kernel look at the fill ring, if it asks for that.

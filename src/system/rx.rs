@@ -278,10 +278,8 @@ impl FluxRx {
     /// Tops the fill ring up with free frames, up to half of the UMEM, and returns how many. All ways to receive do that, too.
     #[inline]
     pub fn refill(&mut self) -> u32 {
-        match self.shared.umem.process().is_current() {
-            true => self.lend_free(),
-            false => 0,
-        }
+        let here = self.shared.umem.process().is_current();
+        here.then(|| self.lend_free()).unwrap_or(0)
     }
 
     #[inline]
@@ -418,10 +416,8 @@ impl FluxRx {
     /// The fill and the RX ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
-        match self.shared.umem.process().is_current() {
-            true => self.inward.state(),
-            false => Default::default(),
-        }
+        let here = self.shared.umem.process().is_current();
+        here.then(|| self.inward.state()).unwrap_or_default()
     }
 }
 

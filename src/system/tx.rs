@@ -11,7 +11,7 @@ use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Interest, Interface, machine};
+use crate::kernel::{Interface, machine};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
 use crate::pool::FramePool;
@@ -26,8 +26,6 @@ use crate::umem::UmemRegion;
 const ATTEMPTS: u32 = 4;
 /// How long to sleep at a time while waiting for room: meanwhile nobody takes sent frames back, nor looks whether anything moves.
 pub(crate) const SLICE: Duration = Duration::from_millis(10);
-/// How long to pause at a time until all packets have left.
-const PAUSE: Duration = Duration::from_micros(50);
 
 /// Mode B: the sending half of a socket.
 ///
@@ -258,10 +256,8 @@ impl FluxTx {
     /// All ways to send do that, too. A half that does not send for a while keeps them, so call it then.
     #[inline]
     pub fn reap(&mut self) -> u32 {
-        match self.shared.umem.process().is_current() {
-            true => self.take_back(),
-            false => 0,
-        }
+        let here = self.shared.umem.process().is_current();
+        here.then(|| self.take_back()).unwrap_or(0)
     }
 
     /// [`reap`](Self::reap), not in a forked child.
@@ -312,65 +308,6 @@ impl FluxTx {
         self.watchdog.look(&self.outward, &*self.shared.socket)
     }
 
-    /// Sends everything in the TX ring and takes the frames back, for at most `timeout`.
-    ///
-    /// Returns whether the kernel has no packet left.
-    ///
-    /// # Errors
-    ///
-    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck) or
-    /// [`Stopped`](crate::ErrorKind::Stopped); the packets stay in the ring.
-    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
-        let mut waited = Duration::ZERO;
-        loop {
-            self.kick()?;
-            self.take_back();
-            if self.outward.outstanding() == 0 {
-                return Ok(true);
-            }
-            if waited >= timeout {
-                return Ok(false);
-            }
-            self.waiting.take_stop()?;
-            waited += self.shared.socket.pause(PAUSE);
-        }
-    }
-
-    /// Waits until the TX ring has room or `timeout` is over; `None` waits for ever. Returns whether it has: `false` also when a signal ended
-    /// a sleep, so that the program can look at what its handler did.
-    ///
-    /// It takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full.
-    ///
-    /// # Errors
-    ///
-    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck) or
-    /// [`Stopped`](crate::ErrorKind::Stopped). A wait of no time leaves a stop to the next one.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
-        let mut left = timeout.unwrap_or(Duration::MAX);
-        loop {
-            self.kick()?;
-            if self.room() > 0 {
-                return Ok(true);
-            }
-            if left.is_zero() {
-                return Ok(false);
-            }
-            self.waiting.take_stop()?;
-            let slice = left.min(SLICE);
-            let socket = &*self.shared.socket;
-            let ready = self
-                .waiting
-                .sleep(socket, None, Interest::Send, Some(slice))?;
-            if ready.interrupted {
-                self.kick()?;
-                return Ok(self.room() > 0);
-            }
-            if timeout.is_some() {
-                left -= slice;
-            }
-        }
-    }
-
     /// The socket, for those who wait by other means.
     #[cfg(feature = "async")]
     pub(crate) fn socket(&self) -> &dyn Socket {
@@ -379,10 +316,8 @@ impl FluxTx {
 
     /// The number of packets that the TX ring has room for now.
     pub fn room(&mut self) -> u32 {
-        match self.shared.umem.process().is_current() {
-            true => self.outward.room(),
-            false => 0,
-        }
+        let here = self.shared.umem.process().is_current();
+        here.then(|| self.outward.room()).unwrap_or(0)
     }
 
     /// Packets that were given to the kernel and whose frames have not been taken back.
@@ -456,10 +391,8 @@ impl FluxTx {
     /// The TX and the completion ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
-        match self.shared.umem.process().is_current() {
-            true => self.outward.state(),
-            false => Default::default(),
-        }
+        let here = self.shared.umem.process().is_current();
+        here.then(|| self.outward.state()).unwrap_or_default()
     }
 }
 

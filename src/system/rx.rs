@@ -233,10 +233,7 @@ impl FluxRx {
 
     /// How long to sleep, of the time that is left.
     fn slice(&self, left: Option<Duration>) -> Option<Duration> {
-        match self
-            .inward
-            .is_short(self.inward.outstanding(self.lender.lent()))
-        {
+        match self.is_short() {
             true => Some(left.map_or(SHORT_OF_FRAMES, |left| left.min(SHORT_OF_FRAMES))),
             false => left,
         }
@@ -278,8 +275,10 @@ impl FluxRx {
     /// Tops the fill ring up with free frames, up to half of the UMEM, and returns how many. All ways to receive do that, too.
     #[inline]
     pub fn refill(&mut self) -> u32 {
-        let here = self.shared.umem.process().is_current();
-        here.then(|| self.lend_free()).unwrap_or(0)
+        match self.shared.umem.process().is_current() {
+            true => self.lend_free(),
+            false => 0,
+        }
     }
 
     #[inline]
@@ -296,7 +295,6 @@ impl FluxRx {
     }
 
     /// Whether it has so few frames that it should look for more.
-    #[cfg(feature = "async")]
     pub(crate) fn is_short(&self) -> bool {
         self.inward
             .is_short(self.inward.outstanding(self.lender.lent()))
@@ -416,8 +414,10 @@ impl FluxRx {
     /// The fill and the RX ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
-        let here = self.shared.umem.process().is_current();
-        here.then(|| self.inward.state()).unwrap_or_default()
+        match self.shared.umem.process().is_current() {
+            true => self.inward.state(),
+            false => Default::default(),
+        }
     }
 }
 

@@ -256,8 +256,10 @@ impl FluxTx {
     /// All ways to send do that, too. A half that does not send for a while keeps them, so call it then.
     #[inline]
     pub fn reap(&mut self) -> u32 {
-        let here = self.shared.umem.process().is_current();
-        here.then(|| self.take_back()).unwrap_or(0)
+        match self.shared.umem.process().is_current() {
+            true => self.take_back(),
+            false => 0,
+        }
     }
 
     /// [`reap`](Self::reap), not in a forked child.
@@ -316,8 +318,10 @@ impl FluxTx {
 
     /// The number of packets that the TX ring has room for now.
     pub fn room(&mut self) -> u32 {
-        let here = self.shared.umem.process().is_current();
-        here.then(|| self.outward.room()).unwrap_or(0)
+        match self.shared.umem.process().is_current() {
+            true => self.outward.room(),
+            false => 0,
+        }
     }
 
     /// Packets that were given to the kernel and whose frames have not been taken back.
@@ -391,8 +395,10 @@ impl FluxTx {
     /// The TX and the completion ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
-        let here = self.shared.umem.process().is_current();
-        here.then(|| self.outward.state()).unwrap_or_default()
+        match self.shared.umem.process().is_current() {
+            true => self.outward.state(),
+            false => Default::default(),
+        }
     }
 }
 

@@ -292,8 +292,8 @@ mod tests {
 
     #[test]
     fn what_is_no_handle_is_refused() {
-        let words = [0_u64, Thing::KIND, 0];
-        let start = ptr::from_ref(&words).cast::<u8>();
+        let mut words = [0_u64, Thing::KIND, 0];
+        let start = (&raw mut words).cast::<u8>();
         for offset in 0..16 {
             // SAFETY: eight bytes are readable from each of these places.
             let found = unsafe { is(start.add(offset).cast::<Thing>()) };

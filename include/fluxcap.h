@@ -28,11 +28,14 @@
  *
  * Signals. No function but those that stop a wait or a run (fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop(),
  * fluxcap_group_stop()) is safe in a signal handler: call one of them, or set a flag. Calls that wait return early after a signal, runs go on.
- * A signal that arrives just before the sleep does not end it; a stop does.
+ * A signal that arrives just before the sleep does not end it; a stop does. For them, as for other threads, a handle is open until a call begins
+ * that takes it away: fluxcap_..._free(), fluxcap_raw_split(), fluxcap_engine_new(), fluxcap_group_new(). A handler that interrupts such a call must
+ * not use its handles: block the signal meanwhile, or set the pointer that the handler reads to NULL before, and back if the call fails.
  *
  * Forks. A handle belongs to the process that opened it. In a child of fork() or daemon() its calls are -EINVAL or find nothing, and packets
  * hold zeros; the parent is not disturbed. The child keeps the kernel's socket open until it ends or executes another program. Open sockets
- * after the fork.
+ * after the fork. In a child of _Fork() or clone(), where the C library runs no handlers, calls do the same, but packets in hugepages are not there:
+ * touch none.
  *
  * Rights. Opening a socket takes root, or capabilities; an open one needs none.
  *   a socket, to send or for an XSKMAP of your own (Linux 5.9): CAP_NET_RAW.
@@ -497,7 +500,8 @@ struct fluxcap_config {
 //
 // You may change `data` and `len` within the frame, and the bytes. The other fields are the library's. Sending or freeing a packet
 // sets `data` to NULL: it has moved away. The struct may be copied, but only one copy may be used: the others become stale, and using them
-// is an error. A packet may outlive the socket it came from, and may be freed on any thread.
+// is an error. Copies are one packet: no two are used on two threads at once. A packet may outlive the socket it came from, and may be freed
+// on any thread.
 struct fluxcap_packet {
   // The first byte; NULL when the packet has moved away.
   uint8_t *data;

@@ -211,3 +211,111 @@ fn close(raw: FluxRaw) {
     drop(raw);
     assert_eq!(packet.data(), [1; 60]);
 }
+
+/// The C face, whose arrays and buffers C need not have written before.
+#[cfg(feature = "capi")]
+mod c_face {
+    use std::mem::MaybeUninit;
+
+    use fluxcap::ffi::build::{FLUXCAP_FRAME_UDP, fluxcap_frame_build, fluxcap_frame_spec};
+    use fluxcap::ffi::handle::{self, fluxcap_raw, fluxcap_raw_free};
+    use fluxcap::ffi::packet::{
+        fluxcap_packet, fluxcap_packet_free, fluxcap_packets_free, fluxcap_raw_alloc,
+        fluxcap_raw_receive, fluxcap_raw_send,
+    };
+    use fluxcap::ffi::proto::fluxcap_arp_reply;
+
+    use super::{arrive, assert_home, nic, open, sent};
+
+    const EINVAL: i32 = 22;
+
+    /// Places that nobody has written to.
+    fn places<const N: usize>() -> [MaybeUninit<fluxcap_packet>; N] {
+        [const { MaybeUninit::uninit() }; N]
+    }
+
+    /// Up to `N` received packets.
+    fn receive<const N: usize>(raw: *mut fluxcap_raw) -> Vec<fluxcap_packet> {
+        let mut places = places::<N>();
+        // SAFETY: an open handle, and an array of as many places.
+        let count = unsafe { fluxcap_raw_receive(raw, places.as_mut_ptr().cast(), N as u32) };
+        let filled = &places[..usize::try_from(count).unwrap()];
+        // SAFETY: as many were written.
+        filled
+            .iter()
+            .map(|place| unsafe { place.assume_init() })
+            .collect()
+    }
+
+    #[test]
+    fn packets_go_into_places_that_nobody_wrote_and_come_back_once() {
+        let nic = nic();
+        let raw = open(&nic).build().unwrap();
+        let umem = raw.umem().clone();
+        let raw = handle::open(raw).unwrap();
+        arrive(&nic, 3);
+        let mut packets = receive::<4>(raw);
+        assert_eq!(packets.len(), 3);
+        let mut copy = packets[0];
+        // SAFETY: an open handle, and packets that nobody else uses.
+        unsafe {
+            assert_eq!(fluxcap_raw_send(raw, packets.as_mut_ptr(), 1), 1);
+            assert_eq!(fluxcap_packet_free(&mut copy), -EINVAL, "sent before");
+            let mut copies = [packets[1], packets[1], packets[2]];
+            assert_eq!(
+                fluxcap_packets_free(copies.as_mut_ptr(), 3),
+                -EINVAL,
+                "one twice"
+            );
+            assert_eq!(
+                fluxcap_packets_free(packets.as_mut_ptr(), 3),
+                -EINVAL,
+                "freed before"
+            );
+            let mut fresh = places::<2>();
+            assert_eq!(fluxcap_raw_alloc(raw, fresh.as_mut_ptr().cast(), 2), 2);
+            assert_eq!(fluxcap_packets_free(fresh.as_mut_ptr().cast(), 2), 0);
+            fluxcap_raw_free(raw);
+        }
+        drop(sent(&nic));
+        assert_home(&umem);
+    }
+
+    #[test]
+    fn a_frame_is_built_in_a_buffer_that_nobody_wrote() {
+        // SAFETY: plain numbers.
+        let mut spec: fluxcap_frame_spec = unsafe { std::mem::zeroed() };
+        (spec.struct_size, spec.kind) = (size_of_val(&spec) as u32, FLUXCAP_FRAME_UDP);
+        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 2048];
+        // SAFETY: as many bytes.
+        let length = unsafe {
+            fluxcap_frame_build(
+                &spec,
+                b"payload".as_ptr().cast(),
+                7,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+            )
+        };
+        assert_eq!(length, 14 + 20 + 8 + 7);
+        let end = &buffer[42..49];
+        // SAFETY: as many were written.
+        let end: Vec<u8> = end
+            .iter()
+            .map(|byte| unsafe { byte.assume_init() })
+            .collect();
+        assert_eq!(end, b"payload");
+    }
+
+    #[test]
+    fn the_address_of_an_arp_reply_may_lie_in_the_request() {
+        let mut packet = [0_u8; 42];
+        packet[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+        packet[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 7]);
+        let start = packet.as_mut_ptr();
+        // SAFETY: as many bytes, and six within them.
+        let length = unsafe { fluxcap_arp_reply(start.cast(), 42, start.add(6)) };
+        assert_eq!(length, 42);
+        assert_eq!((packet[21], &packet[6..12]), (2, &[2, 0, 0, 0, 0, 7][..]));
+    }
+}

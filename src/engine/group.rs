@@ -55,7 +55,6 @@ type Hook = Box<dyn FnMut(&QueueChange) + Send>;
 /// # Ok::<(), fluxcap::FluxError>(())
 /// ```
 pub struct EngineGroup {
-    // Before the engines: it holds their sockets open.
     watch: Watch,
     engines: Vec<FluxEngine>,
     cpus: Vec<u32>,

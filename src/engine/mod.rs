@@ -131,13 +131,20 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// Hands the socket back when its UMEM is not that of the other ports, unless [`set_copying`](Self::set_copying) allows for copies.
+    /// Hands the socket back when its UMEM is not that of the other ports, unless [`set_copying`](Self::set_copying) allows for copies, and when
+    /// the socket or the engine belongs to the parent of this process.
     pub fn add_port(&mut self, raw: FluxRaw) -> Result<u32, PortRefused> {
         let refused = |raw, error| PortRefused {
             raw: Box::new(raw),
             error,
         };
         let first = self.ports[0].raw.umem();
+        // So that a look at the process of the first port is one for all.
+        for process in [first.process(), raw.umem().process()] {
+            if let Err(error) = process.check("adding a port to an engine") {
+                return Err(refused(raw, error));
+            }
+        }
         if !self.copying && !first.is_same(raw.umem()) {
             return Err(refused(raw, other_umem()));
         }

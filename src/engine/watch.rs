@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::FluxEngine;
 use crate::kernel::Socket;
@@ -60,7 +60,8 @@ pub(super) struct Watch(Vec<Watched>);
 struct Watched {
     interface: String,
     known: Option<u32>,
-    socket: Arc<dyn Socket>,
+    /// It closes with its engine.
+    socket: Weak<dyn Socket>,
 }
 
 impl Watch {
@@ -95,14 +96,14 @@ impl Watched {
         Self {
             interface: raw.interface.name.clone(),
             known: raw.interface.rx_queues,
-            socket: raw.socket.shared().clone(),
+            socket: Arc::downgrade(raw.socket.shared()),
         }
     }
 
     /// An interface that is gone has no number; its engine tells of that.
     fn change(&self) -> Option<QueueChange> {
         let before = self.known?;
-        let now = self.socket.rx_queues()?;
+        let now = self.socket.upgrade()?.rx_queues()?;
         (now != before).then(|| QueueChange {
             interface: self.interface.clone(),
             before,
@@ -114,6 +115,33 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::builder::FluxBuilder;
+    use crate::sim::{Network, NicConfig};
+
+    #[test]
+    fn a_watch_tells_of_changes_and_keeps_no_socket_open() {
+        let nic = NicConfig {
+            queues: 2,
+            ..NicConfig::new("eth0")
+        };
+        let nic = Network::new().add(nic).unwrap();
+        let open = || FluxBuilder::new(&nic).frames(64).build();
+        let engines = [FluxEngine::new(open().unwrap())];
+        let mut watch = Watch::over(&engines);
+        assert!(watch.look().is_empty());
+        nic.set_queues(4).unwrap();
+        let [change] = &watch.look()[..] else {
+            panic!("one change");
+        };
+        assert_eq!((change.before, change.now), (2, 4));
+        drop(engines);
+        nic.set_queues(2).unwrap();
+        assert!(
+            watch.look().is_empty(),
+            "whose socket is closed, it knows nothing"
+        );
+        drop(open().unwrap());
+    }
 
     fn change(before: u32, now: u32) -> String {
         let interface = "eth0".to_owned();

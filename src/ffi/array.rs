@@ -1,7 +1,8 @@
 //! Arrays and bytes of the caller. Their lengths are checked before anything is read.
 
 use std::ffi::c_int;
-use std::slice;
+use std::mem::MaybeUninit;
+use std::{ptr, slice};
 
 use super::error::null;
 #[cfg(doc)]
@@ -86,9 +87,11 @@ pub(super) unsafe fn bytes<'a, T>(name: &str, at: *const T, len: usize) -> Resul
     }
 }
 
+/// Bytes to be read and changed.
+///
 /// # Safety
 ///
-/// `at` is null, or points to `len` bytes that nobody else uses during `'a`.
+/// `at` is null, or points to `len` initialised bytes that nobody else uses during `'a`.
 #[inline]
 pub(super) unsafe fn bytes_mut<'a, T>(name: &str, at: *mut T, len: usize) -> Result<&'a mut [u8]> {
     check_len(name, len)?;
@@ -119,11 +122,56 @@ pub(super) unsafe fn entries<'a, T>(
     }
 }
 
+/// Room for bytes that are written and never read.
+///
+/// # Safety
+///
+/// `at` is null, or points to `len` writable bytes that nobody else uses during `'a`. They need not be initialised.
+#[inline]
+pub(super) unsafe fn bytes_room<'a, T>(
+    name: &str,
+    at: *mut T,
+    len: usize,
+) -> Result<&'a mut [MaybeUninit<u8>]> {
+    check_len(name, len)?;
+    match (at.is_null(), len) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(null(name)),
+        // SAFETY: not null, and no longer than an object can be, so as the caller promises; any bytes will do.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(at.cast(), len) }),
+    }
+}
+
+/// Makes bytes zeros, of which C may never have written any, so that they can be read.
+#[inline]
+pub(super) fn clear(room: &mut [MaybeUninit<u8>]) -> &mut [u8] {
+    for byte in &mut *room {
+        byte.write(0);
+    }
+    // SAFETY: each was written just now.
+    unsafe { &mut *(ptr::from_mut(room) as *mut [u8]) }
+}
+
+/// Room for up to `most` entries, which are written and never read.
+///
+/// # Safety
+///
+/// `at` is null, or points to `count` writable entries that nobody else uses during `'a`. They need not be initialised.
+#[inline]
+pub(super) unsafe fn room<'a, T>(
+    name: &str,
+    at: *mut T,
+    count: (u32, u32),
+) -> Result<&'a mut [MaybeUninit<T>]> {
+    // SAFETY: as the caller promises; any bytes are an entry.
+    unsafe { entries_mut(name, at.cast(), count) }
+}
+
 /// Up to `most` entries.
 ///
 /// # Safety
 ///
-/// `at` is null, or points to `count` entries that nobody else uses during `'a`.
+/// `at` is null, or points to `count` initialised entries that nobody else uses during `'a`.
 #[inline]
 pub(super) unsafe fn entries_mut<'a, T>(
     name: &str,
@@ -165,7 +213,6 @@ pub(super) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ptr;
 
     #[test]
     fn nothing_is_read_before_its_length_is_checked() {
@@ -175,16 +222,26 @@ mod tests {
             for len in [isize::MAX as usize + 1, usize::MAX] {
                 assert!(bytes("data", nowhere, len).is_err());
                 assert!(bytes_mut("data", nowhere, len).is_err());
+                assert!(bytes_room("data", nowhere, len).is_err());
             }
             for count in [9, u32::MAX] {
                 assert!(entries("packets", nowhere, (count, 8)).is_err());
                 assert!(entries_mut("packets", nowhere, (count, 8)).is_err());
+                assert!(room("packets", nowhere, (count, 8)).is_err());
             }
             assert!(bytes("data", ptr::null::<u64>(), 0).is_ok_and(<[u8]>::is_empty));
             assert!(entries("packets", ptr::null::<u64>(), (0, 8)).is_ok_and(<[u64]>::is_empty));
             assert!(bytes("data", ptr::null::<u64>(), 1).is_err());
             assert!(entries("packets", ptr::null::<u64>(), (1, 8)).is_err());
         }
+    }
+
+    #[test]
+    fn bytes_that_nobody_wrote_are_zeros_once_they_are_cleared() {
+        let mut buffer = [MaybeUninit::<u64>::uninit(); 2];
+        // SAFETY: as many bytes, which nobody else uses.
+        let room = unsafe { bytes_room("buffer", buffer.as_mut_ptr(), 16) };
+        assert_eq!(clear(room.unwrap()), [0; 16]);
     }
 
     #[test]

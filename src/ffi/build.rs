@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::array::{bytes, bytes_mut};
+use super::array::{bytes, bytes_room, clear};
 use super::callback::fluxcap_packet_ref;
 use super::change::Editable;
 use super::error::quick;
@@ -114,6 +114,9 @@ const _: () = assert!(size_of::<fluxcap_frame_spec>() == 156);
 unsafe impl Sized32 for fluxcap_frame_spec {
     const NAME: &'static str = "fluxcap_frame_spec";
 }
+
+/// Longer than all headers together, with padding, and as many TCP options as a spec can ask for in vain.
+const LONGEST_HEADERS: usize = 512;
 
 /// Refuses a field whose value means nothing.
 fn expect(is: bool, field: &str, value: u32, fix: &str) -> Result<()> {
@@ -303,10 +306,13 @@ pub unsafe extern "C" fn fluxcap_frame_build(
             (
                 sized::read("spec", spec)?,
                 apart(payload, payload_len, room)?,
-                bytes_mut("buffer", buffer, size)?,
+                bytes_room("buffer", buffer, size)?,
             )
         };
         spec.check()?;
+        // No frame is longer.
+        let most = size.min(payload_len.saturating_add(LONGEST_HEADERS));
+        let buffer = clear(&mut buffer[..most]);
         let frame = spec.build(FrameBuilder::new(buffer), payload)?;
         count(frame.len() as u32)
     })

@@ -72,6 +72,7 @@ impl Caller {
     fn call(&mut self, batch: &mut BatchRef<'_>) -> Returned {
         let (port, frames) = (batch.port(), batch.frames());
         let (slots, run) = batch.slots();
+        let count = slots.len() as u32;
         let packets: *mut fluxcap_packet_ref = slots.as_mut_ptr().cast();
         let shown = Shown {
             frames,
@@ -81,7 +82,7 @@ impl Caller {
         let running = Running::new(&shown);
         let entered = Entered::new();
         // SAFETY: as whoever made it promised. There are as many packets, which nobody else uses meanwhile, and the layouts are the same.
-        let returned = unsafe { (self.callback)(self.user, port, packets, slots.len() as u32) };
+        let returned = unsafe { (self.callback)(self.user, port, packets, count) };
         entered.leave();
         drop(running);
         Returned(returned)

@@ -67,7 +67,8 @@ pub(super) struct Running {
     ports: Ports,
 }
 
-impl Opaque for fluxcap_engine {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_engine {
     type Value = Running;
     const KIND: u64 = u64::from_le_bytes(*b"flux_eng");
     const NAME: &'static str = "fluxcap_engine";

@@ -33,7 +33,8 @@ pub(super) struct Engines {
     ports: Vec<Ports>,
 }
 
-impl Opaque for fluxcap_group {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_group {
     type Value = Engines;
     const KIND: u64 = u64::from_le_bytes(*b"fluxgrup");
     const NAME: &'static str = "fluxcap_group";

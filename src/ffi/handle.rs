@@ -28,7 +28,8 @@ pub(super) struct Open {
     pub(super) batch: PacketBatch,
 }
 
-impl Opaque for fluxcap_raw {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_raw {
     type Value = Open;
     const KIND: u64 = u64::from_le_bytes(*b"flux_raw");
     const NAME: &'static str = "fluxcap_raw";
@@ -48,10 +49,10 @@ pub fn open(raw: FluxRaw) -> Result<*mut fluxcap_raw> {
 }
 
 /// A socket that is a port of an engine: what a `const struct fluxcap_raw *` may also be.
-struct Port;
+pub(super) struct Port;
 
 /// Where it is.
-struct Place {
+pub(super) struct Place {
     owner: Owner,
     port: u32,
 }
@@ -63,7 +64,8 @@ pub(super) enum Owner {
     Group(Arc<RwLock<EngineGroup>>, usize),
 }
 
-impl Opaque for Port {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for Port {
     type Value = Place;
     const KIND: u64 = u64::from_le_bytes(*b"fluxport");
     const NAME: &'static str = "fluxcap_raw";

@@ -19,7 +19,8 @@ pub(super) struct Place {
     nic: Option<Nic>,
 }
 
-impl Opaque for fluxcap_link {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_link {
     type Value = Place;
     const KIND: u64 = u64::from_le_bytes(*b"fluxlink");
     const NAME: &'static str = "fluxcap_link";

@@ -1,9 +1,10 @@
 //! A simulated NIC: what its link offers beyond those of a machine's interfaces.
 
 use std::ffi::c_int;
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use super::array::{MAX_PACKETS, bytes, bytes_mut, check_len, copy, entries, reserved};
+use super::array::{MAX_PACKETS, bytes, bytes_room, check_len, copy, entries, reserved};
 use super::error::guard;
 use super::handle::count;
 use super::link::{fluxcap_link, nic};
@@ -174,8 +175,8 @@ pub unsafe extern "C" fn fluxcap_sim_take_sent(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (nic, buffer) = unsafe { (nic(link)?, bytes_mut("buffer", buffer, size)?) };
-        count(nic.take_sent_into(buffer)?.unwrap_or(0) as u32)
+        let (nic, buffer) = unsafe { (nic(link)?, bytes_room("buffer", buffer, size)?) };
+        give(nic.take_sent_fitting(buffer.len())?, buffer)
     })
 }
 
@@ -190,9 +191,18 @@ pub unsafe extern "C" fn fluxcap_sim_take_passed(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let (nic, buffer) = unsafe { (nic(link)?, bytes_mut("buffer", buffer, size)?) };
-        count(nic.take_passed_into(buffer)?.unwrap_or(0) as u32)
+        let (nic, buffer) = unsafe { (nic(link)?, bytes_room("buffer", buffer, size)?) };
+        give(nic.take_passed_fitting(buffer.len())?, buffer)
     })
+}
+
+/// Writes a packet, if there is one, to a buffer that has room for it, and gives its length.
+fn give(packet: Option<Vec<u8>>, buffer: &mut [MaybeUninit<u8>]) -> Result<c_int> {
+    let packet = packet.unwrap_or_default();
+    for (place, byte) in buffer.iter_mut().zip(&packet) {
+        place.write(*byte);
+    }
+    count(packet.len() as u32)
 }
 
 /// Sets a simulated NIC up (1) or down (0). It begins up. What arrives while it is down is lost, and counted. -ENODEV: it was removed.

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use super::error::null;
 use crate::error::{FluxError, Result, errno};
@@ -10,7 +11,11 @@ use crate::kernel::machine::Uncancelled;
 use crate::stopper::Stopper;
 
 /// An opaque struct of the C face: a name for pointers to a value, of which C sees nothing.
-pub(super) trait Opaque {
+///
+/// # Safety
+///
+/// [`KIND`](Self::KIND) is that of no other implementation: it decides what a pointer from C is followed as.
+pub(super) unsafe trait Opaque {
     /// What is behind the handle.
     type Value;
     /// The word in front, different from that of all other kinds.
@@ -26,7 +31,7 @@ pub(super) trait Opaque {
 /// `repr(C)`, so that the word is in front whatever the value: the wrong handle can be told from the right one by looking there.
 #[repr(C)]
 struct Marked<T> {
-    kind: u64,
+    kind: AtomicU64,
     /// What ends a wait of the value, while another call has the value for itself.
     stopper: Option<Stopper>,
     value: T,
@@ -44,7 +49,7 @@ pub(super) fn give_stoppable<H: Opaque>(value: H::Value, stopper: Stopper) -> *m
 
 fn place<H: Opaque>(value: H::Value, stopper: Option<Stopper>) -> *mut H {
     let marked = Marked {
-        kind: H::KIND,
+        kind: AtomicU64::new(H::KIND),
         stopper,
         value,
     };
@@ -56,7 +61,8 @@ fn place<H: Opaque>(value: H::Value, stopper: Option<Stopper>) -> *mut H {
 ///
 /// # Safety
 ///
-/// `handle` is null or an open handle. Other threads may use it meanwhile, but not free it.
+/// `handle` is null or an open handle, until this returns. Other threads, and the one that a signal interrupted, may be within calls that use it,
+/// but within none that takes it away: [`take`] and [`empty`] end what "open" means when they begin.
 pub(super) unsafe fn stop<H: Opaque>(handle: *const H) -> c_int {
     // The write() is a cancellation point.
     let _uncancelled = Uncancelled::new();
@@ -87,8 +93,7 @@ pub(super) unsafe fn take<H: Opaque>(handle: *mut H) -> Option<H::Value> {
     let marked: *mut Marked<H::Value> = handle.cast();
     // SAFETY: it has the kind of `H`, so `give` made it, and it is taken back but once.
     let marked = unsafe {
-        // For whoever uses it later, which is forbidden, but should not go unnoticed where it can be noticed.
-        (&raw mut (*marked).kind).write_volatile(0);
+        disown(&(*marked).kind);
         Box::from_raw(marked)
     };
     Some(marked.value)
@@ -105,10 +110,19 @@ pub(super) unsafe fn empty<H: Opaque>(handle: *mut H) -> Result<(Emptied<H>, H::
     let marked: *mut Marked<H::Value> = handle.cast();
     // SAFETY: it has the kind of `H`, so `give` made it and it is not null. Without its kind nobody takes the value for there any more.
     unsafe {
-        (&raw mut (*marked).kind).write_volatile(0);
+        disown(&(*marked).kind);
         let value = (&raw const (*marked).value).read();
         Ok((Emptied(NonNull::new_unchecked(marked)), value))
     }
+}
+
+/// For whoever uses a handle later, or stops it in a signal handler meanwhile, which is forbidden, but should not go unnoticed where it can be
+/// noticed.
+#[inline]
+fn disown(kind: &AtomicU64) {
+    kind.store(0, Ordering::Relaxed);
+    // Before anything of the value is touched, as this thread sees it, and so its signal handlers.
+    compiler_fence(Ordering::SeqCst);
 }
 
 /// A handle without a value. Dropped, it is gone.
@@ -121,7 +135,8 @@ impl<H: Opaque> Emptied<H> {
         // SAFETY: `empty` took the value out, so that none is overwritten, and nobody else uses the handle.
         unsafe {
             (&raw mut (*marked).value).write(value);
-            (&raw mut (*marked).kind).write_volatile(H::KIND);
+            compiler_fence(Ordering::SeqCst);
+            (*marked).kind.store(H::KIND, Ordering::Relaxed);
         }
         std::mem::forget(self);
     }
@@ -192,8 +207,13 @@ unsafe fn check<H: Opaque>(handle: *const H) -> Result<()> {
 /// As [`check`].
 #[inline]
 unsafe fn is<H: Opaque>(handle: *const H) -> bool {
-    // SAFETY: not null, so readable as the caller promises.
-    !handle.is_null() && unsafe { handle.cast::<u64>().read_unaligned() } == H::KIND
+    let kind: *const AtomicU64 = handle.cast();
+    // Ours are aligned: what is not is something else.
+    if kind.is_null() || !kind.is_aligned() {
+        return false;
+    }
+    // SAFETY: not null, so readable as the caller promises; another thread may look at it, too, or empty it.
+    unsafe { &*kind }.load(Ordering::Relaxed) == H::KIND
 }
 
 #[cold]
@@ -206,4 +226,80 @@ fn refuse<H: Opaque>(is_null: bool) -> FluxError {
         format_args!("it is no struct {}, or was freed", H::NAME),
         format_args!("pass what {} gave", H::GIVER),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::ptr;
+
+    use super::*;
+    use crate::ffi::{engine, group, handle, link, rx, sim, tx, umem};
+    use crate::kernel::machine;
+
+    struct Thing;
+
+    // SAFETY: the only one of this kind.
+    unsafe impl Opaque for Thing {
+        type Value = String;
+        const KIND: u64 = u64::from_le_bytes(*b"fluxtest");
+        const NAME: &'static str = "thing";
+        const ARGUMENT: &'static str = "thing";
+        const GIVER: &'static str = "a test";
+    }
+
+    #[test]
+    fn no_two_kinds_of_handle_are_alike() {
+        let kinds = [
+            Thing::KIND,
+            engine::fluxcap_engine::KIND,
+            group::fluxcap_group::KIND,
+            handle::Port::KIND,
+            handle::fluxcap_raw::KIND,
+            link::fluxcap_link::KIND,
+            rx::fluxcap_rx::KIND,
+            sim::fluxcap_sim::KIND,
+            tx::fluxcap_tx::KIND,
+            umem::fluxcap_umem::KIND,
+        ];
+        assert_eq!(BTreeSet::from(kinds).len(), kinds.len());
+        assert!(kinds.iter().all(|&kind| kind != 0), "that of no handle");
+    }
+
+    #[test]
+    fn a_handle_is_good_but_while_it_is_empty() {
+        let stopper = Stopper {
+            alarm: machine::alarm(),
+        };
+        let handle = give_stoppable::<Thing>("one".to_owned(), stopper.clone());
+        // SAFETY: an open handle, which nobody else uses.
+        unsafe {
+            assert_eq!(stop(handle), 0);
+            let (emptied, value) = empty(handle).ok().unwrap();
+            assert_eq!(stop(handle), -errno::EINVAL);
+            assert!(
+                find(handle).is_none() && shared(handle).is_err() && exclusive(handle).is_err()
+            );
+            emptied.refill(value + " and two");
+            assert_eq!(stop(handle), 0);
+            assert_eq!(shared(handle).unwrap(), "one and two");
+            assert_eq!(take(handle).unwrap(), "one and two");
+            let (emptied, _) = empty(give::<Thing>(String::new())).ok().unwrap();
+            drop(emptied);
+        }
+        assert!(stopper.is_stopping());
+    }
+
+    #[test]
+    fn what_is_no_handle_is_refused() {
+        let mut words = [0_u64, Thing::KIND, 0];
+        let start = (&raw mut words).cast::<u8>();
+        for offset in 0..16 {
+            // SAFETY: eight bytes are readable from each of these places.
+            let found = unsafe { is(start.add(offset).cast::<Thing>()) };
+            assert_eq!(found, offset == 8);
+        }
+        // SAFETY: null.
+        assert_eq!(unsafe { stop(ptr::null::<Thing>()) }, -errno::EINVAL);
+    }
 }

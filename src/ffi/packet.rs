@@ -1,8 +1,9 @@
 //! Owned packets in C: 32 plain bytes that prove themselves when they come back.
 
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 
-use super::array::{MAX_PACKETS, entries_mut};
+use super::array::{self, MAX_PACKETS, entries_mut};
 use super::change::Editable;
 use super::error::{null, quick};
 use super::handle::{BATCH, Open, fluxcap_raw};
@@ -16,7 +17,8 @@ use crate::packet::{Frames, Packet};
 ///
 /// You may change `data` and `len` within the frame, and the bytes. The other fields are the library's. Sending or freeing a packet
 /// sets `data` to NULL: it has moved away. The struct may be copied, but only one copy may be used: the others become stale, and using them
-/// is an error. A packet may outlive the socket it came from, and may be freed on any thread.
+/// is an error. Copies are one packet: no two are used on two threads at once. A packet may outlive the socket it came from, and may be freed
+/// on any thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_packet {
@@ -84,13 +86,26 @@ impl From<Packet> for fluxcap_packet {
 ///
 /// # Safety
 ///
-/// `packets` is null or points to `count` packets that nobody else uses during `'a`.
+/// `packets` is null or points to `count` packets, each of which was written before, that nobody else uses during `'a`.
 pub(super) unsafe fn array<'a>(
     packets: *mut fluxcap_packet,
     count: u32,
 ) -> Result<&'a mut [fluxcap_packet]> {
     // SAFETY: as the caller promises.
     unsafe { entries_mut("packets", packets, (count, MAX_PACKETS)) }
+}
+
+/// The caller's array of places for packets.
+///
+/// # Safety
+///
+/// `packets` is null or points to `count` places that nobody else uses during `'a`.
+pub(super) unsafe fn places<'a>(
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> Result<&'a mut [MaybeUninit<fluxcap_packet>]> {
+    // SAFETY: as the caller promises.
+    unsafe { array::room("packets", packets, (count, MAX_PACKETS)) }
 }
 
 impl Editable for fluxcap_packet {
@@ -161,12 +176,10 @@ fn numbered(error: FluxError, number: usize) -> FluxError {
 }
 
 /// Moves the packets of the batch to the front of the array, which has room for them.
-pub(super) fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) -> usize {
-    let count = batch.len();
+pub(super) fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) {
     for (packet, place) in batch.drain().zip(packets) {
         *place = packet.into();
     }
-    count
 }
 
 /// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
@@ -181,9 +194,9 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
 ) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
-        let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
+        let (handle, places) = unsafe { (exclusive(raw)?, places(packets, count)?) };
         let Open { raw, batch } = handle;
-        let received = fill(packets, batch, |batch, max| raw.receive_at_most(batch, max));
+        let received = fill(places, batch, |batch, max| raw.receive_at_most(batch, max));
         if received == 0 {
             raw.check()?;
         }
@@ -191,16 +204,19 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
     })
 }
 
-/// Fills the array from the front with packets that `more` adds to the batch, as far as it has any.
+/// Fills the places from the front with packets that `more` adds to the batch, as far as it has any.
 pub(super) fn fill(
-    packets: &mut [fluxcap_packet],
+    places: &mut [MaybeUninit<fluxcap_packet>],
     batch: &mut PacketBatch,
     mut more: impl FnMut(&mut PacketBatch, u32) -> u32,
 ) -> c_int {
     let mut done = 0;
-    for part in packets.chunks_mut(BATCH) {
+    for part in places.chunks_mut(BATCH) {
         more(batch, part.len() as u32);
-        let filled = give(batch, part);
+        let filled = batch.len();
+        for (packet, place) in batch.drain().zip(&mut *part) {
+            place.write(packet.into());
+        }
         done += filled;
         if filled < part.len() {
             break;
@@ -220,9 +236,9 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
 ) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
-        let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
+        let (handle, places) = unsafe { (exclusive(raw)?, places(packets, count)?) };
         let Open { raw, batch } = handle;
-        Ok(fill(packets, batch, |batch, max| {
+        Ok(fill(places, batch, |batch, max| {
             raw.alloc_at_most(batch, max)
         }))
     })

@@ -188,8 +188,11 @@ pub unsafe extern "C" fn fluxcap_arp_reply(
 ) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
-        let (packet, mac) = unsafe { (bytes_mut("packet", packet, len)?, bytes("mac", mac, 6)?) };
+        let mac = unsafe { bytes("mac", mac, 6)? };
+        // A copy: it may lie in the packet.
         let mac = MacAddr(mac.try_into().unwrap_or_default());
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
         let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
         expect(ethernet.ether_type() == EtherType::ARP, "ARP")?;
         let (arp, _) = Arp::parse_mut(rest).map_err(malformed)?;

@@ -49,7 +49,7 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
         if descs.is_null() {
             return Err(null("descs"));
         }
-        if !handle.raw.cycle.rx_available() {
+        if !handle.raw.has_arrived() {
             handle.raw.check()?;
         }
         let run = handle.raw.peek(max);

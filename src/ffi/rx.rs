@@ -9,7 +9,7 @@ use super::info::{
     write_counters, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
-use super::packet::{array, fluxcap_packet, take_home};
+use super::packet::{array, fluxcap_packet, places, take_home};
 use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
 use super::tx::{self, fluxcap_tx};
@@ -30,7 +30,8 @@ pub(super) struct Receiver {
     batch: PacketBatch,
 }
 
-impl Opaque for fluxcap_rx {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_rx {
     type Value = Receiver;
     const KIND: u64 = u64::from_le_bytes(*b"flux__rx");
     const NAME: &'static str = "fluxcap_rx";
@@ -111,11 +112,11 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
 ) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
-        let (half, packets) = unsafe { (exclusive(rx)?, array(packets, count)?) };
-        let mut places = packets.iter_mut();
+        let (half, places) = unsafe { (exclusive(rx)?, places(packets, count)?) };
+        let mut places = places.iter_mut();
         let mut put = |packet| {
             if let Some(place) = places.next() {
-                *place = fluxcap_packet::from(packet);
+                place.write(fluxcap_packet::from(packet));
             }
         };
         let mut done = 0;

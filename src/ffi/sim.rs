@@ -35,7 +35,8 @@ pub(super) struct Simulation {
     running: Mutex<Option<Running>>,
 }
 
-impl Opaque for fluxcap_sim {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_sim {
     type Value = Simulation;
     const KIND: u64 = u64::from_le_bytes(*b"flux_sim");
     const NAME: &'static str = "fluxcap_sim";

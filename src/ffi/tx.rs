@@ -10,7 +10,7 @@ use super::info::{
     fluxcap_info, fluxcap_ring_state, fluxcap_statistics, print, ring, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
-use super::packet::{array, fill, fluxcap_packet, give, take_for_sending};
+use super::packet::{array, fill, fluxcap_packet, give, places, take_for_sending};
 use super::poller::timeout;
 use super::umem::{fluxcap_umem, write_umem};
 use crate::batch::PacketBatch;
@@ -32,7 +32,8 @@ pub(super) struct Sender {
     batch: PacketBatch,
 }
 
-impl Opaque for fluxcap_tx {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_tx {
     type Value = Sender;
     const KIND: u64 = u64::from_le_bytes(*b"flux__tx");
     const NAME: &'static str = "fluxcap_tx";
@@ -108,9 +109,9 @@ pub unsafe extern "C" fn fluxcap_tx_alloc(
 ) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
-        let (half, packets) = unsafe { (exclusive(tx)?, array(packets, count)?) };
+        let (half, places) = unsafe { (exclusive(tx)?, places(packets, count)?) };
         let Sender { tx, batch } = half;
-        Ok(fill(packets, batch, |batch, max| {
+        Ok(fill(places, batch, |batch, max| {
             tx.alloc_at_most(batch, max)
         }))
     })

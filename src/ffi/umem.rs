@@ -16,7 +16,8 @@ pub struct fluxcap_umem {
     _opaque: [u8; 0],
 }
 
-impl Opaque for fluxcap_umem {
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_umem {
     type Value = UmemRegion;
     const KIND: u64 = u64::from_le_bytes(*b"fluxumem");
     const NAME: &'static str = "fluxcap_umem";

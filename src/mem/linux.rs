@@ -4,13 +4,15 @@
 //! packet that it has inherited. So in a child, each mapping is there and full of zeros: the kernel sees to that for ordinary memory
 //! (`MADV_WIPEONFORK`, Linux 4.14); hugepages and rings are left out of the child (`MADV_DONTFORK`), and a handler that the C library calls
 //! in it (`pthread_atfork`) puts zeros in their place.
+//!
+//! No handler runs in a child of `_Fork()` or of a `clone()` of the program's own: there hugepages and rings are not mapped at all. [`Process`]
+//! knows such a child, too, so sockets look at it before they look at a ring; packets in hugepages must not be touched there.
 
 use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::process;
 use std::ptr::{self, NonNull};
-use std::sync::Once;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
@@ -23,7 +25,7 @@ pub(crate) struct Mapping {
     /// Its place among what is missing in a child.
     missing: Option<&'static Missing>,
     /// The process that made it.
-    process: u32,
+    process: Process,
 }
 
 // SAFETY: the mapping is only a range of addresses, and belongs to the process, not to a thread.
@@ -56,30 +58,11 @@ impl Mapping {
     }
 
     fn new(len: usize, flags: i32, fd: i32, offset: u64) -> Result<Self, i32> {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists. The ring offsets need 64 bits
-        // on 32-bit machines too.
-        let start = unsafe {
-            libc::mmap64(
-                ptr::null_mut(),
-                len,
-                access,
-                flags,
-                fd,
-                offset as libc::off64_t,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error()
-                .raw_os_error()
-                .unwrap_or(errno::EIO));
-        }
-        let start = NonNull::new(start.cast()).ok_or(errno::ENOMEM)?;
         Ok(Self {
-            start,
+            start: map(len, flags, fd, offset)?,
             len,
             missing: None,
-            process: process::id(),
+            process: Process::current(),
         })
     }
 
@@ -113,7 +96,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // In a child the range may be missing, and by now something else may stand there.
-        if self.process != process::id() {
+        if !self.process.is_current() {
             return;
         }
         if let Some(missing) = self.missing {
@@ -122,6 +105,29 @@ impl Drop for Mapping {
         // SAFETY: mapped in `new` by this process with this length, and unmapped once; whoever was given the address keeps the mapping.
         unsafe { libc::munmap(self.address(), self.len) };
     }
+}
+
+/// Maps memory that nothing else is mapped at.
+fn map(len: usize, flags: i32, fd: i32, offset: u64) -> Result<NonNull<u8>, i32> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists. The ring offsets need 64 bits
+    // on 32-bit machines too.
+    let start = unsafe {
+        libc::mmap64(
+            ptr::null_mut(),
+            len,
+            access,
+            flags,
+            fd,
+            offset as libc::off64_t,
+        )
+    };
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(errno::EIO));
+    }
+    NonNull::new(start.cast()).ok_or(errno::ENOMEM)
 }
 
 /// Makes memory part of core dumps that was left out.
@@ -164,11 +170,14 @@ impl Missing {
     const TAKEN: *mut u8 = ptr::without_provenance_mut(1);
 
     fn add(start: NonNull<u8>, len: usize) -> Option<&'static Self> {
-        static HANDLER: Once = Once::new();
-        // SAFETY: the handler does nothing that is forbidden in a child of a process with threads. The library is never unloaded.
-        HANDLER.call_once(|| unsafe {
-            libc::pthread_atfork(None, None, Some(fill_what_is_missing));
-        });
+        static HANDLER: OnceLock<bool> = OnceLock::new();
+        // SAFETY: the handler does nothing that is forbidden in a child of a process with threads. Its code is there whenever the C library
+        // calls it: the shared library is linked to stay (`nodelete`), and where this is part of another one that is unloaded, glibc takes
+        // the handlers of that library out, while musl unloads nothing.
+        let register = || unsafe { libc::pthread_atfork(None, None, Some(fill_what_is_missing)) };
+        if !HANDLER.get_or_init(|| register() == 0) {
+            return None;
+        }
         let free = |entry: &&Self| {
             entry
                 .start
@@ -203,38 +212,55 @@ unsafe extern "C" fn fill_what_is_missing() {
     }
 }
 
-/// Holds the number of this process once it was asked for, and zero in a forked child, however it was forked.
+/// Zero in a new process, however it was forked, and the [token](Process::token) of the process once somebody asked for it. `None` where
+/// there is no memory for it, or no kernel that clears it in children.
 fn word() -> Option<&'static AtomicU32> {
-    static PAGE: OnceLock<Option<Mapping>> = OnceLock::new();
-    let page = PAGE.get_or_init(|| Mapping::anonymous(1, page_size(), 0).ok());
-    // SAFETY: the mapping is aligned, zeroed, never unmapped, and used for nothing else.
-    page.as_ref()
-        .map(|page| unsafe { page.start().cast().as_ref() })
+    static WORD: OnceLock<Option<&AtomicU32>> = OnceLock::new();
+    *WORD.get_or_init(|| {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let len = page_size();
+        let page = map(len, flags, -1, 0).ok()?;
+        // SAFETY: the range was mapped just now, and the advice changes nothing here.
+        let wiped = unsafe { libc::madvise(page.as_ptr().cast(), len, libc::MADV_WIPEONFORK) };
+        if wiped != 0 {
+            // SAFETY: mapped just now with this length, and known to nobody.
+            unsafe { libc::munmap(page.as_ptr().cast(), len) };
+            return None;
+        }
+        // SAFETY: the page is aligned, zeroed, never unmapped, and used for nothing else.
+        Some(unsafe { page.cast().as_ref() })
+    })
 }
 
-/// A process, by its number and the word that it has for itself.
+/// A process, told from those that it was forked from and those that are forked from it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process {
     id: u32,
+    /// Differs from that of each process that this one descends from, unlike the number: the first process of each PID namespace is 1, and
+    /// the numbers of processes that have ended come again.
+    token: u32,
     word: Option<&'static AtomicU32>,
 }
 
 impl Process {
     /// This one.
     pub(crate) fn current() -> Self {
-        let id = std::process::id();
         let word = word();
-        if let Some(word) = word {
-            word.store(id, Ordering::Relaxed);
+        Self {
+            id: process::id(),
+            token: word.map_or(0, token),
+            word,
         }
-        Self { id, word }
     }
 
     /// Whether this is the process, and not a child that it forked since.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
-        self.word
-            .is_none_or(|word| word.load(Ordering::Relaxed) == self.id)
+        match self.word {
+            Some(word) => word.load(Ordering::Relaxed) == self.token,
+            // A system call each time, and no proof, but all there is.
+            None => process::id() == self.id,
+        }
     }
 
     /// Its number.
@@ -243,7 +269,21 @@ impl Process {
     }
 }
 
-#[cfg(test)]
+/// The token of this process, which `word` holds from now on.
+fn token(word: &AtomicU32) -> u32 {
+    /// The last one. A child has a copy, and goes on from there.
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    match word.load(Ordering::Relaxed) {
+        0 => {
+            let next = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            let taken = word.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed);
+            taken.map_or_else(|first| first, |_| next)
+        }
+        token => token,
+    }
+}
+
+#[cfg(all(test, not(miri)))]
 mod tests {
     use std::fs;
 
@@ -303,6 +343,64 @@ mod tests {
         });
         assert_eq!(status, 0);
         assert!(parent.is_current());
+    }
+
+    #[test]
+    fn a_child_with_its_parents_number_is_another_process() {
+        let status = in_child(|| {
+            // SAFETY: concerns the children of this thread alone.
+            let new_namespace = || unsafe { libc::unshare(libc::CLONE_NEWPID) } == 0;
+            if !new_namespace() {
+                println!("skipped: no PID namespace can be made here");
+                return true;
+            }
+            let first = in_child(|| {
+                let parent = Process::current();
+                let second = || {
+                    let child = Process::current();
+                    parent.id() == child.id() && child.is_current() && !parent.is_current()
+                };
+                parent.id() == 1 && new_namespace() && in_child(second) == 0 && parent.is_current()
+            });
+            first == 0
+        });
+        assert_eq!(status, 0);
+    }
+
+    #[test]
+    fn a_child_is_another_process_also_where_no_page_tells() {
+        let parent = Process {
+            word: None,
+            ..Process::current()
+        };
+        assert!(parent.is_current());
+        assert_eq!(in_child(|| !parent.is_current()), 0);
+    }
+
+    #[test]
+    fn a_child_that_no_handler_ran_in_is_another_process_and_leaves_mappings_alone() {
+        let mut ring = shared(1);
+        bytes(&mut ring).fill(7);
+        let mut ring = Some(ring);
+        // The first child has one thread, so that all locks are good in the second.
+        let status = in_child(|| {
+            let mut own = Some(shared(1));
+            let parent = Process::current();
+            // SAFETY: as `fork`, but for the handlers; the child looks at its own memory and ends.
+            let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+            if child == 0 {
+                let other = !parent.is_current();
+                drop((own.take(), ring.take()));
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(i32::from(!other)) };
+            }
+            let mut status = -1;
+            // SAFETY: the kernel writes one number.
+            unsafe { libc::waitpid(child as i32, &mut status, 0) };
+            status == 0 && own.is_some_and(|mut own| bytes(&mut own).iter().all(|&byte| byte == 0))
+        });
+        assert_eq!(status, 0);
+        assert!(bytes(&mut ring.unwrap()).iter().all(|byte| *byte == 7));
     }
 
     /// The kernel's flags of the mapping that an address lies in.

@@ -4,7 +4,9 @@
 //!
 //! - the *ledger*, one owner a chunk: the pool, the user, or the kernel, on loan from one socket (or in
 //!   [quarantine](super::quarantine), when that was closed). A frame that the kernel
-//!   hands back is accepted only if it is on loan from this very socket, so no frame ever has two owners, whatever stands in a ring;
+//!   hands back is accepted only if it is on loan from this very socket, so no frame ever has two owners within the program, whatever stands in
+//!   a ring. That a kernel does not write to a frame after it has handed it back is its own promise, which nothing here can hold it to: one that
+//!   hands a frame back twice keeps it once more, and may change the bytes of the packet in it;
 //! - the *return stack*, where dropped packets arrive from any thread, at one exchange of its top each. The links stand in the ledger,
 //!   and whoever needs frames takes all of it at once, so that no frame is ever taken while another thread looks at it;
 //! - the *home queue*, lock-free, too, for the free frames that nobody keeps at hand;
@@ -100,10 +102,14 @@ impl SharedFrameState {
         self.address_of(chunk) + u64::from(KERNEL_HEADROOM + self.geometry.headroom())
     }
 
-    /// The byte at `addr`, which must lie below the end of the UMEM.
-    pub(super) fn pointer(&self, addr: u64) -> NonNull<u8> {
+    /// The byte at `addr`.
+    ///
+    /// # Safety
+    ///
+    /// `addr` lies in a chunk of this UMEM: [`chunk_of`](Self::chunk_of) knows it.
+    pub(super) unsafe fn pointer(&self, addr: u64) -> NonNull<u8> {
         debug_assert!(addr < self.geometry.bytes());
-        // SAFETY: callers pass an address inside a chunk of this UMEM, so it lies within `memory`.
+        // SAFETY: `Frames::new` has seen that `memory` is as long as the geometry says, and the address lies below that.
         unsafe { self.memory.start().add(addr as usize) }
     }
 

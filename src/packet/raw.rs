@@ -1,4 +1,11 @@
 //! A packet as plain data, for C: it can be copied, so coming back it proves that it is the one living copy.
+//!
+//! The proof is the generation of its frame, which moves on by one exchange whenever a packet comes back: of two threads that free copies of one
+//! packet at once, one has it, and the other gets an error. It has 32 bits, so that a copy that was kept while C gave 2³² packets in that very
+//! frame back counts as the living one again.
+//!
+//! Before it, the UMEM must be alive. While any handle, socket or other packet of it is there, it is, whatever a stale copy does. What nothing here can
+//! see is a stale copy that is used on one thread while another frees the last thing that a UMEM has: the header forbids the use of two copies.
 
 use std::ptr::NonNull;
 
@@ -47,8 +54,8 @@ impl RawPacket {
     /// that leaves the frame. The packet stays as it was.
     pub(crate) fn claim(self) -> Result<Packet> {
         let state = live::find(self.umem).ok_or_else(stale)?;
-        // SAFETY: it is alive now, and a packet that proves to be counted keeps it so; a program that frees the last
-        // packet of a UMEM on one thread while it uses a stale copy on another breaks the rule of exclusive use.
+        // SAFETY: it is alive now, and a packet that proves to be counted keeps it so. Otherwise it is a stale copy, and the program has the rule
+        // that copies are not used side by side: nobody frees the UMEM now.
         let data = self.check(unsafe { state.as_ref() })?;
         self.end(state, data)
     }
@@ -61,7 +68,8 @@ impl RawPacket {
         if self.frame >= frames.geometry().frames() {
             return Err(stale());
         }
-        let data = frames.pointer(frames.address_of(self.frame));
+        // SAFETY: a frame that the UMEM has.
+        let data = unsafe { frames.pointer(frames.address_of(self.frame)) };
         let empty = Self {
             data: data.as_ptr(),
             len: 0,
@@ -156,7 +164,8 @@ impl RawPacket {
             return Err(stale());
         }
         let chunk_size = u64::from(frames.geometry().chunk_size());
-        let frame = frames.pointer(frames.address_of(self.frame));
+        // SAFETY: a frame that the UMEM has.
+        let frame = unsafe { frames.pointer(frames.address_of(self.frame)) };
         // What lies before the frame is far behind it, counted like this.
         let offset = self.data.addr().wrapping_sub(frame.addr().get()) as u64;
         if offset > chunk_size || u64::from(self.len) > chunk_size - offset {
@@ -198,7 +207,8 @@ pub(crate) unsafe fn in_place<T>(
     }
     let mut slot = Slot {
         // The address alone is the caller's.
-        data: frames.pointer(address).as_ptr(),
+        // SAFETY: it lies below the end of the UMEM.
+        data: unsafe { frames.pointer(address) }.as_ptr(),
         len: *len,
         verdict: RECYCLE,
     };

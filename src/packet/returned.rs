@@ -137,6 +137,10 @@ impl SharedFrameState {
 
     #[cold]
     fn call(&self) {
+        // In a forked child it is the parent's threads that wait, and one of them may have had the lock.
+        if !self.process().is_current() {
+            return;
+        }
         let mut waiting = self.waiting.lock().unwrap_or_else(|e| e.into_inner());
         let called = std::mem::take(&mut *waiting);
         drop(waiting);

@@ -197,8 +197,8 @@ impl KernelSide {
         }
         let headroom = KERNEL_HEADROOM + self.frames.geometry().headroom();
         let addr = frame.addr + u64::from(headroom);
-        // SAFETY: the frame is on loan and came out of the fill ring, into which its lender alone puts it, once: nobody else reads or
-        // writes it. The packet fits behind the headrooms, checked above.
+        // SAFETY: the frame is on loan, so in the UMEM, and came out of the fill ring, into which its lender alone puts it, once: nobody else
+        // reads or writes it. The packet fits behind the headrooms, checked above.
         unsafe {
             ptr::copy_nonoverlapping(
                 packet.as_ptr(),

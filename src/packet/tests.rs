@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -745,6 +745,47 @@ mod as_plain_data {
             drop(raw.claim().unwrap());
         }
         assert_all_home(&umem);
+    }
+
+    #[test]
+    fn of_two_threads_that_end_copies_of_a_packet_at_once_one_does() {
+        let rounds = if cfg!(miri) { 20 } else { 2000 };
+        let umem = &umem(4, 2048, 0);
+        for round in 0..rounds {
+            let raw = RawPacket::from(umem.alloc().unwrap());
+            // Another thread gets numbers, as it would from C.
+            let (data, place) = (raw.data.addr(), raw.umem.addr());
+            let (len, options, frame, generation) =
+                (raw.len, raw.options, raw.frame, raw.generation);
+            let copy = move || RawPacket {
+                data: ptr::without_provenance_mut(data),
+                len,
+                options,
+                umem: ptr::without_provenance(place),
+                frame,
+                generation,
+            };
+            let start = &Barrier::new(2);
+            let ended: usize = thread::scope(|scope| {
+                let claim = scope.spawn(move || {
+                    start.wait();
+                    usize::from(copy().claim().is_ok())
+                });
+                let end = scope.spawn(move || {
+                    start.wait();
+                    let mut ending = Ending::default();
+                    if round % 2 == 0 {
+                        // So that the packet is linked behind another one.
+                        let other = RawPacket::from(umem.alloc().unwrap());
+                        ending.add(other).unwrap();
+                    }
+                    usize::from(ending.add(copy()).is_ok())
+                });
+                claim.join().unwrap() + end.join().unwrap()
+            });
+            assert_eq!(ended, 1);
+        }
+        assert_all_home(umem);
     }
 
     #[test]

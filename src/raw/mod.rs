@@ -53,7 +53,8 @@ pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
 ///
 /// It belongs to the process that opened it. In a forked child, after `daemon()` for instance, its calls are errors of kind
 /// [`Invalid`](crate::ErrorKind::Invalid) or find nothing, packets hold zeros, and the parent is not disturbed; but the child keeps the
-/// kernel's socket open until it ends or executes another program. Open sockets after the fork.
+/// kernel's socket open until it ends or executes another program. Open sockets after the fork. In a child that the C library's `fork()` did not
+/// make (`_Fork()`, `clone()`), where its handlers have not run, sockets do the same, but packets in hugepages are not there: touch none.
 ///
 /// ```no_run
 /// use fluxcap::{FluxBuilder, PacketBatch};
@@ -87,6 +88,13 @@ pub struct FluxRaw {
 }
 
 impl FluxRaw {
+    /// The rings, unless this is a forked child, where they are the parent's, and perhaps not there.
+    #[inline]
+    fn here(&mut self) -> Option<&mut Cycle> {
+        let here = self.umem.process().is_current();
+        here.then_some(&mut self.cycle)
+    }
+
     /// Takes received packets as owned ones, as many as the batch has room for, and returns how many.
     ///
     /// Each takes a frame out of the cycle until it is [sent](Self::send), [recycled](Self::recycle) or dropped; the fill
@@ -136,10 +144,7 @@ impl FluxRaw {
     where
         F: FnMut(&mut PacketRef<'_>),
     {
-        if !self.umem.process().is_current() {
-            return 0;
-        }
-        self.cycle.inspect(max, look)
+        self.here().map_or(0, |cycle| cycle.inspect(max, look))
     }
 
     /// Copies of the descriptors of up to `max` received packets, accepted but still in the RX ring.
@@ -147,10 +152,7 @@ impl FluxRaw {
     /// They end before an entry that is refused, so there may be more behind them. Consume them from the front, with
     /// [`recycle_front`](Self::recycle_front), [`forward_front`](Self::forward_front) or [`receive`](Self::receive).
     pub fn peek(&mut self, max: u32) -> &[Desc] {
-        if !self.umem.process().is_current() {
-            return &[];
-        }
-        self.cycle.peek(max)
+        self.here().map_or(&[], |cycle| cycle.peek(max))
     }
 
     /// Looks at received packets in place and, for each, gives its frame back to the kernel or puts it into the TX ring.
@@ -184,10 +186,7 @@ impl FluxRaw {
     where
         F: FnMut(&mut PacketRef<'_>) -> Verdict,
     {
-        if !self.umem.process().is_current() {
-            return 0;
-        }
-        self.cycle.forward(max, judge)
+        self.here().map_or(0, |cycle| cycle.forward(max, judge))
     }
 
     /// Puts the packets at the front of the batch into the TX ring, in order, and returns how many.
@@ -220,7 +219,7 @@ impl FluxRaw {
 
     /// A packet of length zero in a free frame. Reaps if the pool is empty, and `None` when that does not help.
     pub fn alloc(&mut self) -> Option<Packet> {
-        self.cycle.alloc()
+        self.here()?.alloc()
     }
 
     /// Fills the batch with packets of length zero in free frames, and returns how many were added.
@@ -232,7 +231,7 @@ impl FluxRaw {
 
     /// [`alloc_batch`](Self::alloc_batch), up to `max` packets.
     pub(crate) fn alloc_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
-        self.cycle.alloc_batch(batch, max)
+        self.here().map_or(0, |cycle| cycle.alloc_batch(batch, max))
     }
 
     /// A packet with a copy of `bytes`, in a free frame; `None` when there is none now. For packets that lie in another UMEM.
@@ -260,17 +259,14 @@ impl FluxRaw {
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
     pub fn copy(&mut self, bytes: &[u8]) -> Result<Option<Packet>> {
-        self.cycle
-            .alloc()
-            .map(|packet| packet.filled(bytes))
-            .transpose()
+        self.alloc().map(|packet| packet.filled(bytes)).transpose()
     }
 
     /// Takes all sent frames back into the pool and returns how many.
     ///
     /// Call it (or [`refill`](Self::refill)) regularly: the kernel stops sending when the completion ring is full.
     pub fn reap(&mut self) -> u32 {
-        self.cycle.reap()
+        self.here().map_or(0, Cycle::reap)
     }
 
     /// Tops the fill ring up, with frames just sent and then with free ones, and returns how many.
@@ -280,6 +276,9 @@ impl FluxRaw {
     /// kernel drops what arrives.
     #[inline]
     pub fn refill(&mut self) -> u32 {
+        if !self.umem.process().is_current() {
+            return 0;
+        }
         let done = self.cycle.refill();
         self.settle();
         done
@@ -287,7 +286,7 @@ impl FluxRaw {
 
     /// The number of packets that the TX ring has room for now.
     pub fn tx_room(&mut self) -> u32 {
-        self.cycle.tx_room()
+        self.here().map_or(0, Cycle::tx_room)
     }
 
     /// Makes the kernel look at the fill ring, if it asks for that.
@@ -296,6 +295,7 @@ impl FluxRaw {
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn wake_rx(&self) -> Result<()> {
+        self.umem.process().check("waking the kernel to receive")?;
         if self.cycle.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
             let _uncancelled = machine::Uncancelled::new();
             self.socket.wake_rx()
@@ -328,6 +328,7 @@ impl FluxRaw {
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone); the packets stay in the ring.
     pub fn wake_tx(&self) -> Result<()> {
+        self.umem.process().check("waking the kernel to send")?;
         let always = !self.report.need_wakeup.achieved;
         let mut kicks = Kicks::new(self.cycle.tx_pending());
         let mut called = false;
@@ -353,6 +354,7 @@ impl FluxRaw {
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn spin(&mut self) -> Result<()> {
+        self.umem.process().check("looking for packets")?;
         self.cycle.refill();
         self.wake_rx_if_needed()?;
         self.socket.spin();
@@ -432,9 +434,12 @@ impl FluxRaw {
         self.cycle.totals()
     }
 
-    /// The four rings and the whereabouts of every frame, for a person with a question. O(frames).
+    /// The four rings and the whereabouts of every frame, for a person with a question. O(frames). All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> RingsState {
+        if !self.umem.process().is_current() {
+            return RingsState::default();
+        }
         self.cycle.state()
     }
 }

@@ -104,6 +104,7 @@ impl FluxRaw {
     /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stopped`](crate::ErrorKind::Stopped).
     pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
         const PAUSE: Duration = Duration::from_micros(50);
+        self.umem.process().check("sending packets")?;
         let mut waited = Duration::ZERO;
         loop {
             self.wake_tx()?;
@@ -127,11 +128,16 @@ impl FluxRaw {
     ///
     /// As [`wait`](Self::wait).
     pub fn wait_rx(&mut self, timeout: Option<Duration>) -> Result<bool> {
-        self.umem.process().check("waiting for packets")?;
-        if !self.cycle.rx_available() {
+        if !self.has_arrived() {
             self.wait(Interest::Receive, timeout)?;
         }
         Ok(self.cycle.rx_available())
+    }
+
+    /// Whether a packet waits in the RX ring.
+    #[inline]
+    pub(crate) fn has_arrived(&mut self) -> bool {
+        self.umem.process().is_current() && self.cycle.rx_available()
     }
 
     /// Waits for packets, for free slots in the TX ring, or for either; `None` waits for ever. It may return early, as after a signal.
@@ -145,6 +151,7 @@ impl FluxRaw {
     ///   second, or its XDP program taken off, noticed within a second;
     /// - [`Stopped`](crate::ErrorKind::Stopped) when a [stopper](Self::stopper) ended it. A wait of no time leaves a stop to the next one.
     pub fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> Result<Ready> {
+        self.umem.process().check("waiting for packets")?;
         let mut patience = None;
         loop {
             if timeout != Some(Duration::ZERO) {

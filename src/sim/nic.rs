@@ -10,7 +10,7 @@ use super::config::{NicConfig, NicCounters};
 use super::faults::Faults;
 use super::network::{Network, Shared};
 use super::play::{Playback, Player};
-use super::port::{Port, Queue, take_into};
+use super::port::{Port, Queue, take_fitting};
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Backend;
@@ -142,7 +142,8 @@ impl Nic {
     ///
     /// [`Invalid`](ErrorKind::Invalid) (EMSGSIZE) when the buffer is too short; the packet stays then.
     pub fn take_sent_into(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
-        take_into(&mut self.shared.lock().ports[self.index].sent, buffer)
+        let taken = self.take_sent_fitting(buffer.len())?;
+        Ok(taken.map(|packet| copy_to_front(buffer, &packet)))
     }
 
     /// Copies the packet that [`take_passed`](Self::take_passed) would give to the front of `buffer`; returns its length.
@@ -151,7 +152,18 @@ impl Nic {
     ///
     /// [`Invalid`](ErrorKind::Invalid) (EMSGSIZE) when the buffer is too short; the packet stays then.
     pub fn take_passed_into(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
-        take_into(&mut self.shared.lock().ports[self.index].passed, buffer)
+        let taken = self.take_passed_fitting(buffer.len())?;
+        Ok(taken.map(|packet| copy_to_front(buffer, &packet)))
+    }
+
+    /// [`take_sent`](Self::take_sent), of a packet of up to `room` bytes; an error for a longer one, which stays.
+    pub(crate) fn take_sent_fitting(&self, room: usize) -> Result<Option<Vec<u8>>> {
+        take_fitting(&mut self.shared.lock().ports[self.index].sent, room)
+    }
+
+    /// [`take_passed`](Self::take_passed), likewise.
+    pub(crate) fn take_passed_fitting(&self, room: usize) -> Result<Option<Vec<u8>>> {
+        take_fitting(&mut self.shared.lock().ports[self.index].passed, room)
     }
 
     /// Sets the NIC up or down. It begins up. What arrives while it is down is lost, and counted.
@@ -313,6 +325,14 @@ impl Nic {
         world.assign();
         self.shared.announce(&mut world);
     }
+}
+
+/// Copies a packet to a buffer that has room for it.
+fn copy_to_front(buffer: &mut [u8], packet: &[u8]) -> usize {
+    for (place, byte) in buffer.iter_mut().zip(packet) {
+        *place = *byte;
+    }
+    packet.len()
 }
 
 /// Whether a packet may come to a queue.

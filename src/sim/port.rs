@@ -192,12 +192,10 @@ impl Sock {
 }
 
 /// Moves the oldest of the kept packets to the front of a buffer that has room for it; its length.
-pub(super) fn take_into(kept: &mut VecDeque<Vec<u8>>, buffer: &mut [u8]) -> Result<Option<usize>> {
-    let Some(len) = kept.front().map(Vec::len) else {
-        return Ok(None);
-    };
-    let room = buffer.len();
-    let Some(place) = buffer.get_mut(..len) else {
+pub(super) fn take_fitting(kept: &mut VecDeque<Vec<u8>>, room: usize) -> Result<Option<Vec<u8>>> {
+    if let Some(len) = kept.front().map(Vec::len)
+        && len > room
+    {
         return Err(FluxError::new(
             ErrorKind::Invalid,
             errno::EMSGSIZE,
@@ -205,9 +203,6 @@ pub(super) fn take_into(kept: &mut VecDeque<Vec<u8>>, buffer: &mut [u8]) -> Resu
             "it does not fit",
             "use a larger buffer; the packet waits",
         ));
-    };
-    Ok(kept.pop_front().map(|packet| {
-        place.copy_from_slice(&packet);
-        len
-    }))
+    }
+    Ok(kept.pop_front())
 }

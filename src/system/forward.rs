@@ -57,11 +57,13 @@ impl FluxRx {
         max: u32,
         pass: impl FnMut(Packet) -> Option<Packet>,
     ) -> Result<u32, ForwardError> {
-        self.shared.umem.process().check("forwarding packets")?;
+        for shared in [&self.shared, &tx.shared] {
+            shared.umem.process().check("forwarding packets")?;
+        }
         let outstanding = self.lender.lent();
         across::relend(&mut tx.side(), &mut self.side(), outstanding);
         if tx.outward.has_come_back() {
-            tx.reap();
+            tx.take_back();
         }
         let (packets, unfit) = across::pass(&mut self.side(), &mut tx.side(), max, pass);
         let pushed = tx.push();

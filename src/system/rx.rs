@@ -233,10 +233,7 @@ impl FluxRx {
 
     /// How long to sleep, of the time that is left.
     fn slice(&self, left: Option<Duration>) -> Option<Duration> {
-        match self
-            .inward
-            .is_short(self.inward.outstanding(self.lender.lent()))
-        {
+        match self.is_short() {
             true => Some(left.map_or(SHORT_OF_FRAMES, |left| left.min(SHORT_OF_FRAMES))),
             false => left,
         }
@@ -267,6 +264,7 @@ impl FluxRx {
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM; nothing is taken then.
     pub fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
+        self.shared.umem.process().check("recycling packets")?;
         check_home(self.lender.frames(), batch)?;
         let outstanding = self.inward.outstanding(self.lender.lent());
         self.inward.give(&mut self.lender, batch, outstanding);
@@ -277,6 +275,14 @@ impl FluxRx {
     /// Tops the fill ring up with free frames, up to half of the UMEM, and returns how many. All ways to receive do that, too.
     #[inline]
     pub fn refill(&mut self) -> u32 {
+        match self.shared.umem.process().is_current() {
+            true => self.lend_free(),
+            false => 0,
+        }
+    }
+
+    #[inline]
+    fn lend_free(&mut self) -> u32 {
         let outstanding = self.inward.outstanding(self.lender.lent());
         self.inward
             .refill(&mut self.lender, &mut self.pool, outstanding)
@@ -289,7 +295,6 @@ impl FluxRx {
     }
 
     /// Whether it has so few frames that it should look for more.
-    #[cfg(feature = "async")]
     pub(crate) fn is_short(&self) -> bool {
         self.inward
             .is_short(self.inward.outstanding(self.lender.lent()))
@@ -298,7 +303,7 @@ impl FluxRx {
     /// Whether the kernel asks to be called for the fill ring.
     #[cfg(feature = "async")]
     pub(crate) fn needs_wakeup(&self) -> bool {
-        self.inward.needs_wakeup()
+        self.shared.umem.process().is_current() && self.inward.needs_wakeup()
     }
 
     /// Its rings and its place in the ledger.
@@ -310,10 +315,10 @@ impl FluxRx {
         }
     }
 
-    /// Tops the fill ring up and wakes the kernel if it asks for that.
+    /// Tops the fill ring up and wakes the kernel if it asks for that. Not in a forked child.
     #[inline]
     pub(super) fn top_up(&mut self) {
-        self.refill();
+        self.lend_free();
         if self.inward.needs_wakeup() {
             self.wake();
         }
@@ -406,16 +411,23 @@ impl FluxRx {
         self.inward.received()
     }
 
-    /// The fill and the RX ring as they stand, for a person with a question.
+    /// The fill and the RX ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
-        self.inward.state()
+        match self.shared.umem.process().is_current() {
+            true => self.inward.state(),
+            false => Default::default(),
+        }
     }
 }
 
 impl Drop for FluxRx {
     fn drop(&mut self) {
         self.place = None;
+        // In a child the rings are the parent's, and perhaps not there.
+        if !self.shared.umem.process().is_current() {
+            return;
+        }
         // What has arrived already is nobody's now; the other half can use the frames.
         self.inward.abandon(&mut self.lender);
     }

@@ -11,7 +11,7 @@ use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
 #[cfg(feature = "async")]
 use crate::kernel::Socket;
-use crate::kernel::{Interest, Interface, machine};
+use crate::kernel::{Interface, machine};
 use crate::link::Link;
 use crate::packet::{Lender, Outbox, Packet};
 use crate::pool::FramePool;
@@ -26,8 +26,6 @@ use crate::umem::UmemRegion;
 const ATTEMPTS: u32 = 4;
 /// How long to sleep at a time while waiting for room: meanwhile nobody takes sent frames back, nor looks whether anything moves.
 pub(crate) const SLICE: Duration = Duration::from_millis(10);
-/// How long to pause at a time until all packets have left.
-const PAUSE: Duration = Duration::from_micros(50);
 
 /// Mode B: the sending half of a socket.
 ///
@@ -98,7 +96,7 @@ impl FluxTx {
     #[inline]
     pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
         self.shared.umem.process().check("sending packets")?;
-        self.reap();
+        self.take_back();
         let mut sent = self.outward.send(&mut self.lender, batch)?;
         self.push()?;
         if !batch.is_empty() {
@@ -112,7 +110,7 @@ impl FluxTx {
     fn send_rest(&mut self, batch: &mut PacketBatch) -> Result<u32> {
         let mut sent = 0;
         for _ in 0..ATTEMPTS {
-            self.reap();
+            self.take_back();
             let more = self.outward.send(&mut self.lender, batch)?;
             if more == 0 {
                 break;
@@ -152,7 +150,7 @@ impl FluxTx {
     #[inline]
     pub fn send_each(&mut self, max: u32, give: impl FnOnce(&mut Outbox<'_>)) -> Result<u32> {
         self.shared.umem.process().check("sending packets")?;
-        self.reap();
+        self.take_back();
         let sent = self.outward.send_each(&mut self.lender, max, give);
         self.push()?;
         Ok(sent)
@@ -177,7 +175,10 @@ impl FluxTx {
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
     pub fn send_one(&mut self, packet: Packet) -> Result<(), Unsent> {
-        self.reap();
+        if let Err(error) = self.shared.umem.process().check("sending packets") {
+            return Err(Unsent::new(packet, error));
+        }
+        self.take_back();
         if self.unkicked
             && let Err(error) = self.push()
         {
@@ -219,6 +220,9 @@ impl FluxTx {
 
     /// A packet of length zero in a free frame. Takes sent frames back if the pool is empty, and `None` when that does not help.
     pub fn alloc(&mut self) -> Option<Packet> {
+        if !self.shared.umem.process().is_current() {
+            return None;
+        }
         self.outward.alloc(&mut self.lender, &mut self.pool)
     }
 
@@ -231,6 +235,9 @@ impl FluxTx {
 
     /// [`alloc_batch`](Self::alloc_batch), up to `max` packets.
     pub(crate) fn alloc_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
+        if !self.shared.umem.process().is_current() {
+            return 0;
+        }
         self.outward
             .alloc_batch(&mut self.lender, &mut self.pool, batch, max)
     }
@@ -249,6 +256,15 @@ impl FluxTx {
     /// All ways to send do that, too. A half that does not send for a while keeps them, so call it then.
     #[inline]
     pub fn reap(&mut self) -> u32 {
+        match self.shared.umem.process().is_current() {
+            true => self.take_back(),
+            false => 0,
+        }
+    }
+
+    /// [`reap`](Self::reap), not in a forked child.
+    #[inline]
+    pub(super) fn take_back(&mut self) -> u32 {
         self.outward.reap_home(&mut self.lender, &mut self.pool)
     }
 
@@ -267,7 +283,8 @@ impl FluxTx {
     ///
     /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone) or [`Stuck`](crate::ErrorKind::Stuck); the packets stay in the ring.
     pub fn kick(&mut self) -> Result<()> {
-        self.reap();
+        self.shared.umem.process().check("sending packets")?;
+        self.take_back();
         self.push()
     }
 
@@ -285,71 +302,12 @@ impl FluxTx {
             match kicks.after(kick, self.outward.pending()) {
                 Next::Rest => break,
                 Next::Kick => {}
-                Next::Reap if self.reap() == 0 => break,
+                Next::Reap if self.take_back() == 0 => break,
                 Next::Reap => {}
             }
         }
         self.unkicked = false;
         self.watchdog.look(&self.outward, &*self.shared.socket)
-    }
-
-    /// Sends everything in the TX ring and takes the frames back, for at most `timeout`.
-    ///
-    /// Returns whether the kernel has no packet left.
-    ///
-    /// # Errors
-    ///
-    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck) or
-    /// [`Stopped`](crate::ErrorKind::Stopped); the packets stay in the ring.
-    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
-        let mut waited = Duration::ZERO;
-        loop {
-            self.kick()?;
-            self.reap();
-            if self.outward.outstanding() == 0 {
-                return Ok(true);
-            }
-            if waited >= timeout {
-                return Ok(false);
-            }
-            self.waiting.take_stop()?;
-            waited += self.shared.socket.pause(PAUSE);
-        }
-    }
-
-    /// Waits until the TX ring has room or `timeout` is over; `None` waits for ever. Returns whether it has: `false` also when a signal ended
-    /// a sleep, so that the program can look at what its handler did.
-    ///
-    /// It takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full.
-    ///
-    /// # Errors
-    ///
-    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck) or
-    /// [`Stopped`](crate::ErrorKind::Stopped). A wait of no time leaves a stop to the next one.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
-        let mut left = timeout.unwrap_or(Duration::MAX);
-        loop {
-            self.kick()?;
-            if self.room() > 0 {
-                return Ok(true);
-            }
-            if left.is_zero() {
-                return Ok(false);
-            }
-            self.waiting.take_stop()?;
-            let slice = left.min(SLICE);
-            let socket = &*self.shared.socket;
-            let ready = self
-                .waiting
-                .sleep(socket, None, Interest::Send, Some(slice))?;
-            if ready.interrupted {
-                self.kick()?;
-                return Ok(self.room() > 0);
-            }
-            if timeout.is_some() {
-                left -= slice;
-            }
-        }
     }
 
     /// The socket, for those who wait by other means.
@@ -360,7 +318,10 @@ impl FluxTx {
 
     /// The number of packets that the TX ring has room for now.
     pub fn room(&mut self) -> u32 {
-        self.outward.room()
+        match self.shared.umem.process().is_current() {
+            true => self.outward.room(),
+            false => 0,
+        }
     }
 
     /// Packets that were given to the kernel and whose frames have not been taken back.
@@ -431,10 +392,13 @@ impl FluxTx {
         self.outward.sent()
     }
 
-    /// The TX and the completion ring as they stand, for a person with a question.
+    /// The TX and the completion ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
-        self.outward.state()
+        match self.shared.umem.process().is_current() {
+            true => self.outward.state(),
+            false => Default::default(),
+        }
     }
 }
 

@@ -2,11 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
+use super::tx::SLICE;
 use super::{FluxRx, FluxTx};
 use crate::error::Result;
-use crate::kernel::BorrowedFd;
+use crate::kernel::{BorrowedFd, Interest};
 use crate::raw::{Place, descriptor_of};
 use crate::stopper::Stopper;
+
+/// How long to pause at a time until all packets have left.
+const PAUSE: Duration = Duration::from_micros(50);
 
 impl FluxRx {
     /// A handle that ends a wait of this half, from any thread and from a signal handler. A stop that comes while none is under way ends the
@@ -55,6 +61,65 @@ impl FluxRx {
 }
 
 impl FluxTx {
+    /// Sends everything in the TX ring and takes the frames back, for at most `timeout`.
+    ///
+    /// Returns whether the kernel has no packet left.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck) or
+    /// [`Stopped`](crate::ErrorKind::Stopped); the packets stay in the ring.
+    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
+        let mut waited = Duration::ZERO;
+        loop {
+            self.kick()?;
+            self.take_back();
+            if self.outward.outstanding() == 0 {
+                return Ok(true);
+            }
+            if waited >= timeout {
+                return Ok(false);
+            }
+            self.waiting.take_stop()?;
+            waited += self.shared.socket.pause(PAUSE);
+        }
+    }
+
+    /// Waits until the TX ring has room or `timeout` is over; `None` waits for ever. Returns whether it has: `false` also when a signal ended
+    /// a sleep, so that the program can look at what its handler did.
+    ///
+    /// It takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full.
+    ///
+    /// # Errors
+    ///
+    /// [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck) or
+    /// [`Stopped`](crate::ErrorKind::Stopped). A wait of no time leaves a stop to the next one.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        let mut left = timeout.unwrap_or(Duration::MAX);
+        loop {
+            self.kick()?;
+            if self.room() > 0 {
+                return Ok(true);
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+            self.waiting.take_stop()?;
+            let slice = left.min(SLICE);
+            let socket = &*self.shared.socket;
+            let ready = self
+                .waiting
+                .sleep(socket, None, Interest::Send, Some(slice))?;
+            if ready.interrupted {
+                self.kick()?;
+                return Ok(self.room() > 0);
+            }
+            if timeout.is_some() {
+                left -= slice;
+            }
+        }
+    }
+
     /// A handle that ends a [`wait`](Self::wait) or a [`flush`](Self::flush) of this half, from any thread and from a signal handler. A stop
     /// that comes while none is under way ends the next that has to wait.
     #[must_use]

@@ -153,6 +153,26 @@ fn a_packet_dropped_by_another_thread_meanwhile_takes_the_long_way() {
 }
 
 #[test]
+fn packets_that_end_with_their_thread_come_home() {
+    thread_local! {
+        static HELD: std::cell::RefCell<Vec<Packet>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let (mut rx, tx, kernel) = halves();
+    kernel.deliver(0..10, 60);
+    let umem = rx.umem().clone();
+    // What a thread keeps for itself is dropped when it ends, after most else of it.
+    let rx = thread::spawn(move || {
+        HELD.with_borrow_mut(|held| {
+            rx.recv_each(10, |packet| held.push(packet));
+        });
+        rx
+    });
+    let rx = rx.join().unwrap();
+    assert_eq!(umem.accounting().user, 0);
+    close(rx, tx);
+}
+
+#[test]
 fn frames_beyond_the_share_go_to_the_pool() {
     let (mut rx, tx, kernel) = halves_of(64, [64; 4]);
     kernel.deliver(0..32, 60);

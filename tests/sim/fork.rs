@@ -1,9 +1,10 @@
 //! Simulated sockets and heap memory in a forked child.
 
-use std::time::Duration;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
 use fluxcap::sim::Network;
-use fluxcap::{ErrorKind, UmemConfig, UmemRegion};
+use fluxcap::{ErrorKind, FluxRx, UmemConfig, UmemRegion};
 
 use super::forked::fork;
 use super::tools::{close, hold, packet, small};
@@ -59,4 +60,44 @@ fn memory_from_the_heap_is_zeros_in_a_child() {
     });
     child.wait();
     assert_eq!(packet.data(), b"hello");
+}
+
+#[test]
+fn a_packet_that_a_child_drops_wakes_nobody_in_the_parent() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let (mut rx, _tx) = small(&nic).build().unwrap().split();
+    rx.fd().unwrap();
+    let mut held = Vec::new();
+    // Until the fill ring is out of frames, so that the descriptor tells when the next one comes home.
+    let mut arrived = 1;
+    while arrived > 0 {
+        for number in 0..8 {
+            nic.inject(0, &packet(number, 60)).unwrap();
+        }
+        network.settle();
+        arrived = rx.recv_each(64, |packet| held.push(packet));
+    }
+    network.settle();
+    // Shortly after a tick, of which there is one a second.
+    while !readable(&rx, Duration::from_secs(1)) {}
+    rx.recv_each(64, |_| ());
+    let start = Instant::now();
+    let in_time = || start.elapsed() < Duration::from_millis(500);
+    let child = fork(|| held.clear());
+    child.wait();
+    assert!(!readable(&rx, Duration::ZERO) || !in_time());
+    held.pop();
+    assert!(readable(&rx, Duration::ZERO), "the parent wakes itself");
+}
+
+/// Whether the descriptor of a receiving half becomes readable within a time.
+fn readable(rx: &FluxRx, within: Duration) -> bool {
+    let mut entry = libc::pollfd {
+        fd: rx.fd().unwrap().as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: the kernel reads and writes one entry.
+    unsafe { libc::poll(&mut entry, 1, within.as_millis() as i32) == 1 }
 }

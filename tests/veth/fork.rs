@@ -4,9 +4,12 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use fluxcap::{ErrorKind, FanOut, FluxEngine, FluxError, Interest, Packet, PacketBatch};
+use fluxcap::{
+    ErrorKind, FanOut, FluxEngine, FluxError, FluxRaw, Interest, Packet, PacketBatch, RingsState,
+    UmemConfig, UmemRegion,
+};
 
-use super::forked::fork;
+use super::forked::{fork, fork_without_handlers};
 use super::net::{has_program, in_namespace};
 use super::traffic::{assert_all_home, carry, close, frame, frames, receive, send, small};
 
@@ -118,6 +121,91 @@ fn halves_engines_and_groups_are_errors_in_a_child_too() {
         }
         drop(group);
         assert_all_home(&umem);
+    });
+}
+
+#[test]
+fn rings_that_are_not_there_in_a_child_are_left_alone() {
+    in_namespace(|| {
+        // Of one thread, so that its child can be made without the C library.
+        let parent = fork(|| {
+            let mut raw = Some(small("near").build().unwrap());
+            let child = fork_without_handlers(|| {
+                let mut near = raw.take().unwrap();
+                let mut batch = PacketBatch::with_capacity(8);
+                assert_eq!(near.receive(&mut batch), 0);
+                assert_eq!(near.inspect(8, |_| panic!("a packet")), 0);
+                assert_eq!(near.forward(8, |_| panic!("a packet")), 0);
+                assert_eq!(near.peek(8).len(), 0);
+                assert!(near.alloc().is_none() && near.copy(b"hello").unwrap().is_none());
+                assert_eq!(near.alloc_batch(&mut batch), 0);
+                assert_eq!((near.refill(), near.reap(), near.tx_room()), (0, 0, 0));
+                assert_eq!(near.debug_rings(), RingsState::default());
+                assert_forked(&near.send(&mut batch).unwrap_err());
+                assert_forked(&near.recycle(&mut batch).unwrap_err());
+                assert_forked(&near.wake_rx().unwrap_err());
+                assert_forked(&near.wake_tx().unwrap_err());
+                assert_forked(&near.spin().unwrap_err());
+                assert_forked(&near.wait_rx(None).unwrap_err());
+                assert_forked(&near.wait(Interest::Both, None).unwrap_err());
+                assert_forked(&near.flush(Duration::from_secs(1)).unwrap_err());
+            });
+            child.wait();
+            let mut halves = raw.take().map(FluxRaw::split);
+            let mut engine = Some(FluxEngine::new(small("far").build().unwrap()));
+            let child = fork_without_handlers(|| {
+                let (mut rx, mut tx) = halves.take().unwrap();
+                let mut batch = PacketBatch::with_capacity(8);
+                assert_eq!(rx.try_recv(&mut batch), 0);
+                assert_eq!(rx.recv_each(8, |_| panic!("a packet")), 0);
+                assert!(rx.try_recv_one().is_none());
+                assert_eq!(rx.refill(), 0);
+                assert_eq!(rx.debug_rings(), Default::default());
+                assert_forked(&rx.recycle(&mut batch).unwrap_err());
+                assert_forked(&rx.wait(None).unwrap_err());
+                let forwarded = rx.forward_each(&mut tx, 8, Some).unwrap_err();
+                assert_forked(forwarded.error());
+                assert!(tx.alloc().is_none() && tx.copy(b"hello").unwrap().is_none());
+                assert_eq!(tx.alloc_batch(&mut batch), 0);
+                assert_eq!((tx.reap(), tx.room()), (0, 0));
+                assert_eq!(tx.debug_rings(), Default::default());
+                assert_forked(&tx.send(&mut batch).unwrap_err());
+                assert_forked(&tx.send_each(8, |_| ()).unwrap_err());
+                assert_forked(&tx.kick().unwrap_err());
+                assert_forked(&tx.wait(None).unwrap_err());
+                assert_forked(&tx.flush(Duration::from_secs(1)).unwrap_err());
+                let own = UmemRegion::heap(UmemConfig::default()).unwrap();
+                let packet = own.copy(b"hello").unwrap().unwrap();
+                assert_forked(&tx.send_one(packet).unwrap_err().error());
+                let mut engine = engine.take().unwrap();
+                assert_forked(&engine.run_once(|_| ()).unwrap_err());
+                assert_forked(&engine.wait(None).unwrap_err());
+                drop((rx, tx, engine));
+            });
+            child.wait();
+            let (mut rx, tx) = halves.take().unwrap();
+            assert!(!rx.wait(Some(Duration::ZERO)).unwrap());
+            let umem = rx.umem().clone();
+            drop((rx, tx, engine));
+            assert_all_home(&umem);
+        });
+        parent.wait();
+    });
+}
+
+#[test]
+fn an_engine_in_a_child_refuses_a_port_of_its_parent() {
+    in_namespace(|| {
+        let mut inherited = Some(small("near").build().unwrap());
+        let child = fork(|| {
+            let mut engine = FluxEngine::new(small("far").build().unwrap());
+            engine.set_copying(true);
+            let refused = engine.add_port(inherited.take().unwrap()).unwrap_err();
+            assert_forked(refused.error());
+            engine.run_once(|_| ()).unwrap();
+        });
+        child.wait();
+        close(inherited.unwrap());
     });
 }
 

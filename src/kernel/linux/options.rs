@@ -3,12 +3,12 @@
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::errors::{check, unexpected, words};
-use super::uapi::{self, Options, Statistics};
+use super::uapi::{self, Options, Statistics, UmemReg};
 use crate::error::{Result, errno};
 use crate::report::{Answer, BindMode, BusyPoll};
 use crate::stats::SocketStatistics;
 
-/// What an option can consist of: numbers without padding, for which every bit pattern is a value.
+/// What the kernel can write an option to: numbers without padding, for which every bit pattern is a value.
 ///
 /// # Safety
 ///
@@ -17,13 +17,9 @@ pub(super) unsafe trait Plain {}
 
 // SAFETY: a number.
 unsafe impl Plain for i32 {}
-// SAFETY: a number.
-unsafe impl Plain for u32 {}
 // SAFETY: numbers.
 unsafe impl<const N: usize> Plain for [u64; N] {}
 // SAFETY: numbers in `repr(C)`, whose sizes add up to its own.
-unsafe impl Plain for uapi::UmemReg {}
-// SAFETY: as above.
 unsafe impl Plain for Statistics {}
 // SAFETY: as above.
 unsafe impl Plain for Options {}
@@ -35,15 +31,29 @@ pub(super) fn namespace_cookie(fd: BorrowedFd<'_>) -> Option<u64> {
     (len == size_of::<u64>()).then_some(cookie[0])
 }
 
-/// Sets an option.
-pub(super) fn set<T: Plain>(
-    fd: BorrowedFd<'_>,
-    level: i32,
-    option: i32,
-    value: &T,
-) -> Result<(), i32> {
-    // SAFETY: the kernel reads `size_of::<T>()` initialised bytes. What the option refers to is up to the caller; of ours only
-    // XDP_UMEM_REG refers to memory, which its socket keeps (`XdpSocket`).
+/// Sets an option that is a number of its own: a size, a time, a switch.
+pub(super) fn set(fd: BorrowedFd<'_>, level: i32, option: i32, value: u32) -> Result<(), i32> {
+    // SAFETY: a number, which no option of 64-bit kernels takes for an address, nor those of this module on others.
+    unsafe { set_raw(fd, level, option, &value) }
+}
+
+/// Registers packet memory, whose pages the kernel keeps from then on until the socket is closed.
+///
+/// # Safety
+///
+/// The range is mapped. For as long as the socket is open, and a device may finish what it has begun, it is left to the kernel which of these
+/// pages it reads and writes: those of frames whose addresses are put into the socket's fill and TX ring. So whatever stands at these
+/// addresses while the memory is mapped must bear that.
+pub(super) unsafe fn register(fd: BorrowedFd<'_>, memory: &UmemReg) -> Result<(), i32> {
+    // SAFETY: as the caller promises.
+    unsafe { set_raw(fd, uapi::SOL_XDP, uapi::XDP_UMEM_REG, memory) }
+}
+
+/// # Safety
+///
+/// `value` is initialised to its last byte. Where the option is one that refers to memory, the kernel may use that memory so.
+unsafe fn set_raw<T>(fd: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> Result<(), i32> {
+    // SAFETY: the kernel reads as many bytes as `value` has; the rest the caller promises.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
@@ -123,11 +133,11 @@ pub(super) fn busy_poll(fd: BorrowedFd<'_>, wish: Option<BusyPoll>) -> Answer<Op
         (uapi::SO_BUSY_POLL_BUDGET, "SO_BUSY_POLL_BUDGET", budget),
     ];
     for (option, name, value) in steps {
-        let Err(error) = set(fd, libc::SOL_SOCKET, option, &value) else {
+        let Err(error) = set(fd, libc::SOL_SOCKET, option, value) else {
             continue;
         };
         for option in [uapi::SO_PREFER_BUSY_POLL, uapi::SO_BUSY_POLL] {
-            let _ = set(fd, libc::SOL_SOCKET, option, &0_u32);
+            let _ = set(fd, libc::SOL_SOCKET, option, 0);
         }
         let cause = match error {
             errno::EPERM => "CAP_NET_ADMIN is missing",
@@ -152,7 +162,7 @@ pub(super) fn tx_budget(fd: BorrowedFd<'_>, wish: Option<u32>, tx_slots: u32) ->
         // It stands there already, on every kernel.
         None
     } else {
-        set(fd, uapi::SOL_XDP, uapi::XDP_MAX_TX_SKB_BUDGET, &allowed).err()
+        set(fd, uapi::SOL_XDP, uapi::XDP_MAX_TX_SKB_BUDGET, allowed).err()
     };
     match refused {
         None => Answer {

@@ -74,7 +74,7 @@ impl Release {
         let fd = new_socket()?;
         let bytes = PAGE_SIZE as u32;
         let geometry = Geometry::new(FRAMES, bytes, 0, PAGE_SIZE)?;
-        // The kernel keeps the page for itself.
+        // The kernel keeps the page for itself. No frame of it is ever put into a ring.
         let page = Mapping::anonymous(PAGE_SIZE, PAGE_SIZE, 0);
         let page = page.map_err(|error| errors::umem(error, geometry, bytes.into()))?;
         let registration = UmemReg {
@@ -83,14 +83,15 @@ impl Release {
             chunk_size: bytes,
             ..Default::default()
         };
-        register_memory(fd.as_fd(), &registration)
+        // SAFETY: the page is mapped now, and its socket has no ring that a frame could be put into: none is mapped.
+        unsafe { register_memory(fd.as_fd(), &registration) }
             .map_err(|error| errors::umem(error, geometry, bytes.into()))?;
         for (option, name) in [
             (uapi::XDP_UMEM_FILL_RING, "fill"),
             (uapi::XDP_UMEM_COMPLETION_RING, "completion"),
             (uapi::XDP_RX_RING, "RX"),
         ] {
-            options::set(fd.as_fd(), uapi::SOL_XDP, option, &SLOTS)
+            options::set(fd.as_fd(), uapi::SOL_XDP, option, SLOTS)
                 .map_err(|error| errors::ring(error, name, SLOTS))?;
         }
         Ok(Self {

@@ -81,7 +81,7 @@ fn make_own(fd: BorrowedFd<'_>, sizes: RingSizes) -> Result<Own<'_>> {
 }
 
 fn set_size(fd: BorrowedFd<'_>, option: i32, name: &str, size: u32) -> Result<()> {
-    options::set(fd, uapi::SOL_XDP, option, &size).map_err(|error| errors::ring(error, name, size))
+    options::set(fd, uapi::SOL_XDP, option, size).map_err(|error| errors::ring(error, name, size))
 }
 
 /// Asks where the parts of the rings lie, and whether the rings have flags.
@@ -99,6 +99,24 @@ fn mmap_offsets(fd: BorrowedFd<'_>) -> Result<(MmapOffsets, bool)> {
 /// Takes the place of the flags on kernels before 5.4, whose rings have none: never asks for a wake-up.
 static NO_FLAGS: AtomicU32 = AtomicU32::new(0);
 
+impl RingOffset {
+    /// The bytes of the mapping of a ring with so many slots, in which all words and slots lie, aligned; `None` if no mapping can be so.
+    fn len<T: RingElement>(&self, size: u32) -> Option<usize> {
+        let slots = (size as usize).checked_mul(size_of::<T>())?;
+        let len = usize::try_from(self.desc).ok()?.checked_add(slots)?;
+        let word_fits = |word: u64| {
+            let end = usize::try_from(word).ok()?.checked_add(size_of::<u32>())?;
+            (end <= len && word.is_multiple_of(4)).then_some(())
+        };
+        for word in [self.producer, self.consumer, self.flags] {
+            word_fits(word)?;
+        }
+        self.desc
+            .is_multiple_of(align_of::<T::Slot>() as u64)
+            .then_some(len)
+    }
+}
+
 struct Mapper<'a> {
     fd: BorrowedFd<'a>,
     ring_flags: bool,
@@ -114,16 +132,10 @@ impl Mapper<'_> {
         page_offset: u64,
     ) -> Result<RingArea<T>> {
         let refusal = |error| errors::ring(error, name, size);
-        let len = offset.desc as usize + size as usize * size_of::<T>();
+        let len = offset.len::<T>(size).ok_or_else(|| refusal(libc::EPROTO))?;
         let mapping = Mapping::ring(self.fd, len, page_offset).map_err(refusal)?;
-        let words_fit = [offset.producer, offset.consumer, offset.flags]
-            .iter()
-            .all(|word| *word as usize + size_of::<u32>() <= len && word.is_multiple_of(4));
-        if !words_fit || !offset.desc.is_multiple_of(align_of::<T>() as u64) {
-            return Err(refusal(libc::EPROTO));
-        }
         let at = |offset: u64| {
-            // SAFETY: the offset lies within the mapping, checked above.
+            // SAFETY: the offset lies within the mapping, as `len` has seen.
             unsafe { mapping.start().add(offset as usize) }
         };
         let flags = if self.ring_flags {
@@ -144,6 +156,58 @@ impl Mapper<'_> {
                 size,
                 Arc::new(mapping),
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_that_leave_a_ring_or_the_address_space_are_refused() {
+        let usual = RingOffset {
+            producer: 0,
+            consumer: 128,
+            desc: 320,
+            flags: 256,
+        };
+        assert_eq!(usual.len::<Desc>(64), Some(320 + 64 * 16));
+        assert_eq!(usual.len::<u64>(64), Some(320 + 64 * 8));
+        let far = [
+            u64::MAX,
+            u64::MAX - 3,
+            u64::MAX - 1023,
+            1 << 40,
+            320 + 64 * 8 - 3,
+            321,
+        ];
+        for far in far {
+            let wrong = [
+                RingOffset {
+                    producer: far,
+                    ..usual
+                },
+                RingOffset {
+                    consumer: far,
+                    ..usual
+                },
+                RingOffset {
+                    flags: far,
+                    ..usual
+                },
+            ];
+            assert!(
+                wrong.iter().all(|wrong| wrong.len::<u64>(64).is_none()),
+                "{far:#x}"
+            );
+        }
+        for desc in [u64::MAX, u64::MAX - 511, u64::MAX - 7, 324] {
+            assert_eq!(
+                RingOffset { desc, ..usual }.len::<u64>(64),
+                None,
+                "{desc:#x}"
+            );
         }
     }
 }

@@ -152,12 +152,23 @@ fn register(fd: BorrowedFd<'_>, umem: &UmemRegion) -> Result<()> {
         headroom: geometry.headroom(),
         ..Default::default()
     };
-    register_memory(fd, &registration).map_err(|error| errors::umem(error, geometry, len))
+    // SAFETY: the memory lives as long as the UMEM, which the socket keeps a handle to (`XdpSocket`). Its frames reach a ring through the ledger
+    // alone, and what the kernel has of them then nobody else looks at until it is seen to have let go (`Leases`).
+    unsafe { register_memory(fd, &registration) }
+        .map_err(|error| errors::umem(error, geometry, len))
 }
 
 /// Registers memory, and makes room for it under the limit of locked memory if it can.
-pub(super) fn register_memory(fd: BorrowedFd<'_>, registration: &UmemReg) -> Result<(), i32> {
-    let register = || options::set(fd, uapi::SOL_XDP, uapi::XDP_UMEM_REG, registration);
+///
+/// # Safety
+///
+/// As [`options::register`].
+pub(super) unsafe fn register_memory(
+    fd: BorrowedFd<'_>,
+    registration: &UmemReg,
+) -> Result<(), i32> {
+    // SAFETY: as the caller promises.
+    let register = || unsafe { options::register(fd, registration) };
     match register() {
         Err(errno::ENOBUFS) => {
             memlock::raise();

@@ -9,6 +9,7 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::bpf::query::program_ids;
 use crate::kernel::bpf::{Program, UserMap};
 use crate::kernel::{FanOut, Place, Socket, Steering};
+use crate::mem::Process;
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -32,7 +33,7 @@ pub(super) struct Share {
     /// The name of the interface when it was attached, for messages.
     interface: String,
     /// The process that attached it. A forked child has a copy of everything, but the program is not its own.
-    process: u32,
+    process: Process,
 }
 
 /// Joins the program on the interface, or attaches it with room for `queues` sockets.
@@ -91,7 +92,7 @@ pub(super) fn attach(
         program: Some(program),
         mode,
         interface: name.to_owned(),
-        process: std::process::id(),
+        process: Process::current(),
     })
 }
 
@@ -130,7 +131,7 @@ impl Share {
 
 impl Share {
     fn is_forked(&self) -> bool {
-        self.process != std::process::id()
+        !self.process.is_current()
     }
 }
 

@@ -63,6 +63,31 @@ fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Whether this kernel's AF_XDP knows packets of several buffers (Linux 6.6): it looks at the flags before it looks for the interface.
+pub(crate) fn knows_multi_buffer() -> bool {
+    const XDP_USE_SG: u16 = 1 << 4;
+    let socket = socket(libc::AF_XDP, libc::SOCK_RAW, 0).expect("AF_XDP");
+    // SAFETY: numbers, for which zero is valid.
+    let mut address: libc::sockaddr_xdp = unsafe { std::mem::zeroed() };
+    address.sxdp_family = libc::AF_XDP as u16;
+    address.sxdp_flags = XDP_USE_SG;
+    address.sxdp_ifindex = i32::MAX as u32;
+    // SAFETY: an address with its own size.
+    let bound = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of_val(&address) as u32,
+        )
+    };
+    let error = io::Error::last_os_error().raw_os_error();
+    assert!(
+        bound < 0 && matches!(error, Some(libc::ENODEV | libc::EINVAL)),
+        "{error:?}"
+    );
+    error == Some(libc::ENODEV)
+}
+
 /// Makes a veth pair and sets both ends up; `options` are words for both, such as `numrxqueues 2`.
 pub(crate) fn add_pair(one: &str, other: &str, options: &str) {
     ip(&format!(

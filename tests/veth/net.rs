@@ -1,14 +1,17 @@
 //! Network namespaces, which belong to threads: when the thread ends, in whatever way, they are gone with all in them.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use super::process::is_installed;
 
 /// Runs `body` in a network namespace of its own that holds the veth pair `near`–`far`, both up and without addresses.
 ///
@@ -95,6 +98,37 @@ pub(crate) fn add_pair(one: &str, other: &str, options: &str) {
     ));
     ip(&format!("link set {one} up"));
     ip(&format!("link set {other} up"));
+    show_queues(one);
+}
+
+/// Makes the number of queues known where veth does not answer `ethtool -l` (before Linux 5.13): sysfs has it, but shows the network
+/// namespace that it was mounted in. So this thread gets its own.
+fn show_queues(veth: &str) {
+    static ANSWERS: OnceLock<bool> = OnceLock::new();
+    let answers = ANSWERS.get_or_init(|| {
+        let output = Command::new("ethtool").args(["-l", veth]).output();
+        output.is_ok_and(|output| output.status.success()) || !is_installed("ethtool")
+    });
+    if *answers || fs::exists(format!("/sys/class/net/{veth}")).unwrap_or(true) {
+        return;
+    }
+    let mount = |kind: &CStr, target: &CStr, flags| {
+        // SAFETY: strings that end with NUL, and no data.
+        let result = unsafe {
+            libc::mount(
+                kind.as_ptr(),
+                target.as_ptr(),
+                kind.as_ptr(),
+                flags,
+                std::ptr::null(),
+            )
+        };
+        assert_eq!(result, 0, "{target:?}: {}", io::Error::last_os_error());
+    };
+    // SAFETY: concerns only this thread, and those that it makes.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
+    mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE);
+    mount(c"sysfs", c"/sys", 0);
 }
 
 /// Runs `ip` with these words and returns what it prints.

@@ -15,7 +15,7 @@
 //! So a bind to the same queue that succeeds proves it: by a socket that is made for this and has one page as its packet memory, or by any
 //! other of this process.
 //!
-//! A queue is told by the index of its interface. When that interface is removed, or moved to another network namespace, an other one may get
+//! A queue is told by the index of its interface. When that interface is removed, or moved to another network namespace, another one may get
 //! the index, and a bind to it proves nothing. So the kernel's message of a removal (`RTM_DELLINK`) is listened for from the open on.
 //!
 //! A removal while the socket is open is proof of its own, except for packets under way: the pool is taken off the interface then, whether

@@ -11,8 +11,6 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::process::is_installed;
-
 /// Runs `body` in a network namespace of its own that holds the veth pair `near`–`far`, both up and without addresses.
 ///
 /// Where that cannot be, it prints why and returns.
@@ -107,7 +105,8 @@ fn show_queues(veth: &str) {
     static ANSWERS: OnceLock<bool> = OnceLock::new();
     let answers = ANSWERS.get_or_init(|| {
         let output = Command::new("ethtool").args(["-l", veth]).output();
-        output.is_ok_and(|output| output.status.success()) || !is_installed("ethtool")
+        // Without ethtool nothing tells, and tests of queues skip.
+        output.map_or(true, |output| output.status.success())
     });
     if *answers || fs::exists(format!("/sys/class/net/{veth}")).unwrap_or(true) {
         return;

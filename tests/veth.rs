@@ -7,6 +7,8 @@
 
 #[path = "veth/balancer.rs"]
 mod balancer;
+#[path = "veth/cards.rs"]
+mod cards;
 #[path = "veth/echo.rs"]
 mod echo;
 #[path = "veth/examples.rs"]

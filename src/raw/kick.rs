@@ -8,9 +8,6 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::{Kick, Socket, machine};
 use crate::raw::outward::Outward;
 
-/// Calls in a row that may come to nothing although frames came back between them.
-const FRUITLESS: u32 = 4;
-
 /// What to do after a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -18,7 +15,8 @@ pub(crate) enum Next {
     Rest,
     /// Call again: packets leave.
     Kick,
-    /// Take sent frames back, and call again if there were any: perhaps the completion ring was full.
+    /// Take sent frames back, and call again if there were any: perhaps the completion ring was full. Or packets left and the ring
+    /// does not show it: before Linux 6.17 the kernel moves its index on when it has taken all that it saw, not when it stops early.
     Reap,
 }
 
@@ -29,17 +27,13 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Kicks {
     pending: u32,
-    fruitless: u32,
 }
 
 impl Kicks {
     /// Before the first call; `pending` packets stand in the TX ring.
     #[inline]
     pub(crate) fn new(pending: u32) -> Self {
-        Self {
-            pending,
-            fruitless: 0,
-        }
+        Self { pending }
     }
 
     /// Whether there is anything to send.
@@ -56,13 +50,10 @@ impl Kicks {
             Next::Rest
         } else if moved {
             // Each such call takes a packet off the ring: they come to an end.
-            self.fruitless = 0;
             Next::Kick
-        } else if self.fruitless < FRUITLESS {
-            self.fruitless += 1;
-            Next::Reap
         } else {
-            Next::Rest
+            // These, too: there are so many frames to come back.
+            Next::Reap
         }
     }
 }
@@ -179,12 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn calls_without_effect_come_to_an_end() {
+    fn where_the_ring_does_not_show_that_packets_leave_the_frames_that_come_back_do() {
         let mut kicks = Kicks::new(100);
-        for _ in 0..FRUITLESS {
+        for _ in 0..10 {
             assert_eq!(kicks.after(Kick::Again, 100), Next::Reap);
         }
-        assert_eq!(kicks.after(Kick::Again, 100), Next::Rest);
         assert_eq!(kicks.after(Kick::Again, 99), Next::Kick);
         assert_eq!(kicks.after(Kick::Again, 99), Next::Reap);
     }

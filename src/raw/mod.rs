@@ -334,11 +334,14 @@ impl FluxRaw {
         let mut called = false;
         while kicks.wanted() && (always || self.cycle.tx_needs_wakeup()) {
             let _uncancelled = machine::Uncancelled::new();
+            let come_back = self.cycle.outward.come_back();
             let kick = self.socket.wake_tx()?;
             called = true;
-            // Sent frames are taken back elsewhere.
-            if kicks.after(kick, self.cycle.tx_pending()) != Next::Kick {
-                break;
+            match kicks.after(kick, self.cycle.tx_pending()) {
+                Next::Kick => {}
+                // They are taken back elsewhere; here it is enough that there are more.
+                Next::Reap if self.cycle.outward.come_back() > come_back => {}
+                Next::Reap | Next::Rest => break,
             }
         }
         // A call tells by itself.

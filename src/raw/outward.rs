@@ -148,6 +148,12 @@ impl Outward {
         self.group.is_some() || self.completion.available(1) > 0
     }
 
+    /// Frames that wait in the completion ring to be taken back.
+    pub(crate) fn come_back(&self) -> u32 {
+        self.fetch();
+        self.completion.occupied()
+    }
+
     pub(crate) fn pending(&self) -> u32 {
         self.tx.occupied()
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fluxcap::proto::Ethernet;
 use fluxcap::{BindMode, FluxRaw, Verdict, XdpMode};
 
-use super::net::{Stack, in_namespace, ip};
+use super::net::{Stack, in_namespace, ip, knows_multi_buffer};
 use super::traffic::{PATIENCE, carry, close, frame, frames, large, send, small};
 
 /// Sends all frames from `far` to `near`, which sends them back with swapped addresses, and compares.
@@ -49,13 +49,16 @@ fn sizes(sizes: impl Iterator<Item = usize>) -> Vec<Vec<u8>> {
 #[test]
 fn every_size_that_fits_a_frame_comes_back_intact_and_in_order() {
     in_namespace(|| {
-        // Chunks of 4096 bytes, less the 256 that the kernel keeps, less Ethernet header and VLAN tag.
+        // Chunks of 4096 bytes, less the 256 that the kernel keeps. Before Linux 6.6 an AF_XDP socket gets none of a packet that the
+        // driver holds in several pieces: veth has pages for it, in which 320 bytes are the kernel's, too, and drops what is longer.
+        let longest = if knows_multi_buffer() { 3840 } else { 3520 };
         for end in ["near", "far"] {
-            ip(&format!("link set {end} mtu 3822"));
+            // Less Ethernet header and VLAN tag.
+            ip(&format!("link set {end} mtu {}", longest - 18));
         }
         let [mut near, mut far] =
             ["near", "far"].map(|end| large(end).bind_mode(BindMode::Copy).build().unwrap());
-        echo(&mut far, &mut near, &sizes(Ethernet::LEN..=3840));
+        echo(&mut far, &mut near, &sizes(Ethernet::LEN..=longest));
         close(near);
         close(far);
     });

@@ -29,7 +29,10 @@ fn the_ping_responder_answers_and_prints_its_counters() {
             // A ping to somebody else is none of its business.
             elsewhere.run(|| {
                 let words = ["-c", "1", "-W", "0.2", "10.0.0.3"];
-                Program::start(Command::new("ping").args(words)).finish()
+                Program::start(Command::new("ping").args(words)).finish();
+                // Or the kernel goes on asking for that neighbour, also while the next responder is not ready yet.
+                let words = ["neighbour", "del", "10.0.0.3", "dev", "far"];
+                Program::start(Command::new("ip").args(words)).finish()
             });
             responder.signal(libc::SIGTERM);
             let (status, said) = responder.finish();

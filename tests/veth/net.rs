@@ -1,11 +1,12 @@
 //! Network namespaces, which belong to threads: when the thread ends, in whatever way, they are gone with all in them.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -63,6 +64,31 @@ fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Whether this kernel's AF_XDP knows packets of several buffers (Linux 6.6): it looks at the flags before it looks for the interface.
+pub(crate) fn knows_multi_buffer() -> bool {
+    const XDP_USE_SG: u16 = 1 << 4;
+    let socket = socket(libc::AF_XDP, libc::SOCK_RAW, 0).expect("AF_XDP");
+    // SAFETY: numbers, for which zero is valid.
+    let mut address: libc::sockaddr_xdp = unsafe { std::mem::zeroed() };
+    address.sxdp_family = libc::AF_XDP as u16;
+    address.sxdp_flags = XDP_USE_SG;
+    address.sxdp_ifindex = i32::MAX as u32;
+    // SAFETY: an address with its own size.
+    let bound = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of_val(&address) as u32,
+        )
+    };
+    let error = io::Error::last_os_error().raw_os_error();
+    assert!(
+        bound < 0 && matches!(error, Some(libc::ENODEV | libc::EINVAL)),
+        "{error:?}"
+    );
+    error == Some(libc::ENODEV)
+}
+
 /// Makes a veth pair and sets both ends up; `options` are words for both, such as `numrxqueues 2`.
 pub(crate) fn add_pair(one: &str, other: &str, options: &str) {
     ip(&format!(
@@ -70,6 +96,38 @@ pub(crate) fn add_pair(one: &str, other: &str, options: &str) {
     ));
     ip(&format!("link set {one} up"));
     ip(&format!("link set {other} up"));
+    show_queues(one);
+}
+
+/// Makes the number of queues known where veth does not answer `ethtool -l` (before Linux 5.13): sysfs has it, but shows the network
+/// namespace that it was mounted in. So this thread gets its own.
+fn show_queues(veth: &str) {
+    static ANSWERS: OnceLock<bool> = OnceLock::new();
+    let answers = ANSWERS.get_or_init(|| {
+        let output = Command::new("ethtool").args(["-l", veth]).output();
+        // Without ethtool nothing tells, and tests of queues skip.
+        output.map_or(true, |output| output.status.success())
+    });
+    if *answers || fs::exists(format!("/sys/class/net/{veth}")).unwrap_or(true) {
+        return;
+    }
+    let mount = |kind: &CStr, target: &CStr, flags| {
+        // SAFETY: strings that end with NUL, and no data.
+        let result = unsafe {
+            libc::mount(
+                kind.as_ptr(),
+                target.as_ptr(),
+                kind.as_ptr(),
+                flags,
+                std::ptr::null(),
+            )
+        };
+        assert_eq!(result, 0, "{target:?}: {}", io::Error::last_os_error());
+    };
+    // SAFETY: concerns only this thread, and those that it makes.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
+    mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE);
+    mount(c"sysfs", c"/sys", 0);
 }
 
 /// Runs `ip` with these words and returns what it prints.

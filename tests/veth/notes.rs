@@ -55,6 +55,13 @@ fn merged_segments_are_named_in_generic_mode_and_come_singly_once_the_words_are_
             "{note}"
         );
 
+        let features = Command::new("ethtool").args(["-k", "far"]).output();
+        if features.is_ok_and(|features| {
+            String::from_utf8_lossy(&features.stdout).contains("tx-udp-segmentation: off")
+        }) {
+            println!("skipped: veth of this kernel takes no merged datagrams (Linux 5.11 does)");
+            return close(near);
+        }
         // Five datagrams in one piece.
         let socket = UdpSocket::bind("10.77.0.1:0").unwrap();
         let segment: libc::c_int = 1000;

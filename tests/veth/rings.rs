@@ -68,10 +68,15 @@ fn a_full_completion_ring_stops_the_kernel_until_it_is_reaped() {
         wait_until("the completion ring is full", || {
             far.debug_rings().completion.occupied == 16
         });
-        assert_eq!(far.debug_rings().tx.occupied, 84);
+        // Before Linux 6.17, where a larger budget came, too, the kernel's index stays where it was when it stops early.
+        let index_stays = far.report().tx_budget.achieved < 128;
+        let left = far.debug_rings().tx.occupied;
+        assert!(left == 84 || index_stays && left == 100, "{left}");
+        assert_eq!(receive(&mut near, 16).len(), 16);
+        assert!(!near.wait_rx(Some(Duration::from_millis(20))).unwrap());
         assert_conserved(&far);
         assert!(far.flush(Duration::from_secs(5)).unwrap());
-        drop(receive(&mut near, 100));
+        drop(receive(&mut near, 84));
         close(near);
         close(far);
     });

@@ -8,7 +8,7 @@ use super::errors::check;
 use super::{options, uapi};
 
 /// The identity of a network namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Namespace {
     /// A number that the kernel gives to no other one, ever (Linux 5.14).
     Cookie(u64),

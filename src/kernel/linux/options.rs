@@ -18,6 +18,8 @@ pub(super) unsafe trait Plain {}
 // SAFETY: a number.
 unsafe impl Plain for i32 {}
 // SAFETY: numbers.
+unsafe impl<const N: usize> Plain for [u32; N] {}
+// SAFETY: numbers.
 unsafe impl<const N: usize> Plain for [u64; N] {}
 // SAFETY: numbers in `repr(C)`, whose sizes add up to its own.
 unsafe impl Plain for Statistics {}
@@ -29,6 +31,14 @@ pub(super) fn namespace_cookie(fd: BorrowedFd<'_>) -> Option<u64> {
     let mut cookie = [0_u64];
     let len = get(fd, libc::SOL_SOCKET, uapi::SO_NETNS_COOKIE, &mut cookie).ok()?;
     (len == size_of::<u64>()).then_some(cookie[0])
+}
+
+/// The memory of packets that a socket has sent and that are still under way (`sk_wmem_alloc`); `None` where nothing tells.
+pub(super) fn queued_for_sending(fd: BorrowedFd<'_>) -> Option<u32> {
+    let mut memory = [0_u32; uapi::SK_MEMINFO_VARS];
+    let len = get(fd, libc::SOL_SOCKET, uapi::SO_MEMINFO, &mut memory).ok()?;
+    let read = len / size_of::<u32>();
+    memory[..read].get(uapi::SK_MEMINFO_WMEM_ALLOC).copied()
 }
 
 /// Sets an option that is a number of its own: a size, a time, a switch.

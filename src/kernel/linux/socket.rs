@@ -201,6 +201,12 @@ impl XdpSocket {
         self.umem.frames().process()
     }
 
+    /// The answer of the socket whose queue it shares.
+    fn first_release(&self) -> Option<&Release> {
+        let first: &dyn Any = &**self.first.as_ref()?;
+        first.downcast_ref::<Self>()?.release.as_deref()
+    }
+
     /// What to call the interface in a message: by its name now, or by its last one when it is gone.
     pub(super) fn interface_name(&self) -> String {
         let name = self.control.name(self.ifindex);
@@ -210,11 +216,16 @@ impl XdpSocket {
 
 impl Drop for XdpSocket {
     fn drop(&mut self) {
-        if let Some(release) = &self.release
-            && self.process().is_current()
-            && self.control.name(self.ifindex).is_none()
-        {
-            release.see_removal();
+        if !self.process().is_current() {
+            return;
+        }
+        let is_gone = || wait::is_gone(self);
+        if let Some(release) = &self.release {
+            if is_gone() || self.control.name(self.ifindex).is_none() {
+                release.see_removal(self.fd.as_fd(), is_gone);
+            }
+        } else if let Some(release) = self.first_release() {
+            release.leave_beside(self.fd.as_fd());
         }
     }
 }

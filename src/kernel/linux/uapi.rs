@@ -41,6 +41,10 @@ pub(super) const SO_PREFER_BUSY_POLL: i32 = 69;
 pub(super) const SO_BUSY_POLL_BUDGET: i32 = 70;
 /// Since Linux 5.14.
 pub(super) const SO_NETNS_COOKIE: i32 = 71;
+/// `SO_MEMINFO` (Linux 4.12), and what it tells.
+pub(super) const SO_MEMINFO: i32 = 55;
+pub(super) const SK_MEMINFO_VARS: usize = 9;
+pub(super) const SK_MEMINFO_WMEM_ALLOC: usize = 2;
 
 /// Since Linux 5.14.
 /// An ioctl: the network namespace of a socket, as a descriptor. Since Linux 4.10.

@@ -238,7 +238,7 @@ pub(crate) fn coarse_time() -> Duration {
 }
 
 /// Whether the interface was removed while the socket was bound to it.
-fn is_gone(socket: &XdpSocket) -> bool {
+pub(super) fn is_gone(socket: &XdpSocket) -> bool {
     // The kernel sets ENETDOWN when it takes the socket off its interface, never when the interface goes down.
     if options::pending_error(socket.fd.as_fd()) == errno::ENETDOWN {
         socket.gone.store(true, Ordering::Relaxed);

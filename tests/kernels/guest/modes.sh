@@ -27,7 +27,7 @@ packets() { # of eth1
 
 before=$(packets)
 timeout 30 $pump -m txonly -i eth0 -n 100 >/tmp/out 2>&1 || echo "exit code $?" >>/tmp/out
-check "a socket that only sends takes copy mode" /tmp/out "achieved Copy, because zero-copy takes an XDP program in native mode, and eth0 has none"
+check "a socket that only sends takes copy mode" /tmp/out "achieved copy, because zero-copy takes an XDP program in native mode, and eth0 has none"
 [ $(($(packets) - before)) -ge 100 ] || failed=1
 echo "$(($(packets) - before)) packets arrived"
 
@@ -41,5 +41,5 @@ carrier eth0
 carrier eth1
 timeout 30 $pump -m txonly -i eth0 -n 100 --copy >/tmp/sent 2>&1 || cat /tmp/sent
 wait $receiver || failed=1
-check "with a generic program it takes copy mode" /tmp/out "achieved Copy, because zero-copy takes an XDP program in native mode, and that of eth1 runs in generic mode"
+check "with a generic program it takes copy mode" /tmp/out "achieved copy, because zero-copy takes an XDP program in native mode, and that of eth1 runs in generic mode"
 exit $failed

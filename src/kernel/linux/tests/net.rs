@@ -59,6 +59,14 @@ pub(crate) fn ip(words: &str) {
     );
 }
 
+/// Whether a command succeeds.
+pub(super) fn succeeds(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    let program = words.next().expect("a command has a program");
+    let output = Command::new(program).args(words).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 pub(super) fn near() -> LinuxInterface {
     LinuxInterface::by_name("near")
 }

@@ -2,11 +2,14 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::net::{in_namespace, ip, near, open, request, umem};
+use super::net::{in_namespace, ip, leave_namespace, near, open, request, succeeds, umem};
 use crate::kernel::{Backend, Bound, Opened, QueueRelease};
+use crate::ring::Desc;
+use crate::umem::UmemRegion;
 
 fn bound() -> (Opened, Arc<dyn QueueRelease>) {
     let opened = open(&request());
@@ -124,5 +127,181 @@ fn a_removal_that_comes_after_the_close_proves_nothing() {
         assert!(stays_held(&*release));
         drop(duplicate);
         assert!(stays_held(&*release));
+    });
+}
+
+#[test]
+fn another_interface_with_the_index_of_a_removed_one_proves_nothing() {
+    in_namespace(|| {
+        let (opened, release) = bound();
+        let duplicate = duplicate(&opened);
+        let index = near().interface().unwrap().index;
+        drop(opened);
+        ip("link del near");
+        ip(&format!(
+            "link add near index {index} type veth peer name far"
+        ));
+        assert_eq!(near().interface().unwrap().index, index);
+        assert!(stays_held(&*release));
+        // Nor does a socket on it.
+        let next = bound();
+        assert!(!release.is_released());
+        drop((duplicate, next));
+        assert!(stays_held(&*release), "nothing can be seen any more");
+    });
+}
+
+#[test]
+fn another_interface_with_the_index_of_one_that_moved_away_proves_nothing() {
+    in_namespace(|| {
+        let (opened, release) = bound();
+        let duplicate = duplicate(&opened);
+        let index = near().interface().unwrap().index;
+        drop(opened);
+        let (tell, told) = channel();
+        let (end, ended) = channel::<()>();
+        let elsewhere = thread::spawn(move || {
+            tell.send(leave_namespace()).unwrap();
+            let _ = ended.recv();
+        });
+        ip(&format!("link set near netns {}", told.recv().unwrap()));
+        ip(&format!(
+            "link add near index {index} type veth peer name other"
+        ));
+        assert!(stays_held(&*release));
+        drop((duplicate, end));
+        elsewhere.join().unwrap();
+    });
+}
+
+#[test]
+fn what_becomes_of_other_interfaces_and_a_new_name_do_not_matter() {
+    in_namespace(|| {
+        ip("link add other type veth peer name beside");
+        let (opened, release) = bound();
+        ip("link del other");
+        ip("link set near down");
+        ip("link set near name renamed");
+        ip("link set renamed up");
+        ip("link add bridge type bridge");
+        ip("link set renamed master bridge");
+        ip("link set renamed nomaster");
+        drop(opened);
+        assert!(comes(&*release));
+    });
+}
+
+/// Behind `far`, a bridge and a queue that lets next to nothing out, so that packets of `near` are under way until it is taken away.
+/// False where this kernel has none.
+fn hold_packets() -> bool {
+    ip("link add out type veth peer name beyond");
+    if !succeeds("ip link add bridge type bridge")
+        || !succeeds("tc qdisc add dev out root tbf rate 8bit burst 100 limit 100000")
+    {
+        println!("skipped: no bridge, or no tc with tbf");
+        return false;
+    }
+    for port in ["far", "out"] {
+        ip(&format!("link set {port} master bridge"));
+        ip(&format!("link set {port} up"));
+    }
+    ip("link set beyond up");
+    ip("link set bridge up");
+    true
+}
+
+fn let_packets_go() {
+    assert!(succeeds("tc qdisc del dev out root"));
+}
+
+/// Sends packets of which not all come back.
+fn send(opened: &mut Opened, umem: &UmemRegion) {
+    const PACKETS: u32 = 3;
+    // To a neighbour that nobody knows, which the bridge looks for at all its ports.
+    let mut frame = [0; 100];
+    frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
+    let mut slots = opened.rings.tx.reserve(PACKETS);
+    let mut packets: Vec<_> = (0..PACKETS).map(|_| umem.alloc().unwrap()).collect();
+    for (number, packet) in (0..).zip(&mut packets) {
+        packet.copy_from(&frame).unwrap();
+        let desc = Desc {
+            addr: packet.address(),
+            len: frame.len() as u32,
+            options: 0,
+        };
+        slots.put(number, desc);
+    }
+    slots.submit(PACKETS);
+    opened.socket.wake_tx().unwrap();
+    let begin = Instant::now();
+    // The bucket is full at the beginning, so the first one may pass.
+    while opened.rings.tx.occupied() > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(10));
+        thread::sleep(Duration::from_millis(2));
+    }
+    assert!(opened.rings.completion.occupied() < PACKETS, "none is held");
+}
+
+#[test]
+fn a_packet_that_is_under_way_holds_the_queue() {
+    in_namespace(|| {
+        if !hold_packets() {
+            return;
+        }
+        let umem = umem();
+        let mut opened = near().open(&request(), &umem).unwrap();
+        let release = opened.socket.bind().unwrap().release;
+        send(&mut opened, &umem);
+        drop(opened);
+        assert!(stays_held(&*release));
+        let_packets_go();
+        assert!(comes(&*release));
+    });
+}
+
+#[test]
+fn a_packet_that_is_under_way_when_the_interface_is_removed_holds_the_frames() {
+    in_namespace(|| {
+        if !hold_packets() {
+            return;
+        }
+        let umem = umem();
+        let mut opened = near().open(&request(), &umem).unwrap();
+        let release = opened.socket.bind().unwrap().release;
+        send(&mut opened, &umem);
+        ip("link del near");
+        drop(opened);
+        assert!(stays_held(&*release));
+        let_packets_go();
+        assert!(comes(&*release));
+    });
+}
+
+#[test]
+fn a_packet_of_a_closed_socket_that_shared_the_queue_does_so_for_good() {
+    in_namespace(|| {
+        if !hold_packets() {
+            return;
+        }
+        let umem = umem();
+        let first = near().open(&request(), &umem).unwrap();
+        let release = first.socket.bind().unwrap().release;
+        let beside = near().share(&request(), &first.socket, &umem).unwrap();
+        beside.socket.bind().unwrap();
+        let mut beside = Opened {
+            socket: beside.socket,
+            rings: crate::kernel::Rings {
+                tx: beside.tx,
+                rx: beside.rx,
+                ..first.rings
+            },
+        };
+        send(&mut beside, &umem);
+        drop(beside);
+        ip("link del near");
+        drop(first.socket);
+        assert!(stays_held(&*release));
+        let_packets_go();
+        assert!(stays_held(&*release), "nobody can ask for that socket");
     });
 }

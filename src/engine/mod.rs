@@ -131,12 +131,16 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// Hands the socket back when its UMEM is not that of the other ports, unless [`set_copying`](Self::set_copying) allows for copies.
+    /// Hands the socket back when its UMEM is not that of the other ports, unless [`set_copying`](Self::set_copying) allows for copies, and in
+    /// a forked child.
     pub fn add_port(&mut self, raw: FluxRaw) -> Result<u32, PortRefused> {
         let refused = |raw, error| PortRefused {
             raw: Box::new(raw),
             error,
         };
+        if let Err(error) = raw.umem().process().check("adding a port to an engine") {
+            return Err(refused(raw, error));
+        }
         let first = self.ports[0].raw.umem();
         if !self.copying && !first.is_same(raw.umem()) {
             return Err(refused(raw, other_umem()));

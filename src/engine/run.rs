@@ -76,6 +76,7 @@ impl FluxEngine {
     ///
     /// [`Gone`](ErrorKind::Gone), as in [`run`](Self::run); [`Stuck`](ErrorKind::Stuck).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.check_process("waiting for packets")?;
         if self.batches != self.rested {
             self.rested = self.batches;
             self.pacer.worked();
@@ -120,9 +121,7 @@ impl FluxEngine {
         &mut self,
         callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        if let Some(port) = self.ports.first() {
-            port.raw.umem.process().check("running an engine")?;
-        }
+        self.check_process("running an engine")?;
         let mut total = 0;
         for port in 0..self.ports.len() {
             match self.serve(port, callback) {
@@ -136,6 +135,13 @@ impl FluxEngine {
             }
         }
         Ok(total)
+    }
+
+    /// Whether this process may use it.
+    #[inline]
+    pub(super) fn check_process(&self, tried: &str) -> Result<()> {
+        let port = self.ports.first();
+        port.map_or(Ok(()), |port| port.raw.umem.process().check(tried))
     }
 
     /// Ends a turn with an error, after what was sent is on its way.

@@ -1,14 +1,14 @@
 //! Mode A behind its opaque handle.
 
 use std::ffi::{c_int, c_void};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use super::array::{MAX_HANDLES, entries_mut};
 use super::callback::{caller, fluxcap_callback};
 use super::error::{guard, null};
 use super::handle::{self, Open, Owner, count, fluxcap_raw};
-use super::lock::{exclusive, look};
+use super::lock::Lock;
 use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
@@ -62,7 +62,7 @@ unsafe impl Sized32 for fluxcap_engine_config {
 
 /// What is behind the handle.
 pub(super) struct Running {
-    engine: Arc<RwLock<FluxEngine>>,
+    engine: Arc<Lock<FluxEngine>>,
     stopper: Stopper,
     ports: Ports,
 }
@@ -100,7 +100,7 @@ impl Drop for Ports {
 impl Running {
     pub(super) fn new(engine: FluxEngine) -> Self {
         let (ports, stopper) = (engine.ports(), engine.stopper());
-        let engine = Arc::new(RwLock::new(engine));
+        let engine = Arc::new(Lock::new(engine));
         let port = |port| handle::port(Owner::Engine(engine.clone()), port);
         Self {
             ports: Ports((0..ports).map(port).collect()),
@@ -109,16 +109,16 @@ impl Running {
         }
     }
 
-    /// Whether no call has it.
-    pub(super) fn is_idle(&self) -> bool {
-        exclusive(&self.engine).is_ok()
+    /// That it can go to another owner: it is this process's, and no call has it.
+    pub(super) fn check_idle(&self) -> Result<()> {
+        self.engine.check()?;
+        self.engine.exclusive().map(drop)
     }
 
     /// The engine itself; `None` while a call has it.
     pub(super) fn into_engine(self) -> Option<FluxEngine> {
         drop(self.ports);
-        let engine = Arc::into_inner(self.engine)?;
-        Some(engine.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Arc::into_inner(self.engine).map(Lock::into_inner)
     }
 }
 
@@ -238,7 +238,7 @@ unsafe fn assemble(raws: &[*mut fluxcap_raw], settings: Settings) -> Result<Flux
             Err(twice())
         } else {
             // SAFETY: as the caller promises.
-            unsafe { opaque::empty(handle) }.and_then(|(place, Open { raw, batch })| {
+            unsafe { emptied(handle) }.and_then(|(place, Open { raw, batch })| {
                 places.push((place, batch));
                 let Some(engine) = &mut engine else {
                     return settings.apply(engine.insert(FluxEngine::new(raw)));
@@ -265,6 +265,20 @@ unsafe fn assemble(raws: &[*mut fluxcap_raw], settings: Settings) -> Result<Flux
             }
             Err(error)
         }
+    }
+}
+
+/// Takes a socket out of its handle, in the process whose it is.
+///
+/// # Safety
+///
+/// As [`opaque::empty`].
+unsafe fn emptied(handle: *mut fluxcap_raw) -> Result<(Emptied<fluxcap_raw>, Open)> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let process = shared(handle)?.raw.umem().process();
+        process.check("making an engine")?;
+        opaque::empty(handle)
     }
 }
 
@@ -302,7 +316,7 @@ pub unsafe extern "C" fn fluxcap_engine_run(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        exclusive(&running.engine)?.run(callback).map(|_| 0)
+        running.engine.exclusive()?.run(callback).map(|_| 0)
     })
 }
 
@@ -317,7 +331,7 @@ pub unsafe extern "C" fn fluxcap_engine_run_for(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        let mut engine = exclusive(&running.engine)?;
+        let mut engine = running.engine.exclusive()?;
         let statistics = match timeout(timeout_ms) {
             Some(time) => engine.run_for(time, callback),
             None => engine.run(callback),
@@ -339,7 +353,7 @@ pub unsafe extern "C" fn fluxcap_engine_run_once(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        count(exclusive(&running.engine)?.run_once(callback)?)
+        count(running.engine.exclusive()?.run_once(callback)?)
     })
 }
 
@@ -352,7 +366,9 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
     guard(|| {
         // SAFETY: as the header asks.
         let running = unsafe { shared(engine)? };
-        exclusive(&running.engine)?
+        running
+            .engine
+            .exclusive()?
             .wait(timeout(timeout_ms))
             .map(|()| 0)
     })
@@ -411,7 +427,7 @@ pub(super) unsafe fn inspect<'a>(
     engine: *const fluxcap_engine,
 ) -> Result<RwLockReadGuard<'a, FluxEngine>> {
     // SAFETY: as the caller promises.
-    look(&unsafe { shared(engine)? }.engine)
+    unsafe { shared(engine)? }.engine.look()
 }
 
 /// Ends an engine and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
@@ -425,7 +441,7 @@ pub unsafe extern "C" fn fluxcap_engine_free(engine: *mut fluxcap_engine) {
     }
     guard(|| {
         // SAFETY: as the header asks.
-        drop(exclusive(&unsafe { shared(engine)? }.engine)?);
+        drop(unsafe { shared(engine)? }.engine.exclusive()?);
         // SAFETY: a handle that nobody else uses, as the header asks.
         drop(unsafe { opaque::take(engine) });
         Ok(0)

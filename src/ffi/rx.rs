@@ -77,6 +77,9 @@ pub unsafe extern "C" fn fluxcap_raw_split(
         if tx.is_null() {
             return Err(null("tx"));
         }
+        // SAFETY: as the header asks.
+        let process = unsafe { shared(raw)? }.raw.umem().process();
+        process.check("splitting a socket")?;
         let sending = PacketBatch::try_with_capacity(BATCH)?;
         // SAFETY: null, or a handle that nobody else uses, as the header asks.
         let (_, Open { raw, batch }) = unsafe { opaque::empty(raw)? };

@@ -134,6 +134,17 @@ impl From<fluxcap_sim_faults> for Faults {
     }
 }
 
+/// What is behind a handle, in the process whose it is.
+///
+/// # Safety
+///
+/// `sim` is null or an open handle.
+pub(super) unsafe fn network_of<'a>(sim: *const fluxcap_sim) -> Result<&'a Simulation> {
+    // SAFETY: as the caller promises.
+    let sim = unsafe { shared(sim)? };
+    sim.network.check().map(|()| sim)
+}
+
 /// Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
 ///
 /// On success `*sim` is a handle to be freed with fluxcap_sim_free(), and the result 0. Any thread.
@@ -178,7 +189,7 @@ pub unsafe extern "C" fn fluxcap_sim_add(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         if link.is_null() {
             return Err(null("link"));
         }
@@ -247,7 +258,7 @@ pub unsafe extern "C" fn fluxcap_sim_find(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         if name.is_null() {
             return Err(null("name"));
         }
@@ -276,7 +287,7 @@ pub unsafe extern "C" fn fluxcap_sim_join(
         // SAFETY: as the header asks.
         let (sim, one, other) = unsafe {
             let named = |link, name| link::nic(link).map_err(|error| error.with_note(name));
-            (shared(sim)?, named(one, "one")?, named(other, "other")?)
+            (network_of(sim)?, named(one, "one")?, named(other, "other")?)
         };
         sim.network.join(one, other).map(|()| 0)
     })
@@ -288,7 +299,7 @@ pub unsafe extern "C" fn fluxcap_sim_join(
 pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         count(sim.network.step(budget))
     })
 }
@@ -300,7 +311,7 @@ pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) 
 pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         Ok(c_int::try_from(sim.network.settle()).unwrap_or(c_int::MAX))
     })
 }
@@ -313,7 +324,7 @@ pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
 pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanoseconds: u64) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         sim.network.advance(Duration::from_nanos(nanoseconds));
         Ok(0)
     })
@@ -324,7 +335,7 @@ pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanosecond
 pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *mut u64) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         if nanoseconds.is_null() {
             return Err(null("nanoseconds"));
         }
@@ -342,7 +353,7 @@ pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *
 pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         let mut running = sim.running.lock().unwrap_or_else(PoisonError::into_inner);
         let started = sim.network.run()?;
         *running = Some(started);
@@ -355,7 +366,7 @@ pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
 pub unsafe extern "C" fn fluxcap_sim_stop(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         let mut running = sim.running.lock().unwrap_or_else(PoisonError::into_inner);
         drop(running.take());
         Ok(0)
@@ -370,7 +381,7 @@ pub unsafe extern "C" fn fluxcap_sim_set_faults(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks; `faults` is null or as long as its `struct_size` says.
-        let (sim, faults) = unsafe { (shared(sim)?, sized::read("faults", faults)?) };
+        let (sim, faults) = unsafe { (network_of(sim)?, sized::read("faults", faults)?) };
         sim.network.set_faults(faults.into()).map(|()| 0)
     })
 }

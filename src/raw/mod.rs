@@ -32,7 +32,7 @@ pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use outward::{Outward, can_send, check_home, check_packets};
 pub(crate) use place::Place;
 pub use state::{RingState, RingsState};
-pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
+pub(crate) use waiting::{DESCRIPTOR, Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
 
 /// Mode C: a bound socket and its four rings.
 ///
@@ -295,6 +295,7 @@ impl FluxRaw {
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn wake_rx(&self) -> Result<()> {
+        self.umem.process().check("waking the kernel to receive")?;
         if self.cycle.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
             let _uncancelled = machine::Uncancelled::new();
             self.socket.wake_rx()
@@ -327,6 +328,7 @@ impl FluxRaw {
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone); the packets stay in the ring.
     pub fn wake_tx(&self) -> Result<()> {
+        self.umem.process().check("waking the kernel to send")?;
         let always = !self.report.need_wakeup.achieved;
         let mut kicks = Kicks::new(self.cycle.tx_pending());
         let mut called = false;
@@ -380,6 +382,7 @@ impl FluxRaw {
     ///
     /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
     pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.umem.process().check(DESCRIPTOR)?;
         descriptor_of(&*self.socket)
     }
 

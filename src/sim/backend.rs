@@ -12,7 +12,7 @@ use crate::kernel::{
     Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, Rings, Sharing, Socket,
     SocketRequest, Steering,
 };
-use crate::mem::{Memory, Process};
+use crate::mem::Memory;
 use crate::packet::KernelSide;
 use crate::proto::MacAddr;
 use crate::report::{Answer, Hugepages, XdpMode};
@@ -123,7 +123,7 @@ impl SimBackend {
             let here = socket.filter(|socket| Arc::ptr_eq(&socket.nic.shared, &self.nic.shared));
             here.map(|socket| socket.id)
         });
-        let (id, name, gone) = self.nic.with(|world, port| {
+        let (id, gone) = self.nic.with(|world, port| {
             let id = world.next_socket;
             let owner = match beside {
                 None => id,
@@ -157,17 +157,14 @@ impl SimBackend {
                     watchers: Vec::new(),
                 },
             );
-            let port = &world.ports[port];
-            Ok((id, port.config.name.clone(), port.gone.clone()))
+            Ok((id, world.ports[port].gone.clone()))
         })?;
         Ok(Arc::new(SimSocket {
             nic: self.nic.clone(),
             request: request.clone(),
             zero_copy_mtu: umem.geometry().zero_copy_mtu(),
             id,
-            process: Process::current(),
             bell: OnceLock::new(),
-            name,
             gone,
             first: first.cloned(),
         }))

@@ -5,7 +5,7 @@
 use super::{FluxRx, FluxTx};
 use crate::error::Result;
 use crate::kernel::BorrowedFd;
-use crate::raw::{Place, descriptor_of};
+use crate::raw::{DESCRIPTOR, Place, descriptor_of};
 use crate::stopper::Stopper;
 
 impl FluxRx {
@@ -50,6 +50,7 @@ impl FluxRx {
     ///
     /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
     pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.shared.umem.process().check(DESCRIPTOR)?;
         self.waiting.rx_fd(&*self.shared.socket)
     }
 }
@@ -71,6 +72,7 @@ impl FluxTx {
     ///
     /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
     pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.shared.umem.process().check(DESCRIPTOR)?;
         descriptor_of(&*self.shared.socket)
     }
 }

@@ -303,8 +303,8 @@ fn no_ports() -> FluxError {
 /// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 ///
 /// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-/// -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
-/// packet was recycled. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
+/// -EMSGSIZE: the callback made a packet that is to be sent end behind its frame; -EINVAL: an entry that is to be sent names the frame of another
+/// packet, or a port that is not there; that packet was recycled, and the others went where they should. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
 /// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one that has packets to send is down; -ETIME: one sends nothing any more. No frame
 /// is lost in any case, and the engine can run again.
 #[unsafe(no_mangle)]
@@ -331,8 +331,9 @@ pub unsafe extern "C" fn fluxcap_engine_run_for(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
+        let time = timeout("timeout_ms", timeout_ms)?;
         let mut engine = running.engine.exclusive()?;
-        let statistics = match timeout(timeout_ms) {
+        let statistics = match time {
             Some(time) => engine.run_for(time, callback),
             None => engine.run(callback),
         };
@@ -369,7 +370,7 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
         running
             .engine
             .exclusive()?
-            .wait(timeout(timeout_ms))
+            .wait(timeout("timeout_ms", timeout_ms)?)
             .map(|()| 0)
     })
 }
@@ -384,12 +385,10 @@ pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c
     let _uncancelled = Uncancelled::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(engine) } {
-        Some(running) => {
-            running.stopper.stop();
-            0
-        }
-        None => -errno::EINVAL,
+        Some(running) => running.stopper.stop(),
+        None => return -errno::EINVAL,
     }
+    0
 }
 
 /// A handle to look at the socket of a port, for all functions that take a `const struct fluxcap_raw *`; NULL when there is no such port.

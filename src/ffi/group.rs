@@ -237,7 +237,7 @@ pub unsafe extern "C" fn fluxcap_group_set_watch(
                 "use 1 or more, or -1 to look only at the start and the end of a run",
             ));
         }
-        let interval = timeout(interval_ms).unwrap_or(Duration::MAX);
+        let interval = timeout("interval_ms", interval_ms)?.unwrap_or(Duration::MAX);
         engines.group.exclusive()?.set_watch(interval).map(|()| 0)
     })
 }
@@ -305,6 +305,7 @@ pub unsafe extern "C" fn fluxcap_group_run_for(
     users: *const *mut c_void,
 ) -> c_int {
     guard(|| {
+        let time = timeout("timeout_ms", timeout_ms)?;
         // SAFETY: as the header asks.
         let mut group = unsafe { shared(group)? }.group.exclusive()?;
         let user = |engine| match users.is_null() {
@@ -318,7 +319,7 @@ pub unsafe extern "C" fn fluxcap_group_run_for(
             .collect();
         let mut callers = callers?.into_iter().map(Some).collect::<Vec<_>>();
         let take = |engine: usize| callers[engine].take().expect("each engine gets one");
-        let run = match timeout(timeout_ms) {
+        let run = match time {
             Some(time) => group.run_for(time, take),
             None => group.run(take),
         };

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::null;
 use crate::error::{FluxError, Result, errno};
@@ -26,7 +27,8 @@ pub(super) trait Opaque {
 /// `repr(C)`, so that the word is in front whatever the value: the wrong handle can be told from the right one by looking there.
 #[repr(C)]
 struct Marked<T> {
-    kind: u64,
+    /// Atomic, for stops on other threads look at it while a call takes the value out or puts it back.
+    kind: AtomicU64,
     /// What ends a wait of the value, while another call has the value for itself.
     stopper: Option<Stopper>,
     value: T,
@@ -44,7 +46,7 @@ pub(super) fn give_stoppable<H: Opaque>(value: H::Value, stopper: Stopper) -> *m
 
 fn place<H: Opaque>(value: H::Value, stopper: Option<Stopper>) -> *mut H {
     let marked = Marked {
-        kind: H::KIND,
+        kind: AtomicU64::new(H::KIND),
         stopper,
         value,
     };
@@ -88,7 +90,7 @@ pub(super) unsafe fn take<H: Opaque>(handle: *mut H) -> Option<H::Value> {
     // SAFETY: it has the kind of `H`, so `give` made it, and it is taken back but once.
     let marked = unsafe {
         // For whoever uses it later, which is forbidden, but should not go unnoticed where it can be noticed.
-        (&raw mut (*marked).kind).write_volatile(0);
+        (*marked).kind.store(0, Ordering::Release);
         Box::from_raw(marked)
     };
     Some(marked.value)
@@ -105,7 +107,7 @@ pub(super) unsafe fn empty<H: Opaque>(handle: *mut H) -> Result<(Emptied<H>, H::
     let marked: *mut Marked<H::Value> = handle.cast();
     // SAFETY: it has the kind of `H`, so `give` made it and it is not null. Without its kind nobody takes the value for there any more.
     unsafe {
-        (&raw mut (*marked).kind).write_volatile(0);
+        (*marked).kind.store(0, Ordering::Release);
         let value = (&raw const (*marked).value).read();
         Ok((Emptied(NonNull::new_unchecked(marked)), value))
     }
@@ -121,7 +123,7 @@ impl<H: Opaque> Emptied<H> {
         // SAFETY: `empty` took the value out, so that none is overwritten, and nobody else uses the handle.
         unsafe {
             (&raw mut (*marked).value).write(value);
-            (&raw mut (*marked).kind).write_volatile(H::KIND);
+            (*marked).kind.store(H::KIND, Ordering::Release);
         }
         std::mem::forget(self);
     }
@@ -192,8 +194,13 @@ unsafe fn check<H: Opaque>(handle: *const H) -> Result<()> {
 /// As [`check`].
 #[inline]
 unsafe fn is<H: Opaque>(handle: *const H) -> bool {
-    // SAFETY: not null, so readable as the caller promises.
-    !handle.is_null() && unsafe { handle.cast::<u64>().read_unaligned() } == H::KIND
+    let kind: *const AtomicU64 = handle.cast();
+    // No handle lies at an odd address.
+    if kind.is_null() || !kind.is_aligned() {
+        return false;
+    }
+    // SAFETY: not null and aligned, and readable as the caller promises. Whoever writes to the word of a handle does so atomically.
+    unsafe { (*kind).load(Ordering::Acquire) == H::KIND }
 }
 
 #[cold]

@@ -140,15 +140,15 @@ pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
     })
 }
 
-/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
+/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds; -1: without end.
 ///
 /// Returns 1 when the kernel has no packet left, 0 when time ran out. Errors as fluxcap_raw_wake_tx(); -ECANCELED: fluxcap_raw_stop() ended it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: c_int) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
-        let time = Duration::from_millis(timeout_ms.into());
+        let time = timeout("timeout_ms", timeout_ms)?.unwrap_or(Duration::MAX);
         handle.raw.flush(time).map(c_int::from)
     })
 }
@@ -170,7 +170,7 @@ pub unsafe extern "C" fn fluxcap_raw_wait(
         let handle = unsafe { exclusive(raw)? };
         let ready = handle
             .raw
-            .wait(interest_of(interest)?, timeout(timeout_ms))?;
+            .wait(interest_of(interest)?, timeout("timeout_ms", timeout_ms)?)?;
         let bit = |ready, bit| if ready { bit } else { 0 };
         count(bit(ready.receive, FLUXCAP_WAIT_RECEIVE) | bit(ready.send, FLUXCAP_WAIT_SEND))
     })

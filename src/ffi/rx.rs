@@ -123,7 +123,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
         };
         let mut done = 0;
         if timeout_ms != 0 {
-            let first = match (count, timeout(timeout_ms)) {
+            let first = match (count, timeout("timeout_ms", timeout_ms)?) {
                 // For its error.
                 (0, _) => return half.rx.recv(&mut nothing()).and_then(handle::count),
                 (_, Some(time)) => half.rx.recv_one_timeout(time)?,

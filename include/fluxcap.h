@@ -627,13 +627,13 @@ struct fluxcap_rings {
   uint32_t struct_size;
   // 1 when no frame is lost or owned twice: both accounts add up and agree.
   uint32_t conserved;
-  // The fill ring.
+  // The fill ring. With fluxcap_open_fan_out() it is the one that all sockets share.
   struct fluxcap_ring_state fill;
   // The RX ring.
   struct fluxcap_ring_state rx;
   // The TX ring.
   struct fluxcap_ring_state tx;
-  // The completion ring.
+  // The completion ring. With fluxcap_open_fan_out() it is what this socket has got of the shared one and not taken yet.
   struct fluxcap_ring_state completion;
   // The frames, counted where they are; the same as `ledger` while several sockets use the UMEM.
   struct fluxcap_accounting counted;
@@ -1401,7 +1401,9 @@ int fluxcap_raw_receive(struct fluxcap_raw *raw,
 
 // Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
 //
-// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free().
+// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames
+// of a UMEM each socket keeps up to 128 for itself, but at most an eighth of all, divided by the number of sockets that there were when it was
+// opened.
 int fluxcap_raw_alloc(struct fluxcap_raw *raw,
                       struct fluxcap_packet *packets,
                       uint32_t count);

@@ -260,10 +260,11 @@ impl Inward {
         self.received
     }
 
-    /// The fill and the RX ring.
+    /// The fill ring, in a group the one that all share, and the RX ring.
     pub(crate) fn state(&self) -> (RingState, RingState) {
+        let shared = self.group.as_ref().and_then(|group| group.fill_state());
         (
-            RingState::of_producer(&self.fill),
+            shared.unwrap_or_else(|| RingState::of_producer(&self.fill)),
             RingState::of_consumer(&self.rx, self.refused),
         )
     }

@@ -439,6 +439,48 @@ static void entries_that_were_moved_are_not_sent_and_named(void)
     finish(&world);
 }
 
+struct stopped {
+    struct fluxcap_raw *raw;
+    int ended; /* atomic */
+};
+
+static void *stop_again_and_again(void *argument)
+{
+    struct stopped *stopped = (struct stopped *)argument;
+
+    while (!__atomic_load_n(&stopped->ended, __ATOMIC_ACQUIRE)) {
+        int result = fluxcap_raw_stop(stopped->raw);
+
+        CHECK(result == 0 || result == -EINVAL);
+    }
+    return NULL;
+}
+
+/* Of a call that fails the handle comes back, and a stop meanwhile does no harm. */
+static void a_socket_is_stopped_while_an_engine_does_not_take_it(void)
+{
+    struct fluxcap_sim *sim = NULL;
+    struct fluxcap_engine *engine = NULL;
+    struct stopped stopped = ZEROS;
+    pthread_t thread;
+
+    CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
+    struct fluxcap_link *link = add(sim, "sim0");
+    struct fluxcap_raw *raws[2];
+
+    raws[0] = raws[1] = stopped.raw = open_on(link, NULL);
+    CHECK(pthread_create(&thread, NULL, stop_again_and_again, &stopped) == 0);
+    for (int i = 0; i < 500; i++)
+        CHECK_ERROR(fluxcap_engine_new(raws, 2, NULL, &engine), -EINVAL, "the same socket twice");
+    __atomic_store_n(&stopped.ended, 1, __ATOMIC_RELEASE);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_RESULT(fluxcap_raw_stop(raws[0]), 0);
+    CHECK_ERROR(fluxcap_raw_wait(raws[0], FLUXCAP_WAIT_RECEIVE, -1), -ECANCELED, "stop");
+    check_and_free(raws[0]);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 /* Moves entries that are to be recycled, or sets them to zeros, and sends the last. */
 static int move_what_is_recycled(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
 {
@@ -900,6 +942,7 @@ int main(void)
     a_packet_that_cannot_be_sent_is_an_error_and_comes_to_no_harm();
     entries_that_were_moved_are_not_sent_and_named();
     entries_that_are_recycled_may_say_what_they_like();
+    a_socket_is_stopped_while_an_engine_does_not_take_it();
     an_empty_packet_is_recycled();
     a_batch_is_as_large_as_the_config_says();
     a_full_port_drops_when_it_may();

@@ -15,13 +15,19 @@
  * Threads. A const handle may be used by several threads at once, a non-const one by one thread at a time,
  * and not together with const uses. The exceptions are fluxcap_raw_stop(), fluxcap_rx_stop(), fluxcap_tx_stop(), fluxcap_engine_stop()
  * and fluxcap_group_stop(), which any thread may call while the handle is open. Different handles are independent. Packets are freed on any thread.
+ * A handle is open until a call begins that frees it (fluxcap_..._free()) or takes it over: fluxcap_raw_split(), fluxcap_engine_new(),
+ * fluxcap_group_new(). When such a call fails it is open again; a stop from another thread meanwhile may be -EINVAL. When the call succeeds,
+ * the handle is gone, and a stop at the same time is a use after the end.
+ *
+ * Times. timeout_ms, patience_ms and interval_ms of type int are milliseconds; -1 is for ever, and any other negative number is -EINVAL.
  *
  * Memory. When there is not enough for what you asked for (frames, rings, batches, packets to play, captures), the result is -ENOMEM, and
  * all is as before. A process that has none left at all, for a handle or the text of an error, is ended by abort().
  *
  * Structs that begin with struct_size: set it to sizeof before each call. Zero is the default of every field.
- * A longer struct than the library knows is -E2BIG if its unknown tail is not zero; a shorter one is -EINVAL, unless an earlier version of
- * the struct had that size.
+ * A struct may be longer than the library knows, as a later version of it would be. If you fill it in and its unknown tail is not zero, that is
+ * -E2BIG; if the library fills it in, it sets the unknown tail to zero. A size that no version can have is -EINVAL: a shorter one that no earlier
+ * version had, a longer one that is no multiple of the struct's alignment, or is more than four times the known size and 4096 bytes.
  *
  * Cancellation (pthread_cancel()). No function is a cancellation point: a request takes effect at the first one after the function returned,
  * and does not end a wait or a run that is under way; stop that first. A thread that can be cancelled asynchronously must not call any.
@@ -625,13 +631,13 @@ struct fluxcap_rings {
   uint32_t struct_size;
   // 1 when no frame is lost or owned twice: both accounts add up and agree.
   uint32_t conserved;
-  // The fill ring.
+  // The fill ring. With fluxcap_open_fan_out() it is the one that all sockets share.
   struct fluxcap_ring_state fill;
   // The RX ring.
   struct fluxcap_ring_state rx;
   // The TX ring.
   struct fluxcap_ring_state tx;
-  // The completion ring.
+  // The completion ring. With fluxcap_open_fan_out() it is what this socket has got of the shared one and not taken yet.
   struct fluxcap_ring_state completion;
   // The frames, counted where they are; the same as `ledger` while several sockets use the UMEM.
   struct fluxcap_accounting counted;
@@ -679,8 +685,9 @@ struct fluxcap_engine_config {
 // The fluxcap_packet_ref_…() functions do it within those bounds. They take a pointer into the array of the callback that runs on this
 // thread; a copy of the struct, or one kept from an earlier callback, is -EINVAL.
 //
-// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. One that names the frame of another
-// packet is not sent, and ends the run with -EINVAL.
+// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. Where an entry asks for its packet to be
+// sent but names the frame of another one, the packet is recycled, and the run ends with -EINVAL. Where the verdict is FLUXCAP_RECYCLE, `data` and
+// `len` are not looked at: the packet that came in this place is recycled, whatever stands there, zeros included.
 struct fluxcap_packet_ref {
   // The first byte.
   uint8_t *data;
@@ -957,7 +964,7 @@ struct fluxcap_headers {
   uint32_t payload_end;
   // Where the packet ends; padding may follow.
   uint32_t end;
-  // What the frame carries, behind its VLAN tags: 0x0800 IPv4, 0x86dd IPv6, 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
+  // What the frame carries, behind its VLAN tags, or LLC with SNAP: 0x0800 IPv4, 0x86dd IPv6, 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
   uint16_t ether_type;
   // The outermost of `vlan_tags`: priority, drop eligible, VLAN id, 3 + 1 + 12 bits.
   uint16_t outer_tag;
@@ -1398,7 +1405,9 @@ int fluxcap_raw_receive(struct fluxcap_raw *raw,
 
 // Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
 //
-// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free().
+// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames
+// of a UMEM each socket keeps up to 128 for itself, but at most an eighth of all, divided by the number of sockets that there were when it was
+// opened.
 int fluxcap_raw_alloc(struct fluxcap_raw *raw,
                       struct fluxcap_packet *packets,
                       uint32_t count);
@@ -1436,11 +1445,13 @@ int fluxcap_raw_peek(struct fluxcap_raw *raw,
                      uint32_t max,
                      const struct fluxcap_desc **descs);
 
-// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were.
+// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were. Those that
+// fluxcap_raw_peek() showed last are consumed as they were shown.
 int fluxcap_raw_recycle(struct fluxcap_raw *raw,
                         uint32_t max);
 
-// Consumes the first `max` received packets by putting them into the TX ring, as they are now. Returns how many had room there.
+// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Returns how many had room
+// there. Those that fluxcap_raw_peek() showed last go as they were shown.
 //
 // They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
 int fluxcap_raw_forward(struct fluxcap_raw *raw,
@@ -1469,11 +1480,11 @@ int fluxcap_raw_wake_rx(const struct fluxcap_raw *raw);
 // which shows within a tenth of a second. Nothing is lost then: the packets stay in the ring.
 int fluxcap_raw_wake_tx(const struct fluxcap_raw *raw);
 
-// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
+// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds; -1: without end.
 //
 // Returns 1 when the kernel has no packet left, 0 when time ran out. Errors as fluxcap_raw_wake_tx(); -ECANCELED: fluxcap_raw_stop() ended it.
 int fluxcap_raw_flush(struct fluxcap_raw *raw,
-                      uint32_t timeout_ms);
+                      int timeout_ms);
 
 // Waits until what `interest` (FLUXCAP_WAIT_…, or both) names is there, or `timeout_ms` milliseconds are over; -1 waits for ever.
 //
@@ -1660,12 +1671,12 @@ int fluxcap_tx_reap(struct fluxcap_tx *tx);
 // packets stay in the ring.
 int fluxcap_tx_kick(struct fluxcap_tx *tx);
 
-// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick();
-// -ECANCELED: fluxcap_tx_stop() ended it.
+// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds; -1: without end. Errors as
+// fluxcap_tx_kick(); -ECANCELED: fluxcap_tx_stop() ended it.
 //
 // Returns 1 when the kernel has no packet left, 0 when time ran out.
 int fluxcap_tx_flush(struct fluxcap_tx *tx,
-                     uint32_t timeout_ms);
+                     int timeout_ms);
 
 // Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick();
 // -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
@@ -1738,8 +1749,8 @@ int fluxcap_engine_new(struct fluxcap_raw **raws,
 // Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 //
 // A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-// -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
-// packet was recycled. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
+// -EMSGSIZE: the callback made a packet that is to be sent end behind its frame; -EINVAL: an entry that is to be sent names the frame of another
+// packet, or a port that is not there; that packet was recycled, and the others went where they should. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
 // a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one that has packets to send is down; -ETIME: one sends nothing any more. No frame
 // is lost in any case, and the engine can run again.
 int fluxcap_engine_run(struct fluxcap_engine *engine,

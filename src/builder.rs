@@ -46,7 +46,7 @@ pub(crate) use check::check_queue;
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens before `build`"]
 pub struct FluxBuilder {
-    link: Link,
+    pub(crate) link: Link,
     memory: UmemConfig,
     umem: Option<UmemRegion>,
     socket: SocketRequest,
@@ -319,9 +319,9 @@ impl FluxBuilder {
             None => self.memory.geometry()?,
         };
         let interface = self.link.backend().interface()?;
-        check_up(&interface)?;
+        check_up(&interface, self.link.backend())?;
         if self.receives() {
-            check_queue(&interface, self.socket.queue)?;
+            check_queue(&interface, self.link.backend(), self.socket.queue)?;
             geometry.check_mtu(interface.mtu)?;
         }
         if self.socket.bind_mode == BindMode::ZeroCopy && interface.mtu > geometry.zero_copy_mtu() {

@@ -46,7 +46,7 @@ impl Process {
                 self.id(),
                 std::process::id()
             ),
-            "open sockets after fork() or daemon()",
+            "open it in the child, after fork() or daemon()",
         )
     }
 }

@@ -6,7 +6,7 @@ use crate::packet::{Frames, Packet, Returned};
 
 /// Free frames of one thread. Takes from the shared home queue when it runs dry and gives back when it grows too tall.
 ///
-/// The stack never holds more than a bounded part of the UMEM, so that one side cannot starve the other.
+/// The stack never holds more than a bounded part of the UMEM, the smaller the more sockets work on it, so that one cannot starve the others.
 #[derive(Debug)]
 pub(crate) struct FramePool {
     frames: Frames,
@@ -19,7 +19,8 @@ const BATCH: usize = 64;
 
 impl FramePool {
     pub(crate) fn new(frames: Frames) -> Self {
-        let most = (2 * BATCH).min(frames.geometry().frames() as usize / 8);
+        let sockets = frames.sockets().max(1);
+        let most = (2 * BATCH).min(frames.geometry().frames() as usize / 8 / sockets);
         Self {
             frames,
             stack: Vec::with_capacity(most),
@@ -147,6 +148,26 @@ mod tests {
             ..UmemConfig::default()
         })
         .unwrap()
+    }
+
+    #[test]
+    fn many_sockets_keep_no_more_than_an_eighth_of_the_frames() {
+        for sockets in [1, 2, 16] {
+            let umem = umem(512);
+            let leases = umem.frames().leases(sockets).unwrap();
+            let mut pools: Vec<_> = (0..sockets)
+                .map(|_| FramePool::new(umem.frames().clone()))
+                .collect();
+            for pool in &mut pools {
+                let chunk = pool.take().unwrap();
+                pool.put(chunk);
+            }
+            let kept: u32 = pools.iter().map(FramePool::len).sum();
+            assert!(kept <= 64, "{kept}");
+            let rest = std::iter::from_fn(|| pools[0].take()).count() as u32;
+            assert!(rest >= 512 - 64, "{rest}");
+            drop((pools, leases));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::ops::{Range, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use crate::builder::{FluxBuilder, check_queue};
 use crate::error::{FluxError, Result};
-use crate::kernel::Interface;
+use crate::kernel::{Backend, Interface};
 use crate::raw::FluxRaw;
 
 /// The kernel counts queues in 16 bits.
@@ -38,7 +38,12 @@ pub enum Queues {
 
 impl Queues {
     /// The numbers, checked: there is one, none comes twice, and, when `received_from`, the interface receives from each.
-    fn numbers(self, interface: &Interface, received_from: bool) -> Result<Vec<u32>> {
+    fn numbers(
+        self,
+        interface: &Interface,
+        backend: &dyn Backend,
+        received_from: bool,
+    ) -> Result<Vec<u32>> {
         let numbers = match self {
             Self::All => match interface.rx_queues {
                 Some(count) => (0..count).collect(),
@@ -48,7 +53,7 @@ impl Queues {
             Self::Range(range) => {
                 let last = *range.end();
                 if received_from {
-                    check_queue(interface, last)?;
+                    check_queue(interface, backend, last)?;
                 }
                 // Before there is room for them all.
                 if last > LAST {
@@ -69,7 +74,7 @@ impl Queues {
         if received_from {
             numbers
                 .iter()
-                .try_for_each(|&queue| check_queue(interface, queue))?;
+                .try_for_each(|&queue| check_queue(interface, backend, queue))?;
         }
         Ok(numbers)
     }
@@ -95,7 +100,9 @@ impl FluxBuilder {
     /// After an error nothing is left behind.
     pub fn build_queues(self, queues: impl Into<Queues>) -> Result<Vec<FluxRaw>> {
         let interface = self.interface()?;
-        let numbers = queues.into().numbers(&interface, self.receives())?;
+        let numbers = queues
+            .into()
+            .numbers(&interface, self.link.backend(), self.receives())?;
         let sockets = numbers.iter();
         sockets
             .map(|&queue| self.clone().one_of(&numbers, queue).build())
@@ -208,6 +215,7 @@ fn beyond(interface: &Interface, queue: u32) -> FluxError {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
+    use crate::kernel::machine;
 
     fn interface(rx_queues: Option<u32>) -> Interface {
         Interface {
@@ -221,7 +229,9 @@ mod tests {
     }
 
     fn numbers(queues: impl Into<Queues>) -> Result<Vec<u32>> {
-        queues.into().numbers(&interface(Some(4)), true)
+        queues
+            .into()
+            .numbers(&interface(Some(4)), &*machine::by_name("eth0"), true)
     }
 
     #[test]
@@ -260,23 +270,31 @@ mod tests {
         refused(numbers(0..5), "0 to 3");
         refused(numbers(..=u32::MAX), "0 to 3");
         let none = interface(Some(0));
-        refused(Queues::All.numbers(&none, true), "there is none");
+        refused(
+            Queues::All.numbers(&none, &*machine::by_name("eth0"), true),
+            "there is none",
+        );
     }
 
     #[test]
     fn without_a_count_they_are_to_be_named() {
         let unknown = interface(None);
-        let error = Queues::All.numbers(&unknown, true).unwrap_err();
+        let error = Queues::All
+            .numbers(&unknown, &*machine::by_name("eth0"), true)
+            .unwrap_err();
         assert!(error.to_string().contains("does not tell"), "{error}");
-        let some = Queues::from(2..4).numbers(&unknown, true).unwrap();
+        let some = Queues::from(2..4)
+            .numbers(&unknown, &*machine::by_name("eth0"), true)
+            .unwrap();
         assert_eq!(some, [2, 3]);
-        let error = Queues::from(..=u32::MAX).numbers(&unknown, true);
+        let error = Queues::from(..=u32::MAX).numbers(&unknown, &*machine::by_name("eth0"), true);
         assert!(error.unwrap_err().to_string().contains("end at 65535"));
     }
 
     #[test]
     fn sockets_that_only_send_may_have_queues_that_nothing_arrives_at() {
-        let numbers = Queues::from([4, 9]).numbers(&interface(Some(4)), false);
+        let numbers =
+            Queues::from([4, 9]).numbers(&interface(Some(4)), &*machine::by_name("eth0"), false);
         assert_eq!(numbers.unwrap(), [4, 9]);
     }
 }

@@ -116,7 +116,8 @@ impl UmemRegion {
 
     /// A packet of length zero in a free frame, behind both headrooms. Any thread.
     ///
-    /// `None` when no free frame is at hand: each socket keeps up to 128 free frames, but at most an eighth of all, for itself.
+    /// `None` when no free frame is at hand: each socket keeps up to 128 free frames for itself, but at most an eighth of all,
+    /// divided by the number of sockets that there were when it was opened.
     #[must_use]
     pub fn alloc(&self) -> Option<Packet> {
         let chunk = self.frames.take_home()?;

@@ -2,7 +2,7 @@
 
 use super::FluxBuilder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::Interface;
+use crate::kernel::{Backend, Interface};
 use crate::ring::check_size;
 
 impl FluxBuilder {
@@ -43,7 +43,7 @@ impl FluxBuilder {
 }
 
 /// The kernel would bind to an interface that is down, and fail at the first packet.
-pub(super) fn check_up(interface: &Interface) -> Result<()> {
+pub(super) fn check_up(interface: &Interface, backend: &dyn Backend) -> Result<()> {
     if interface.up {
         return Ok(());
     }
@@ -52,12 +52,12 @@ pub(super) fn check_up(interface: &Interface) -> Result<()> {
         errno::ENETDOWN,
         format_args!("bind to {}", interface.name),
         "the interface is down",
-        format_args!("bring it up: ip link set dev {} up", interface.name),
+        format_args!("bring it up: {}", backend.up_advice(&interface.name)),
     ))
 }
 
 /// Refuses a queue that nothing arrives at.
-pub(crate) fn check_queue(interface: &Interface, queue: u32) -> Result<()> {
+pub(crate) fn check_queue(interface: &Interface, backend: &dyn Backend, queue: u32) -> Result<()> {
     match interface.rx_queues {
         Some(queues) if queue >= queues => Err(FluxError::invalid(
             format_args!("bind to queue {queue} of {}", interface.name),
@@ -69,8 +69,8 @@ pub(crate) fn check_queue(interface: &Interface, queue: u32) -> Result<()> {
                 ),
             },
             format_args!(
-                "use one of them, or add queues: ethtool -L {} combined N, or rx N",
-                interface.name
+                "use one of them, or add queues: {}",
+                backend.queues_advice(&interface.name, "N")
             ),
         )),
         _ => Ok(()),

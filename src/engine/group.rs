@@ -70,7 +70,7 @@ impl EngineGroup {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ErrorKind::Invalid) when there is none.
+    /// [`Invalid`](ErrorKind::Invalid) when there is none, or in a forked child.
     pub fn new(engines: impl IntoIterator<Item = FluxEngine>) -> Result<Self> {
         let engines: Vec<FluxEngine> = engines.into_iter().collect();
         if engines.is_empty() {
@@ -79,6 +79,9 @@ impl EngineGroup {
                 "it has none",
                 "give it one at least",
             ));
+        }
+        for engine in &engines {
+            engine.check_process("making a group of engines")?;
         }
         let alarms = engines.iter().map(|engine| engine.alarm.clone());
         Ok(Self {
@@ -351,6 +354,6 @@ fn not_started(tried: &str, error: &io::Error) -> FluxError {
         error.raw_os_error().unwrap_or(errno::EAGAIN),
         tried,
         format_args!("a thread could not be started: {error}"),
-        "use fewer threads, or allow for more: ulimit -u",
+        "use fewer threads; or allow for more (ulimit -u), or for the memory of their stacks (ulimit -v)",
     )
 }

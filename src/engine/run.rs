@@ -76,7 +76,7 @@ impl FluxEngine {
     ///
     /// [`Gone`](ErrorKind::Gone), as in [`run`](Self::run); [`Stuck`](ErrorKind::Stuck).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.check_process()?;
+        self.check_process("waiting for packets")?;
         if self.batches != self.rested {
             self.rested = self.batches;
             self.pacer.worked();
@@ -121,7 +121,7 @@ impl FluxEngine {
         &mut self,
         callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        self.check_process()?;
+        self.check_process("running an engine")?;
         let mut total = 0;
         for port in 0..self.ports.len() {
             match self.serve(port, callback) {
@@ -137,13 +137,11 @@ impl FluxEngine {
         Ok(total)
     }
 
-    /// All ports belong to one process.
+    /// Whether this process may use it.
     #[inline]
-    fn check_process(&self) -> Result<()> {
-        match self.ports.first() {
-            Some(port) => port.raw.umem.process().check("running an engine"),
-            None => Ok(()),
-        }
+    pub(super) fn check_process(&self, tried: &str) -> Result<()> {
+        let port = self.ports.first();
+        port.map_or(Ok(()), |port| port.raw.umem.process().check(tried))
     }
 
     /// Ends a turn with an error, after what was sent is on its way.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use super::FluxEngine;
 use crate::kernel::Socket;
+use crate::link::Link;
 use crate::raw::FluxRaw;
 
 /// The number of an interface's receive queues changed while sockets were bound to some. Printable: it says what that means.
@@ -19,6 +20,8 @@ pub struct QueueChange {
     pub before: u32,
     /// Its receive queues now.
     pub now: u32,
+    /// What to type to set the number back.
+    advice: String,
 }
 
 impl fmt::Display for QueueChange {
@@ -27,6 +30,7 @@ impl fmt::Display for QueueChange {
             interface,
             before,
             now,
+            advice,
         } = self;
         write!(
             f,
@@ -48,7 +52,7 @@ impl fmt::Display for QueueChange {
                 "nothing arrives at {queues} any more; open those that are left"
             )?;
         }
-        write!(f, ", or set the number back: ethtool -L {interface}")
+        write!(f, ", or set the number back: {advice}")
     }
 }
 
@@ -62,6 +66,7 @@ struct Watched {
     known: Option<u32>,
     /// It closes with its engine.
     socket: Weak<dyn Socket>,
+    link: Link,
 }
 
 impl Watch {
@@ -97,6 +102,7 @@ impl Watched {
             interface: raw.interface.name.clone(),
             known: raw.interface.rx_queues,
             socket: Arc::downgrade(raw.socket.shared()),
+            link: raw.link.clone(),
         }
     }
 
@@ -108,6 +114,10 @@ impl Watched {
             interface: self.interface.clone(),
             before,
             now,
+            advice: self
+                .link
+                .backend()
+                .queues_advice(&self.interface, &before.to_string()),
         })
     }
 }
@@ -149,6 +159,7 @@ mod tests {
             interface,
             before,
             now,
+            advice: format!("ethtool -L eth0 combined {before}"),
         }
         .to_string()
     }
@@ -158,12 +169,12 @@ mod tests {
         assert_eq!(
             change(4, 8),
             "eth0 has 8 receive queues now, 4 before: packets of queues 4 to 7 go to the kernel's network stack; \
-             open all queues again, or set the number back: ethtool -L eth0"
+             open all queues again, or set the number back: ethtool -L eth0 combined 4"
         );
         assert_eq!(
             change(4, 3),
             "eth0 has 3 receive queues now, 4 before: nothing arrives at queue 3 any more; open those that are left, \
-             or set the number back: ethtool -L eth0"
+             or set the number back: ethtool -L eth0 combined 4"
         );
     }
 }

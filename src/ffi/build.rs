@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::array::{bytes, bytes_room, clear};
+use super::array::{bytes, bytes_room, check_len, clear};
 use super::callback::fluxcap_packet_ref;
 use super::change::Editable;
 use super::error::quick;
@@ -274,6 +274,7 @@ fn ipv4([a, b, c, d, ..]: [u8; 16]) -> Ipv4Addr {
 ///
 /// `payload` is null or points to `len` readable bytes.
 unsafe fn apart<'a>(payload: *const c_void, len: usize, room: (usize, usize)) -> Result<&'a [u8]> {
+    check_len("payload", len)?;
     let (start, end) = room;
     let first = payload as usize;
     if len > 0 && first < end && first.saturating_add(len) > start {

@@ -26,8 +26,9 @@ pub const FLUXCAP_SEND: u32 = 1;
 /// The fluxcap_packet_ref_…() functions do it within those bounds. They take a pointer into the array of the callback that runs on this
 /// thread; a copy of the struct, or one kept from an earlier callback, is -EINVAL.
 ///
-/// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. One that names the frame of another
-/// packet is not sent, and ends the run with -EINVAL.
+/// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. Where an entry asks for its packet to be
+/// sent but names the frame of another one, the packet is recycled, and the run ends with -EINVAL. Where the verdict is FLUXCAP_RECYCLE, `data` and
+/// `len` are not looked at: the packet that came in this place is recycled, whatever stands there, zeros included.
 #[repr(C)]
 pub struct fluxcap_packet_ref {
     /// The first byte.

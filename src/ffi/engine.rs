@@ -1,14 +1,14 @@
 //! Mode A behind its opaque handle.
 
 use std::ffi::{c_int, c_void};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use super::array::{MAX_HANDLES, entries_mut};
 use super::callback::{caller, fluxcap_callback};
 use super::error::{guard, null};
 use super::handle::{self, Open, Owner, count, fluxcap_raw};
-use super::lock::{exclusive, look};
+use super::lock::Lock;
 use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
@@ -62,7 +62,7 @@ unsafe impl Sized32 for fluxcap_engine_config {
 
 /// What is behind the handle.
 pub(super) struct Running {
-    engine: Arc<RwLock<FluxEngine>>,
+    engine: Arc<Lock<FluxEngine>>,
     stopper: Stopper,
     ports: Ports,
 }
@@ -101,7 +101,7 @@ impl Drop for Ports {
 impl Running {
     pub(super) fn new(engine: FluxEngine) -> Self {
         let (ports, stopper) = (engine.ports(), engine.stopper());
-        let engine = Arc::new(RwLock::new(engine));
+        let engine = Arc::new(Lock::new(engine));
         let port = |port| handle::port(Owner::Engine(engine.clone()), port);
         Self {
             ports: Ports((0..ports).map(port).collect()),
@@ -110,16 +110,16 @@ impl Running {
         }
     }
 
-    /// Whether no call has it.
-    pub(super) fn is_idle(&self) -> bool {
-        exclusive(&self.engine).is_ok()
+    /// That it can go to another owner: it is this process's, and no call has it.
+    pub(super) fn check_idle(&self) -> Result<()> {
+        self.engine.check()?;
+        self.engine.exclusive().map(drop)
     }
 
     /// The engine itself; `None` while a call has it.
     pub(super) fn into_engine(self) -> Option<FluxEngine> {
         drop(self.ports);
-        let engine = Arc::into_inner(self.engine)?;
-        Some(engine.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Arc::into_inner(self.engine).map(Lock::into_inner)
     }
 }
 
@@ -239,7 +239,7 @@ unsafe fn assemble(raws: &[*mut fluxcap_raw], settings: Settings) -> Result<Flux
             Err(twice())
         } else {
             // SAFETY: as the caller promises.
-            unsafe { opaque::empty(handle) }.and_then(|(place, Open { raw, batch })| {
+            unsafe { emptied(handle) }.and_then(|(place, Open { raw, batch })| {
                 places.push((place, batch));
                 let Some(engine) = &mut engine else {
                     return settings.apply(engine.insert(FluxEngine::new(raw)));
@@ -269,6 +269,20 @@ unsafe fn assemble(raws: &[*mut fluxcap_raw], settings: Settings) -> Result<Flux
     }
 }
 
+/// Takes a socket out of its handle, in the process whose it is.
+///
+/// # Safety
+///
+/// As [`opaque::empty`].
+unsafe fn emptied(handle: *mut fluxcap_raw) -> Result<(Emptied<fluxcap_raw>, Open)> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let process = shared(handle)?.raw.umem().process();
+        process.check("making an engine")?;
+        opaque::empty(handle)
+    }
+}
+
 #[cold]
 fn twice() -> FluxError {
     FluxError::invalid(
@@ -290,8 +304,8 @@ fn no_ports() -> FluxError {
 /// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 ///
 /// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-/// -EMSGSIZE: the callback made a packet end behind its frame; -EINVAL: it moved an entry of the array, or named a port that is not there; that
-/// packet was recycled. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
+/// -EMSGSIZE: the callback made a packet that is to be sent end behind its frame; -EINVAL: an entry that is to be sent names the frame of another
+/// packet, or a port that is not there; that packet was recycled, and the others went where they should. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
 /// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one that has packets to send is down; -ETIME: one sends nothing any more. No frame
 /// is lost in any case, and the engine can run again.
 #[unsafe(no_mangle)]
@@ -303,7 +317,7 @@ pub unsafe extern "C" fn fluxcap_engine_run(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        exclusive(&running.engine)?.run(callback).map(|_| 0)
+        running.engine.exclusive()?.run(callback).map(|_| 0)
     })
 }
 
@@ -318,8 +332,9 @@ pub unsafe extern "C" fn fluxcap_engine_run_for(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        let mut engine = exclusive(&running.engine)?;
-        let statistics = match timeout(timeout_ms) {
+        let time = timeout("timeout_ms", timeout_ms)?;
+        let mut engine = running.engine.exclusive()?;
+        let statistics = match time {
             Some(time) => engine.run_for(time, callback),
             None => engine.run(callback),
         };
@@ -340,7 +355,7 @@ pub unsafe extern "C" fn fluxcap_engine_run_once(
     guard(|| {
         // SAFETY: as the header asks.
         let (running, callback) = unsafe { (shared(engine)?, caller(callback, user)?) };
-        count(exclusive(&running.engine)?.run_once(callback)?)
+        count(running.engine.exclusive()?.run_once(callback)?)
     })
 }
 
@@ -353,8 +368,10 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
     guard(|| {
         // SAFETY: as the header asks.
         let running = unsafe { shared(engine)? };
-        exclusive(&running.engine)?
-            .wait(timeout(timeout_ms))
+        running
+            .engine
+            .exclusive()?
+            .wait(timeout("timeout_ms", timeout_ms)?)
             .map(|()| 0)
     })
 }
@@ -369,12 +386,10 @@ pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c
     let _uncancelled = Uncancelled::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(engine) } {
-        Some(running) => {
-            running.stopper.stop();
-            0
-        }
-        None => -errno::EINVAL,
+        Some(running) => running.stopper.stop(),
+        None => return -errno::EINVAL,
     }
+    0
 }
 
 /// A handle to look at the socket of a port, for all functions that take a `const struct fluxcap_raw *`; NULL when there is no such port.
@@ -412,7 +427,7 @@ pub(super) unsafe fn inspect<'a>(
     engine: *const fluxcap_engine,
 ) -> Result<RwLockReadGuard<'a, FluxEngine>> {
     // SAFETY: as the caller promises.
-    look(&unsafe { shared(engine)? }.engine)
+    unsafe { shared(engine)? }.engine.look()
 }
 
 /// Ends an engine and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
@@ -426,7 +441,7 @@ pub unsafe extern "C" fn fluxcap_engine_free(engine: *mut fluxcap_engine) {
     }
     guard(|| {
         // SAFETY: as the header asks.
-        drop(exclusive(&unsafe { shared(engine)? }.engine)?);
+        drop(unsafe { shared(engine)? }.engine.exclusive()?);
         // SAFETY: a handle that nobody else uses, as the header asks.
         drop(unsafe { opaque::take(engine) });
         Ok(0)

@@ -1,7 +1,7 @@
 //! Several engines side by side, behind their opaque handle.
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 use super::array::{MAX_HANDLES, entries, entries_mut};
@@ -10,7 +10,7 @@ use super::config::{builder, fluxcap_config};
 use super::engine::{Ports, Running, Settings, fluxcap_engine, fluxcap_engine_config};
 use super::error::{guard, null};
 use super::handle::{self, Owner, fluxcap_raw};
-use super::lock::{busy, exclusive, look};
+use super::lock::{Lock, busy};
 use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::{poller, timeout};
 use super::queues::queues;
@@ -28,7 +28,7 @@ pub struct fluxcap_group {
 
 /// What is behind the handle.
 pub(super) struct Engines {
-    group: Arc<RwLock<EngineGroup>>,
+    group: Arc<Lock<EngineGroup>>,
     stopper: GroupStopper,
     ports: Vec<Ports>,
 }
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn fluxcap_group_open(
 fn open(group: EngineGroup) -> *mut fluxcap_group {
     let sizes: Vec<u32> = group.engines().iter().map(FluxEngine::ports).collect();
     let stopper = group.stopper();
-    let group = Arc::new(RwLock::new(group));
+    let group = Arc::new(Lock::new(group));
     let ports = sizes.into_iter().enumerate().map(|(engine, ports)| {
         let port = |port| handle::port(Owner::Group(group.clone(), engine), port);
         Ports((0..ports).map(port).collect())
@@ -144,10 +144,10 @@ unsafe fn assemble(engines: &[*mut fluxcap_engine]) -> Result<Vec<FluxEngine>> {
             Err(twice())
         } else {
             // SAFETY: as the caller promises.
-            unsafe { shared(handle) }.and_then(|running| match running.is_idle() {
+            unsafe { shared(handle) }.and_then(|running| {
+                running.check_idle()?;
                 // SAFETY: as the caller promises; no call has it.
-                true => unsafe { opaque::empty(handle) },
-                false => Err(busy()),
+                unsafe { opaque::empty(handle) }
             })
         };
         match emptied {
@@ -202,7 +202,7 @@ pub unsafe extern "C" fn fluxcap_group_pin(
         let engines = unsafe { shared(group)? };
         // SAFETY: as the header asks.
         let cpus = unsafe { entries("cpus", cpus, (count, MAX_HANDLES))? };
-        exclusive(&engines.group)?.pin(cpus).map(|()| 0)
+        engines.group.exclusive()?.pin(cpus).map(|()| 0)
     })
 }
 
@@ -217,7 +217,7 @@ pub unsafe extern "C" fn fluxcap_group_set_poller(
         // SAFETY: as the header asks.
         let engines = unsafe { shared(group)? };
         let poller = self::poller(poller, spin_us)?;
-        exclusive(&engines.group)?.set_poller(poller);
+        engines.group.exclusive()?.set_poller(poller);
         Ok(0)
     })
 }
@@ -238,8 +238,8 @@ pub unsafe extern "C" fn fluxcap_group_set_watch(
                 "use 1 or more, or -1 to look only at the start and the end of a run",
             ));
         }
-        let interval = timeout(interval_ms).unwrap_or(Duration::MAX);
-        exclusive(&engines.group)?.set_watch(interval).map(|()| 0)
+        let interval = timeout("interval_ms", interval_ms)?.unwrap_or(Duration::MAX);
+        engines.group.exclusive()?.set_watch(interval).map(|()| 0)
     })
 }
 
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn fluxcap_group_on_queue_change(
         // SAFETY: as the header asks.
         let engines = unsafe { shared(group)? };
         let teller = Teller { callback, user };
-        exclusive(&engines.group)?.on_queue_change(move |change| {
+        engines.group.exclusive()?.on_queue_change(move |change| {
             teller.tell(&change.interface, change.before, change.now);
         });
         Ok(0)
@@ -306,8 +306,9 @@ pub unsafe extern "C" fn fluxcap_group_run_for(
     users: *const *mut c_void,
 ) -> c_int {
     guard(|| {
+        let time = timeout("timeout_ms", timeout_ms)?;
         // SAFETY: as the header asks.
-        let mut group = exclusive(&unsafe { shared(group)? }.group)?;
+        let mut group = unsafe { shared(group)? }.group.exclusive()?;
         let user = |engine| match users.is_null() {
             true => std::ptr::null_mut(),
             // SAFETY: not null, so one for each engine, as the header asks.
@@ -319,7 +320,7 @@ pub unsafe extern "C" fn fluxcap_group_run_for(
             .collect();
         let mut callers = callers?.into_iter().map(Some).collect::<Vec<_>>();
         let take = |engine: usize| callers[engine].take().expect("each engine gets one");
-        let run = match timeout(timeout_ms) {
+        let run = match time {
             Some(time) => group.run_for(time, take),
             None => group.run(take),
         };
@@ -383,7 +384,7 @@ pub(super) unsafe fn inspect<'a>(
     group: *const fluxcap_group,
 ) -> Result<RwLockReadGuard<'a, EngineGroup>> {
     // SAFETY: as the caller promises.
-    look(&unsafe { shared(group)? }.group)
+    unsafe { shared(group)? }.group.look()
 }
 
 /// Ends a group and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
@@ -397,7 +398,7 @@ pub unsafe extern "C" fn fluxcap_group_free(group: *mut fluxcap_group) {
     }
     guard(|| {
         // SAFETY: as the header asks.
-        drop(exclusive(&unsafe { shared(group)? }.group)?);
+        drop(unsafe { shared(group)? }.group.exclusive()?);
         // SAFETY: a handle that nobody else uses, as the header asks.
         drop(unsafe { opaque::take(group) });
         Ok(0)

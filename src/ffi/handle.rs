@@ -2,10 +2,10 @@
 
 use std::ffi::c_int;
 use std::ops::Deref;
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLockReadGuard};
 
 use super::error::guard;
-use super::lock;
+use super::lock::Lock;
 use super::opaque::{self, Opaque};
 use crate::batch::PacketBatch;
 use crate::engine::{EngineGroup, FluxEngine};
@@ -59,9 +59,9 @@ pub(super) struct Place {
 
 /// Who has a port.
 pub(super) enum Owner {
-    Engine(Arc<RwLock<FluxEngine>>),
+    Engine(Arc<Lock<FluxEngine>>),
     /// The engine of this number.
-    Group(Arc<RwLock<EngineGroup>>, usize),
+    Group(Arc<Lock<EngineGroup>>, usize),
 }
 
 // SAFETY: the only one of this kind.
@@ -117,8 +117,8 @@ pub(super) unsafe fn look<'a>(raw: *const fluxcap_raw) -> Result<Look<'a>> {
     if let Some(place) = unsafe { opaque::find::<Port>(raw.cast()) } {
         let port = place.port;
         return Ok(match &place.owner {
-            Owner::Engine(engine) => Look::Port(lock::look(engine)?, port),
-            Owner::Group(group, engine) => Look::OfGroup(lock::look(group)?, *engine, port),
+            Owner::Engine(engine) => Look::Port(engine.look()?, port),
+            Owner::Group(group, engine) => Look::OfGroup(group.look()?, *engine, port),
         });
     }
     // SAFETY: as the caller promises.

@@ -147,13 +147,13 @@ pub struct fluxcap_rings {
     pub struct_size: u32,
     /// 1 when no frame is lost or owned twice: both accounts add up and agree.
     pub conserved: u32,
-    /// The fill ring.
+    /// The fill ring. With fluxcap_open_fan_out() it is the one that all sockets share.
     pub fill: fluxcap_ring_state,
     /// The RX ring.
     pub rx: fluxcap_ring_state,
     /// The TX ring.
     pub tx: fluxcap_ring_state,
-    /// The completion ring.
+    /// The completion ring. With fluxcap_open_fan_out() it is what this socket has got of the shared one and not taken yet.
     pub completion: fluxcap_ring_state,
     /// The frames, counted where they are; the same as `ledger` while several sockets use the UMEM.
     pub counted: fluxcap_accounting,

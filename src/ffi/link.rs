@@ -36,7 +36,7 @@ pub(super) fn simulated(nic: Nic) -> *mut fluxcap_link {
     })
 }
 
-/// The simulated NIC behind a link.
+/// The simulated NIC behind a link, in the process whose it is.
 ///
 /// # Safety
 ///
@@ -44,13 +44,14 @@ pub(super) fn simulated(nic: Nic) -> *mut fluxcap_link {
 pub(super) unsafe fn nic<'a>(link: *const fluxcap_link) -> Result<&'a Nic> {
     // SAFETY: as the caller promises.
     let place = unsafe { opaque::shared(link)? };
-    place.nic.as_ref().ok_or_else(|| {
+    let nic = place.nic.as_ref().ok_or_else(|| {
         FluxError::invalid(
             "argument link",
             "it is an interface of this machine, and no simulated NIC",
             "pass what fluxcap_sim_add gave",
         )
-    })
+    })?;
+    nic.network().check().map(|()| nic)
 }
 
 /// A link to the network interface `name`, in the network namespace of the thread that uses it.

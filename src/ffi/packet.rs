@@ -227,7 +227,9 @@ pub(super) fn fill(
 
 /// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
 ///
-/// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free().
+/// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames
+/// of a UMEM each socket keeps up to 128 for itself, but at most an eighth of all, divided by the number of sockets that there were when it was
+/// opened.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_alloc(
     raw: *mut fluxcap_raw,

@@ -72,7 +72,7 @@ pub struct fluxcap_headers {
     pub payload_end: u32,
     /// Where the packet ends; padding may follow.
     pub end: u32,
-    /// What the frame carries, behind its VLAN tags: 0x0800 IPv4, 0x86dd IPv6, 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
+    /// What the frame carries, behind its VLAN tags, or LLC with SNAP: 0x0800 IPv4, 0x86dd IPv6, 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
     pub ether_type: u16,
     /// The outermost of `vlan_tags`: priority, drop eligible, VLAN id, 3 + 1 + 12 bits.
     pub outer_tag: u16,

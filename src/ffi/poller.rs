@@ -38,9 +38,22 @@ pub(super) fn poller(kind: u32, spin_us: u32) -> Result<Poller> {
     }
 }
 
-/// A time in milliseconds; negative: for ever.
-pub(super) fn timeout(timeout_ms: c_int) -> Option<Duration> {
-    u64::try_from(timeout_ms).ok().map(Duration::from_millis)
+/// A time in milliseconds, `None` for -1: for ever.
+pub(super) fn timeout(name: &str, time_ms: c_int) -> Result<Option<Duration>> {
+    match u64::try_from(time_ms) {
+        Ok(time) => Ok(Some(Duration::from_millis(time))),
+        Err(_) if time_ms == -1 => Ok(None),
+        Err(_) => Err(no_time(name, time_ms)),
+    }
+}
+
+#[cold]
+fn no_time(name: &str, time_ms: c_int) -> FluxError {
+    FluxError::invalid(
+        format_args!("argument {name} is {time_ms}"),
+        "it is a number of milliseconds, and of the negative ones -1 alone means something",
+        "use 0 or more, or -1 for no end",
+    )
 }
 
 /// Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo. A thread that spins wants one that nothing else uses.

@@ -59,7 +59,8 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
     })
 }
 
-/// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were.
+/// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were. Those that
+/// fluxcap_raw_peek() showed last are consumed as they were shown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) -> c_int {
     quick(|| {
@@ -69,7 +70,8 @@ pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) ->
     })
 }
 
-/// Consumes the first `max` received packets by putting them into the TX ring, as they are now. Returns how many had room there.
+/// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Returns how many had room
+/// there. Those that fluxcap_raw_peek() showed last go as they were shown.
 ///
 /// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
 #[unsafe(no_mangle)]
@@ -139,15 +141,15 @@ pub unsafe extern "C" fn fluxcap_raw_wake_tx(raw: *const fluxcap_raw) -> c_int {
     })
 }
 
-/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds.
+/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds; -1: without end.
 ///
 /// Returns 1 when the kernel has no packet left, 0 when time ran out. Errors as fluxcap_raw_wake_tx(); -ECANCELED: fluxcap_raw_stop() ended it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_raw_flush(raw: *mut fluxcap_raw, timeout_ms: c_int) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
-        let time = Duration::from_millis(timeout_ms.into());
+        let time = timeout("timeout_ms", timeout_ms)?.unwrap_or(Duration::MAX);
         handle.raw.flush(time).map(c_int::from)
     })
 }
@@ -169,7 +171,7 @@ pub unsafe extern "C" fn fluxcap_raw_wait(
         let handle = unsafe { exclusive(raw)? };
         let ready = handle
             .raw
-            .wait(interest_of(interest)?, timeout(timeout_ms))?;
+            .wait(interest_of(interest)?, timeout("timeout_ms", timeout_ms)?)?;
         let bit = |ready, bit| if ready { bit } else { 0 };
         count(bit(ready.receive, FLUXCAP_WAIT_RECEIVE) | bit(ready.send, FLUXCAP_WAIT_SEND))
     })

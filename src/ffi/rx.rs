@@ -78,6 +78,9 @@ pub unsafe extern "C" fn fluxcap_raw_split(
         if tx.is_null() {
             return Err(null("tx"));
         }
+        // SAFETY: as the header asks.
+        let process = unsafe { shared(raw)? }.raw.umem().process();
+        process.check("splitting a socket")?;
         let sending = PacketBatch::try_with_capacity(BATCH)?;
         // SAFETY: null, or a handle that nobody else uses, as the header asks.
         let (_, Open { raw, batch }) = unsafe { opaque::empty(raw)? };
@@ -121,7 +124,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
         };
         let mut done = 0;
         if timeout_ms != 0 {
-            let first = match (count, timeout(timeout_ms)) {
+            let first = match (count, timeout("timeout_ms", timeout_ms)?) {
                 // For its error.
                 (0, _) => return half.rx.recv(&mut nothing()).and_then(handle::count),
                 (_, Some(time)) => half.rx.recv_one_timeout(time)?,

@@ -135,6 +135,17 @@ impl From<fluxcap_sim_faults> for Faults {
     }
 }
 
+/// What is behind a handle, in the process whose it is.
+///
+/// # Safety
+///
+/// `sim` is null or an open handle.
+pub(super) unsafe fn network_of<'a>(sim: *const fluxcap_sim) -> Result<&'a Simulation> {
+    // SAFETY: as the caller promises.
+    let sim = unsafe { shared(sim)? };
+    sim.network.check().map(|()| sim)
+}
+
 /// Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
 ///
 /// On success `*sim` is a handle to be freed with fluxcap_sim_free(), and the result 0. Any thread.
@@ -179,7 +190,7 @@ pub unsafe extern "C" fn fluxcap_sim_add(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         if link.is_null() {
             return Err(null("link"));
         }
@@ -248,7 +259,7 @@ pub unsafe extern "C" fn fluxcap_sim_find(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         if name.is_null() {
             return Err(null("name"));
         }
@@ -277,7 +288,7 @@ pub unsafe extern "C" fn fluxcap_sim_join(
         // SAFETY: as the header asks.
         let (sim, one, other) = unsafe {
             let named = |link, name| link::nic(link).map_err(|error| error.with_note(name));
-            (shared(sim)?, named(one, "one")?, named(other, "other")?)
+            (network_of(sim)?, named(one, "one")?, named(other, "other")?)
         };
         sim.network.join(one, other).map(|()| 0)
     })
@@ -289,7 +300,7 @@ pub unsafe extern "C" fn fluxcap_sim_join(
 pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         count(sim.network.step(budget))
     })
 }
@@ -301,7 +312,7 @@ pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) 
 pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         Ok(c_int::try_from(sim.network.settle()).unwrap_or(c_int::MAX))
     })
 }
@@ -314,7 +325,7 @@ pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
 pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanoseconds: u64) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         sim.network.advance(Duration::from_nanos(nanoseconds));
         Ok(0)
     })
@@ -325,7 +336,7 @@ pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanosecond
 pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *mut u64) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         if nanoseconds.is_null() {
             return Err(null("nanoseconds"));
         }
@@ -343,7 +354,7 @@ pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *
 pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         let mut running = sim.running.lock().unwrap_or_else(PoisonError::into_inner);
         let started = sim.network.run()?;
         *running = Some(started);
@@ -356,7 +367,7 @@ pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
 pub unsafe extern "C" fn fluxcap_sim_stop(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         let mut running = sim.running.lock().unwrap_or_else(PoisonError::into_inner);
         drop(running.take());
         Ok(0)
@@ -371,7 +382,7 @@ pub unsafe extern "C" fn fluxcap_sim_set_faults(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks; `faults` is null or as long as its `struct_size` says.
-        let (sim, faults) = unsafe { (shared(sim)?, sized::read("faults", faults)?) };
+        let (sim, faults) = unsafe { (network_of(sim)?, sized::read("faults", faults)?) };
         sim.network.set_faults(faults.into()).map(|()| 0)
     })
 }

@@ -7,8 +7,7 @@ use super::array::check_count;
 use super::error::{guard, null};
 use super::handle::count;
 use super::info::print;
-use super::opaque::shared;
-use super::sim::fluxcap_sim;
+use super::sim::{fluxcap_sim, network_of};
 use crate::sim::{Event, EventKind};
 
 /// The packet reached the NIC.
@@ -97,7 +96,7 @@ impl From<&Event> for fluxcap_sim_event {
 pub unsafe extern "C" fn fluxcap_sim_trace_start(sim: *const fluxcap_sim, events: u32) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         sim.network.start_trace(events as usize);
         Ok(0)
     })
@@ -114,7 +113,7 @@ pub unsafe extern "C" fn fluxcap_sim_trace_events(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         if events.is_null() && count > 0 {
             return Err(null("events"));
         }
@@ -139,7 +138,7 @@ pub unsafe extern "C" fn fluxcap_sim_trace_text(
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
-        let sim = unsafe { shared(sim)? };
+        let sim = unsafe { network_of(sim)? };
         // SAFETY: as the header asks.
         unsafe { print(&Lines(sim.network.trace()), text, size) }
     })

@@ -165,16 +165,16 @@ pub unsafe extern "C" fn fluxcap_tx_kick(tx: *mut fluxcap_tx) -> c_int {
     })
 }
 
-/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds. Errors as fluxcap_tx_kick();
-/// -ECANCELED: fluxcap_tx_stop() ended it.
+/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds; -1: without end. Errors as
+/// fluxcap_tx_kick(); -ECANCELED: fluxcap_tx_stop() ended it.
 ///
 /// Returns 1 when the kernel has no packet left, 0 when time ran out.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_flush(tx: *mut fluxcap_tx, timeout_ms: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_tx_flush(tx: *mut fluxcap_tx, timeout_ms: c_int) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let half = unsafe { exclusive(tx)? };
-        let time = Duration::from_millis(timeout_ms.into());
+        let time = timeout("timeout_ms", timeout_ms)?.unwrap_or(Duration::MAX);
         half.tx.flush(time).map(c_int::from)
     })
 }
@@ -189,7 +189,9 @@ pub unsafe extern "C" fn fluxcap_tx_wait(tx: *mut fluxcap_tx, timeout_ms: c_int)
     guard(|| {
         // SAFETY: as the header asks.
         let half = unsafe { exclusive(tx)? };
-        half.tx.wait(timeout(timeout_ms)).map(c_int::from)
+        half.tx
+            .wait(timeout("timeout_ms", timeout_ms)?)
+            .map(c_int::from)
     })
 }
 
@@ -231,7 +233,7 @@ pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_m
     guard(|| {
         // SAFETY: as the header asks.
         let half = unsafe { exclusive(tx)? };
-        let patience = timeout(patience_ms).unwrap_or(Duration::MAX);
+        let patience = timeout("patience_ms", patience_ms)?.unwrap_or(Duration::MAX);
         half.tx.set_patience(patience);
         Ok(0)
     })

@@ -85,7 +85,8 @@ pub unsafe extern "C" fn fluxcap_umem_reclaim(
     guard(|| {
         // SAFETY: null or an open handle, as the header asks.
         let region = unsafe { opaque::shared(umem)? };
-        Ok(region.reclaim(timeout(timeout_ms).unwrap_or(Duration::MAX)) as c_int)
+        let time = timeout("timeout_ms", timeout_ms)?.unwrap_or(Duration::MAX);
+        Ok(region.reclaim(time) as c_int)
     })
 }
 

@@ -142,6 +142,16 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What to type to give the interface `name` as many receive queues as `count` says, for messages.
+    fn queues_advice(&self, name: &str, count: &str) -> String {
+        format!("ethtool -L {name} combined {count}, or rx {count}")
+    }
+
+    /// What to type to bring the interface `name` up, for messages.
+    fn up_advice(&self, name: &str) -> String {
+        format!("ip link set dev {name} up")
+    }
+
     /// Steering by the user's own program: `map` is its XSKMAP, of which a backend that keeps it makes a duplicate.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::error::Result;
 use crate::packet::{Lease, Leases, Lender};
+use crate::raw::state::RingState;
 use crate::ring::{ConsumerRing, ProducerRing, RingElement, pair};
 
 /// What the members of a group share.
@@ -202,6 +203,20 @@ impl Member {
         });
         // The others move on meanwhile.
         u32::try_from(sum.cast_signed().max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// The fill ring that all share; `None` in a forked child, which may wait for its lock for ever.
+    pub(super) fn fill_state(&self) -> Option<RingState> {
+        if !self.lease().frames().process().is_current() {
+            return None;
+        }
+        let supply = self.hub.supply.lock();
+        let supply = supply.unwrap_or_else(PoisonError::into_inner);
+        let state = RingState::of_producer(&supply.fill);
+        drop(supply);
+        // Who came meanwhile found the lock taken, and left what it had to move to this one.
+        self.hub.pump();
+        Some(state)
     }
 
     /// Takes a frame of the receiving side home, of a member that closes.

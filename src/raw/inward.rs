@@ -247,10 +247,11 @@ impl Inward {
         self.received
     }
 
-    /// The fill and the RX ring.
+    /// The fill ring, in a group the one that all share, and the RX ring.
     pub(crate) fn state(&self) -> (RingState, RingState) {
+        let shared = self.group.as_ref().and_then(|group| group.fill_state());
         (
-            RingState::of_producer(&self.fill),
+            shared.unwrap_or_else(|| RingState::of_producer(&self.fill)),
             RingState::of_consumer(&self.rx, self.refused),
         )
     }
@@ -271,6 +272,10 @@ impl Drop for Inward {
         let Some(group) = &self.group else {
             return;
         };
+        // The rings of a parent are not there in a child.
+        if !group.lease().frames().process().is_current() {
+            return;
+        }
         let entries = self.rx.peek(u32::MAX);
         for desc in &entries {
             self.received += u64::from(group.take_received(desc.addr));

@@ -33,7 +33,7 @@ pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use outward::{Outward, can_send, check_home, check_packets};
 pub(crate) use place::Place;
 pub use state::{RingState, RingsState};
-pub(crate) use waiting::{Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
+pub(crate) use waiting::{DESCRIPTOR, Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
 
 /// Mode C: a bound socket and its four rings.
 ///
@@ -386,6 +386,7 @@ impl FluxRaw {
     ///
     /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
     pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.umem.process().check(DESCRIPTOR)?;
         descriptor_of(&*self.socket)
     }
 

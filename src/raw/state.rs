@@ -79,13 +79,14 @@ impl fmt::Display for RingState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RingsState {
-    /// The fill ring.
+    /// The fill ring. With [`build_group`](crate::FluxBuilder::build_group) it is the one that all sockets share.
     pub fill: RingState,
     /// The RX ring.
     pub rx: RingState,
     /// The TX ring.
     pub tx: RingState,
-    /// The completion ring.
+    /// The completion ring. With [`build_group`](crate::FluxBuilder::build_group) it is what this socket has got of the shared one and not taken
+    /// yet.
     pub completion: RingState,
     /// Where the frames are, counted where they are: free frames in queues, packets by the user's count, the kernel's
     /// by what went through the rings. The same as the ledger while several sockets use the UMEM, of which none can count alone.

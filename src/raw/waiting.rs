@@ -16,6 +16,9 @@ use crate::stopper::Stopper;
 /// How long to sleep at a time while frames are short, because nobody tells when a packet is dropped.
 pub(crate) const SHORT_OF_FRAMES: Duration = Duration::from_millis(2);
 
+/// What is tried, for an error.
+pub(crate) const DESCRIPTOR: &str = "asking for the descriptor of a socket";
+
 /// How often to look for frames before waiting for them.
 const ROUNDS: u32 = 4;
 
@@ -242,6 +245,7 @@ impl FluxRaw {
     ///
     /// [`System`](ErrorKind::System) when too many files are open, [`Unsupported`](ErrorKind::Unsupported) elsewhere than on Linux.
     pub fn rx_fd(&self) -> Result<BorrowedFd<'_>> {
+        self.umem.process().check(DESCRIPTOR)?;
         self.waiting.rx_fd(&*self.socket)
     }
 
@@ -264,7 +268,7 @@ pub(crate) fn descriptor_of(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
         FluxError::new(
             ErrorKind::Unsupported,
             errno::EOPNOTSUPP,
-            "asking for the descriptor of a socket",
+            DESCRIPTOR,
             "sockets of this backend have none",
             "wait in a call",
         )

@@ -12,7 +12,7 @@ use crate::kernel::{
     Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, Rings, Sharing, Socket,
     SocketRequest, Steering,
 };
-use crate::mem::{Memory, Process};
+use crate::mem::Memory;
 use crate::packet::KernelSide;
 use crate::proto::MacAddr;
 use crate::report::{Answer, Hugepages, XdpMode};
@@ -97,6 +97,14 @@ unsafe impl Backend for SimBackend {
         steering::attach(&self.nic, mode)
     }
 
+    fn queues_advice(&self, _name: &str, _count: &str) -> String {
+        "fluxcap_sim_set_queues(), or set_queues of the NIC in Rust".to_owned()
+    }
+
+    fn up_advice(&self, _name: &str) -> String {
+        "fluxcap_sim_set_up(), or set_up of the NIC in Rust".to_owned()
+    }
+
     fn user_map(&self, _map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {
         Err(FluxError::new(
             ErrorKind::Unsupported,
@@ -123,7 +131,7 @@ impl SimBackend {
             let here = socket.filter(|socket| Arc::ptr_eq(&socket.nic.shared, &self.nic.shared));
             here.map(|socket| socket.id)
         });
-        let (id, name, gone) = self.nic.with(|world, port| {
+        let (id, gone) = self.nic.with(|world, port| {
             let id = world.next_socket;
             let owner = match beside {
                 None => id,
@@ -157,17 +165,14 @@ impl SimBackend {
                     watchers: Vec::new(),
                 },
             );
-            let port = &world.ports[port];
-            Ok((id, port.config.name.clone(), port.gone.clone()))
+            Ok((id, world.ports[port].gone.clone()))
         })?;
         Ok(Arc::new(SimSocket {
             nic: self.nic.clone(),
             request: request.clone(),
             zero_copy_mtu: umem.geometry().zero_copy_mtu(),
             id,
-            process: Process::current(),
             bell: OnceLock::new(),
-            name,
             gone,
             first: first.cloned(),
         }))

@@ -12,7 +12,7 @@ impl SimSocket {
     /// Binds to a queue that nobody has.
     pub(super) fn bind_alone(&self) -> Result<Bound> {
         let queue = self.request.queue;
-        let mut world = self.shared().lock();
+        let mut world = self.shared().lock("binding a socket")?;
         let start = Instant::now();
         loop {
             self.nic_alive(&world)?;
@@ -65,7 +65,7 @@ impl SimSocket {
     /// Binds beside the first socket of the queue; it decides on the mode (`xsk_bind` with `XDP_SHARED_UMEM`).
     pub(super) fn bind_shared(&self) -> Result<Bound> {
         let queue = self.request.queue;
-        let mut guard = self.shared().lock();
+        let mut guard = self.shared().lock("binding a socket")?;
         let world = &mut *guard;
         self.nic_alive(world)?;
         let owner = world.sockets.get(&self.id).map(|socket| socket.owner);

@@ -61,6 +61,7 @@ mod port;
 mod random;
 mod receive;
 mod record;
+mod shared;
 mod socket;
 mod steering;
 mod trace;

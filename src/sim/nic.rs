@@ -8,23 +8,27 @@ use std::sync::atomic::Ordering;
 use super::backend::SimBackend;
 use super::config::{NicConfig, NicCounters};
 use super::faults::Faults;
-use super::network::{Network, Shared};
+use super::network::Network;
 use super::play::{Playback, Player};
 use super::port::{Port, Queue, take_fitting};
+use super::shared::Shared;
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::Backend;
 
+/// What is tried, for an error.
+const USING: &str = "using a simulated NIC";
 /// The shortest packet that a test may put in: an Ethernet header.
 const SHORTEST: usize = 14;
 
 /// A NIC of a simulated [`Network`]: give it to [`FluxBuilder::new`](crate::FluxBuilder::new), and play the world around it.
 ///
-/// A handle, cheap to clone. Any thread.
+/// A handle, cheap to clone. Any thread. In a forked child it is as its [`Network`] is.
 #[derive(Clone)]
 pub struct Nic {
     pub(super) shared: Arc<Shared>,
     pub(super) index: usize,
+    pub(super) name: Arc<str>,
 }
 
 impl Nic {
@@ -39,7 +43,7 @@ impl Nic {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> String {
-        self.shared.lock().ports[self.index].config.name.clone()
+        self.name.to_string()
     }
 
     /// The seam's view of it.
@@ -60,7 +64,7 @@ impl Nic {
 
     /// Does something with the NIC, unless it was removed.
     pub(super) fn with<R>(&self, work: impl FnOnce(&mut World, usize) -> Result<R>) -> Result<R> {
-        let mut world = self.shared.lock();
+        let mut world = self.shared.lock(USING)?;
         let port = &world.ports[self.index];
         if port.removed {
             return Err(Self::absent(port));
@@ -127,13 +131,15 @@ impl Nic {
     /// The oldest packet that left this NIC and was not taken yet. Only a NIC without a cable keeps what it sent.
     #[must_use]
     pub fn take_sent(&self) -> Option<Vec<u8>> {
-        self.shared.lock().ports[self.index].sent.pop_front()
+        let mut world = self.shared.lock(USING).ok()?;
+        world.ports[self.index].sent.pop_front()
     }
 
     /// The oldest packet that the host's network stack received from this NIC and that was not taken yet.
     #[must_use]
     pub fn take_passed(&self) -> Option<Vec<u8>> {
-        self.shared.lock().ports[self.index].passed.pop_front()
+        let mut world = self.shared.lock(USING).ok()?;
+        world.ports[self.index].passed.pop_front()
     }
 
     /// Copies the packet that [`take_sent`](Self::take_sent) would give to the front of `buffer`; returns its length.
@@ -158,12 +164,12 @@ impl Nic {
 
     /// [`take_sent`](Self::take_sent), of a packet of up to `room` bytes; an error for a longer one, which stays.
     pub(crate) fn take_sent_fitting(&self, room: usize) -> Result<Option<Vec<u8>>> {
-        take_fitting(&mut self.shared.lock().ports[self.index].sent, room)
+        take_fitting(&mut self.shared.lock(USING)?.ports[self.index].sent, room)
     }
 
     /// [`take_passed`](Self::take_passed), likewise.
     pub(crate) fn take_passed_fitting(&self, room: usize) -> Result<Option<Vec<u8>>> {
-        take_fitting(&mut self.shared.lock().ports[self.index].passed, room)
+        take_fitting(&mut self.shared.lock(USING)?.ports[self.index].passed, room)
     }
 
     /// Sets the NIC up or down. It begins up. What arrives while it is down is lost, and counted.
@@ -282,14 +288,19 @@ impl Nic {
     /// Whether a playback is under way.
     #[must_use]
     pub fn is_playing(&self) -> bool {
-        let world = self.shared.lock();
+        let Ok(world) = self.shared.lock(USING) else {
+            return false;
+        };
         let queues = &world.ports[self.index].queues;
         queues.iter().any(|queue| queue.player.is_some())
     }
 
     /// Ends all playbacks.
     pub fn stop_playing(&self) {
-        for queue in &mut self.shared.lock().ports[self.index].queues {
+        let Ok(mut world) = self.shared.lock(USING) else {
+            return;
+        };
+        for queue in &mut world.ports[self.index].queues {
             queue.player = None;
         }
     }
@@ -297,12 +308,17 @@ impl Nic {
     /// What it counted.
     #[must_use]
     pub fn counters(&self) -> NicCounters {
-        self.shared.lock().ports[self.index].counters
+        self.shared.lock(USING).map_or_else(
+            |_| NicCounters::default(),
+            |world| world.ports[self.index].counters,
+        )
     }
 
     /// Takes the NIC out of its network, as when a card is unplugged. Its sockets learn that it is gone.
     pub fn remove(&self) {
-        let mut world = self.shared.lock();
+        let Ok(mut world) = self.shared.lock(USING) else {
+            return;
+        };
         let port = &mut world.ports[self.index];
         port.removed = true;
         port.gone.store(true, Ordering::Release);
@@ -395,6 +411,6 @@ fn inject(world: &mut World, port: usize, queue: u32, packet: &[u8]) -> Result<(
 
 impl fmt::Debug for Nic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Nic").field(&self.name()).finish()
+        f.debug_tuple("Nic").field(&self.name).finish()
     }
 }

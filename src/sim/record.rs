@@ -122,7 +122,9 @@ impl Nic {
     ///
     /// What went wrong since it began, as [`CaptureWriter::flush`] tells it: the file is incomplete then.
     pub fn end_recording(&self) -> Result<()> {
-        let recorder = self.shared.lock().ports[self.index].recorder.take();
+        let mut world = self.shared.lock("ending a recording")?;
+        let recorder = world.ports[self.index].recorder.take();
+        drop(world);
         match recorder {
             Some(recorder) => {
                 let finished = recorder.writer.finish();

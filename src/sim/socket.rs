@@ -5,10 +5,10 @@ use std::sync::{Arc, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::network::Shared;
 use super::nic::Nic;
 use super::play::GAP;
 use super::port::SocketId;
+use super::shared::Shared;
 use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -16,7 +16,6 @@ use crate::kernel::{
     Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest,
     Watcher,
 };
-use crate::mem::Process;
 use crate::stats::SocketStatistics;
 
 /// What one transmit call sends in copy mode unless told otherwise (`TX_BATCH_SIZE`), and the least that can be asked for.
@@ -35,12 +34,8 @@ pub(super) struct SimSocket {
     pub(super) request: SocketRequest,
     pub(super) zero_copy_mtu: u32,
     pub(super) id: SocketId,
-    /// Whose it is. In a forked child nobody moves the network, and another thread's lock stays locked.
-    pub(super) process: Process,
     /// Its descriptor, made when the program asks for one.
     pub(super) bell: OnceLock<Arc<dyn Bell>>,
-    /// The name of the NIC.
-    pub(super) name: String,
     /// Whether the NIC was removed.
     pub(super) gone: Arc<AtomicBool>,
     /// The socket whose fill and completion ring it uses, if those are not its own. That one must not be closed before.
@@ -154,8 +149,7 @@ impl Socket for SimSocket {
     }
 
     fn wake_rx(&self) -> Result<()> {
-        self.process.check("waking the kernel to receive")?;
-        let mut world = self.shared().lock();
+        let mut world = self.shared().lock("waking the kernel to receive")?;
         if !self.check(&mut world, "waking the kernel to receive")? {
             self.restart(&mut world);
         }
@@ -164,8 +158,7 @@ impl Socket for SimSocket {
     }
 
     fn wake_tx(&self) -> Result<Kick> {
-        self.process.check("waking the kernel to send")?;
-        let mut world = self.shared().lock();
+        let mut world = self.shared().lock("waking the kernel to send")?;
         let kick = if self.check(&mut world, "waking the kernel to send")? {
             Kick::Done
         } else {
@@ -182,9 +175,8 @@ impl Socket for SimSocket {
         timeout: Option<Duration>,
         company: &Company<'_>,
     ) -> Result<Ready> {
-        self.process.check("waiting for packets")?;
         let shared = self.shared();
-        let mut world = shared.lock();
+        let mut world = shared.lock("waiting for packets")?;
         if self.is_spurious(&mut world) {
             return Ok(Ready::default());
         }
@@ -234,14 +226,13 @@ impl Socket for SimSocket {
     }
 
     fn spin(&self) {
-        if !self.process.is_current() {
-            return;
-        }
         let shared = self.shared();
         if shared.has_thread.load(Ordering::Relaxed) {
             return thread::yield_now();
         }
-        let mut world = shared.lock();
+        let Ok(mut world) = shared.lock("spinning") else {
+            return;
+        };
         world.paced = true;
         if world.step(MOMENT) == 0 {
             let end = world.now.saturating_add(GAP);
@@ -251,24 +242,20 @@ impl Socket for SimSocket {
     }
 
     fn pause(&self, time: Duration) -> Duration {
-        if !self.process.is_current() {
-            return time;
-        }
         self.shared().advance(time)
     }
 
     fn check(&self) -> Result<()> {
-        self.process.check("looking for packets")?;
+        self.shared().process.check("looking for packets")?;
         // Without the lock: those who wait in company have it.
         match self.gone.load(Ordering::Acquire) {
-            true => Err(removed(&self.name, "looking for packets")),
+            true => Err(removed(&self.nic.name, "looking for packets")),
             false => Ok(()),
         }
     }
 
     fn statistics(&self) -> Result<SocketStatistics> {
-        self.process.check("asking for statistics")?;
-        let world = self.shared().lock();
+        let world = self.shared().lock("asking for statistics")?;
         let Some(socket) = world.sockets.get(&self.id) else {
             return Ok(SocketStatistics::default());
         };
@@ -280,35 +267,27 @@ impl Socket for SimSocket {
     }
 
     fn describe(&self) -> String {
-        let world = self.shared().lock();
-        let name = &world.ports[self.nic.index].config.name;
-        format!("simulated NIC {name}")
+        format!("simulated NIC {}", self.nic.name)
     }
 
     fn rx_queues(&self) -> Option<u32> {
-        if !self.process.is_current() {
-            return None;
-        }
-        let world = self.shared().lock();
+        let world = self.shared().lock("asking for queues").ok()?;
         let port = &world.ports[self.nic.index];
         (!port.removed).then_some(port.active)
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         let bell = self.bell.get()?;
-        if !self.process.is_current() {
-            return Some(bell.fd());
+        if let Ok(mut world) = self.shared().lock("asking for a descriptor") {
+            world.sockets.get_mut(&self.id)?.show();
         }
-        let mut world = self.shared().lock();
-        world.sockets.get_mut(&self.id)?.show();
         Some(bell.fd())
     }
 
     fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
-        if !self.process.is_current() {
+        let Ok(mut world) = self.shared().lock("watching a socket") else {
             return false;
-        }
-        let mut world = self.shared().lock();
+        };
         let Some(socket) = world.sockets.get_mut(&self.id) else {
             return false;
         };
@@ -318,9 +297,8 @@ impl Socket for SimSocket {
     }
 
     fn attend(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
-        self.process.check("waiting for packets")?;
         let shared = self.shared();
-        let mut world = shared.lock();
+        let mut world = shared.lock("waiting for packets")?;
         let mut ready = self.look(&mut world, interest)?;
         shared.announce(&mut world);
         if world.running.is_some() {
@@ -348,10 +326,7 @@ impl Socket for SimSocket {
     }
 
     fn hang(&self, bell: Arc<dyn Bell>) -> Option<BorrowedFd<'_>> {
-        if !self.process.is_current() {
-            return None;
-        }
-        let mut guard = self.shared().lock();
+        let mut guard = self.shared().lock("asking for a descriptor").ok()?;
         let world = &mut *guard;
         let socket = world.sockets.get_mut(&self.id)?;
         let bell = self.bell.get_or_init(|| bell);
@@ -373,8 +348,8 @@ struct SimRelease {
 
 impl QueueRelease for SimRelease {
     fn is_released(&self) -> bool {
-        let world = self.nic.shared.lock();
-        !world.sockets.contains_key(&self.id)
+        let world = self.nic.shared.lock("looking after a closed socket");
+        world.is_ok_and(|world| !world.sockets.contains_key(&self.id))
     }
 
     fn pause(&self, time: Duration) -> Duration {
@@ -423,10 +398,9 @@ fn removed(name: &str, tried: &str) -> FluxError {
 
 impl Drop for SimSocket {
     fn drop(&mut self) {
-        if !self.process.is_current() {
+        let Ok(mut guard) = self.shared().lock("closing a socket") else {
             return;
-        }
-        let mut guard = self.shared().lock();
+        };
         let world = &mut *guard;
         let port = &mut world.ports[self.nic.index];
         for queue in &mut port.queues {

@@ -95,7 +95,7 @@ impl Steering for SimSteering {
     }
 
     fn remove(&self, place: Place) -> Result<()> {
-        let mut world = self.nic.shared.lock();
+        let mut world = self.nic.shared.lock("leaving the XDP program")?;
         let port = &mut world.ports[self.nic.index];
         let queue = port.queues.get_mut(place.queue as usize);
         if let Some(entry) = queue.and_then(|queue| queue.entries.get_mut(place.member as usize)) {
@@ -105,7 +105,7 @@ impl Steering for SimSteering {
     }
 
     fn fan_out(&self, queue: u32, fanout: FanOut) -> Result<()> {
-        let mut world = self.nic.shared.lock();
+        let mut world = self.nic.shared.lock("sharing out a queue")?;
         let port = &mut world.ports[self.nic.index];
         match port.queues.get_mut(queue as usize) {
             Some(queue) if fanout.sockets <= MEMBERS => {
@@ -127,7 +127,10 @@ impl Steering for SimSteering {
     }
 
     fn counters(&self) -> Result<Option<ProgramCounters>> {
-        let world = self.nic.shared.lock();
+        let world = self
+            .nic
+            .shared
+            .lock("asking the XDP program for its counters")?;
         let program = world.ports[self.nic.index].program.as_ref();
         Ok(program.map(|program| ProgramCounters {
             attached: true,
@@ -142,7 +145,9 @@ impl Steering for SimSteering {
 
 impl Drop for SimSteering {
     fn drop(&mut self) {
-        let mut world = self.nic.shared.lock();
+        let Ok(mut world) = self.nic.shared.lock("detaching the XDP program") else {
+            return;
+        };
         let port = &mut world.ports[self.nic.index];
         if let Some(program) = &mut port.program {
             program.shares -= 1;

@@ -28,7 +28,6 @@ enum Chore {
 /// Everything that a network consists of.
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) seed: u64,
     /// The time since the network was made: real while its thread runs, simulated otherwise.
     pub(super) now: Duration,
     /// While the thread runs: when it started, and the time it was then.
@@ -61,7 +60,6 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            seed,
             now: Duration::ZERO,
             running: None,
             ports: Vec::new(),

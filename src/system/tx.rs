@@ -291,6 +291,7 @@ impl FluxTx {
     /// Calls the kernel as long as that helps, and sees whether anything moves. Sent frames were taken back just now.
     #[inline]
     pub(super) fn push(&mut self) -> Result<()> {
+        self.shared.umem.process().check("sending packets")?;
         let always = !self.shared.report.need_wakeup.achieved;
         let mut kicks = Kicks::new(self.outward.pending());
         if !kicks.wanted() {

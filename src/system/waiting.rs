@@ -8,7 +8,7 @@ use super::tx::SLICE;
 use super::{FluxRx, FluxTx};
 use crate::error::Result;
 use crate::kernel::{BorrowedFd, Interest};
-use crate::raw::{Place, descriptor_of};
+use crate::raw::{DESCRIPTOR, Place, descriptor_of};
 use crate::stopper::Stopper;
 
 /// How long to pause at a time until all packets have left.
@@ -56,6 +56,7 @@ impl FluxRx {
     ///
     /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
     pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.shared.umem.process().check(DESCRIPTOR)?;
         self.waiting.rx_fd(&*self.shared.socket)
     }
 }
@@ -136,6 +137,7 @@ impl FluxTx {
     ///
     /// [`System`](crate::ErrorKind::System) when too many files are open, [`Unsupported`](crate::ErrorKind::Unsupported) elsewhere than on Linux.
     pub fn fd(&self) -> Result<BorrowedFd<'_>> {
+        self.shared.umem.process().check(DESCRIPTOR)?;
         descriptor_of(&*self.shared.socket)
     }
 }

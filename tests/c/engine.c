@@ -439,6 +439,81 @@ static void entries_that_were_moved_are_not_sent_and_named(void)
     finish(&world);
 }
 
+struct stopped {
+    struct fluxcap_raw *raw;
+    int ended; /* atomic */
+};
+
+static void *stop_again_and_again(void *argument)
+{
+    struct stopped *stopped = (struct stopped *)argument;
+
+    while (!__atomic_load_n(&stopped->ended, __ATOMIC_ACQUIRE)) {
+        int result = fluxcap_raw_stop(stopped->raw);
+
+        CHECK(result == 0 || result == -EINVAL);
+    }
+    return NULL;
+}
+
+/* Of a call that fails the handle comes back, and a stop meanwhile does no harm. */
+static void a_socket_is_stopped_while_an_engine_does_not_take_it(void)
+{
+    struct fluxcap_sim *sim = NULL;
+    struct fluxcap_engine *engine = NULL;
+    struct stopped stopped = ZEROS;
+    pthread_t thread;
+
+    CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
+    struct fluxcap_link *link = add(sim, "sim0");
+    struct fluxcap_raw *raws[2];
+
+    raws[0] = raws[1] = stopped.raw = open_on(link, NULL);
+    CHECK(pthread_create(&thread, NULL, stop_again_and_again, &stopped) == 0);
+    for (int i = 0; i < 500; i++)
+        CHECK_ERROR(fluxcap_engine_new(raws, 2, NULL, &engine), -EINVAL, "the same socket twice");
+    __atomic_store_n(&stopped.ended, 1, __ATOMIC_RELEASE);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_RESULT(fluxcap_raw_stop(raws[0]), 0);
+    CHECK_ERROR(fluxcap_raw_wait(raws[0], FLUXCAP_WAIT_RECEIVE, -1), -ECANCELED, "stop");
+    check_and_free(raws[0]);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
+/* Moves entries that are to be recycled, or sets them to zeros, and sends the last. */
+static int move_what_is_recycled(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    CHECK(count == 4);
+    if (*(int *)user == 0) {
+        struct fluxcap_packet_ref first = packets[0];
+
+        packets[0] = packets[1];
+        packets[1] = first;
+        packets[2].data = NULL;
+        packets[2].len = UINT32_MAX;
+    } else {
+        memset(packets, 0, 3 * sizeof(packets[0]));
+    }
+    return send_back(NULL, port, packets + 3, 1);
+}
+
+static void entries_that_are_recycled_may_say_what_they_like(void)
+{
+    struct world world = create(2, NULL);
+
+    for (int kind = 0; kind <= 1; kind++) {
+        arrive(&world, 0, 4, 60, 10);
+        CHECK_RESULT(fluxcap_engine_run_once(world.engine, move_what_is_recycled, &kind), 4);
+        CHECK(fluxcap_sim_settle(world.sim) >= 0);
+        check_sent(&world, 0, 60, 13);
+        check_nothing_sent(&world, 0);
+        check_engine(&world);
+    }
+    CHECK(statistics_of(world.engine).recycled == 6);
+    finish(&world);
+}
+
 static void a_packet_that_cannot_be_sent_is_an_error_and_comes_to_no_harm(void)
 {
     struct world world = create(2, NULL);
@@ -866,6 +941,8 @@ int main(void)
     a_negative_result_ends_the_run_with_that_number();
     a_packet_that_cannot_be_sent_is_an_error_and_comes_to_no_harm();
     entries_that_were_moved_are_not_sent_and_named();
+    entries_that_are_recycled_may_say_what_they_like();
+    a_socket_is_stopped_while_an_engine_does_not_take_it();
     an_empty_packet_is_recycled();
     a_batch_is_as_large_as_the_config_says();
     a_full_port_drops_when_it_may();

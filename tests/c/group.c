@@ -188,6 +188,46 @@ static void several_sockets_on_one_queue(void)
     fluxcap_sim_free(sim);
 }
 
+/* Of few frames, many sockets keep few at hand, so that one that wants to send finds those that are free. */
+static void free_frames_are_found_with_many_sockets_on_one_queue(uint32_t frames)
+{
+    struct fluxcap_sim *sim = NULL;
+    struct fluxcap_raw *raws[16] = ZEROS;
+    struct fluxcap_umem *umem = NULL;
+    struct fluxcap_accounting accounting;
+    struct fluxcap_packet packets[1024];
+
+    CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
+    struct fluxcap_link *link = add(sim, "sim0", 1);
+    struct fluxcap_config config = config_on(link);
+
+    config.frames = frames;
+    CHECK_RESULT(fluxcap_open_fan_out(&config, 16, 1, raws), 16);
+    CHECK_RESULT(fluxcap_raw_umem(raws[0], &umem), 0);
+    for (int i = 0; i < 16; i++) {
+        CHECK_RESULT(fluxcap_raw_alloc(raws[i], packets, 1), 1);
+        CHECK_RESULT(fluxcap_packet_free(packets), 0);
+    }
+    CHECK_RESULT(fluxcap_umem_accounting(umem, &accounting), 0);
+    for (int i = 0; i < 16; i++) {
+        int count = fluxcap_raw_alloc(raws[i], packets, 1024);
+
+        CHECK(count >= (int)(accounting.pool - frames / 8));
+        CHECK_RESULT(fluxcap_packets_free(packets, (uint32_t)count), 0);
+    }
+    /* Each shows the fill ring of all. */
+    for (int i = 0; i < 16; i++) {
+        struct fluxcap_rings rings = rings_of(raws[i]);
+
+        CHECK(rings.fill.occupied == accounting.kernel && rings.fill.occupied > 0 && rings.conserved == 1);
+    }
+    for (int i = 0; i < 16; i++)
+        fluxcap_raw_free(raws[i]);
+    fluxcap_umem_free(umem);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 static struct fluxcap_group *open_group(const struct fluxcap_link *link, const struct fluxcap_engine_config *config)
 {
     struct fluxcap_config sockets = config_on(link);
@@ -479,6 +519,8 @@ static void *all(void *nothing)
 {
     a_socket_on_each_queue();
     several_sockets_on_one_queue();
+    free_frames_are_found_with_many_sockets_on_one_queue(512);
+    free_frames_are_found_with_many_sockets_on_one_queue(1024);
     an_engine_on_each_queue();
     a_run_ends_for_all_engines_at_once();
     a_change_of_the_number_of_queues_is_told();

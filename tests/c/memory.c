@@ -129,6 +129,32 @@ static void a_capture_for_which_there_is_not_enough(const struct fluxcap_link *l
     CHECK(unlink(path) == 0);
 }
 
+static int ignore(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    (void)user, (void)port, (void)packets, (void)count;
+    return 0;
+}
+
+/* A thread takes addresses for its stack. */
+static void a_thread_for_which_there_is_not_enough(const struct fluxcap_link *link)
+{
+    struct fluxcap_config config = small(NULL);
+    struct fluxcap_engine *engine = NULL;
+    struct fluxcap_group *group = NULL;
+    struct fluxcap_raw *raw = NULL;
+
+    config.link = link;
+    raw = open_config(&config);
+    CHECK_RESULT(fluxcap_engine_new(&raw, 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    allow(64 * 1024);
+    CHECK_ERROR(fluxcap_group_run_for(group, 1, ignore, NULL), -EAGAIN, "ulimit -v");
+    allow(0);
+    CHECK(strstr(fluxcap_last_error(), "ulimit -u") != NULL);
+    CHECK_RESULT(fluxcap_group_run_for(group, 1, ignore, NULL), 0);
+    fluxcap_group_free(group);
+}
+
 int main(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");
@@ -158,6 +184,7 @@ int main(void)
     a_umem_that_fits_no_machine(link);
     packets_to_play_for_which_there_is_not_enough(link);
     a_capture_for_which_there_is_not_enough(link);
+    a_thread_for_which_there_is_not_enough(link);
     fluxcap_link_free(link);
     fluxcap_sim_free(sim);
     return 0;

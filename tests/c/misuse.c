@@ -232,6 +232,116 @@ static void a_size_that_cuts_a_field_in_two_is_refused(void)
     finish(&world);
 }
 
+/* Of a program that was compiled against a later header, which has 16 bytes more: the library knows nothing of them. */
+#define CHECK_LONGER(type, call)                                                                                       \
+    do {                                                                                                               \
+        struct type *given = (struct type *)struct_of(sizeof(struct type) + 16);                                       \
+        const uint8_t *tail = (const uint8_t *)given + sizeof(struct type);                                            \
+                                                                                                                       \
+        CHECK(call >= 0);                                                                                              \
+        for (int i = 0; i < 16; i++)                                                                                   \
+            CHECK(tail[i] == 0);                                                                                       \
+        CHECK(given->struct_size == sizeof(struct type) + 16);                                                         \
+        free(given);                                                                                                   \
+    } while (0)
+
+static void the_unknown_tail_of_what_the_library_fills_in_is_zero(void)
+{
+    struct world world = create();
+    struct fluxcap_config config = small(NULL);
+    struct fluxcap_engine *engine = NULL;
+    struct fluxcap_group *group = NULL;
+    struct fluxcap_rx *rx = NULL;
+    struct fluxcap_tx *tx = NULL;
+    uint8_t bytes[64] = ZEROS;
+
+    CHECK_LONGER(fluxcap_headers, fluxcap_parse(bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, given));
+    CHECK_LONGER(fluxcap_info, fluxcap_raw_info(world.raw, given));
+    CHECK_LONGER(fluxcap_statistics, fluxcap_raw_statistics(world.raw, given));
+    CHECK_LONGER(fluxcap_program_counters, fluxcap_raw_program_counters(world.raw, given));
+    CHECK_LONGER(fluxcap_rings, fluxcap_raw_debug_rings(world.raw, given));
+    CHECK_LONGER(fluxcap_sim_counters, fluxcap_sim_get_counters(world.link, given));
+    CHECK_RESULT(fluxcap_raw_split(world.raw, &rx, &tx), 0);
+    CHECK_LONGER(fluxcap_poller_statistics, fluxcap_rx_poller_statistics(rx, given));
+    CHECK_LONGER(fluxcap_info, fluxcap_tx_info(tx, given));
+    CHECK_LONGER(fluxcap_statistics, fluxcap_rx_statistics(rx, given));
+    CHECK_LONGER(fluxcap_statistics, fluxcap_tx_statistics(tx, given));
+    CHECK_LONGER(fluxcap_program_counters, fluxcap_rx_program_counters(rx, given));
+    fluxcap_rx_free(rx);
+    fluxcap_tx_free(tx);
+    config.link = world.link;
+    world.raw = open_config(&config);
+    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, NULL, &engine), 0);
+    CHECK_LONGER(fluxcap_engine_statistics, fluxcap_engine_get_statistics(engine, given));
+    CHECK_LONGER(fluxcap_port_statistics, fluxcap_engine_port_statistics(engine, 0, given));
+    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_LONGER(fluxcap_group_statistics, fluxcap_group_get_statistics(group, given));
+    fluxcap_group_free(group);
+    finish(&world);
+}
+
+static int end_run(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count);
+
+/* Of the negative times -1 alone is one. */
+static void times_that_mean_nothing_are_refused(void)
+{
+    static const int times[] = {-2, -19, -1000, INT32_MIN + 1, INT32_MIN};
+    struct world world = create();
+    struct fluxcap_config config = small(NULL);
+    struct fluxcap_engine *engine = NULL;
+    struct fluxcap_group *group = NULL;
+    struct fluxcap_umem *umem = NULL;
+    struct fluxcap_rx *rx = NULL;
+    struct fluxcap_tx *tx = NULL;
+    struct fluxcap_packet packet = ZEROS;
+    const size_t count = sizeof(times) / sizeof(times[0]);
+
+    CHECK_RESULT(fluxcap_raw_umem(world.raw, &umem), 0);
+    for (size_t i = 0; i < count; i++) {
+        CHECK_ERROR(fluxcap_raw_wait(world.raw, FLUXCAP_WAIT_RECEIVE, times[i]), -EINVAL, "argument timeout_ms is -");
+        CHECK_ERROR(fluxcap_raw_flush(world.raw, times[i]), -EINVAL, "or -1 for no end");
+        CHECK_ERROR(fluxcap_umem_reclaim(umem, times[i]), -EINVAL, "argument timeout_ms is -");
+    }
+    CHECK_RESULT(fluxcap_raw_flush(world.raw, -1), 1);
+    CHECK_RESULT(fluxcap_umem_reclaim(umem, -1), 0);
+    fluxcap_umem_free(umem);
+    CHECK_RESULT(fluxcap_raw_split(world.raw, &rx, &tx), 0);
+    for (size_t i = 0; i < count; i++) {
+        CHECK_ERROR(fluxcap_rx_recv(rx, &packet, 1, times[i]), -EINVAL, "argument timeout_ms is -");
+        CHECK_ERROR(fluxcap_tx_wait(tx, times[i]), -EINVAL, "argument timeout_ms is -");
+        CHECK_ERROR(fluxcap_tx_flush(tx, times[i]), -EINVAL, "argument timeout_ms is -");
+        CHECK_ERROR(fluxcap_tx_set_patience(tx, times[i]), -EINVAL, "argument patience_ms is -");
+    }
+    CHECK_RESULT(fluxcap_tx_flush(tx, -1), 1);
+    fluxcap_rx_free(rx);
+    fluxcap_tx_free(tx);
+    config.link = world.link;
+    world.raw = open_config(&config);
+    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, NULL, &engine), 0);
+    for (size_t i = 0; i < count; i++) {
+        CHECK_ERROR(fluxcap_engine_run_for(engine, times[i], end_run, NULL), -EINVAL, "argument timeout_ms is -");
+        CHECK_ERROR(fluxcap_engine_wait(engine, times[i]), -EINVAL, "argument timeout_ms is -");
+    }
+    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    for (size_t i = 0; i < count; i++) {
+        CHECK_ERROR(fluxcap_group_run_for(group, times[i], end_run, NULL), -EINVAL, "argument timeout_ms is -");
+        CHECK_ERROR(fluxcap_group_set_watch(group, times[i]), -EINVAL, "argument interval_ms is -");
+    }
+    fluxcap_group_free(group);
+    finish(&world);
+}
+
+/* A handle lies at an even address, so that what does not is none; whoever looks there, looks once for all eight bytes. */
+static void an_odd_address_is_no_handle(void)
+{
+    struct world world = create();
+    char *odd = (char *)world.raw + 1;
+
+    CHECK_ERROR(fluxcap_raw_refill((struct fluxcap_raw *)odd), -EINVAL, "it is no struct fluxcap_raw");
+    CHECK_RESULT(fluxcap_raw_stop((struct fluxcap_raw *)odd), -EINVAL);
+    finish(&world);
+}
+
 static int end_run(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
 {
     struct fluxcap_headers headers = ZEROS;
@@ -273,6 +383,7 @@ static void lengths_and_counts_that_cannot_be_are_refused(void)
         one.len = len;
         CHECK_ERROR(fluxcap_frame_build(&spec, NULL, 0, bytes, len), -EINVAL, "argument buffer");
         CHECK_ERROR(fluxcap_frame_build(&spec, bytes, len, text, sizeof(text)), -EINVAL, "argument payload");
+        CHECK_ERROR(fluxcap_frame_build(&spec, bytes, len, bytes, sizeof(bytes)), -EINVAL, "as a signed number it is -");
         CHECK_ERROR(fluxcap_rewrite_apply(&rewrite, bytes, len), -EINVAL, "argument packet");
         CHECK_ERROR(fluxcap_parse(bytes, len, 0, &headers), -EINVAL, "argument data");
         CHECK_ERROR(fluxcap_format(bytes, len, 0, text, sizeof(text)), -EINVAL, "argument data");
@@ -562,6 +673,33 @@ static void views_tell_what_is_there(void)
     CHECK_ERROR(fluxcap_arp_reply(packet, 42, mac), -EINVAL, "not an ARP request");
 }
 
+/* Echoes may have any code (RFC 1122), and the answer has 0; ARP of IEEE 802 networks has hardware type 6 (RFC 1042), in the answer, too. */
+static void odd_questions_are_answered_all_the_same(void)
+{
+    static const uint8_t mac[6] = {0x02, 0, 0, 0, 0, 0x02};
+    uint8_t packet[60];
+    struct fluxcap_icmp_echo_header echo;
+    struct fluxcap_arp_header arp;
+
+    memcpy(packet, echo_request, sizeof(packet));
+    packet[35] = 9;
+    packet[37] -= 9;
+    CHECK_RESULT(fluxcap_checksum_verify(packet, 60), FLUXCAP_CHECKSUM_RIGHT);
+    CHECK_RESULT(fluxcap_icmp_echo_header_parse(packet + 34, 16, &echo), 8);
+    CHECK(echo.icmp_type == 8 && echo.checksum_ok == 1);
+    CHECK_RESULT(fluxcap_icmp_echo_reply(packet, 60), 42);
+    CHECK(packet[34] == 0 && packet[35] == 0);
+    CHECK_RESULT(fluxcap_checksum_verify(packet, 60), FLUXCAP_CHECKSUM_RIGHT);
+
+    memcpy(packet, arp_request, sizeof(arp_request));
+    packet[15] = 6;
+    CHECK_RESULT(fluxcap_arp_header_parse(packet + 14, 28, &arp), 28);
+    CHECK_RESULT(fluxcap_arp_reply(packet, 42, mac), 42);
+    CHECK(packet[14] == 0 && packet[15] == 6 && packet[21] == 2);
+    packet[15] = 7;
+    CHECK_ERROR(fluxcap_arp_header_parse(packet + 14, 28, &arp), -EINVAL, "hardware type");
+}
+
 /* Each has one byte that makes it something else than a question, and stays as it is. */
 static void only_questions_are_answered(void)
 {
@@ -665,11 +803,16 @@ int main(void)
     a_config_of_another_size();
     a_size_that_cuts_a_field_in_two_is_refused();
     lengths_and_counts_that_cannot_be_are_refused();
+    the_unknown_tail_of_what_the_library_fills_in_is_zero();
+
+    times_that_mean_nothing_are_refused();
+    an_odd_address_is_no_handle();
     unknown_constants();
     interfaces_that_are_not_there();
     numbers_that_cannot_work();
     views_on_truncated_packets();
     views_tell_what_is_there();
+    odd_questions_are_answered_all_the_same();
     only_questions_are_answered();
     views_refuse_null();
     the_checksum_of_rfc_1071();

@@ -87,6 +87,42 @@ static void a_tunnel_is_looked_into_when_asked_for(void)
     CHECK(memcmp(inner.destination_ip, icmp_in_gre + 58, 4) == 0);
 }
 
+static void labels_and_snap_are_told(void)
+{
+    static const uint8_t labels[10] = {0x88, 0x47, 0x00, 0x06, 0x40, 0x40, 0x00, 0x06, 0x51, 0x40};
+    static const uint8_t llc[10] = {0, 59, 0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0x00};
+    struct fluxcap_headers headers;
+    uint8_t frame[73];
+    char text[128];
+
+    memcpy(frame, tcp_ipv4, 12);
+    memcpy(frame + 12, labels, 10);
+    memcpy(frame + 22, tcp_ipv4 + 22, 51);
+    headers = parse(frame, sizeof(frame), 0);
+    CHECK(headers.ether_type == 0x8847 && headers.mpls_labels == 2 && headers.vlan_tags == 0);
+    CHECK(headers.ip_version == 4 && headers.l3_offset == 22 && headers.l4_offset == 46 && headers.end == 73);
+    CHECK(headers.source_port == 50000 && headers.destination_port == 80);
+    CHECK(fluxcap_format(frame, sizeof(frame), 0, text, sizeof(text)) > 0 && strstr(text, "label 100") != NULL);
+    /* Without the bit that ends the stack: what is behind is not known. */
+    frame[20] &= 0xfe;
+    headers = parse(frame, sizeof(frame), FLUXCAP_PARSE_PARTIAL);
+    CHECK(headers.mpls_labels > 2 && headers.ip_version == 0);
+
+    /* A length in place of the EtherType. */
+    memcpy(frame + 12, llc, 10);
+    headers = parse(frame, sizeof(frame), 0);
+    CHECK(headers.ether_type == 0x0800 && headers.mpls_labels == 0 && headers.end == 73);
+    CHECK(headers.ip_version == 4 && headers.l3_offset == 22 && headers.l4_offset == 46 && headers.protocol == TCP);
+    CHECK(headers.source_port == 50000 && headers.destination_port == 80 && headers.payload_offset == 70);
+    CHECK(fluxcap_format(frame, sizeof(frame), 0, text, sizeof(text)) > 0 && strstr(text, "50000") != NULL);
+    /* The length counts. */
+    CHECK_ERROR(fluxcap_parse(frame, sizeof(frame) - 1, 0, &headers), -EINVAL, "IEEE 802.3 length");
+    /* LLC without SNAP. */
+    frame[14] = frame[15] = 0x42;
+    headers = parse(frame, sizeof(frame), 0);
+    CHECK(headers.ether_type == 59 && headers.ip_version == 0 && headers.payload_offset == 14 && headers.end == 73);
+}
+
 static const uint8_t zeros[16] = ZEROS;
 
 /* In memory of exactly the packet's size, so that tools see a byte read too much. */
@@ -228,6 +264,7 @@ int main(void)
 {
     a_packet_shows_its_offsets_and_fields();
     a_tunnel_is_looked_into_when_asked_for();
+    labels_and_snap_are_told();
     of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for();
     other_tags_and_ports_are_known_when_told();
     a_batch_is_parsed_in_one_call();

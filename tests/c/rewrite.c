@@ -65,6 +65,23 @@ static struct packet ipv6(void)
     return packet;
 }
 
+/* The IPv4 packet without its VLAN tag, behind LLC and SNAP, or behind two MPLS labels. */
+static struct packet behind(bool snap)
+{
+    static const uint8_t llc[10] = {0, 59, 0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0x00};
+    static const uint8_t labels[10] = {0x88, 0x47, 0x00, 0x06, 0x40, 0x40, 0x00, 0x06, 0x51, 0x40};
+    struct packet packet = ipv4();
+
+    memcpy(packet.bytes + 12, snap ? llc : labels, 10);
+    memcpy(packet.bytes + 22, tcp_ipv4 + 18, 51);
+    packet.len = 73;
+    packet.ip = 22;
+    packet.addresses = 34;
+    packet.message = 46;
+    packet.checksum = 62;
+    return packet;
+}
+
 /* The one's complement sum, word by word. */
 static uint32_t sum(const uint8_t *bytes, size_t len, uint32_t start)
 {
@@ -379,6 +396,42 @@ static void each_change_is_made_with_its_checksums(void)
     }
 }
 
+static void packets_behind_snap_and_labels_are_changed_with_their_checksums(void)
+{
+    for (int snap = 0; snap <= 1; snap++) {
+        struct packet packet = behind(snap), wanted = packet;
+        struct fluxcap_rewrite rewrite = everything(4);
+
+        memcpy(wanted.bytes, rewrite.destination_mac, 6);
+        memcpy(wanted.bytes + 6, rewrite.source_mac, 6);
+        memcpy(wanted.bytes + wanted.addresses, rewrite.source_ip, 4);
+        memcpy(wanted.bytes + wanted.addresses + 4, rewrite.destination_ip, 4);
+        put(&wanted, wanted.message, rewrite.source_port);
+        put(&wanted, wanted.message + 2, rewrite.destination_port);
+        finish(&packet, false);
+        finish(&wanted, false);
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_PARTIAL);
+        CHECK_RESULT(fluxcap_rewrite_apply(&rewrite, packet.bytes, packet.len), 0);
+        CHECK(memcmp(packet.bytes, wanted.bytes, packet.len) == 0);
+        finish(&wanted, true);
+        CHECK_RESULT(fluxcap_checksum_complete(packet.bytes, packet.len), 1);
+        CHECK(memcmp(packet.bytes, wanted.bytes, packet.len) == 0);
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
+        packet.bytes[packet.checksum] ^= 1;
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_WRONG);
+        CHECK_RESULT(fluxcap_checksum_fill(packet.bytes, packet.len), 1);
+        CHECK(memcmp(packet.bytes, wanted.bytes, packet.len) == 0);
+        CHECK_RESULT(fluxcap_clamp_mss(packet.bytes, packet.len, 1360), 1);
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
+        /* Behind labels the hop is that of the label. */
+        if (snap)
+            CHECK_RESULT(fluxcap_decrement_ttl(packet.bytes, packet.len), 1);
+        else
+            CHECK_ERROR(fluxcap_decrement_ttl(packet.bytes, packet.len), -EINVAL, "no IP");
+        CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
+    }
+}
+
 static void refused(const struct fluxcap_rewrite *rewrite, const struct packet *packet, int error, const char *words)
 {
     struct packet copy = *packet;
@@ -441,6 +494,7 @@ int main(void)
     a_hop_is_taken_until_none_is_left();
     the_segment_size_is_clamped();
     each_change_is_made_with_its_checksums();
+    packets_behind_snap_and_labels_are_changed_with_their_checksums();
     what_cannot_change_is_refused_and_stays();
     return 0;
 }

@@ -412,6 +412,48 @@ static const char *beside(const char *program, const char *suffix)
     return path;
 }
 
+static void put32(FILE *file, uint32_t number)
+{
+    CHECK(fwrite(&number, sizeof(number), 1, file) == 1);
+}
+
+/* A pcapng file with an interface of Ethernet and one of IP without it (link type 101), and two packets of each. */
+static void packets_of_other_links_are_counted(const struct fluxcap_link *link, const char *path)
+{
+    struct fluxcap_sim_replay_config replay = ZEROS;
+    const uint8_t bytes[60] = ZEROS;
+    FILE *file = fopen(path, "wb");
+
+    CHECK(file != NULL);
+    const uint32_t section[7] = {0x0a0d0d0a, 28, 0x1a2b3c4d, 1, UINT32_MAX, UINT32_MAX, 28};
+    for (int i = 0; i < 7; i++)
+        put32(file, section[i]);
+    for (uint32_t kind = 1; kind <= 101; kind += 100) {
+        const uint32_t interface[5] = {1, 20, kind, 0, 20};
+
+        for (int i = 0; i < 5; i++)
+            put32(file, interface[i]);
+    }
+    for (uint32_t number = 0; number < 4; number++) {
+        const uint32_t packet[7] = {6, 92, number % 2, 0, 0, 60, 60};
+
+        for (int i = 0; i < 7; i++)
+            put32(file, packet[i]);
+        CHECK(fwrite(bytes, sizeof(bytes), 1, file) == 1);
+        put32(file, 92);
+    }
+    CHECK(fclose(file) == 0);
+    replay.struct_size = sizeof(replay);
+    replay.times = 1;
+    CHECK_RESULT(fluxcap_sim_replay_with(link, 0, path, &replay), 2);
+    CHECK(replay.skipped == 2 && replay.unfit == 0 && replay.damaged == 0);
+    CHECK_RESULT(fluxcap_sim_replay(link, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), 2);
+    replay.flags = FLUXCAP_SIM_REPLAY_ETHERNET_ONLY;
+    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, &replay), -EOPNOTSUPP, "thernet");
+    CHECK(replay.skipped == 2);
+    CHECK(remove(path) == 0);
+}
+
 /* Ten packets of 100 bytes, of which the last is cut off in a copy. */
 static void what_cannot_be_played_is_left_out_when_asked_for(const struct fluxcap_link *link, const char *path)
 {
@@ -443,6 +485,7 @@ static void what_cannot_be_played_is_left_out_when_asked_for(const struct fluxca
     CHECK_RESULT(fluxcap_sim_replay_with(link, 0, cut, &replay), 9);
     CHECK(replay.damaged == 1 && replay.unfit == 0);
     CHECK(remove(cut) == 0);
+    packets_of_other_links_are_counted(link, cut);
     replay.flags = 8;
     CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, &replay), -EINVAL, "flags");
     CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, NULL), -EINVAL, "fluxcap_sim_replay_config");
@@ -585,6 +628,11 @@ static void a_nic_goes_down_and_changes_and_is_removed(void)
     CHECK_ERROR(fluxcap_open(&wishes, &none), -EBUSY, "queue 0 of sim0: it is taken");
     wishes.queue = 2;
     CHECK_ERROR(fluxcap_open(&wishes, &none), -EINVAL, "queue 2");
+    /* No command of a machine helps here. */
+    CHECK(strstr(fluxcap_last_error(), "fluxcap_sim_set_queues()") != NULL && strstr(fluxcap_last_error(), "ethtool") == NULL);
+    CHECK_RESULT(fluxcap_sim_set_up(link, 0), 0);
+    CHECK_ERROR(fluxcap_open(&wishes, &none), -ENETDOWN, "fluxcap_sim_set_up()");
+    CHECK_RESULT(fluxcap_sim_set_up(link, 1), 0);
 
     CHECK_ERROR(fluxcap_sim_set_up(link, UINT32_MAX), -EINVAL, "up or down");
     CHECK_RESULT(fluxcap_sim_set_up(link, 0), 0);

@@ -3,8 +3,8 @@
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use fluxcap::sim::Network;
-use fluxcap::{ErrorKind, FluxRx, UmemConfig, UmemRegion};
+use fluxcap::sim::{Capture, Network};
+use fluxcap::{EngineGroup, ErrorKind, FluxEngine, FluxError, FluxRx, UmemConfig, UmemRegion};
 
 use super::forked::fork;
 use super::tools::{close, hold, packet, small};
@@ -100,4 +100,62 @@ fn readable(rx: &FluxRx, within: Duration) -> bool {
     };
     // SAFETY: the kernel reads and writes one entry.
     unsafe { libc::poll(&mut entry, 1, within.as_millis() as i32) == 1 }
+}
+
+#[test]
+fn a_network_an_engine_and_a_group_are_errors_in_a_child_or_find_nothing() {
+    let network = Network::with_seed(9);
+    let nic = network.nic("sim0").unwrap();
+    let other = network.nic("sim1").unwrap();
+    network.advance(Duration::from_secs(1));
+    nic.host_send(0, &packet(1, 60)).unwrap();
+    let mut engine = Some(FluxEngine::new(small(&nic).build().unwrap()));
+    let mut raw = Some(small(&other).build().unwrap());
+    let child = fork(|| {
+        let mut engine = engine.take().unwrap();
+        let wait = engine.wait(None).unwrap_err();
+        engine.set_copying(true);
+        let add_port = engine.add_port(raw.take().unwrap()).unwrap_err();
+        let errors: [FluxError; 8] = [
+            wait,
+            add_port.into(),
+            EngineGroup::new([engine]).map(drop).unwrap_err(),
+            network.nic("sim2").map(drop).unwrap_err(),
+            network.find("sim0").map(drop).unwrap_err(),
+            network.run().map(drop).unwrap_err(),
+            nic.inject(0, &packet(1, 60)).unwrap_err(),
+            nic.end_recording().unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+            assert!(error.to_string().contains("forked child"), "{error}");
+        }
+        assert_eq!((network.seed(), nic.name().as_str()), (9, "sim0"));
+        assert_eq!((network.now(), network.settle()), (Duration::ZERO, 0));
+        assert_eq!((nic.take_sent(), nic.is_playing()), (None, false));
+        assert_eq!(format!("{network:?}"), "Network { seed: 9, .. }");
+        nic.remove();
+        network.advance(Duration::MAX);
+    });
+    child.wait();
+    assert_eq!(network.now(), Duration::from_secs(1));
+    assert_eq!(nic.take_sent(), Some(packet(1, 60)));
+    engine.unwrap().wait(Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn a_recording_is_the_parents_alone() {
+    let file = std::env::temp_dir().join(format!("fluxcap-fork-{}.pcapng", std::process::id()));
+    let mut network = Some(Network::new());
+    let mut nic = Some(network.as_ref().unwrap().nic("sim0").unwrap());
+    let near = nic.as_ref().unwrap();
+    near.record(&file).unwrap();
+    near.inject(0, &packet(1, 60)).unwrap();
+    network.as_ref().unwrap().settle();
+    let child = fork(|| drop((nic.take(), network.take())));
+    child.wait();
+    nic.unwrap().end_recording().unwrap();
+    let capture = Capture::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(capture.complete().unwrap().packets.len(), 1);
 }

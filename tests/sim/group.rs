@@ -78,6 +78,25 @@ fn a_sending_half_of_a_group_gets_its_frames_back_while_nobody_receives() {
 }
 
 #[test]
+fn each_member_shows_the_fill_ring_that_all_share() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let fan_out = FanOut {
+        sockets: 3,
+        symmetric: false,
+    };
+    let mut group = small(&nic).fan_out(fan_out).build_group().unwrap();
+    let lent = group[0].umem().accounting().kernel;
+    assert!(lent > 0);
+    for raw in &group {
+        assert_eq!(raw.debug_rings().fill.occupied, lent);
+        assert!(raw.debug_rings().is_conserved());
+    }
+    let (rx, _tx) = group.remove(2).split();
+    assert_eq!(rx.debug_rings().0, group[0].debug_rings().fill);
+}
+
+#[test]
 fn what_a_sending_half_of_a_group_leaves_behind_comes_home_while_the_other_half_lives() {
     let network = Network::new();
     let nic = network.nic("sim0").unwrap();

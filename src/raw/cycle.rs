@@ -81,10 +81,6 @@ impl Cycle {
             .inspect(&mut self.lender, &mut self.pool, max, look)
     }
 
-    pub(crate) fn peek(&mut self, max: u32) -> &[Desc] {
-        self.inward.peek(&self.lender, max)
-    }
-
     #[inline]
     pub(crate) fn forward(
         &mut self,

@@ -18,6 +18,8 @@ pub(super) struct Peeked {
     count: u32,
     /// How many entries had been consumed then, ever: the copies are of those at the front for as long as that stands.
     consumed: u64,
+    /// How many frames had come back from sending then: one that a kernel names there, too, is not on loan any more.
+    completed: u64,
 }
 
 impl Peeked {
@@ -27,13 +29,14 @@ impl Peeked {
             descs: vec![Desc::default(); slots as usize].into(),
             count: 0,
             consumed: 0,
+            completed: 0,
         }
     }
 }
 
 impl Inward {
     /// Copies of the descriptors of the first received packets, up to `max`; refused entries in front are skipped.
-    pub(crate) fn peek(&mut self, lender: &Lender, max: u32) -> &[Desc] {
+    fn peek(&mut self, lender: &Lender, max: u32) -> &[Desc] {
         loop {
             let entries = self.rx.peek(max);
             let count = lender.copy_accepted(entries.iter(), &mut self.peeked.descs);
@@ -75,9 +78,24 @@ impl Inward {
 }
 
 impl Cycle {
+    /// Copies of the descriptors of the first received packets, up to `max`; refused entries in front are skipped.
+    pub(crate) fn peek(&mut self, max: u32) -> &[Desc] {
+        self.inward.peeked.completed = self.outward.completed;
+        self.inward.peek(&self.lender, max)
+    }
+
+    /// Up to `max`, unless frames have come back from sending since the last peek: then all are looked at anew.
+    fn still_checked(&self, max: u32) -> u32 {
+        match self.inward.peeked.completed == self.outward.completed {
+            true => max,
+            false => 0,
+        }
+    }
+
     /// Consumes up to `max` received packets: those that were peeked at as they were then.
     pub(crate) fn recycle_front(&mut self, max: u32) -> u32 {
-        let done = self.inward.recycle_peeked(&self.lender, max);
+        let checked = self.still_checked(max);
+        let done = self.inward.recycle_peeked(&self.lender, checked);
         match done == max {
             true => done,
             false => done + self.inspect(max - done, |_| {}),
@@ -86,7 +104,7 @@ impl Cycle {
 
     /// Puts up to `max` received packets into the TX ring: those that were peeked at as they were then.
     pub(crate) fn forward_front(&mut self, max: u32) -> u32 {
-        let done = self.forward_peeked(max);
+        let done = self.forward_peeked(self.still_checked(max));
         match done == max {
             true => done,
             false => done + self.forward(max - done, |_| Verdict::Send),

@@ -638,6 +638,24 @@ fn packets_that_were_peeked_at_and_consumed_otherwise_are_not_consumed_again() {
 }
 
 #[test]
+fn a_frame_that_comes_back_from_sending_after_it_was_peeked_at_is_not_given_to_the_kernel() {
+    let ways = [Cycle::recycle_front, Cycle::forward_front];
+    for (path, consume) in PATHS
+        .into_iter()
+        .flat_map(|path| ways.map(|way| (path, way)))
+    {
+        let mut world = World::new(path);
+        world.arrive(&[good(3), good(4)]);
+        assert_eq!(world.cycle.peek(2), [good(3), good(4)]);
+        world.complete(&[good(3).addr]);
+        assert_eq!(world.cycle.reap(), 1);
+        assert_eq!(consume(&mut world.cycle, 2), 1);
+        assert_eq!(world.refused(), (1, 0));
+        world.close();
+    }
+}
+
+#[test]
 fn peek_shows_packets_without_taking_them() {
     for path in PATHS {
         let mut world = World::new(path);

@@ -33,17 +33,30 @@ pub(super) fn raise() {
     }
 }
 
-/// The error for packet memory beyond the limit of locked memory, which the kernel reports as ENOBUFS.
-pub(super) fn refusal(tried: impl fmt::Display, needed: u64) -> FluxError {
-    let limit = match limit().rlim_cur {
-        libc::RLIM_INFINITY => "no limit, by getrlimit".to_owned(),
-        bytes => format!("{bytes} bytes"),
+/// The error for packet memory of frames of so many bytes beyond the limit of locked memory, which the kernel reports as ENOBUFS.
+pub(super) fn refusal(tried: impl fmt::Display, needed: u64, chunk_size: u32) -> FluxError {
+    let (limit, fewer) = match limit().rlim_cur {
+        libc::RLIM_INFINITY => ("no limit, by getrlimit".to_owned(), String::new()),
+        bytes => (
+            format!("{bytes} bytes"),
+            format!(": {} fit", bytes / u64::from(chunk_size)),
+        ),
     };
-    let lacking = if privileges::has(CAP_IPC_LOCK) {
-        ""
+    let (lacking, grant) = if privileges::has(CAP_IPC_LOCK) {
+        (
+            "; CAP_IPC_LOCK, which would lift it, does not count in a user namespace",
+            String::new(),
+        )
     } else {
-        " and CAP_IPC_LOCK, which would lift it, is missing"
+        (
+            " and CAP_IPC_LOCK, which would lift it, is missing",
+            format!(
+                "give the program CAP_IPC_LOCK ({}), ",
+                privileges::grant_ipc_lock()
+            ),
+        )
     };
+    // The program has raised its own limit as far as it may: from here on it takes root.
     FluxError::new(
         ErrorKind::Memory,
         errno::ENOBUFS,
@@ -52,8 +65,7 @@ pub(super) fn refusal(tried: impl fmt::Display, needed: u64) -> FluxError {
             "the limit of locked memory (RLIMIT_MEMLOCK) is {limit} for all processes of this user, {needed} bytes are needed{lacking}"
         ),
         format_args!(
-            "raise it (`ulimit -l {}`, or LimitMEMLOCK=infinity in the systemd unit), give the program CAP_IPC_LOCK, or ask for fewer frames",
-            needed.div_ceil(1024)
+            "{grant}raise the limit as root (`sudo prlimit --memlock={needed} --pid $$` in the shell that starts it, or LimitMEMLOCK=infinity in the systemd unit), or ask for fewer frames{fewer}"
         ),
     )
 }
@@ -64,15 +76,17 @@ mod tests {
 
     #[test]
     fn a_memlock_refusal_names_the_limit_what_is_needed_and_the_fix() {
-        let text = refusal("registering", 1 << 20).to_string();
+        let text = refusal("registering", 1 << 20, 4096).to_string();
         for part in [
             "RLIMIT_MEMLOCK",
             "1048576 bytes",
-            "ulimit -l 1024",
+            "sudo prlimit --memlock=1048576 --pid $$",
             "LimitMEMLOCK",
             "CAP_IPC_LOCK",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+        let frames = format!("{} fit", limit().rlim_cur / 4096);
+        assert!(text.contains(&frames), "{frames} in {text}");
     }
 }

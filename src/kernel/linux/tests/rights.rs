@@ -112,7 +112,10 @@ fn too_little_locked_memory_is_answered_with_limit_need_and_fix() {
         for part in [
             format!("is {limit} bytes"),
             format!("{needed} bytes are needed"),
-            "ulimit -l".into(),
+            format!("prlimit --memlock={needed} "),
+            "cap_net_raw,".into(),
+            ",cap_ipc_lock+ep".into(),
+            format!("{} fit", limit / 4096),
         ] {
             assert!(text.contains(&part), "{part} in {text}");
         }

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::errors::{check, unexpected, words};
 use super::interface::{absent, virtio_has_iommu};
@@ -246,14 +247,15 @@ fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
     };
     let tried = format!("binding to queue {queue} of {name} in {mode_name} mode");
     if error == errno::EBUSY {
+        let patience = match socket.request.bind_patience {
+            Duration::ZERO => String::new(),
+            patience => format!(", and was for all of {patience:?}"),
+        };
         return FluxError::new(
             ErrorKind::Busy,
             error,
             tried,
-            format_args!(
-                "queue {queue} of {name} is taken by another socket, for {:?} already",
-                socket.request.bind_patience
-            ),
+            format_args!("queue {queue} of {name} is taken by another socket{patience}"),
             "close the program that uses it (`ss --xdp -p` shows it; where that is empty, the kernel has no CONFIG_XDP_SOCKETS_DIAG, and \
              `grep -l socket: /proc/[0-9]*/maps` finds the programs with such sockets), or take another queue",
         );

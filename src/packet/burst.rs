@@ -160,22 +160,18 @@ impl<'a> BatchRef<'a> {
     /// When `index` is not below [`len`](Self::len).
     #[inline]
     pub fn packet(&mut self, index: usize) -> PortPacket<'_> {
-        PortPacket {
-            // SAFETY: as `new` promised; while this packet lives no other one can be had, so it does no harm that two may share a chunk.
-            packet: unsafe { PacketRef::new(self.frames, &mut self.slots[index], 0) },
-            through: self.through,
-        }
+        // SAFETY: as `new` promised; while this packet lives no other one can be had, so it does no harm that two may share a chunk.
+        let packet = unsafe { PacketRef::new(self.frames, &mut self.slots[index], 0) };
+        PortPacket::new(packet, self.through)
     }
 
     /// Shows each packet to `look`, in the order in which they came.
     #[inline]
     pub fn for_each(&mut self, mut look: impl FnMut(&mut PortPacket<'_>)) {
         for slot in &mut *self.slots {
-            look(&mut PortPacket {
-                // SAFETY: as in `packet`.
-                packet: unsafe { PacketRef::new(self.frames, slot, 0) },
-                through: self.through,
-            });
+            // SAFETY: as in `packet`.
+            let packet = unsafe { PacketRef::new(self.frames, slot, 0) };
+            look(&mut PortPacket::new(packet, self.through));
         }
     }
 
@@ -213,6 +209,13 @@ impl fmt::Debug for BatchRef<'_> {
 pub struct PortPacket<'a> {
     packet: PacketRef<'a>,
     through: Through,
+}
+
+impl<'a> PortPacket<'a> {
+    #[inline]
+    pub(super) fn new(packet: PacketRef<'a>, through: Through) -> Self {
+        Self { packet, through }
+    }
 }
 
 impl PortPacket<'_> {

@@ -3,6 +3,7 @@
 mod borrow;
 mod build;
 mod burst;
+mod each;
 mod frames;
 mod fresh;
 mod hand;

@@ -10,6 +10,7 @@ mod kick;
 mod outward;
 mod peeked;
 mod place;
+mod shown;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -189,11 +189,16 @@ impl<T: RingElement> Writer<'_, T> {
         self.next = self.next.wrapping_add(1);
     }
 
+    /// A writer of the same slots, to take the place of this one later: as a variable of its own it stays in registers.
+    #[inline(always)]
+    pub(crate) fn copy(&self) -> Self {
+        Self { ..*self }
+    }
+
     /// [`write`](Self::write), for each of them.
     #[inline(always)]
     pub(crate) fn write_all(&mut self, entries: impl Iterator<Item = T>) {
-        // A writer of its own, which stays in registers.
-        let mut writer = Self { ..*self };
+        let mut writer = self.copy();
         entries.for_each(|entry| writer.write(entry));
         self.next = writer.next;
     }

@@ -29,6 +29,8 @@ static void in_child(struct fluxcap_raw *raw, struct fluxcap_umem *umem, struct 
     CHECK_ERROR(fluxcap_raw_fd(raw), -EINVAL, "descriptor of a socket: it belongs to process");
     CHECK_ERROR(fluxcap_raw_rx_fd(raw), -EINVAL, "descriptor of a socket: it belongs to process");
     CHECK(fluxcap_raw_receive(raw, more, 4) <= 0);
+    CHECK_RESULT(fluxcap_raw_recycle(raw, 4), 0);
+    CHECK_RESULT(fluxcap_raw_forward(raw, 4), 0);
     CHECK_RESULT(fluxcap_raw_alloc(raw, more, 4), 0);
     CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
     CHECK_RESULT(fluxcap_packet_free(packet), 0);

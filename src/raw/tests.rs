@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::kernel::Rings;
 use crate::packet::{Leases, Slots, Tally, Through};
+use crate::raw::hub::Hub;
 use crate::ring::{ConsumerRing, ProducerRing, pair_at};
 use crate::umem::UmemConfig;
 
@@ -55,13 +56,26 @@ impl World {
 
     /// A fill ring of so many slots, and no frame lent yet.
     fn with_fill_ring(slots: u32) -> Self {
+        Self::of(slots, 1)
+    }
+
+    /// A member of a group, alone in it. Frames 0 to 11 are lent.
+    fn member() -> Self {
+        let mut world = Self::of(64, 2);
+        assert_eq!(world.cycle.lend_free(12), 12);
+        assert_eq!(world.take_fill().len(), 12);
+        world
+    }
+
+    /// With so many leases: one for a socket of its own, or else those of a group and its member.
+    fn of(slots: u32, leases: u32) -> Self {
         let umem = UmemRegion::heap(UmemConfig {
             frames: FRAMES,
             chunk_size: CHUNK as u32,
             ..UmemConfig::default()
         })
         .unwrap();
-        let lease = umem.frames().leases(1).unwrap();
+        let lease = umem.frames().leases(leases).unwrap();
         let start = u32::MAX - 3;
         let (user_fill, fill) = pair_at(slots, start).unwrap();
         let (rx, user_rx) = pair_at(64, start).unwrap();
@@ -73,8 +87,16 @@ impl World {
             tx: user_tx,
             completion: user_completion,
         };
+        let cycle = match leases {
+            1 => Cycle::new(rings, &lease[0]),
+            _ => {
+                let seats = Hub::seats(rings.fill, rings.completion, &lease);
+                let seat = seats.unwrap().pop().unwrap();
+                Cycle::member(seat, rings.rx, rings.tx, FRAMES, 64)
+            }
+        };
         Self {
-            cycle: Cycle::new(rings, &lease[0]),
+            cycle,
             _lease: lease,
             umem,
             fill,
@@ -453,18 +475,24 @@ impl Becomes {
 
 #[test]
 fn a_frame_that_comes_twice_in_a_batch_has_one_owner_whatever_is_decided_about_each() {
-    let arrivals: [&[u64]; 4] = [&[3, 3, 3], &[3, 3, 4, 3], &[4, 3, 3], &[3, 4, 3, 4]];
     let rooms = PATHS.map(|path| [4, 2, 1, 0].map(|places| (path, places)));
-    for ((path, places), frames) in rooms
-        .into_iter()
-        .flatten()
-        .flat_map(|room| arrivals.map(|frames| (room, frames)))
-    {
+    for (path, places) in rooms.into_iter().flatten() {
+        check_batches(&format!("{path:?}"), places, || {
+            World::with_places(path, places)
+        });
+    }
+    check_batches("member of a group", 4, World::member);
+}
+
+/// Every batch of a few arrivals, with all verdicts.
+fn check_batches(what: &str, places: u32, new: impl Fn() -> World) {
+    let arrivals: [&[u64]; 4] = [&[3, 3, 3], &[3, 3, 4, 3], &[4, 3, 3], &[3, 4, 3, 4]];
+    for frames in arrivals {
         for number in 0..VERDICTS.pow(frames.len() as u32) {
             let verdict = |index: u32| number / VERDICTS.pow(index) % VERDICTS;
             let verdicts: Vec<_> = (0..frames.len() as u32).map(verdict).collect();
-            let what = format!("{path:?} {frames:?} {verdicts:?} {places} places");
-            let mut world = World::with_places(path, places);
+            let what = format!("{what}: {frames:?} {verdicts:?} {places} places");
+            let mut world = new();
             check_batch(&mut world, frames, &verdicts, &what, places);
             world.close();
         }

@@ -1445,15 +1445,23 @@ int fluxcap_raw_peek(struct fluxcap_raw *raw,
                      uint32_t max,
                      const struct fluxcap_desc **descs);
 
-// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were. Those that
-// fluxcap_raw_peek() showed last are consumed as they were shown.
+// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Those that fluxcap_raw_peek() showed last
+// are consumed as they were shown.
+//
+// Returns how many there were; 0: none now, or a forked child. Frames that the fill ring has no room for go to the pool. It makes no system
+// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
+// time.
 int fluxcap_raw_recycle(struct fluxcap_raw *raw,
                         uint32_t max);
 
-// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Returns how many had room
-// there. Those that fluxcap_raw_peek() showed last go as they were shown.
+// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Those that
+// fluxcap_raw_peek() showed last go as they were shown. Packets that are empty or have options are recycled.
 //
 // They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
+//
+// Returns how many were consumed; 0: none now, no room in the TX ring, or a forked child. The others stay in the RX ring. It makes no system
+// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
+// time.
 int fluxcap_raw_forward(struct fluxcap_raw *raw,
                         uint32_t max);
 

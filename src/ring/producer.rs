@@ -181,7 +181,9 @@ impl<T: RingElement> Writer<'_, T> {
         has_room
     }
 
-    /// [`push`](Self::push), where the caller knows of room.
+    /// [`push`](Self::push), where the caller knows of room: it has cut what it writes to the reserved slots, or counted them.
+    ///
+    /// Without room it would stay within the ring, but overwrite an entry that the other side has not taken.
     #[inline(always)]
     pub(crate) fn write(&mut self, entry: T) {
         debug_assert!(self.has_room(), "there is room for each entry");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use fluxcap::sim::{Faults, Network, Nic, Running};
+use fluxcap::sim::{Faults, Network, Nic, NicConfig, Running};
 use fluxcap::{
     ErrorKind, FluxBuilder, FluxEngine, FluxRaw, FluxRx, FluxTx, Interest, Packet, PacketBatch,
     Stopper,
@@ -290,6 +290,36 @@ fn a_socket_that_only_sends_has_nearly_all_frames_to_send() {
         }
         assert_eq!(nic.counters().tx_packets, 3 * u64::from(expected));
         close(raw);
+    }
+}
+
+#[test]
+fn a_socket_that_only_sends_has_no_notes_and_lends_an_eighth_of_its_frames_to_the_fill_ring() {
+    let network = Network::new();
+    let config = NicConfig {
+        queues: 4,
+        ..NicConfig::new("sim0")
+    };
+    let nic = network.add(config).unwrap();
+    let builder = || FluxBuilder::new(&nic).frames(256);
+    let receiving = builder().build().unwrap();
+    let notes = receiving.report().notes.clone();
+    assert!(notes[0].contains("packets of queues 1, 2, 3"), "{notes:?}");
+    assert!(receiving.report().to_string().contains("note: "));
+    assert_eq!(receiving.debug_rings().fill.occupied, 128);
+    close(receiving);
+    for (builder, lent) in [
+        (builder().send_only(), 32),
+        (builder().send_only().frames(1024), 64),
+        (builder().load_xdp(false), 128),
+    ] {
+        let sending = builder.build().unwrap();
+        let report = sending.report();
+        assert_eq!(report.notes, [""; 0]);
+        assert!(!report.to_string().contains("note"), "{report}");
+        let rings = sending.debug_rings();
+        assert_eq!((rings.fill.occupied, rings.ledger.kernel), (lent, lent));
+        close(sending);
     }
 }
 

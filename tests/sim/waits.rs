@@ -14,6 +14,8 @@ use fluxcap::{
 
 use super::tools::{close, packet, put, small};
 
+/// How long a wait for room sleeps at a time.
+const SLICE: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_secs(3600);
 
 fn socket() -> (Network, Nic, FluxRaw) {
@@ -209,6 +211,42 @@ fn a_flush_in_vain_takes_its_time_on_the_clock_of_the_network() {
     assert_eq!(count, 2048);
     assert!(!raw.flush(Duration::from_secs(1)).unwrap());
     assert_eq!(network.now(), Duration::from_secs(1));
+}
+
+/// A socket whose TX ring is full, and whose completion ring is too small for what must leave until there is room.
+fn crowded() -> (Network, Nic, FluxRaw) {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let mut raw = small(&nic).completion_size(16).build().unwrap();
+    nic.set_up(false).unwrap();
+    assert_eq!(put(&mut raw, (0..65).map(|number| packet(number, 60))), 64);
+    (network, nic, raw)
+}
+
+#[test]
+fn a_wait_for_room_takes_sent_frames_back_meanwhile() {
+    let (_network, nic, mut raw) = crowded();
+    nic.set_up(true).unwrap();
+    assert!(raw.wait(Interest::Send, Some(LONG)).unwrap().send);
+    assert!(raw.flush(LONG).unwrap());
+    close(raw);
+
+    let (_network, nic, raw) = crowded();
+    nic.set_up(true).unwrap();
+    let (rx, mut tx) = raw.split();
+    assert!(tx.wait(Some(LONG)).unwrap());
+    drop((rx, tx));
+}
+
+#[test]
+fn a_wait_for_room_takes_its_time_where_nothing_moves_and_one_without_end_comes_back() {
+    let (network, _nic, mut raw) = crowded();
+    assert!(!raw.wait(Interest::Send, None).unwrap().send);
+    assert_eq!(network.now(), SLICE);
+    assert!(!raw.wait(Interest::Send, Some(5 * SLICE)).unwrap().send);
+    assert!(network.now() >= 2 * SLICE);
+    assert!(network.now() <= 6 * SLICE);
+    close(raw);
 }
 
 /// All frames of a half are held, and the fill ring is empty.

@@ -19,7 +19,7 @@ PATH=$PATH:/usr/sbin:/sbin
 skip() { echo "skipped: $1"; exit 77; }
 [ "$(id -u)" -eq 0 ] || skip "needs root"
 unshare --net true 2>/dev/null || skip "no network namespace can be made"
-exec timeout --kill-after=5 100 unshare --net --pid --fork --kill-child --mount-proc sh -c '
+exec timeout --kill-after=5 300 unshare --net --pid --fork --kill-child --mount-proc sh -c '
     ip link add fluxa type veth peer name fluxb || { echo "skipped: no veth pair can be made"; exit 77; }
     # Without an IPv6 address there are no packets but ours.
     ip link set fluxa addrgenmode none up && ip link set fluxb addrgenmode none up || exit 1

@@ -1690,7 +1690,7 @@ int fluxcap_tx_flush(struct fluxcap_tx *tx,
 // -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
 //
 // Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
-// room, 0 otherwise.
+// room, 0 otherwise: when time ran out, after a signal, and when nothing can ever leave on a simulated network.
 int fluxcap_tx_wait(struct fluxcap_tx *tx,
                     int timeout_ms);
 

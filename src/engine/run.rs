@@ -10,6 +10,7 @@ use crate::error::{FluxError, Result};
 use crate::kernel::{Company, Interest};
 use crate::packet::{BatchRef, PortPacket};
 use crate::poller::Idle;
+use crate::raw::SHORT_OF_ROOM;
 
 /// Busy turns between two looks at the clock.
 const TURNS: u32 = 64;
@@ -280,11 +281,13 @@ impl FluxEngine {
             alarm: Some(&self.alarm),
             also: &also,
             check: &|| ports.iter().try_for_each(|port| port.raw.check()),
+            endless: false,
         };
         // Each simulated socket drives only itself on: they take turns.
         let round = (ports.len() > 1).then_some(ROUND);
         let watched = ports.iter().filter_map(Port::longest_sleep);
-        let timeout = watched.chain(round).chain(timeout).min();
+        let room = stalled.then_some(SHORT_OF_ROOM);
+        let timeout = watched.chain(round).chain(room).chain(timeout).min();
         self.watch = (self.watch + 1) % ports.len();
         let keeper = &ports[self.watch].raw.socket;
         keeper.wait(interest, timeout, &company).map(drop)

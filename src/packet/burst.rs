@@ -219,6 +219,20 @@ impl<'a> PortPacket<'a> {
 }
 
 impl PortPacket<'_> {
+    /// The port that the packet came through, counted from 0 in the order in which the engine got its sockets.
+    #[inline]
+    #[must_use]
+    pub fn port(&self) -> u32 {
+        self.through.port
+    }
+
+    /// The number of ports of the engine.
+    #[inline]
+    #[must_use]
+    pub fn ports(&self) -> u32 {
+        self.through.ports
+    }
+
     /// Sends the packet back through the port that it came through, as it is when the callback returns. One that is empty, or not a whole
     /// packet by its descriptor's options, is recycled. One that the device drops, being longer than its MTU or without a peer, counts as sent:
     /// `ip -s link show DEVICE` has it.

@@ -1445,15 +1445,23 @@ int fluxcap_raw_peek(struct fluxcap_raw *raw,
                      uint32_t max,
                      const struct fluxcap_desc **descs);
 
-// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were. Those that
-// fluxcap_raw_peek() showed last are consumed as they were shown.
+// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Those that fluxcap_raw_peek() showed last
+// are consumed as they were shown.
+//
+// Returns how many there were; 0: none now, or a forked child. Frames that the fill ring has no room for go to the pool. It makes no system
+// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
+// time.
 int fluxcap_raw_recycle(struct fluxcap_raw *raw,
                         uint32_t max);
 
-// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Returns how many had room
-// there. Those that fluxcap_raw_peek() showed last go as they were shown.
+// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Those that
+// fluxcap_raw_peek() showed last go as they were shown. Packets that are empty or have options are recycled.
 //
 // They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
+//
+// Returns how many were consumed; 0: none now, no room in the TX ring, or a forked child. The others stay in the RX ring. It makes no system
+// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
+// time.
 int fluxcap_raw_forward(struct fluxcap_raw *raw,
                         uint32_t max);
 
@@ -1683,7 +1691,7 @@ int fluxcap_tx_flush(struct fluxcap_tx *tx,
 // -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
 //
 // Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
-// room, 0 otherwise.
+// room, 0 otherwise: when time ran out, after a signal, and when nothing can ever leave on a simulated network.
 int fluxcap_tx_wait(struct fluxcap_tx *tx,
                     int timeout_ms);
 

@@ -19,7 +19,7 @@ PATH=$PATH:/usr/sbin:/sbin
 skip() { echo "skipped: $1"; exit 77; }
 [ "$(id -u)" -eq 0 ] || skip "needs root"
 unshare --net true 2>/dev/null || skip "no network namespace can be made"
-exec timeout --kill-after=5 100 unshare --net --pid --fork --kill-child --mount-proc sh -c '
+exec timeout --kill-after=5 300 unshare --net --pid --fork --kill-child --mount-proc sh -c '
     ip link add fluxa type veth peer name fluxb || { echo "skipped: no veth pair can be made"; exit 77; }
     # Without an IPv6 address there are no packets but ours.
     ip link set fluxa addrgenmode none up && ip link set fluxb addrgenmode none up || exit 1
@@ -127,6 +127,41 @@ fn every_struct_of_the_header_is_a_type_in_cpp() {
         &program,
     );
     run(&mut Command::new(&program));
+}
+
+/// What waits for something else than packets, room and a stop, and is tested where that is.
+const OTHER_WAITS: [&str; 1] = [
+    // For the kernel to let go of a queue.
+    "fluxcap_umem_reclaim",
+];
+
+#[test]
+fn every_function_that_waits_has_a_row_in_the_table_of_waits() {
+    let header = fs::read_to_string(format!("{ROOT}/include/fluxcap.h")).unwrap();
+    let table = fs::read_to_string(format!("{ROOT}/tests/c/waits.c")).unwrap();
+    let mut waiting = Vec::new();
+    for declared in header.split_inclusive(");") {
+        let Some((before, parameters)) = declared.rsplit_once('(') else {
+            continue;
+        };
+        let name = before.rsplit([' ', '*', '\n']).next().unwrap();
+        if name.starts_with("fluxcap_")
+            && (parameters.contains(" timeout_ms") || name.ends_with("_run"))
+        {
+            waiting.push(name);
+        }
+    }
+    assert!(waiting.len() > 8, "{waiting:?}");
+    for name in waiting.iter().filter(|name| !OTHER_WAITS.contains(name)) {
+        let row = format!("{{\"{}", &name["fluxcap_".len()..]);
+        let has_row = ["\"", ","]
+            .iter()
+            .any(|end| table.contains(&format!("{row}{end}")));
+        assert!(
+            has_row,
+            "{name} waits, and tests/c/waits.c has no row for it"
+        );
+    }
 }
 
 fn compile_and_run(name: &str, sources: &[&str], language: Language, watch: Watch) {

@@ -108,6 +108,36 @@ fn an_engine_passes_packets_between_its_ports() {
 }
 
 #[test]
+fn an_engine_shows_packets_one_at_a_time_and_survives_a_panic() {
+    let network = Network::new();
+    let (left, right) = (network.nic("left").unwrap(), network.nic("right").unwrap());
+    let here = open(&left).build().unwrap();
+    let umem = here.umem().clone();
+    let there = open(&right).umem(&umem).build().unwrap();
+    let mut engine = FluxEngine::new(here);
+    engine.add_port(there).unwrap();
+    for _ in 0..3 {
+        arrive(&left, 5);
+        let mut number = 0;
+        let result = engine.run_each_once(|packet| {
+            number += 1;
+            change(packet.data_mut());
+            match number {
+                1 => packet.send(),
+                2 => packet.send_to(1).unwrap(),
+                3 => panic!("at the third one"),
+                _ => {}
+            }
+        });
+        assert_eq!(result.unwrap_err().kind(), fluxcap::ErrorKind::Callback);
+        assert_eq!((sent(&left).len(), sent(&right).len()), (1, 1));
+        assert_eq!(engine.run_each_once(|_| ()).unwrap(), 2);
+    }
+    drop(engine);
+    assert_home(&umem);
+}
+
+#[test]
 fn halves_receive_send_and_forward_and_packets_end_on_other_threads() {
     let nic = nic();
     let (mut rx, mut tx) = open(&nic).build().unwrap().split();

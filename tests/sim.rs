@@ -11,6 +11,8 @@ mod control;
 mod descriptor;
 #[path = "sim/engine.rs"]
 mod engine;
+#[path = "sim/engine_each.rs"]
+mod engine_each;
 #[path = "sim/faults.rs"]
 mod faults;
 #[cfg(target_os = "linux")]

@@ -376,8 +376,12 @@ impl Loop for Peer {
 
 /// Lays a cable for one contender; returns the name of its end.
 fn cable(contender: &str) -> Result<String> {
-    let name = contender.to_lowercase().replace('/', "-");
-    let far = format!("{name}-f");
+    // A name has room for 15 characters.
+    let name = contender
+        .to_lowercase()
+        .replace('/', "-")
+        .replace("_each", "e");
+    let far = format!("{name}+");
     net::ip(&["link", "add", &name, "type", "veth", "peer", "name", &far])?;
     net::ip(&["link", "set", &name, "up"])?;
     net::ip(&["link", "set", &far, "up"])?;

@@ -52,9 +52,11 @@ const NOTABLE: f64 = 0.01;
 const UNIT: &str = "instructions/packet";
 
 /// Entries of [`loops`], perhaps with [`HOLDING`].
-const CASES: [&str; 14] = [
+const CASES: [&str; 16] = [
     "rust/A/rxdrop",
     "rust/A/l2fwd",
+    "rust/A_each/rxdrop",
+    "rust/A_each/l2fwd",
     "rust/C/rxdrop",
     "rust/C/l2fwd",
     "rust/B/rxdrop",

@@ -13,7 +13,8 @@ use crate::error::Result;
 use crate::kernel::Interest;
 use crate::kernel::machine::Descriptor;
 use crate::packet::Packet;
-use crate::system::{FluxTx, SLICE};
+use crate::raw::SHORT_OF_ROOM;
+use crate::system::FluxTx;
 
 /// How long to sleep at a time until all packets have left: nobody tells.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -176,12 +177,12 @@ impl AsyncFluxTx {
             }
             match &caller {
                 Caller::Kernel(readiness) => {
-                    if let Ok(changed) = timeout(SLICE, readiness.changed()).await {
+                    if let Ok(changed) = timeout(SHORT_OF_ROOM, readiness.changed()).await {
                         changed?;
                     }
                 }
                 Caller::Network(called) => {
-                    let _ = timeout(SLICE, called.changed()).await;
+                    let _ = timeout(SHORT_OF_ROOM, called.changed()).await;
                 }
             }
         }

@@ -7,6 +7,7 @@ mod group;
 mod outcome;
 mod port;
 mod run;
+mod serve;
 mod stats;
 mod tally;
 mod watch;

@@ -65,6 +65,6 @@ pub(super) fn panicked(panic: &(dyn Any + Send)) -> FluxError {
         errno::ENOTRECOVERABLE,
         "run the engine",
         format_args!("its callback panicked: {message}"),
-        "the packets of that batch were recycled and every frame is accounted for; mend the callback",
+        "what it was shown was recycled and every frame is accounted for; mend the callback",
     )
 }

@@ -2,16 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::outcome::panicked;
 use super::port::Port;
 use super::{EngineStatistics, FluxEngine, Outcome, WhenFull};
-use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::error::{FluxError, Result};
 use crate::kernel::{Company, Interest};
-use crate::packet::{BatchRef, Fault, Through};
+use crate::packet::{BatchRef, PortPacket};
 use crate::poller::Idle;
+use crate::raw::SHORT_OF_ROOM;
 
 /// Busy turns between two looks at the clock.
 const TURNS: u32 = 64;
@@ -31,9 +30,9 @@ impl FluxEngine {
     /// [`Stuck`](ErrorKind::Stuck): one that takes no packets, see [`set_patience`](Self::set_patience).
     pub fn run<O: Outcome>(
         &mut self,
-        callback: impl FnMut(&mut BatchRef<'_>) -> O,
+        mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<EngineStatistics> {
-        self.run_until(None, callback)
+        self.run_until(None, |engine, port| engine.serve(port, &mut callback))
     }
 
     /// [`run`](Self::run) for at most `time`.
@@ -44,10 +43,80 @@ impl FluxEngine {
     pub fn run_for<O: Outcome>(
         &mut self,
         time: Duration,
-        callback: impl FnMut(&mut BatchRef<'_>) -> O,
+        mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<EngineStatistics> {
-        // A time beyond what the clock can count is as good as for ever.
-        self.run_until(Instant::now().checked_add(time), callback)
+        self.run_until(end_of(time), |engine, port| {
+            engine.serve(port, &mut callback)
+        })
+    }
+
+    /// Shows packets to `look`, one at a time, until a [`Stopper`](super::Stopper) ends it, and returns what happened in this run.
+    ///
+    /// As [`run`](Self::run), in a single pass over the ring: faster, where `look` needs one packet at a time. It is inlined, so
+    /// that C has no such call.
+    ///
+    /// An error that `look` returns ends the run with that error, after its packet went where it wanted it; a panic of `look` ends it likewise,
+    /// with its packet recycled. Packets that have not been shown then stay received, for the next run.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let mut engine = fluxcap::FluxEngine::new(fluxcap::FluxBuilder::new(&nic).build()?);
+    /// # nic.inject(0, &[0; 60])?;
+    /// # network.step(100);
+    /// use fluxcap::proto::Ethernet;
+    ///
+    /// let stopper = engine.stopper()?;
+    /// let statistics = engine.run_each(|packet| {
+    ///     if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
+    ///         ethernet.swap_addresses();
+    ///         packet.send();
+    ///     }
+    ///     stopper.stop();
+    /// })?;
+    /// assert_eq!(statistics.total().sent, 1);
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_each<O: Outcome>(
+        &mut self,
+        mut look: impl FnMut(&mut PortPacket<'_>) -> O,
+    ) -> Result<EngineStatistics> {
+        self.run_until(None, |engine, port| engine.serve_each(port, &mut look))
+    }
+
+    /// [`run_each`](Self::run_each) for at most `time`.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_each_for<O: Outcome>(
+        &mut self,
+        time: Duration,
+        mut look: impl FnMut(&mut PortPacket<'_>) -> O,
+    ) -> Result<EngineStatistics> {
+        self.run_until(end_of(time), |engine, port| {
+            engine.serve_each(port, &mut look)
+        })
+    }
+
+    /// One turn of [`run_each`](Self::run_each): up to a batch of packets of each port, and whatever the kernel needs. It never waits. Returns
+    /// how many packets there were.
+    ///
+    /// For a loop of your own. Ignores the stopper.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    #[inline]
+    pub fn run_each_once<O: Outcome>(
+        &mut self,
+        mut look: impl FnMut(&mut PortPacket<'_>) -> O,
+    ) -> Result<u32> {
+        self.run_turn(|engine, port| engine.serve_each(port, &mut look))
     }
 
     /// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
@@ -61,11 +130,7 @@ impl FluxEngine {
         &mut self,
         mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        let packets = self.turn(&mut callback)?;
-        if packets == 0 {
-            self.check_ports()?;
-        }
-        Ok(packets)
+        self.run_turn(|engine, port| engine.serve(port, &mut callback))
     }
 
     /// Waits as the poller says, for packets, a stop or the end of `timeout`; `None`: for no end. It may return early.
@@ -84,15 +149,16 @@ impl FluxEngine {
         self.idle(timeout)
     }
 
-    fn run_until<O: Outcome>(
+    /// Turns until a stop or the end. `serve` gives packets of one port to the callback, and says how many.
+    fn run_until(
         &mut self,
         end: Option<Instant>,
-        mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
+        mut serve: impl FnMut(&mut Self, usize) -> Result<u32>,
     ) -> Result<EngineStatistics> {
         let before = self.statistics();
         let mut turns = 0;
         while !self.alarm.is_rung() {
-            let busy = self.turn(&mut callback)? > 0;
+            let busy = self.turn(&mut serve)? > 0;
             if busy {
                 self.pacer.worked();
                 turns += 1;
@@ -116,15 +182,22 @@ impl FluxEngine {
         Ok(self.statistics().since(&before))
     }
 
+    /// A single turn.
     #[inline]
-    fn turn<O: Outcome>(
-        &mut self,
-        callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
-    ) -> Result<u32> {
+    fn run_turn(&mut self, mut serve: impl FnMut(&mut Self, usize) -> Result<u32>) -> Result<u32> {
+        let packets = self.turn(&mut serve)?;
+        if packets == 0 {
+            self.check_ports()?;
+        }
+        Ok(packets)
+    }
+
+    #[inline]
+    fn turn(&mut self, serve: &mut impl FnMut(&mut Self, usize) -> Result<u32>) -> Result<u32> {
         self.check_process("running an engine")?;
         let mut total = 0;
         for port in 0..self.ports.len() {
-            match self.serve(port, callback) {
+            match serve(self, port) {
                 Ok(count) => total += count,
                 Err(error) => return self.end_turn(error),
             }
@@ -152,79 +225,6 @@ impl FluxEngine {
             let _ = port.turn_over();
         }
         Err(error)
-    }
-
-    /// Gives a batch of one port to the callback and sends what it wants sent.
-    #[inline]
-    fn serve<O: Outcome>(
-        &mut self,
-        number: usize,
-        callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
-    ) -> Result<u32> {
-        let max = match self.when_full {
-            WhenFull::Wait => self.room(),
-            WhenFull::Drop => self.batch(),
-        };
-        if max == 0 {
-            self.stalls += 1;
-            return Ok(0);
-        }
-        let through = Through {
-            port: number as u32,
-            ports: self.ports.len() as u32,
-        };
-        let port = &mut self.ports[number];
-        let shown = port.raw.cycle.burst(
-            max,
-            &mut self.slots,
-            through,
-            &mut self.outboxes,
-            &mut port.tally,
-            |batch| guarded(batch, callback),
-        );
-        let Some(shown) = shown else {
-            return Ok(0);
-        };
-        self.batches += 1;
-        if !shown.all_recycled {
-            let unfit = port.settle();
-            if self.ports.len() > 1 {
-                self.post(number)?;
-            }
-            if let Some((index, why)) = unfit {
-                shown.result?;
-                return Err(self::unfit(index, why));
-            }
-        }
-        shown.result.map(|()| shown.count)
-    }
-
-    /// The number of packets that every port has room for, up to a batch.
-    #[inline]
-    fn room(&mut self) -> u32 {
-        let batch = self.batch();
-        let room = |port: &mut Port| port.raw.cycle.tx_room_for(batch);
-        match &mut *self.ports {
-            [port] => room(port).min(batch),
-            ports => ports
-                .iter_mut()
-                .fold(batch, |least, port| least.min(room(port))),
-        }
-    }
-
-    /// Sends what came in through port `from` and shall leave through another, and brings the frames of what has left there back.
-    fn post(&mut self, from: usize) -> Result<()> {
-        for other in 0..self.ports.len() {
-            if let Ok([from, other]) = self.ports.get_disjoint_mut([from, other]) {
-                other.raw.cycle.send_back_to(&mut from.raw.cycle);
-            }
-        }
-        let mut result = Ok(());
-        for (port, outbox) in self.ports.iter_mut().zip(&mut self.outboxes) {
-            // Each outbox is emptied, also after an error.
-            result = result.and(port.post(outbox));
-        }
-        result
     }
 
     /// After a turn without packets: waits as the poller says, for at most `timeout`.
@@ -281,57 +281,20 @@ impl FluxEngine {
             alarm: Some(&self.alarm),
             also: &also,
             check: &|| ports.iter().try_for_each(|port| port.raw.check()),
+            endless: false,
         };
         // Each simulated socket drives only itself on: they take turns.
         let round = (ports.len() > 1).then_some(ROUND);
         let watched = ports.iter().filter_map(Port::longest_sleep);
-        let timeout = watched.chain(round).chain(timeout).min();
+        let room = stalled.then_some(SHORT_OF_ROOM);
+        let timeout = watched.chain(round).chain(room).chain(timeout).min();
         self.watch = (self.watch + 1) % ports.len();
         let keeper = &ports[self.watch].raw.socket;
         keeper.wait(interest, timeout, &company).map(drop)
     }
 }
 
-/// Calls the callback; a panic becomes an error, and the whole batch is recycled.
-#[inline]
-fn guarded<O: Outcome>(
-    batch: &mut BatchRef<'_>,
-    callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
-) -> Result<()> {
-    match catch_unwind(AssertUnwindSafe(|| callback(batch).into_result())) {
-        Ok(result) => result,
-        Err(panic) => {
-            batch.recycle_all();
-            Err(panicked(&*panic))
-        }
-    }
-}
-
-/// Why a packet of a batch was not sent: only a callback in C can cause this.
-#[cold]
-fn unfit(index: usize, why: Fault) -> FluxError {
-    let (errno, happened, fix) = match why {
-        Fault::OtherFrame => (
-            errno::EINVAL,
-            format!("packets[{index}] names a frame that it did not name before the callback"),
-            "do not move or swap entries of the array: set the verdict of each in its place, and keep data within its frame",
-        ),
-        Fault::TooLong | Fault::Unsendable | Fault::Crowded => (
-            errno::EMSGSIZE,
-            format!("len of packets[{index}] goes beyond the end of its frame"),
-            "keep data and len within the frame",
-        ),
-        Fault::NoPort => (
-            errno::EINVAL,
-            format!("the verdict of packets[{index}] names a port that the engine does not have"),
-            "use FLUXCAP_RECYCLE, or FLUXCAP_SEND + a port of this engine, counted from 0",
-        ),
-    };
-    FluxError::new(
-        ErrorKind::Invalid,
-        errno,
-        format_args!("send packet {index} of a batch"),
-        happened,
-        fix,
-    )
+/// When `time` is over; `None`: never, being beyond what the clock can count.
+fn end_of(time: Duration) -> Option<Instant> {
+    Instant::now().checked_add(time)
 }

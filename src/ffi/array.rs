@@ -73,18 +73,44 @@ fn too_many(name: &str, count: u32, most: u32) -> FluxError {
     }
 }
 
+/// What is there, unless it must be there and is not.
+///
+/// # Safety
+///
+/// `at` is null, or points to `len` initialised elements that do not change during `'a`, together no larger than an object can be.
+#[inline]
+unsafe fn found<'a, T>(name: &str, at: *const T, len: usize) -> Result<&'a [T]> {
+    match (at.is_null(), len) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(null(name)),
+        // SAFETY: not null, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts(at, len) }),
+    }
+}
+
+/// [`found`], to be changed.
+///
+/// # Safety
+///
+/// As for [`found`], and nobody else uses the elements during `'a`.
+#[inline]
+unsafe fn found_mut<'a, T>(name: &str, at: *mut T, len: usize) -> Result<&'a mut [T]> {
+    match (at.is_null(), len) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(null(name)),
+        // SAFETY: not null, so as the caller promises.
+        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(at, len) }),
+    }
+}
+
 /// # Safety
 ///
 /// `at` is null, or points to `len` bytes that do not change during `'a`.
 #[inline]
 pub(super) unsafe fn bytes<'a, T>(name: &str, at: *const T, len: usize) -> Result<&'a [u8]> {
     check_len(name, len)?;
-    match (at.is_null(), len) {
-        (_, 0) => Ok(&[]),
-        (true, _) => Err(null(name)),
-        // SAFETY: not null, and no longer than an object can be, so as the caller promises.
-        (false, _) => Ok(unsafe { slice::from_raw_parts(at.cast(), len) }),
-    }
+    // SAFETY: no longer than an object can be, and as the caller promises.
+    unsafe { found(name, at.cast(), len) }
 }
 
 /// Bytes to be read and changed.
@@ -95,12 +121,8 @@ pub(super) unsafe fn bytes<'a, T>(name: &str, at: *const T, len: usize) -> Resul
 #[inline]
 pub(super) unsafe fn bytes_mut<'a, T>(name: &str, at: *mut T, len: usize) -> Result<&'a mut [u8]> {
     check_len(name, len)?;
-    match (at.is_null(), len) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(null(name)),
-        // SAFETY: not null, and no longer than an object can be, so as the caller promises.
-        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(at.cast(), len) }),
-    }
+    // SAFETY: no longer than an object can be, and as the caller promises.
+    unsafe { found_mut(name, at.cast(), len) }
 }
 
 /// Up to `most` entries.
@@ -114,12 +136,9 @@ pub(super) unsafe fn entries<'a, T>(
     at: *const T,
     (count, most): (u32, u32),
 ) -> Result<&'a [T]> {
-    match (at.is_null(), check_count(name, count, most)?) {
-        (_, 0) => Ok(&[]),
-        (true, _) => Err(null(name)),
-        // SAFETY: not null, so as the caller promises; so few are no larger than an object can be.
-        (false, count) => Ok(unsafe { slice::from_raw_parts(at, count) }),
-    }
+    let count = check_count(name, count, most)?;
+    // SAFETY: so few are no larger than an object can be; and as the caller promises.
+    unsafe { found(name, at, count) }
 }
 
 /// Room for bytes that are written and never read.
@@ -134,12 +153,8 @@ pub(super) unsafe fn bytes_room<'a, T>(
     len: usize,
 ) -> Result<&'a mut [MaybeUninit<u8>]> {
     check_len(name, len)?;
-    match (at.is_null(), len) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(null(name)),
-        // SAFETY: not null, and no longer than an object can be, so as the caller promises; any bytes will do.
-        (false, _) => Ok(unsafe { slice::from_raw_parts_mut(at.cast(), len) }),
-    }
+    // SAFETY: no longer than an object can be, and as the caller promises; any bytes will do.
+    unsafe { found_mut(name, at.cast(), len) }
 }
 
 /// Makes bytes zeros, of which C may never have written any, so that they can be read.
@@ -178,12 +193,9 @@ pub(super) unsafe fn entries_mut<'a, T>(
     at: *mut T,
     (count, most): (u32, u32),
 ) -> Result<&'a mut [T]> {
-    match (at.is_null(), check_count(name, count, most)?) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(null(name)),
-        // SAFETY: not null, so as the caller promises; so few are no larger than an object can be.
-        (false, count) => Ok(unsafe { slice::from_raw_parts_mut(at, count) }),
-    }
+    let count = check_count(name, count, most)?;
+    // SAFETY: so few are no larger than an object can be; and as the caller promises.
+    unsafe { found_mut(name, at, count) }
 }
 
 /// An empty vector with room for `count` entries, which the caller gave.

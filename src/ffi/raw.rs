@@ -59,8 +59,12 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
     })
 }
 
-/// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Returns how many there were. Those that
-/// fluxcap_raw_peek() showed last are consumed as they were shown.
+/// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Those that fluxcap_raw_peek() showed last
+/// are consumed as they were shown.
+///
+/// Returns how many there were; 0: none now, or a forked child. Frames that the fill ring has no room for go to the pool. It makes no system
+/// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
+/// time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) -> c_int {
     quick(|| {
@@ -70,10 +74,14 @@ pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) ->
     })
 }
 
-/// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Returns how many had room
-/// there. Those that fluxcap_raw_peek() showed last go as they were shown.
+/// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Those that
+/// fluxcap_raw_peek() showed last go as they were shown. Packets that are empty or have options are recycled.
 ///
 /// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
+///
+/// Returns how many were consumed; 0: none now, no room in the TX ring, or a forked child. The others stay in the RX ring. It makes no system
+/// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
+/// time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) -> c_int {
     quick(|| {

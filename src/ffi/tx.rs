@@ -184,7 +184,7 @@ pub unsafe extern "C" fn fluxcap_tx_flush(tx: *mut fluxcap_tx, timeout_ms: c_int
 /// -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
 ///
 /// Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
-/// room, 0 otherwise.
+/// room, 0 otherwise: when time ran out, after a signal, and when nothing can ever leave on a simulated network.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_wait(tx: *mut fluxcap_tx, timeout_ms: c_int) -> c_int {
     guard(|| {

@@ -30,6 +30,9 @@ pub struct Company<'a> {
     /// Whether all else is well, asked before each sleep and ten times a second: an error ends the wait. Of sockets it may call
     /// [`check`](super::Socket::check) alone.
     pub check: &'a dyn Fn() -> Result<()>,
+    /// Whether the caller would sleep for ever, again and again for a while: on a simulated network that nobody runs, the wait is
+    /// [interrupted](Ready::interrupted) when nothing can ever move.
+    pub endless: bool,
 }
 
 impl Company<'_> {
@@ -41,6 +44,7 @@ impl Company<'_> {
             alarm: None,
             also: &|| false,
             check: &|| Ok(()),
+            endless: false,
         }
     }
 
@@ -58,6 +62,6 @@ pub struct Ready {
     pub receive: bool,
     /// Slots of the TX ring are free.
     pub send: bool,
-    /// A signal ended the wait early; or no packet can ever arrive, on a simulated network that nobody runs.
+    /// A signal ended the wait early; or nothing can ever move, on a simulated network that nobody runs.
     pub interrupted: bool,
 }

@@ -403,6 +403,39 @@ mod tests {
         assert!(bytes(&mut ring.unwrap()).iter().all(|byte| *byte == 7));
     }
 
+    #[test]
+    fn a_child_that_drops_a_mapping_unmaps_nothing_that_stands_in_its_place_by_now() {
+        let status = in_child(|| {
+            let mut ring = Some(shared(1));
+            let (start, len) = (ring.as_ref().unwrap().start(), page_size());
+            // SAFETY: as `fork`, but for the handlers: the range is missing in the child, which maps another page there and ends.
+            let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+            if child == 0 {
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+                let access = libc::PROT_READ | libc::PROT_WRITE;
+                let place = start.as_ptr().cast();
+                // SAFETY: with this flag nothing that exists is replaced.
+                let own = unsafe { libc::mmap(place, len, access, flags, -1, 0) };
+                if own != place {
+                    // SAFETY: ends the child.
+                    unsafe { libc::_exit(2) };
+                }
+                // SAFETY: mapped just now with this length.
+                let own = unsafe { std::slice::from_raw_parts_mut(own.cast::<u8>(), len) };
+                own.fill(5);
+                drop(ring.take());
+                let all = own.iter().all(|byte| *byte == 5);
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(i32::from(!all)) };
+            }
+            let mut status = -1;
+            // SAFETY: the kernel writes one number.
+            unsafe { libc::waitpid(child as i32, &mut status, 0) };
+            status == 0
+        });
+        assert_eq!(status, 0);
+    }
+
     /// The kernel's flags of the mapping that an address lies in.
     fn flags(address: NonNull<u8>) -> String {
         let smaps = fs::read_to_string("/proc/self/smaps").unwrap();

@@ -253,6 +253,6 @@ fn leaves(verdict: Verdict, slot: &Slot, desc: Desc) -> bool {
 }
 
 #[inline(always)]
-fn can_leave(len: u32, options: u32) -> bool {
+pub(super) fn can_leave(len: u32, options: u32) -> bool {
     len > 0 && options == 0
 }

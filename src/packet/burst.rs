@@ -160,22 +160,18 @@ impl<'a> BatchRef<'a> {
     /// When `index` is not below [`len`](Self::len).
     #[inline]
     pub fn packet(&mut self, index: usize) -> PortPacket<'_> {
-        PortPacket {
-            // SAFETY: as `new` promised; while this packet lives no other one can be had, so it does no harm that two may share a chunk.
-            packet: unsafe { PacketRef::new(self.frames, &mut self.slots[index], 0) },
-            through: self.through,
-        }
+        // SAFETY: as `new` promised; while this packet lives no other one can be had, so it does no harm that two may share a chunk.
+        let packet = unsafe { PacketRef::new(self.frames, &mut self.slots[index], 0) };
+        PortPacket::new(packet, self.through)
     }
 
     /// Shows each packet to `look`, in the order in which they came.
     #[inline]
     pub fn for_each(&mut self, mut look: impl FnMut(&mut PortPacket<'_>)) {
         for slot in &mut *self.slots {
-            look(&mut PortPacket {
-                // SAFETY: as in `packet`.
-                packet: unsafe { PacketRef::new(self.frames, slot, 0) },
-                through: self.through,
-            });
+            // SAFETY: as in `packet`.
+            let packet = unsafe { PacketRef::new(self.frames, slot, 0) };
+            look(&mut PortPacket::new(packet, self.through));
         }
     }
 
@@ -215,7 +211,28 @@ pub struct PortPacket<'a> {
     through: Through,
 }
 
+impl<'a> PortPacket<'a> {
+    #[inline]
+    pub(super) fn new(packet: PacketRef<'a>, through: Through) -> Self {
+        Self { packet, through }
+    }
+}
+
 impl PortPacket<'_> {
+    /// The port that the packet came through, counted from 0 in the order in which the engine got its sockets.
+    #[inline]
+    #[must_use]
+    pub fn port(&self) -> u32 {
+        self.through.port
+    }
+
+    /// The number of ports of the engine.
+    #[inline]
+    #[must_use]
+    pub fn ports(&self) -> u32 {
+        self.through.ports
+    }
+
     /// Sends the packet back through the port that it came through, as it is when the callback returns. One that is empty, or not a whole
     /// packet by its descriptor's options, is recycled. One that the device drops, being longer than its MTU or without a peer, counts as sent:
     /// `ip -s link show DEVICE` has it.

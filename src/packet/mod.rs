@@ -3,6 +3,7 @@
 mod borrow;
 mod build;
 mod burst;
+mod each;
 mod frames;
 mod fresh;
 mod hand;
@@ -205,11 +206,12 @@ impl Packet {
         Ok(self)
     }
 
-    /// Moves the start `bytes` back, to put a header in front, and returns the new first bytes to fill.
+    /// Moves the start `bytes` back, to put a header in front, and returns the new first bytes to fill; they hold whatever the frame held
+    /// before.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ErrorKind::Invalid) (`EMSGSIZE`) when the [`headroom`](Self::headroom) is smaller.
+    /// [`Invalid`](ErrorKind::Invalid) (`EMSGSIZE`) when the [`headroom`](Self::headroom) is smaller; the packet stays as it was.
     pub fn push_front(&mut self, bytes: usize) -> Result<&mut [u8]> {
         if bytes > self.headroom() {
             return Err(too_long("header in front", bytes, self.headroom()));
@@ -224,7 +226,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ErrorKind::Invalid) (`EMSGSIZE`) when the packet is shorter.
+    /// [`Invalid`](ErrorKind::Invalid) (`EMSGSIZE`) when the packet is shorter; it stays as it was.
     pub fn pull_front(&mut self, bytes: usize) -> Result<()> {
         if bytes > self.len() {
             return Err(too_long("header to take off", bytes, self.len()));

@@ -53,10 +53,10 @@ pub(crate) struct Settled {
 }
 
 /// Where the packets of a batch go.
-pub(crate) struct Exits<'a> {
-    pub(crate) fill: Writer<'a, u64>,
+pub(crate) struct Exits<'r, 'a> {
+    pub(crate) fill: Writer<'r, u64>,
     pub(crate) pool: &'a mut FramePool,
-    pub(crate) tx: Writer<'a, Desc>,
+    pub(crate) tx: Writer<'r, Desc>,
     /// The batches of all ports.
     pub(crate) others: &'a mut [PacketBatch],
 }
@@ -88,7 +88,7 @@ impl Lender {
         &mut self,
         (slots, count): (&Slots, usize),
         port: u32,
-        exits: &mut Exits<'_>,
+        exits: &mut Exits<'_, '_>,
         tally: &mut Tally,
     ) -> Settled {
         let mut settled = Settled::default();
@@ -120,13 +120,21 @@ impl Lender {
                 done += 1;
             }
         }
-        settled.recycled = exits.fill.written();
-        settled.sent = exits.tx.written();
-        settled.others += settled.sent;
+        settled.finish(exits.fill.written(), exits.tx.written(), tally);
         self.count_returned(settled.pooled + settled.passed_on);
-        tally.sent += u64::from(settled.sent);
-        tally.passed_on += u64::from(settled.passed_on);
         settled
+    }
+}
+
+impl Settled {
+    /// Counts what was written to the fill and the TX ring, and the whole in `tally`.
+    #[inline(always)]
+    pub(super) fn finish(&mut self, recycled: u32, sent: u32, tally: &mut Tally) {
+        self.recycled = recycled;
+        self.sent = sent;
+        self.others += sent;
+        tally.sent += u64::from(sent);
+        tally.passed_on += u64::from(self.passed_on);
     }
 }
 
@@ -217,12 +225,12 @@ impl Loans<'_> {
 
     /// Does with one packet what its slot says; where that cannot be, it is recycled.
     #[inline(never)]
-    fn settle_one(
+    pub(super) fn settle_one(
         &self,
         state: NonNull<SharedFrameState>,
         (slot, desc): (Slot, Desc),
         port: u32,
-        exits: &mut Exits<'_>,
+        exits: &mut Exits<'_, '_>,
         settled: &mut Settled,
     ) -> Result<(), Fault> {
         if self.accept(desc).is_none() {

@@ -10,6 +10,7 @@ mod kick;
 mod outward;
 mod peeked;
 mod place;
+mod shown;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,9 @@ pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use outward::{Outward, can_send, check_home, check_packets};
 pub(crate) use place::Place;
 pub use state::{RingState, RingsState};
-pub(crate) use waiting::{DESCRIPTOR, Patience, SHORT_OF_FRAMES, Waiting, descriptor_of};
+pub(crate) use waiting::{
+    DESCRIPTOR, Patience, SHORT_OF_FRAMES, SHORT_OF_ROOM, Waiting, descriptor_of,
+};
 
 /// Mode C: a bound socket and its four rings.
 ///

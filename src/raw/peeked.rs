@@ -136,6 +136,9 @@ impl FluxRaw {
     /// Consumes up to `max` received packets and gives their frames back to the kernel; returns how many. Those that were
     /// [peeked](Self::peek) at last are consumed as they were shown.
     ///
+    /// Frames that the fill ring has no room for go to the pool. It makes no system call and has no errors: that the interface is gone,
+    /// [`check`](Self::check) tells. In a forked child it finds nothing.
+    ///
     /// ```
     /// # let network = fluxcap::sim::Network::new();
     /// # let nic = network.nic("eth0")?;
@@ -155,7 +158,23 @@ impl FluxRaw {
 
     /// Puts up to `max` received packets into the TX ring, as far as that has room, with their bytes as they are now; returns how many were
     /// consumed. Those that were [peeked](Self::peek) at last go as they were shown. Packets that are empty or have options are
-    /// recycled.
+    /// recycled; those for which the TX ring has no room stay in the RX ring.
+    ///
+    /// They leave with [`wake_tx`](Self::wake_tx); their frames come back with [`refill`](Self::refill) or [`reap`](Self::reap). It makes
+    /// no system call and has no errors: that the interface is gone, [`check`](Self::check) tells. In a forked child it finds nothing.
+    ///
+    /// ```
+    /// # let network = fluxcap::sim::Network::new();
+    /// # let nic = network.nic("eth0")?;
+    /// # let mut raw = fluxcap::FluxBuilder::new(&nic).build()?;
+    /// # nic.inject(0, &[0; 60])?;
+    /// # network.step(100);
+    /// let count = raw.peek(64).len() as u32;
+    /// assert_eq!(raw.forward_front(count), 1);
+    /// raw.wake_tx()?;
+    /// # assert_eq!(nic.take_sent(), Some(vec![0; 60]));
+    /// # Ok::<(), fluxcap::FluxError>(())
+    /// ```
     pub fn forward_front(&mut self, max: u32) -> u32 {
         match self.umem.process().is_current() {
             true => self.cycle.forward_front(max),

@@ -1,11 +1,13 @@
 //! A kernel that hands back what was never its own, and callbacks that panic.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::*;
 use crate::kernel::Rings;
-use crate::packet::{Leases, Slots, Tally, Through};
+use crate::packet::{Leases, PortPacket, Slots, Tally, Through};
+use crate::raw::hub::Hub;
 use crate::ring::{ConsumerRing, ProducerRing, pair_at};
 use crate::umem::UmemConfig;
 
@@ -55,13 +57,26 @@ impl World {
 
     /// A fill ring of so many slots, and no frame lent yet.
     fn with_fill_ring(slots: u32) -> Self {
+        Self::of(slots, 1)
+    }
+
+    /// A member of a group, alone in it. Frames 0 to 11 are lent.
+    fn member() -> Self {
+        let mut world = Self::of(64, 2);
+        assert_eq!(world.cycle.lend_free(12), 12);
+        assert_eq!(world.take_fill().len(), 12);
+        world
+    }
+
+    /// With so many leases: one for a socket of its own, or else those of a group and its member.
+    fn of(slots: u32, leases: u32) -> Self {
         let umem = UmemRegion::heap(UmemConfig {
             frames: FRAMES,
             chunk_size: CHUNK as u32,
             ..UmemConfig::default()
         })
         .unwrap();
-        let lease = umem.frames().leases(1).unwrap();
+        let lease = umem.frames().leases(leases).unwrap();
         let start = u32::MAX - 3;
         let (user_fill, fill) = pair_at(slots, start).unwrap();
         let (rx, user_rx) = pair_at(64, start).unwrap();
@@ -73,8 +88,16 @@ impl World {
             tx: user_tx,
             completion: user_completion,
         };
+        let cycle = match leases {
+            1 => Cycle::new(rings, &lease[0]),
+            _ => {
+                let seats = Hub::seats(rings.fill, rings.completion, &lease);
+                let seat = seats.unwrap().pop().unwrap();
+                Cycle::member(seat, rings.rx, rings.tx, FRAMES, 64)
+            }
+        };
         Self {
-            cycle: Cycle::new(rings, &lease[0]),
+            cycle,
             _lease: lease,
             umem,
             fill,
@@ -83,6 +106,20 @@ impl World {
             completion,
             held: Vec::new(),
         }
+    }
+
+    /// As `new`, with room for `places` of up to four frames in the fill ring.
+    fn with_places(path: Path, places: u32) -> Self {
+        let mut world = Self::with_fill_ring(4);
+        if path == Path::LookUp {
+            world.held.extend(world.cycle.alloc());
+        }
+        for _ in 0..3 {
+            world.take_fill();
+            assert_eq!(world.cycle.lend_free(4), 4);
+        }
+        world.fill.peek(places).release(places);
+        world
     }
 
     fn take_fill(&mut self) -> Vec<u64> {
@@ -394,6 +431,170 @@ fn a_frame_that_arrives_twice_over_a_full_fill_ring_goes_to_the_pool_once() {
             world.close();
         }
     }
+}
+
+/// What a callback decides about each packet of a batch, as a number.
+const VERDICTS: u32 = 4;
+/// The batch of this port takes packets; that of the port after it is full.
+const OTHER_PORT: u32 = 1;
+
+/// What becomes of the packets of a batch: a frame is handed over to one owner, and stays on loan however often it stands in rings.
+#[derive(Debug, Default, PartialEq)]
+struct Becomes {
+    fill: Vec<u64>,
+    sent: Vec<u64>,
+    passed_on: Vec<u64>,
+    pooled: u32,
+    twice: u64,
+}
+
+impl Becomes {
+    /// With so many places in the fill ring; and the verdicts on those that are still here when their turn comes.
+    fn of(frames: &[u64], verdicts: &[u32], places: usize) -> (Self, Vec<u32>) {
+        let mut becomes = Self::default();
+        let mut here = Vec::new();
+        let mut gone: Vec<u64> = Vec::new();
+        for (&frame, &verdict) in frames.iter().zip(verdicts) {
+            let gone_before = gone.contains(&frame);
+            if !gone_before {
+                here.push(verdict);
+            }
+            match verdict {
+                _ if gone_before => becomes.twice += 1,
+                1 => becomes.sent.push(frame),
+                2 => {
+                    becomes.passed_on.push(frame);
+                    gone.push(frame);
+                }
+                // Recycled, or for a port without room.
+                _ if becomes.fill.len() < places => becomes.fill.push(frame),
+                _ => {
+                    becomes.pooled += 1;
+                    gone.push(frame);
+                }
+            }
+        }
+        (becomes, here)
+    }
+}
+
+#[test]
+fn a_frame_that_comes_twice_in_a_batch_has_one_owner_whatever_is_decided_about_each() {
+    let rooms = PATHS.map(|path| [4, 2, 1, 0].map(|places| (path, places)));
+    for (path, places) in rooms.into_iter().flatten() {
+        check_batches(&format!("{path:?}"), places, || {
+            World::with_places(path, places)
+        });
+    }
+    check_batches("member of a group", 4, World::member);
+}
+
+/// Every batch of a few arrivals, with all verdicts.
+fn check_batches(what: &str, places: u32, new: impl Fn() -> World) {
+    let arrivals: [&[u64]; 4] = [&[3, 3, 3], &[3, 3, 4, 3], &[4, 3, 3], &[3, 4, 3, 4]];
+    for frames in arrivals {
+        // Miri takes a second for a few.
+        let step = if cfg!(miri) { 101 } else { 1 };
+        for number in (0..VERDICTS.pow(frames.len() as u32)).step_by(step) {
+            let verdict = |index: u32| number / VERDICTS.pow(index) % VERDICTS;
+            let verdicts: Vec<_> = (0..frames.len() as u32).map(verdict).collect();
+            let what = format!("{what}: {frames:?} {verdicts:?} {places} places");
+            for one_at_a_time in [false, true] {
+                let mut world = new();
+                let what = format!("{what}, one at a time: {one_at_a_time}");
+                check_batch(
+                    &mut world,
+                    (frames, &verdicts),
+                    one_at_a_time,
+                    &what,
+                    places,
+                );
+                world.close();
+            }
+        }
+    }
+}
+
+fn decide(packet: &mut PortPacket<'_>, verdict: u32) {
+    match verdict {
+        0 => packet.recycle(),
+        1 => packet.send(),
+        _ => packet.send_to(verdict - 2 + OTHER_PORT).unwrap(),
+    }
+}
+
+/// Shows one batch, and compares what came of it with what should.
+fn check_batch(
+    world: &mut World,
+    (frames, verdicts): (&[u64], &[u32]),
+    one_at_a_time: bool,
+    what: &str,
+    places: u32,
+) {
+    let (expected, here) = Becomes::of(frames, verdicts, places as usize);
+    let before = world.cycle.state();
+    let descs: Vec<_> = frames.iter().map(|frame| good(*frame)).collect();
+    world.arrive(&descs);
+    let through = Through { port: 0, ports: 3 };
+    let mut slots = Slots::new(8);
+    let mut others = [8, 8, 1].map(PacketBatch::with_capacity);
+    let filler = world.umem.alloc().unwrap();
+    others[2].push(filler).unwrap();
+    let mut tally = Tally::default();
+    let cycle = &mut world.cycle;
+    let count = if one_at_a_time {
+        let mut verdicts = here.iter();
+        let decide_next = |packet: &mut PortPacket<'_>| {
+            decide(packet, *verdicts.next().expect("no more are shown"));
+            ControlFlow::<()>::Continue(())
+        };
+        let shown = cycle.look_at_each(8, through, &mut others, &mut tally, decide_next);
+        shown.unwrap().count as usize + frames.len() - here.len()
+    } else {
+        let shown = cycle.burst(8, &mut slots, through, &mut others, &mut tally, |batch| {
+            for (index, verdict) in verdicts.iter().enumerate() {
+                decide(&mut batch.packet(index), *verdict);
+            }
+        });
+        shown.unwrap().count as usize
+    };
+    assert_eq!(count, frames.len(), "{what}");
+
+    let number = |addr: &u64| addr / CHUNK;
+    let mut fill = world.take_fill();
+    let new = fill.split_off(fill.len() - expected.fill.len());
+    let sent: Vec<_> = take(&mut world.tx).iter().map(|desc| desc.addr).collect();
+    let passed_on: Vec<_> = others[1].iter().map(Packet::address).collect();
+    let state = world.cycle.state();
+    let pooled = (state.ledger.pool + 1).wrapping_sub(before.ledger.pool);
+    let became = Becomes {
+        fill: new.iter().map(number).collect(),
+        sent: sent.iter().map(number).collect(),
+        passed_on: passed_on.iter().map(number).collect(),
+        pooled,
+        twice: state.rx.refused,
+    };
+    assert_eq!(became, expected, "{what}");
+    world.assert_conserved(1 + passed_on.len());
+    assert_eq!(
+        (tally.sent, tally.passed_on),
+        (sent.len() as u64, passed_on.len() as u64)
+    );
+
+    // Whatever the kernel says of these frames now, each has one owner.
+    world.complete(&sent);
+    world.cycle.reap();
+    world.assert_conserved(1 + passed_on.len());
+    world.arrive(&descs);
+    let again = world.receive();
+    let users: Vec<_> = again
+        .iter()
+        .chain(others[1].iter())
+        .map(Packet::address)
+        .collect();
+    let distinct: std::collections::HashSet<_> = users.iter().collect();
+    assert_eq!(distinct.len(), users.len(), "{what}");
+    world.assert_conserved(1 + users.len());
 }
 
 #[test]

@@ -16,6 +16,10 @@ use crate::stopper::Stopper;
 /// How long to sleep at a time while frames are short, because nobody tells when a packet is dropped.
 pub(crate) const SHORT_OF_FRAMES: Duration = Duration::from_millis(2);
 
+/// How long to sleep at a time while the TX ring has no room: a full completion ring keeps the kernel from sending, and nobody tells when
+/// frames are in it.
+pub(crate) const SHORT_OF_ROOM: Duration = Duration::from_millis(10);
+
 /// What is tried, for an error.
 pub(crate) const DESCRIPTOR: &str = "asking for the descriptor of a socket";
 
@@ -70,20 +74,23 @@ impl Waiting {
         }
     }
 
-    /// One sleep, for at most `timeout`, in which a stop, too, ends it, and the socket and its place in the XDP program are looked after.
+    /// One sleep, for at most `slice` of the time that is `left`, in which a stop, too, ends it, and the socket and its place in the XDP
+    /// program are looked after.
     pub(crate) fn sleep(
         &self,
         socket: &dyn Socket,
         place: Option<&Place>,
         interest: Interest,
-        timeout: Option<Duration>,
+        slice: Option<Duration>,
+        left: Option<Duration>,
     ) -> Result<Ready> {
         let company = Company {
             alarm: self.stop.get(),
             check: &|| place.map_or(Ok(()), Place::check),
+            endless: left.is_none(),
             ..Company::none()
         };
-        socket.wait(interest, timeout, &company)
+        socket.wait(interest, slice, &company)
     }
 }
 
@@ -145,8 +152,8 @@ impl FluxRaw {
 
     /// Waits for packets, for free slots in the TX ring, or for either; `None` waits for ever. It may return early, as after a signal.
     ///
-    /// It takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free; while frames are short
-    /// it goes on to do so. The kernel calls the TX ring free when it is at most half full.
+    /// It takes sent frames back and tops the fill ring up first, so that a packet can arrive and a slot become free; while frames or
+    /// slots are short it goes on to do so. The kernel calls the TX ring free when it is at most half full.
     ///
     /// # Errors
     ///
@@ -162,17 +169,13 @@ impl FluxRaw {
             }
             self.cycle.refill();
             let left = patience.as_mut().map(Patience::left).or(timeout);
-            let short = interest != Interest::Send && self.cycle.is_short();
-            let slice = match short {
-                true => Some(left.map_or(SHORT_OF_FRAMES, |left| left.min(SHORT_OF_FRAMES))),
-                false => left,
-            };
-            if short && patience.is_none() {
+            let slice = left.into_iter().chain(self.longest_sleep(interest)).min();
+            if slice != left && patience.is_none() {
                 patience = timeout.map(Patience::new);
             }
-            let ready = self
-                .waiting
-                .sleep(&*self.socket, self.place.as_ref(), interest, slice)?;
+            let ready =
+                self.waiting
+                    .sleep(&*self.socket, self.place.as_ref(), interest, slice, left)?;
             if ready != Ready::default() || slice == left {
                 if timeout != Some(Duration::ZERO) && !ready.receive && !ready.send {
                     self.waiting.take_stop()?;
@@ -182,6 +185,15 @@ impl FluxRaw {
             if let (Some(patience), Some(slice)) = (&mut patience, slice) {
                 patience.slept(slice);
             }
+        }
+    }
+
+    /// How long to sleep at a time, to look for frames.
+    fn longest_sleep(&self, interest: Interest) -> Option<Duration> {
+        match interest {
+            Interest::Receive | Interest::Both if self.cycle.is_short() => Some(SHORT_OF_FRAMES),
+            Interest::Receive => None,
+            Interest::Send | Interest::Both => Some(SHORT_OF_ROOM),
         }
     }
 

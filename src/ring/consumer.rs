@@ -216,6 +216,13 @@ impl<T: RingElement> Run<'_, T> {
     }
 }
 
+impl<T: RingElement> Clone for Run<'_, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 impl<T: RingElement> Iterator for Run<'_, T> {
     type Item = T;
 
@@ -229,8 +236,8 @@ impl<T: RingElement> Clone for Iter<'_, T> {
     #[inline]
     fn clone(&self) -> Self {
         Self {
-            run: Run(self.run.0.clone()),
-            rest: Run(self.rest.0.clone()),
+            run: self.run.clone(),
+            rest: self.rest.clone(),
         }
     }
 }

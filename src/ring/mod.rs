@@ -50,6 +50,7 @@ mod tests;
 
 pub(crate) use area::check_size;
 pub use area::{RingArea, pair, pair_at};
+pub(crate) use consumer::Run;
 pub use consumer::{ConsumerRing, Entries, Iter};
 pub use producer::{ProducerRing, Reservation, Writer};
 

@@ -181,7 +181,9 @@ impl<T: RingElement> Writer<'_, T> {
         has_room
     }
 
-    /// [`push`](Self::push), where the caller knows of room.
+    /// [`push`](Self::push), where the caller knows of room: it has cut what it writes to the reserved slots, or counted them.
+    ///
+    /// Without room it would stay within the ring, but overwrite an entry that the other side has not taken.
     #[inline(always)]
     pub(crate) fn write(&mut self, entry: T) {
         debug_assert!(self.has_room(), "there is room for each entry");
@@ -189,11 +191,16 @@ impl<T: RingElement> Writer<'_, T> {
         self.next = self.next.wrapping_add(1);
     }
 
+    /// A writer of the same slots, to take the place of this one later: as a variable of its own it stays in registers.
+    #[inline(always)]
+    pub(crate) fn copy(&self) -> Self {
+        Self { ..*self }
+    }
+
     /// [`write`](Self::write), for each of them.
     #[inline(always)]
     pub(crate) fn write_all(&mut self, entries: impl Iterator<Item = T>) {
-        // A writer of its own, which stays in registers.
-        let mut writer = Self { ..*self };
+        let mut writer = self.copy();
         entries.for_each(|entry| writer.write(entry));
         self.next = writer.next;
     }

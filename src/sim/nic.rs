@@ -92,13 +92,20 @@ impl Nic {
     /// As [`inject`](Self::inject), but for a full cable, which shows as a smaller count. No packet arrives if one of them is invalid.
     pub fn inject_batch<P: AsRef<[u8]>>(&self, queue: u32, packets: &[P]) -> Result<u32> {
         // What the caller's type does stays outside of the lock.
-        let packets: Vec<&[u8]> = packets.iter().map(AsRef::as_ref).collect();
+        let mut list: Vec<&[u8]> = Vec::new();
+        if list.try_reserve_exact(packets.len()).is_err() {
+            return Err(FluxError::no_memory(
+                format_args!("a list of {} packets", packets.len()),
+                "let fewer arrive at a time",
+            ));
+        }
+        list.extend(packets.iter().map(AsRef::as_ref));
         self.with(|world, port| {
-            for packet in &packets {
+            for packet in &list {
                 check_packet(&world.ports[port], queue, packet)?;
             }
             let mut done = 0;
-            for packet in packets {
+            for packet in list {
                 match inject(world, port, queue, packet) {
                     Ok(()) => done += 1,
                     Err(error) if error.kind() == ErrorKind::Busy => break,

@@ -214,8 +214,7 @@ impl Socket for SimSocket {
                     (Some(due), end) if end.is_none_or(|end| due <= end) => world.pass_to(due),
                     (_, Some(end)) if world.now < end => world.pass_to(end),
                     (due, _) => {
-                        // Who waits again and again for want of frames would do so for ever.
-                        ready.interrupted = due.is_none() && interest == Interest::Receive;
+                        ready.interrupted = due.is_none() && company.endless;
                         break;
                     }
                 }

@@ -22,8 +22,6 @@ pub use rx::FluxRx;
 pub(crate) use rx::no_room;
 use shared::Shared;
 pub use tx::FluxTx;
-#[cfg(feature = "async")]
-pub(crate) use tx::SLICE;
 pub use unsent::Unsent;
 
 /// How long nothing may move before the sending half says so.

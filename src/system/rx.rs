@@ -215,7 +215,7 @@ impl FluxRx {
                 Idle::Look => self.check()?,
                 Idle::Sleep => {
                     let slice = self.slice(left);
-                    let ready = self.sleep(slice)?;
+                    let ready = self.sleep(slice, left)?;
                     if let (Some(patience), Some(slice)) = (&mut patience, slice) {
                         patience.slept(slice);
                     }
@@ -239,11 +239,11 @@ impl FluxRx {
         }
     }
 
-    fn sleep(&mut self, timeout: Option<Duration>) -> Result<Ready> {
+    fn sleep(&mut self, slice: Option<Duration>, left: Option<Duration>) -> Result<Ready> {
         let _uncancelled = machine::Uncancelled::new();
         let (socket, place) = (&*self.shared.socket, self.place.as_ref());
         self.waiting
-            .sleep(socket, place, Interest::Receive, timeout)
+            .sleep(socket, place, Interest::Receive, slice, left)
     }
 
     fn spin(&mut self) -> Result<()> {

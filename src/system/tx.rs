@@ -24,8 +24,6 @@ use crate::umem::UmemRegion;
 
 /// How often one call of `send` tries to get the rest of a batch into the ring.
 const ATTEMPTS: u32 = 4;
-/// How long to sleep at a time while waiting for room: meanwhile nobody takes sent frames back, nor looks whether anything moves.
-pub(crate) const SLICE: Duration = Duration::from_millis(10);
 
 /// Mode B: the sending half of a socket.
 ///

@@ -4,11 +4,10 @@
 
 use std::time::Duration;
 
-use super::tx::SLICE;
 use super::{FluxRx, FluxTx};
 use crate::error::Result;
 use crate::kernel::{BorrowedFd, Interest};
-use crate::raw::{DESCRIPTOR, Place, descriptor_of};
+use crate::raw::{DESCRIPTOR, Place, SHORT_OF_ROOM, descriptor_of};
 use crate::stopper::Stopper;
 
 /// How long to pause at a time until all packets have left.
@@ -87,7 +86,7 @@ impl FluxTx {
     }
 
     /// Waits until the TX ring has room or `timeout` is over; `None` waits for ever. Returns whether it has: `false` also when a signal ended
-    /// a sleep, so that the program can look at what its handler did.
+    /// a sleep, so that the program can look at what its handler did, and when nothing can ever leave on a simulated network.
     ///
     /// It takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full.
     ///
@@ -106,11 +105,11 @@ impl FluxTx {
                 return Ok(false);
             }
             self.waiting.take_stop()?;
-            let slice = left.min(SLICE);
+            let slice = left.min(SHORT_OF_ROOM);
             let socket = &*self.shared.socket;
             let ready = self
                 .waiting
-                .sleep(socket, None, Interest::Send, Some(slice))?;
+                .sleep(socket, None, Interest::Send, Some(slice), timeout)?;
             if ready.interrupted {
                 self.kick()?;
                 return Ok(self.room() > 0);

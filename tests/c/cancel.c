@@ -93,11 +93,18 @@ static void cancelled(void (*function)(void *))
     CHECK(returned && result == PTHREAD_CANCELED);
 }
 
+static int take_nothing(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+{
+    (void)user, (void)port, (void)packets, (void)count;
+    return 0;
+}
+
 /* Nothing is written, and so nothing but the library is a cancellation point. */
 static void use_everything(void *unused)
 {
     char text[4096], path[] = "/tmp/fluxcap-cancel-XXXXXX.pcap";
     struct fluxcap_engine *engine = NULL;
+    struct fluxcap_group *group = NULL;
     struct fluxcap_umem *umem = NULL;
     struct fluxcap_packet packets[8];
     struct fluxcap_rx *rx = NULL;
@@ -129,7 +136,6 @@ static void use_everything(void *unused)
     check_frames(world.raws[0]);
     check_frames(world.raws[1]);
     CHECK_RESULT(fluxcap_raw_umem(world.raws[0], &umem), 0);
-    fluxcap_umem_free(umem);
     CHECK(fluxcap_poller_pin(UINT32_MAX) < 0);
 
     CHECK_RESULT(fluxcap_raw_split(world.raws[0], &rx, &tx), 0);
@@ -147,11 +153,20 @@ static void use_everything(void *unused)
     CHECK_RESULT(fluxcap_tx_flush(tx, 3000), 1);
     fluxcap_tx_free(tx);
     fluxcap_rx_free(rx);
+    CHECK_RESULT(fluxcap_umem_reclaim(umem, 3000), 0);
+    fluxcap_umem_free(umem);
 
     CHECK_RESULT(fluxcap_engine_new(&world.raws[1], 1, NULL, &engine), 0);
     CHECK_RESULT(fluxcap_engine_wait(engine, 1), 0);
+    CHECK(fluxcap_engine_run_once(engine, take_nothing, NULL) >= 0);
+    CHECK_RESULT(fluxcap_engine_run_for(engine, 1, take_nothing, NULL), 0);
     CHECK_RESULT(fluxcap_engine_stop(engine), 0);
-    fluxcap_engine_free(engine);
+    CHECK_RESULT(fluxcap_engine_run(engine, take_nothing, NULL), 0);
+    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_RESULT(fluxcap_group_run_for(group, 1, take_nothing, NULL), 0);
+    CHECK_RESULT(fluxcap_group_stop(group), 0);
+    CHECK_RESULT(fluxcap_group_run(group, take_nothing, NULL), 0);
+    fluxcap_group_free(group);
     if (world.sim != NULL) {
         CHECK_RESULT(fluxcap_sim_record_end(world.links[0]), 0);
         CHECK(fluxcap_sim_replay(world.links[0], 0, path, FLUXCAP_SIM_SPEED_FULL, 1) > 0);

@@ -29,6 +29,8 @@ static void in_child(struct fluxcap_raw *raw, struct fluxcap_umem *umem, struct 
     CHECK_ERROR(fluxcap_raw_fd(raw), -EINVAL, "descriptor of a socket: it belongs to process");
     CHECK_ERROR(fluxcap_raw_rx_fd(raw), -EINVAL, "descriptor of a socket: it belongs to process");
     CHECK(fluxcap_raw_receive(raw, more, 4) <= 0);
+    CHECK_RESULT(fluxcap_raw_recycle(raw, 4), 0);
+    CHECK_RESULT(fluxcap_raw_forward(raw, 4), 0);
     CHECK_RESULT(fluxcap_raw_alloc(raw, more, 4), 0);
     CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
     CHECK_RESULT(fluxcap_packet_free(packet), 0);
@@ -199,6 +201,34 @@ static void every_call_of_a_child_is_an_error(void)
     free_all(&world);
 }
 
+/* A child that frees a network which has a thread ends neither for its parent. */
+static void a_child_frees_a_network_that_runs(void)
+{
+    struct world world = create();
+    struct fluxcap_packet packet = ZEROS;
+    uint8_t bytes[LEN];
+    pid_t child;
+
+    CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(60);
+        free_all(&world);
+        end_child();
+    }
+    check_child(child);
+    /* Nobody but the thread moves the packet. */
+    fill_frame(bytes, LEN, 1);
+    CHECK_RESULT(fluxcap_sim_inject(world.link, 0, bytes, LEN), 0);
+    CHECK_RESULT(fluxcap_raw_wait(world.raw, FLUXCAP_WAIT_RECEIVE, -1), FLUXCAP_WAIT_RECEIVE);
+    CHECK_RESULT(fluxcap_raw_receive(world.raw, &packet, 1), 1);
+    CHECK(is_frame(packet.data, packet.len, 1));
+    CHECK_RESULT(fluxcap_packet_free(&packet), 0);
+    CHECK_RESULT(fluxcap_sim_stop(world.sim), 0);
+    free_all(&world);
+}
+
 /* What a thread does that keeps the network's lock, in a write() to a full pipe. */
 struct keeper {
     struct fluxcap_sim *sim;
@@ -348,6 +378,7 @@ int main(void)
     fluxcap_link_free(link);
     fluxcap_sim_free(sim);
     every_call_of_a_child_is_an_error();
+    a_child_frees_a_network_that_runs();
     a_child_is_not_held_up_by_a_lock_that_another_thread_had();
     a_child_of_a_callback_finds_errors();
     return 0;

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Bytes of addresses that this process uses. */
@@ -129,6 +130,65 @@ static void a_capture_for_which_there_is_not_enough(const struct fluxcap_link *l
     CHECK(unlink(path) == 0);
 }
 
+/* The other format, as it is recorded here. */
+static void a_recording_for_which_there_is_not_enough(void)
+{
+    enum { ROUNDS = 50, EACH = 1000 };
+    static struct fluxcap_sim_packet packets[EACH];
+    static const uint8_t bytes[60] = ZEROS;
+    char path[] = "/tmp/fluxcap-memory-XXXXXX.pcapng";
+    struct fluxcap_sim_replay_config replay = ZEROS;
+    struct fluxcap_sim_nic_config nic = ZEROS;
+    struct fluxcap_sim *sim = NULL;
+    struct fluxcap_link *link = NULL;
+    int number = mkstemps(path, 7);
+
+    CHECK(number >= 0 && close(number) == 0);
+    for (int i = 0; i < EACH; i++) {
+        packets[i].data = bytes;
+        packets[i].len = sizeof(bytes);
+    }
+    CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
+    nic.struct_size = sizeof(nic);
+    nic.name = "sim0";
+    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    CHECK_RESULT(fluxcap_sim_record(link, path), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_RESULT(fluxcap_sim_inject_batch(link, 0, packets, EACH), EACH);
+        CHECK(fluxcap_sim_settle(sim) >= EACH);
+    }
+    CHECK_RESULT(fluxcap_sim_record_end(link), 0);
+    replay.struct_size = sizeof(replay);
+    replay.times = 1;
+    allow(2 * 1024 * 1024);
+    CHECK_ERROR(fluxcap_sim_replay(link, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "capture file");
+    /* That is no damage of the file. */
+    replay.flags = FLUXCAP_SIM_REPLAY_DAMAGED | FLUXCAP_SIM_REPLAY_UNFIT;
+    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, &replay), -ENOMEM, "capture file");
+    allow(0);
+    CHECK(replay.damaged == 0);
+    CHECK_RESULT(fluxcap_sim_replay_with(link, 0, path, &replay), ROUNDS * EACH);
+    CHECK(replay.damaged == 0 && replay.unfit == 0);
+    CHECK(unlink(path) == 0);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
+/* What others have freed stays in the process, and would do. */
+static void in_a_process_of_its_own(void (*test)(void))
+{
+    pid_t child = fork();
+    int status = -1;
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        test();
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static int ignore(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
 {
     (void)user, (void)port, (void)packets, (void)count;
@@ -176,6 +236,7 @@ int main(void)
     }
     struct fluxcap_sim_nic_config nic = ZEROS;
 
+    in_a_process_of_its_own(a_recording_for_which_there_is_not_enough);
     CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";

@@ -960,6 +960,47 @@ static void texts_are_plain_words_and_numbers(void)
     fluxcap_sim_free(sim);
 }
 
+/* A note would tell of packets that do not come: here none shall come. The frames that the fill ring gets all the same show in the rings. */
+static void a_socket_that_only_sends_has_no_notes(void)
+{
+    static const struct {
+        uint32_t program, frames, lent;
+        bool notes;
+    } sockets[] = {
+        {FLUXCAP_PROGRAM_BUNDLED, 256, 128, true},
+        {FLUXCAP_PROGRAM_NONE, 256, 128, false},
+        {FLUXCAP_PROGRAM_SEND_ONLY, 256, 32, false},
+        {FLUXCAP_PROGRAM_SEND_ONLY, 1024, 64, false},
+    };
+    struct fluxcap_sim *sim = create(0);
+    struct fluxcap_sim_nic_config nic = nic_config("sim0");
+    struct fluxcap_link *link = NULL;
+    char text[4096];
+
+    nic.queues = 4;
+    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+        struct fluxcap_config config = ZEROS;
+        struct fluxcap_rings rings = ZEROS;
+
+        config.struct_size = sizeof(config);
+        config.link = link;
+        config.frames = sockets[i].frames;
+        config.program = sockets[i].program;
+        struct fluxcap_raw *raw = open_config(&config);
+        int len = fluxcap_raw_report(raw, text, sizeof(text));
+        CHECK(len > 0 && (size_t)len < sizeof(text));
+        CHECK((strstr(text, "note:        sim0 has 4 receive queues") != NULL) == sockets[i].notes);
+        CHECK((strstr(text, "note") != NULL) == sockets[i].notes);
+        rings.struct_size = sizeof(rings);
+        CHECK_RESULT(fluxcap_raw_debug_rings(raw, &rings), 0);
+        CHECK(rings.fill.occupied == sockets[i].lent && rings.ledger.kernel == sockets[i].lent);
+        check_and_free(raw);
+    }
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 /* The argument at fault has its name of the header. */
 static void arguments_have_the_names_of_the_header(void)
 {
@@ -993,6 +1034,7 @@ int main(int argc, char **argv)
     without_a_descriptor_there_is_an_error_with_its_cause();
     texts_are_plain_words_and_numbers();
     arguments_have_the_names_of_the_header();
+    a_socket_that_only_sends_has_no_notes();
     packets_go_there_and_back();
     a_network_goes_with_the_last_that_uses_it();
     what_no_socket_takes_goes_to_the_host();

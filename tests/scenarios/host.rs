@@ -7,6 +7,7 @@ use super::world::{Options, Pair, Wrong};
 /// errno values of Linux.
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
+const EMSGSIZE: i32 = 90;
 const ENETDOWN: i32 = 100;
 
 pub(crate) fn packets_from_the_host(scene: &mut Scene<'_>) {
@@ -102,7 +103,16 @@ pub(crate) fn wrong_packets_never_reach_the_kernel(scene: &mut Scene<'_>) {
             Some(Wrong::Options),
         ]) {
             if let Some(wrong) = wrong {
-                assert_ne!(far.send_wrong(wrong), 0, "{wrong:?} was sent");
+                let before = far.rings();
+                let errno = match wrong {
+                    Wrong::Stale | Wrong::Options => EINVAL,
+                    Wrong::Empty | Wrong::TooLong => EMSGSIZE,
+                };
+                assert_eq!(far.send_wrong(wrong), errno, "{wrong:?}");
+                // The frame is free again, and none stands in the TX ring.
+                let after = far.rings();
+                assert_eq!(after.frames, before.frames, "{wrong:?}");
+                assert!(after.occupied[2] <= before.occupied[2], "{wrong:?}");
             }
             assert_eq!(far.send(std::slice::from_ref(frame)), 1);
         }

@@ -249,7 +249,9 @@ fn waiting_ends_in_time_although_a_playback_never_does() {
     let timeout = Duration::from_millis(20);
     let before = network.now();
     assert!(!raw.wait(Interest::Send, Some(timeout)).unwrap().send);
-    assert_eq!(network.now(), before + timeout);
+    // It sleeps in two slices; the second is shorter where more time has passed outside than in the network.
+    let waited = network.now() - before;
+    assert!((timeout / 2..=timeout).contains(&waited), "{waited:?}");
     nic.set_up(true).unwrap();
     assert!(raw.flush(timeout).unwrap());
     assert!(raw.wait_rx(None).unwrap());

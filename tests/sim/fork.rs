@@ -7,7 +7,7 @@ use fluxcap::sim::{Capture, Network};
 use fluxcap::{EngineGroup, ErrorKind, FluxEngine, FluxError, FluxRx, UmemConfig, UmemRegion};
 
 use super::forked::fork;
-use super::tools::{close, hold, packet, small};
+use super::tools::{close, drain, hold, packet, small};
 
 #[test]
 fn a_child_finds_errors_and_zeros_even_while_the_network_has_a_thread() {
@@ -47,6 +47,35 @@ fn a_child_finds_errors_and_zeros_even_while_the_network_has_a_thread() {
     child.wait();
     assert_eq!(held.iter().next().unwrap().data(), packet(0, 60));
     drop((held, running));
+    close(raw.unwrap());
+}
+
+#[test]
+fn a_child_that_drops_a_network_and_its_thread_ends_them_for_itself_alone() {
+    let mut network = Some(Network::new());
+    let mut running = Some(network.as_ref().unwrap().run().unwrap());
+    let mut nic = Some(network.as_ref().unwrap().nic("sim0").unwrap());
+    let mut raw = Some(small(nic.as_ref().unwrap()).build().unwrap());
+    let mut umem = Some(raw.as_ref().unwrap().umem().clone());
+    // In either order: the thread before what it serves, and behind it.
+    for thread_first in [true, false] {
+        let child = fork(|| {
+            if thread_first {
+                drop(running.take());
+            }
+            drop((raw.take(), umem.take(), nic.take(), network.take()));
+            drop(running.take());
+        });
+        child.wait();
+    }
+    // Nobody but the thread moves the packet.
+    let (near, nic) = (raw.as_mut().unwrap(), nic.unwrap());
+    for number in 0..3 {
+        nic.inject(0, &packet(number, 60)).unwrap();
+        assert!(near.wait_rx(None).unwrap());
+        assert_eq!(drain(near), [packet(number, 60)]);
+    }
+    drop(running);
     close(raw.unwrap());
 }
 

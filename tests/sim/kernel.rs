@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::time::Duration;
 
-use fluxcap::sim::{Network, Nic, NicConfig};
+use fluxcap::sim::{EventKind, Faults, Network, Nic, NicConfig};
 use fluxcap::{BindMode, ErrorKind, FluxBuilder, FluxRaw, Hugepages, Interest, XdpMode};
 
 use super::tools::{assert_conserved, close, drain, hold, packet, put, small};
@@ -168,6 +168,46 @@ fn in_zero_copy_mode_the_driver_sends_by_itself_until_it_finds_nothing() {
     assert_eq!(nic.take_sent(), Some(packet(2, 60)), "no second kick");
     assert!(raw.debug_rings().tx.needs_wakeup, "it went idle");
     assert_eq!(raw.reap(), 2);
+    close(raw);
+}
+
+#[test]
+fn in_zero_copy_mode_no_call_is_made_while_the_driver_looks_by_itself() {
+    // Each second call comes to nothing, which the trace tells: so it shows whether there are calls at all.
+    let (network, nic, mut raw) = lone(zero_copy_nic(), small);
+    nic.set_faults(Faults {
+        lost_wakeup: 500_000,
+        ..Faults::default()
+    })
+    .unwrap();
+    let lost_calls = || {
+        let trace = network.trace();
+        let lost = trace
+            .iter()
+            .filter(|event| event.kind == EventKind::WakeupLost);
+        lost.count()
+    };
+    let mut lost = 0;
+    for round in 0..50 {
+        network.start_trace(1000);
+        raw.wake_tx().unwrap();
+        assert_eq!(lost_calls(), 0, "nothing is there to send");
+        put(&mut raw, [packet(round, 60)]);
+        while raw.debug_rings().tx.needs_wakeup {
+            raw.wake_tx().unwrap();
+        }
+        lost += lost_calls();
+        network.start_trace(1000);
+        for more in 0..20 {
+            put(&mut raw, [packet(round + more, 60)]);
+            raw.wake_tx().unwrap();
+        }
+        assert_eq!(lost_calls(), 0, "the driver did not ask");
+        network.settle();
+        assert_eq!(std::iter::from_fn(|| nic.take_sent()).count(), 21);
+        assert_eq!(raw.reap(), 21);
+    }
+    assert!(lost > 10, "the trace tells of {lost} calls");
     close(raw);
 }
 

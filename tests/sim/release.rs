@@ -28,10 +28,10 @@ fn open(nic: &Nic) -> FluxBuilder {
 
 /// Closes a socket, of whose frames the kernel has some.
 fn close(raw: FluxRaw) -> u32 {
-    let kernel = raw.debug_rings().ledger.kernel;
-    assert!(kernel > 0);
+    let lent = raw.debug_rings().fill.occupied;
+    assert_eq!(lent, 64, "the fill ring is full");
     drop(raw);
-    kernel
+    lent
 }
 
 #[test]
@@ -39,13 +39,13 @@ fn frames_that_a_device_may_still_write_to_come_home_when_it_has_let_go_and_not_
     let (network, nic) = network();
     let raw = open(&nic).build().unwrap();
     let umem = raw.umem().clone();
-    let kernel = close(raw);
+    let lent = close(raw);
     for _ in 0..9 {
         let accounting = umem.accounting();
-        assert_eq!(accounting.quarantined, kernel, "{accounting}");
+        assert_eq!(accounting.quarantined, lent, "{accounting}");
         assert!(accounting.is_conserved(), "{accounting}");
         let free: Vec<_> = std::iter::from_fn(|| umem.alloc()).collect();
-        assert_eq!(free.len() as u32, umem.frame_count() - kernel);
+        assert_eq!(free.len() as u32, umem.frame_count() - lent);
         network.advance(DELAY / 10);
     }
     network.advance(DELAY);
@@ -70,7 +70,8 @@ fn another_socket_on_the_umem_runs_on_and_gets_the_frames_in_its_need() {
     let raw = open(&nic).build().unwrap();
     let umem = raw.umem().clone();
     let mut other = open(&nic).queue(1).umem(&umem).build().unwrap();
-    close(raw);
+    let lent = close(raw);
+    assert_eq!(umem.accounting().quarantined, lent);
     let mut held: Vec<_> = std::iter::from_fn(|| other.alloc()).collect();
     assert!(other.alloc().is_none());
     let rings = other.debug_rings();
@@ -94,10 +95,12 @@ fn halves_and_groups_end_in_quarantine_too() {
     let (network, nic) = network();
     let (rx, tx) = open(&nic).build().unwrap().split();
     let umem = rx.umem().clone();
+    let lent = umem.accounting().kernel;
+    assert_eq!(lent, 64, "the fill ring is full");
     drop(tx);
     assert_eq!(umem.accounting().quarantined, 0, "one half is open");
     drop(rx);
-    assert!(umem.accounting().quarantined > 0);
+    assert_eq!(umem.accounting().quarantined, lent);
     network.advance(DELAY);
     assert_eq!(umem.accounting().pool, umem.frame_count());
     let group = open(&nic)
@@ -108,9 +111,10 @@ fn halves_and_groups_end_in_quarantine_too() {
         })
         .build_group()
         .unwrap();
+    let lent = umem.accounting().kernel;
+    assert_eq!(lent, 64, "the fill ring that all share is full");
     drop(group);
-    let accounting = umem.accounting();
-    assert!(accounting.quarantined > 0, "{accounting}");
+    assert_eq!(umem.accounting().quarantined, lent);
     network.advance(DELAY);
     assert_eq!(umem.accounting().pool, umem.frame_count());
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use fluxcap::sim::{Faults, Network, Nic, Running};
+use fluxcap::sim::{Faults, Network, Nic, NicConfig, Running};
 use fluxcap::{
     ErrorKind, FluxBuilder, FluxEngine, FluxRaw, FluxRx, FluxTx, Interest, Packet, PacketBatch,
     Stopper,
@@ -14,6 +14,8 @@ use fluxcap::{
 
 use super::tools::{close, packet, put, small};
 
+/// How long a wait for room sleeps at a time.
+const SLICE: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_secs(3600);
 
 fn socket() -> (Network, Nic, FluxRaw) {
@@ -211,6 +213,53 @@ fn a_flush_in_vain_takes_its_time_on_the_clock_of_the_network() {
     assert_eq!(network.now(), Duration::from_secs(1));
 }
 
+/// A socket whose TX ring is full, and whose completion ring is too small for what must leave until there is room, on a NIC of which so many
+/// packets leave.
+fn crowded(leave: u32) -> (Network, FluxRaw) {
+    let network = Network::new();
+    let config = NicConfig {
+        keep: leave,
+        ..NicConfig::new("sim0")
+    };
+    let nic = network.add(config).unwrap();
+    let mut raw = small(&nic).completion_size(16).build().unwrap();
+    assert_eq!(put(&mut raw, (0..65).map(|number| packet(number, 60))), 64);
+    (network, raw)
+}
+
+#[test]
+fn a_wait_for_room_takes_sent_frames_back_meanwhile() {
+    let (_network, mut raw) = crowded(64);
+    assert!(raw.wait(Interest::Send, Some(LONG)).unwrap().send);
+    assert!(raw.flush(LONG).unwrap());
+    close(raw);
+
+    let (_network, raw) = crowded(64);
+    let (rx, mut tx) = raw.split();
+    assert!(tx.wait(Some(LONG)).unwrap());
+    drop((rx, tx));
+}
+
+#[test]
+fn a_wait_for_room_takes_its_time_where_nothing_moves_and_one_without_end_comes_back() {
+    let (network, mut raw) = crowded(1);
+    assert!(!raw.wait(Interest::Send, None).unwrap().send);
+    assert_eq!(network.now(), SLICE);
+    assert!(!raw.wait(Interest::Send, Some(5 * SLICE)).unwrap().send);
+    // It goes by the clock outside, too, if more time passes there.
+    let waited = network.now() - SLICE;
+    assert!((SLICE..=5 * SLICE).contains(&waited), "{waited:?}");
+
+    let (rx, mut tx) = raw.split();
+    fill_up(&mut tx);
+    let before = network.now();
+    assert!(!tx.wait(None).unwrap());
+    assert_eq!(network.now(), before + SLICE);
+    assert!(!tx.wait(Some(5 * SLICE)).unwrap());
+    assert_eq!(network.now(), before + 6 * SLICE);
+    drop((rx, tx));
+}
+
 /// All frames of a half are held, and the fill ring is empty.
 fn held(rx: &mut FluxRx, nic: &Nic, network: &Network) -> Vec<Packet> {
     let mut held = Vec::new();
@@ -290,6 +339,36 @@ fn a_socket_that_only_sends_has_nearly_all_frames_to_send() {
         }
         assert_eq!(nic.counters().tx_packets, 3 * u64::from(expected));
         close(raw);
+    }
+}
+
+#[test]
+fn a_socket_that_only_sends_has_no_notes_and_lends_an_eighth_of_its_frames_to_the_fill_ring() {
+    let network = Network::new();
+    let config = NicConfig {
+        queues: 4,
+        ..NicConfig::new("sim0")
+    };
+    let nic = network.add(config).unwrap();
+    let builder = || FluxBuilder::new(&nic).frames(256);
+    let receiving = builder().build().unwrap();
+    let notes = receiving.report().notes.clone();
+    assert!(notes[0].contains("packets of queues 1, 2, 3"), "{notes:?}");
+    assert!(receiving.report().to_string().contains("note: "));
+    assert_eq!(receiving.debug_rings().fill.occupied, 128);
+    close(receiving);
+    for (builder, lent) in [
+        (builder().send_only(), 32),
+        (builder().send_only().frames(1024), 64),
+        (builder().load_xdp(false), 128),
+    ] {
+        let sending = builder.build().unwrap();
+        let report = sending.report();
+        assert_eq!(report.notes, [""; 0]);
+        assert!(!report.to_string().contains("note"), "{report}");
+        let rings = sending.debug_rings();
+        assert_eq!((rings.fill.occupied, rings.ledger.kernel), (lent, lent));
+        close(sending);
     }
 }
 

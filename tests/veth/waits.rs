@@ -1,7 +1,12 @@
 //! What ends a call that waits: every one of them × everything that can happen meanwhile, as a table, and each cell is run.
 //!
 //! A column more is a variant of [`Event`] and what it does; a row more is a function that makes a [`Waiter`]. That a thread is cancelled is
-//! a matter of C programs: `tests/c/waits.c`. Waits to send are in `tests/sim/waits.rs`: a veth pair takes every packet at once.
+//! a matter of C programs: `tests/c/waits.c`. Calls that wait to send are in [`send`]. That no call is missing is a test, too.
+
+#[path = "waits/complete.rs"]
+mod complete;
+#[path = "waits/send.rs"]
+mod send;
 
 use std::fs;
 use std::io;
@@ -14,10 +19,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use fluxcap::{EngineGroup, ErrorKind, FluxEngine, FluxRaw, Interest, PacketBatch, Poller, Result};
+use fluxcap::{
+    EngineGroup, ErrorKind, FluxEngine, FluxRaw, FluxRx, Interest, PacketBatch, Poller, Result,
+};
 
 use super::net::{Elsewhere, add_pair, in_empty_namespace, in_namespace, ip, wait_until};
-use super::traffic::{frames, send, small};
+use super::traffic::{frames, small};
+
+/// Longer than any test.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Nothing takes that long but a call that hangs.
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -48,12 +58,16 @@ enum Outcome {
     Gone,
     /// It waits on, and gets the next packet.
     Packet,
+    /// It waits on, until what is to be sent has left.
+    Sent,
     /// It comes back without a packet, so that the caller can look at what has happened.
     Nothing,
     /// An error of kind `Stopped`, or the end of a run.
     Stopped,
     /// Any other error.
     Error(ErrorKind),
+    /// It does not come back.
+    Hangs,
 }
 
 use Event::*;
@@ -78,13 +92,20 @@ const TABLE: &[Row] = &[
     ("FluxRaw::wait",         raw_wait,         [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     ("FluxRx::recv",          rx_recv,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     ("FluxRx::recv, spinning", rx_recv_busy,    [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxRx::recv_timeout",  rx_recv_timeout,  [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     ("FluxRx::recv_one",      rx_recv_one,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv_one_timeout", rx_recv_one_timeout, [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     ("FluxRx::wait",          rx_wait,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     ("FluxEngine::run",       engine_run,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::run_for",   engine_run_for,   [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
     ("FluxEngine::wait",      engine_wait,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     ("EngineGroup::run",      group_run,        [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("EngineGroup::run_for",  group_run_for,    [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("Pacer::idle",           pacer_idle,       [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     #[cfg(feature = "async")]
     ("AsyncFluxRx::recv",     async_recv,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    #[cfg(feature = "async")]
+    ("AsyncFluxRx::recv_one", async_recv_one,   [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
     ("poll on FluxRx::fd",    poll_rx_fd,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
     ("poll on FluxRaw::rx_fd", poll_raw_rx_fd,  [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
 ];
@@ -112,7 +133,7 @@ fn outcome(result: Result<bool>) -> Outcome {
         Err(error) => match error.kind() {
             ErrorKind::Gone => Gone,
             ErrorKind::Stopped => Stopped,
-            kind => Outcome::Error(kind),
+            kind => Error(kind),
         },
     }
 }
@@ -130,47 +151,64 @@ fn raw_wait(mut raw: FluxRaw) -> Waiter {
     waiter(move || stopper.stop(), call)
 }
 
-fn rx_recv_with(raw: FluxRaw, poller: Poller) -> Waiter {
+fn rx_with(
+    raw: FluxRaw,
+    poller: Poller,
+    call: impl FnOnce(&mut FluxRx) -> Result<bool> + Send + 'static,
+) -> Waiter {
     let (mut rx, tx) = raw.split();
     rx.set_poller(poller);
     let stopper = rx.stopper();
     let call = move || {
-        let mut batch = PacketBatch::with_capacity(8);
-        let result = rx.recv(&mut batch);
+        let result = call(&mut rx);
         drop(tx);
-        outcome(result.map(|count| count > 0))
+        outcome(result)
     };
     waiter(move || stopper.stop(), call)
+}
+
+fn recv_batch(rx: &mut FluxRx) -> Result<bool> {
+    let mut batch = PacketBatch::with_capacity(8);
+    rx.recv(&mut batch).map(|count| count > 0)
 }
 
 fn rx_recv(raw: FluxRaw) -> Waiter {
-    rx_recv_with(raw, Poller::Wait)
+    rx_with(raw, Poller::Wait, recv_batch)
 }
 
 fn rx_recv_busy(raw: FluxRaw) -> Waiter {
-    rx_recv_with(raw, Poller::Busy)
+    rx_with(raw, Poller::Busy, recv_batch)
+}
+
+fn rx_recv_timeout(raw: FluxRaw) -> Waiter {
+    rx_with(raw, Poller::Wait, |rx| {
+        let mut batch = PacketBatch::with_capacity(8);
+        rx.recv_timeout(&mut batch, HOUR).map(|count| count > 0)
+    })
 }
 
 fn rx_recv_one(raw: FluxRaw) -> Waiter {
-    let (mut rx, tx) = raw.split();
-    rx.set_poller(Poller::Wait);
-    let stopper = rx.stopper();
-    let call = move || {
-        let result = rx.recv_one();
-        drop(tx);
-        outcome(result.map(|packet| packet.is_some()))
-    };
-    waiter(move || stopper.stop(), call)
+    rx_with(raw, Poller::Wait, |rx| {
+        rx.recv_one().map(|packet| packet.is_some())
+    })
+}
+
+fn rx_recv_one_timeout(raw: FluxRaw) -> Waiter {
+    rx_with(raw, Poller::Wait, |rx| {
+        rx.recv_one_timeout(HOUR).map(|packet| packet.is_some())
+    })
 }
 
 fn rx_wait(raw: FluxRaw) -> Waiter {
-    let (mut rx, tx) = raw.split();
-    rx.set_poller(Poller::Wait);
-    let stopper = rx.stopper();
+    rx_with(raw, Poller::Wait, |rx| rx.wait(None))
+}
+
+fn pacer_idle(mut raw: FluxRaw) -> Waiter {
+    let stopper = raw.stopper();
     let call = move || {
-        let result = rx.wait(None);
-        drop(tx);
-        outcome(result)
+        let mut batch = PacketBatch::with_capacity(8);
+        let waited = Poller::Wait.pacer().idle(&mut raw, None);
+        outcome(waited.map(|()| raw.receive(&mut batch) > 0))
     };
     waiter(move || stopper.stop(), call)
 }
@@ -184,15 +222,28 @@ fn ran<T>(result: Result<T>, packets: u64) -> Outcome {
 }
 
 fn engine_run(raw: FluxRaw) -> Waiter {
+    engine_run_within(raw, None)
+}
+
+fn engine_run_for(raw: FluxRaw) -> Waiter {
+    engine_run_within(raw, Some(HOUR))
+}
+
+fn engine_run_within(raw: FluxRaw, time: Option<Duration>) -> Waiter {
     let mut engine = FluxEngine::new(raw);
     engine.set_poller(Poller::Wait);
+    engine.set_patience(Duration::MAX);
     let (stopper, own) = (engine.stopper(), engine.stopper());
     let call = move || {
         let mut packets = 0;
-        let result = engine.run(|batch| {
+        let callback = |batch: &mut fluxcap::BatchRef<'_>| {
             packets += batch.len() as u64;
             own.stop();
-        });
+        };
+        let result = match time {
+            None => engine.run(callback),
+            Some(time) => engine.run_for(time, callback),
+        };
         ran(result, packets)
     };
     waiter(move || stopper.stop(), call)
@@ -219,6 +270,14 @@ fn engine_wait(raw: FluxRaw) -> Waiter {
 }
 
 fn group_run(raw: FluxRaw) -> Waiter {
+    group_run_within(raw, None)
+}
+
+fn group_run_for(raw: FluxRaw) -> Waiter {
+    group_run_within(raw, Some(HOUR))
+}
+
+fn group_run_within(raw: FluxRaw, time: Option<Duration>) -> Waiter {
     let mut engine = FluxEngine::new(raw);
     engine.set_poller(Poller::Wait);
     let mut group = EngineGroup::new([engine]).unwrap();
@@ -226,44 +285,64 @@ fn group_run(raw: FluxRaw) -> Waiter {
     let call = move || {
         let packets = Arc::new(Mutex::new(0));
         let counted = packets.clone();
-        let result = group.run(|_| {
+        let make = |_| {
             let (packets, own) = (counted.clone(), own.clone());
             move |batch: &mut fluxcap::BatchRef<'_>| {
                 *packets.lock().unwrap() += batch.len() as u64;
                 own.stop();
             }
-        });
+        };
+        let result = match time {
+            None => group.run(make),
+            Some(time) => group.run_for(time, make),
+        };
         let packets = *packets.lock().unwrap();
         ran(result, packets)
     };
     waiter(move || stopper.stop(), call)
 }
 
+/// Runs a future until it is stopped, which drops it.
 #[cfg(feature = "async")]
-fn async_recv(raw: FluxRaw) -> Waiter {
-    let (rx, tx) = raw.split();
-    let (stop, stopped) = tokio::sync::watch::channel(false);
+fn task<F: Future<Output = Result<Outcome>>>(make: impl FnOnce() -> F + Send + 'static) -> Waiter {
+    let (stop, mut stopped) = tokio::sync::watch::channel(false);
     let call = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let mut stopped = stopped;
-        let result = runtime.block_on(async {
-            let mut rx = fluxcap::AsyncFluxRx::new(rx).unwrap();
-            let mut batch = PacketBatch::with_capacity(8);
+        runtime.block_on(async {
             tokio::select! {
-                received = rx.recv(&mut batch) => outcome(received.map(|count| count > 0)),
+                result = make() => result.unwrap_or_else(|error| outcome(Err(error))),
                 _ = stopped.changed() => Stopped,
             }
-        });
-        drop(tx);
-        result
+        })
     };
     let stop = move || {
         let _ = stop.send(true);
     };
     waiter(stop, call)
+}
+
+#[cfg(feature = "async")]
+fn async_recv(raw: FluxRaw) -> Waiter {
+    task(move || async {
+        let (rx, _tx) = raw.split();
+        let mut rx = fluxcap::AsyncFluxRx::new(rx)?;
+        let mut batch = PacketBatch::with_capacity(8);
+        rx.recv(&mut batch)
+            .await
+            .map(|count| outcome(Ok(count > 0)))
+    })
+}
+
+#[cfg(feature = "async")]
+fn async_recv_one(raw: FluxRaw) -> Waiter {
+    task(move || async {
+        let (rx, _tx) = raw.split();
+        let mut rx = fluxcap::AsyncFluxRx::new(rx)?;
+        rx.recv_one().await.map(|_| Packet)
+    })
 }
 
 /// An event loop: it sleeps on a descriptor alone, and looks without waiting.
@@ -319,7 +398,6 @@ fn poll_raw_rx_fd(mut raw: FluxRaw) -> Waiter {
 /// A thread that waits.
 struct Waiting {
     thread: i32,
-    handle: libc::pthread_t,
     ended: Receiver<Outcome>,
 }
 
@@ -328,13 +406,12 @@ fn start(call: Box<dyn FnOnce() -> Outcome + Send>) -> Waiting {
     let (tell, told) = channel();
     let (end, ended): (Sender<Outcome>, _) = channel();
     thread::spawn(move || {
-        // SAFETY: they take nothing, and return numbers.
-        tell.send(unsafe { (libc::gettid(), libc::pthread_self()) })
-            .unwrap();
+        // SAFETY: it takes nothing, and returns a number.
+        tell.send(unsafe { libc::gettid() }).unwrap();
         let outcome = call();
         let _ = end.send(outcome);
     });
-    let (thread, handle) = told.recv().unwrap();
+    let thread = told.recv().unwrap();
     // It may be looked at before it is in the call: a moment more does no harm, and a moment less neither, but for what is tried.
     thread::sleep(Duration::from_millis(30));
     wait_until("the call waits", || {
@@ -344,11 +421,7 @@ fn start(call: Box<dyn FnOnce() -> Outcome + Send>) -> Waiting {
             state.starts_with(['S', 'R'])
         })
     });
-    Waiting {
-        thread,
-        handle,
-        ended,
-    }
+    Waiting { thread, ended }
 }
 
 /// Does it to the interface `near`, or to a thread.
@@ -362,9 +435,9 @@ fn happen(event: Event, waiting: &Waiting, waiter: &dyn Fn()) -> Option<Elsewher
         Stop => waiter(),
         Signalled => {
             on_signal();
-            // SAFETY: the thread has not ended: it waits, and tells before it ends.
-            let sent = unsafe { libc::pthread_kill(waiting.handle, libc::SIGUSR1) };
-            assert_eq!(sent, 0, "thread {}", waiting.thread);
+            let process = std::process::id();
+            // SAFETY: it takes numbers, and is an error when the thread has ended.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, waiting.thread, libc::SIGUSR1) };
         }
     }
     None
@@ -454,30 +527,61 @@ fn bpf(command: i32, words: &mut [u32; 4]) -> i32 {
 
 // The cells.
 
-/// What becomes of one call when one thing happens.
-fn run(make: fn(FluxRaw) -> Waiter, event: Event, expected: Outcome) -> Outcome {
-    let near = small("near").build().unwrap();
-    let mut far = small("far").build().unwrap();
-    let Waiter { call, stop } = make(near);
+/// Does it again until the call has ended: a signal may fall between two sleeps.
+fn happen_until_it_ends(event: Event, waiting: &Waiting, stop: &dyn Fn()) -> Outcome {
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 0..WATCHDOG.as_millis() / PAUSE.as_millis() {
+        happen(event, waiting, stop);
+        if let Ok(ended) = waiting.ended.recv_timeout(PAUSE) {
+            return ended;
+        }
+    }
+    Hangs
+}
+
+/// What becomes of one call when one thing happens; `feed` gives a call that waits on what it waits for.
+fn run(waiter: Waiter, event: Event, expected: Outcome, feed: impl FnOnce()) -> Outcome {
+    let Waiter { call, stop } = waiter;
     let waiting = start(call);
+    if event == Signalled && expected == Nothing {
+        return happen_until_it_ends(event, &waiting, &*stop);
+    }
     let _elsewhere = happen(event, &waiting, &*stop);
-    if expected == Packet {
+    if [Packet, Sent].contains(&expected) {
         // Whatever it does by itself, it has had time for.
         let early = waiting.ended.recv_timeout(Duration::from_millis(250));
         if let Ok(outcome) = early {
             return outcome;
         }
-        send(&mut far, &frames(3, 60));
+        feed();
     }
-    waiting.ended.recv_timeout(WATCHDOG).expect("it hangs")
+    waiting.ended.recv_timeout(WATCHDOG).unwrap_or(Hangs)
 }
 
 fn column(event: Event) {
     let index = EVENTS.iter().position(|other| *other == event).unwrap();
     for &(name, make, outcomes) in TABLE {
         in_namespace(move || {
-            let expected = outcomes[index];
-            assert_eq!(run(make, event, expected), expected, "{name}, {event:?}");
+            let near = small("near").build().unwrap();
+            let mut far = small("far").build().unwrap();
+            let feed = || assert_eq!(super::traffic::send(&mut far, &frames(3, 60)), 3);
+            let found = run(make(near), event, outcomes[index], feed);
+            assert_eq!(found, outcomes[index], "{name}, {event:?}");
+        });
+    }
+    for &(name, make, outcomes) in send::TABLE {
+        in_namespace(move || {
+            let Some(jam) = send::Jam::new() else { return };
+            let mut near = small("near").build().unwrap();
+            jam.fill_up(&mut near);
+            let found = run(make(near), event, outcomes[index], || jam.open());
+            // On its way out an interface is down first; who calls the kernel in that moment is told so.
+            let is_down = outcomes[index] == Gone && found == Error(ErrorKind::Down);
+            assert!(
+                found == outcomes[index] || is_down,
+                "{name}, {event:?}: {found:?}, not {:?}",
+                outcomes[index]
+            );
         });
     }
 }
@@ -541,19 +645,13 @@ fn a_signal_or_a_stop_ends_a_wait_while_frames_are_short() {
             let mut far = small("far").build().unwrap();
             let mut batch = PacketBatch::with_capacity(256);
             wait_until("all frames are held", || {
-                send(&mut far, &frames(16, 60));
+                super::traffic::send(&mut far, &frames(16, 60));
                 near.receive(&mut batch);
                 batch.len() == 256
             });
             let Waiter { call, stop } = make(near);
             let waiting = start(call);
-            // A signal may fall between two of them.
-            let ended = loop {
-                happen(event, &waiting, &*stop);
-                if let Ok(ended) = waiting.ended.recv_timeout(Duration::from_millis(20)) {
-                    break ended;
-                }
-            };
+            let ended = happen_until_it_ends(event, &waiting, &*stop);
             let expected = if event == Stop { Stopped } else { Nothing };
             assert_eq!(ended, expected);
         }

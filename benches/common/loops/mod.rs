@@ -1,6 +1,8 @@
 //! Our loops, of each mode through each face. A mode in Rust is a file beside this one, in C a file in `c/`; each of its loops is one
 //! more line in [`ENTRIES`].
 //!
+//! `A_each` is Mode A with the packets shown one at a time.
+//!
 //! - `rxdrop`: look at one byte and the length of each packet, recycle.
 //! - `l2fwd`: swap the Ethernet addresses, send, take sent frames back to the fill ring.
 //! - `txonly`: write 60 bytes, send, take sent frames back. What came back counts.
@@ -35,12 +37,14 @@ pub(crate) const PACKET: [u8; 60] = {
     packet
 };
 
-pub(crate) const ENTRIES: [Entry; 15] = [
+pub(crate) const ENTRIES: [Entry; 17] = [
     Entry::new("rust/C/rxdrop", raw::open),
     Entry::new("rust/C/txonly", raw::open),
     Entry::new("rust/C/l2fwd", raw::open),
     Entry::new("rust/A/rxdrop", engine::open),
     Entry::new("rust/A/l2fwd", engine::open),
+    Entry::new("rust/A_each/rxdrop", engine::open),
+    Entry::new("rust/A_each/l2fwd", engine::open),
     Entry::new("rust/B/rxdrop", halves::open),
     Entry::new("rust/B/txonly", halves::open),
     Entry::new("rust/B/l2fwd", halves::open),

@@ -208,17 +208,10 @@ fn no_zero_copy(socket: &XdpSocket, error: i32) -> String {
             socket.geometry.chunk_size(),
             socket.geometry.headroom()
         ),
-        errno::EINVAL if is_virtio => match virtio_has_iommu(&name, socket.ifindex) {
-            Some(false) => format!("{name} was made without {IOMMU} ({said})"),
-            Some(true) => {
-                format!(
-                    "{driver} does not do zero-copy with this chunk size, headroom or ring size ({said})"
-                )
-            }
-            None => format!(
-                "{driver} does not do zero-copy when {name} was made without {IOMMU}, or with this chunk size, headroom or ring size ({said})"
-            ),
-        },
+        errno::EINVAL if is_virtio => {
+            let has_iommu = virtio_has_iommu(&name, socket.ifindex);
+            virtio_refusal(&driver, &name, has_iommu, &said)
+        }
         errno::EINVAL => format!(
             "{driver} does not do zero-copy with this queue, chunk size, ring size or number of channels ({said})"
         ),
@@ -237,6 +230,19 @@ fn no_zero_copy(socket: &XdpSocket, error: i32) -> String {
 const IOMMU: &str =
     "iommu_platform=on (QEMU; VIRTIO_F_ACCESS_PLATFORM), which zero-copy of virtio_net takes";
 
+/// Why virtio_net refuses zero-copy, as far as it is known whether its device was made with [`IOMMU`].
+fn virtio_refusal(driver: &str, name: &str, has_iommu: Option<bool>, said: &str) -> String {
+    match has_iommu {
+        Some(false) => format!("{name} was made without {IOMMU} ({said})"),
+        Some(true) => format!(
+            "{driver} does not do zero-copy with this chunk size, headroom or ring size ({said})"
+        ),
+        None => format!(
+            "{driver} does not do zero-copy when {name} was made without {IOMMU}, or with this chunk size, headroom or ring size ({said})"
+        ),
+    }
+}
+
 /// The error for a refused bind.
 fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
     let name = socket.interface_name();
@@ -247,18 +253,7 @@ fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
     };
     let tried = format!("binding to queue {queue} of {name} in {mode_name} mode");
     if error == errno::EBUSY {
-        let patience = match socket.request.bind_patience {
-            Duration::ZERO => String::new(),
-            patience => format!(", and was for all of {patience:?}"),
-        };
-        return FluxError::new(
-            ErrorKind::Busy,
-            error,
-            tried,
-            format_args!("queue {queue} of {name} is taken by another socket{patience}"),
-            "close the program that uses it (`ss --xdp -p` shows it; where that is empty, the kernel has no CONFIG_XDP_SOCKETS_DIAG, and \
-             `grep -l socket: /proc/[0-9]*/maps` finds the programs with such sockets), or take another queue",
-        );
+        return taken(tried, &name, queue, socket.request.bind_patience);
     }
     if error == errno::ENODEV || socket.control.name(socket.ifindex).is_none() {
         return absent(tried);
@@ -299,6 +294,21 @@ fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
     }
 }
 
+fn taken(tried: String, name: &str, queue: u32, patience: Duration) -> FluxError {
+    let patience = match patience {
+        Duration::ZERO => String::new(),
+        patience => format!(", and was for all of {patience:?}"),
+    };
+    FluxError::new(
+        ErrorKind::Busy,
+        errno::EBUSY,
+        tried,
+        format_args!("queue {queue} of {name} is taken by another socket{patience}"),
+        "close the program that uses it (`ss --xdp -p` shows it; where that is empty, the kernel has no CONFIG_XDP_SOCKETS_DIAG, and \
+         `grep -l socket: /proc/[0-9]*/maps` finds the programs with such sockets), or take another queue",
+    )
+}
+
 fn no_queue(tried: String, name: &str, count: Option<u32>) -> FluxError {
     let happened = match count {
         None => format!("{name} has no such queue"),
@@ -315,4 +325,50 @@ fn no_queue(tried: String, name: &str, count: Option<u32>) -> FluxError {
         happened,
         format_args!("use one of these, or raise their number (`ethtool -L {name}`)"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_queue_is_found_also_where_the_kernel_cannot_list_sockets() {
+        let patience = Duration::from_secs(2);
+        let error = taken("binding".to_owned(), "eth0", 3, patience);
+        assert_eq!(
+            (error.kind(), error.errno()),
+            (ErrorKind::Busy, errno::EBUSY)
+        );
+        let text = error.to_string();
+        let parts = [
+            "queue 3 of eth0 is taken by another socket, and was for all of 2s",
+            "`ss --xdp -p` shows it; where that is empty, the kernel has no CONFIG_XDP_SOCKETS_DIAG",
+            "`grep -l socket: /proc/[0-9]*/maps` finds",
+            "or take another queue",
+        ];
+        for part in parts {
+            assert!(text.contains(part), "{part} in: {text}");
+        }
+    }
+
+    #[test]
+    fn virtio_without_the_setting_that_zero_copy_takes_names_it() {
+        let why = |has_iommu| virtio_refusal("virtio_net", "eth0", has_iommu, "EINVAL");
+        let setting = "eth0 was made without iommu_platform=on (QEMU; VIRTIO_F_ACCESS_PLATFORM)";
+        let sizes = "with this chunk size, headroom or ring size";
+        // What is known not to be the reason is not named.
+        for (has_iommu, named) in [
+            (Some(false), [true, false]),
+            (Some(true), [false, true]),
+            (None, [true, true]),
+        ] {
+            let text = why(has_iommu);
+            assert_eq!(
+                [setting, sizes].map(|part| text.contains(part)),
+                named,
+                "{text}"
+            );
+            assert!(text.ends_with("(EINVAL)"), "{text}");
+        }
+    }
 }

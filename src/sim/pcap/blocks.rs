@@ -1,5 +1,6 @@
 //! The blocks of pcapng (draft-ietf-opsawg-pcapng).
 
+use std::collections::TryReserveError;
 use std::io::Read;
 use std::time::Duration;
 
@@ -91,7 +92,10 @@ impl<R: Read> Source<'_, R> {
                 }
             }
             Block::INTERFACE => {
-                let clock = self.interface(length);
+                let clock = self.interface(length)?;
+                if clocks.try_reserve(1).is_err() {
+                    return Err(self.no_memory());
+                }
                 clocks.push(clock);
             }
             Block::SIMPLE_PACKET => self.simple(length, clocks)?,
@@ -107,14 +111,14 @@ impl<R: Read> Source<'_, R> {
         Ok(())
     }
 
-    fn interface(&mut self, length: usize) -> Clock {
+    fn interface(&mut self, length: usize) -> Result<Clock> {
         let mut name = None;
         let mut units = Some(1_000_000);
         let mut offset = 0;
         for (code, value) in self.options(16, length) {
             match (code, value) {
                 (OptionCode::INTERFACE_NAME, _) if name.is_none() => {
-                    name = Some(String::from_utf8_lossy(value).into_owned());
+                    name = Some(text(value));
                 }
                 (OptionCode::TIME_RESOLUTION, &[resolution]) => units = units_of(resolution),
                 (OptionCode::TIME_OFFSET, _) => {
@@ -132,8 +136,13 @@ impl<R: Read> Source<'_, R> {
             units,
             offset,
         };
+        let name = name.transpose();
+        let has_room = self.capture.interfaces.try_reserve(1);
+        let (Ok(name), Ok(())) = (name, has_room) else {
+            return Err(self.no_memory());
+        };
         self.capture.interfaces.push(CapturedInterface { name });
-        clock
+        Ok(clock)
     }
 
     /// An enhanced packet block, or the packet block of before 2009, which differs in the number of the interface alone.
@@ -250,6 +259,20 @@ impl Clock {
             _ => Duration::MAX,
         }
     }
+}
+
+/// As `String::from_utf8_lossy`, if there is memory for it.
+fn text(bytes: &[u8]) -> Result<String, TryReserveError> {
+    const REPLACEMENT: &str = "\u{fffd}";
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.try_reserve(chunk.valid().len() + REPLACEMENT.len())?;
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push_str(REPLACEMENT);
+        }
+    }
+    Ok(text)
 }
 
 /// The units of time in a second that an `if_tsresol` tells.

@@ -141,6 +141,7 @@ impl Capture {
     /// - [`Invalid`](crate::ErrorKind::Invalid) when it is no capture file, or cut off or damaged in front of its first whole packet, or that
     ///   has more than 256 KiB.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) when it has packets and none of them is of Ethernet, or a version that is not known.
+    /// - [`Memory`](crate::ErrorKind::Memory) when there is not enough for its packets.
     ///
     /// ```
     /// use fluxcap::{ErrorKind, sim::Capture};
@@ -225,6 +226,7 @@ impl Capture {
 /// An error of the operating system, with the number that Linux has for it, on every system.
 fn system(tried: &str, error: &io::Error, fix: &str) -> FluxError {
     let (kind, number) = match error.kind() {
+        io::ErrorKind::OutOfMemory => (ErrorKind::Memory, errno::ENOMEM),
         io::ErrorKind::NotFound => (ErrorKind::NotFound, errno::ENOENT),
         io::ErrorKind::PermissionDenied => (ErrorKind::Permission, errno::EACCES),
         io::ErrorKind::AlreadyExists => (ErrorKind::System, errno::EEXIST),

@@ -225,7 +225,7 @@ impl<R: Read> Source<'_, R> {
     }
 
     #[cold]
-    fn no_memory(&mut self) -> FluxError {
+    pub(super) fn no_memory(&mut self) -> FluxError {
         // The text of the error takes some, too.
         self.capture.packets = Vec::new();
         FluxError::no_memory(
@@ -363,7 +363,10 @@ impl<R: Read> Source<'_, R> {
         )
     }
 
-    fn failed(&self, error: &io::Error) -> FluxError {
+    fn failed(&mut self, error: &io::Error) -> FluxError {
+        if error.kind() == io::ErrorKind::OutOfMemory {
+            return self.no_memory();
+        }
         let fix = match error.kind() {
             io::ErrorKind::IsADirectory => "name a file in it",
             _ => "check that the file is on a disk that can be read",

@@ -1024,6 +1024,38 @@ fn a_full_disk_is_told_at_once_or_at_the_end_and_ever_after() {
     assert_eq!(writer.finish().unwrap_err().errno(), errno::ENOSPC);
 }
 
+#[test]
+fn memory_that_the_system_has_not_is_memory_and_not_the_systems_fault() {
+    struct Short;
+    impl Read for Short {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::OutOfMemory.into())
+        }
+    }
+    impl Write for Short {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::OutOfMemory.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let writer = CaptureWriter::new(Short, CaptureFormat::Pcap).unwrap();
+    // Whole packets in front of it do not make a capture of it.
+    let file = &files()[0][..];
+    for error in [
+        Capture::from_reader(Short).unwrap_err(),
+        Capture::from_reader(file.chain(Short)).unwrap_err(),
+        writer.finish().map(drop).unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.kind(), error.errno()),
+            (ErrorKind::Memory, errno::ENOMEM)
+        );
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_error_while_reading_keeps_its_number() {

@@ -18,6 +18,9 @@ use crate::error::{FluxError, Result};
 /// What a pcap file with times in nanoseconds begins with.
 const PCAP_MAGIC: u32 = 0xa1b2_3c4d;
 
+/// The most bytes of a record or block beside those of the packet or name in it.
+const MOST_BESIDE: usize = 64;
+
 /// Writes packets into a capture file, for tcpdump and Wireshark.
 ///
 /// [`finish`](Self::finish) it: a writer that is just dropped writes what it holds, but cannot tell when that fails.
@@ -137,7 +140,8 @@ impl<W: Write> CaptureWriter<W> {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) when the name has more than 65535 bytes, and those of [`flush`](Self::flush).
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the name has more than 65535 bytes, [`Memory`](crate::ErrorKind::Memory) when there is none
+    /// for it, and those of [`flush`](Self::flush).
     ///
     /// ```
     /// use fluxcap::sim::{Capture, CaptureFormat, CaptureWriter};
@@ -160,7 +164,8 @@ impl<W: Write> CaptureWriter<W> {
     /// # Errors
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when the packet is longer than 256 KiB, or the time beyond what the format can tell: 136 years
-    /// for pcap, 584 for pcapng. Nothing is written then, and the file stays good. And those of [`flush`](Self::flush).
+    /// for pcap, 584 for pcapng; [`Memory`](crate::ErrorKind::Memory) when there is none for a copy of the packet. Nothing is written then, and the
+    /// file stays good. And those of [`flush`](Self::flush).
     ///
     /// ```
     /// use std::time::Duration;
@@ -237,6 +242,7 @@ impl<W: Write> CaptureWriter<W> {
         match self.format {
             CaptureFormat::Pcap => {
                 let seconds = u32::try_from(time.as_secs()).map_err(|_| too_late(self))?;
+                self.reserve(bytes.len())?;
                 self.word(seconds);
                 self.word(time.subsec_nanos());
                 self.word(bytes.len() as u32);
@@ -247,6 +253,7 @@ impl<W: Write> CaptureWriter<W> {
             CaptureFormat::PcapNg => {
                 let nanos = u64::try_from(time.as_nanos()).map_err(|_| too_late(self))?;
                 let number = self.number(interface)?;
+                self.reserve(bytes.len())?;
                 self.begin_block(Block::ENHANCED_PACKET);
                 self.word(number);
                 self.word((nanos >> 32) as u32);
@@ -317,7 +324,13 @@ impl<W: Write> CaptureWriter<W> {
                 "use one of at most 65535 bytes",
             ));
         }
+        let mut known = String::new();
+        if self.interfaces.try_reserve(1).is_err() || known.try_reserve_exact(name.len()).is_err() {
+            return Err(self.no_memory());
+        }
+        known.push_str(name);
         if self.format == CaptureFormat::PcapNg {
+            self.reserve(name.len())?;
             self.begin_block(Block::INTERFACE);
             self.half(LINK_ETHERNET as u16);
             self.half(0);
@@ -327,11 +340,28 @@ impl<W: Write> CaptureWriter<W> {
             self.end_block()?;
         }
         let number = self.interfaces.len() as u32;
-        self.interfaces.insert(name.into(), number);
+        self.interfaces.insert(known, number);
         Ok(number)
     }
 
     // The item at hand.
+
+    /// Makes room for an item with so many bytes beside its numbers, so that none of it is written when there is no memory for all.
+    fn reserve(&mut self, bytes: usize) -> Result<()> {
+        let all = bytes + MOST_BESIDE;
+        match self.item.try_reserve(all) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.no_memory()),
+        }
+    }
+
+    #[cold]
+    fn no_memory(&self) -> FluxError {
+        FluxError::no_memory(
+            self.tried(),
+            "free some: nothing of this packet was written",
+        )
+    }
 
     fn half(&mut self, value: u16) {
         self.bytes(&value.to_le_bytes());

@@ -150,10 +150,11 @@ fn a_taken_queue_is_busy_after_the_patience_and_not_before() {
             (error.kind(), error.errno()),
             (ErrorKind::Busy, errno::EBUSY)
         );
-        // The first two words of advice; the second works without help by the kernel.
+        // Both pieces of advice, and when the first is none; the second works without help by the kernel.
         for part in [
             "queue 0 of near is taken by another socket, and was for all of 120ms;",
             "ss --xdp -p",
+            "CONFIG_XDP_SOCKETS_DIAG",
             "grep -l socket: /proc/[0-9]*/maps",
         ] {
             assert!(error.to_string().contains(part), "{part} in: {error}");

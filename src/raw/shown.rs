@@ -1,0 +1,124 @@
+//! Received packets shown to an engine's callback, all at once or one at a time, and their frames brought where they shall go.
+
+#![forbid(unsafe_code)]
+
+use std::ops::ControlFlow;
+use std::thread;
+
+use crate::batch::PacketBatch;
+use crate::packet::{BatchRef, Exits, PortPacket, Slots, Tally, Through};
+use crate::raw::cycle::Cycle;
+
+/// Packets that were shown, and what came of it.
+pub(crate) struct Shown<R> {
+    /// How many.
+    pub(crate) count: u32,
+    /// Whether they were all recycled, so that the tally stays as it was.
+    pub(crate) all_recycled: bool,
+    /// What came of the callback.
+    pub(crate) result: R,
+}
+
+impl Cycle {
+    /// Shows up to `max` received packets to `call`, for which there are `slots`. Then gives each frame to the fill ring, to the TX ring, or,
+    /// as a packet, to the batch in `others` of the port that it shall leave through.
+    ///
+    /// What the TX ring or a batch has no room for is recycled. `None`: there was no packet.
+    #[inline]
+    pub(crate) fn burst<R>(
+        &mut self,
+        max: u32,
+        slots: &mut Slots,
+        through: Through,
+        others: &mut [PacketBatch],
+        tally: &mut Tally,
+        call: impl FnOnce(&mut BatchRef<'_>) -> R,
+    ) -> Option<Shown<R>> {
+        let (inward, lender) = (&mut self.inward, &mut self.lender);
+        let max = max.min(slots.len() as u32);
+        loop {
+            let entries = inward.rx.peek(max);
+            let seen = entries.len();
+            if seen == 0 {
+                return None;
+            }
+            let Some(mut batch) = lender.show(entries.iter(), slots, through) else {
+                entries.release(seen);
+                inward.refused += u64::from(seen);
+                continue;
+            };
+            let result = call(&mut batch);
+            let count = batch.len();
+            let mut fill = inward.fill.reserve(count as u32);
+            let mut tx = self.outward.tx.reserve(count as u32);
+            let mut exits = Exits {
+                fill: fill.writer(),
+                pool: &mut self.pool,
+                tx: tx.writer(),
+                others,
+            };
+            let settled = lender.settle((slots, count), through.port, &mut exits, tally);
+            fill.submit(settled.recycled);
+            tx.submit(settled.sent);
+            entries.release(seen);
+            inward.filled += u64::from(settled.recycled);
+            self.outward.sent += u64::from(settled.sent);
+            // A frame that came twice was received once.
+            let received = count as u32 - settled.twice;
+            inward.received += u64::from(received);
+            inward.refused += u64::from(seen - received);
+            inward.pass_on();
+            return Some(Shown {
+                count: count as u32,
+                all_recycled: settled.others == 0,
+                result,
+            });
+        }
+    }
+
+    /// Shows up to `max` received packets to `look`, one at a time, and gives each frame to the fill ring, to the TX ring, or, as a packet, to the
+    /// batch in `others` of the port that it shall leave through, before the next is shown.
+    ///
+    /// What the TX ring or a batch has no room for is recycled. `None`: there was no packet. The result says why it ended early, if it did.
+    #[inline]
+    pub(crate) fn look_at_each<R>(
+        &mut self,
+        max: u32,
+        through: Through,
+        others: &mut [PacketBatch],
+        tally: &mut Tally,
+        look: impl FnMut(&mut PortPacket<'_>) -> ControlFlow<R>,
+    ) -> Option<Shown<Option<thread::Result<R>>>> {
+        let inward = &mut self.inward;
+        let entries = inward.rx.peek(max);
+        if entries.is_empty() {
+            return None;
+        }
+        let mut fill = inward.fill.reserve(entries.len());
+        let mut tx = self.outward.tx.reserve(entries.len());
+        let exits = Exits {
+            fill: fill.writer(),
+            pool: &mut self.pool,
+            tx: tx.writer(),
+            others,
+        };
+        let looked = self
+            .lender
+            .look_at_each(entries.iter(), through, exits, tally, look);
+        let settled = looked.settled;
+        fill.submit(settled.recycled);
+        tx.submit(settled.sent);
+        entries.release(looked.seen);
+        inward.filled += u64::from(settled.recycled);
+        self.outward.sent += u64::from(settled.sent);
+        let received = looked.packets - settled.twice;
+        inward.received += u64::from(received);
+        inward.refused += u64::from(looked.seen - received);
+        inward.pass_on();
+        Some(Shown {
+            count: looked.packets,
+            all_recycled: settled.others == 0,
+            result: looked.ended,
+        })
+    }
+}

@@ -52,7 +52,7 @@
  *   the name of a foreign XDP program in the error about it (Linux 5.9): CAP_SYS_ADMIN, beside those of the XDP program.
  *   zero-copy, hugepages, a NUMA node, pinned threads (Linux 5.9): none beside those of the socket.
  *   a TX budget above 32 (Linux 6.17): none beside those of the socket.
- * CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON. `setcap cap_net_raw,cap_net_admin,cap_bpf+ep PROGRAM` gives them to a program.
+ * CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON. `setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep PROGRAM` gives them to a program.
  * Before Linux 6.0, where kernel.unprivileged_bpf_disabled is set, an XSKMAP of your own, the counters of the
  * XDP program, and opening more queues of its interface take CAP_BPF, too.
  */
@@ -1419,7 +1419,7 @@ int fluxcap_raw_alloc(struct fluxcap_raw *raw,
 //
 // Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
 // A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
-// than 256 packets, those before may be taken first: the count says so, and the next call the error.
+// than 256 packets, or of more than the TX ring has room for, those before may be taken first: the count says so, and a later call the error.
 int fluxcap_raw_send(struct fluxcap_raw *raw,
                      struct fluxcap_packet *packets,
                      uint32_t count);
@@ -1649,8 +1649,9 @@ void fluxcap_rx_free(struct fluxcap_rx *rx);
 //
 // Returns how many were taken; their `data` is NULL then. The others are still yours: fluxcap_tx_wait(), and try again.
 // A stale or foreign packet is -EINVAL (for one of another UMEM see fluxcap_tx_copy()), one that is empty or leaves its frame -EMSGSIZE, and
-// then none is taken; in an array of more than 256 packets, those before may be taken first: the count says so, and the next call the
-// error. After -ENETDOWN, -ENODEV and -ETIME, packets whose `data` is NULL were taken, to be sent when that has changed.
+// then none is taken; in an array of more than 256 packets, or of more than the TX ring has room for, those before may be taken first: the
+// count says so, and a later call the error. After -ENETDOWN, -ENODEV and -ETIME, packets whose `data` is NULL were taken, to be sent when
+// that has changed.
 int fluxcap_tx_send(struct fluxcap_tx *tx,
                     struct fluxcap_packet *packets,
                     uint32_t count);

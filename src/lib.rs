@@ -45,8 +45,8 @@
 #![doc = include_str!("rights.md")]
 //!
 //! They are needed while a socket is opened, in the user namespace that owns the network namespace; those for BPF in the first user namespace.
-//! `setcap cap_net_raw,cap_net_admin,cap_bpf+ep PROGRAM` gives them to a program. CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON. An open socket
-//! needs none; but before Linux 6.0, where `kernel.unprivileged_bpf_disabled` is set, an XSKMAP of your own, the counters of the XDP program and
+//! `setcap cap_net_raw,cap_net_admin,cap_bpf,cap_ipc_lock+ep PROGRAM` gives them to a program. CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON.
+//! An open socket needs none; but before Linux 6.0, where `kernel.unprivileged_bpf_disabled` is set, an XSKMAP of your own, the counters of the XDP program and
 //! opening more queues on its interface take CAP_BPF, too. A missing capability is named in the error; where a newer kernel's ability is
 //! missing, the [`Report`] says so.
 //!

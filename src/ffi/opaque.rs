@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use super::error::null;
+use super::handle::Port;
 use crate::error::{FluxError, Result, errno};
 use crate::kernel::machine::Uncancelled;
 use crate::stopper::Stopper;
@@ -196,9 +197,9 @@ pub(super) unsafe fn shared<'a, H: Opaque>(handle: *const H) -> Result<&'a H::Va
 #[inline]
 unsafe fn check<H: Opaque>(handle: *const H) -> Result<()> {
     // SAFETY: as the caller promises.
-    match unsafe { is(handle) } {
-        true => Ok(()),
-        false => Err(refuse::<H>(handle.is_null())),
+    match unsafe { kind_of(handle) } {
+        kind if kind == H::KIND => Ok(()),
+        kind => Err(refuse::<H>(handle.is_null(), kind)),
     }
 }
 
@@ -207,19 +208,37 @@ unsafe fn check<H: Opaque>(handle: *const H) -> Result<()> {
 /// As [`check`].
 #[inline]
 unsafe fn is<H: Opaque>(handle: *const H) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { kind_of(handle) == H::KIND }
+}
+
+/// The word in front of what may be a handle, which is 0 for none.
+///
+/// # Safety
+///
+/// As [`check`].
+#[inline]
+unsafe fn kind_of<H>(handle: *const H) -> u64 {
     let kind: *const AtomicU64 = handle.cast();
     // Ours are aligned: what is not is something else.
     if kind.is_null() || !kind.is_aligned() {
-        return false;
+        return 0;
     }
     // SAFETY: not null, so readable as the caller promises; another thread may look at it, too, or empty it.
-    unsafe { &*kind }.load(Ordering::Relaxed) == H::KIND
+    unsafe { &*kind }.load(Ordering::Relaxed)
 }
 
 #[cold]
-fn refuse<H: Opaque>(is_null: bool) -> FluxError {
+fn refuse<H: Opaque>(is_null: bool, kind: u64) -> FluxError {
     if is_null {
         return null(H::ARGUMENT);
+    }
+    if kind == Port::KIND && H::NAME == Port::NAME {
+        return FluxError::invalid(
+            format_args!("argument {}", H::ARGUMENT),
+            "it is a port of an engine, to look at alone: the engine has the socket",
+            "pass it where a const struct fluxcap_raw is asked for, or use the engine",
+        );
     }
     FluxError::invalid(
         format_args!("argument {}", H::ARGUMENT),

@@ -253,7 +253,7 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
 ///
 /// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
 /// A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
-/// than 256 packets, those before may be taken first: the count says so, and the next call the error.
+/// than 256 packets, or of more than the TX ring has room for, those before may be taken first: the count says so, and a later call the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_send(
     raw: *mut fluxcap_raw,

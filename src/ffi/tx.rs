@@ -52,8 +52,9 @@ pub(super) fn open(tx: FluxTx, batch: PacketBatch) -> *mut fluxcap_tx {
 ///
 /// Returns how many were taken; their `data` is NULL then. The others are still yours: fluxcap_tx_wait(), and try again.
 /// A stale or foreign packet is -EINVAL (for one of another UMEM see fluxcap_tx_copy()), one that is empty or leaves its frame -EMSGSIZE, and
-/// then none is taken; in an array of more than 256 packets, those before may be taken first: the count says so, and the next call the
-/// error. After -ENETDOWN, -ENODEV and -ETIME, packets whose `data` is NULL were taken, to be sent when that has changed.
+/// then none is taken; in an array of more than 256 packets, or of more than the TX ring has room for, those before may be taken first: the
+/// count says so, and a later call the error. After -ENETDOWN, -ENODEV and -ETIME, packets whose `data` is NULL were taken, to be sent when
+/// that has changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_send(
     tx: *mut fluxcap_tx,

@@ -312,12 +312,17 @@ fn empty() -> FluxError {
 /// `room`: in the frame from `data` on; `None` when that is not in it.
 #[cold]
 fn outside(room: Option<u64>) -> FluxError {
-    let (what, room) = room.map_or(("data", 0), |room| ("data and len", room));
+    let happened = match room {
+        Some(room) => {
+            format!("data and len leave its frame, which has room for {room} bytes from there")
+        }
+        None => "data is outside of its frame".to_owned(),
+    };
     FluxError::new(
         ErrorKind::Invalid,
         errno::EMSGSIZE,
         "use a packet",
-        format_args!("{what} leave its frame, which has room for {room} bytes from there"),
+        happened,
         "keep data and len within the frame",
     )
 }

@@ -325,9 +325,9 @@ static int change(void *user, uint32_t port, struct fluxcap_packet_ref *packets,
         CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EMSGSIZE, "leave its frame");
         *packet = before;
         packet->data = (uint8_t *)&before;
-        CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EMSGSIZE, "leave its frame");
+        CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EMSGSIZE, "data is outside of its frame");
         packet->data = NULL;
-        CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EMSGSIZE, "leave its frame");
+        CHECK_ERROR(fluxcap_packet_ref_push_vlan(packet, &tag), -EMSGSIZE, "data is outside of its frame");
         *packet = before;
 
         switch (*turn % 4) {

@@ -797,10 +797,10 @@ static void a_port_can_be_looked_at_and_no_more(void)
     fluxcap_umem_free(umem);
     /* Not as what it is not. */
     struct fluxcap_raw *changed = (struct fluxcap_raw *)(uintptr_t)port;
-    CHECK_ERROR(fluxcap_raw_refill(changed), -EINVAL, "fluxcap_raw");
-    CHECK_ERROR(fluxcap_raw_recycle(changed, 1), -EINVAL, "fluxcap_raw");
+    CHECK_ERROR(fluxcap_raw_refill(changed), -EINVAL, "a port of an engine");
+    CHECK_ERROR(fluxcap_raw_recycle(changed, 1), -EINVAL, "a port of an engine");
     fluxcap_raw_free(changed);
-    CHECK_ERROR(fluxcap_engine_new(&changed, 1, NULL, &engine), -EINVAL, "fluxcap_raw");
+    CHECK_ERROR(fluxcap_engine_new(&changed, 1, NULL, &engine), -EINVAL, "a port of an engine");
     CHECK(changed == port && engine == NULL);
     CHECK_RESULT(fluxcap_raw_wake_rx(port), 0);
     finish(&world);

@@ -295,13 +295,15 @@ fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
 }
 
 fn taken(tried: String, name: &str, queue: u32, patience: Duration) -> FluxError {
+    let patience = match patience {
+        Duration::ZERO => String::new(),
+        patience => format!(", and was for all of {patience:?}"),
+    };
     FluxError::new(
         ErrorKind::Busy,
         errno::EBUSY,
         tried,
-        format_args!(
-            "queue {queue} of {name} is taken by another socket, for {patience:?} already"
-        ),
+        format_args!("queue {queue} of {name} is taken by another socket{patience}"),
         "close the program that uses it (`ss --xdp -p` shows it; where that is empty, the kernel has no CONFIG_XDP_SOCKETS_DIAG, and \
          `grep -l socket: /proc/[0-9]*/maps` finds the programs with such sockets), or take another queue",
     )
@@ -339,7 +341,7 @@ mod tests {
         );
         let text = error.to_string();
         let parts = [
-            "queue 3 of eth0 is taken by another socket, for 2s already",
+            "queue 3 of eth0 is taken by another socket, and was for all of 2s",
             "`ss --xdp -p` shows it; where that is empty, the kernel has no CONFIG_XDP_SOCKETS_DIAG",
             "`grep -l socket: /proc/[0-9]*/maps` finds",
             "or take another queue",

@@ -100,7 +100,7 @@ pub(super) fn umem(error: i32, geometry: Geometry, bytes: u64) -> FluxError {
         geometry.headroom()
     );
     match error {
-        errno::ENOBUFS => memlock::refusal(tried, bytes),
+        errno::ENOBUFS => memlock::refusal(tried, bytes, geometry.chunk_size()),
         errno::ENOMEM => FluxError::new(
             ErrorKind::Memory,
             error,

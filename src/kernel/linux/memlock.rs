@@ -5,6 +5,7 @@ use std::fmt;
 use super::errors::check;
 use super::privileges::{self, CAP_IPC_LOCK};
 use crate::error::{ErrorKind, FluxError, errno};
+use crate::mem::PAGE_SIZE;
 
 /// The limits of locked memory, soft and hard, in bytes.
 pub(super) fn limit() -> libc::rlimit {
@@ -33,27 +34,44 @@ pub(super) fn raise() {
     }
 }
 
-/// The error for packet memory beyond the limit of locked memory, which the kernel reports as ENOBUFS.
-pub(super) fn refusal(tried: impl fmt::Display, needed: u64) -> FluxError {
-    let limit = match limit().rlim_cur {
-        libc::RLIM_INFINITY => "no limit, by getrlimit".to_owned(),
-        bytes => format!("{bytes} bytes"),
+/// The error for `len` bytes of packet memory, in frames of `chunk_size`, beyond the limit of locked memory, which the kernel reports as ENOBUFS.
+pub(super) fn refusal(tried: impl fmt::Display, len: u64, chunk_size: u32) -> FluxError {
+    let page = PAGE_SIZE as u64;
+    let needed = len + page;
+    let (limit, fewer) = match limit().rlim_cur {
+        libc::RLIM_INFINITY => ("no limit, by getrlimit".to_owned(), String::new()),
+        bytes => (
+            format!("{bytes} bytes"),
+            format!(
+                ": {} fit, of all sockets together",
+                bytes.saturating_sub(page) / u64::from(chunk_size)
+            ),
+        ),
     };
-    let lacking = if privileges::has(CAP_IPC_LOCK) {
-        ""
+    let (lacking, grant) = if privileges::has(CAP_IPC_LOCK) {
+        (
+            "; CAP_IPC_LOCK, which would lift it, does not count in a user namespace",
+            String::new(),
+        )
     } else {
-        " and CAP_IPC_LOCK, which would lift it, is missing"
+        (
+            " and CAP_IPC_LOCK, which would lift it, is missing",
+            format!(
+                "give the program CAP_IPC_LOCK ({}), ",
+                privileges::grant_ipc_lock()
+            ),
+        )
     };
+    // The program has raised its own limit as far as it may: from here on it takes root.
     FluxError::new(
         ErrorKind::Memory,
         errno::ENOBUFS,
         tried,
         format_args!(
-            "the limit of locked memory (RLIMIT_MEMLOCK) is {limit} for all processes of this user, {needed} bytes are needed{lacking}"
+            "the limit of locked memory (RLIMIT_MEMLOCK) is {limit} for all processes of this user, {needed} bytes are needed, with a page to watch the queue by{lacking}"
         ),
         format_args!(
-            "raise it (`ulimit -l {}`, or LimitMEMLOCK=infinity in the systemd unit), give the program CAP_IPC_LOCK, or ask for fewer frames",
-            needed.div_ceil(1024)
+            "{grant}raise the limit as root (`sudo prlimit --memlock={needed} --pid $$` in the shell that starts it, or LimitMEMLOCK=infinity in the systemd unit), or ask for fewer frames{fewer}"
         ),
     )
 }
@@ -64,15 +82,17 @@ mod tests {
 
     #[test]
     fn a_memlock_refusal_names_the_limit_what_is_needed_and_the_fix() {
-        let text = refusal("registering", 1 << 20).to_string();
+        let text = refusal("registering", 1 << 20, 4096).to_string();
         for part in [
             "RLIMIT_MEMLOCK",
-            "1048576 bytes",
-            "ulimit -l 1024",
+            "1052672 bytes",
+            "sudo prlimit --memlock=1052672 --pid $$",
             "LimitMEMLOCK",
             "CAP_IPC_LOCK",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+        let frames = format!("{} fit", limit().rlim_cur / 4096 - 1);
+        assert!(text.contains(&frames), "{frames} in {text}");
     }
 }

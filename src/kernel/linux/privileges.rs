@@ -94,6 +94,19 @@ fn grant(rights: &[Right]) -> String {
     format!("run as root, or `setcap {}+ep PROGRAM`", names.join(","))
 }
 
+/// The words that give a program CAP_IPC_LOCK. They name what it has, too: `setcap` takes away what it is not told.
+pub(super) fn grant_ipc_lock() -> String {
+    set_with_ipc_lock(effective().unwrap_or(u64::MAX))
+}
+
+fn set_with_ipc_lock(set: u64) -> String {
+    let rights = [Right::Bpf, Right::NetAdmin, Right::NetRaw, Right::Perfmon];
+    let held = rights.iter().filter(|right| right.is_in(set));
+    let mut names: Vec<_> = held.map(|right| right.name().to_lowercase()).collect();
+    names.push("cap_ipc_lock".to_owned());
+    format!("`setcap {}+ep PROGRAM`", names.join(","))
+}
+
 /// The error for an XDP program that may not be loaded or attached, and takes these rights.
 pub(crate) fn program_refusal(tried: &str, rights: &[Right]) -> FluxError {
     let absent = effective().map(|set| {
@@ -160,6 +173,10 @@ mod tests {
         assert_eq!(
             grant(&Right::FAN_OUT),
             "run as root, or `setcap cap_bpf,cap_net_admin,cap_perfmon,cap_net_raw+ep PROGRAM`"
+        );
+        assert_eq!(
+            set_with_ipc_lock(three),
+            "`setcap cap_bpf,cap_net_admin,cap_net_raw,cap_ipc_lock+ep PROGRAM`"
         );
     }
 }

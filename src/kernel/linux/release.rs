@@ -92,7 +92,9 @@ pub(super) fn of(socket: &XdpSocket) -> Arc<dyn QueueRelease> {
 impl Release {
     /// Makes the socket to probe with. This takes the capabilities and the thread's network namespace of an open; the probe, which
     /// may come after a program has given them up, takes none.
-    pub(super) fn prepare(ifindex: u32, queue: u32) -> Result<Self> {
+    ///
+    /// Its page counts against the limit of locked memory, beside the packet memory of geometry `watched`, which the error is about.
+    pub(super) fn prepare(ifindex: u32, queue: u32, watched: Geometry) -> Result<Self> {
         const FRAMES: u32 = 1;
         const SLOTS: u32 = 2;
         let fd = new_socket()?;
@@ -109,7 +111,7 @@ impl Release {
         };
         // SAFETY: the page is mapped now, and its socket has no ring that a frame could be put into: none is mapped.
         unsafe { register_memory(fd.as_fd(), &registration) }
-            .map_err(|error| errors::umem(error, geometry, bytes.into()))?;
+            .map_err(|error| errors::umem(error, watched, watched.bytes()))?;
         for (option, name) in [
             (uapi::XDP_UMEM_FILL_RING, "fill"),
             (uapi::XDP_UMEM_COMPLETION_RING, "completion"),

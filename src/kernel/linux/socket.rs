@@ -59,7 +59,7 @@ pub(super) fn open(
 ) -> Result<Opened> {
     let fd = new_socket()?;
     register(fd.as_fd(), umem)?;
-    let release = Release::prepare(ifindex, request.queue)?;
+    let release = Release::prepare(ifindex, request.queue, umem.geometry())?;
     let (rings, ring_flags) = rings::make(fd.as_fd(), request.sizes)?;
     let socket = XdpSocket {
         fd,

@@ -152,7 +152,7 @@ fn a_taken_queue_is_busy_after_the_patience_and_not_before() {
         );
         // Both pieces of advice, and when the first is none; the second works without help by the kernel.
         for part in [
-            "queue 0 of near is taken by another socket",
+            "queue 0 of near is taken by another socket, and was for all of 120ms;",
             "ss --xdp -p",
             "CONFIG_XDP_SOCKETS_DIAG",
             "grep -l socket: /proc/[0-9]*/maps",

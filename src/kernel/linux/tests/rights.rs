@@ -1,5 +1,7 @@
 //! What a program without rights is told.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::net::{
     drop_capabilities, forbid, hide, in_namespace, near, open, request, umem, umem_of,
 };
@@ -10,6 +12,14 @@ use crate::kernel::{Backend, MemoryRequest, Place, SocketRequest};
 use crate::report::{BusyPoll, HugepageSize, Hugepages, XdpMode};
 
 const CAP_SYS_RESOURCE: u32 = 24;
+/// Locked memory counts for all threads: one test at a time takes most of what there may be.
+static MOST_OF_THE_LIMIT: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    MOST_OF_THE_LIMIT
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
 
 #[test]
 fn memory_that_a_sandbox_forbids_to_map_is_not_called_missing() {
@@ -108,11 +118,38 @@ fn too_little_locked_memory_is_answered_with_limit_need_and_fix() {
         );
         let text = error.to_string();
         let limit = memlock::limit().rlim_cur;
-        let needed = umem.geometry().bytes();
+        let needed = umem.geometry().bytes() + 4096;
         for part in [
             format!("is {limit} bytes"),
             format!("{needed} bytes are needed"),
-            "ulimit -l".into(),
+            format!("prlimit --memlock={needed} "),
+            "cap_net_raw,".into(),
+            ",cap_ipc_lock+ep".into(),
+            format!("{} fit", limit / 4096 - 1),
+        ] {
+            assert!(text.contains(&part), "{part} in {text}");
+        }
+    });
+}
+
+/// The page that the queue is watched by does not fit beside it.
+#[test]
+fn packet_memory_of_the_whole_limit_is_too_much() {
+    let _alone = alone();
+    in_namespace(|| {
+        let limit = memlock::limit().rlim_max;
+        if limit > 1 << 32 {
+            println!("skipped: the hard limit is too high to fill");
+            return;
+        }
+        let umem = umem_of((limit / 4096) as u32, Hugepages::Never);
+        drop_capabilities(&[CAP_IPC_LOCK, CAP_SYS_RESOURCE]);
+        let error = near().open(&request(), &umem).unwrap_err();
+        assert_eq!(error.errno(), errno::ENOBUFS, "{error}");
+        let text = error.to_string();
+        for part in [
+            format!("{} bytes are needed", limit + 4096),
+            format!("{} fit", limit / 4096 - 1),
         ] {
             assert!(text.contains(&part), "{part} in {text}");
         }
@@ -142,6 +179,7 @@ fn busy_polling_without_cap_net_admin_is_answered_with_the_reason() {
 
 #[test]
 fn locked_memory_of_a_closed_socket_does_not_stand_in_the_way_of_the_next_one() {
+    let _alone = alone();
     in_namespace(|| {
         let limit = memlock::limit().rlim_max;
         if limit > 1 << 32 {

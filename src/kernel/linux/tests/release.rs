@@ -1,6 +1,7 @@
 //! Seeing the kernel let go of a queue, and only when it has.
 
 use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -207,7 +208,20 @@ fn hold_packets() -> bool {
     }
     ip("link set beyond up");
     ip("link set bridge up");
+    // The kernel sees a carrier some time later. Until then a bridge drops what the port shall send.
+    let begin = Instant::now();
+    while !["far", "out"].into_iter().all(forwards) {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(2));
+    }
     true
+}
+
+/// Whether a port of a bridge takes part.
+fn forwards(port: &str) -> bool {
+    let words = ["-details", "link", "show", port];
+    let shown = Command::new("ip").args(words).output().unwrap().stdout;
+    String::from_utf8_lossy(&shown).contains("state forwarding")
 }
 
 fn let_packets_go() {

@@ -303,11 +303,18 @@ fn no_ports() -> FluxError {
 
 /// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 ///
-/// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-/// -EMSGSIZE: the callback made a packet that is to be sent end behind its frame; -EINVAL: an entry that is to be sent names the frame of another
-/// packet, or a port that is not there; that packet was recycled, and the others went where they should. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
-/// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one that has packets to send is down; -ETIME: one sends nothing any more. No frame
-/// is lost in any case, and the engine can run again.
+/// Errors, after which no frame is lost, and the engine can run again:
+/// - A negative number that the callback returned, after the packets of its batch went where the callback wanted them.
+/// - -EMSGSIZE: the callback made a packet that is to be sent end behind its frame.
+/// - -EINVAL: an entry that is to be sent names the frame of another packet, or a port that is not there. That packet was recycled, the others
+///   went where they should. Or an argument is NULL or no handle of its kind, or this is a forked child: nothing was done.
+/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
+///   taken off, within a second.
+/// - -ENETDOWN: an interface is down, and the kernel had to be called for it, as when it has packets to send.
+/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+/// - -EBUSY: it runs already.
+///
+/// Any thread, one at a time: a second call meanwhile, from the callback or another thread, is -EBUSY and does no harm.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run(
     engine: *mut fluxcap_engine,
@@ -321,7 +328,13 @@ pub unsafe extern "C" fn fluxcap_engine_run(
     })
 }
 
-/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `timeout_ms` is below -1.
+/// - Those of fluxcap_engine_run(): the number of the callback, -EMSGSIZE, -EINVAL, -ENODEV, -ENETDOWN, -ETIME, -EBUSY.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run_for(
     engine: *mut fluxcap_engine,
@@ -342,10 +355,14 @@ pub unsafe extern "C" fn fluxcap_engine_run_for(
     })
 }
 
-/// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
+/// One turn: a batch of each port that has packets, and whatever the kernel needs. Returns how many packets there were.
 ///
-/// For a loop of your own, with fluxcap_engine_wait() after a turn without packets. It ignores a stop. Errors as
-/// fluxcap_engine_run().
+/// It never waits, and ignores a stop. For a loop of your own, with fluxcap_engine_wait() after a turn without packets.
+///
+/// Errors:
+/// - Those of fluxcap_engine_run(), but not -ETIME, which fluxcap_engine_wait() reports. -ENODEV may show only in a turn without packets.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run_once(
     engine: *mut fluxcap_engine,
@@ -360,6 +377,17 @@ pub unsafe extern "C" fn fluxcap_engine_run_once(
 }
 
 /// Waits as the engine's poller says, for packets, a stop, or the end of `timeout_ms` milliseconds; -1: for no end. Returns 0, perhaps early.
+///
+/// A stop ends the wait, with 0; it stays for the next run, which it ends before it begins, and ends further waits until then.
+///
+/// Errors:
+/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
+///   taken off, within a second.
+/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+/// - -EBUSY: the engine runs.
+/// - -EINVAL: `timeout_ms` is below -1; `engine` is NULL or no open engine, or this is a forked child.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_wait(
     engine: *mut fluxcap_engine,

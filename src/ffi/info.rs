@@ -172,7 +172,15 @@ macro_rules! sized {
 
 sized!(fluxcap_info fluxcap_statistics fluxcap_program_counters fluxcap_rings);
 
-/// What the socket is. `info->struct_size` must be set.
+/// What the socket is: its modes, its geometry, its interface as it was when the socket was bound. Returns 0.
+///
+/// `info->struct_size` must be set.
+///
+/// Errors:
+/// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_info(
     raw: *const fluxcap_raw,
@@ -224,7 +232,16 @@ pub(super) unsafe fn write_info(
     unsafe { sized::write("info", info, &value) }.map(|()| 0)
 }
 
-/// What was counted. `statistics->struct_size` must be set.
+/// What the kernel counted for the socket, and the packets that it received and sent. Returns 0.
+///
+/// `statistics->struct_size` must be set.
+///
+/// Errors:
+/// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+/// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_statistics(
     raw: *const fluxcap_raw,
@@ -264,7 +281,16 @@ pub(super) unsafe fn write_statistics(
     unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
 }
 
-/// What the XDP program counted. `counters->struct_size` must be set.
+/// What the XDP program counted for the whole interface. `counters->struct_size` must be set. Returns 0.
+///
+/// All is 0 without a program of this library.
+///
+/// Errors:
+/// - -EINVAL: `counters` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+/// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_program_counters(
     raw: *const fluxcap_raw,
@@ -297,7 +323,15 @@ pub(super) unsafe fn write_counters(
     unsafe { sized::write("counters", counters, &value) }.map(|()| 0)
 }
 
-/// The rings and the whereabouts of every frame. `rings->struct_size` must be set. Time grows with the number of frames.
+/// The rings and the owner of every frame. `rings->struct_size` must be set. Returns 0.
+///
+/// Time grows with the number of frames. All is 0 in a forked child.
+///
+/// Errors:
+/// - -EINVAL: `rings` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_debug_rings(
     raw: *const fluxcap_raw,
@@ -345,10 +379,18 @@ pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
     }
 }
 
-/// The answers to all wishes as text, one a line: requested, achieved, and why. Then a line `note: …` for each thing that keeps packets, or
-/// parts of them, from the socket: queues without one, offloads that take VLAN tags away or merge segments, a device without Ethernet header.
+/// What became of each requested setting, as text, one a line: requested, achieved, and why.
+///
+/// Then a line `note: …` for each thing that keeps packets, or parts of them, from the socket: queues without one, offloads that take VLAN
+/// tags away or merge segments, a device without Ethernet header; with the ethtool words against it.
 ///
 /// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+///
+/// Errors:
+/// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_report(
     raw: *const fluxcap_raw,
@@ -363,9 +405,16 @@ pub unsafe extern "C" fn fluxcap_raw_report(
     })
 }
 
-/// The rings and the whereabouts of every frame as text, for a person with a question.
+/// The rings and the owner of every frame, as text for a person.
 ///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Time grows with
+/// the number of frames.
+///
+/// Errors:
+/// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_debug_text(
     raw: *const fluxcap_raw,

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 use super::array::bytes;
 use super::error::quick;
-use super::info::print;
+use super::text::print;
 use crate::error::{FluxError, Result};
 use crate::proto::summary;
 

@@ -5,13 +5,14 @@ use std::ffi::{c_char, c_int};
 use super::error::{guard, null, quick};
 use super::handle::{self, BATCH, Open, fluxcap_raw};
 use super::info::{
-    fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, print, ring,
+    fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, ring,
     write_counters, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
 use super::packet::{array, fluxcap_packet, places, take_home};
 use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
+use super::text::print;
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
 use crate::batch::PacketBatch;

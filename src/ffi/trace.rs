@@ -6,8 +6,8 @@ use std::fmt;
 use super::array::check_count;
 use super::error::{guard, null};
 use super::handle::count;
-use super::info::print;
 use super::sim::{fluxcap_sim, network_of};
+use super::text::print;
 use crate::sim::{Event, EventKind};
 
 /// The packet reached the NIC.

@@ -129,10 +129,11 @@ pub struct fluxcap_accounting {
     pub user: u32,
     /// Frames in the four rings or in the kernel behind them.
     pub kernel: u32,
-    /// Frames that the kernel had when a socket was closed, and may still use. They go home when it is seen to have let go of the queue,
-    /// usually some 25 ms after the close: the library looks whenever the pool is empty, a socket is opened on the UMEM, the frames
-    /// are counted, or fluxcap_umem_reclaim() is called. If it never is, they are lost to the pool: when a child of fork() keeps the
-    /// socket open, another process took the queue at once, or the interface was removed just then.
+    /// Frames that the kernel had when a socket was closed, and may still use: a device in zero-copy mode may write to them. They return to
+    /// the pool when the kernel is seen to have released the queue, usually some 25 ms after the close: the library looks whenever the pool
+    /// is empty, a socket is opened on the UMEM, the frames are counted, or fluxcap_umem_reclaim() is called.
+    /// If it is never seen, they are lost to the pool for as long as the UMEM exists: a child of fork() keeps the socket open, another
+    /// process took the queue at once, or the interface was removed just then. They do not keep the memory mapped: see struct fluxcap_umem.
     pub quarantined: u32,
 }
 

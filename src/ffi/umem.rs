@@ -12,6 +12,10 @@ use crate::error::Result;
 use crate::umem::UmemRegion;
 
 /// The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
+///
+/// It stays mapped until the last handle, socket and packet is gone. Then it is unmapped, also when frames are still in quarantine
+/// (`quarantined` of struct fluxcap_accounting): the kernel holds their pages for itself, and gives them to nobody else before it has
+/// released them.
 pub struct fluxcap_umem {
     _opaque: [u8; 0],
 }

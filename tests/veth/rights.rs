@@ -160,8 +160,10 @@ const FEATURES: [Feature; 6] = [
     },
 ];
 
+type Unrestricted = (&'static str, fn() -> String);
+
 /// What takes nothing beside the capabilities of a socket: its row, and all answers that depend on it.
-const UNRESTRICTED: [(&str, fn() -> String); 2] = [
+const UNRESTRICTED: [Unrestricted; 2] = [
     ("zero-copy, hugepages,", || {
         let zero_copy = small("near").load_xdp(false).bind_mode(BindMode::ZeroCopy);
         let memory = small("near").load_xdp(false).numa_node(0);
@@ -181,6 +183,9 @@ const UNRESTRICTED: [(&str, fn() -> String); 2] = [
         format!("{:?}", raw.map(|raw| raw.report().tx_budget.clone()))
     }),
 ];
+
+/// What is asked for on another thread.
+type Ask<'a> = &'a (dyn Fn() -> Result<(), String> + Sync);
 
 const TWO: FanOut = FanOut {
     sockets: 2,
@@ -302,7 +307,7 @@ fn an_xskmap_counters_and_more_queues_take_cap_bpf_before_linux_6_0_alone() {
             counted.map(drop).map_err(|error| error.to_string())
         };
         let queue = || open(small("two").queue(1)).map(drop);
-        let cases: [(&str, &(dyn Fn() -> Result<(), String> + Sync)); 3] = [
+        let cases: [(&str, Ask<'_>); 3] = [
             ("an XSKMAP of one's own", &xskmap),
             ("the counters", &counters),
             ("one more queue", &queue),

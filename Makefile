@@ -81,7 +81,7 @@ test: ## all tests; what cannot run here is listed with the reason
 	.ci/test
 	.ci/loom
 
-test-sim: ## the tests that need neither root nor AF_XDP, without any rights, in a minute
+test-sim: ## the tests that need neither root nor AF_XDP, without any rights, within 120 s of processor time
 	.ci/deps build
 	.ci/test-sim
 

@@ -159,12 +159,6 @@
 // fluxcap_raw_send() tells of.
 #define FLUXCAP_SEND 1
 
-// Packets for a full port wait in the RX rings, so that none is lost within the engine.
-#define FLUXCAP_WHEN_FULL_WAIT 0
-
-// Packets for a full port are dropped and counted, so that it never holds up another one.
-#define FLUXCAP_WHEN_FULL_DROP 1
-
 // TCP control bit: no more data.
 #define FLUXCAP_TCP_FIN 1
 
@@ -422,6 +416,10 @@ struct fluxcap_sim;
 struct fluxcap_tx;
 
 // The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
+//
+// It stays mapped until the last handle, socket and packet is gone. Then it is unmapped, also when frames are still in quarantine
+// (`quarantined` of struct fluxcap_accounting): the kernel holds their pages for itself, and gives them to nobody else before it has
+// released them.
 struct fluxcap_umem;
 
 // Who has the frames. pool + user + kernel + quarantined = frames, always.
@@ -434,10 +432,11 @@ struct fluxcap_accounting {
   uint32_t user;
   // Frames in the four rings or in the kernel behind them.
   uint32_t kernel;
-  // Frames that the kernel had when a socket was closed, and may still use. They go home when it is seen to have let go of the queue,
-  // usually some 25 ms after the close: the library looks whenever the pool is empty, a socket is opened on the UMEM, the frames
-  // are counted, or fluxcap_umem_reclaim() is called. If it never is, they are lost to the pool: when a child of fork() keeps the
-  // socket open, another process took the queue at once, or the interface was removed just then.
+  // Frames that the kernel had when a socket was closed, and may still use: a device in zero-copy mode may write to them. They return to
+  // the pool when the kernel is seen to have released the queue, usually some 25 ms after the close: the library looks whenever the pool
+  // is empty, a socket is opened on the UMEM, the frames are counted, or fluxcap_umem_reclaim() is called.
+  // If it is never seen, they are lost to the pool for as long as the UMEM exists: a child of fork() keeps the socket open, another
+  // process took the queue at once, or the interface was removed just then. They do not keep the memory mapped: see struct fluxcap_umem.
   uint32_t quarantined;
 };
 
@@ -657,25 +656,6 @@ struct fluxcap_poller_statistics {
   uint64_t sleeps;
   // Times that it went over from spinning to sleeping, or back.
   uint64_t switches;
-};
-
-// How an engine shall run. Zero everywhere but in struct_size is a good start.
-struct fluxcap_engine_config {
-  // sizeof(struct fluxcap_engine_config).
-  uint32_t struct_size;
-  // FLUXCAP_POLLER_…: how it waits for packets.
-  uint32_t poller;
-  // How long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds. 0: 50.
-  uint32_t spin_us;
-  // The most packets that one call of the callback gets, 1 to 4096. 0: 64.
-  uint32_t batch;
-  // FLUXCAP_WHEN_FULL_…: what becomes of packets for a port whose TX ring is full.
-  uint32_t when_full;
-  // 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
-  uint32_t copying;
-  // How long a port may keep packets to send without any of them leaving, in milliseconds, until a run ends with -ETIME. 0: 1000;
-  // UINT32_MAX: for ever.
-  uint32_t patience_ms;
 };
 
 // A received packet that you look at while the callback runs.
@@ -1340,21 +1320,43 @@ int fluxcap_link_interface(const char *name,
 // The handle is gone afterwards, and must not be in use on another thread.
 void fluxcap_link_free(struct fluxcap_link *link);
 
-// The UMEM of a socket, to open more sockets on it (`umem` in struct fluxcap_config), or to ask for its frames.
+// The UMEM of a socket, to open more sockets on it (`umem` in struct fluxcap_config), or to count its frames.
 //
-// On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0. The memory lives until the last handle, socket
-// and packet is gone. Any thread.
+// On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0. The memory stays mapped until the last handle,
+// socket and packet is gone.
+//
+// Errors:
+// - -EINVAL: `umem` is NULL; `raw` is NULL or no open socket.
+// - -EBUSY: the socket is the port of an engine that runs.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_raw_umem(const struct fluxcap_raw *raw,
                      struct fluxcap_umem **umem);
 
-// Who has the frames of a UMEM now, by the ledger, into `*accounting`. Exact when nobody moves frames meanwhile. Any thread.
+// Counts who has the frames of a UMEM now, by the ledger, into `*accounting`. Returns 0.
+//
+// Exact when nobody moves frames meanwhile. First it asks, by a system call or more for each closed socket, whether the kernel has released
+// frames in quarantine. In a forked child the numbers are those of the fork.
+//
+// Errors:
+// - -EINVAL: `accounting` is NULL; `umem` is NULL or no open handle to a UMEM.
+//
+// Any thread.
 int fluxcap_umem_accounting(const struct fluxcap_umem *umem,
                             struct fluxcap_accounting *accounting);
 
-// Waits until the kernel has let go of the frames of sockets that were closed, or `timeout_ms` milliseconds are over; -1 waits for ever.
-// Returns how many frames are still in quarantine. Any thread.
+// Waits until the kernel has released the frames of closed sockets, or `timeout_ms` milliseconds are over; -1 waits for ever.
 //
-// Nothing has to call it: frames come home without. It is for a program that wants all of them before it goes on.
+// Calling it is optional: frames return without it. It is for a program that wants all of them before it goes on. Returns how many frames
+// are still in quarantine; 0: none.
+//
+// It sleeps between looks at the kernel. Neither a stop nor a signal ends it: with -1 it returns only when all frames have been released,
+// which may be never (see `quarantined`). On a simulated network simulated time passes meanwhile. In a forked child it does not wait.
+//
+// Errors:
+// - -EINVAL: `timeout_ms` is below -1; `umem` is NULL or no open handle to a UMEM.
+//
+// Any thread. Sockets on the UMEM may be used, opened and closed meanwhile.
 int fluxcap_umem_reclaim(const struct fluxcap_umem *umem,
                          int timeout_ms);
 
@@ -1403,11 +1405,16 @@ int fluxcap_raw_receive(struct fluxcap_raw *raw,
                         struct fluxcap_packet *packets,
                         uint32_t count);
 
-// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
+// Writes up to `count` fresh packets of length 0 to `packets`, each in a free frame. Set `len`, fill in the bytes, and send them.
 //
-// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames
-// of a UMEM each socket keeps up to 128 for itself, but at most an eighth of all, divided by the number of sockets that there were when it was
-// opened.
+// Takes sent frames back if the pool has not enough. Returns how many; fewer, even 0, when frames run out, and 0 in a forked child. Frames
+// return with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but at most
+// an eighth of all, divided by the number of sockets that there were when it was opened.
+//
+// Errors:
+// - -EINVAL: `raw` is NULL or no open socket; `packets` is NULL and `count` is not 0, or `count` is above 2^24.
+//
+// One thread at a time.
 int fluxcap_raw_alloc(struct fluxcap_raw *raw,
                       struct fluxcap_packet *packets,
                       uint32_t count);
@@ -1445,37 +1452,55 @@ int fluxcap_raw_peek(struct fluxcap_raw *raw,
                      uint32_t max,
                      const struct fluxcap_desc **descs);
 
-// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Those that fluxcap_raw_peek() showed last
-// are consumed as they were shown.
+// Consumes the first `max` received packets: their frames go back to the kernel, for new packets.
 //
-// Returns how many there were; 0: none now, or a forked child. Frames that the fill ring has no room for go to the pool. It makes no system
-// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
-// time.
+// Those that fluxcap_raw_peek() showed last are consumed as they were shown. Frames that the fill ring has no room for go to the pool.
+// Returns how many there were; 0: none now, or a forked child. It makes no system call, and does not tell that the interface is gone:
+// fluxcap_raw_peek() does.
+//
+// Errors:
+// - -EINVAL: `raw` is NULL or no open socket.
+//
+// One thread at a time.
 int fluxcap_raw_recycle(struct fluxcap_raw *raw,
                         uint32_t max);
 
-// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Those that
-// fluxcap_raw_peek() showed last go as they were shown. Packets that are empty or have options are recycled.
+// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now.
 //
-// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
+// Those that fluxcap_raw_peek() showed last go as they were shown. Packets that are empty or have options are recycled. They leave with
+// fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
 //
 // Returns how many were consumed; 0: none now, no room in the TX ring, or a forked child. The others stay in the RX ring. It makes no system
-// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
-// time.
+// call, and does not tell that the interface is gone: fluxcap_raw_peek() does.
+//
+// Errors:
+// - -EINVAL: `raw` is NULL or no open socket.
+//
+// One thread at a time.
 int fluxcap_raw_forward(struct fluxcap_raw *raw,
                         uint32_t max);
 
 // The start of the UMEM, to which descriptor addresses are offsets; NULL for NULL. The same for as long as the socket is open.
 uint8_t *fluxcap_raw_data(const struct fluxcap_raw *raw);
 
-// Tops the fill ring up, with frames just sent and then with free ones. Returns how many.
+// Tops the fill ring up, with frames just sent and then with free ones. Returns how many; 0 in a forked child.
 //
 // A part of the frames stays for sending. Without frames in the fill ring the kernel drops what arrives: call it once a batch.
+//
+// Errors:
+// - -EINVAL: `raw` is NULL or no open socket.
+//
+// One thread at a time.
 int fluxcap_raw_refill(struct fluxcap_raw *raw);
 
-// Takes all sent frames back into the pool. Returns how many.
+// Takes all sent frames back into the pool. Returns how many; 0 in a forked child.
 //
-// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full.
+// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full. It makes no system call.
+//
+// Errors:
+// - -EINVAL: `raw` is NULL or no open socket.
+//
+// One thread at a time.
 int fluxcap_raw_reap(struct fluxcap_raw *raw);
 
 // Makes the kernel look at the fill ring, if it asks for that. -ENETDOWN: the interface is down; -ENODEV: it was removed,
@@ -1519,39 +1544,70 @@ int fluxcap_raw_stop(const struct fluxcap_raw *raw);
 // -EMFILE: a simulated socket gets one when somebody asks, and no more files can be opened; -EOPNOTSUPP: it gets none, outside of Linux.
 int fluxcap_raw_fd(const struct fluxcap_raw *raw);
 
-// A file descriptor to wait for packets on, as fluxcap_rx_fd(): readable while packets wait, when frames come home that the fill ring was
-// out of, and about once a second. Then call fluxcap_raw_receive() until it returns 0 or an error, or fluxcap_raw_refill() after
-// fluxcap_raw_peek(), fluxcap_raw_recycle() or fluxcap_raw_forward(). Errors as fluxcap_rx_fd().
+// A file descriptor to wait for packets on, as fluxcap_rx_fd(). It stays the socket's own: do not close it.
+//
+// It is readable while packets wait, when frames return that the fill ring was out of, and about once a second. Then call
+// fluxcap_raw_receive() until it returns 0 or an error, or fluxcap_raw_refill() after fluxcap_raw_peek(), fluxcap_raw_recycle() or
+// fluxcap_raw_forward().
+//
+// Errors:
+// - -EMFILE: the first call opens descriptors, and no more files can be opened.
+// - -EOPNOTSUPP: there are none outside of Linux.
+// - -EINVAL: `raw` is NULL or no open socket, or this is a forked child.
+// - -EBUSY: the socket is the port of an engine that runs.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_raw_rx_fd(const struct fluxcap_raw *raw);
 
-// What the socket is. `info->struct_size` must be set.
-int fluxcap_raw_info(const struct fluxcap_raw *raw, struct fluxcap_info *info);
+// What the socket is: its modes, its geometry, its interface as it was when the socket was bound. Returns 0.
+//
+// `info->struct_size` must be set.
+//
+// Errors:
+// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+// - -EBUSY: the socket is the port of an engine that runs.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_raw_info(const struct fluxcap_raw *raw,
+                     struct fluxcap_info *info);
 
-// What was counted. `statistics->struct_size` must be set.
-int fluxcap_raw_statistics(const struct fluxcap_raw *raw, struct fluxcap_statistics *statistics);
+// What the kernel counted for the socket, and the packets that it received and sent. Returns 0.
+//
+// `statistics->struct_size` must be set.
+//
+// Errors:
+// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+// - -EBUSY: the socket is the port of an engine that runs.
+// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_raw_statistics(const struct fluxcap_raw *raw,
+                           struct fluxcap_statistics *statistics);
 
-// What the XDP program counted. `counters->struct_size` must be set.
+// What the XDP program counted for the whole interface. `counters->struct_size` must be set. Returns 0.
+//
+// All is 0 without a program of this library.
+//
+// Errors:
+// - -EINVAL: `counters` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+// - -EBUSY: the socket is the port of an engine that runs.
+// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_raw_program_counters(const struct fluxcap_raw *raw,
                                  struct fluxcap_program_counters *counters);
 
-// The rings and the whereabouts of every frame. `rings->struct_size` must be set. Time grows with the number of frames.
+// The rings and the owner of every frame. `rings->struct_size` must be set. Returns 0.
+//
+// Time grows with the number of frames. All is 0 in a forked child.
+//
+// Errors:
+// - -EINVAL: `rings` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+// - -EBUSY: the socket is the port of an engine that runs.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_raw_debug_rings(const struct fluxcap_raw *raw,
                             struct fluxcap_rings *rings);
-
-// The answers to all wishes as text, one a line: requested, achieved, and why. Then a line `note: …` for each thing that keeps packets, or
-// parts of them, from the socket: queues without one, offloads that take VLAN tags away or merge segments, a device without Ethernet header.
-//
-// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
-int fluxcap_raw_report(const struct fluxcap_raw *raw,
-                       char *text,
-                       size_t size);
-
-// The rings and the whereabouts of every frame as text, for a person with a question.
-//
-// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
-int fluxcap_raw_debug_text(const struct fluxcap_raw *raw,
-                           char *text,
-                           size_t size);
 
 // Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo. A thread that spins wants one that nothing else uses.
 //
@@ -1587,11 +1643,23 @@ int fluxcap_rx_recycle(struct fluxcap_rx *rx,
                        struct fluxcap_packet *packets,
                        uint32_t count);
 
-// Tops the fill ring up with free frames, and returns how many. fluxcap_rx_recv() does that, too.
+// Tops the fill ring up with free frames, and returns how many; 0 in a forked child. fluxcap_rx_recv() does that, too.
+//
+// Errors:
+// - -EINVAL: `rx` is NULL or no open receiving half.
+//
+// One thread at a time.
 int fluxcap_rx_refill(struct fluxcap_rx *rx);
 
-// How fluxcap_rx_recv() waits: `poller` is one of FLUXCAP_POLLER_…, `spin_us` how long FLUXCAP_POLLER_ADAPTIVE spins after the last
-// packet, in microseconds; 0: 50. At first it is FLUXCAP_POLLER_ADAPTIVE.
+// Sets how fluxcap_rx_recv() waits. At first it is FLUXCAP_POLLER_ADAPTIVE.
+//
+// `poller` is one of FLUXCAP_POLLER_…; `spin_us` is how long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds; 0: 50.
+// The counters of fluxcap_rx_poller_statistics() begin anew.
+//
+// Errors, after which the poller is as before:
+// - -EINVAL: a poller that is not known, or a `spin_us` other than 0 with another poller; `rx` is NULL or no open receiving half.
+//
+// One thread at a time.
 int fluxcap_rx_set_poller(struct fluxcap_rx *rx,
                           uint32_t poller,
                           uint32_t spin_us);
@@ -1617,27 +1685,67 @@ int fluxcap_rx_stop(const struct fluxcap_rx *rx);
 // -EMFILE: the first call opens descriptors, and no more files can be opened; -EOPNOTSUPP: there are none outside of Linux.
 int fluxcap_rx_fd(const struct fluxcap_rx *rx);
 
-// What the socket is. `info->struct_size` must be set.
-int fluxcap_rx_info(const struct fluxcap_rx *rx, struct fluxcap_info *info);
+// What the socket is, as fluxcap_raw_info(). `info->struct_size` must be set. Returns 0.
+//
+// Errors:
+// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_rx_info(const struct fluxcap_rx *rx,
+                    struct fluxcap_info *info);
 
-// What the kernel counted for the socket, both halves, and what this one received; `sent` is 0. `statistics->struct_size` must be set.
+// What the kernel counted for the socket, both halves, and what this one received; `sent` is 0. Returns 0.
+//
+// `statistics->struct_size` must be set.
+//
+// Errors:
+// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
+// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_rx_statistics(const struct fluxcap_rx *rx,
                           struct fluxcap_statistics *statistics);
 
-// What the XDP program counted. `counters->struct_size` must be set.
+// What the XDP program counted for the whole interface. `counters->struct_size` must be set. Returns 0.
+//
+// All is 0 without a program of this library.
+//
+// Errors:
+// - -EINVAL: `counters` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
+// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_rx_program_counters(const struct fluxcap_rx *rx,
                                 struct fluxcap_program_counters *counters);
 
-// The fill ring into `*fill` and the RX ring into `*ring`, as they stand.
+// The fill ring into `*fill` and the RX ring into `*ring`, as they stand; zeros in a forked child. Returns 0.
+//
+// Errors:
+// - -EINVAL: `fill` or `ring` is NULL; `rx` is NULL or no open receiving half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_rx_debug_rings(const struct fluxcap_rx *rx,
                            struct fluxcap_ring_state *fill,
                            struct fluxcap_ring_state *ring);
 
-// The answers to all wishes as text, as fluxcap_raw_report().
-int fluxcap_rx_report(const struct fluxcap_rx *rx, char *text, size_t size);
+// What became of each requested setting, as text: see fluxcap_raw_report().
+//
+// Errors:
+// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `rx` is NULL or no open receiving half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_rx_report(const struct fluxcap_rx *rx,
+                      char *text,
+                      size_t size);
 
-// The UMEM, as fluxcap_raw_umem().
-int fluxcap_rx_umem(const struct fluxcap_rx *rx, struct fluxcap_umem **umem);
+// The UMEM of the socket: see fluxcap_raw_umem(). On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0.
+//
+// Errors:
+// - -EINVAL: `umem` is NULL; `rx` is NULL or no open receiving half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_rx_umem(const struct fluxcap_rx *rx,
+                    struct fluxcap_umem **umem);
 
 // Closes the receiving half: no more packets come. NULL is a no-op. Packets that you still hold stay good.
 //
@@ -1656,9 +1764,14 @@ int fluxcap_tx_send(struct fluxcap_tx *tx,
                     struct fluxcap_packet *packets,
                     uint32_t count);
 
-// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
+// Writes up to `count` fresh packets of length 0 to `packets`, each in a free frame. Set `len`, fill in the bytes, and send them.
 //
-// Takes sent frames back if there are not enough. Returns how many; fewer, even 0, when that does not help.
+// Takes sent frames back if there are not enough. Returns how many; fewer, even 0, when that does not help, and 0 in a forked child.
+//
+// Errors:
+// - -EINVAL: `tx` is NULL or no open sending half; `packets` is NULL and `count` is not 0, or `count` is above 2^24.
+//
+// One thread at a time.
 int fluxcap_tx_alloc(struct fluxcap_tx *tx,
                      struct fluxcap_packet *packets,
                      uint32_t count);
@@ -1671,9 +1784,14 @@ int fluxcap_tx_copy(struct fluxcap_tx *tx,
                     size_t len,
                     struct fluxcap_packet *packet);
 
-// Takes the frames of sent packets back, and returns how many. All calls that send do that, too.
+// Takes the frames of sent packets back, and returns how many; 0 in a forked child. All calls that send do that, too.
 //
-// A half that does not send for a while keeps them: call it then.
+// A half that does not send for a while keeps them: call it then. It makes no system call.
+//
+// Errors:
+// - -EINVAL: `tx` is NULL or no open sending half.
+//
+// One thread at a time.
 int fluxcap_tx_reap(struct fluxcap_tx *tx);
 
 // Takes sent frames back, and makes the kernel send what is in the TX ring, if it asks for that. -ENETDOWN, -ENODEV, -ETIME: the
@@ -1702,10 +1820,20 @@ int fluxcap_tx_wait(struct fluxcap_tx *tx,
 // where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no sending half.
 int fluxcap_tx_stop(const struct fluxcap_tx *tx);
 
-// The number of packets that the TX ring has room for now.
+// The number of packets that the TX ring has room for now; 0 in a forked child.
+//
+// Errors:
+// - -EINVAL: `tx` is NULL or no open sending half.
+//
+// One thread at a time.
 int fluxcap_tx_room(struct fluxcap_tx *tx);
 
-// Packets that were given to the kernel and whose frames have not been taken back.
+// The number of packets that were given to the kernel and whose frames have not been taken back.
+//
+// Errors:
+// - -EINVAL: `tx` is NULL or no open sending half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_tx_outstanding(const struct fluxcap_tx *tx);
 
 // How long nothing may move, while the kernel has packets to send, until a call is -ETIME, in milliseconds; -1: for ever. At first 1000.
@@ -1720,23 +1848,55 @@ int fluxcap_tx_set_patience(struct fluxcap_tx *tx,
 // It is the socket's, and readable while packets wait. Errors as fluxcap_raw_fd(). Wake-ups may be spurious.
 int fluxcap_tx_fd(const struct fluxcap_tx *tx);
 
-// What the socket is. `info->struct_size` must be set.
-int fluxcap_tx_info(const struct fluxcap_tx *tx, struct fluxcap_info *info);
+// What the socket is, as fluxcap_raw_info(). `info->struct_size` must be set. Returns 0.
+//
+// Errors:
+// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `tx` is NULL or no open sending half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_tx_info(const struct fluxcap_tx *tx,
+                    struct fluxcap_info *info);
 
-// What the kernel counted for the socket, both halves, and what this one sent; `received` is 0. `statistics->struct_size` must be set.
+// What the kernel counted for the socket, both halves, and what this one sent; `received` is 0. Returns 0.
+//
+// `statistics->struct_size` must be set.
+//
+// Errors:
+// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `tx` is NULL or no open sending half.
+// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_tx_statistics(const struct fluxcap_tx *tx,
                           struct fluxcap_statistics *statistics);
 
-// The TX ring into `*ring` and the completion ring into `*completion`, as they stand.
+// The TX ring into `*ring` and the completion ring into `*completion`, as they stand; zeros in a forked child. Returns 0.
+//
+// Errors:
+// - -EINVAL: `ring` or `completion` is NULL; `tx` is NULL or no open sending half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
 int fluxcap_tx_debug_rings(const struct fluxcap_tx *tx,
                            struct fluxcap_ring_state *ring,
                            struct fluxcap_ring_state *completion);
 
-// The answers to all wishes as text, as fluxcap_raw_report().
-int fluxcap_tx_report(const struct fluxcap_tx *tx, char *text, size_t size);
+// What became of each requested setting, as text: see fluxcap_raw_report().
+//
+// Errors:
+// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `tx` is NULL or no open sending half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_tx_report(const struct fluxcap_tx *tx,
+                      char *text,
+                      size_t size);
 
-// The UMEM, as fluxcap_raw_umem().
-int fluxcap_tx_umem(const struct fluxcap_tx *tx, struct fluxcap_umem **umem);
+// The UMEM of the socket: see fluxcap_raw_umem(). On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0.
+//
+// Errors:
+// - -EINVAL: `umem` is NULL; `tx` is NULL or no open sending half.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_tx_umem(const struct fluxcap_tx *tx,
+                    struct fluxcap_umem **umem);
 
 // Closes the sending half. NULL is a no-op. Packets that you still hold stay good.
 //
@@ -1752,35 +1912,63 @@ void fluxcap_tx_free(struct fluxcap_tx *tx);
 // -EINVAL: no socket, or one twice, or one on another UMEM than the first without `copying`, or a number out of its range.
 int fluxcap_engine_new(struct fluxcap_raw **raws,
                        uint32_t count,
-                       const struct fluxcap_engine_config *config,
+                       const fluxcap_engine_config *config,
                        struct fluxcap_engine **engine);
 
 // Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 //
-// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-// -EMSGSIZE: the callback made a packet that is to be sent end behind its frame; -EINVAL: an entry that is to be sent names the frame of another
-// packet, or a port that is not there; that packet was recycled, and the others went where they should. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
-// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one that has packets to send is down; -ETIME: one sends nothing any more. No frame
-// is lost in any case, and the engine can run again.
+// Errors, after which no frame is lost, and the engine can run again:
+// - A negative number that the callback returned, after the packets of its batch went where the callback wanted them.
+// - -EMSGSIZE: the callback made a packet that is to be sent end behind its frame.
+// - -EINVAL: an entry that is to be sent names the frame of another packet, or a port that is not there. That packet was recycled, the others
+//   went where they should. Or an argument is NULL or no handle of its kind, or this is a forked child: nothing was done.
+// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
+//   taken off, within a second.
+// - -ENETDOWN: an interface is down, and the kernel had to be called for it, as when it has packets to send.
+// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+// - -EBUSY: it runs already.
+//
+// Any thread, one at a time: a second call meanwhile, from the callback or another thread, is -EBUSY and does no harm.
 int fluxcap_engine_run(struct fluxcap_engine *engine,
                        fluxcap_callback callback,
                        void *user);
 
-// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end. Returns 0.
+//
+// Errors:
+// - -EINVAL: `timeout_ms` is below -1.
+// - Those of fluxcap_engine_run(): the number of the callback, -EMSGSIZE, -EINVAL, -ENODEV, -ENETDOWN, -ETIME, -EBUSY.
+//
+// Any thread, one at a time.
 int fluxcap_engine_run_for(struct fluxcap_engine *engine,
                            int timeout_ms,
                            fluxcap_callback callback,
                            void *user);
 
-// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
+// One turn: a batch of each port that has packets, and whatever the kernel needs. Returns how many packets there were.
 //
-// For a loop of your own, with fluxcap_engine_wait() after a turn without packets. It ignores a stop. Errors as
-// fluxcap_engine_run().
+// It never waits, and ignores a stop. For a loop of your own, with fluxcap_engine_wait() after a turn without packets.
+//
+// Errors:
+// - Those of fluxcap_engine_run(), but not -ETIME, which fluxcap_engine_wait() reports. -ENODEV may show only in a turn without packets.
+//
+// Any thread, one at a time.
 int fluxcap_engine_run_once(struct fluxcap_engine *engine,
                             fluxcap_callback callback,
                             void *user);
 
 // Waits as the engine's poller says, for packets, a stop, or the end of `timeout_ms` milliseconds; -1: for no end. Returns 0, perhaps early.
+//
+// A stop ends the wait, with 0; it stays for the next run, which it ends before it begins, and ends further waits until then.
+//
+// Errors:
+// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
+//   taken off, within a second.
+// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+// - -EBUSY: the engine runs.
+// - -EINVAL: `timeout_ms` is below -1; `engine` is NULL or no open engine, or this is a forked child.
+//
+// Any thread, one at a time.
 int fluxcap_engine_wait(struct fluxcap_engine *engine,
                         int timeout_ms);
 
@@ -1833,7 +2021,7 @@ int fluxcap_group_new(struct fluxcap_engine **engines,
 int fluxcap_group_open(const struct fluxcap_config *config,
                        const uint32_t *queues,
                        uint32_t count,
-                       const struct fluxcap_engine_config *engine_config,
+                       const fluxcap_engine_config *engine_config,
                        struct fluxcap_group **group);
 
 // Gives each engine's thread a CPU, in the order of the engines; a `count` of 0 leaves them to the scheduler again. Two may have the same.
@@ -1844,14 +2032,40 @@ int fluxcap_group_pin(struct fluxcap_group *group,
                       const uint32_t *cpus,
                       uint32_t count);
 
-// How all engines wait for packets, as fluxcap_rx_set_poller().
-int fluxcap_group_set_poller(struct fluxcap_group *group, uint32_t poller, uint32_t spin_us);
+// Sets how all engines wait for packets: `poller` and `spin_us` are those of fluxcap_rx_set_poller(). Returns 0.
+//
+// Errors, after which the pollers are as before:
+// - -EINVAL: a poller that is not known, or a `spin_us` other than 0 with a poller other than FLUXCAP_POLLER_ADAPTIVE; `group` is NULL or no
+//   open group.
+// - -EBUSY: the group runs.
+//
+// Any thread, one at a time.
+int fluxcap_group_set_poller(struct fluxcap_group *group,
+                             uint32_t poller,
+                             uint32_t spin_us);
 
-// How often the number of queues is looked at during a run, in milliseconds, 1 or more; -1: only at its start and its end. At first 1000.
+// Sets how often the number of queues is looked at during a run, in milliseconds, 1 or more; -1: only at its start and its end.
+//
+// At first it is 1000. Returns 0.
+//
+// Errors:
+// - -EINVAL: `interval_ms` is 0 or below -1; `group` is NULL or no open group.
+// - -EBUSY: the group runs.
+//
+// Any thread, one at a time.
 int fluxcap_group_set_watch(struct fluxcap_group *group,
                             int interval_ms);
 
-// Calls `callback` with `user` when the number of queues of an interface has changed, in place of the one before; NULL calls none.
+// Calls `callback` with `user` when the number of queues of an interface has changed during a run. NULL calls none. Returns 0.
+//
+// It takes the place of the callback before. It is called on the thread that called fluxcap_group_run(), until another one takes its place or
+// the group is freed: `user` must be good so long.
+//
+// Errors:
+// - -EINVAL: `group` is NULL or no open group.
+// - -EBUSY: the group runs; so a callback cannot change it.
+//
+// Any thread, one at a time.
 int fluxcap_group_on_queue_change(struct fluxcap_group *group,
                                   fluxcap_queue_callback callback,
                                   void *user);
@@ -1860,12 +2074,26 @@ int fluxcap_group_on_queue_change(struct fluxcap_group *group,
 // once.
 //
 // Each thread calls `callback` with the entry of `users` for its engine; NULL for `users`: with NULL. When one engine ends, for whatever
-// reason, all end. The result is 0, or the first error, as fluxcap_engine_run(); -EAGAIN: a thread cannot be had. The group can run again.
+// reason, all end. The group can run again.
+//
+// Errors:
+// - The first error of an engine, as fluxcap_engine_run().
+// - -EAGAIN: a thread cannot be had.
+// - -EBUSY: the group runs already.
+// - -EINVAL: `callback` is NULL; `group` is NULL or no open group.
+//
+// Any thread, one at a time: a second call meanwhile, from a callback or another thread, is -EBUSY and does no harm.
 int fluxcap_group_run(struct fluxcap_group *group,
                       fluxcap_callback callback,
                       void *const *users);
 
-// As fluxcap_group_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+// As fluxcap_group_run(), for at most `timeout_ms` milliseconds; -1: no such end. Returns 0.
+//
+// Errors:
+// - -EINVAL: `timeout_ms` is below -1.
+// - Those of fluxcap_group_run(): the first error of an engine, -EAGAIN, -EBUSY.
+//
+// Any thread, one at a time.
 int fluxcap_group_run_for(struct fluxcap_group *group,
                           int timeout_ms,
                           fluxcap_callback callback,
@@ -1996,7 +2224,13 @@ int fluxcap_parse_with(const struct fluxcap_parser *parser,
 // one that has moved away is empty.
 //
 // `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it counts for all, and is written into
-// each. Returns how many packets are whole.
+// each. Returns how many packets are whole. A packet is never an error.
+//
+// Errors:
+// - -EINVAL: `flags` has unknown bits; `count` is above 2^24; or it is not 0, and `packets` or `headers` is NULL, or the first
+//   `struct_size` is one that no version has. Nothing is written then.
+//
+// Any thread. It changes nothing but `headers`.
 int fluxcap_parse_batch(const struct fluxcap_packet *packets,
                         uint32_t count,
                         uint32_t flags,
@@ -2011,7 +2245,13 @@ int fluxcap_parse_batch_with(const struct fluxcap_parser *parser,
                              uint32_t flags,
                              struct fluxcap_headers *headers);
 
-// fluxcap_parse_batch() of the packets that a callback gets.
+// fluxcap_parse_batch() of the packets that a callback gets. Returns how many packets are whole.
+//
+// Errors:
+// - -EINVAL: `flags` has unknown bits; `count` is above 2^24; or it is not 0, and `packets` or `headers` is NULL, or the first
+//   `struct_size` is one that no version has. Nothing is written then.
+//
+// For the thread that the callback runs on.
 int fluxcap_parse_refs(const struct fluxcap_packet_ref *packets,
                        uint32_t count,
                        uint32_t flags,
@@ -2185,13 +2425,20 @@ int fluxcap_packet_ref_build(struct fluxcap_packet_ref *packet,
                              const void *payload,
                              size_t payload_len);
 
-// One line about the packet of `len` bytes at `data`, which begins with its Ethernet header, in the style of `tcpdump -nn`, without
-// a line end: `IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told
-// as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or FLUXCAP_FORMAT_…. The words are for people, and may get better
-// from version to version.
+// Writes one line about a packet, in the style of `tcpdump -nn`, without a line end.
+//
+// `data` are `len` bytes, which begin with the Ethernet header. A line is `IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 64240,
+// length 0`. Any bytes will do: what is cut off is told as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or
+// FLUXCAP_FORMAT_…. The words are for people, and may get better from version to version.
 //
 // Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Nothing
 // is allocated. `text` and `data` do not overlap.
+//
+// Errors:
+// - -EINVAL: `flags` has unknown bits; `data` is NULL and `len` is not 0; `text` is NULL and `size` is not 0; or a length is a negative
+//   number gone wrong.
+//
+// Any thread.
 int fluxcap_format(const void *data,
                    size_t len,
                    uint32_t flags,
@@ -2272,20 +2519,36 @@ int fluxcap_sim_join(const struct fluxcap_sim *sim,
                      const struct fluxcap_link *one,
                      const struct fluxcap_link *other);
 
-// Handles up to `budget` packets that are due, and returns how many: those that leave a zero-copy socket, are played, arrive, or are
-// completed late. 0: nothing is left to do at this time. Any thread.
+// Handles up to `budget` packets that are due, and returns how many; 0: nothing is left to do at this time.
+//
+// Those are packets that leave a zero-copy socket, are played, arrive, or are completed late.
+//
+// Errors:
+// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+//
+// Any thread.
 int fluxcap_sim_step(const struct fluxcap_sim *sim,
                      uint32_t budget);
 
 // Steps until nothing is left to do at this time, and returns how many packets were handled (INT_MAX: that many or more).
 //
-// Ends after some hundred million packets at the latest: a playback for ever has no end. Any thread.
+// Ends after some hundred million packets at the latest: a playback for ever has no end.
+//
+// Errors:
+// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+//
+// Any thread.
 int fluxcap_sim_settle(const struct fluxcap_sim *sim);
 
-// Lets simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played.
+// Lets `nanoseconds` of simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played. Returns 0.
 //
 // While the network's thread runs, real time counts, and this waits for it. Without it, traffic at full speed comes at one packet a
-// microsecond. Any thread.
+// microsecond.
+//
+// Errors:
+// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+//
+// Any thread.
 int fluxcap_sim_advance(const struct fluxcap_sim *sim,
                         uint64_t nanoseconds);
 
@@ -2376,7 +2639,12 @@ int fluxcap_sim_play(const struct fluxcap_link *link,
                      uint32_t speed,
                      uint64_t times);
 
-// Ends all playbacks into a simulated NIC. Any thread.
+// Ends all playbacks into a simulated NIC. Returns 0.
+//
+// Errors:
+// - -EINVAL: `link` is NULL or no open link, or that of an interface of the machine, or this is a forked child.
+//
+// Any thread.
 int fluxcap_sim_play_end(const struct fluxcap_link *link);
 
 // What a simulated NIC counted. `counters->struct_size` must be set. Any thread.
@@ -2425,9 +2693,14 @@ int fluxcap_sim_record_end(const struct fluxcap_link *link);
 int fluxcap_sim_trace_start(const struct fluxcap_sim *sim,
                             uint32_t events);
 
-// What happened since fluxcap_sim_trace_start(), in order.
+// Writes the first `count` events since fluxcap_sim_trace_start() to `events`, in order, or fewer if there are fewer.
 //
-// Writes the first `count` events to `events`, or fewer if there are fewer, and returns how many there are in all. Any thread.
+// Returns how many there are in all. Times are nanoseconds since the network was made.
+//
+// Errors:
+// - -EINVAL: `events` is NULL and `count` is not 0, or `count` is above INT_MAX; `sim` is NULL or no open network, or this is a forked child.
+//
+// Any thread.
 int fluxcap_sim_trace_events(const struct fluxcap_sim *sim,
                              struct fluxcap_sim_event *events,
                              uint32_t count);

@@ -27,7 +27,8 @@
 //! - [`FluxRaw`] is that socket: the four rings it shares with the kernel, with guard-rails.
 //! - [`FluxRx`] and [`FluxTx`] are its two halves ([`FluxRaw::split`]), each for a thread of its own: owned packets in, owned packets out.
 //!   With the feature `async` they become `AsyncFluxRx` and `AsyncFluxTx`, for tasks of a tokio runtime.
-//! - [`FluxEngine`] is the managed loop: it gives batches to a callback and does the rest, over one socket or several.
+//! - [`FluxEngine`] is the managed loop: it gives packets to a callback and does the rest, over one socket or several:
+//!   in batches, to prefetch or sort ([`run`](FluxEngine::run)), or one by one, in a single pass ([`run_each`](FluxEngine::run_each)).
 //! - [`Queues`] names the queues to open ([`FluxBuilder::build_queues`]); [`EngineGroup`] runs an engine for each on a thread of its own.
 //! - [`Poller`] decides how a loop waits for packets: spinning, sleeping, or one after the other.
 //! - [`Packet`] is a packet you own: it moves between threads, outlives its socket, and gives its frame back when dropped.

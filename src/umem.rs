@@ -58,8 +58,9 @@ impl UmemConfig {
 
 /// A handle to shared packet memory, cut into equal frames. Cloning gives another handle to the same memory.
 ///
-/// The memory lives until the last handle, socket and [`Packet`] is gone. It belongs to the process that made it: in a forked child it is full
-/// of zeros, and there is no free frame.
+/// The memory stays mapped until the last handle, socket and [`Packet`] is gone. Then it is unmapped, also when frames are still in
+/// [quarantine](Accounting::quarantined): the kernel holds their pages for itself, and gives them to nobody else before it has released them.
+/// The memory belongs to the process that made it: in a forked child it is full of zeros, and there is no free frame.
 #[derive(Clone)]
 pub struct UmemRegion {
     frames: Frames,
@@ -218,11 +219,12 @@ pub struct Accounting {
     pub kernel: u32,
     /// Frames that the kernel had when a socket was closed, and may still use: a device in zero-copy mode may write to them.
     ///
-    /// They go home when the kernel is seen to have let go of the queue, usually some 25 ms after the close. The library looks whenever
-    /// the pool is empty, a socket is opened on the UMEM, the frames are counted, or [`reclaim`](UmemRegion::reclaim) is called. If it is
-    /// never seen, they are lost to the pool:
-    /// a duplicate of the descriptor (in a forked child) keeps the socket open, another process took the queue at once, or the interface was
-    /// removed just then.
+    /// They return to the pool when the kernel is seen to have released the queue, usually some 25 ms after the close. The library looks
+    /// whenever the pool is empty, a socket is opened on the UMEM, the frames are counted, or [`reclaim`](UmemRegion::reclaim) is called.
+    ///
+    /// If it is never seen, they are lost to the pool for as long as the UMEM exists: a duplicate of the descriptor (in a forked child) keeps
+    /// the socket open, another process took the queue at once, or the interface was removed just then. They do not keep the memory
+    /// mapped: see [`UmemRegion`].
     pub quarantined: u32,
 }
 

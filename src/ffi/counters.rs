@@ -4,8 +4,8 @@ use std::ffi::{c_char, c_int};
 
 use super::engine::{fluxcap_engine, inspect, no_port};
 use super::error::guard;
-use super::info::print;
 use super::sized::{self, Sized32};
+use super::text::print;
 use crate::engine::EngineStatistics;
 
 /// What an engine did in all its runs. The packets are the sum over all ports.

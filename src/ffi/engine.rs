@@ -2,27 +2,20 @@
 
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, RwLockReadGuard};
-use std::time::Duration;
 
 use super::array::{MAX_HANDLES, entries_mut};
 use super::callback::{caller, fluxcap_callback};
+use super::engine_config::{Settings, fluxcap_engine_config};
 use super::error::{guard, null};
 use super::handle::{self, Open, Owner, count, fluxcap_raw};
 use super::lock::Lock;
 use super::opaque::{self, Emptied, Opaque, shared};
-use super::poller::{poller, timeout};
-use super::sized::{self, Sized32};
+use super::poller::timeout;
 use crate::batch::PacketBatch;
-use crate::engine::{FluxEngine, WhenFull};
+use crate::engine::FluxEngine;
 use crate::error::{FluxError, Result, errno};
 use crate::kernel::machine::Uncancelled;
-use crate::poller::Poller;
 use crate::stopper::Stopper;
-
-/// Packets for a full port wait in the RX rings, so that none is lost within the engine.
-pub const FLUXCAP_WHEN_FULL_WAIT: u32 = 0;
-/// Packets for a full port are dropped and counted, so that it never holds up another one.
-pub const FLUXCAP_WHEN_FULL_DROP: u32 = 1;
 
 /// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch at a time.
 ///
@@ -32,32 +25,6 @@ pub const FLUXCAP_WHEN_FULL_DROP: u32 = 1;
 /// One call at a time runs it; another one meanwhile, from the callback or another thread, is -EBUSY and does no harm.
 pub struct fluxcap_engine {
     _opaque: [u8; 0],
-}
-
-/// How an engine shall run. Zero everywhere but in struct_size is a good start.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct fluxcap_engine_config {
-    /// sizeof(struct fluxcap_engine_config).
-    pub struct_size: u32,
-    /// FLUXCAP_POLLER_…: how it waits for packets.
-    pub poller: u32,
-    /// How long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds. 0: 50.
-    pub spin_us: u32,
-    /// The most packets that one call of the callback gets, 1 to 4096. 0: 64.
-    pub batch: u32,
-    /// FLUXCAP_WHEN_FULL_…: what becomes of packets for a port whose TX ring is full.
-    pub when_full: u32,
-    /// 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
-    pub copying: u32,
-    /// How long a port may keep packets to send without any of them leaving, in milliseconds, until a run ends with -ETIME. 0: 1000;
-    /// UINT32_MAX: for ever.
-    pub patience_ms: u32,
-}
-
-// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
-unsafe impl Sized32 for fluxcap_engine_config {
-    const NAME: &'static str = "fluxcap_engine_config";
 }
 
 /// What is behind the handle.
@@ -156,74 +123,6 @@ pub unsafe extern "C" fn fluxcap_engine_new(
     })
 }
 
-/// A config, checked.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Settings {
-    poller: Poller,
-    batch: Option<u32>,
-    when_full: WhenFull,
-    copying: bool,
-    patience: Option<Duration>,
-}
-
-impl Settings {
-    /// # Safety
-    ///
-    /// `config` is null, or points to at least as many readable bytes as its `struct_size` says.
-    pub(super) unsafe fn read(name: &str, config: *const fluxcap_engine_config) -> Result<Self> {
-        match config.is_null() {
-            true => Ok(Self::default()),
-            // SAFETY: as the caller promises.
-            false => Self::new(&unsafe { sized::read(name, config)? }),
-        }
-    }
-
-    fn new(config: &fluxcap_engine_config) -> Result<Self> {
-        Ok(Self {
-            poller: poller(config.poller, config.spin_us)?,
-            batch: (config.batch != 0).then_some(config.batch),
-            when_full: match config.when_full {
-                FLUXCAP_WHEN_FULL_WAIT => WhenFull::Wait,
-                FLUXCAP_WHEN_FULL_DROP => WhenFull::Drop,
-                other => {
-                    return Err(field(
-                        "when_full",
-                        other,
-                        "use one of FLUXCAP_WHEN_FULL_...",
-                    ));
-                }
-            },
-            copying: match config.copying {
-                0 | 1 => config.copying == 1,
-                other => return Err(field("copying", other, "use 0 or 1")),
-            },
-            patience: match config.patience_ms {
-                0 => None,
-                u32::MAX => Some(Duration::MAX),
-                time => Some(Duration::from_millis(time.into())),
-            },
-        })
-    }
-
-    pub(super) fn apply(self, engine: &mut FluxEngine) -> Result<()> {
-        engine.set_poller(self.poller);
-        engine.set_when_full(self.when_full);
-        engine.set_copying(self.copying);
-        if let Some(patience) = self.patience {
-            engine.set_patience(patience);
-        }
-        self.batch.map_or(Ok(()), |batch| engine.set_batch(batch))
-    }
-}
-
-fn field(name: &str, value: u32, fix: &str) -> FluxError {
-    FluxError::invalid(
-        format_args!("field {name} of struct fluxcap_engine_config"),
-        format_args!("{value} is not known"),
-        fix,
-    )
-}
-
 /// An engine of the sockets, whose handles are gone then. After an error they are as they were.
 ///
 /// # Safety
@@ -303,11 +202,18 @@ fn no_ports() -> FluxError {
 
 /// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
 ///
-/// A negative result of the callback ends it with that number, after the packets of its batch went where the callback wanted them.
-/// -EMSGSIZE: the callback made a packet that is to be sent end behind its frame; -EINVAL: an entry that is to be sent names the frame of another
-/// packet, or a port that is not there; that packet was recycled, and the others went where they should. -EBUSY: it runs already. -ENODEV: an interface was removed, or moved to another network namespace, which shows within
-/// a tenth of a second, or its XDP program was taken off, within a second; -ENETDOWN: one that has packets to send is down; -ETIME: one sends nothing any more. No frame
-/// is lost in any case, and the engine can run again.
+/// Errors, after which no frame is lost, and the engine can run again:
+/// - A negative number that the callback returned, after the packets of its batch went where the callback wanted them.
+/// - -EMSGSIZE: the callback made a packet that is to be sent end behind its frame.
+/// - -EINVAL: an entry that is to be sent names the frame of another packet, or a port that is not there. That packet was recycled, the others
+///   went where they should. Or an argument is NULL or no handle of its kind, or this is a forked child: nothing was done.
+/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
+///   taken off, within a second.
+/// - -ENETDOWN: an interface is down, and the kernel had to be called for it, as when it has packets to send.
+/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+/// - -EBUSY: it runs already.
+///
+/// Any thread, one at a time: a second call meanwhile, from the callback or another thread, is -EBUSY and does no harm.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run(
     engine: *mut fluxcap_engine,
@@ -321,7 +227,13 @@ pub unsafe extern "C" fn fluxcap_engine_run(
     })
 }
 
-/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `timeout_ms` is below -1.
+/// - Those of fluxcap_engine_run(): the number of the callback, -EMSGSIZE, -EINVAL, -ENODEV, -ENETDOWN, -ETIME, -EBUSY.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run_for(
     engine: *mut fluxcap_engine,
@@ -342,10 +254,14 @@ pub unsafe extern "C" fn fluxcap_engine_run_for(
     })
 }
 
-/// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
+/// One turn: a batch of each port that has packets, and whatever the kernel needs. Returns how many packets there were.
 ///
-/// For a loop of your own, with fluxcap_engine_wait() after a turn without packets. It ignores a stop. Errors as
-/// fluxcap_engine_run().
+/// It never waits, and ignores a stop. For a loop of your own, with fluxcap_engine_wait() after a turn without packets.
+///
+/// Errors:
+/// - Those of fluxcap_engine_run(), but not -ETIME, which fluxcap_engine_wait() reports. -ENODEV may show only in a turn without packets.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run_once(
     engine: *mut fluxcap_engine,
@@ -360,6 +276,17 @@ pub unsafe extern "C" fn fluxcap_engine_run_once(
 }
 
 /// Waits as the engine's poller says, for packets, a stop, or the end of `timeout_ms` milliseconds; -1: for no end. Returns 0, perhaps early.
+///
+/// A stop ends the wait, with 0; it stays for the next run, which it ends before it begins, and ends further waits until then.
+///
+/// Errors:
+/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
+///   taken off, within a second.
+/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+/// - -EBUSY: the engine runs.
+/// - -EINVAL: `timeout_ms` is below -1; `engine` is NULL or no open engine, or this is a forked child.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_wait(
     engine: *mut fluxcap_engine,

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 use super::array::bytes;
 use super::error::quick;
-use super::info::print;
+use super::text::print;
 use crate::error::{FluxError, Result};
 use crate::proto::summary;
 
@@ -22,13 +22,20 @@ fn with_ethernet(flags: u32) -> Result<bool> {
     Ok(flags & FLUXCAP_FORMAT_ETHERNET != 0)
 }
 
-/// One line about the packet of `len` bytes at `data`, which begins with its Ethernet header, in the style of `tcpdump -nn`, without
-/// a line end: `IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told
-/// as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or FLUXCAP_FORMAT_…. The words are for people, and may get better
-/// from version to version.
+/// Writes one line about a packet, in the style of `tcpdump -nn`, without a line end.
+///
+/// `data` are `len` bytes, which begin with the Ethernet header. A line is `IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 64240,
+/// length 0`. Any bytes will do: what is cut off is told as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or
+/// FLUXCAP_FORMAT_…. The words are for people, and may get better from version to version.
 ///
 /// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Nothing
 /// is allocated. `text` and `data` do not overlap.
+///
+/// Errors:
+/// - -EINVAL: `flags` has unknown bits; `data` is NULL and `len` is not 0; `text` is NULL and `size` is not 0; or a length is a negative
+///   number gone wrong.
+///
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_format(
     data: *const c_void,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::array::{MAX_HANDLES, entries, entries_mut};
 use super::callback::{Entered, caller, fluxcap_callback};
 use super::config::{builder, fluxcap_config};
-use super::engine::{Ports, Running, Settings, fluxcap_engine, fluxcap_engine_config};
+use super::engine::{Ports, Running, fluxcap_engine};
+use super::engine_config::{Settings, fluxcap_engine_config};
 use super::error::{guard, null};
 use super::handle::{self, Owner, fluxcap_raw};
 use super::lock::{Lock, busy};
@@ -206,7 +207,14 @@ pub unsafe extern "C" fn fluxcap_group_pin(
     })
 }
 
-/// How all engines wait for packets, as fluxcap_rx_set_poller().
+/// Sets how all engines wait for packets: `poller` and `spin_us` are those of fluxcap_rx_set_poller(). Returns 0.
+///
+/// Errors, after which the pollers are as before:
+/// - -EINVAL: a poller that is not known, or a `spin_us` other than 0 with a poller other than FLUXCAP_POLLER_ADAPTIVE; `group` is NULL or no
+///   open group.
+/// - -EBUSY: the group runs.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_set_poller(
     group: *mut fluxcap_group,
@@ -222,7 +230,15 @@ pub unsafe extern "C" fn fluxcap_group_set_poller(
     })
 }
 
-/// How often the number of queues is looked at during a run, in milliseconds, 1 or more; -1: only at its start and its end. At first 1000.
+/// Sets how often the number of queues is looked at during a run, in milliseconds, 1 or more; -1: only at its start and its end.
+///
+/// At first it is 1000. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `interval_ms` is 0 or below -1; `group` is NULL or no open group.
+/// - -EBUSY: the group runs.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_set_watch(
     group: *mut fluxcap_group,
@@ -243,7 +259,16 @@ pub unsafe extern "C" fn fluxcap_group_set_watch(
     })
 }
 
-/// Calls `callback` with `user` when the number of queues of an interface has changed, in place of the one before; NULL calls none.
+/// Calls `callback` with `user` when the number of queues of an interface has changed during a run. NULL calls none. Returns 0.
+///
+/// It takes the place of the callback before. It is called on the thread that called fluxcap_group_run(), until another one takes its place or
+/// the group is freed: `user` must be good so long.
+///
+/// Errors:
+/// - -EINVAL: `group` is NULL or no open group.
+/// - -EBUSY: the group runs; so a callback cannot change it.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_on_queue_change(
     group: *mut fluxcap_group,
@@ -286,7 +311,15 @@ impl Teller {
 /// once.
 ///
 /// Each thread calls `callback` with the entry of `users` for its engine; NULL for `users`: with NULL. When one engine ends, for whatever
-/// reason, all end. The result is 0, or the first error, as fluxcap_engine_run(); -EAGAIN: a thread cannot be had. The group can run again.
+/// reason, all end. The group can run again.
+///
+/// Errors:
+/// - The first error of an engine, as fluxcap_engine_run().
+/// - -EAGAIN: a thread cannot be had.
+/// - -EBUSY: the group runs already.
+/// - -EINVAL: `callback` is NULL; `group` is NULL or no open group.
+///
+/// Any thread, one at a time: a second call meanwhile, from a callback or another thread, is -EBUSY and does no harm.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_run(
     group: *mut fluxcap_group,
@@ -297,7 +330,13 @@ pub unsafe extern "C" fn fluxcap_group_run(
     unsafe { fluxcap_group_run_for(group, -1, callback, users) }
 }
 
-/// As fluxcap_group_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+/// As fluxcap_group_run(), for at most `timeout_ms` milliseconds; -1: no such end. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `timeout_ms` is below -1.
+/// - Those of fluxcap_group_run(): the first error of an engine, -EAGAIN, -EBUSY.
+///
+/// Any thread, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_run_for(
     group: *mut fluxcap_group,

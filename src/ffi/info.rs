@@ -1,16 +1,13 @@
-//! What a socket is and what it has counted, as plain data and as text.
+//! What a socket is and what it has counted, as plain data.
 
-use std::ffi::{c_char, c_int};
-use std::fmt::{self, Display, Write};
-use std::ptr;
+use std::ffi::c_int;
 
-use super::array::check_len;
 use super::config::{
     FLUXCAP_BIND_COPY, FLUXCAP_BIND_ZERO_COPY, FLUXCAP_XDP_AUTO, FLUXCAP_XDP_GENERIC,
     FLUXCAP_XDP_NATIVE,
 };
-use super::error::{guard, null};
-use super::handle::{count, fluxcap_raw, look};
+use super::error::guard;
+use super::handle::{fluxcap_raw, look};
 use super::sized::{self, Sized32};
 use crate::error::Result;
 use crate::kernel::Interface;
@@ -132,10 +129,11 @@ pub struct fluxcap_accounting {
     pub user: u32,
     /// Frames in the four rings or in the kernel behind them.
     pub kernel: u32,
-    /// Frames that the kernel had when a socket was closed, and may still use. They go home when it is seen to have let go of the queue,
-    /// usually some 25 ms after the close: the library looks whenever the pool is empty, a socket is opened on the UMEM, the frames
-    /// are counted, or fluxcap_umem_reclaim() is called. If it never is, they are lost to the pool: when a child of fork() keeps the
-    /// socket open, another process took the queue at once, or the interface was removed just then.
+    /// Frames that the kernel had when a socket was closed, and may still use: a device in zero-copy mode may write to them. They return to
+    /// the pool when the kernel is seen to have released the queue, usually some 25 ms after the close: the library looks whenever the pool
+    /// is empty, a socket is opened on the UMEM, the frames are counted, or fluxcap_umem_reclaim() is called.
+    /// If it is never seen, they are lost to the pool for as long as the UMEM exists: a child of fork() keeps the socket open, another
+    /// process took the queue at once, or the interface was removed just then. They do not keep the memory mapped: see struct fluxcap_umem.
     pub quarantined: u32,
 }
 
@@ -172,7 +170,15 @@ macro_rules! sized {
 
 sized!(fluxcap_info fluxcap_statistics fluxcap_program_counters fluxcap_rings);
 
-/// What the socket is. `info->struct_size` must be set.
+/// What the socket is: its modes, its geometry, its interface as it was when the socket was bound. Returns 0.
+///
+/// `info->struct_size` must be set.
+///
+/// Errors:
+/// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_info(
     raw: *const fluxcap_raw,
@@ -224,7 +230,16 @@ pub(super) unsafe fn write_info(
     unsafe { sized::write("info", info, &value) }.map(|()| 0)
 }
 
-/// What was counted. `statistics->struct_size` must be set.
+/// What the kernel counted for the socket, and the packets that it received and sent. Returns 0.
+///
+/// `statistics->struct_size` must be set.
+///
+/// Errors:
+/// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+/// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_statistics(
     raw: *const fluxcap_raw,
@@ -264,7 +279,16 @@ pub(super) unsafe fn write_statistics(
     unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
 }
 
-/// What the XDP program counted. `counters->struct_size` must be set.
+/// What the XDP program counted for the whole interface. `counters->struct_size` must be set. Returns 0.
+///
+/// All is 0 without a program of this library.
+///
+/// Errors:
+/// - -EINVAL: `counters` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+/// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_program_counters(
     raw: *const fluxcap_raw,
@@ -297,7 +321,15 @@ pub(super) unsafe fn write_counters(
     unsafe { sized::write("counters", counters, &value) }.map(|()| 0)
 }
 
-/// The rings and the whereabouts of every frame. `rings->struct_size` must be set. Time grows with the number of frames.
+/// The rings and the owner of every frame. `rings->struct_size` must be set. Returns 0.
+///
+/// Time grows with the number of frames. All is 0 in a forked child.
+///
+/// Errors:
+/// - -EINVAL: `rings` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_debug_rings(
     raw: *const fluxcap_raw,
@@ -342,87 +374,5 @@ pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
         user: accounting.user,
         kernel: accounting.kernel,
         quarantined: accounting.quarantined,
-    }
-}
-
-/// The answers to all wishes as text, one a line: requested, achieved, and why. Then a line `note: …` for each thing that keeps packets, or
-/// parts of them, from the socket: queues without one, offloads that take VLAN tags away or merge segments, a device without Ethernet header.
-///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_report(
-    raw: *const fluxcap_raw,
-    text: *mut c_char,
-    size: usize,
-) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        let raw = unsafe { look(raw)? };
-        // SAFETY: as the header asks.
-        unsafe { print(raw.report(), text, size) }
-    })
-}
-
-/// The rings and the whereabouts of every frame as text, for a person with a question.
-///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_debug_text(
-    raw: *const fluxcap_raw,
-    text: *mut c_char,
-    size: usize,
-) -> c_int {
-    guard(|| {
-        // SAFETY: as the header asks.
-        let raw = unsafe { look(raw)? };
-        // SAFETY: as the header asks.
-        unsafe { print(&raw.debug_rings(), text, size) }
-    })
-}
-
-/// # Safety
-///
-/// `text` is null or points to `size` writable bytes.
-pub(super) unsafe fn print(value: &dyn Display, text: *mut c_char, size: usize) -> Result<c_int> {
-    check_len("text", size)?;
-    if size > 0 && text.is_null() {
-        return Err(null("text"));
-    }
-    let mut sink = Text {
-        text,
-        room: size.saturating_sub(1),
-        len: 0,
-    };
-    // It fails only where a `Display` does by itself; what is there then is all there is.
-    let _ = write!(sink, "{value}");
-    if size > 0 {
-        // SAFETY: one of the `size` bytes, which are writable as the caller promises, was kept for this.
-        unsafe { sink.text.write(0) };
-    }
-    count(u32::try_from(sink.len).unwrap_or(u32::MAX))
-}
-
-/// Where a text goes, as far as there is room for it.
-struct Text {
-    /// Where the next byte goes: `room` bytes from here on are writable.
-    text: *mut c_char,
-    room: usize,
-    /// How long the whole text is so far.
-    len: usize,
-}
-
-impl Write for Text {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        let fits = piece.len().min(self.room);
-        if fits > 0 {
-            // SAFETY: `fits` is at most `room`; the text is the caller's, who has promised that nothing else is there.
-            unsafe {
-                ptr::copy_nonoverlapping(piece.as_ptr(), self.text.cast(), fits);
-                self.text = self.text.add(fits);
-            }
-        }
-        self.room -= fits;
-        self.len += piece.len();
-        Ok(())
     }
 }

@@ -311,7 +311,12 @@ pub(super) fn speed_of(speed: u32) -> Result<Speed> {
     }
 }
 
-/// Ends all playbacks into a simulated NIC. Any thread.
+/// Ends all playbacks into a simulated NIC. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `link` is NULL or no open link, or that of an interface of the machine, or this is a forked child.
+///
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_int {
     guard(|| {

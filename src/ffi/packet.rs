@@ -225,11 +225,16 @@ pub(super) fn fill(
     done as c_int
 }
 
-/// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
+/// Writes up to `count` fresh packets of length 0 to `packets`, each in a free frame. Set `len`, fill in the bytes, and send them.
 ///
-/// Returns how many; fewer, even 0, when frames run out: they come back with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames
-/// of a UMEM each socket keeps up to 128 for itself, but at most an eighth of all, divided by the number of sockets that there were when it was
-/// opened.
+/// Takes sent frames back if the pool has not enough. Returns how many; fewer, even 0, when frames run out, and 0 in a forked child. Frames
+/// return with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but at most
+/// an eighth of all, divided by the number of sockets that there were when it was opened.
+///
+/// Errors:
+/// - -EINVAL: `raw` is NULL or no open socket; `packets` is NULL and `count` is not 0, or `count` is above 2^24.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_alloc(
     raw: *mut fluxcap_raw,

@@ -308,7 +308,13 @@ unsafe fn parse_one(
 /// one that has moved away is empty.
 ///
 /// `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it counts for all, and is written into
-/// each. Returns how many packets are whole.
+/// each. Returns how many packets are whole. A packet is never an error.
+///
+/// Errors:
+/// - -EINVAL: `flags` has unknown bits; `count` is above 2^24; or it is not 0, and `packets` or `headers` is NULL, or the first
+///   `struct_size` is one that no version has. Nothing is written then.
+///
+/// Any thread. It changes nothing but `headers`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse_batch(
     packets: *const fluxcap_packet,
@@ -347,7 +353,13 @@ pub unsafe extern "C" fn fluxcap_parse_batch_with(
     })
 }
 
-/// fluxcap_parse_batch() of the packets that a callback gets.
+/// fluxcap_parse_batch() of the packets that a callback gets. Returns how many packets are whole.
+///
+/// Errors:
+/// - -EINVAL: `flags` has unknown bits; `count` is above 2^24; or it is not 0, and `packets` or `headers` is NULL, or the first
+///   `struct_size` is one that no version has. Nothing is written then.
+///
+/// For the thread that the callback runs on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse_refs(
     packets: *const fluxcap_packet_ref,

@@ -59,12 +59,16 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
     })
 }
 
-/// Consumes the first `max` received packets: their frames go back to the kernel, for new packets. Those that fluxcap_raw_peek() showed last
-/// are consumed as they were shown.
+/// Consumes the first `max` received packets: their frames go back to the kernel, for new packets.
 ///
-/// Returns how many there were; 0: none now, or a forked child. Frames that the fill ring has no room for go to the pool. It makes no system
-/// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
-/// time.
+/// Those that fluxcap_raw_peek() showed last are consumed as they were shown. Frames that the fill ring has no room for go to the pool.
+/// Returns how many there were; 0: none now, or a forked child. It makes no system call, and does not tell that the interface is gone:
+/// fluxcap_raw_peek() does.
+///
+/// Errors:
+/// - -EINVAL: `raw` is NULL or no open socket.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) -> c_int {
     quick(|| {
@@ -74,14 +78,18 @@ pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) ->
     })
 }
 
-/// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now. Those that
-/// fluxcap_raw_peek() showed last go as they were shown. Packets that are empty or have options are recycled.
+/// Consumes the first `max` received packets by putting them into the TX ring, with their bytes as they are now.
 ///
-/// They leave with fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
+/// Those that fluxcap_raw_peek() showed last go as they were shown. Packets that are empty or have options are recycled. They leave with
+/// fluxcap_raw_wake_tx(); their frames come back with fluxcap_raw_refill() or fluxcap_raw_reap().
 ///
 /// Returns how many were consumed; 0: none now, no room in the TX ring, or a forked child. The others stay in the RX ring. It makes no system
-/// call, and does not tell that the interface is gone: fluxcap_raw_peek() does. -EINVAL: `raw` is NULL, or another kind of handle. One thread at a
-/// time.
+/// call, and does not tell that the interface is gone: fluxcap_raw_peek() does.
+///
+/// Errors:
+/// - -EINVAL: `raw` is NULL or no open socket.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) -> c_int {
     quick(|| {
@@ -101,9 +109,14 @@ pub unsafe extern "C" fn fluxcap_raw_data(raw: *const fluxcap_raw) -> *mut u8 {
     }
 }
 
-/// Tops the fill ring up, with frames just sent and then with free ones. Returns how many.
+/// Tops the fill ring up, with frames just sent and then with free ones. Returns how many; 0 in a forked child.
 ///
 /// A part of the frames stays for sending. Without frames in the fill ring the kernel drops what arrives: call it once a batch.
+///
+/// Errors:
+/// - -EINVAL: `raw` is NULL or no open socket.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
     quick(|| {
@@ -113,9 +126,14 @@ pub unsafe extern "C" fn fluxcap_raw_refill(raw: *mut fluxcap_raw) -> c_int {
     })
 }
 
-/// Takes all sent frames back into the pool. Returns how many.
+/// Takes all sent frames back into the pool. Returns how many; 0 in a forked child.
 ///
-/// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full.
+/// Call it (or fluxcap_raw_refill()) regularly: the kernel stops sending when the completion ring is full. It makes no system call.
+///
+/// Errors:
+/// - -EINVAL: `raw` is NULL or no open socket.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_reap(raw: *mut fluxcap_raw) -> c_int {
     quick(|| {
@@ -225,9 +243,19 @@ pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
     })
 }
 
-/// A file descriptor to wait for packets on, as fluxcap_rx_fd(): readable while packets wait, when frames come home that the fill ring was
-/// out of, and about once a second. Then call fluxcap_raw_receive() until it returns 0 or an error, or fluxcap_raw_refill() after
-/// fluxcap_raw_peek(), fluxcap_raw_recycle() or fluxcap_raw_forward(). Errors as fluxcap_rx_fd().
+/// A file descriptor to wait for packets on, as fluxcap_rx_fd(). It stays the socket's own: do not close it.
+///
+/// It is readable while packets wait, when frames return that the fill ring was out of, and about once a second. Then call
+/// fluxcap_raw_receive() until it returns 0 or an error, or fluxcap_raw_refill() after fluxcap_raw_peek(), fluxcap_raw_recycle() or
+/// fluxcap_raw_forward().
+///
+/// Errors:
+/// - -EMFILE: the first call opens descriptors, and no more files can be opened.
+/// - -EOPNOTSUPP: there are none outside of Linux.
+/// - -EINVAL: `raw` is NULL or no open socket, or this is a forked child.
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_rx_fd(raw: *const fluxcap_raw) -> c_int {
     guard(|| {

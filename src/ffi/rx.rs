@@ -5,13 +5,14 @@ use std::ffi::{c_char, c_int};
 use super::error::{guard, null, quick};
 use super::handle::{self, BATCH, Open, fluxcap_raw};
 use super::info::{
-    fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, print, ring,
+    fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, ring,
     write_counters, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
 use super::packet::{array, fluxcap_packet, places, take_home};
 use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
+use super::text::print;
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
 use crate::batch::PacketBatch;
@@ -170,7 +171,12 @@ pub unsafe extern "C" fn fluxcap_rx_recycle(
     })
 }
 
-/// Tops the fill ring up with free frames, and returns how many. fluxcap_rx_recv() does that, too.
+/// Tops the fill ring up with free frames, and returns how many; 0 in a forked child. fluxcap_rx_recv() does that, too.
+///
+/// Errors:
+/// - -EINVAL: `rx` is NULL or no open receiving half.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_refill(rx: *mut fluxcap_rx) -> c_int {
     quick(|| {
@@ -179,8 +185,15 @@ pub unsafe extern "C" fn fluxcap_rx_refill(rx: *mut fluxcap_rx) -> c_int {
     })
 }
 
-/// How fluxcap_rx_recv() waits: `poller` is one of FLUXCAP_POLLER_…, `spin_us` how long FLUXCAP_POLLER_ADAPTIVE spins after the last
-/// packet, in microseconds; 0: 50. At first it is FLUXCAP_POLLER_ADAPTIVE.
+/// Sets how fluxcap_rx_recv() waits. At first it is FLUXCAP_POLLER_ADAPTIVE.
+///
+/// `poller` is one of FLUXCAP_POLLER_…; `spin_us` is how long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds; 0: 50.
+/// The counters of fluxcap_rx_poller_statistics() begin anew.
+///
+/// Errors, after which the poller is as before:
+/// - -EINVAL: a poller that is not known, or a `spin_us` other than 0 with another poller; `rx` is NULL or no open receiving half.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_set_poller(
     rx: *mut fluxcap_rx,
@@ -243,7 +256,12 @@ pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     })
 }
 
-/// What the socket is. `info->struct_size` must be set.
+/// What the socket is, as fluxcap_raw_info(). `info->struct_size` must be set. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_info(rx: *const fluxcap_rx, info: *mut fluxcap_info) -> c_int {
     guard(|| {
@@ -254,7 +272,15 @@ pub unsafe extern "C" fn fluxcap_rx_info(rx: *const fluxcap_rx, info: *mut fluxc
     })
 }
 
-/// What the kernel counted for the socket, both halves, and what this one received; `sent` is 0. `statistics->struct_size` must be set.
+/// What the kernel counted for the socket, both halves, and what this one received; `sent` is 0. Returns 0.
+///
+/// `statistics->struct_size` must be set.
+///
+/// Errors:
+/// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
+/// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_statistics(
     rx: *const fluxcap_rx,
@@ -268,7 +294,15 @@ pub unsafe extern "C" fn fluxcap_rx_statistics(
     })
 }
 
-/// What the XDP program counted. `counters->struct_size` must be set.
+/// What the XDP program counted for the whole interface. `counters->struct_size` must be set. Returns 0.
+///
+/// All is 0 without a program of this library.
+///
+/// Errors:
+/// - -EINVAL: `counters` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
+/// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_program_counters(
     rx: *const fluxcap_rx,
@@ -282,7 +316,12 @@ pub unsafe extern "C" fn fluxcap_rx_program_counters(
     })
 }
 
-/// The fill ring into `*fill` and the RX ring into `*ring`, as they stand.
+/// The fill ring into `*fill` and the RX ring into `*ring`, as they stand; zeros in a forked child. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `fill` or `ring` is NULL; `rx` is NULL or no open receiving half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_debug_rings(
     rx: *const fluxcap_rx,
@@ -307,7 +346,12 @@ pub unsafe extern "C" fn fluxcap_rx_debug_rings(
     })
 }
 
-/// The answers to all wishes as text, as fluxcap_raw_report().
+/// What became of each requested setting, as text: see fluxcap_raw_report().
+///
+/// Errors:
+/// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `rx` is NULL or no open receiving half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_report(
     rx: *const fluxcap_rx,
@@ -320,7 +364,12 @@ pub unsafe extern "C" fn fluxcap_rx_report(
     })
 }
 
-/// The UMEM, as fluxcap_raw_umem().
+/// The UMEM of the socket: see fluxcap_raw_umem(). On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0.
+///
+/// Errors:
+/// - -EINVAL: `umem` is NULL; `rx` is NULL or no open receiving half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_umem(
     rx: *const fluxcap_rx,

@@ -294,8 +294,14 @@ pub unsafe extern "C" fn fluxcap_sim_join(
     })
 }
 
-/// Handles up to `budget` packets that are due, and returns how many: those that leave a zero-copy socket, are played, arrive, or are
-/// completed late. 0: nothing is left to do at this time. Any thread.
+/// Handles up to `budget` packets that are due, and returns how many; 0: nothing is left to do at this time.
+///
+/// Those are packets that leave a zero-copy socket, are played, arrive, or are completed late.
+///
+/// Errors:
+/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+///
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) -> c_int {
     guard(|| {
@@ -307,7 +313,12 @@ pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) 
 
 /// Steps until nothing is left to do at this time, and returns how many packets were handled (INT_MAX: that many or more).
 ///
-/// Ends after some hundred million packets at the latest: a playback for ever has no end. Any thread.
+/// Ends after some hundred million packets at the latest: a playback for ever has no end.
+///
+/// Errors:
+/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+///
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
@@ -317,10 +328,15 @@ pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
     })
 }
 
-/// Lets simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played.
+/// Lets `nanoseconds` of simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played. Returns 0.
 ///
 /// While the network's thread runs, real time counts, and this waits for it. Without it, traffic at full speed comes at one packet a
-/// microsecond. Any thread.
+/// microsecond.
+///
+/// Errors:
+/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+///
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanoseconds: u64) -> c_int {
     guard(|| {

@@ -5,8 +5,8 @@ use std::ffi::{c_char, c_int};
 use super::counters::fluxcap_engine_statistics;
 use super::error::guard;
 use super::group::{fluxcap_group, inspect, no_such_engine};
-use super::info::print;
 use super::sized::{self, Sized32};
+use super::text::print;
 
 /// What the engines of a group did in all their runs, summed up.
 #[repr(C)]

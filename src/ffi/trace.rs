@@ -6,8 +6,8 @@ use std::fmt;
 use super::array::check_count;
 use super::error::{guard, null};
 use super::handle::count;
-use super::info::print;
 use super::sim::{fluxcap_sim, network_of};
+use super::text::print;
 use crate::sim::{Event, EventKind};
 
 /// The packet reached the NIC.
@@ -102,9 +102,14 @@ pub unsafe extern "C" fn fluxcap_sim_trace_start(sim: *const fluxcap_sim, events
     })
 }
 
-/// What happened since fluxcap_sim_trace_start(), in order.
+/// Writes the first `count` events since fluxcap_sim_trace_start() to `events`, in order, or fewer if there are fewer.
 ///
-/// Writes the first `count` events to `events`, or fewer if there are fewer, and returns how many there are in all. Any thread.
+/// Returns how many there are in all. Times are nanoseconds since the network was made.
+///
+/// Errors:
+/// - -EINVAL: `events` is NULL and `count` is not 0, or `count` is above INT_MAX; `sim` is NULL or no open network, or this is a forked child.
+///
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_trace_events(
     sim: *const fluxcap_sim,

@@ -7,11 +7,12 @@ use super::array::bytes;
 use super::error::{guard, null, quick};
 use super::handle::{BATCH, count};
 use super::info::{
-    fluxcap_info, fluxcap_ring_state, fluxcap_statistics, print, ring, write_info, write_statistics,
+    fluxcap_info, fluxcap_ring_state, fluxcap_statistics, ring, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
 use super::packet::{array, fill, fluxcap_packet, give, places, take_for_sending};
 use super::poller::timeout;
+use super::text::print;
 use super::umem::{fluxcap_umem, write_umem};
 use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};
@@ -99,9 +100,14 @@ fn send_part(half: &mut Sender, part: &mut [fluxcap_packet]) -> Result<usize> {
     sent.map(|_| count - left)
 }
 
-/// Writes up to `count` fresh packets of length 0 to `packets`, in free frames. Set `len`, fill in the bytes, and send them.
+/// Writes up to `count` fresh packets of length 0 to `packets`, each in a free frame. Set `len`, fill in the bytes, and send them.
 ///
-/// Takes sent frames back if there are not enough. Returns how many; fewer, even 0, when that does not help.
+/// Takes sent frames back if there are not enough. Returns how many; fewer, even 0, when that does not help, and 0 in a forked child.
+///
+/// Errors:
+/// - -EINVAL: `tx` is NULL or no open sending half; `packets` is NULL and `count` is not 0, or `count` is above 2^24.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_alloc(
     tx: *mut fluxcap_tx,
@@ -145,9 +151,14 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
     })
 }
 
-/// Takes the frames of sent packets back, and returns how many. All calls that send do that, too.
+/// Takes the frames of sent packets back, and returns how many; 0 in a forked child. All calls that send do that, too.
 ///
-/// A half that does not send for a while keeps them: call it then.
+/// A half that does not send for a while keeps them: call it then. It makes no system call.
+///
+/// Errors:
+/// - -EINVAL: `tx` is NULL or no open sending half.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
     quick(|| {
@@ -207,7 +218,12 @@ pub unsafe extern "C" fn fluxcap_tx_stop(tx: *const fluxcap_tx) -> c_int {
     unsafe { opaque::stop(tx) }
 }
 
-/// The number of packets that the TX ring has room for now.
+/// The number of packets that the TX ring has room for now; 0 in a forked child.
+///
+/// Errors:
+/// - -EINVAL: `tx` is NULL or no open sending half.
+///
+/// One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
     quick(|| {
@@ -216,7 +232,12 @@ pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
     })
 }
 
-/// Packets that were given to the kernel and whose frames have not been taken back.
+/// The number of packets that were given to the kernel and whose frames have not been taken back.
+///
+/// Errors:
+/// - -EINVAL: `tx` is NULL or no open sending half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_outstanding(tx: *const fluxcap_tx) -> c_int {
     quick(|| {
@@ -252,7 +273,12 @@ pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     })
 }
 
-/// What the socket is. `info->struct_size` must be set.
+/// What the socket is, as fluxcap_raw_info(). `info->struct_size` must be set. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `tx` is NULL or no open sending half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_info(tx: *const fluxcap_tx, info: *mut fluxcap_info) -> c_int {
     guard(|| {
@@ -263,7 +289,15 @@ pub unsafe extern "C" fn fluxcap_tx_info(tx: *const fluxcap_tx, info: *mut fluxc
     })
 }
 
-/// What the kernel counted for the socket, both halves, and what this one sent; `received` is 0. `statistics->struct_size` must be set.
+/// What the kernel counted for the socket, both halves, and what this one sent; `received` is 0. Returns 0.
+///
+/// `statistics->struct_size` must be set.
+///
+/// Errors:
+/// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `tx` is NULL or no open sending half.
+/// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_statistics(
     tx: *const fluxcap_tx,
@@ -277,7 +311,12 @@ pub unsafe extern "C" fn fluxcap_tx_statistics(
     })
 }
 
-/// The TX ring into `*ring` and the completion ring into `*completion`, as they stand.
+/// The TX ring into `*ring` and the completion ring into `*completion`, as they stand; zeros in a forked child. Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `ring` or `completion` is NULL; `tx` is NULL or no open sending half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_debug_rings(
     tx: *const fluxcap_tx,
@@ -302,7 +341,12 @@ pub unsafe extern "C" fn fluxcap_tx_debug_rings(
     })
 }
 
-/// The answers to all wishes as text, as fluxcap_raw_report().
+/// What became of each requested setting, as text: see fluxcap_raw_report().
+///
+/// Errors:
+/// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `tx` is NULL or no open sending half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_report(
     tx: *const fluxcap_tx,
@@ -315,7 +359,12 @@ pub unsafe extern "C" fn fluxcap_tx_report(
     })
 }
 
-/// The UMEM, as fluxcap_raw_umem().
+/// The UMEM of the socket: see fluxcap_raw_umem(). On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0.
+///
+/// Errors:
+/// - -EINVAL: `umem` is NULL; `tx` is NULL or no open sending half.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_umem(
     tx: *const fluxcap_tx,

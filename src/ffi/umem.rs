@@ -12,6 +12,10 @@ use crate::error::Result;
 use crate::umem::UmemRegion;
 
 /// The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
+///
+/// It stays mapped until the last handle, socket and packet is gone. Then it is unmapped, also when frames are still in quarantine
+/// (`quarantined` of struct fluxcap_accounting): the kernel holds their pages for itself, and gives them to nobody else before it has
+/// released them.
 pub struct fluxcap_umem {
     _opaque: [u8; 0],
 }
@@ -25,10 +29,16 @@ unsafe impl Opaque for fluxcap_umem {
     const GIVER: &'static str = "fluxcap_raw_umem";
 }
 
-/// The UMEM of a socket, to open more sockets on it (`umem` in struct fluxcap_config), or to ask for its frames.
+/// The UMEM of a socket, to open more sockets on it (`umem` in struct fluxcap_config), or to count its frames.
 ///
-/// On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0. The memory lives until the last handle, socket
-/// and packet is gone. Any thread.
+/// On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0. The memory stays mapped until the last handle,
+/// socket and packet is gone.
+///
+/// Errors:
+/// - -EINVAL: `umem` is NULL; `raw` is NULL or no open socket.
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Several threads at once, but none together with a call that takes the handle without const.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_umem(
     raw: *const fluxcap_raw,
@@ -55,7 +65,15 @@ pub(super) unsafe fn write_umem(
     Ok(0)
 }
 
-/// Who has the frames of a UMEM now, by the ledger, into `*accounting`. Exact when nobody moves frames meanwhile. Any thread.
+/// Counts who has the frames of a UMEM now, by the ledger, into `*accounting`. Returns 0.
+///
+/// Exact when nobody moves frames meanwhile. First it asks, by a system call or more for each closed socket, whether the kernel has released
+/// frames in quarantine. In a forked child the numbers are those of the fork.
+///
+/// Errors:
+/// - -EINVAL: `accounting` is NULL; `umem` is NULL or no open handle to a UMEM.
+///
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_umem_accounting(
     umem: *const fluxcap_umem,
@@ -73,10 +91,18 @@ pub unsafe extern "C" fn fluxcap_umem_accounting(
     })
 }
 
-/// Waits until the kernel has let go of the frames of sockets that were closed, or `timeout_ms` milliseconds are over; -1 waits for ever.
-/// Returns how many frames are still in quarantine. Any thread.
+/// Waits until the kernel has released the frames of closed sockets, or `timeout_ms` milliseconds are over; -1 waits for ever.
 ///
-/// Nothing has to call it: frames come home without. It is for a program that wants all of them before it goes on.
+/// Calling it is optional: frames return without it. It is for a program that wants all of them before it goes on. Returns how many frames
+/// are still in quarantine; 0: none.
+///
+/// It sleeps between looks at the kernel. Neither a stop nor a signal ends it: with -1 it returns only when all frames have been released,
+/// which may be never (see `quarantined`). On a simulated network simulated time passes meanwhile. In a forked child it does not wait.
+///
+/// Errors:
+/// - -EINVAL: `timeout_ms` is below -1; `umem` is NULL or no open handle to a UMEM.
+///
+/// Any thread. Sockets on the UMEM may be used, opened and closed meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_umem_reclaim(
     umem: *const fluxcap_umem,

@@ -9,8 +9,21 @@
 //! the close, for the look itself may have to wait for the kernel. It is looked for when the pool runs dry, when a socket is opened on the
 //! UMEM, and when somebody counts the frames or reclaims them. Frames of which it is never seen stay lost to the pool.
 //!
-//! Packet memory that the kernel was given is unmapped with the last handle and packet, quarantine or not: the kernel holds the pages for
-//! itself, and what is mapped at the address later are others.
+//! # How long the memory stays mapped
+//!
+//! Until the last handle, socket and packet of the UMEM is gone. So nothing in this process refers to a frame whose memory is unmapped.
+//! Frames in quarantine do not prolong that, and need not:
+//!
+//! - The kernel and the device never use the mapping, but the pages. `xdp_umem_pin_pages` pins them (`pin_user_pages`, `FOLL_LONGTERM`) when
+//!   the memory is registered, and `xdp_umem_release` unpins them after the driver has released the queue. A packet that is sent
+//!   straight from a frame holds a reference to the frame's page (`get_page` in `xsk_build_skb_zerocopy`).
+//! - So `munmap` takes away this process's view of pages that a device may still write to, and no more. They are given to nobody else
+//!   before the kernel releases them, and whatever is mapped at the same addresses later has other pages.
+//! - Until then the machine lacks the pages, and they count as locked memory of a user without CAP_IPC_LOCK.
+//!
+//! This holds for memory that is unmapped at the end, which [`Memory::from_parts`](crate::mem::Memory::from_parts) demands. Memory that went back
+//! to an allocator would be given to others with the same pages. In the simulator nobody writes to a frame after the close: its kernel's
+//! side has a handle to the UMEM.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -509,6 +509,19 @@ fn frames_of_a_closed_socket_are_nobodys_until_the_kernel_is_seen_to_let_go() {
 }
 
 #[test]
+fn memory_stays_mapped_until_the_last_handle_is_gone_and_no_longer_for_frames_in_quarantine() {
+    let (memory, gone) = watched_memory(4 * 2048);
+    let umem = UmemRegion::new(memory, umem(4, 2048, 0).geometry()).unwrap();
+    close_with_loans(&umem, 3, &Arc::default());
+    assert_eq!(umem.accounting().quarantined, 3);
+    let packet = umem.alloc().expect("the fourth frame");
+    drop(umem);
+    assert!(gone.try_recv().is_err(), "a packet lies there");
+    drop(packet);
+    assert_eq!(gone.try_recv(), Ok(()));
+}
+
+#[test]
 fn a_dry_pool_looks_whether_the_kernel_has_let_go_but_not_all_the_time() {
     let umem = umem(4, 2048, 0);
     let kernel = Arc::new(Kernel::default());

@@ -6,10 +6,11 @@ use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use fluxcap::proto::Headers;
 use fluxcap::{FluxBuilder, FluxRaw, XdpMode};
 
 use super::net::{add_pair, in_namespace, ip};
-use super::traffic::{close, frame, small};
+use super::traffic::{close, frame, receive, small};
 
 /// The notes about one thing.
 fn about<'a>(notes: &'a [String], what: &str) -> Vec<&'a String> {
@@ -36,6 +37,43 @@ fn tags_that_a_sender_left_to_its_device_are_named_with_the_words_to_type() {
         let sender = small("near").load_xdp(false).build().unwrap();
         assert!(sender.report().notes.is_empty());
         close(sender);
+    });
+}
+
+#[test]
+fn a_tag_that_a_sender_left_to_its_device_arrives_once_the_words_are_typed() {
+    in_namespace(|| {
+        let tagging = Command::new("ip")
+            .args("link add link far name tagged type vlan id 7".split(' '))
+            .output();
+        if !tagging.is_ok_and(|output| output.status.success()) {
+            println!("skipped: this kernel has no VLAN devices");
+            return;
+        }
+        ip("link set tagged up");
+        ip("addr add 10.77.0.1/24 dev tagged");
+        ip("neigh add 10.77.0.2 lladdr 02:00:00:00:00:77 dev tagged");
+        let mut near = small("near").build().unwrap();
+        let socket = UdpSocket::bind("10.77.0.1:0").unwrap();
+        let tags_of_one = |near: &mut FluxRaw| {
+            socket.send_to(b"tagged?", "10.77.0.2:9").unwrap();
+            let packet = receive(near, 1).pop().unwrap();
+            let headers = Headers::parse(packet.data()).unwrap();
+            assert_eq!(headers.ports().unwrap().1, 9);
+            (headers.vlan_tags(), headers.outer_tag())
+        };
+        assert_eq!(tags_of_one(&mut near), (0, None));
+        let note = about(&near.report().notes, "VLAN")[0].clone();
+        let (_, words) = note.split_once("ethtool ").expect("words to type");
+        let words = words.replace("PEER", "far");
+        let typed = Command::new("ethtool").args(words.split(' ')).output();
+        match typed {
+            Ok(output) if output.status.success() => {
+                assert_eq!(tags_of_one(&mut near), (1, Some(7)))
+            }
+            _ => println!("skipped: there is no ethtool that could type the words"),
+        }
+        close(near);
     });
 }
 

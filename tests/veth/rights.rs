@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use fluxcap::{BusyPoll, ErrorKind, FanOut, FluxBuilder, FluxRaw, XdpMode};
+use fluxcap::{
+    BindMode, BusyPoll, ErrorKind, FanOut, FluxBuilder, FluxRaw, HugepageSize, Hugepages, XdpMode,
+    poller,
+};
 
-use super::net::{Stack, has_program, in_namespace};
+use super::net::{Stack, add_pair, has_program, in_namespace};
 use super::process::{Program, example, is_installed};
+use super::steering::{OwnProgram, attach_by_link};
 use super::traffic::{carry, close, frames, send, small};
 
 const CAP_NET_ADMIN: u32 = 12;
@@ -156,6 +160,33 @@ const FEATURES: [Feature; 6] = [
     },
 ];
 
+type Unrestricted = (&'static str, fn() -> String);
+
+/// What takes nothing beside the capabilities of a socket: its row, and all answers that depend on it.
+const UNRESTRICTED: [Unrestricted; 2] = [
+    ("zero-copy, hugepages,", || {
+        let zero_copy = small("near").load_xdp(false).bind_mode(BindMode::ZeroCopy);
+        let memory = small("near").load_xdp(false).numa_node(0);
+        let memory = open(memory.hugepages(Hugepages::Prefer(HugepageSize::Size2M)));
+        let memory = memory.map(|raw| {
+            (
+                raw.report().page_size.clone(),
+                raw.report().numa_node.clone(),
+            )
+        });
+        // SAFETY: takes nothing, returns a number.
+        let pinned = poller::pin(unsafe { libc::sched_getcpu() } as u32);
+        format!("{:?} {memory:?} {pinned:?}", open(zero_copy).map(drop))
+    }),
+    ("a TX budget above 32", || {
+        let raw = open(small("near").load_xdp(false).tx_budget(64));
+        format!("{:?}", raw.map(|raw| raw.report().tx_budget.clone()))
+    }),
+];
+
+/// What is asked for on another thread.
+type Ask<'a> = &'a (dyn Fn() -> Result<(), String> + Sync);
+
 const TWO: FanOut = FanOut {
     sockets: 2,
     symmetric: false,
@@ -164,16 +195,6 @@ const TWO: FanOut = FanOut {
 /// Opens a socket; the error as text.
 fn open(builder: FluxBuilder) -> Result<FluxRaw, String> {
     builder.build().map_err(|error| error.to_string())
-}
-
-/// Whether the running kernel is older than this release, such as "5.11".
-fn is_older_than(release: &str) -> bool {
-    fn numbers(release: &str) -> Vec<u32> {
-        let parts = release.split(|c: char| !c.is_ascii_digit()).take(2);
-        parts.map(|part| part.parse().unwrap()).collect()
-    }
-    let running = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    numbers(&running) < numbers(release)
 }
 
 /// The capabilities that a row of the table names.
@@ -232,11 +253,6 @@ fn each_feature_takes_the_capabilities_of_the_table_and_no_more() {
                 println!("skipped: the hard limit of locked memory is too high to exceed");
                 continue;
             }
-            let since = row.split('|').nth(2).unwrap().trim();
-            if is_older_than(since) {
-                println!("skipped: {} takes Linux {since}", feature.row);
-                continue;
-            }
             let all = named.iter().map(|&(number, _)| number);
             let all: Vec<_> = all.chain(feature.beside.iter().copied()).collect();
             as_user(&all, feature.ask).unwrap_or_else(|error| panic!("{row}: {error}"));
@@ -252,14 +268,60 @@ fn each_feature_takes_the_capabilities_of_the_table_and_no_more() {
 
 #[test]
 fn no_row_of_the_table_is_without_a_test() {
-    let rows: Vec<_> = TABLE.lines().skip(2).collect();
-    assert!(rows.len() > FEATURES.len());
-    for row in rows {
-        let tested = FEATURES
-            .iter()
-            .any(|feature| row[2..].starts_with(feature.row));
-        assert_eq!(tested, !row.contains("none beside"), "{row}");
+    for row in TABLE.lines().skip(2) {
+        let is = |tested: &str| row[2..].starts_with(tested);
+        let restricted = FEATURES.iter().any(|feature| is(feature.row));
+        let unrestricted = UNRESTRICTED.iter().any(|(tested, _)| is(tested));
+        let none_beside = row.contains("none beside");
+        assert_eq!(
+            (restricted, unrestricted),
+            (!none_beside, none_beside),
+            "{row}"
+        );
     }
+}
+
+#[test]
+fn what_takes_no_capability_beside_a_socket_is_answered_to_a_user_as_to_root() {
+    in_namespace(|| {
+        for (row, ask) in UNRESTRICTED {
+            // On a thread of its own, for it is pinned.
+            let of_root = thread::spawn(ask).join().unwrap();
+            assert!(!of_root.contains("CAP_"), "{row}: {of_root}");
+            assert_eq!(as_user(SOCKET, ask), of_root, "{row}");
+        }
+    });
+}
+
+#[test]
+fn an_xskmap_counters_and_more_queues_take_cap_bpf_before_linux_6_0_alone() {
+    in_namespace(|| {
+        add_pair("two", "too", "numrxqueues 2 numtxqueues 2");
+        let own = OwnProgram::load();
+        let _link = attach_by_link("near", own.program());
+        let first = small("two").build().unwrap();
+        let map = own.map();
+        let xskmap = || open(small("near").xskmap(map.try_clone_to_owned().unwrap())).map(drop);
+        let counters = || {
+            let counted = first.program_counters();
+            counted.map(drop).map_err(|error| error.to_string())
+        };
+        let queue = || open(small("two").queue(1)).map(drop);
+        let cases: [(&str, Ask<'_>); 3] = [
+            ("an XSKMAP of one's own", &xskmap),
+            ("the counters", &counters),
+            ("one more queue", &queue),
+        ];
+        let sysctl = "/proc/sys/kernel/unprivileged_bpf_disabled";
+        let disabled = std::fs::read_to_string(sysctl).unwrap().trim() != "0";
+        for (what, ask) in cases {
+            let answer = as_user(SOCKET, ask);
+            let refused = running() < (6, 0) && disabled;
+            assert_eq!(answer.is_err(), refused, "{what}: {answer:?}");
+            as_user(&[CAP_NET_RAW, CAP_BPF], ask).unwrap();
+        }
+        close(first);
+    });
 }
 
 #[test]

@@ -384,14 +384,16 @@ fn owned(fd: i32) -> OwnedFd {
 }
 
 /// A program with an XSKMAP that the library did not load.
-struct OwnProgram(*mut libbpf_sys::bpf_object);
+pub(crate) struct OwnProgram(*mut libbpf_sys::bpf_object);
 
 impl OwnProgram {
-    fn load() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/fluxcap.bpf.o\0");
-        // SAFETY: a string that ends with NUL; no options.
-        let object =
-            unsafe { libbpf_sys::bpf_object__open_file(path.as_ptr().cast(), ptr::null()) };
+    pub(crate) fn load() -> Self {
+        // Aligned, and also in a guest, which has no sources.
+        let bytes = include_bytes!("../../bpf/fluxcap.bpf.o").to_vec();
+        // SAFETY: the bytes are there until the object was read; no options.
+        let object = unsafe {
+            libbpf_sys::bpf_object__open_mem(bytes.as_ptr().cast(), bytes.len() as _, ptr::null())
+        };
         assert!(!object.is_null(), "{}", io::Error::last_os_error());
         let own = Self(object);
         // SAFETY: the object is open, and its map belongs to it.
@@ -403,7 +405,7 @@ impl OwnProgram {
         own
     }
 
-    fn program(&self) -> i32 {
+    pub(crate) fn program(&self) -> i32 {
         // SAFETY: the object is loaded, and the program belongs to it.
         unsafe {
             let name = c"fluxcap_xdp".as_ptr();
@@ -412,7 +414,7 @@ impl OwnProgram {
         }
     }
 
-    fn map(&self) -> BorrowedFd<'_> {
+    pub(crate) fn map(&self) -> BorrowedFd<'_> {
         // SAFETY: the object is loaded.
         let fd =
             unsafe { libbpf_sys::bpf_object__find_map_fd_by_name(self.0, c"xsks_map".as_ptr()) };

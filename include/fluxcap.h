@@ -1749,6 +1749,7 @@ void fluxcap_tx_free(struct fluxcap_tx *tx);
 // all NULL, and the result is 0. Otherwise all sockets are still yours. `config` may be NULL. Any thread.
 //
 // -EINVAL: no socket, or one twice, or one on another UMEM than the first without `copying`, or a number out of its range.
+// -ENOMEM: not enough memory for batches of that size.
 int fluxcap_engine_new(struct fluxcap_raw **raws,
                        uint32_t count,
                        const struct fluxcap_engine_config *config,

@@ -1204,6 +1204,9 @@ struct fluxcap_sim_nic_config {
   uint8_t mac[6];
   // 0.
   uint8_t reserved[6];
+  // How long, in nanoseconds, its driver takes to let go of the queue after a zero-copy socket was closed. So long the queue is taken, and
+  // the socket's frames are in quarantine (struct fluxcap_accounting).
+  uint64_t release_delay_ns;
 };
 
 // What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size: nothing.

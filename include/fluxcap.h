@@ -128,7 +128,7 @@
 // Packets are no part of core dumps: they are other people's data, and large.
 #define FLUXCAP_CORE_DUMP_WITHOUT_PACKETS 0
 
-// Packets in a new UMEM are part of core dumps.
+// Packets in a new UMEM are part of core dumps. Rings never are: the kernel leaves them out.
 #define FLUXCAP_CORE_DUMP_WITH_PACKETS 1
 
 // The kernel may ask for wake-ups instead of being called each time (Linux 5.4).

@@ -133,6 +133,8 @@ impl FluxBuilder {
     }
 
     /// Whether the packets in a new UMEM are part of core dumps. Default no: they are other people's data, and large.
+    ///
+    /// The rings never are: the kernel leaves them out.
     pub fn core_dump(mut self, dump: bool) -> Self {
         self.memory.core_dump = dump;
         self

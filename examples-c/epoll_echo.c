@@ -291,10 +291,17 @@ static bool watch(struct echo *echo, uint32_t interval)
 static bool open_halves(struct echo *echo, const struct fluxcap_config *config)
 {
     struct fluxcap_info info = {.struct_size = sizeof(info)};
-    struct fluxcap_raw *raw;
+    struct fluxcap_raw *raw = NULL;
 
-    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_info(raw, &info) < 0 || fluxcap_raw_split(raw, &echo->rx, &echo->tx) < 0) {
+    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_info(raw, &info) < 0) {
         complain();
+        fluxcap_raw_free(raw);
+        return false;
+    }
+    print_text(raw, fluxcap_raw_report);
+    if (fluxcap_raw_split(raw, &echo->rx, &echo->tx) < 0) {
+        complain();
+        fluxcap_raw_free(raw);
         return false;
     }
     memcpy(echo->mac, info.mac, sizeof(echo->mac));

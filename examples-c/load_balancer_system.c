@@ -185,8 +185,13 @@ static bool open_halves(struct program *program, const struct fluxcap_config *co
         perror("sessions");
         return false;
     }
-    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_info(raw, &info) < 0 ||
-        fluxcap_raw_split(raw, &program->rx, &program->tx) < 0) {
+    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_info(raw, &info) < 0) {
+        complain();
+        fluxcap_raw_free(raw);
+        return false;
+    }
+    print_text(raw, fluxcap_raw_report);
+    if (fluxcap_raw_split(raw, &program->rx, &program->tx) < 0) {
         complain();
         fluxcap_raw_free(raw);
         return false;

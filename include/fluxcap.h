@@ -128,7 +128,7 @@
 // Packets are no part of core dumps: they are other people's data, and large.
 #define FLUXCAP_CORE_DUMP_WITHOUT_PACKETS 0
 
-// Packets in a new UMEM are part of core dumps.
+// Packets in a new UMEM are part of core dumps. Rings never are: the kernel leaves them out.
 #define FLUXCAP_CORE_DUMP_WITH_PACKETS 1
 
 // The kernel may ask for wake-ups instead of being called each time (Linux 5.4).
@@ -1184,6 +1184,9 @@ struct fluxcap_sim_nic_config {
   uint8_t mac[6];
   // 0.
   uint8_t reserved[6];
+  // How long, in nanoseconds, its driver takes to let go of the queue after a zero-copy socket was closed. So long the queue is taken, and
+  // the socket's frames are in quarantine (struct fluxcap_accounting).
+  uint64_t release_delay_ns;
 };
 
 // What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size: nothing.
@@ -1910,6 +1913,7 @@ void fluxcap_tx_free(struct fluxcap_tx *tx);
 // all NULL, and the result is 0. Otherwise all sockets are still yours. `config` may be NULL. Any thread.
 //
 // -EINVAL: no socket, or one twice, or one on another UMEM than the first without `copying`, or a number out of its range.
+// -ENOMEM: not enough memory for batches of that size.
 int fluxcap_engine_new(struct fluxcap_raw **raws,
                        uint32_t count,
                        const fluxcap_engine_config *config,

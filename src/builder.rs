@@ -133,6 +133,8 @@ impl FluxBuilder {
     }
 
     /// Whether the packets in a new UMEM are part of core dumps. Default no: they are other people's data, and large.
+    ///
+    /// The rings never are: the kernel leaves them out.
     pub fn core_dump(mut self, dump: bool) -> Self {
         self.memory.core_dump = dump;
         self
@@ -260,7 +262,7 @@ impl FluxBuilder {
     /// - [`NotFound`](ErrorKind::NotFound), [`Down`](ErrorKind::Down): the interface;
     /// - [`Busy`](ErrorKind::Busy): the queue is taken, or a foreign XDP program is attached, which is named and left alone;
     /// - [`Permission`](ErrorKind::Permission): names the missing [capability](crate#what-it-needs);
-    /// - [`Memory`](ErrorKind::Memory): locked-memory limit, hugepages;
+    /// - [`Memory`](ErrorKind::Memory): locked-memory limit, hugepages, or not enough for frames and rings;
     /// - [`Unsupported`](ErrorKind::Unsupported): zero-copy or native XDP was demanded in vain, or the kernel lacks AF_XDP.
     ///
     /// After an error nothing is left behind.
@@ -279,7 +281,7 @@ impl FluxBuilder {
         let leases = prepared.umem.frames().leases(1)?;
         let steering = self.steering()?;
         let opened = self.link.backend().open(&self.socket, &prepared.umem)?;
-        let mut cycle = Cycle::new(opened.rings, &leases[0]);
+        let mut cycle = Cycle::new(opened.rings, &leases[0])?;
         self.fill(&mut cycle, &prepared.umem)?;
         let (socket, bound) = bind(opened.socket, leases)?;
         let mut report = prepared.report(bound, steering.as_deref());

@@ -158,6 +158,14 @@ impl fmt::Debug for Memory {
     }
 }
 
+/// A list of `count` equal values; `None` when there is not enough memory.
+pub(crate) fn filled<T: Clone>(count: usize, value: T) -> Option<Box<[T]>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).ok()?;
+    values.resize(count, value);
+    Some(values.into_boxed_slice())
+}
+
 /// Zeroed memory from the kernel.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn zeroed(layout: Layout) -> Option<Memory> {

@@ -680,6 +680,8 @@ impl Place {
             .arg(program)
             .arg("-L")
             .arg(&self.0)
+            // Unlike a "runpath" it is searched before LD_LIBRARY_PATH, where cargo names a place in which an older build may have left a library.
+            .arg("-Wl,--disable-new-dtags")
             .arg(format!("-Wl,-rpath,{}", self.0.display()))
             .arg("-lfluxcap");
         run(compiler);

@@ -8,7 +8,9 @@ use std::ptr;
 use std::time::Duration;
 
 use fluxcap::sim::{Capture, CaptureFormat, CaptureWriter, Network, Playback};
-use fluxcap::{ErrorKind, Result};
+use fluxcap::{
+    ErrorKind, FanOut, FluxBuilder, FluxEngine, FluxError, Result, UmemConfig, UmemRegion,
+};
 
 /// A piece of this size is large.
 const LARGE: usize = 16 * 1024;
@@ -100,6 +102,85 @@ fn capture(format: CaptureFormat) -> Vec<u8> {
     }
     writer.interface(&"x".repeat(LONG)).unwrap();
     writer.finish().unwrap()
+}
+
+/// Of 4096 frames.
+fn umem() -> UmemRegion {
+    let config = UmemConfig {
+        frames: 4096,
+        ..UmemConfig::default()
+    };
+    UmemRegion::heap(config).unwrap()
+}
+
+#[test]
+fn a_socket_has_all_its_rings_or_there_is_an_error() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let umem = umem();
+    let (raw, pieces) = with_each_refused(|| {
+        let sizes = FluxBuilder::new(&nic).fill_size(4096).rx_size(2048);
+        let sizes = sizes.tx_size(4096).completion_size(8192);
+        sizes.umem(&umem).build()
+    });
+    // Each ring, and room for the descriptors that are peeked at.
+    assert_eq!(pieces, 5);
+    drop(raw);
+    let accounting = umem.accounting();
+    assert_eq!(accounting.pool, accounting.frames);
+}
+
+#[test]
+fn a_group_of_sockets_has_all_its_rings_or_there_is_an_error() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let umem = umem();
+    let (group, pieces) = with_each_refused(|| {
+        let fan_out = FanOut {
+            sockets: 3,
+            ..FanOut::default()
+        };
+        let sizes = FluxBuilder::new(&nic).fill_size(4096).rx_size(2048);
+        let sizes = sizes.tx_size(2048).completion_size(4096);
+        sizes.umem(&umem).fan_out(fan_out).build_group()
+    });
+    // Fill and completion ring; and for each socket the twins of both, its RX and TX ring, and room for descriptors that are peeked at.
+    assert_eq!(pieces, 2 + 3 * 5);
+    drop(group);
+    let accounting = umem.accounting();
+    assert_eq!(accounting.pool, accounting.frames);
+}
+
+#[test]
+fn an_engine_has_room_for_its_batches_or_there_is_an_error() {
+    let network = Network::new();
+    let umem = umem();
+    let open = |name: &str| {
+        let nic = network.nic(name).unwrap();
+        let sizes = FluxBuilder::new(&nic).fill_size(64).rx_size(64);
+        let sizes = sizes.tx_size(64).completion_size(64);
+        sizes.umem(&umem).build().unwrap()
+    };
+    let mut engine = FluxEngine::new(open("sim0"));
+    engine.add_port(open("sim1")).unwrap();
+    let ((), pieces) = with_each_refused(|| {
+        let result = engine.set_batch(4096);
+        assert_eq!(engine.batch(), if result.is_ok() { 4096 } else { 64 });
+        result
+    });
+    // Slots, the descriptors behind them, and for each port the packets that shall leave through it.
+    assert_eq!(pieces, 2 + 2);
+    let mut third = Some(open("sim2"));
+    let (number, pieces) = with_each_refused(|| {
+        let added = engine.add_port(third.take().expect("it came back"));
+        added.map_err(|refused| {
+            let (raw, error) = refused.into_parts();
+            third = Some(raw);
+            error
+        })
+    });
+    assert_eq!((number, pieces, engine.ports()), (2, 1, 3));
+    assert_eq!(engine.run_once(|_| Ok::<(), FluxError>(())).unwrap(), 0);
 }
 
 #[test]

@@ -70,13 +70,15 @@ impl FluxBuilder {
         let free = frames.at_home();
         let rx_slots = rx.size().saturating_mul(sockets);
         let only_sends = self.only_sends();
-        let mut cycle = |rx, tx| {
-            let seat = seats.next()?;
-            let mut cycle = Cycle::member(seat, rx, tx, free, rx_slots);
+        let mut cycle = |rx, tx| -> Result<_> {
+            let Some(seat) = seats.next() else {
+                return Ok(None);
+            };
+            let mut cycle = Cycle::member(seat, rx, tx, free, rx_slots)?;
             if only_sends {
                 cycle.only_send(free);
             }
-            Some(cycle)
+            Ok(Some(cycle))
         };
         let notes = self.notes(&interface, steering.as_deref());
         let mut group = Vec::with_capacity(sockets as usize);
@@ -94,7 +96,7 @@ impl FluxBuilder {
                     socket,
                 }));
             };
-        let mut first = cycle(rx, tx);
+        let mut first = cycle(rx, tx)?;
         match &mut first {
             Some(cycle) => self.fill(cycle, &prepared.umem)?,
             None => return Err(no_free_frame(&prepared.umem)),
@@ -107,12 +109,9 @@ impl FluxBuilder {
         for _ in 1..sockets {
             let other = backend.share(&self.socket, &socket, &prepared.umem)?;
             let Sharing { socket, rx, tx } = other;
+            let cycle = cycle(rx, tx)?;
             let (leased, bound) = bind(socket, leases.clone())?;
-            enter(
-                cycle(rx, tx),
-                leased,
-                prepared.report(bound, steering.as_deref()),
-            );
+            enter(cycle, leased, prepared.report(bound, steering.as_deref()));
         }
         if let Some(steering) = steering {
             let queue = self.socket.queue;

@@ -114,12 +114,12 @@ impl FluxEngine {
             stalls: 0,
             watch: 0,
         };
-        engine.adopt(raw);
+        engine.adopt(raw, PacketBatch::with_capacity(batch as usize));
         engine
     }
 
-    fn adopt(&mut self, raw: FluxRaw) {
-        self.outboxes.push(outbox(self.batch()));
+    fn adopt(&mut self, raw: FluxRaw, outbox: PacketBatch) {
+        self.outboxes.push(outbox);
         self.ports.push(Port::new(raw, self.patience));
         if self.ports.len() > 1 {
             // Or one that only sends would end up with the frames of those that receive.
@@ -132,8 +132,8 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// Hands the socket back when its UMEM is not that of the other ports, unless [`set_copying`](Self::set_copying) allows for copies, and when
-    /// the socket or the engine belongs to the parent of this process.
+    /// Hands the socket back when its UMEM is not that of the other ports, unless [`set_copying`](Self::set_copying) allows for copies, when
+    /// the socket or the engine belongs to the parent of this process, and when there is no memory for one more batch.
     pub fn add_port(&mut self, raw: FluxRaw) -> Result<u32, PortRefused> {
         let refused = |raw, error| PortRefused {
             raw: Box::new(raw),
@@ -157,7 +157,10 @@ impl FluxEngine {
             );
             return Err(refused(raw, error));
         }
-        self.adopt(raw);
+        match PacketBatch::try_with_capacity(self.slots.len()) {
+            Ok(outbox) => self.adopt(raw, outbox),
+            Err(error) => return Err(refused(raw, error)),
+        }
         Ok(self.ports.len() as u32 - 1)
     }
 
@@ -170,7 +173,8 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) for any other number.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for any other number, and [`Memory`](crate::ErrorKind::Memory) when there is not enough for so
+    /// many. The batch is as it was then.
     pub fn set_batch(&mut self, packets: u32) -> Result<()> {
         if !(1..=MAX_BATCH).contains(&packets) {
             return Err(FluxError::invalid(
@@ -179,8 +183,11 @@ impl FluxEngine {
                 "64 is a good size",
             ));
         }
-        self.slots = Slots::new(packets);
-        self.outboxes.fill_with(|| outbox(packets));
+        let slots = Slots::try_new(packets)?;
+        let outboxes = self.ports.iter();
+        let outboxes = outboxes.map(|_| PacketBatch::try_with_capacity(packets as usize));
+        self.outboxes = outboxes.collect::<Result<_>>()?;
+        self.slots = slots;
         Ok(())
     }
 
@@ -254,10 +261,6 @@ impl FluxEngine {
             ports: self.ports.iter().map(Port::statistics).collect(),
         }
     }
-}
-
-fn outbox(batch: u32) -> PacketBatch {
-    PacketBatch::with_capacity(batch as usize)
 }
 
 #[cold]

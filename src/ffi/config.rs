@@ -61,7 +61,7 @@ pub const FLUXCAP_NUMA_BIND: u32 = 1;
 
 /// Packets are no part of core dumps: they are other people's data, and large.
 pub const FLUXCAP_CORE_DUMP_WITHOUT_PACKETS: u32 = 0;
-/// Packets in a new UMEM are part of core dumps.
+/// Packets in a new UMEM are part of core dumps. Rings never are: the kernel leaves them out.
 pub const FLUXCAP_CORE_DUMP_WITH_PACKETS: u32 = 1;
 
 /// The kernel may ask for wake-ups instead of being called each time (Linux 5.4).

@@ -96,6 +96,7 @@ impl Running {
 /// all NULL, and the result is 0. Otherwise all sockets are still yours. `config` may be NULL. Any thread.
 ///
 /// -EINVAL: no socket, or one twice, or one on another UMEM than the first without `copying`, or a number out of its range.
+/// -ENOMEM: not enough memory for batches of that size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_new(
     raws: *mut *mut fluxcap_raw,

@@ -1,6 +1,7 @@
 //! A simulated network, behind its opaque handle.
 
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::offset_of;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -69,6 +70,9 @@ pub struct fluxcap_sim_nic_config {
     pub mac: [u8; 6],
     /// 0.
     pub reserved: [u8; 6],
+    /// How long, in nanoseconds, its driver takes to let go of the queue after a zero-copy socket was closed. So long the queue is taken, and
+    /// the socket's frames are in quarantine (struct fluxcap_accounting).
+    pub release_delay_ns: u64,
 }
 
 /// What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size: nothing.
@@ -108,6 +112,10 @@ pub struct fluxcap_sim_faults {
 
 // SAFETY: `repr(C)`, begins with a `u32`, plain numbers and a pointer that is checked when used.
 unsafe impl Sized32 for fluxcap_sim_nic_config {
+    const SIZES: &'static [usize] = &[
+        offset_of!(fluxcap_sim_nic_config, release_delay_ns),
+        size_of::<fluxcap_sim_nic_config>(),
+    ];
     const NAME: &'static str = "fluxcap_sim_nic_config";
 }
 
@@ -223,6 +231,7 @@ unsafe fn nic_config(config: &fluxcap_sim_nic_config) -> Result<NicConfig> {
         queues: or(config.queues, usual.queues),
         mac: (config.mac != [0; 6]).then_some(MacAddr(config.mac)),
         zero_copy: switch("zero_copy", config.zero_copy)?,
+        release_delay: Duration::from_nanos(config.release_delay_ns),
         tx_budget: !switch("no_tx_budget", config.no_tx_budget)?,
         cable: or(config.cable, usual.cable),
         keep: match config.keep {

@@ -48,12 +48,12 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// The memory of a socket's ring. It keeps the socket open, as far as the kernel is concerned.
+    /// The memory of a socket's ring. It keeps the socket open, as far as the kernel is concerned. The kernel
+    /// itself leaves it out of core dumps, as all memory of its own that it maps, and refuses MADV_DODUMP.
     pub(crate) fn ring(socket: BorrowedFd<'_>, len: usize, offset: u64) -> Result<Self, i32> {
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
         let mut mapping = Self::new(len, flags, socket.as_raw_fd(), offset)?;
         mapping.leave_out_of_children()?;
-        mapping.advise(libc::MADV_DONTDUMP);
         Ok(mapping)
     }
 

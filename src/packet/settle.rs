@@ -9,6 +9,8 @@ use super::lender::Loans;
 use super::tally::{Fault, Tally};
 use super::{BatchRef, Lender, Packet, SharedFrameState, Through};
 use crate::batch::PacketBatch;
+use crate::error::{FluxError, Result};
+use crate::mem;
 use crate::pool::FramePool;
 use crate::ring::{Desc, Iter, Writer};
 
@@ -20,12 +22,29 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// For so many packets.
+    /// For so few packets that there is always memory for them.
     pub(crate) fn new(packets: u32) -> Self {
         Self {
             shown: vec![Slot::EMPTY; packets as usize].into(),
             descs: vec![Desc::default(); packets as usize].into(),
         }
+    }
+
+    /// For as many packets as a user wants.
+    ///
+    /// # Errors
+    ///
+    /// [`Memory`](crate::ErrorKind::Memory).
+    pub(crate) fn try_new(packets: u32) -> Result<Self> {
+        let shown = mem::filled(packets as usize, Slot::EMPTY);
+        let descs = mem::filled(packets as usize, Desc::default());
+        let slots = shown.zip(descs).map(|(shown, descs)| Self { shown, descs });
+        slots.ok_or_else(|| {
+            FluxError::no_memory(
+                format_args!("a batch of {packets} packets"),
+                "make it smaller",
+            )
+        })
     }
 
     /// The number of packets that there is room for.

@@ -25,14 +25,14 @@ pub(crate) struct Cycle {
 }
 
 impl Cycle {
-    pub(crate) fn new(rings: Rings, lease: &Lease) -> Self {
+    pub(crate) fn new(rings: Rings, lease: &Lease) -> Result<Self> {
         let free = lease.frames().at_home();
-        Self {
-            inward: Inward::new(rings.fill, rings.rx, free),
+        Ok(Self {
+            inward: Inward::new(rings.fill, rings.rx, free)?,
             outward: Outward::new(rings.tx, rings.completion),
             lender: Lender::new(lease),
             pool: FramePool::new(lease.frames().clone()),
-        }
+        })
     }
 
     /// That of one member of a group, with the RX and TX ring of its own socket. `rx_slots` are the slots of all members' RX rings together.
@@ -42,25 +42,25 @@ impl Cycle {
         tx: ProducerRing<Desc>,
         free: u32,
         rx_slots: u32,
-    ) -> Self {
+    ) -> Result<Self> {
         let Seat {
             fill,
             completion,
             member,
         } = seat;
         let frames = member.lease().frames().clone();
-        let mut inward = Inward::new(fill, rx, free);
+        let mut inward = Inward::new(fill, rx, free)?;
         inward.share = Share::of(free, inward.fill.size(), rx_slots);
         inward.group = Some(member.clone());
         let mut outward = Outward::new(tx, completion);
         let lender = member.lender();
         outward.group = Some(member);
-        Self {
+        Ok(Self {
             inward,
             outward,
             lender,
             pool: FramePool::new(frames),
-        }
+        })
     }
 
     #[inline]

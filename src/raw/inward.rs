@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::batch::PacketBatch;
+use crate::error::Result;
 use crate::packet::{Handed, Lender, Packet, PacketRef, Verdict};
 use crate::pool::FramePool;
 use crate::raw::hub::Member;
@@ -64,17 +65,17 @@ impl Share {
 
 impl Inward {
     /// Over these rings, with a share of `free` frames.
-    pub(crate) fn new(fill: ProducerRing<u64>, rx: ConsumerRing<Desc>, free: u32) -> Self {
-        Self {
+    pub(crate) fn new(fill: ProducerRing<u64>, rx: ConsumerRing<Desc>, free: u32) -> Result<Self> {
+        Ok(Self {
             share: Share::of(free, fill.size(), rx.size()),
-            peeked: Peeked::new(rx.size()),
+            peeked: Peeked::new(rx.size())?,
             fill,
             rx,
             filled: 0,
             received: 0,
             refused: 0,
             group: None,
-        }
+        })
     }
 
     /// The frames that the receiving side has: `lent`, or those of a group.

@@ -7,6 +7,8 @@
 use super::FluxRaw;
 use super::cycle::Cycle;
 use super::inward::Inward;
+use crate::error::{FluxError, Result};
+use crate::mem;
 use crate::packet::{Lender, Verdict};
 use crate::ring::Desc;
 
@@ -24,13 +26,23 @@ pub(super) struct Peeked {
 
 impl Peeked {
     /// Room for an RX ring of so many slots.
-    pub(super) fn new(slots: u32) -> Self {
-        Self {
-            descs: vec![Desc::default(); slots as usize].into(),
+    ///
+    /// # Errors
+    ///
+    /// [`Memory`](crate::ErrorKind::Memory).
+    pub(super) fn new(slots: u32) -> Result<Self> {
+        let descs = mem::filled(slots as usize, Desc::default()).ok_or_else(|| {
+            FluxError::no_memory(
+                format_args!("copies of the {slots} descriptors of an RX ring"),
+                "ask for a smaller RX ring",
+            )
+        })?;
+        Ok(Self {
+            descs,
             count: 0,
             consumed: 0,
             completed: 0,
-        }
+        })
     }
 }
 

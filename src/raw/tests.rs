@@ -89,11 +89,11 @@ impl World {
             completion: user_completion,
         };
         let cycle = match leases {
-            1 => Cycle::new(rings, &lease[0]),
+            1 => Cycle::new(rings, &lease[0]).unwrap(),
             _ => {
                 let seats = Hub::seats(rings.fill, rings.completion, &lease);
                 let seat = seats.unwrap().pop().unwrap();
-                Cycle::member(seat, rings.rx, rings.tx, FRAMES, 64)
+                Cycle::member(seat, rings.rx, rings.tx, FRAMES, 64).unwrap()
             }
         };
         Self {

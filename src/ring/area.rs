@@ -1,6 +1,6 @@
 //! The memory of one ring: two indices, a flags word and the slots.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -176,7 +176,8 @@ pub(crate) fn check_size(what: &str, size: u32) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`Invalid`](crate::ErrorKind::Invalid) when `size` is zero, not a power of two or above [`MAX_RING_SIZE`].
+/// [`Invalid`](crate::ErrorKind::Invalid) when `size` is zero, not a power of two or above [`MAX_RING_SIZE`], and
+/// [`Memory`](crate::ErrorKind::Memory) when there is not enough.
 pub fn pair<T: RingElement>(size: u32) -> Result<(ProducerRing<T>, ConsumerRing<T>)> {
     pair_at(size, 0)
 }
@@ -204,7 +205,12 @@ fn heap_area<T: RingElement>(size: u32) -> Result<RingArea<T>> {
     let layout = Layout::array::<T>(size as usize)
         .and_then(|slots| Layout::from_size_align(3 * LINE + slots.size(), LINE))
         .expect("MAX_RING_SIZE slots fit an address space");
-    let heap = Heap::<T>::new(layout);
+    let heap = Heap::<T>::new(layout).ok_or_else(|| {
+        FluxError::no_memory(
+            format_args!("a ring of {size} slots"),
+            "ask for fewer slots, or for fewer frames where a ring has room for all",
+        )
+    })?;
     let start = heap.start;
     // SAFETY: the offsets lie within the allocation, which holds three lines and then the slots.
     let (consumer, flags, slots) =
@@ -235,15 +241,15 @@ unsafe impl<T: RingElement> Send for Heap<T> {}
 unsafe impl<T: RingElement> Sync for Heap<T> {}
 
 impl<T> Heap<T> {
-    fn new(layout: Layout) -> Self {
+    /// `None`: there is not enough memory.
+    fn new(layout: Layout) -> Option<Self> {
         // SAFETY: the layout is never empty, it holds the three lines at least.
         let start = unsafe { alloc_zeroed(layout) };
-        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
-        Self {
-            start,
+        Some(Self {
+            start: NonNull::new(start)?,
             layout,
             _slots: PhantomData,
-        }
+        })
     }
 }
 

@@ -754,7 +754,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
             tx: tx.producer(),
             completion: completion.consumer(),
         };
-        let mut cycle = Cycle::new(rings, &lease[0]);
+        let mut cycle = Cycle::new(rings, &lease[0]).unwrap();
         let mut batch = PacketBatch::with_capacity(8);
         let mut held = Vec::new();
         let mut received = 0;
@@ -874,7 +874,7 @@ impl Rewritten {
             tx: tx.producer(),
             completion: completion.consumer(),
         };
-        let mut cycle = Cycle::new(rings, &leases[0]);
+        let mut cycle = Cycle::new(rings, &leases[0]).unwrap();
         assert_eq!(cycle.lend_free(4), 4);
         fill.claim_consumed(4);
         for (slot, desc) in GOOD.into_iter().enumerate() {

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
 static_assert(sizeof(struct fluxcap_poller_statistics) == 32, "no padding");
 static_assert(sizeof(struct fluxcap_ring_state) == 40, "part of the ABI");
@@ -529,6 +531,178 @@ static void a_receiver_waits_as_its_poller_says(void)
     destroy(&world);
 }
 
+/* A wait that nothing but a stop ends, and its stop. One of the handles is there. */
+struct stopped {
+    struct fluxcap_raw *raw;
+    struct fluxcap_rx *rx;
+    struct fluxcap_tx *tx;
+    int (*wait)(const struct stopped *);
+    int (*stop)(const struct stopped *);
+};
+
+static int stop_raw(const struct stopped *stopped)
+{
+    return fluxcap_raw_stop(stopped->raw);
+}
+
+static int stop_rx(const struct stopped *stopped)
+{
+    return fluxcap_rx_stop(stopped->rx);
+}
+
+static int stop_tx(const struct stopped *stopped)
+{
+    return fluxcap_tx_stop(stopped->tx);
+}
+
+static int wait_raw(const struct stopped *stopped)
+{
+    return fluxcap_raw_wait(stopped->raw, FLUXCAP_WAIT_RECEIVE, -1);
+}
+
+static int flush_raw(const struct stopped *stopped)
+{
+    return fluxcap_raw_flush(stopped->raw, -1);
+}
+
+static int receive_rx(const struct stopped *stopped)
+{
+    struct fluxcap_packet packet;
+
+    return fluxcap_rx_recv(stopped->rx, &packet, 1, -1);
+}
+
+/* Of packets that are late a few come back early. */
+static int wait_tx(const struct stopped *stopped)
+{
+    int result = 0;
+
+    while (result >= 0) {
+        while (fluxcap_tx_room(stopped->tx) > 0) {
+            struct fluxcap_packet packet;
+
+            make(stopped->tx, &packet, 1, 60, 0);
+            CHECK_RESULT(fluxcap_tx_send(stopped->tx, &packet, 1), 1);
+        }
+        result = fluxcap_tx_wait(stopped->tx, -1);
+    }
+    return result;
+}
+
+static int flush_tx(const struct stopped *stopped)
+{
+    return fluxcap_tx_flush(stopped->tx, -1);
+}
+
+static const struct stopped *for_the_handler;
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (for_the_handler->stop(for_the_handler) != 0)
+        _exit(9);
+}
+
+static void pause_a_little(void)
+{
+    struct timespec time = {0, 20000000};
+
+    while (nanosleep(&time, &time) != 0)
+        continue;
+}
+
+static void *stop_later(void *stopped)
+{
+    pause_a_little();
+    CHECK_RESULT(((const struct stopped *)stopped)->stop((const struct stopped *)stopped), 0);
+    return NULL;
+}
+
+/* Has the handler stop it, on the thread that waits. */
+static void *signal_later(void *waiting)
+{
+    pause_a_little();
+    CHECK(pthread_kill(*(const pthread_t *)waiting, SIGUSR1) == 0);
+    return NULL;
+}
+
+/* Has the handler stop it, on a thread that does not wait. */
+static void *raise_later(void *unused)
+{
+    pause_a_little();
+    CHECK(pthread_kill(pthread_self(), SIGUSR1) == 0);
+    return unused;
+}
+
+static void check_that_a_stop_ends(struct stopped stopped)
+{
+    pthread_t waiting = pthread_self(), thread;
+    void *(*const stops[3])(void *) = {stop_later, signal_later, raise_later};
+    void *const arguments[3] = {&stopped, &waiting, NULL};
+
+    for_the_handler = &stopped;
+    for (int i = 0; i < 3; i++) {
+        double start = now();
+
+        CHECK(pthread_create(&thread, NULL, stops[i], arguments[i]) == 0);
+        CHECK_ERROR(stopped.wait(&stopped), -ECANCELED, "stop");
+        CHECK(now() - start >= 0.02);
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+    for_the_handler = NULL;
+}
+
+static void a_stop_ends_every_wait_that_blocks(void)
+{
+    struct stopped waits[5] = ZEROS;
+    struct fluxcap_sim_faults faults = ZEROS;
+    struct fluxcap_sim *sim = NULL;
+    struct fluxcap_packet packet;
+
+    waits[0].wait = wait_raw;
+    waits[1].wait = flush_raw;
+    waits[2].wait = receive_rx;
+    waits[3].wait = wait_tx;
+    waits[4].wait = flush_tx;
+    waits[0].stop = waits[1].stop = stop_raw;
+    waits[2].stop = stop_rx;
+    waits[3].stop = waits[4].stop = stop_tx;
+    signal(SIGUSR1, on_signal);
+    CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
+    struct fluxcap_link *link = add(sim, "sim0", 0);
+    struct fluxcap_raw *raw = open_on(link);
+    /* Up to a minute. */
+    faults.struct_size = sizeof(faults);
+    faults.stalled_completion = 1000000;
+    faults.max_delay_ns = 60000000000u;
+    CHECK_RESULT(fluxcap_sim_set_faults(sim, &faults), 0);
+    CHECK_RESULT(fluxcap_sim_start(sim), 0);
+    for (int i = 0; i < 64; i++) {
+        CHECK_RESULT(fluxcap_raw_alloc(raw, &packet, 1), 1);
+        packet.len = 60;
+        CHECK_RESULT(fluxcap_raw_send(raw, &packet, 1), 1);
+    }
+    waits[0].raw = waits[1].raw = raw;
+    check_that_a_stop_ends(waits[0]);
+    check_that_a_stop_ends(waits[1]);
+
+    struct halves halves = split(raw);
+    CHECK_RESULT(fluxcap_tx_set_patience(halves.tx, -1), 0);
+    waits[2].rx = halves.rx;
+    waits[3].tx = waits[4].tx = halves.tx;
+    for (uint32_t poller = FLUXCAP_POLLER_ADAPTIVE; poller <= FLUXCAP_POLLER_WAIT; poller++) {
+        CHECK_RESULT(fluxcap_rx_set_poller(halves.rx, poller, 0), 0);
+        check_that_a_stop_ends(waits[2]);
+    }
+    check_that_a_stop_ends(waits[3]);
+    check_that_a_stop_ends(waits[4]);
+    signal(SIGUSR1, SIG_DFL);
+    CHECK_RESULT(fluxcap_sim_stop(sim), 0);
+    finish(&halves, 0);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 static void a_descriptor_tells_of_packets(void)
 {
     struct world world = create(0);
@@ -667,6 +841,7 @@ int main(void)
     packets_of_another_memory_are_refused_and_can_be_copied();
     a_packet_is_used_once_and_within_its_frame();
     a_receiver_waits_as_its_poller_says();
+    a_stop_ends_every_wait_that_blocks();
     a_descriptor_tells_of_packets();
     a_link_that_is_down_loses_nothing();
     handles_are_told_apart();

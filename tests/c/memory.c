@@ -67,6 +67,53 @@ static void a_umem_for_which_there_is_not_enough(const struct fluxcap_link *link
     check_and_free(raw);
 }
 
+/* The RX ring; and as large as that, room for copies of its descriptors. */
+static void rings_without_memory(const struct fluxcap_link *link)
+{
+    enum { SLOTS = 1 << 19 };
+    const size_t ring = SLOTS * sizeof(struct fluxcap_desc);
+    struct fluxcap_config config = small(NULL);
+    struct fluxcap_raw *raw = NULL;
+    int refusals = 0, copies = 0;
+
+    config.link = link;
+    config.rx_size = SLOTS;
+    for (size_t more = ring / 8; raw == NULL; more += ring / 8) {
+        CHECK(more < 4 * ring);
+        allow(more);
+        int result = fluxcap_open(&config, &raw);
+        allow(0);
+        if (result == 0)
+            break;
+        CHECK_RESULT(result, -ENOMEM);
+        check_plain(fluxcap_last_error(), "fluxcap_open", __FILE__, __LINE__);
+        CHECK(raw == NULL);
+        refusals++;
+        copies += strstr(fluxcap_last_error(), "descriptors of an RX ring") != NULL;
+    }
+    CHECK(copies >= 1 && refusals > copies);
+    check_and_free(raw);
+}
+
+static void rings_for_which_there_is_not_enough(void)
+{
+    struct fluxcap_sim_nic_config nic = ZEROS;
+    struct fluxcap_sim *sim = NULL;
+    struct fluxcap_link *link = NULL;
+
+    if (if_nametoindex("fluxa") != 0) {
+        CHECK_RESULT(fluxcap_link_interface("fluxa", &link), 0);
+    } else {
+        CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
+        nic.struct_size = sizeof(nic);
+        nic.name = "sim0";
+        CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    }
+    rings_without_memory(link);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 /* The largest there is, of which the memory alone does not fit. */
 static void a_umem_that_fits_no_machine(const struct fluxcap_link *link)
 {
@@ -227,6 +274,7 @@ int main(void)
     if (preloaded != NULL && strstr(preloaded, "valgrind") != NULL)
         skip("valgrind keeps its own account of memory");
     keep_room_for_small_things();
+    in_a_process_of_its_own(rings_for_which_there_is_not_enough);
     if (if_nametoindex("fluxa") != 0) {
         CHECK_RESULT(fluxcap_link_interface("fluxa", &link), 0);
         a_umem_for_which_there_is_not_enough(link);

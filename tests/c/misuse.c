@@ -163,10 +163,10 @@ static void *struct_of(uint32_t size)
     return memory;
 }
 
-/* Wants the same refusal of each size below that of `type`, and of those above that no struct has. */
-#define CHECK_SIZES(type, call)                                                                                        \
+/* Wants the same refusal of each size below that of `type`, and of those above that no struct has, but not of that of an earlier version. */
+#define CHECK_SIZES_BUT(type, earlier, call)                                                                           \
     for (uint32_t size = 0; size < sizeof(struct type) + 8; size++) {                                                  \
-        if (size >= sizeof(struct type) && size % 4 == 0)                                                              \
+        if (size == (earlier) || (size >= sizeof(struct type) && size % 4 == 0))                                       \
             continue;                                                                                                  \
         struct type *given = (struct type *)struct_of(size);                                                           \
         CHECK_ERROR(call, -EINVAL, "struct_size");                                                                     \
@@ -174,13 +174,17 @@ static void *struct_of(uint32_t size)
         free(given);                                                                                                   \
     }
 
+#define CHECK_SIZES(type, call) CHECK_SIZES_BUT(type, UINT32_MAX, call)
+
 static void a_size_that_cuts_a_field_in_two_is_refused(void)
 {
     const uint32_t sizes[] = {offsetof(struct fluxcap_config, link), offsetof(struct fluxcap_config, umem),
                               offsetof(struct fluxcap_config, core_dump), sizeof(struct fluxcap_config)};
     uint8_t bytes[64] = ZEROS;
+    struct fluxcap_headers headers = ZEROS;
     struct fluxcap_raw *raw = NULL;
 
+    headers.struct_size = sizeof(headers);
     for (uint32_t size = sizes[0]; size <= sizes[3]; size++) {
         struct fluxcap_config config = small("nosuch0");
         struct fluxcap_config *given = (struct fluxcap_config *)struct_of(size);
@@ -194,6 +198,7 @@ static void a_size_that_cuts_a_field_in_two_is_refused(void)
     CHECK_SIZES(fluxcap_frame_spec, fluxcap_frame_build(given, NULL, 0, bytes, sizeof(bytes)));
     CHECK_SIZES(fluxcap_rewrite, fluxcap_rewrite_apply(given, bytes, sizeof(bytes)));
     CHECK_SIZES(fluxcap_headers, fluxcap_parse(bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, given));
+    CHECK_SIZES(fluxcap_parser, fluxcap_parse_with(given, bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, &headers));
 
     struct world world = create();
     struct fluxcap_link *link = NULL;
@@ -203,7 +208,9 @@ static void a_size_that_cuts_a_field_in_two_is_refused(void)
     struct fluxcap_tx *tx = NULL;
     struct fluxcap_packet packet;
 
-    CHECK_SIZES(fluxcap_sim_nic_config, fluxcap_sim_add(world.sim, given, &link));
+    CHECK_SIZES_BUT(fluxcap_sim_nic_config, offsetof(struct fluxcap_sim_nic_config, release_delay_ns),
+                    fluxcap_sim_add(world.sim, given, &link));
+    CHECK_SIZES(fluxcap_sim_replay_config, fluxcap_sim_replay_with(world.link, 0, "capture.pcap", given));
     CHECK_SIZES(fluxcap_sim_faults, fluxcap_sim_set_faults(world.sim, given));
     CHECK_SIZES(fluxcap_sim_faults, fluxcap_sim_link_faults(world.link, given));
     CHECK_SIZES(fluxcap_sim_counters, fluxcap_sim_get_counters(world.link, given));

@@ -852,6 +852,60 @@ static void two_sockets_share_a_umem(void)
     fluxcap_sim_free(sim);
 }
 
+/* The driver of a zero-copy socket may write to its frames until it lets go of the queue, some time after the close. */
+static void frames_of_a_closed_socket_are_kept_until_its_driver_lets_go(void)
+{
+    enum { DELAY = 1000000000, FRAMES = 256 };
+    struct fluxcap_sim *sim = create(0);
+    struct fluxcap_sim_nic_config nic = nic_config("slow");
+    struct fluxcap_config config = ZEROS;
+    struct fluxcap_accounting frames;
+    struct fluxcap_link *link = NULL;
+    struct fluxcap_umem *umem = NULL;
+    struct fluxcap_raw *raw = NULL, *other = NULL;
+
+    nic.zero_copy = 1;
+    nic.release_delay_ns = DELAY;
+    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    config.struct_size = sizeof(config);
+    config.frames = FRAMES;
+    config.bind_mode = FLUXCAP_BIND_ZERO_COPY;
+    config.link = link;
+    raw = open_config(&config);
+    CHECK_RESULT(fluxcap_raw_umem(raw, &umem), 0);
+    CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
+    CHECK(frames.kernel > 0 && frames.quarantined == 0);
+    uint32_t lent = frames.kernel;
+    fluxcap_raw_free(raw);
+
+    CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
+    CHECK(frames.quarantined == lent && frames.pool == FRAMES - lent && frames.kernel == 0 && frames.user == 0);
+    CHECK_RESULT(fluxcap_umem_reclaim(umem, 0), (int)lent);
+    CHECK_RESULT(fluxcap_umem_reclaim(umem, 10), (int)lent);
+    CHECK_ERROR(fluxcap_open(&config, &other), -EBUSY, "slow");
+    CHECK_RESULT(fluxcap_sim_advance(sim, DELAY / 2), 0);
+    CHECK_RESULT(fluxcap_umem_reclaim(umem, 0), (int)lent);
+    CHECK_RESULT(fluxcap_umem_reclaim(umem, -1), 0);
+    CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
+    CHECK(frames.pool == FRAMES && frames.quarantined == 0);
+
+    /* A program that was compiled before there was such a delay has none. */
+    fluxcap_umem_free(umem);
+    fluxcap_link_free(link);
+    nic.struct_size = offsetof(struct fluxcap_sim_nic_config, release_delay_ns);
+    nic.name = "quick";
+    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    config.link = link;
+    raw = open_config(&config);
+    CHECK_RESULT(fluxcap_raw_umem(raw, &umem), 0);
+    fluxcap_raw_free(raw);
+    CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
+    CHECK(frames.pool == FRAMES);
+    fluxcap_umem_free(umem);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 static void configs_that_cannot_work(void)
 {
     struct fluxcap_sim *sim = create(0);
@@ -863,7 +917,7 @@ static void configs_that_cannot_work(void)
     CHECK_ERROR(fluxcap_sim_create(0, NULL), -EINVAL, "sim");
     CHECK_ERROR(fluxcap_sim_add(sim, NULL, &link), -EINVAL, "fluxcap_sim_nic_config");
     CHECK_ERROR(fluxcap_sim_add(sim, &config, NULL), -EINVAL, "link");
-    for (config.struct_size = 0; config.struct_size < sizeof(config); config.struct_size++)
+    for (config.struct_size = 0; config.struct_size < offsetof(struct fluxcap_sim_nic_config, release_delay_ns); config.struct_size++)
         CHECK_ERROR(fluxcap_sim_add(sim, &config, &link), -EINVAL, "struct_size");
 #define CHECK_CONFIG(field, value, wanted, words)                                                                      \
     config = nic_config("sim0");                                                                                       \
@@ -1049,6 +1103,7 @@ int main(int argc, char **argv)
     a_handle_of_another_kind_is_told_apart();
     a_link_to_an_interface_is_no_simulated_one();
     two_sockets_share_a_umem();
+    frames_of_a_closed_socket_are_kept_until_its_driver_lets_go();
     configs_that_cannot_work();
     return 0;
 }

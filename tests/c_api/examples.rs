@@ -6,6 +6,10 @@ use std::process::Command;
 
 use super::{Place, ROOT, check, in_namespace, stdout, tool};
 
+/// Of a program that binds to queue 1 of a simulated NIC, and so has made two.
+const OTHER_QUEUE: &str =
+    "note:        sim0 has 2 receive queues: packets of queues 0 do not come here";
+
 /// Compiles an example with sanitizers.
 fn sanitized(place: &Place, name: &str) -> PathBuf {
     let program = place.0.join(name);
@@ -182,6 +186,7 @@ fn datagrams_come_back_from_an_event_loop() {
         place.0.join("echo.pcapng").display()
     );
     says(&echo, &words, &good);
+    says(&echo, &words, &[OTHER_QUEUE]);
     says(&echo, "--help", &["usage: "]);
     for words in [
         "",
@@ -235,6 +240,7 @@ fn the_load_balancer_moves_the_flows_of_a_silent_backend_alone() {
     says(&balancer, "--sim", &good);
     let words = format!("--record {} -q 1", place.0.join("flows.pcap").display());
     says(&balancer, &words, &good);
+    says(&balancer, &words, &[OTHER_QUEUE]);
     let words = "--sim -s 203.0.113.9:443 -b 203.0.113.1:1 -b 203.0.113.2:2";
     says(&balancer, words, &["203.0.113.2:2 is down", good[1]]);
     says(&balancer, "--help", &["usage: "]);

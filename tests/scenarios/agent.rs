@@ -612,6 +612,8 @@ fn program(build: Build) -> PathBuf {
             .arg(&directory)
             .arg("-L")
             .arg(&directory)
+            // Unlike a "runpath" it is searched before LD_LIBRARY_PATH, where cargo names a place in which an older build may have left a library.
+            .arg("-Wl,--disable-new-dtags")
             .arg(format!("-Wl,-rpath,{}", directory.display()))
             .arg("-lfluxcap");
         run(&mut command);

@@ -9,8 +9,10 @@ use std::time::Duration;
 use fluxcap::sim::{Faults, Network, Nic, NicConfig, Running};
 use fluxcap::{
     ErrorKind, FluxBuilder, FluxEngine, FluxRaw, FluxRx, FluxTx, Interest, Packet, PacketBatch,
-    Stopper,
+    Poller, Stopper,
 };
+#[cfg(target_os = "linux")]
+use signal_hook::{consts::SIGUSR1, low_level};
 
 use super::tools::{close, packet, put, small};
 
@@ -188,6 +190,84 @@ fn a_stop_ends_a_flush_of_a_whole_socket() {
     let _running = network.run().unwrap();
     let stopper = raw.stopper();
     assert_stops("flush", &mut raw, &stopper, |raw, time| raw.flush(time));
+}
+
+/// A stop by a signal handler, on another thread or on the one that waits, ends the wait.
+#[cfg(target_os = "linux")]
+fn assert_handler_stops<T>(
+    what: &str,
+    waits: &mut T,
+    stopper: Stopper,
+    wait: impl Fn(&mut T) -> fluxcap::Result<bool>,
+) {
+    // SAFETY: a stop is async-signal-safe.
+    let handler = unsafe { low_level::register(SIGUSR1, move || stopper.stop()) }.unwrap();
+    // SAFETY: it takes nothing and returns a number.
+    let waiting = unsafe { libc::gettid() };
+    for millis in [0, 1, 5, 20] {
+        for on_this_thread in [false, true] {
+            let thread = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(millis));
+                // SAFETY: these take nothing, or numbers. The thread that waits ends after this one.
+                let sent = unsafe {
+                    let thread = if on_this_thread {
+                        waiting
+                    } else {
+                        libc::gettid()
+                    };
+                    libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SIGUSR1)
+                };
+                assert_eq!(sent, 0);
+            });
+            let stopped = wait(waits).unwrap_err();
+            assert_eq!(stopped.kind(), ErrorKind::Stopped, "{what}: {stopped}");
+            thread.join().unwrap();
+        }
+    }
+    assert!(low_level::unregister(handler));
+}
+
+/// All in one test, since a signal is for the whole process.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_handler_may_stop_every_wait() {
+    let (network, _nic, mut raw) = socket();
+    stall(&network);
+    let _running = network.run().unwrap();
+    let stopper = raw.stopper();
+    assert_handler_stops("wait", &mut raw, stopper.clone(), |raw| {
+        raw.wait(Interest::Receive, None).map(|ready| ready.receive)
+    });
+    assert_handler_stops("wait_rx", &mut raw, stopper.clone(), |raw| {
+        raw.wait_rx(None)
+    });
+    assert_eq!(put(&mut raw, (0..32).map(|number| packet(number, 60))), 32);
+    assert_handler_stops("flush", &mut raw, stopper, |raw| raw.flush(LONG));
+
+    let (mut rx, mut tx) = raw.split();
+    for poller in [Poller::Busy, Poller::Wait, Poller::default()] {
+        rx.set_poller(poller);
+        let stopper = rx.stopper();
+        assert_handler_stops("recv", &mut rx, stopper.clone(), |rx| {
+            rx.recv(&mut PacketBatch::with_capacity(8))
+                .map(|count| count > 0)
+        });
+        assert_handler_stops("recv_one", &mut rx, stopper.clone(), |rx| {
+            rx.recv_one().map(|packet| packet.is_some())
+        });
+        assert_handler_stops("wait of rx", &mut rx, stopper, |rx| rx.wait(None));
+    }
+    tx.set_patience(Duration::MAX);
+    let stopper = tx.stopper();
+    assert_handler_stops("wait of tx", &mut tx, stopper.clone(), |tx| {
+        // A few completions are early.
+        loop {
+            fill_up(tx);
+            tx.wait(None)?;
+        }
+    });
+    assert_handler_stops("flush of tx", &mut tx, stopper, |tx| tx.flush(LONG));
+    drop((rx, tx));
 }
 
 #[test]

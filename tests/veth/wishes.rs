@@ -1,6 +1,7 @@
 //! Wishes and their answers.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use fluxcap::{
@@ -213,21 +214,34 @@ fn a_umem_of_four_gibibytes_works() {
     });
 }
 
-/// Whether the kernel leaves the memory of a UMEM out of core dumps.
+/// For each mapping of this process that `is_wanted`, by its line in `/proc/self/smaps`, whether core dumps leave it out.
+fn left_out(is_wanted: impl Fn(&str) -> bool) -> Vec<bool> {
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut wanted = false;
+    let mut found = Vec::new();
+    for line in smaps.lines() {
+        match line.strip_prefix("VmFlags:") {
+            Some(flags) if wanted => found.push(flags.split(' ').any(|flag| flag == "dd")),
+            Some(_) => {}
+            // The other lines of a mapping have a colon behind their first word.
+            None if line.split(' ').next().unwrap().contains('-') => wanted = is_wanted(line),
+            None => {}
+        }
+    }
+    found
+}
+
 fn is_left_out(umem: &UmemRegion) -> bool {
     let address = umem.memory().start().as_ptr() as usize;
-    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
-    let here = |line: &&str| {
-        let range = line
-            .split(' ')
-            .next()
-            .and_then(|range| range.split_once('-'));
-        let range = range.map(|(start, end)| [start, end].map(|n| usize::from_str_radix(n, 16)));
-        matches!(range, Some([Ok(start), Ok(end)]) if (start..end).contains(&address))
+    let here = |line: &str| {
+        let range = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [start, end] =
+            [range.0, range.1].map(|address| usize::from_str_radix(address, 16).unwrap());
+        (start..end).contains(&address)
     };
-    let mut lines = smaps.lines().skip_while(|line| !here(line));
-    let flags = lines.find(|line| line.starts_with("VmFlags:")).unwrap();
-    flags.split(' ').any(|flag| flag == "dd")
+    let found = left_out(here);
+    assert_eq!(found.len(), 1);
+    found[0]
 }
 
 #[test]
@@ -242,6 +256,20 @@ fn packets_are_no_part_of_core_dumps_unless_they_are_wanted_there() {
                 ..UmemConfig::default()
             };
             assert_eq!(is_left_out(&UmemRegion::heap(config).unwrap()), !dump);
+        }
+    });
+}
+
+#[test]
+fn rings_are_no_part_of_core_dumps_whatever_is_wanted_of_packets() {
+    in_namespace(|| {
+        for dump in [false, true] {
+            let raw = small("near").core_dump(dump).build().unwrap();
+            let number = raw.fd().unwrap().as_raw_fd();
+            let socket = fs::read_link(format!("/proc/self/fd/{number}")).unwrap();
+            let socket = socket.to_str().unwrap();
+            assert_eq!(left_out(|line| line.ends_with(socket)), [true; 4]);
+            close(raw);
         }
     });
 }

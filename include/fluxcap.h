@@ -159,6 +159,12 @@
 // fluxcap_raw_send() tells of.
 #define FLUXCAP_SEND 1
 
+// Packets for a full port wait in the RX rings, so that none is lost within the engine.
+#define FLUXCAP_WHEN_FULL_WAIT 0
+
+// Packets for a full port are dropped and counted, so that it never holds up another one.
+#define FLUXCAP_WHEN_FULL_DROP 1
+
 // TCP control bit: no more data.
 #define FLUXCAP_TCP_FIN 1
 
@@ -656,6 +662,25 @@ struct fluxcap_poller_statistics {
   uint64_t sleeps;
   // Times that it went over from spinning to sleeping, or back.
   uint64_t switches;
+};
+
+// How an engine shall run. Zero everywhere but in struct_size is a good start.
+struct fluxcap_engine_config {
+  // sizeof(struct fluxcap_engine_config).
+  uint32_t struct_size;
+  // FLUXCAP_POLLER_…: how it waits for packets.
+  uint32_t poller;
+  // How long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds. 0: 50.
+  uint32_t spin_us;
+  // The most packets that one call of the callback gets, 1 to 4096. 0: 64.
+  uint32_t batch;
+  // FLUXCAP_WHEN_FULL_…: what becomes of packets for a port whose TX ring is full.
+  uint32_t when_full;
+  // 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
+  uint32_t copying;
+  // How long a port may keep packets to send without any of them leaving, in milliseconds, until a run ends with -ETIME. 0: 1000;
+  // UINT32_MAX: for ever.
+  uint32_t patience_ms;
 };
 
 // A received packet that you look at while the callback runs.
@@ -1612,6 +1637,36 @@ int fluxcap_raw_program_counters(const struct fluxcap_raw *raw,
 int fluxcap_raw_debug_rings(const struct fluxcap_raw *raw,
                             struct fluxcap_rings *rings);
 
+// What became of each requested setting, as text, one a line: requested, achieved, and why.
+//
+// Then a line `note: …` for each thing that keeps packets, or parts of them, from the socket: queues without one, offloads that take VLAN
+// tags away or merge segments, a device without Ethernet header; with the ethtool words against it.
+//
+// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+//
+// Errors:
+// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `raw` is NULL or no open socket.
+// - -EBUSY: the socket is the port of an engine that runs.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_raw_report(const struct fluxcap_raw *raw,
+                       char *text,
+                       size_t size);
+
+// The rings and the owner of every frame, as text for a person.
+//
+// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Time grows with
+// the number of frames.
+//
+// Errors:
+// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `raw` is NULL or no open socket.
+// - -EBUSY: the socket is the port of an engine that runs.
+//
+// Several threads at once, but none together with a call that takes the handle without const.
+int fluxcap_raw_debug_text(const struct fluxcap_raw *raw,
+                           char *text,
+                           size_t size);
+
 // Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo. A thread that spins wants one that nothing else uses.
 //
 // -EINVAL: there is no such CPU, or this process may not use it; fluxcap_last_error() names those it may. -EOPNOTSUPP: not on Linux.
@@ -1916,7 +1971,7 @@ void fluxcap_tx_free(struct fluxcap_tx *tx);
 // -ENOMEM: not enough memory for batches of that size.
 int fluxcap_engine_new(struct fluxcap_raw **raws,
                        uint32_t count,
-                       const fluxcap_engine_config *config,
+                       const struct fluxcap_engine_config *config,
                        struct fluxcap_engine **engine);
 
 // Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
@@ -2025,7 +2080,7 @@ int fluxcap_group_new(struct fluxcap_engine **engines,
 int fluxcap_group_open(const struct fluxcap_config *config,
                        const uint32_t *queues,
                        uint32_t count,
-                       const fluxcap_engine_config *engine_config,
+                       const struct fluxcap_engine_config *engine_config,
                        struct fluxcap_group **group);
 
 // Gives each engine's thread a CPU, in the order of the engines; a `count` of 0 leaves them to the scheduler again. Two may have the same.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Only these files speak C. cbindgen reads exactly them, so that nothing else of the crate leaks into the header.
-const SOURCES: [&str; 31] = [
+const SOURCES: [&str; 33] = [
     "error.rs",
     "handle.rs",
     "link.rs",
@@ -14,10 +14,12 @@ const SOURCES: [&str; 31] = [
     "packet.rs",
     "raw.rs",
     "info.rs",
+    "text.rs",
     "poller.rs",
     "rx.rs",
     "tx.rs",
     "callback.rs",
+    "engine_config.rs",
     "engine.rs",
     "counters.rs",
     "group.rs",

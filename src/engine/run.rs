@@ -25,9 +25,10 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// [`Callback`](ErrorKind::Callback); [`Gone`](ErrorKind::Gone): an interface was removed or moved to another network namespace, or its XDP
-    /// program taken off; [`Down`](ErrorKind::Down): an interface is down;
-    /// [`Stuck`](ErrorKind::Stuck): one that takes no packets, see [`set_patience`](Self::set_patience).
+    /// - [`Callback`](crate::ErrorKind::Callback): what the callback returned, or its panic;
+    /// - [`Gone`](crate::ErrorKind::Gone): an interface was removed or moved to another network namespace, or its XDP program taken off;
+    /// - [`Down`](crate::ErrorKind::Down): an interface is down;
+    /// - [`Stuck`](crate::ErrorKind::Stuck): one that takes no packets, see [`set_patience`](Self::set_patience).
     pub fn run<O: Outcome>(
         &mut self,
         mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
@@ -139,7 +140,7 @@ impl FluxEngine {
     ///
     /// # Errors
     ///
-    /// [`Gone`](ErrorKind::Gone), as in [`run`](Self::run); [`Stuck`](ErrorKind::Stuck).
+    /// [`Gone`](crate::ErrorKind::Gone), as in [`run`](Self::run); [`Stuck`](crate::ErrorKind::Stuck).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.check_process("waiting for packets")?;
         if self.batches != self.rested {

@@ -48,7 +48,7 @@ impl FluxEngine {
             return Ok(0);
         };
         let port = &mut self.ports[number];
-        let shown = port.raw.cycle.look_at_each(
+        let shown = port.raw.cycle.process_each(
             max,
             through,
             &mut self.outboxes,

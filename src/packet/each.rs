@@ -14,8 +14,8 @@ use super::{PacketRef, PortPacket, SharedFrameState, Through};
 use crate::ring::{Desc, Iter, Run, Writer};
 
 /// What came of packets that were shown one at a time.
-pub(crate) struct Looked<R> {
-    /// Entries that were looked at.
+pub(crate) struct Processed<R> {
+    /// Entries that were taken from the ring.
     pub(crate) seen: u32,
     /// How many of them were packets.
     pub(crate) packets: u32,
@@ -29,14 +29,14 @@ impl Lender {
     ///
     /// The frames in the rings stay on loan.
     #[inline]
-    pub(crate) fn look_at_each<'r, R>(
+    pub(crate) fn process_each<'r, R>(
         &mut self,
         received: Iter<'r, Desc>,
         through: Through,
         mut exits: Exits<'r, '_>,
         tally: &mut Tally,
         mut look: impl FnMut(&mut PortPacket<'_>) -> ControlFlow<R>,
-    ) -> Looked<R> {
+    ) -> Processed<R> {
         let (state, loans) = (self.frames.state(), self.loans());
         let mut settled = Settled::default();
         let mut refused = 0;
@@ -46,12 +46,12 @@ impl Lender {
             for run in &mut runs {
                 while run.len() > 0 && ended.is_none() {
                     let progress = Progress::new(run, &mut exits);
-                    let (seldom, end) =
-                        loans.look_at_stretch(progress, through, &mut refused, &mut look);
+                    let (other, end) =
+                        loans.process_run(progress, through, &mut refused, &mut look);
                     ended = end;
-                    if let Some(packet) = seldom {
+                    if let Some(packet) = other {
                         let settling = (&mut exits, &mut settled, &mut *tally);
-                        loans.settle_seldom(state, packet, through, settling);
+                        loans.settle_other(state, packet, through, settling);
                     }
                 }
             }
@@ -60,18 +60,19 @@ impl Lender {
         let ended = match result {
             Ok(()) => ended.map(Ok),
             Err(panic) => {
-                // The last one that was seen is still to be recycled.
-                if let Some(desc) = received.clone().nth(seen as usize - 1) {
+                // The packet that `look` had is still to be recycled.
+                let last = (seen as usize).checked_sub(1);
+                if let Some(desc) = last.and_then(|last| received.clone().nth(last)) {
                     let packet = (Slot::new(loans.base, desc), desc);
                     let settling = (&mut exits, &mut settled, &mut *tally);
-                    loans.settle_seldom(state, packet, through, settling);
+                    loans.settle_other(state, packet, through, settling);
                 }
                 Some(Err(panic))
             }
         };
         settled.finish(exits.fill.written(), exits.tx.written(), tally);
         self.count_returned(settled.pooled + settled.passed_on);
-        Looked {
+        Processed {
             seen,
             packets: seen - refused,
             settled,
@@ -80,7 +81,7 @@ impl Lender {
     }
 }
 
-/// How far a loop is, in variables of its own, which stay in registers; written back when it is dropped, also by a panic.
+/// The positions of a loop in its rings, as variables of its own that stay in registers. Dropped, also by a panic, it writes them back.
 struct Progress<'p, 'r> {
     received: Run<'r, Desc>,
     fill: Writer<'r, u64>,
@@ -116,12 +117,11 @@ impl Drop for Progress<'_, '_> {
 }
 
 impl Loans<'_> {
-    /// Up to a packet that is neither recycled nor sent through the port that it came through, or finds no room there, which is returned; or up
-    /// to one that `look` breaks with.
+    /// Processes packets until one goes another way than into the fill ring or the TX ring of its own port, which is returned, or `look` breaks.
     ///
     /// A call, so that the loop has all registers for itself.
     #[inline(never)]
-    fn look_at_stretch<R>(
+    fn process_run<R>(
         &self,
         mut progress: Progress<'_, '_>,
         through: Through,
@@ -142,7 +142,7 @@ impl Loans<'_> {
             // borrowed at a time. A group's frame is this member's until it is shared again below.
             let packet = unsafe { PacketRef::new(loans.frames, &mut slot, 0) };
             let end = look(&mut PortPacket::new(packet, through)).break_value();
-            let mut seldom = None;
+            let mut other = None;
             if slot.verdict == RECYCLE && fill.has_room() {
                 loans.share(chunk);
                 fill.write(desc.addr);
@@ -152,17 +152,17 @@ impl Loans<'_> {
             {
                 tx.write(slot.desc(loans.base, 0));
             } else {
-                seldom = Some((slot, desc));
+                other = Some((slot, desc));
             }
-            if seldom.is_some() || end.is_some() {
-                return (seldom, end);
+            if other.is_some() || end.is_some() {
+                return (other, end);
             }
         }
         (None, None)
     }
 
-    /// What cannot be sent, being empty or not a whole packet, is just recycled.
-    fn settle_seldom(
+    /// Settles a packet that goes another way, and counts it if there was no room. One that cannot be sent is recycled.
+    fn settle_other(
         &self,
         state: NonNull<SharedFrameState>,
         packet: (Slot, Desc),

@@ -81,7 +81,7 @@ impl Cycle {
     ///
     /// What the TX ring or a batch has no room for is recycled. `None`: there was no packet. The result says why it ended early, if it did.
     #[inline]
-    pub(crate) fn look_at_each<R>(
+    pub(crate) fn process_each<R>(
         &mut self,
         max: u32,
         through: Through,
@@ -102,23 +102,23 @@ impl Cycle {
             tx: tx.writer(),
             others,
         };
-        let looked = self
+        let processed = self
             .lender
-            .look_at_each(entries.iter(), through, exits, tally, look);
-        let settled = looked.settled;
+            .process_each(entries.iter(), through, exits, tally, look);
+        let settled = processed.settled;
         fill.submit(settled.recycled);
         tx.submit(settled.sent);
-        entries.release(looked.seen);
+        entries.release(processed.seen);
         inward.filled += u64::from(settled.recycled);
         self.outward.sent += u64::from(settled.sent);
-        let received = looked.packets - settled.twice;
+        let received = processed.packets - settled.twice;
         inward.received += u64::from(received);
-        inward.refused += u64::from(looked.seen - received);
+        inward.refused += u64::from(processed.seen - received);
         inward.pass_on();
         Some(Shown {
-            count: looked.packets,
+            count: processed.packets,
             all_recycled: settled.others == 0,
-            result: looked.ended,
+            result: processed.ended,
         })
     }
 }

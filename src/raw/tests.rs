@@ -344,7 +344,7 @@ fn packets_in_frames_of_the_pool_or_the_user_are_refused() {
     for path in PATHS {
         for way in WAYS {
             let mut world = World::new(path);
-            // The last two frames are free; frame 0 is the user's when frames are looked up, and one more with its packet.
+            // The last two frames are free; frame 0 is the user's when frames are processed up, and one more with its packet.
             let mut foreign = vec![desc(14 * CHUNK, 60, 0), desc(15 * CHUNK + 256, 60, 0)];
             foreign.extend(
                 world
@@ -548,7 +548,7 @@ fn check_batch(
             decide(packet, *verdicts.next().expect("no more are shown"));
             ControlFlow::<()>::Continue(())
         };
-        let shown = cycle.look_at_each(8, through, &mut others, &mut tally, decide_next);
+        let shown = cycle.process_each(8, through, &mut others, &mut tally, decide_next);
         shown.unwrap().count as usize + frames.len() - here.len()
     } else {
         let shown = cycle.burst(8, &mut slots, through, &mut others, &mut tally, |batch| {
@@ -826,7 +826,7 @@ fn packets_that_were_peeked_at_and_consumed_otherwise_are_not_consumed_again() {
         world.arrive(&[good(3), good(4), good(5)]);
         assert_eq!(world.cycle.peek(2), [good(3), good(4)]);
         assert_eq!(world.cycle.inspect(1, |_| ()), 1);
-        // What follows is looked at anew.
+        // What follows is processed at anew.
         assert_eq!(world.cycle.recycle_front(1), 1);
         assert_eq!(world.cycle.peek(64), [good(5)]);
         assert_eq!(world.cycle.forward_front(64), 1);

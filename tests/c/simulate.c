@@ -302,6 +302,49 @@ static void faults_of_one_link(void)
     fluxcap_sim_free(sim);
 }
 
+static uint64_t time_of(struct fluxcap_sim *sim)
+{
+    uint64_t time;
+
+    CHECK_RESULT(fluxcap_sim_now(sim, &time), 0);
+    return time;
+}
+
+static void a_flush_in_vain_takes_its_time_on_the_clock_of_the_network(void)
+{
+    struct fluxcap_sim *sim = create(0);
+    struct fluxcap_link *link = add(sim, "sim0");
+    struct fluxcap_sim_faults faults = ZEROS;
+    struct fluxcap_raw *raw = open_on(link);
+    struct fluxcap_rx *rx;
+    struct fluxcap_tx *tx;
+    struct fluxcap_packet packets[64];
+    uint64_t before;
+
+    faults.struct_size = sizeof(faults);
+    faults.stalled_completion = 1000000;
+    faults.max_delay_ns = 4000000000;
+    CHECK_RESULT(fluxcap_sim_set_faults(sim, &faults), 0);
+    CHECK_RESULT(fluxcap_raw_alloc(raw, packets, 64), 64);
+    for (int i = 0; i < 64; i++) {
+        packets[i].len = 60;
+    }
+    CHECK_RESULT(fluxcap_raw_send(raw, packets, 64), 64);
+    before = time_of(sim);
+    CHECK_RESULT(fluxcap_raw_flush(raw, 1000), 0);
+    CHECK(time_of(sim) - before == 1000000000);
+    CHECK_RESULT(fluxcap_raw_split(raw, &rx, &tx), 0);
+    before = time_of(sim);
+    CHECK_RESULT(fluxcap_tx_flush(tx, 500), 0);
+    CHECK(time_of(sim) - before == 500000000);
+    CHECK_RESULT(fluxcap_sim_advance(sim, 4000000000), 0);
+    CHECK_RESULT(fluxcap_tx_flush(tx, 0), 1);
+    fluxcap_rx_free(rx);
+    fluxcap_tx_free(tx);
+    fluxcap_link_free(link);
+    fluxcap_sim_free(sim);
+}
+
 static void packets_are_played(void)
 {
     struct fluxcap_sim *sim = create(0);
@@ -1095,6 +1138,7 @@ int main(int argc, char **argv)
     a_nic_is_what_its_config_says();
     the_same_seed_gives_the_same_faults();
     faults_of_one_link();
+    a_flush_in_vain_takes_its_time_on_the_clock_of_the_network();
     packets_are_played();
     many_packets_are_injected_at_once();
     captures_are_written_and_played(argv[0]);

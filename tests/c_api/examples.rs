@@ -218,6 +218,13 @@ fn datagrams_come_back_from_an_event_loop() {
         wait $pid || { cat "$work/log"; exit 1; }
         # The timer of the loop printed it before the end did.
         [ "$(grep -c 'echoed 3, ARP answered 1' "$work/log")" -ge 2 ] || { cat "$work/log"; exit 1; }
+        # It does not wait for ever for an interface that is gone.
+        "$echo" -i fluxb -a 10.0.0.2 >"$work/log" 2>&1 &
+        pid=$!
+        for try in $(seq 200); do grep -q '^echoing' "$work/log" && break; sleep 0.05; done
+        ip link del fluxb
+        wait $pid
+        [ $? = 1 ] && grep -q 'fluxb.*gone\|fluxb.*removed' "$work/log" || { cat "$work/log"; exit 1; }
     "#;
     check(&mut in_namespace(&[
         "bash",

@@ -67,7 +67,7 @@ impl FluxEngine {
     /// # network.step(100);
     /// use fluxcap::proto::Ethernet;
     ///
-    /// let stopper = engine.stopper()?;
+    /// let stopper = engine.stopper();
     /// let statistics = engine.run_each(|packet| {
     ///     if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
     ///         ethernet.swap_addresses();

@@ -98,6 +98,8 @@ const TABLE: &[Row] = &[
     ("FluxRx::wait",          rx_wait,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     ("FluxEngine::run",       engine_run,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
     ("FluxEngine::run_for",   engine_run_for,   [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::run_each",  engine_run_each,  [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::run_each_for", engine_run_each_for, [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
     ("FluxEngine::wait",      engine_wait,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
     ("EngineGroup::run",      group_run,        [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
     ("EngineGroup::run_for",  group_run_for,    [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
@@ -243,6 +245,34 @@ fn engine_run_within(raw: FluxRaw, time: Option<Duration>) -> Waiter {
         let result = match time {
             None => engine.run(callback),
             Some(time) => engine.run_for(time, callback),
+        };
+        ran(result, packets)
+    };
+    waiter(move || stopper.stop(), call)
+}
+
+fn engine_run_each(raw: FluxRaw) -> Waiter {
+    engine_run_each_within(raw, None)
+}
+
+fn engine_run_each_for(raw: FluxRaw) -> Waiter {
+    engine_run_each_within(raw, Some(HOUR))
+}
+
+fn engine_run_each_within(raw: FluxRaw, time: Option<Duration>) -> Waiter {
+    let mut engine = FluxEngine::new(raw);
+    engine.set_poller(Poller::Wait);
+    engine.set_patience(Duration::MAX);
+    let (stopper, own) = (engine.stopper(), engine.stopper());
+    let call = move || {
+        let mut packets = 0;
+        let look = |_: &mut fluxcap::PortPacket<'_>| {
+            packets += 1;
+            own.stop();
+        };
+        let result = match time {
+            None => engine.run_each(look),
+            Some(time) => engine.run_each_for(time, look),
         };
         ran(result, packets)
     };

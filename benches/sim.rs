@@ -29,7 +29,7 @@ const AIM: f64 = 5e6;
 
 fn rxdrop(raw: &mut FluxRaw, _batch: &mut PacketBatch) {
     let mut sum = 0;
-    raw.inspect(BATCH, |packet| {
+    raw.recv_each(BATCH, |packet| {
         sum += u64::from(packet.data()[0]) + packet.len() as u64;
     });
     std::hint::black_box(sum);
@@ -37,7 +37,7 @@ fn rxdrop(raw: &mut FluxRaw, _batch: &mut PacketBatch) {
 
 fn l2fwd(raw: &mut FluxRaw, _batch: &mut PacketBatch) {
     raw.refill();
-    raw.forward(BATCH, |_| Verdict::Send);
+    raw.forward_each(BATCH, |_| Verdict::Send);
     raw.wake_tx().expect("the NIC is up");
 }
 

@@ -82,7 +82,7 @@ impl Pump {
         let bytes = &mut self.bytes_seen;
         Ok(self
             .raw
-            .inspect(max, |packet| *bytes += packet.len() as u64))
+            .recv_each(max, |packet| *bytes += packet.len() as u64))
     }
 
     /// Makes packets and sends them.
@@ -103,7 +103,7 @@ impl Pump {
     /// Sends packets back to where they came from, each in the frame it came in.
     fn l2fwd(&mut self, max: u32) -> Result<u32, FluxError> {
         self.raw.refill();
-        let count = self.raw.forward(max, |packet| {
+        let count = self.raw.forward_each(max, |mut packet| {
             let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) else {
                 return Verdict::Recycle;
             };

@@ -225,7 +225,7 @@ impl Responder {
     /// Answers what there is, up to a batch; returns how many packets there were.
     fn answer_batch(&mut self) -> u32 {
         let (mac, address) = (self.mac, self.address);
-        self.raw.forward(BATCH, |packet| {
+        self.raw.forward_each(BATCH, |mut packet| {
             self.received += 1;
             let (counter, verdict) = match answer(packet.data_mut(), mac, address) {
                 Outcome::ArpAnswered => (&mut self.arp_answered, Verdict::Send),

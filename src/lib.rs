@@ -11,7 +11,7 @@
 //! loop {
 //!     raw.wait_rx(None)?;
 //!     // Prints a line about each packet; its frame then takes a new one.
-//!     raw.inspect(64, |packet| println!("{}", proto::summary(packet.data())));
+//!     raw.recv_each(64, |packet| println!("{}", proto::summary(packet.data())));
 //! }
 //! # #[allow(unreachable_code)]
 //! # Ok::<(), fluxcap::FluxError>(())
@@ -98,7 +98,7 @@ pub use engine::{
 pub use error::{ErrorKind, FluxError, Result};
 pub use kernel::{FanOut, Interest, Interface, Ready};
 pub use link::Link;
-pub use packet::{BatchRef, Outbox, Packet, PacketRef, PortPacket, Verdict};
+pub use packet::{BatchRef, Outbox, Packet, PacketRef, PortPacket, ReceivedPacket, Verdict};
 pub use poller::{Idle, Pacer, Poller};
 pub use queues::Queues;
 pub use raw::{FluxRaw, RingState, RingsState};
@@ -106,7 +106,7 @@ pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, Xd
 pub use ring::{ConsumerRing, Desc, ProducerRing};
 pub use stats::{PollerStatistics, ProgramCounters, SocketStatistics};
 pub use stopper::Stopper;
-pub use system::{FluxRx, FluxTx, ForwardError, Unsent};
+pub use system::{FluxRx, FluxTx, Unsent};
 pub use umem::{Accounting, UmemConfig, UmemRegion};
 
 /// The examples of the README compile.

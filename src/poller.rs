@@ -92,7 +92,7 @@ pub enum Idle {
 /// let mut pacer = Poller::default().pacer();
 /// let mut packets = 0;
 /// while packets < 10 {
-///     match raw.inspect(64, |packet| println!("{} bytes", packet.len())) {
+///     match raw.recv_each(64, |packet| println!("{} bytes", packet.len())) {
 ///         0 => pacer.idle(&mut raw, Some(Duration::from_secs(1)))?,
 ///         count => {
 ///             pacer.worked();
@@ -230,7 +230,7 @@ mod tests {
 
     /// Idles until there is a packet, and takes it.
     fn receive(pacer: &mut Pacer, raw: &mut FluxRaw) {
-        while raw.inspect(64, |_| {}) == 0 {
+        while raw.recv_each(64, |_| {}) == 0 {
             pacer.idle(raw, Some(LONG)).unwrap();
         }
         pacer.worked();

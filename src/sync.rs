@@ -7,9 +7,5 @@
 
 #[cfg(fluxcap_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64};
-#[cfg(fluxcap_loom)]
-pub(crate) use loom::thread_local;
 #[cfg(not(fluxcap_loom))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
-#[cfg(not(fluxcap_loom))]
-pub(crate) use std::thread_local;

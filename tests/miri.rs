@@ -199,9 +199,9 @@ fn a_raw_socket_moves_frames_by_each_of_its_calls() {
         arrive(&nic, 4);
         let peeked: Vec<_> = raw.peek(4).iter().map(|desc| desc.len).collect();
         assert_eq!(peeked, [60; 4]);
-        let seen = raw.inspect(2, |packet| change(packet.data_mut()));
+        let seen = raw.recv_each(2, |packet| change(packet.data_mut()));
         assert_eq!(seen, 2);
-        let forwarded = raw.forward(2, |packet| {
+        let forwarded = raw.forward_each(2, |packet| {
             packet.adjust_head(14).unwrap();
             change(packet.data_mut());
             Verdict::Send

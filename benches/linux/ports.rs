@@ -265,14 +265,14 @@ impl Port for Ours {
             }
             // Others, of the kernel's, may come in between.
             self.raw
-                .inspect(1, |packet| answered = is_answer(packet.data(), number));
+                .recv_each(1, |packet| answered = is_answer(packet.data(), number));
         }
         Ok(())
     }
 
     fn answer(&mut self) -> Result<()> {
         self.wait(Instant::now() + PATIENCE)?;
-        let count = self.raw.forward(1, |packet| {
+        let count = self.raw.forward_each(1, |packet| {
             swap(packet.data_mut());
             Verdict::Send
         });
@@ -286,7 +286,7 @@ impl Port for Ours {
         let until = Instant::now() + time;
         while Instant::now() < until {
             self.wait(until)?;
-            self.raw.inspect(u32::MAX, |_| ());
+            self.raw.recv_each(u32::MAX, |_| ());
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ impl FluxBuilder {
     /// for mut raw in group {
     ///     std::thread::spawn(move || {
     ///         while raw.wait_rx(None).is_ok() {
-    ///             raw.inspect(64, |packet| println!("{} bytes", packet.len()));
+    ///             raw.recv_each(64, |packet| println!("{} bytes", packet.len()));
     ///         }
     ///     });
     /// }

@@ -2,14 +2,17 @@
 
 #![forbid(unsafe_code)]
 
-use std::ops::ControlFlow;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::outcome::panicked;
 use super::port::Port;
 use super::{FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::packet::{BatchRef, Fault, PortPacket, Through};
+use crate::batch::PacketBatch;
+use crate::packet::{
+    BatchRef, Fault, Handled, Packet, PortPacket, Tally, Through, Verdict,
+};
 
 impl FluxEngine {
     /// Gives a batch of one port to the callback and sends what it wants sent.
@@ -47,26 +50,37 @@ impl FluxEngine {
         let Some((max, through)) = self.may_show(number) else {
             return Ok(0);
         };
-        let port = &mut self.ports[number];
-        let shown = port.raw.cycle.process_each(
-            max,
-            through,
-            &mut self.outboxes,
-            &mut port.tally,
-            |packet| match look(packet).into_result() {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => ControlFlow::Break(error),
-            },
-        );
-        let Some(shown) = shown else {
+        let Port { raw, tally, .. } = &mut self.ports[number];
+        let (outboxes, handled) = (&mut self.outboxes, Cell::default());
+        let shown = catch_unwind(AssertUnwindSafe(|| {
+            raw.cycle.each(max, &handled, |mut packet| {
+                let result = look(&mut packet.of_port(through)).into_result();
+                let verdict = match packet.leaves_through() {
+                    None => Verdict::Recycle,
+                    Some(port) if port == through.port => Verdict::Send,
+                    Some(port) => {
+                        // Not the packet in place: it stays in registers.
+                        if packet.can_leave() {
+                            pass_on(packet.into_packet(), &mut outboxes[port as usize], tally);
+                        }
+                        Verdict::Recycle
+                    }
+                };
+                (verdict, result.err())
+            })
+        }));
+        let handled = handled.get();
+        if handled == Handled::default() {
             return Ok(0);
+        }
+        tally.sent += u64::from(handled.sent);
+        tally.crowded += u64::from(handled.crowded);
+        let result = match shown {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(error),
+            Err(panic) => Err(panicked(&*panic)),
         };
-        let result = match shown.result {
-            None => Ok(()),
-            Some(Ok(error)) => Err(error),
-            Some(Err(panic)) => Err(panicked(&*panic)),
-        };
-        self.after(number, shown.count, shown.all_recycled, result)
+        self.after(number, handled.packets(), handled.are_all_recycled(), result)
     }
 
     /// How many packets of a port may be shown now, if any.
@@ -136,6 +150,15 @@ impl FluxEngine {
             result = result.and(port.post(outbox));
         }
         result
+    }
+}
+
+/// Puts a packet into the batch of the port that it shall leave through, or drops it.
+#[inline(never)]
+fn pass_on(packet: Packet, outbox: &mut PacketBatch, tally: &mut Tally) {
+    match outbox.push(packet) {
+        Ok(()) => tally.passed_on += 1,
+        Err(_) => tally.crowded += 1,
     }
 }
 

@@ -137,7 +137,9 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
             }
             done = 1;
         }
-        done += half.rx.recv_each(count - done, put);
+        done += half
+            .rx
+            .recv_each(count - done, |packet| put(packet.into_packet()));
         if done == 0 {
             half.rx.check()?;
         }

@@ -1,15 +1,14 @@
 //! A packet borrowed while it stands in its RX ring slot, and what becomes of it.
 
 use std::fmt;
-use std::iter;
 use std::slice;
 
 use super::burst::Slot;
+use super::each::can_leave;
 use super::lender::Lender;
 use super::{SharedFrameState, too_long};
 use crate::error::Result;
-use crate::pool::FramePool;
-use crate::ring::{Desc, Iter, Writer};
+use crate::ring::{Desc, Writer};
 
 /// What becomes of a borrowed packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +26,7 @@ pub enum Verdict {
 /// ```compile_fail,E0521
 /// # fn example(raw: &mut fluxcap::FluxRaw) {
 /// let mut kept = None;
-/// raw.inspect(64, |packet| kept = Some(packet.data()));
+/// raw.recv_each(64, |packet| kept = Some(packet.data()));
 /// # }
 /// ```
 pub struct PacketRef<'a> {
@@ -126,64 +125,7 @@ impl fmt::Debug for PacketRef<'_> {
     }
 }
 
-/// What became of packets that were [forwarded](Lender::forward_each).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Forwarded {
-    /// Addresses written to the fill ring.
-    pub(crate) recycled: u32,
-    /// Descriptors written to the TX ring.
-    pub(crate) sent: u32,
-}
-
 impl Lender {
-    /// Shows each received packet to `look` and writes its frame to `fill`, which has room for all; returns how many there were.
-    ///
-    /// The frames stay on loan all the while. A call, so that the loop has all registers for itself.
-    #[inline(never)]
-    pub(crate) fn recycle_each(
-        &mut self,
-        received: Iter<'_, Desc>,
-        mut fill: Writer<'_, u64>,
-        mut look: impl FnMut(&mut PacketRef<'_>),
-    ) -> u32 {
-        let loans = self.loans();
-        for run in received.runs() {
-            for desc in run {
-                let Some(chunk) = loans.accept(desc) else {
-                    continue;
-                };
-                let mut slot = Slot::new(loans.base, desc);
-                // SAFETY: acceptable. While this `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one
-                // packet is borrowed at a time. A group's frame is this member's until it is shared again below.
-                look(&mut unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) });
-                loans.share(chunk);
-                fill.write(desc.addr);
-            }
-        }
-        fill.written()
-    }
-
-    /// Shows a received packet to `judge`, and where it shall not leave, puts its frame into the pool; for a fill ring that is full. Its
-    /// descriptor, if it shall leave. `None`: it is refused.
-    #[cold]
-    pub(crate) fn forward_or_pool(
-        &mut self,
-        desc: Desc,
-        pool: &mut FramePool,
-        judge: impl FnOnce(&mut PacketRef<'_>) -> Verdict,
-    ) -> Option<Option<Desc>> {
-        let loans = self.loans();
-        loans.accept(desc)?;
-        let mut slot = Slot::new(loans.base, desc);
-        // SAFETY: as in `recycle_each`.
-        let verdict = judge(&mut unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) });
-        if leaves(verdict, &slot, desc) {
-            return Some(Some(slot.desc(loans.base, 0)));
-        }
-        self.reap_each(iter::once(desc.addr), pool);
-        Some(None)
-    }
-
     /// Writes the frames of accepted packets to `fill`, which has room for all.
     pub(crate) fn recycle_accepted(&self, accepted: &[Desc], fill: &mut Writer<'_, u64>) {
         let loans = self.loans();
@@ -201,58 +143,11 @@ impl Lender {
         tx: &mut Writer<'_, Desc>,
     ) {
         for desc in accepted {
-            if can_leave(desc.len, desc.options) {
+            if can_leave(*desc) {
                 tx.write(*desc);
             } else {
                 self.recycle_accepted(slice::from_ref(desc), fill);
             }
         }
     }
-
-    /// Shows each received packet to `judge` and writes it to `fill` or `tx`, which both have room for all.
-    ///
-    /// The frames stay on loan all the while. A call, so that the loop has all registers for itself.
-    #[inline(never)]
-    pub(crate) fn forward_each(
-        &mut self,
-        received: Iter<'_, Desc>,
-        mut fill: Writer<'_, u64>,
-        mut tx: Writer<'_, Desc>,
-        mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
-    ) -> Forwarded {
-        let loans = self.loans();
-        for run in received.runs() {
-            for desc in run {
-                let Some(chunk) = loans.accept(desc) else {
-                    continue;
-                };
-                let mut slot = Slot::new(loans.base, desc);
-                // SAFETY: as in `recycle_each`.
-                let mut packet = unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) };
-                let verdict = judge(&mut packet);
-                if leaves(verdict, &slot, desc) {
-                    tx.write(slot.desc(loans.base, 0));
-                } else {
-                    loans.share(chunk);
-                    fill.write(desc.addr);
-                }
-            }
-        }
-        Forwarded {
-            recycled: fill.written(),
-            sent: tx.written(),
-        }
-    }
-}
-
-/// Whether a packet that came with a descriptor goes into the TX ring. The kernel refuses empty ones, and those with options that it does not
-/// know in this direction, and does not give the frames back; options that it knows mean something else there.
-#[inline(always)]
-fn leaves(verdict: Verdict, slot: &Slot, desc: Desc) -> bool {
-    verdict == Verdict::Send && can_leave(slot.len, desc.options)
-}
-
-#[inline(always)]
-pub(super) fn can_leave(len: u32, options: u32) -> bool {
-    len > 0 && options == 0
 }

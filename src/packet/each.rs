@@ -1,175 +1,378 @@
-//! Received packets shown one at a time, each brought where it shall go before the next: the engine's single pass.
+//! Received packets one at a time, in one pass: each is looked at in its frame and brought where it shall go before the next.
 
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::thread;
+use std::sync::atomic::Ordering;
 
-use super::borrow::can_leave;
-use super::burst::{RECYCLE, SEND, Slot};
-use super::lender::{Lender, Loans};
-use super::settle::{Exits, Settled};
-use super::tally::{Fault, Tally};
-use super::{PacketRef, PortPacket, SharedFrameState, Through};
+use super::burst::{SEND, Slot};
+use super::frames::{POOL, USER};
+use super::lender::{Lender, Loans, count_returned};
+use super::{Packet, PacketRef, PortPacket, SharedFrameState, Through, Verdict};
+use crate::pool::FramePool;
 use crate::ring::{Desc, Iter, Run, Writer};
 
-/// What came of packets that were shown one at a time.
-pub(crate) struct Processed<R> {
-    /// Entries that were taken from the ring.
+/// A packet that was just received, still in the frame that it came in.
+///
+/// Look at it and change it in place, as a [`PacketRef`], without a copy or bookkeeping; its frame goes back to the kernel when it is dropped.
+/// [`into_packet`](Self::into_packet) keeps it. It lives for one call of a closure; keeping it otherwise does not compile:
+///
+/// ```compile_fail,E0521
+/// # fn example(raw: &mut fluxcap::FluxRaw) {
+/// let mut kept = None;
+/// raw.recv_each(64, |packet| kept = Some(packet));
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ReceivedPacket<'a> {
+    packet: PacketRef<'a>,
+    state: NonNull<SharedFrameState>,
+    chunk: u32,
+    counted: &'a CountedAhead,
+}
+
+/// Verdict of the [`Slot`] of a packet that was taken. No engine has so many ports.
+const TAKEN: u32 = u32::MAX;
+
+impl ReceivedPacket<'_> {
+    /// The packet as one that you own: it may be kept, and go to another thread. Whatever the closure returns, it is neither sent nor
+    /// recycled then.
+    #[inline]
+    #[must_use]
+    pub fn into_packet(self) -> Packet {
+        let options = self.packet.options();
+        let PacketRef { slot, state, .. } = self.packet;
+        self.counted.take_one(state);
+        state.set_owner(self.chunk, USER);
+        slot.verdict = TAKEN;
+        let desc = slot.desc(state.memory().start(), options);
+        Packet::new(self.state, desc, self.chunk)
+    }
+}
+
+impl ReceivedPacket<'_> {
+    /// As an engine shows it.
+    #[inline(always)]
+    pub(crate) fn of_port(&mut self, through: Through) -> PortPacket<'_> {
+        let PacketRef { slot, state, .. } = &mut self.packet;
+        // SAFETY: the packet of `self`, borrowed.
+        PortPacket::new(unsafe { PacketRef::new(state, slot, 0) }, through)
+    }
+
+    /// Whether it shall leave, and through which port, by what was decided of it as one [of a port](Self::of_port).
+    #[inline(always)]
+    pub(crate) fn leaves_through(&self) -> Option<u32> {
+        self.packet.slot.verdict.checked_sub(SEND)
+    }
+
+    /// Whether the kernel takes it to send, as it is now.
+    #[inline]
+    pub(crate) fn can_leave(&self) -> bool {
+        self.packet.slot.len > 0 && self.packet.options() == 0
+    }
+}
+
+impl<'a> Deref for ReceivedPacket<'a> {
+    type Target = PacketRef<'a>;
+
+    #[inline]
+    fn deref(&self) -> &PacketRef<'a> {
+        &self.packet
+    }
+}
+
+impl<'a> DerefMut for ReceivedPacket<'a> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut PacketRef<'a> {
+        &mut self.packet
+    }
+}
+
+/// Packets that were counted as the user's ahead of being taken: one addition serves many.
+#[derive(Debug, Default)]
+struct CountedAhead(Cell<u32>);
+
+/// How many packets are counted at a time.
+const AHEAD: u32 = 64;
+
+impl CountedAhead {
+    /// Counts one more packet.
+    #[inline]
+    fn take_one(&self, state: &SharedFrameState) {
+        let mut ahead = self.0.get();
+        if ahead == 0 {
+            state.count_up(AHEAD);
+            ahead = AHEAD;
+        }
+        self.0.set(ahead - 1);
+    }
+}
+
+/// Where packets go.
+pub(crate) struct Outlets<'r, 'a> {
+    pub(crate) fill: Writer<'r, u64>,
+    /// What the fill ring has no room for.
+    pub(crate) pool: &'a mut FramePool,
+    /// Packets to send, if there is a ring for them.
+    pub(crate) tx: Option<Writer<'r, Desc>>,
+    /// Whose loans sent packets become, if not the receiver's.
+    pub(crate) sender: Option<&'a mut Lender>,
+}
+
+/// What became of packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Handled {
+    /// Entries that were taken from the RX ring.
     pub(crate) seen: u32,
-    /// How many of them were packets.
-    pub(crate) packets: u32,
-    pub(crate) settled: Settled,
-    /// Why it ended early: what `look` broke with, or its panic.
-    pub(crate) ended: Option<thread::Result<R>>,
+    /// Those that were no packets of this socket.
+    pub(crate) refused: u32,
+    /// Packets whose frames went into the fill ring,
+    pub(crate) recycled: u32,
+    /// or into the pool.
+    pub(crate) pooled: u32,
+    /// Packets in the TX ring.
+    pub(crate) sent: u32,
+    /// Packets that are the user's now.
+    pub(crate) taken: u32,
+    /// Recycled although they should be sent, because the TX ring was full.
+    pub(crate) crowded: u32,
+}
+
+impl Handled {
+    /// The number of packets.
+    #[inline]
+    pub(crate) fn packets(&self) -> u32 {
+        self.seen - self.refused
+    }
+
+    /// Whether none was sent or taken, or should have been sent.
+    #[inline]
+    pub(crate) fn are_all_recycled(&self) -> bool {
+        self.sent + self.taken + self.crowded == 0
+    }
 }
 
 impl Lender {
-    /// Shows each received packet to `look` and brings it where it shall go. `look` may end that early; what it has not seen stays in the ring.
+    /// Shows each received packet to `decide` and brings it where that says, before the next. What `decide` returns besides ends it early.
     ///
-    /// The frames in the rings stay on loan.
+    /// It says in `handled` what became of them, also when `decide` panics: that packet is recycled.
     #[inline]
-    pub(crate) fn process_each<'r, R>(
+    pub(crate) fn each<B>(
         &mut self,
-        received: Iter<'r, Desc>,
-        through: Through,
-        mut exits: Exits<'r, '_>,
-        tally: &mut Tally,
-        mut look: impl FnMut(&mut PortPacket<'_>) -> ControlFlow<R>,
-    ) -> Processed<R> {
-        let (state, loans) = (self.frames.state(), self.loans());
-        let mut settled = Settled::default();
-        let mut refused = 0;
-        let mut runs = received.clone().runs();
-        let mut ended = None;
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            for run in &mut runs {
-                while run.len() > 0 && ended.is_none() {
-                    let progress = Progress::new(run, &mut exits);
-                    let (other, end) =
-                        loans.process_run(progress, through, &mut refused, &mut look);
-                    ended = end;
-                    if let Some(packet) = other {
-                        let settling = (&mut exits, &mut settled, &mut *tally);
-                        loans.settle_other(state, packet, through, settling);
-                    }
-                }
-            }
-        }));
-        let seen = (received.len() - runs.iter().map(Run::len).sum::<usize>()) as u32;
-        let ended = match result {
-            Ok(()) => ended.map(Ok),
-            Err(panic) => {
-                // The packet that `look` had is still to be recycled.
-                let last = (seen as usize).checked_sub(1);
-                if let Some(desc) = last.and_then(|last| received.clone().nth(last)) {
-                    let packet = (Slot::new(loans.base, desc), desc);
-                    let settling = (&mut exits, &mut settled, &mut *tally);
-                    loans.settle_other(state, packet, through, settling);
-                }
-                Some(Err(panic))
-            }
+        received: Iter<'_, Desc>,
+        outlets: Outlets<'_, '_>,
+        handled: &Cell<Handled>,
+        mut decide: impl FnMut(ReceivedPacket<'_>) -> (Verdict, Option<B>),
+    ) -> Option<B> {
+        let state = self.frames.state();
+        let (loans, lent) = self.loans_and_lent();
+        let Outlets {
+            fill,
+            pool,
+            tx,
+            sender,
+        } = outlets;
+        let (sending_mark, sender_lent) = match sender {
+            Some(sender) => (Some(sender.mark), Some(&mut sender.lent)),
+            None => (None, None),
         };
-        settled.finish(exits.fill.written(), exits.tx.written(), tally);
-        self.count_returned(settled.pooled + settled.passed_on);
-        Processed {
-            seen,
-            packets: seen - refused,
-            settled,
-            ended,
-        }
-    }
-}
-
-/// The positions of a loop in its rings, as variables of its own that stay in registers. Dropped, also by a panic, it writes them back.
-struct Progress<'p, 'r> {
-    received: Run<'r, Desc>,
-    fill: Writer<'r, u64>,
-    tx: Writer<'r, Desc>,
-    to: (
-        &'p mut Run<'r, Desc>,
-        &'p mut Writer<'r, u64>,
-        &'p mut Writer<'r, Desc>,
-    ),
-}
-
-impl<'p, 'r> Progress<'p, 'r> {
-    #[inline(always)]
-    fn new(received: &'p mut Run<'r, Desc>, exits: &'p mut Exits<'r, '_>) -> Self {
-        let Exits { fill, tx, .. } = exits;
-        Self {
+        let mut pass = Pass {
+            loans,
             received: received.clone(),
-            fill: fill.copy(),
-            tx: tx.copy(),
-            to: (received, fill, tx),
+            written: Written { fill, tx },
+            others: Cell::default(),
+            counted: CountedAhead::default(),
+            pool,
+            is_over: false,
+            lent,
+            sender_lent,
+            handled,
+        };
+        let mut end = None;
+        for run in received.runs() {
+            if end.is_none() {
+                let others = (&pass.others, &pass.counted, &mut *pass.pool);
+                end = loans.each(state, run, &mut pass.written, others, sending_mark, &mut decide);
+            }
         }
-    }
-}
-
-impl Drop for Progress<'_, '_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        let (received, fill, tx) = &mut self.to;
-        **received = self.received.clone();
-        **fill = self.fill.copy();
-        **tx = self.tx.copy();
+        pass.is_over = true;
+        end
     }
 }
 
 impl Loans<'_> {
-    /// Processes packets until one goes another way than into the fill ring or the TX ring of its own port, which is returned, or `look` breaks.
-    ///
-    /// A call, so that the loop has all registers for itself.
+    /// A call for each run of entries, so that the loop has all registers for itself.
     #[inline(never)]
-    fn process_run<R>(
+    fn each<'r, B>(
         &self,
-        mut progress: Progress<'_, '_>,
-        through: Through,
-        refused: &mut u32,
-        look: &mut impl FnMut(&mut PortPacket<'_>) -> ControlFlow<R>,
-    ) -> (Option<(Slot, Desc)>, Option<R>) {
+        state: NonNull<SharedFrameState>,
+        run: Run<'_, Desc>,
+        written: &mut Written<'r>,
+        (others, counted, pool): (&Cell<Others>, &CountedAhead, &mut FramePool),
+        sender: Option<u32>,
+        decide: &mut impl FnMut(ReceivedPacket<'_>) -> (Verdict, Option<B>),
+    ) -> Option<B> {
         let loans = *self;
-        let Progress {
-            received, fill, tx, ..
-        } = &mut progress;
-        for desc in received {
-            let Some(chunk) = loans.accept(desc) else {
-                *refused += 1;
+        let mut to = InRegisters {
+            fill: written.fill.copy(),
+            tx: written.tx.as_ref().map(Writer::copy),
+            written,
+        };
+        for desc in run {
+            let Some((chunk, entry)) = loans.accept_entry(desc) else {
+                count(others, |others| &mut others.refused);
                 continue;
             };
             let mut slot = Slot::new(loans.base, desc);
             // SAFETY: acceptable. While the `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one packet is
             // borrowed at a time. A group's frame is this member's until it is shared again below.
-            let packet = unsafe { PacketRef::new(loans.frames, &mut slot, 0) };
-            let end = look(&mut PortPacket::new(packet, through)).break_value();
-            let mut other = None;
-            if slot.verdict == RECYCLE && fill.has_room() {
-                loans.share(chunk);
-                fill.write(desc.addr);
-            } else if slot.verdict == SEND + through.port
-                && can_leave(slot.len, desc.options)
-                && tx.has_room()
+            let packet = unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) };
+            let (verdict, end) = decide(ReceivedPacket {
+                packet,
+                state,
+                chunk,
+                counted,
+            });
+            if slot.verdict == TAKEN {
+                count(others, |others| &mut others.taken);
+            } else if verdict == Verdict::Send
+                && to.send(slot.desc(loans.base, desc.options), others)
             {
-                tx.write(slot.desc(loans.base, 0));
+                if let Some(mark) = sender {
+                    entry.store(mark, Ordering::Relaxed);
+                }
+            } else if to.fill.has_room() {
+                loans.share(chunk);
+                to.fill.write(desc.addr);
             } else {
-                other = Some((slot, desc));
+                count(others, |others| &mut others.pooled);
+                put_into_pool(loans.frames, pool, chunk);
             }
-            if other.is_some() || end.is_some() {
-                return (other, end);
+            if end.is_some() {
+                return end;
             }
         }
-        (None, None)
+        None
     }
+}
 
-    /// Settles a packet that goes another way, and counts it if there was no room. One that cannot be sent is recycled.
-    fn settle_other(
-        &self,
-        state: NonNull<SharedFrameState>,
-        packet: (Slot, Desc),
-        through: Through,
-        (exits, settled, tally): (&mut Exits<'_, '_>, &mut Settled, &mut Tally),
-    ) {
-        let result = self.settle_one(state, packet, through.port, exits, settled);
-        tally.crowded += u64::from(result == Err(Fault::Crowded));
+/// The rings that a pass writes to.
+struct Written<'r> {
+    fill: Writer<'r, u64>,
+    tx: Option<Writer<'r, Desc>>,
+}
+
+/// Copies, which stay in registers. Dropped, also by a panic, they are written back.
+struct InRegisters<'r, 'w> {
+    fill: Writer<'r, u64>,
+    tx: Option<Writer<'r, Desc>>,
+    written: &'w mut Written<'r>,
+}
+
+impl Drop for InRegisters<'_, '_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.written.fill = self.fill.copy();
+        self.written.tx = self.tx.as_ref().map(Writer::copy);
     }
+}
+
+impl InRegisters<'_, '_> {
+    /// Puts a packet into the TX ring, if that has room and the kernel takes it.
+    #[inline(always)]
+    fn send(&mut self, desc: Desc, others: &Cell<Others>) -> bool {
+        if !can_leave(desc) {
+            return false;
+        }
+        match &mut self.tx {
+            Some(tx) if tx.has_room() => tx.write(desc),
+            _ => {
+                count(others, |others| &mut others.crowded);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Entries that went another way than most do.
+#[derive(Debug, Clone, Copy, Default)]
+struct Others {
+    refused: u32,
+    taken: u32,
+    pooled: u32,
+    crowded: u32,
+}
+
+#[cold]
+#[inline(never)]
+fn count(others: &Cell<Others>, which: impl FnOnce(&mut Others) -> &mut u32) {
+    let mut counts = others.get();
+    *which(&mut counts) += 1;
+    others.set(counts);
+}
+
+/// A pass over received packets. Dropped, also by a panic, it sees to the packet that the closure had and puts the counts right.
+struct Pass<'r, 'a> {
+    loans: Loans<'a>,
+    received: Iter<'r, Desc>,
+    /// Into the fill and the TX ring.
+    written: Written<'r>,
+    others: Cell<Others>,
+    counted: CountedAhead,
+    pool: &'a mut FramePool,
+    is_over: bool,
+    lent: &'a mut u32,
+    sender_lent: Option<&'a mut u32>,
+    handled: &'a Cell<Handled>,
+}
+
+impl Drop for Pass<'_, '_> {
+    fn drop(&mut self) {
+        let recycled = self.written.fill.written();
+        let sent = self.written.tx.as_ref().map_or(0, Writer::written);
+        let mut others = self.others.get();
+        let mut seen = recycled + sent + others.refused + others.taken + others.pooled;
+        if !self.is_over {
+            // The closure panicked, with this entry's packet. If it is still here, it has not taken it.
+            let current = self.received.nth(seen as usize);
+            match current.and_then(|desc| self.loans.accept(desc)) {
+                Some(chunk) => {
+                    put_into_pool(self.loans.frames, self.pool, chunk);
+                    others.pooled += 1;
+                }
+                None => others.taken += 1,
+            }
+            seen += 1;
+        }
+        self.handled.set(Handled {
+            seen,
+            refused: others.refused,
+            recycled,
+            pooled: others.pooled,
+            sent,
+            taken: others.taken,
+            crowded: others.crowded,
+        });
+        self.loans.frames.uncount(self.counted.0.get());
+        count_returned(self.lent, others.taken + others.pooled);
+        if let Some(sender_lent) = &mut self.sender_lent {
+            count_returned(self.lent, sent);
+            **sender_lent = sender_lent.wrapping_add(sent);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn put_into_pool(frames: &SharedFrameState, pool: &mut FramePool, chunk: u32) {
+    frames.set_owner(chunk, POOL);
+    pool.put(chunk);
+}
+
+/// Whether the kernel takes a packet to send. It refuses empty ones, and those with options that it does not know in this direction, and does
+/// not give the frames back; options that it knows mean something else there.
+#[inline(always)]
+pub(super) fn can_leave(desc: Desc) -> bool {
+    desc.len > 0 && desc.options == 0
 }

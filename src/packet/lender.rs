@@ -139,6 +139,32 @@ impl Lender {
         count
     }
 
+    /// Puts the frames of received packets into the pool; returns how many there were.
+    pub(crate) fn abandon_each(&mut self, received: Iter<'_, Desc>, pool: &mut FramePool) -> u32 {
+        self.reap_each(received.map(|desc| desc.addr), pool)
+    }
+
+    /// Makes owned packets of received ones, for all of which the batch has room; returns how many.
+    pub(crate) fn receive_batch(
+        &mut self,
+        received: Iter<'_, Desc>,
+        batch: &mut PacketBatch,
+    ) -> u32 {
+        let counted = received.len() as u32;
+        self.frames.count_up(counted);
+        let (state, before) = (self.frames.state(), batch.len());
+        let loans = self.loans();
+        let packets = received.filter_map(|desc| {
+            let chunk = loans.receive(desc)?;
+            Some(Packet::at(loans.base, state, desc, chunk))
+        });
+        batch.append_all(packets);
+        let count = (batch.len() - before) as u32;
+        self.frames.uncount(counted - count);
+        self.count_returned(count);
+        count
+    }
+
     /// Writes the addresses of sent frames to `fill`, which has room for all. They stay on loan.
     #[inline]
     pub(crate) fn refill_each(&mut self, sent: Iter<'_, u64>, fill: &mut Writer<'_, u64>) -> u32 {
@@ -151,6 +177,30 @@ impl Lender {
             }
         }
         fill.written() - before
+    }
+
+    /// Lends frames that were sent to `receiving`, and writes their addresses to `fill`, which has room for all; returns how many.
+    ///
+    /// Both serve the same UMEM, and neither is a member of a group.
+    #[inline]
+    pub(crate) fn relend_each(
+        &mut self,
+        receiving: &mut Self,
+        sent: Iter<'_, u64>,
+        fill: &mut Writer<'_, u64>,
+    ) -> u32 {
+        debug_assert!(self.frames.is(&receiving.frames));
+        let loans = self.loans();
+        let before = fill.written();
+        for addr in sent {
+            if loans.take_frame(addr, receiving.shared).is_some() {
+                fill.write(addr);
+            }
+        }
+        let done = fill.written() - before;
+        self.count_returned(done);
+        receiving.count_lent(done);
+        done
     }
 
     /// Takes frames back into the pool.
@@ -325,8 +375,14 @@ impl<'a> Loans<'a> {
     /// The chunk of a descriptor, if it is acceptable: it lies within one chunk, and that is on loan.
     #[inline(always)]
     pub(super) fn accept(&self, desc: Desc) -> Option<u32> {
+        self.accept_entry(desc).map(|(chunk, _)| chunk)
+    }
+
+    /// [`accept`](Self::accept), with the chunk's entry in the ledger.
+    #[inline(always)]
+    pub(super) fn accept_entry(&self, desc: Desc) -> Option<(u32, &'a AtomicU32)> {
         let (chunk, entry) = self.find(desc.addr, desc.len)?;
-        self.is_on_loan(chunk, entry).then_some(chunk)
+        self.is_on_loan(chunk, entry).then_some((chunk, entry))
     }
 
     /// Whether a descriptor is acceptable without a look at what was lent before a split, or by the group.
@@ -386,13 +442,6 @@ impl<'a> Loans<'a> {
     fn take_other(&self, chunk: u32, owner: u32) -> bool {
         self.frames.pass(chunk, self.former, owner)
             || (self.is_member() && self.frames.pass(chunk, self.shared, owner))
-    }
-
-    /// Lends a chunk, which the caller owns, to receive into, and gives its address.
-    #[inline(always)]
-    pub(super) fn lend_to_fill(&self, chunk: u32) -> u64 {
-        self.frames.set_owner(chunk, self.shared);
-        u64::from(chunk) << self.shift
     }
 
     /// Makes an accepted frame that goes into the fill ring the group's.

@@ -6,14 +6,12 @@ mod burst;
 mod each;
 mod frames;
 mod fresh;
-mod hand;
 mod lease;
 mod lender;
 mod live;
 #[cfg(all(test, fluxcap_loom))]
 mod models;
 mod outbox;
-mod pass;
 mod quarantine;
 #[cfg(feature = "capi")]
 pub(crate) mod raw;
@@ -24,7 +22,6 @@ mod side;
 mod tally;
 #[cfg(test)]
 mod tests;
-mod window;
 
 use std::fmt;
 use std::mem;
@@ -38,12 +35,12 @@ pub(crate) use build::build_into;
 pub(crate) use burst::Slot;
 pub(crate) use burst::Through;
 pub use burst::{BatchRef, PortPacket};
+pub use each::ReceivedPacket;
+pub(crate) use each::{Handled, Outlets};
 pub(crate) use frames::{Frames, SharedFrameState};
-pub(crate) use hand::Handed;
 pub(crate) use lease::{Lease, LeasedSocket, Leases};
 pub(crate) use lender::Lender;
 pub use outbox::Outbox;
-pub(crate) use pass::Passed;
 pub use quarantine::{QueueRelease, ReleasedAtClose};
 pub(crate) use returned::Returned;
 pub(crate) use settle::{Exits, Slots};
@@ -322,9 +319,6 @@ impl Drop for Packet {
         debug_assert!(
             self.state().owner(self.chunk) == USER || !self.state().process().is_current()
         );
-        if window::leave(self.state, self.chunk) {
-            return;
-        }
         // SAFETY: this packet was counted, and owns its chunk, and ends here.
         unsafe { SharedFrameState::send_home(self.state, self.chunk) }
     }

@@ -5,7 +5,7 @@
 use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::kernel::Rings;
-use crate::packet::{Lease, Lender, Packet, PacketRef, Verdict};
+use crate::packet::{Lease, Lender, Packet};
 use crate::pool::FramePool;
 use crate::raw::across::{self, Side};
 use crate::raw::hub::Seat;
@@ -61,64 +61,6 @@ impl Cycle {
             lender,
             pool: FramePool::new(frames),
         })
-    }
-
-    #[inline]
-    pub(crate) fn inspect(&mut self, max: u32, look: impl FnMut(&mut PacketRef<'_>)) -> u32 {
-        self.inward
-            .inspect(&mut self.lender, &mut self.pool, max, look)
-    }
-
-    #[inline]
-    pub(crate) fn forward(
-        &mut self,
-        max: u32,
-        mut judge: impl FnMut(&mut PacketRef<'_>) -> Verdict,
-    ) -> u32 {
-        let (inward, outward) = (&mut self.inward, &mut self.outward);
-        let mut left = inward.rx.available(max).min(max);
-        let mut total = 0;
-        while left > 0 {
-            let mut out = outward.tx.reserve(left);
-            let mut slots = inward.fill.reserve(out.len());
-            if out.is_empty() {
-                break;
-            }
-            let room = slots.len();
-            let entries = inward.rx.peek(if room > 0 { room } else { 1 });
-            let seen = entries.len();
-            let (recycled, pooled, sent) = if room > 0 {
-                let done = self.lender.forward_each(
-                    entries.iter(),
-                    slots.writer(),
-                    out.writer(),
-                    &mut judge,
-                );
-                (done.recycled, 0, done.sent)
-            } else {
-                let forwarded = entries.get(0).and_then(|desc| {
-                    self.lender
-                        .forward_or_pool(desc, &mut self.pool, &mut judge)
-                });
-                match forwarded {
-                    Some(Some(desc)) => (0, 0, u32::from(out.put(0, desc))),
-                    Some(None) => (0, 1, 0),
-                    None => (0, 0, 0),
-                }
-            };
-            slots.submit(recycled);
-            out.submit(sent);
-            entries.release(seen);
-            let done = recycled + pooled + sent;
-            inward.filled += u64::from(recycled);
-            outward.sent += u64::from(sent);
-            inward.received += u64::from(done);
-            inward.refused += u64::from(seen - done);
-            left -= seen;
-            total += done;
-        }
-        self.inward.pass_on();
-        total
     }
 
     pub(crate) fn receive(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {

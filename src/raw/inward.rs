@@ -2,17 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::batch::PacketBatch;
 use crate::error::Result;
-use crate::packet::{Handed, Lender, Packet, PacketRef, Verdict};
+use crate::packet::Lender;
 use crate::pool::FramePool;
 use crate::raw::hub::Member;
 use crate::raw::peeked::Peeked;
 use crate::raw::state::RingState;
-use crate::ring::{ConsumerRing, Desc, Entries, ProducerRing, Reservation};
+use crate::ring::{ConsumerRing, Desc, ProducerRing};
 
 /// Frames that the fill ring of a socket gets that only sends: some drivers take garbage out of one that is empty when it is bound.
 const LENT_TO_SEND: u32 = 64;
@@ -95,47 +94,6 @@ impl Inward {
         }
     }
 
-    #[inline]
-    pub(crate) fn inspect(
-        &mut self,
-        lender: &mut Lender,
-        pool: &mut FramePool,
-        max: u32,
-        mut look: impl FnMut(&mut PacketRef<'_>),
-    ) -> u32 {
-        let mut left = self.rx.available(max).min(max);
-        let mut total = 0;
-        while left > 0 {
-            let mut slots = self.fill.reserve(left);
-            let room = slots.len();
-            let entries = self.rx.peek(if room > 0 { room } else { 1 });
-            let seen = entries.len();
-            let (recycled, pooled) = if room > 0 {
-                let writer = slots.writer();
-                (lender.recycle_each(entries.iter(), writer, &mut look), 0)
-            } else {
-                let recycle = |packet: &mut PacketRef<'_>| {
-                    look(packet);
-                    Verdict::Recycle
-                };
-                let shown = entries
-                    .get(0)
-                    .and_then(|desc| lender.forward_or_pool(desc, pool, recycle));
-                (0, u32::from(shown.is_some()))
-            };
-            slots.submit(recycled);
-            entries.release(seen);
-            let done = recycled + pooled;
-            self.filled += u64::from(recycled);
-            self.received += u64::from(done);
-            self.refused += u64::from(seen - done);
-            left -= seen;
-            total += done;
-        }
-        self.pass_on();
-        total
-    }
-
     pub(crate) fn receive(
         &mut self,
         lender: &mut Lender,
@@ -145,50 +103,21 @@ impl Inward {
         let room = u32::try_from(batch.room()).unwrap_or(u32::MAX);
         let entries = self.rx.peek(room.min(max));
         let seen = entries.len();
-        let taken = lender.receive_each(entries.iter(), batch);
+        let taken = lender.receive_batch(entries.iter(), batch);
         entries.release(seen);
         self.received += u64::from(taken);
         self.refused += u64::from(seen - taken);
         taken
     }
 
-    /// Hands up to `max` received packets over, one by one, and returns how many there were.
-    ///
-    /// Frames of packets that `take` drops go straight back to the fill ring, or where that has no use for them, home.
-    #[inline]
-    pub(crate) fn receive_each(
-        &mut self,
-        lender: &mut Lender,
-        max: u32,
-        take: impl FnMut(Packet),
-    ) -> u32 {
-        let available = self.rx.available(max).min(max);
-        if available == 0 {
-            return 0;
-        }
-        let outstanding = self.outstanding(lender.lent());
-        let wanted = (1..=self.share.wanted).contains(&outstanding);
-        let mut handing = Handing {
-            slots: Some(self.fill.reserve(if wanted { available } else { 0 })),
-            entries: Some(self.rx.peek(available)),
-            handed: Cell::default(),
-            received: &mut self.received,
-            filled: &mut self.filled,
-            refused: &mut self.refused,
-        };
-        if let (Some(entries), Some(slots)) = (&handing.entries, &mut handing.slots) {
-            lender.hand_over(entries.iter(), slots.writer(), &handing.handed, take);
-        }
-        let count = handing.handed.get().packets;
-        drop(handing);
-        self.pass_on();
-        count
-    }
-
-    /// Sends what has arrived home: nobody will ask for it.
-    pub(crate) fn abandon(&mut self, lender: &mut Lender) {
-        self.share.wanted = 0;
-        self.receive_each(lender, u32::MAX, drop);
+    /// Gives the frames of what has arrived to `pool`: nobody will ask for the packets.
+    pub(crate) fn abandon(&mut self, lender: &mut Lender, pool: &mut FramePool) {
+        let entries = self.rx.peek(u32::MAX);
+        let seen = entries.len();
+        let taken = lender.abandon_each(entries.iter(), pool);
+        entries.release(seen);
+        self.received += u64::from(taken);
+        self.refused += u64::from(seen - taken);
     }
 
     /// Gives the frames of packets at the back of the batch to the kernel, as many as the fill ring has room for and the share allows.
@@ -284,36 +213,5 @@ impl Drop for Inward {
         entries.release(u32::MAX);
         group.outstanding(self.filled, self.received);
         group.pump();
-    }
-}
-
-/// Entries of the RX ring whose packets are being handed over; dropped, also by a panic, it gives the slots of those handed over back, and
-/// frames that came back to the fill ring.
-struct Handing<'a> {
-    entries: Option<Entries<'a, Desc>>,
-    slots: Option<Reservation<'a, u64>>,
-    handed: Cell<Handed>,
-    received: &'a mut u64,
-    filled: &'a mut u64,
-    refused: &'a mut u64,
-}
-
-impl Drop for Handing<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let Handed {
-            seen,
-            packets,
-            back,
-        } = self.handed.get();
-        *self.received += u64::from(packets);
-        *self.refused += u64::from(seen - packets);
-        *self.filled += u64::from(back);
-        if let Some(entries) = self.entries.take() {
-            entries.release(seen);
-        }
-        if let Some(slots) = self.slots.take() {
-            slots.submit(back);
-        }
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod across;
 mod cycle;
+mod each;
 mod hub;
 mod inward;
 mod kick;
@@ -20,7 +21,7 @@ use crate::batch::PacketBatch;
 use crate::error::Result;
 use crate::kernel::{BorrowedFd, Interface, Socket, machine};
 use crate::link::Link;
-use crate::packet::{LeasedSocket, Packet, PacketRef, Verdict};
+use crate::packet::{LeasedSocket, Packet, ReceivedPacket, Verdict};
 use crate::report::Report;
 use crate::ring::Desc;
 use crate::stats::{ProgramCounters, SocketStatistics};
@@ -28,6 +29,7 @@ use crate::umem::UmemRegion;
 
 pub(crate) use across::Side;
 pub(crate) use cycle::Cycle;
+pub(crate) use each::Target;
 pub(crate) use hub::Hub;
 pub(crate) use inward::Inward;
 pub(crate) use kick::{Kicks, Next, Watchdog};
@@ -131,23 +133,21 @@ impl FluxRaw {
         self.cycle.recycle(batch)
     }
 
-    /// Looks at up to `max` received packets in place and gives their frames back to the kernel; returns how many there were.
+    /// Shows up to `max` received packets to `look`, one at a time and in place, and returns how many there were.
     ///
-    /// The cheapest way to receive. Frames that the fill ring has no room for go to the pool. If `look` panics, packets
-    /// that it has seen may come again, perhaps changed.
+    /// The cheapest way to receive. The frame of a packet goes back to the kernel, into the fill ring, or where that has no room into the pool,
+    /// unless `look` [keeps it](ReceivedPacket::into_packet). If `look` panics, the packet that it has is recycled, and those that it has not
+    /// seen stay received.
     ///
     /// ```no_run
     /// # let mut raw = fluxcap::FluxBuilder::new("eth0").build()?;
     /// let mut bytes = 0;
-    /// let packets = raw.inspect(64, |packet| bytes += packet.len());
+    /// let packets = raw.recv_each(64, |packet| bytes += packet.len());
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
     #[inline]
-    pub fn inspect<F>(&mut self, max: u32, look: F) -> u32
-    where
-        F: FnMut(&mut PacketRef<'_>),
-    {
-        self.here().map_or(0, |cycle| cycle.inspect(max, look))
+    pub fn recv_each(&mut self, max: u32, look: impl FnMut(ReceivedPacket<'_>)) -> u32 {
+        self.here().map_or(0, |cycle| cycle.recv_each(max, look))
     }
 
     /// Copies of the descriptors of up to `max` received packets, accepted but still in the RX ring.
@@ -158,12 +158,12 @@ impl FluxRaw {
         self.here().map_or(&[], |cycle| cycle.peek(max))
     }
 
-    /// Looks at received packets in place and, for each, gives its frame back to the kernel or puts it into the TX ring.
+    /// Shows up to `max` received packets to `judge`, one at a time and in place, sends or recycles each, and returns how many there were.
     ///
-    /// Handles up to `max` packets, but never more than the TX ring has free slots: back-pressure shows as a smaller count,
-    /// and nothing is lost. Returns how many packets were handled. They leave with the next [`wake_tx`](Self::wake_tx); their
-    /// frames come back with [`refill`](Self::refill) or [`reap`](Self::reap). If `judge` panics, packets that it has
-    /// seen may come again, perhaps changed.
+    /// No more are shown than the TX ring has room for: back-pressure shows as a smaller count, and nothing is lost. Packets to send leave with
+    /// the next [`wake_tx`](Self::wake_tx); their frames come back with [`refill`](Self::refill) or [`reap`](Self::reap). One that is empty or
+    /// has [options](crate::PacketRef::options) is recycled instead. If `judge` panics, the packet that it has is recycled, and those that it has not seen
+    /// stay received.
     ///
     /// ```no_run
     /// use fluxcap::{FluxBuilder, Verdict, proto::Ethernet};
@@ -172,7 +172,7 @@ impl FluxRaw {
     /// let mut raw = FluxBuilder::new("veth0").build()?;
     /// loop {
     ///     raw.refill();
-    ///     raw.forward(64, |packet| match Ethernet::parse_mut(packet.data_mut()) {
+    ///     raw.forward_each(64, |mut packet| match Ethernet::parse_mut(packet.data_mut()) {
     ///         Ok((ethernet, _)) => {
     ///             ethernet.swap_addresses();
     ///             Verdict::Send
@@ -185,11 +185,12 @@ impl FluxRaw {
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
     #[inline]
-    pub fn forward<F>(&mut self, max: u32, judge: F) -> u32
-    where
-        F: FnMut(&mut PacketRef<'_>) -> Verdict,
-    {
-        self.here().map_or(0, |cycle| cycle.forward(max, judge))
+    pub fn forward_each(
+        &mut self,
+        max: u32,
+        judge: impl FnMut(ReceivedPacket<'_>) -> Verdict,
+    ) -> u32 {
+        self.here().map_or(0, |cycle| cycle.forward_each(max, judge))
     }
 
     /// Puts the packets at the front of the batch into the TX ring, in order, and returns how many.

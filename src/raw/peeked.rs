@@ -110,7 +110,7 @@ impl Cycle {
         let done = self.inward.recycle_peeked(&self.lender, checked);
         match done == max {
             true => done,
-            false => done + self.inspect(max - done, |_| {}),
+            false => done + self.recv_each(max - done, |_| {}),
         }
     }
 
@@ -119,7 +119,7 @@ impl Cycle {
         let done = self.forward_peeked(self.still_checked(max));
         match done == max {
             true => done,
-            false => done + self.forward(max - done, |_| Verdict::Send),
+            false => done + self.forward_each(max - done, |_| Verdict::Send),
         }
     }
 

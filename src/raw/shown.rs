@@ -2,11 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use std::ops::ControlFlow;
-use std::thread;
 
 use crate::batch::PacketBatch;
-use crate::packet::{BatchRef, Exits, PortPacket, Slots, Tally, Through};
+use crate::packet::{BatchRef, Exits, Slots, Tally, Through};
 use crate::raw::cycle::Cycle;
 
 /// Packets that were shown, and what came of it.
@@ -74,51 +72,5 @@ impl Cycle {
                 result,
             });
         }
-    }
-
-    /// Shows up to `max` received packets to `look`, one at a time, and gives each frame to the fill ring, to the TX ring, or, as a packet, to the
-    /// batch in `others` of the port that it shall leave through, before the next is shown.
-    ///
-    /// What the TX ring or a batch has no room for is recycled. `None`: there was no packet. The result says why it ended early, if it did.
-    #[inline]
-    pub(crate) fn process_each<R>(
-        &mut self,
-        max: u32,
-        through: Through,
-        others: &mut [PacketBatch],
-        tally: &mut Tally,
-        look: impl FnMut(&mut PortPacket<'_>) -> ControlFlow<R>,
-    ) -> Option<Shown<Option<thread::Result<R>>>> {
-        let inward = &mut self.inward;
-        let entries = inward.rx.peek(max);
-        if entries.is_empty() {
-            return None;
-        }
-        let mut fill = inward.fill.reserve(entries.len());
-        let mut tx = self.outward.tx.reserve(entries.len());
-        let exits = Exits {
-            fill: fill.writer(),
-            pool: &mut self.pool,
-            tx: tx.writer(),
-            others,
-        };
-        let processed = self
-            .lender
-            .process_each(entries.iter(), through, exits, tally, look);
-        let settled = processed.settled;
-        fill.submit(settled.recycled);
-        tx.submit(settled.sent);
-        entries.release(processed.seen);
-        inward.filled += u64::from(settled.recycled);
-        self.outward.sent += u64::from(settled.sent);
-        let received = processed.packets - settled.twice;
-        inward.received += u64::from(received);
-        inward.refused += u64::from(processed.seen - received);
-        inward.pass_on();
-        Some(Shown {
-            count: processed.packets,
-            all_recycled: settled.others == 0,
-            result: processed.ended,
-        })
     }
 }

@@ -253,7 +253,7 @@ const WAYS: [Way; 5] = [
     },
     |world| {
         let mut shown = Vec::new();
-        let count = world.cycle.inspect(u32::MAX, |packet| {
+        let count = world.cycle.recv_each(u32::MAX, |packet| {
             shown.push((packet.len(), packet.options()));
         });
         assert_eq!(count as usize, shown.len());
@@ -261,7 +261,7 @@ const WAYS: [Way; 5] = [
     },
     |world| {
         let mut shown = Vec::new();
-        let count = world.cycle.forward(u32::MAX, |packet| {
+        let count = world.cycle.forward_each(u32::MAX, |packet| {
             shown.push((packet.len(), packet.options()));
             if shown.len() % 2 == 0 {
                 Verdict::Recycle
@@ -604,7 +604,7 @@ fn more_returns_of_one_frame_than_frames_on_loan_do_not_upset_the_count() {
     world.take_fill();
     assert_eq!(world.cycle.lend_free(1), 1);
     world.arrive(&[desc(0, 60, 0); 64]);
-    assert!(world.cycle.inspect(u32::MAX, |_| ()) > 0);
+    assert!(world.cycle.recv_each(u32::MAX, |_| ()) > 0);
     world.close();
 }
 
@@ -700,7 +700,7 @@ fn a_packet_in_place_that_was_cut_to_nothing_never_reaches_the_tx_ring() {
     for path in PATHS {
         let mut world = World::new(path);
         world.arrive(&[good(3), desc(4 * CHUNK, 0, 0), good(5)]);
-        let count = world.cycle.forward(u32::MAX, |packet| {
+        let count = world.cycle.forward_each(u32::MAX, |packet| {
             if !packet.is_empty() {
                 packet.set_len(0).unwrap();
             }
@@ -721,7 +721,7 @@ fn a_packet_in_place_with_options_never_reaches_the_tx_ring() {
             let mut world = World::new(path);
             let strange = [4, 5].map(|frame| desc(frame * CHUNK + 256, 60, options));
             world.arrive(&[good(3), strange[0], good(6)]);
-            assert_eq!(world.cycle.forward(u32::MAX, |_| Verdict::Send), 3);
+            assert_eq!(world.cycle.forward_each(u32::MAX, |_| Verdict::Send), 3);
             assert_eq!(take(&mut world.tx), [good(3), good(6)]);
             assert_eq!(world.take_fill(), [strange[0].addr]);
             world.close();
@@ -758,13 +758,13 @@ fn frames_stay_acceptable_when_loans_become_contiguous_again() {
     packet.copy_from(b"sent").unwrap();
     world.cycle.send_one(packet).unwrap();
     world.arrive(&[desc(256, 60, 0), good(1), good(11), desc(13 * CHUNK, 60, 0)]);
-    assert_eq!(world.cycle.inspect(64, |_| ()), 3);
+    assert_eq!(world.cycle.recv_each(64, |_| ()), 3);
     assert_eq!(world.refused(), (1, 0));
     // One in the middle leaves: all others are acceptable still, it is not.
     world.arrive(&[good(6)]);
     let packets = world.receive();
     world.arrive(&[good(1), good(6), good(11)]);
-    assert_eq!(world.cycle.inspect(64, |_| ()), 2);
+    assert_eq!(world.cycle.recv_each(64, |_| ()), 2);
     assert_eq!(world.refused(), (2, 0));
     drop(packets);
     world.close();
@@ -810,12 +810,12 @@ fn a_panic_in_the_callback_loses_no_packet_and_no_frame() {
 /// Inspects, or forwards without sending.
 fn run(world: &mut World, forward: bool, mut look: impl FnMut(&mut PacketRef<'_>)) -> u32 {
     if forward {
-        world.cycle.forward(u32::MAX, |packet| {
+        world.cycle.forward_each(u32::MAX, |packet| {
             look(packet);
             Verdict::Recycle
         })
     } else {
-        world.cycle.inspect(u32::MAX, look)
+        world.cycle.recv_each(u32::MAX, look)
     }
 }
 
@@ -825,7 +825,7 @@ fn packets_that_were_peeked_at_and_consumed_otherwise_are_not_consumed_again() {
         let mut world = World::new(path);
         world.arrive(&[good(3), good(4), good(5)]);
         assert_eq!(world.cycle.peek(2), [good(3), good(4)]);
-        assert_eq!(world.cycle.inspect(1, |_| ()), 1);
+        assert_eq!(world.cycle.recv_each(1, |_| ()), 1);
         // What follows is processed at anew.
         assert_eq!(world.cycle.recycle_front(1), 1);
         assert_eq!(world.cycle.peek(64), [good(5)]);
@@ -877,7 +877,7 @@ fn peek_shows_packets_without_taking_them() {
         assert_eq!(
             world
                 .cycle
-                .inspect(2, |packet| assert_eq!(packet.len(), 60)),
+                .recv_each(2, |packet| assert_eq!(packet.len(), 60)),
             2
         );
         assert_eq!(world.cycle.peek(64), [good(5)]);

@@ -235,7 +235,7 @@ impl FluxRaw {
     /// ```no_run
     /// # let mut raw = fluxcap::FluxBuilder::new("eth0").build()?;
     /// loop {
-    ///     if raw.inspect(64, |packet| println!("{} bytes", packet.len())) == 0 {
+    ///     if raw.recv_each(64, |packet| println!("{} bytes", packet.len())) == 0 {
     ///         raw.check()?;
     ///     }
     /// }

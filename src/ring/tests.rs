@@ -792,10 +792,10 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
                     held.extend(batch.drain());
                 }
                 2 => {
-                    cycle.inspect(8, |packet| packet.data_mut().fill(1));
+                    cycle.recv_each(8, |packet| packet.data_mut().fill(1));
                 }
                 3 => {
-                    cycle.forward(8, |_| Verdict::Send);
+                    cycle.forward_each(8, |_| Verdict::Send);
                 }
                 4 => {
                     cycle.refill_sent();
@@ -931,14 +931,14 @@ fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
     let ways: [Way; 4] = [
         |world| {
             let rx = &world.rx;
-            world.cycle.inspect(4, |packet| {
+            world.cycle.recv_each(4, |packet| {
                 wreck(rx);
                 use_packet(packet.address(), packet.data_mut());
             })
         },
         |world| {
             let rx = &world.rx;
-            world.cycle.forward(4, |packet| {
+            world.cycle.forward_each(4, |packet| {
                 wreck(rx);
                 use_packet(packet.address(), packet.data_mut());
                 Verdict::Send
@@ -957,7 +957,7 @@ fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
             assert_eq!(peeked, GOOD);
             wreck(&world.rx);
             assert_eq!(peeked, GOOD);
-            world.cycle.inspect(1, |_| ());
+            world.cycle.recv_each(1, |_| ());
             1
         },
     ];
@@ -1038,9 +1038,9 @@ fn entries_that_change_all_the_time_lead_to_no_other_memory() {
                 packet.data_mut().fill(1);
             };
             if round % 2 == 0 {
-                world.cycle.inspect(4, look);
+                world.cycle.recv_each(4, look);
             } else {
-                world.cycle.forward(4, |packet| {
+                world.cycle.forward_each(4, |packet| {
                     look(packet);
                     Verdict::Send
                 });

@@ -30,7 +30,7 @@
 //! near.wake_tx()?;
 //!
 //! assert!(far.wait_rx(Some(Duration::from_secs(1)))?);
-//! far.forward(64, |_| Verdict::Send);
+//! far.forward_each(64, |_| Verdict::Send);
 //! far.wake_tx()?;
 //!
 //! assert!(near.wait_rx(Some(Duration::from_secs(1)))?);

@@ -36,7 +36,7 @@ const USING: &str = "using a simulated network";
 ///
 /// nic.inject(0, b"to all: from me: hello")?;
 /// network.settle();
-/// assert_eq!(raw.inspect(64, |packet| assert!(packet.data().ends_with(b"hello"))), 1);
+/// assert_eq!(raw.recv_each(64, |packet| assert!(packet.data().ends_with(b"hello"))), 1);
 /// # Ok::<(), fluxcap::FluxError>(())
 /// ```
 #[derive(Clone)]

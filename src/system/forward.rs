@@ -2,38 +2,34 @@
 
 #![forbid(unsafe_code)]
 
-use std::error::Error;
-use std::fmt;
-
 use super::rx::FluxRx;
 use super::tx::FluxTx;
-use crate::error::FluxError;
-use crate::packet::Packet;
-use crate::raw::{across, check_packets};
+use crate::error::{FluxError, Result};
+use crate::packet::{ReceivedPacket, Verdict};
+use crate::raw::{Target, across};
 
 impl FluxRx {
-    /// Hands up to `max` received packets to `pass`, one by one, sends those that it returns, and returns how many were handed over. It
+    /// Shows up to `max` received packets to `judge`, one at a time and in place, sends or recycles each, and returns how many there were. It
     /// never waits.
     ///
-    /// The fastest way to pass owned packets on: from the halves of one socket, or of two that share a UMEM, when both are on one
-    /// thread. The frames of packets that `tx` has sent come straight back to be received into. What `pass` keeps is its own, to drop now or
-    /// later, on any thread, and it may send other packets than it was given.
+    /// From the halves of one socket, or of two that share a UMEM, when both are on one thread. The frames of packets that `tx` has sent come
+    /// straight back to be received into. What `judge` [keeps](ReceivedPacket::into_packet) is its own. A packet that is empty or has
+    /// [options](crate::PacketRef::options) is recycled instead of sent.
     ///
-    /// No more packets are handed over than `tx` has room for; the others stay received. So when nothing is handed over although packets
-    /// have arrived, [wait](FluxTx::wait) for `tx`, and when none have, [wait](Self::wait) for more. Should `pass` panic, the packets that it has
-    /// returned are sent with the next call, and none is lost but the one that it has.
+    /// No more packets are shown than `tx` has room for; the others stay received. So when there was none although packets have
+    /// arrived, [wait](FluxTx::wait) for `tx`, and when none have, [wait](Self::wait) for more. If `judge` panics, the packet that it has is
+    /// recycled, those before it are sent with the next call, and those behind it stay received.
     ///
     /// # Errors
     ///
-    /// - [`Invalid`](crate::ErrorKind::Invalid) at a packet that `tx` cannot send, because it lies in another UMEM or is empty: it is
-    ///   [handed back](ForwardError::into_packet);
-    /// - [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck): packets that were returned are
-    ///   in the TX ring, to be sent when that has changed.
+    /// - [`Invalid`](crate::ErrorKind::Invalid) when `tx` works on another UMEM: [`copy`](FluxTx::copy) packets for it;
+    /// - [`Down`](crate::ErrorKind::Down), [`Gone`](crate::ErrorKind::Gone), [`Stuck`](crate::ErrorKind::Stuck): packets to send are in the TX
+    ///   ring, to leave when that has changed.
     ///
     /// ```
     /// # let network = fluxcap::sim::Network::new();
     /// # let nic = network.nic("eth0")?;
-    /// use fluxcap::proto::Ethernet;
+    /// use fluxcap::{Verdict, proto::Ethernet};
     ///
     /// let (mut rx, mut tx) = fluxcap::FluxBuilder::new(&nic).build()?.split();
     /// # nic.inject(0, &[0; 60])?;
@@ -41,11 +37,15 @@ impl FluxRx {
     /// # network.step(100);
     /// let mut turn = 0;
     /// let packets = rx.forward_each(&mut tx, 64, |mut packet| {
-    ///     let (ethernet, _) = Ethernet::parse_mut(packet.data_mut()).ok()?;
-    ///     ethernet.swap_addresses();
     ///     turn += 1;
-    ///     // Every second one is dropped.
-    ///     (turn % 2 == 1).then_some(packet)
+    ///     match Ethernet::parse_mut(packet.data_mut()) {
+    ///         // Every second one.
+    ///         Ok((ethernet, _)) if turn % 2 == 1 => {
+    ///             ethernet.swap_addresses();
+    ///             Verdict::Send
+    ///         }
+    ///         _ => Verdict::Recycle,
+    ///     }
     /// })?;
     /// assert_eq!((packets, tx.total()), (2, 1));
     /// # Ok::<(), fluxcap::FluxError>(())
@@ -55,77 +55,38 @@ impl FluxRx {
         &mut self,
         tx: &mut FluxTx,
         max: u32,
-        pass: impl FnMut(Packet) -> Option<Packet>,
-    ) -> Result<u32, ForwardError> {
+        judge: impl FnMut(ReceivedPacket<'_>) -> Verdict,
+    ) -> Result<u32> {
         for shared in [&self.shared, &tx.shared] {
             shared.umem.process().check("forwarding packets")?;
+        }
+        if !self.shared.umem.is_same(&tx.shared.umem) {
+            return Err(other_umem());
         }
         let outstanding = self.lender.lent();
         across::relend(&mut tx.side(), &mut self.side(), outstanding);
         if tx.outward.has_come_back() {
             tx.take_back();
         }
-        let (packets, unfit) = across::pass(&mut self.side(), &mut tx.side(), max, pass);
+        let to = Target {
+            rings: &mut tx.outward,
+            sender: Some(&mut tx.lender),
+        };
+        let packets = self
+            .inward
+            .forward_each(&mut self.lender, &mut self.pool, to, max, judge);
         let pushed = tx.push();
         self.top_up();
-        if let Some(packet) = unfit {
-            return Err(ForwardError::unfit(tx, packet));
-        }
         pushed?;
         Ok(packets)
     }
 }
 
-/// Forwarding ended early; see [`FluxRx::forward_each`].
-#[derive(Debug)]
-pub struct ForwardError {
-    error: FluxError,
-    packet: Option<Packet>,
-}
-
-impl ForwardError {
-    #[cold]
-    fn unfit(tx: &FluxTx, packet: Packet) -> Self {
-        let checked = check_packets(tx.lender.frames(), std::slice::from_ref(&packet));
-        Self {
-            error: checked.err().unwrap_or_else(super::unsent::no_room),
-            packet: Some(packet),
-        }
-    }
-
-    /// What went wrong.
-    #[must_use]
-    pub fn error(&self) -> &FluxError {
-        &self.error
-    }
-
-    /// The packet that could not be sent, if it was for one.
-    #[must_use]
-    pub fn into_packet(self) -> Option<Packet> {
-        self.packet
-    }
-}
-
-impl fmt::Display for ForwardError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl Error for ForwardError {}
-
-impl From<FluxError> for ForwardError {
-    fn from(error: FluxError) -> Self {
-        Self {
-            error,
-            packet: None,
-        }
-    }
-}
-
-impl From<ForwardError> for FluxError {
-    /// What went wrong; the packet, if there is one, is dropped.
-    fn from(failed: ForwardError) -> Self {
-        failed.error
-    }
+#[cold]
+fn other_umem() -> FluxError {
+    FluxError::invalid(
+        "forward packets",
+        "the sending half works on another UMEM",
+        "copy each into a packet of that half (copy(), alloc()), or let both sockets share one UMEM",
+    )
 }

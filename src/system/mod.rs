@@ -16,7 +16,6 @@ use crate::poller::Poller;
 use crate::pool::FramePool;
 use crate::raw::{Cycle, FluxRaw, Waiting, Watchdog};
 
-pub use forward::ForwardError;
 pub use rx::FluxRx;
 #[cfg(feature = "async")]
 pub(crate) use rx::no_room;

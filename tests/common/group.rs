@@ -49,7 +49,7 @@ fn put(raw: &mut FluxRaw, packets: &[Vec<u8>]) -> usize {
 fn take(raw: &mut FluxRaw, in_place: bool) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     if in_place {
-        raw.inspect(u32::MAX, |packet| all.push(packet.data().to_vec()));
+        raw.recv_each(u32::MAX, |packet| all.push(packet.data().to_vec()));
     } else {
         let mut batch = PacketBatch::with_capacity(16);
         while raw.receive(&mut batch) > 0 {
@@ -200,7 +200,7 @@ pub(crate) fn members_work_on_threads_of_their_own(near: &FluxBuilder, far: &Flu
                             let sent = raw.send(&mut batch).unwrap();
                             echoed.fetch_add(sent as usize, Ordering::Relaxed);
                         } else {
-                            let sent = raw.forward(64, |_| Verdict::Send);
+                            let sent = raw.forward_each(64, |_| Verdict::Send);
                             echoed.fetch_add(sent as usize, Ordering::Relaxed);
                         }
                         raw.wake_tx().unwrap();
@@ -282,7 +282,7 @@ pub(crate) fn sockets_are_closed_in_any_order(near: &FluxBuilder, far: &FluxBuil
             far.flush(PATIENCE).unwrap();
             for raw in members.iter_mut().flatten() {
                 raw.wait_rx(MOMENT).unwrap();
-                raw.forward(2, |_| Verdict::Send);
+                raw.forward_each(2, |_| Verdict::Send);
                 assert_conserved(raw);
             }
             let closed = members[first].take().unwrap();

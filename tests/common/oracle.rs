@@ -136,8 +136,8 @@ impl Oracle {
             1 => self.kernel_sends(amount),
             2 => self.kernel_receives_garbage(amount),
             3 => self.kernel_completes_garbage(amount),
-            4 | 5 => self.inspect(amount),
-            6 | 7 => self.forward(amount),
+            4 | 5 => self.recv_each(amount),
+            6 | 7 => self.forward_each(amount),
             8 => {
                 self.raw.refill();
                 self.note_refilled();
@@ -292,7 +292,7 @@ impl Oracle {
         let start = self.raw.umem().memory().start().as_ptr() as u64;
         let count = self
             .raw
-            .inspect(amount, |packet| shown.push(look(packet, start)));
+            .recv_each(amount, |packet| shown.push(look(packet, start)));
         self.note_shown(&shown, count);
     }
 
@@ -300,7 +300,7 @@ impl Oracle {
         let mut shown = Vec::new();
         let start = self.raw.umem().memory().start().as_ptr() as u64;
         let random = &mut self.random;
-        let count = self.raw.forward(amount, |packet| {
+        let count = self.raw.forward_each(amount, |packet| {
             shown.push(look(packet, start));
             if random.below(2) == 0 {
                 Verdict::Send

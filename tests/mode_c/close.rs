@@ -32,11 +32,11 @@ fn indices_wrap_the_slots_in_all_alignments_and_batch_sizes() {
                 assert!(batch.is_empty());
             }
             2 => {
-                raw.inspect(size as u32, |packet| check(packet.data()));
+                raw.recv_each(size as u32, |packet| check(packet.data()));
             }
             _ => {
                 let mut turn = 0;
-                raw.forward(size as u32, |packet| {
+                raw.forward_each(size as u32, |packet| {
                     check(packet.data());
                     turn += 1;
                     if turn % 3 == 0 {
@@ -210,7 +210,7 @@ fn two_sockets_on_one_umem_pass_packets_on_uncopied() {
     let foreign = kernel_one.take_fill(1)[0];
     assert!(kernel_two.push_rx(foreign, 60, 0) && kernel_two.push_completion(foreign));
     assert_eq!(
-        (two.receive(&mut batch), two.inspect(1, |_| ()), two.reap()),
+        (two.receive(&mut batch), two.recv_each(1, |_| ()), two.reap()),
         (0, 0, 0)
     );
     let state = two.debug_rings();
@@ -250,7 +250,7 @@ fn a_umem_of_one_frame_works() {
     for round in 0..20 {
         assert_eq!(kernel.deliver(round..round + 2, 60), 1);
         assert!(raw.alloc().is_none());
-        assert_eq!(raw.forward(9, |_| Verdict::Send), 1);
+        assert_eq!(raw.forward_each(9, |_| Verdict::Send), 1);
         assert_eq!(numbers_sent(&kernel.transmit(9)), [round]);
         assert_eq!(raw.refill(), 1);
         assert_conserved(&raw);

@@ -7,7 +7,7 @@ fn forward_sends_and_recycles_by_verdict() {
     let (mut raw, kernel) = socket(64);
     kernel.deliver(0..30, 60);
     let before = kernel.fill_entries().len();
-    let count = raw.forward(64, |packet| {
+    let count = raw.forward_each(64, |packet| {
         let number = number(packet.data());
         packet
             .data_mut()
@@ -32,7 +32,7 @@ fn a_forwarded_packet_leaves_with_the_length_it_was_given() {
     let (mut raw, kernel) = socket(64);
     kernel.deliver(0..2, 100);
     let mut lengths = [1400, 9].into_iter();
-    raw.forward(2, |packet| {
+    raw.forward_each(2, |packet| {
         packet.set_len(lengths.next().unwrap()).unwrap();
         Verdict::Send
     });
@@ -51,15 +51,15 @@ fn forward_handles_no_more_than_the_tx_ring_has_room_for_and_loses_nothing() {
         seen.push(number(packet.data()));
         Verdict::Send
     };
-    assert_eq!(raw.forward(64, &mut judge), 8);
-    assert_eq!(raw.forward(64, &mut judge), 0);
+    assert_eq!(raw.forward_each(64, &mut judge), 8);
+    assert_eq!(raw.forward_each(64, &mut judge), 0);
     assert_eq!(raw.tx_room(), 0);
     assert_eq!(kernel.transmit(5).len(), 5);
     assert_eq!(raw.tx_room(), 5);
-    assert_eq!(raw.forward(64, &mut judge), 5);
+    assert_eq!(raw.forward_each(64, &mut judge), 5);
     kernel.transmit(64);
-    assert_eq!(raw.forward(3, &mut judge), 3);
-    assert_eq!(raw.forward(64, &mut judge), 4);
+    assert_eq!(raw.forward_each(3, &mut judge), 3);
+    assert_eq!(raw.forward_each(64, &mut judge), 4);
     assert!(seen.into_iter().eq(0..20));
     assert_eq!(kernel.transmit(64).len(), 7);
     assert_eq!(raw.reap(), 20);
@@ -72,7 +72,7 @@ fn forward_over_a_full_fill_ring_puts_recycled_frames_into_the_pool() {
         let (mut raw, kernel) = socket_of(512, [slots; 4]);
         kernel.deliver(0..u64::from(slots), 60);
         fill_up(&mut raw, slots);
-        let count = raw.forward(u32::MAX, |packet| {
+        let count = raw.forward_each(u32::MAX, |packet| {
             if number(packet.data()).is_multiple_of(2) {
                 Verdict::Send
             } else {
@@ -135,11 +135,11 @@ fn after_a_panic_in_the_callback_no_packet_or_frame_is_lost() {
 /// Inspects, or forwards without sending.
 fn run(raw: &mut FluxRaw, forward: bool, mut look: impl FnMut(&mut fluxcap::PacketRef<'_>)) -> u32 {
     if forward {
-        raw.forward(u32::MAX, |packet| {
+        raw.forward_each(u32::MAX, |packet| {
             look(packet);
             Verdict::Recycle
         })
     } else {
-        raw.inspect(u32::MAX, look)
+        raw.recv_each(u32::MAX, look)
     }
 }

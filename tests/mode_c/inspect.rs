@@ -9,7 +9,7 @@ fn inspect_shows_the_bytes_in_their_frame_and_gives_the_frame_back() {
     kernel.deliver(0..20, 100);
     let frames_before = kernel.fill_entries().len();
     let mut seen = Vec::new();
-    let count = raw.inspect(64, |packet| {
+    let count = raw.recv_each(64, |packet| {
         assert_eq!(
             (packet.len(), packet.options(), packet.is_empty()),
             (100, 0, false)
@@ -27,7 +27,7 @@ fn inspect_shows_the_bytes_in_their_frame_and_gives_the_frame_back() {
             .map(|addr| addr / CHUNK)
             .eq(seen.iter().map(|(_, frame)| *frame))
     );
-    assert_eq!(raw.inspect(64, |_| panic!("there is none")), 0);
+    assert_eq!(raw.recv_each(64, |_| panic!("there is none")), 0);
     assert_eq!(raw.totals(), (20, 0));
     close(raw);
 }
@@ -37,7 +37,7 @@ fn inspect_stops_at_its_maximum() {
     let (mut raw, kernel) = socket(64);
     kernel.deliver(0..10, 100);
     for (max, expected) in [(0, 0), (3, 3), (1, 1), (u32::MAX, 6), (4, 0)] {
-        assert_eq!(raw.inspect(max, |_| ()), expected);
+        assert_eq!(raw.recv_each(max, |_| ()), expected);
     }
     close(raw);
 }
@@ -47,7 +47,7 @@ fn a_packet_in_place_grows_and_shrinks_within_its_frame_only() {
     let (mut raw, kernel) = socket(64);
     kernel.deliver(0..1, 100);
     let most = CHUNK as usize - 256;
-    raw.inspect(1, |packet| {
+    raw.recv_each(1, |packet| {
         packet.set_len(most).unwrap();
         packet.data_mut()[most - 1] = 9;
         let error = packet.set_len(most + 1).unwrap_err();
@@ -66,7 +66,7 @@ fn inspect_over_a_full_fill_ring_puts_the_frames_into_the_pool() {
         kernel.deliver(0..u64::from(slots), 60);
         fill_up(&mut raw, slots);
         let mut count = 0;
-        assert_eq!(raw.inspect(u32::MAX, |_| count += 1), slots);
+        assert_eq!(raw.recv_each(u32::MAX, |_| count += 1), slots);
         assert_eq!(count, slots);
         let ledger = raw.debug_rings().ledger;
         assert_eq!((ledger.pool, ledger.kernel), (512 - slots, slots));
@@ -76,7 +76,7 @@ fn inspect_over_a_full_fill_ring_puts_the_frames_into_the_pool() {
         kernel.deliver(0..u64::from(slots), 60);
         fill_up(&mut raw, slots);
         let held = kernel.take_fill(taken);
-        assert_eq!(raw.inspect(u32::MAX, |_| ()), slots);
+        assert_eq!(raw.recv_each(u32::MAX, |_| ()), slots);
         assert_eq!(kernel.fill_entries().len() as u32, slots);
         assert_eq!(raw.debug_rings().ledger.kernel, slots + held.len() as u32);
         close(raw);

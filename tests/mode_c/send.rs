@@ -180,7 +180,7 @@ fn a_forwarder_that_also_sends_its_own_packets_is_never_stuck() {
     let (mut raw, kernel) = socket_of(256, [128, 64, 64, 64]);
     for round in 0..5000_u64 {
         assert!(kernel.deliver(0..8, 60) > 0, "round {round}");
-        assert!(raw.forward(64, |_| Verdict::Send) > 0);
+        assert!(raw.forward_each(64, |_| Verdict::Send) > 0);
         if let Some(mut packet) = raw.alloc() {
             packet.copy_from(b"hello").unwrap();
             raw.send_one(packet).ok();

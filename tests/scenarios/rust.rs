@@ -273,7 +273,7 @@ impl Socket for RawSocket {
         let raw = self.raw();
         raw.refill();
         let mut all = Vec::new();
-        raw.inspect(max, |packet| all.push(packet.data().to_vec()));
+        raw.recv_each(max, |packet| all.push(packet.data().to_vec()));
         all
     }
 
@@ -312,7 +312,7 @@ impl Socket for RawSocket {
     }
 
     fn echo(&mut self, max: u32) -> usize {
-        self.raw().forward(max, |packet| {
+        self.raw().forward_each(max, |packet| {
             swap_addresses(packet.data_mut());
             Verdict::Send
         }) as usize
@@ -381,7 +381,7 @@ impl Socket for RawSocket {
             // The other side may be gone.
             let _ = raw.wake_tx();
             raw.refill();
-            raw.inspect(64, |_| {})
+            raw.recv_each(64, |_| {})
         }));
     }
 
@@ -394,7 +394,7 @@ impl Socket for RawSocket {
         self.toil = Some(Toil::start(raw, |raw| {
             raw.wait_rx(Some(Duration::from_millis(1))).unwrap();
             raw.refill();
-            let count = raw.forward(64, |packet| {
+            let count = raw.forward_each(64, |packet| {
                 swap_addresses(packet.data_mut());
                 Verdict::Send
             });

@@ -34,7 +34,7 @@ fn echo_recorded(file: &Scratch) -> (Network, Nic) {
     for number in 0..10 {
         nic.inject(0, &packet(number, 60 + number)).unwrap();
         network.advance(Duration::from_micros(1));
-        raw.forward(64, |_| fluxcap::Verdict::Send);
+        raw.forward_each(64, |_| fluxcap::Verdict::Send);
         raw.wake_tx().unwrap();
     }
     nic.end_recording().unwrap();

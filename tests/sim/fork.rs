@@ -28,7 +28,7 @@ fn a_child_finds_errors_and_zeros_even_while_the_network_has_a_thread() {
             assert_eq!(packet.data(), [0; 60]);
             packet.data_mut().fill(7);
         }
-        assert_eq!(raw.inspect(64, |_| panic!("a packet")), 0);
+        assert_eq!(raw.recv_each(64, |_| panic!("a packet")), 0);
         for error in [
             raw.wait_rx(None).unwrap_err(),
             raw.check().unwrap_err(),

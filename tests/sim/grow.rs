@@ -184,7 +184,7 @@ fn the_rings_send_packets_whose_ends_moved_whole() {
         let (packets, wanted) = round(number);
         arrive(&nic, &packets);
         let mut moves = MOVES.iter();
-        let count = raw.forward(64, |packet| {
+        let count = raw.forward_each(64, |packet| {
             adjust(packet, *moves.next().unwrap()).unwrap();
             Verdict::Send
         });
@@ -195,7 +195,7 @@ fn the_rings_send_packets_whose_ends_moved_whole() {
         raw.refill();
         arrive(&nic, &packets);
         let mut moves = MOVES.iter();
-        raw.inspect(64, |packet| {
+        raw.recv_each(64, |packet| {
             assert_eq!((packet.headroom(), packet.tailroom()), (256, 1732));
             adjust(packet, *moves.next().unwrap()).unwrap();
         });
@@ -256,7 +256,7 @@ fn a_packet_goes_into_a_tunnel_in_each_mode_and_comes_out_whole() {
     let nic = Network::new().nic("sim0").unwrap();
     let mut raw = small(&nic).build().unwrap();
     arrive(&nic, &packets);
-    raw.forward(64, |packet| {
+    raw.forward_each(64, |packet| {
         into_tunnel(packet);
         Verdict::Send
     });

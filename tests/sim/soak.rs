@@ -85,10 +85,10 @@ impl Side {
             }
             2 | 3 => ignore_down(raw.wake_tx()),
             4 => ignore_down(raw.wake_rx()),
-            5 => drop(raw.inspect(some as u32, |packet| assert!(packet.len() >= 14))),
+            5 => drop(raw.recv_each(some as u32, |packet| assert!(packet.len() >= 14))),
             6 => {
                 let verdicts = [Verdict::Send, Verdict::Recycle];
-                raw.forward(some as u32, |_| random.one_of(&verdicts));
+                raw.forward_each(some as u32, |_| random.one_of(&verdicts));
             }
             7 => {
                 let batch = hold(raw, some);
@@ -208,7 +208,7 @@ fn gets_through(near: &mut FluxRaw, far: &mut FluxRaw) {
         near.wait(Interest::Send, Some(Duration::from_millis(5)))
             .unwrap();
         far.wait_rx(Some(Duration::from_millis(5))).unwrap();
-        far.inspect(1024, |packet| arrived |= packet.data() == marked);
+        far.recv_each(1024, |packet| arrived |= packet.data() == marked);
         if arrived {
             return;
         }

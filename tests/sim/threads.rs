@@ -33,7 +33,7 @@ fn an_echo_on_another_thread_answers_every_packet() {
                 while !stop.load(Ordering::Relaxed) {
                     far.wait(Interest::Receive, Some(Duration::from_millis(5)))
                         .unwrap();
-                    far.forward(64, |_| Verdict::Send);
+                    far.forward_each(64, |_| Verdict::Send);
                     far.wake_tx().unwrap();
                     far.wake_rx().unwrap();
                 }
@@ -110,7 +110,7 @@ fn paced_traffic_loses_nothing_at_full_speed() {
     let deadline = Instant::now() + PATIENCE;
     let mut count = 0;
     while count < 50_000 && Instant::now() < deadline {
-        raw.inspect(64, |arrived| {
+        raw.recv_each(64, |arrived| {
             assert_eq!(arrived.data()[0], (count % 100) as u8);
             count += 1;
         });
@@ -135,7 +135,7 @@ fn closing_and_opening_while_traffic_flows_loses_no_frame() {
         put(&mut from, (0..20).map(|n| packet(n, 100)));
         from.wake_tx().unwrap();
         to.wait_rx(Some(Duration::from_millis(1))).unwrap();
-        to.inspect(8, |_| {});
+        to.recv_each(8, |_| {});
         if round % 2 == 0 {
             close(from);
             close(to);

@@ -40,7 +40,7 @@ pub(crate) fn put(raw: &mut FluxRaw, packets: impl IntoIterator<Item = Vec<u8>>)
 /// All packets that are there, as bytes; their frames go back.
 pub(crate) fn drain(raw: &mut FluxRaw) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    while raw.inspect(64, |packet| all.push(packet.data().to_vec())) > 0 {}
+    while raw.recv_each(64, |packet| all.push(packet.data().to_vec())) > 0 {}
     all
 }
 

@@ -40,7 +40,7 @@ fn a_socket_and_its_packets_are_errors_and_zeros_in_a_child_and_go_on_in_the_par
             }
             let mut batch = PacketBatch::with_capacity(64);
             assert_eq!(near.receive(&mut batch), 0);
-            assert_eq!(near.inspect(64, |_| panic!("a packet")), 0);
+            assert_eq!(near.recv_each(64, |_| panic!("a packet")), 0);
             assert_eq!(near.peek(64).len(), 0);
             for timeout in [Some(Duration::ZERO), None] {
                 assert_forked(&near.wait_rx(timeout).unwrap_err());
@@ -134,8 +134,8 @@ fn rings_that_are_not_there_in_a_child_are_left_alone() {
                 let mut near = raw.take().unwrap();
                 let mut batch = PacketBatch::with_capacity(8);
                 assert_eq!(near.receive(&mut batch), 0);
-                assert_eq!(near.inspect(8, |_| panic!("a packet")), 0);
-                assert_eq!(near.forward(8, |_| panic!("a packet")), 0);
+                assert_eq!(near.recv_each(8, |_| panic!("a packet")), 0);
+                assert_eq!(near.forward_each(8, |_| panic!("a packet")), 0);
                 assert_eq!(near.peek(8).len(), 0);
                 assert!(near.alloc().is_none() && near.copy(b"hello").unwrap().is_none());
                 assert_eq!(near.alloc_batch(&mut batch), 0);

@@ -74,13 +74,13 @@ fn an_interface_that_goes_up_and_down_under_traffic_loses_no_frame() {
                     downs += 1;
                     thread::sleep(Duration::from_millis(1));
                 }
-                far.inspect(64, |packet| assert_eq!(packet.len(), 60));
+                far.recv_each(64, |packet| assert_eq!(packet.len(), 60));
             }
             assert!(downs > 0);
         });
         assert!(near.flush(Duration::from_secs(5)).unwrap());
         while far.wait_rx(Some(Duration::from_millis(50))).unwrap() {
-            far.inspect(64, |packet| assert_eq!(packet.len(), 60));
+            far.recv_each(64, |packet| assert_eq!(packet.len(), 60));
         }
         carry(&mut near, &mut far, &frames(100, 60), 16);
         close(near);

@@ -119,7 +119,7 @@ fn merged_segments_are_named_in_generic_mode_and_come_singly_once_the_words_are_
             let end = Instant::now() + Duration::from_secs(10);
             let (mut whole, mut others) = (0, 0);
             while Instant::now() < end {
-                near.inspect(64, |packet| match packet.len() {
+                near.recv_each(64, |packet| match packet.len() {
                     1042 => whole += 1,
                     _ => others += 1,
                 });

@@ -78,7 +78,7 @@ pub(crate) fn carry(from: &mut FluxRaw, to: &mut FluxRaw, frames: &[Vec<u8>], wi
         let end = frames.len().min(arrived + window);
         sent += send(from, &frames[sent..end]);
         to.refill();
-        let count = to.inspect(64, |packet| {
+        let count = to.recv_each(64, |packet| {
             assert_eq!(
                 packet.data(),
                 frames[arrived],

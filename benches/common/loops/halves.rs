@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use fluxcap::proto::Ethernet;
-use fluxcap::{FluxRaw, FluxRx, FluxTx, Packet, PacketBatch, Poller};
+use fluxcap::{FluxRaw, FluxRx, FluxTx, PacketBatch, PacketRef, Poller, Verdict};
 
 use super::{BATCH, Entry, Loop, PACKET, Result, turns};
 
@@ -64,7 +64,7 @@ impl Loop for Halves {
 }
 
 #[inline]
-fn look(packet: Packet, sum: &mut u64) {
+fn look(packet: &PacketRef<'_>, sum: &mut u64) {
     if let [first, ..] = packet.data() {
         *sum += u64::from(*first) + packet.len() as u64;
     }
@@ -75,7 +75,7 @@ fn look(packet: Packet, sum: &mut u64) {
 #[inline(never)]
 fn rust_b_rxdrop(rx: &mut FluxRx, sum: &mut u64) -> u32 {
     let mut part = 0;
-    let count = rx.recv_each(BATCH, |packet| look(packet, &mut part));
+    let count = rx.recv_each(BATCH, |packet| look(&packet, &mut part));
     *sum += part;
     count
 }
@@ -88,7 +88,7 @@ fn rust_b_l2fwd(rx: &mut FluxRx, tx: &mut FluxTx) -> u32 {
         if let Ok((ethernet, _)) = Ethernet::parse_mut(packet.data_mut()) {
             ethernet.swap_addresses();
         }
-        Some(packet)
+        Verdict::Send
     });
     count.expect("the interface is up")
 }

@@ -64,7 +64,7 @@ impl Loop for Raw {
 #[inline(never)]
 fn rust_c_rxdrop(socket: &mut FluxRaw) -> u32 {
     let mut sum = 0;
-    let count = socket.inspect(BATCH, |packet| {
+    let count = socket.recv_each(BATCH, |packet| {
         if let [first, ..] = packet.data() {
             sum += u64::from(*first) + packet.len() as u64;
         }
@@ -92,7 +92,7 @@ fn rust_c_txonly(socket: &mut FluxRaw, packets: &mut PacketBatch) -> u32 {
 #[inline(never)]
 fn rust_c_l2fwd(socket: &mut FluxRaw) -> u32 {
     socket.refill();
-    socket.forward(BATCH, |packet| {
+    socket.forward_each(BATCH, |mut packet| {
         match Ethernet::parse_mut(packet.data_mut()) {
             Ok((ethernet, _)) => {
                 ethernet.swap_addresses();

@@ -9,9 +9,8 @@ use super::outcome::panicked;
 use super::port::Port;
 use super::{FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::batch::PacketBatch;
 use crate::packet::{
-    BatchRef, Fault, Handled, Packet, PortPacket, Tally, Through, Verdict,
+    BatchRef, Fault, Handled, PortPacket, ReceivedPacket, Through,
 };
 
 impl FluxEngine {
@@ -53,21 +52,15 @@ impl FluxEngine {
         let Port { raw, tally, .. } = &mut self.ports[number];
         let (outboxes, handled) = (&mut self.outboxes, Cell::default());
         let shown = catch_unwind(AssertUnwindSafe(|| {
-            raw.cycle.each(max, &handled, |mut packet| {
+            let look = |mut packet: ReceivedPacket<'_>| {
                 let result = look(&mut packet.of_port(through)).into_result();
-                let verdict = match packet.leaves_through() {
-                    None => Verdict::Recycle,
-                    Some(port) if port == through.port => Verdict::Send,
-                    Some(port) => {
-                        // Not the packet in place: it stays in registers.
-                        if packet.can_leave() {
-                            pass_on(packet.into_packet(), &mut outboxes[port as usize], tally);
-                        }
-                        Verdict::Recycle
-                    }
-                };
-                (verdict, result.err())
-            })
+                (packet.exit(), result.err())
+            };
+            let pass_on = |port, packet| match outboxes[port as usize].push(packet) {
+                Ok(()) => tally.passed_on += 1,
+                Err(_) => tally.crowded += 1,
+            };
+            raw.cycle.each(max, &handled, through.port, look, pass_on)
         }));
         let handled = handled.get();
         if handled == Handled::default() {
@@ -150,15 +143,6 @@ impl FluxEngine {
             result = result.and(port.post(outbox));
         }
         result
-    }
-}
-
-/// Puts a packet into the batch of the port that it shall leave through, or drops it.
-#[inline(never)]
-fn pass_on(packet: Packet, outbox: &mut PacketBatch, tally: &mut Tally) {
-    match outbox.push(packet) {
-        Ok(()) => tally.passed_on += 1,
-        Err(_) => tally.crowded += 1,
     }
 }
 

@@ -5,10 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use super::burst::{SEND, Slot};
+use super::burst::{RECYCLE, SEND, Slot};
 use super::frames::{POOL, USER};
 use super::lender::{Lender, Loans, count_returned};
-use super::{Packet, PacketRef, PortPacket, SharedFrameState, Through, Verdict};
+use super::{Packet, PacketRef, PortPacket, SharedFrameState, Through};
 use crate::pool::FramePool;
 use crate::ring::{Desc, Iter, Run, Writer};
 
@@ -59,16 +59,10 @@ impl ReceivedPacket<'_> {
         PortPacket::new(unsafe { PacketRef::new(state, slot, 0) }, through)
     }
 
-    /// Whether it shall leave, and through which port, by what was decided of it as one [of a port](Self::of_port).
+    /// What was decided of it as one [of a port](Self::of_port).
     #[inline(always)]
-    pub(crate) fn leaves_through(&self) -> Option<u32> {
-        self.packet.slot.verdict.checked_sub(SEND)
-    }
-
-    /// Whether the kernel takes it to send, as it is now.
-    #[inline]
-    pub(crate) fn can_leave(&self) -> bool {
-        self.packet.slot.len > 0 && self.packet.options() == 0
+    pub(crate) fn exit(&self) -> u32 {
+        self.packet.slot.verdict
     }
 }
 
@@ -162,7 +156,9 @@ impl Lender {
         received: Iter<'_, Desc>,
         outlets: Outlets<'_, '_>,
         handled: &Cell<Handled>,
-        mut decide: impl FnMut(ReceivedPacket<'_>) -> (Verdict, Option<B>),
+        own: u32,
+        mut decide: impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
+        mut pass_on: impl FnMut(u32, Packet),
     ) -> Option<B> {
         let state = self.frames.state();
         let (loans, lent) = self.loans_and_lent();
@@ -192,7 +188,7 @@ impl Lender {
         for run in received.runs() {
             if end.is_none() {
                 let others = (&pass.others, &pass.counted, &mut *pass.pool);
-                end = loans.each(state, run, &mut pass.written, others, sending_mark, &mut decide);
+                end = loans.each(state, run, &mut pass.written, others, sending_mark, own, &mut decide, &mut pass_on);
             }
         }
         pass.is_over = true;
@@ -210,7 +206,9 @@ impl Loans<'_> {
         written: &mut Written<'r>,
         (others, counted, pool): (&Cell<Others>, &CountedAhead, &mut FramePool),
         sender: Option<u32>,
-        decide: &mut impl FnMut(ReceivedPacket<'_>) -> (Verdict, Option<B>),
+        own: u32,
+        decide: &mut impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
+        pass_on: &mut impl FnMut(u32, Packet),
     ) -> Option<B> {
         let loans = *self;
         let mut to = InRegisters {
@@ -227,7 +225,7 @@ impl Loans<'_> {
             // SAFETY: acceptable. While the `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one packet is
             // borrowed at a time. A group's frame is this member's until it is shared again below.
             let packet = unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) };
-            let (verdict, end) = decide(ReceivedPacket {
+            let (exit, end) = decide(ReceivedPacket {
                 packet,
                 state,
                 chunk,
@@ -235,12 +233,17 @@ impl Loans<'_> {
             });
             if slot.verdict == TAKEN {
                 count(others, |others| &mut others.taken);
-            } else if verdict == Verdict::Send
-                && to.send(slot.desc(loans.base, desc.options), others)
-            {
+            } else if exit == own && to.send(slot.desc(loans.base, desc.options), others) {
                 if let Some(mark) = sender {
                     entry.store(mark, Ordering::Relaxed);
                 }
+            } else if exit != RECYCLE && exit != own && can_leave(slot.desc(loans.base, desc.options))
+            {
+                count(others, |others| &mut others.taken);
+                counted.take_one(loans.frames);
+                entry.store(USER, Ordering::Relaxed);
+                let packet = Packet::new(state, slot.desc(loans.base, 0), chunk);
+                pass_on(exit - SEND, packet);
             } else if to.fill.has_room() {
                 loans.share(chunk);
                 to.fill.write(desc.addr);

@@ -33,7 +33,7 @@ pub use borrow::{PacketRef, Verdict};
 pub(crate) use build::build_into;
 #[cfg(feature = "capi")]
 pub(crate) use burst::Slot;
-pub(crate) use burst::Through;
+pub(crate) use burst::{RECYCLE, SEND, Through};
 pub use burst::{BatchRef, PortPacket};
 pub use each::ReceivedPacket;
 pub(crate) use each::{Handled, Outlets};

@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::convert::Infallible;
 
 use super::{Cycle, Inward, Outward};
-use crate::packet::{Handled, Lender, Outlets, ReceivedPacket, Verdict};
+use crate::packet::{
+    Handled, Lender, Outlets, Packet, RECYCLE, ReceivedPacket, SEND, Verdict,
+};
 use crate::pool::FramePool;
 use crate::ring::{Desc, Entries, Reservation};
 
@@ -23,7 +25,9 @@ impl Inward {
         to: Option<Target<'_>>,
         max: u32,
         handled: &Cell<Handled>,
-        decide: impl FnMut(ReceivedPacket<'_>) -> (Verdict, Option<B>),
+        port: u32,
+        decide: impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
+        pass_on: impl FnMut(u32, Packet),
     ) -> Option<B> {
         let entries = self.rx.peek(max);
         if entries.is_empty() {
@@ -52,7 +56,7 @@ impl Inward {
                 tx: ends.tx.as_mut().map(Reservation::writer),
                 sender,
             };
-            end = lender.each(entries.iter(), outlets, handled, decide);
+            end = lender.each(entries.iter(), outlets, handled, SEND + port, decide, pass_on);
         }
         drop(ends);
         self.pass_on();
@@ -69,10 +73,11 @@ impl Inward {
         mut look: impl FnMut(ReceivedPacket<'_>),
     ) -> u32 {
         let handled = Cell::default();
-        self.each(lender, pool, None, max, &handled, |packet| {
+        let look = |packet: ReceivedPacket<'_>| {
             look(packet);
-            (Verdict::Recycle, None::<Infallible>)
-        });
+            (RECYCLE, None::<Infallible>)
+        };
+        self.each(lender, pool, None, max, &handled, 0, look, |_, _| ());
         handled.get().packets()
     }
 
@@ -89,9 +94,11 @@ impl Inward {
     ) -> u32 {
         let handled = Cell::default();
         let room = to.rings.tx.free(max).min(max);
-        self.each(lender, pool, Some(to), room, &handled, |packet| {
-            (judge(packet), None::<Infallible>)
-        });
+        let judge = |packet: ReceivedPacket<'_>| match judge(packet) {
+            Verdict::Recycle => (RECYCLE, None::<Infallible>),
+            Verdict::Send => (SEND, None),
+        };
+        self.each(lender, pool, Some(to), room, &handled, 0, judge, |_, _| ());
         handled.get().packets()
     }
 }
@@ -142,14 +149,16 @@ impl Cycle {
         &mut self,
         max: u32,
         handled: &Cell<Handled>,
-        decide: impl FnMut(ReceivedPacket<'_>) -> (Verdict, Option<B>),
+        port: u32,
+        decide: impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
+        pass_on: impl FnMut(u32, Packet),
     ) -> Option<B> {
         let to = Target {
             rings: &mut self.outward,
             sender: None,
         };
         self.inward
-            .each(&mut self.lender, &mut self.pool, Some(to), max, handled, decide)
+            .each(&mut self.lender, &mut self.pool, Some(to), max, handled, port, decide, pass_on)
     }
 
     /// Shows up to `max` received packets to `look`; returns how many there were.

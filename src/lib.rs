@@ -61,52 +61,48 @@
 
 #[cfg(feature = "async")]
 pub mod asynch;
-pub mod batch;
+#[doc(hidden)]
+pub mod backend;
 pub mod builder;
 pub mod engine;
 pub mod error;
 #[cfg(feature = "capi")]
 #[doc(hidden)]
 pub mod ffi;
-pub mod geometry;
-pub mod kernel;
-pub mod link;
-pub mod mem;
-pub mod packet;
+mod link;
+mod packet;
 pub mod poller;
-mod pool;
 pub mod proto;
-pub mod queues;
-pub mod raw;
+mod queues;
 pub mod report;
 pub mod ring;
 pub mod sim;
+mod socket;
 pub mod stats;
 mod stopper;
 mod sync;
-pub mod system;
 pub mod umem;
 
 #[cfg(feature = "async")]
 pub use asynch::{AsyncFluxRx, AsyncFluxTx};
-pub use batch::PacketBatch;
+pub use backend::{FanOut, Interest, Interface, Ready};
 pub use builder::FluxBuilder;
 pub use engine::{
     EngineGroup, EngineStatistics, FluxEngine, GroupStatistics, GroupStopper, PortStatistics,
     QueueChange, WhenFull,
 };
 pub use error::{ErrorKind, FluxError, Result};
-pub use kernel::{FanOut, Interest, Interface, Ready};
 pub use link::Link;
-pub use packet::{BatchRef, Outbox, Packet, PacketRef, PortPacket, ReceivedPacket, Verdict};
+pub use packet::{
+    BatchRef, Outbox, Packet, PacketBatch, PacketRef, PortPacket, ReceivedPacket, Verdict,
+};
 pub use poller::{Idle, Pacer, Poller};
 pub use queues::Queues;
-pub use raw::{FluxRaw, RingState, RingsState};
 pub use report::{Answer, BindMode, BusyPoll, HugepageSize, Hugepages, Report, XdpMode};
 pub use ring::{ConsumerRing, Desc, ProducerRing};
+pub use socket::{FluxRaw, FluxRx, FluxTx, RingState, RingsState, Unsent};
 pub use stats::{PollerStatistics, ProgramCounters, SocketStatistics};
 pub use stopper::Stopper;
-pub use system::{FluxRx, FluxTx, Unsent};
 pub use umem::{Accounting, UmemConfig, UmemRegion};
 
 /// The examples of the README compile.

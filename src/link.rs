@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::kernel::{Backend, Interface, machine};
+use crate::backend::{Backend, Interface, machine};
 use crate::sim::Nic;
 
 /// A place to bind to: a network interface of this machine, or anything else that offers queues.

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::kernel::{Interest, machine};
-use crate::raw::FluxRaw;
+use crate::backend::{Interest, machine};
+use crate::socket::FluxRaw;
 use crate::stats::PollerStatistics;
 
 /// Spins in a row after which the sockets want a look: nothing but a call tells that an interface was removed.

@@ -6,8 +6,8 @@ use std::ops::{Range, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use crate::builder::{FluxBuilder, check_queue};
 use crate::error::{FluxError, Result};
-use crate::kernel::{Backend, Interface};
-use crate::raw::FluxRaw;
+use crate::backend::{Backend, Interface};
+use crate::socket::FluxRaw;
 
 /// The kernel counts queues in 16 bits.
 const LAST: u32 = u16::MAX as u32;
@@ -215,7 +215,7 @@ fn beyond(interface: &Interface, queue: u32) -> FluxError {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::kernel::machine;
+    use crate::backend::machine;
 
     fn interface(rx_queues: Option<u32>) -> Interface {
         Interface {

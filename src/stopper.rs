@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::kernel::Alarm;
+use crate::backend::Alarm;
 
 /// Ends the waits of a socket or one of its halves, or the run of an engine: from any thread, and from a signal handler. Cheap to clone; it
 /// may outlive what it stops.

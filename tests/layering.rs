@@ -289,18 +289,18 @@ fn what_is_no_import_does_not_count() {
 #[test]
 fn the_kernel_and_the_simulator_are_kept_apart() {
     assert_eq!(
-        check(imports, "sim/nic.rs", "use crate::kernel::Socket;"),
+        check(imports, "sim/nic.rs", "use crate::backend::Socket;"),
         0
     );
     assert_eq!(
-        check(imports, "sim/nic.rs", "use crate::kernel::bpf::Program;"),
+        check(imports, "sim/nic.rs", "use crate::backend::bpf::Program;"),
         1
     );
     assert_eq!(
         check(
             imports,
             "sim/nic.rs",
-            "use crate::kernel::{Socket, linux::Socket as S};"
+            "use crate::backend::{Socket, linux::Socket as S};"
         ),
         1
     );
@@ -312,7 +312,7 @@ fn the_kernel_and_the_simulator_are_kept_apart() {
         check(
             imports,
             "kernel/linux/bind.rs",
-            "use crate::kernel::bpf::Program;"
+            "use crate::backend::bpf::Program;"
         ),
         0
     );

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fluxcap::kernel::{
+use fluxcap::backend::{
     Allocation, Backend, BorrowedFd, Bound, Company, Interest, Interface, Kick, MemoryRequest,
     Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
-use fluxcap::mem::Memory;
+use fluxcap::umem::memory::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair};
 use fluxcap::{Answer, Link, Result, SocketStatistics, UmemRegion, XdpMode};
 

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::error::{FluxError, Result};
-use crate::kernel::machine::Descriptor;
-use crate::kernel::{Interest, Ready, Socket, Watcher};
+use crate::backend::machine::Descriptor;
+use crate::backend::{Interest, Ready, Socket, Watcher};
 
 /// How often to look where no kernel calls: a simulated network may lose a wake-up, or be moved by nobody else.
 pub(super) const LOOK: Duration = Duration::from_millis(10);

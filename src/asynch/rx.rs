@@ -8,13 +8,13 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
 use super::caller::{Attendance, Caller, LOOK};
-use crate::batch::PacketBatch;
+use crate::packet::PacketBatch;
 use crate::error::Result;
-use crate::kernel::Interest;
-use crate::kernel::machine::Readiness;
+use crate::backend::Interest;
+use crate::backend::machine::Readiness;
 use crate::packet::Packet;
-use crate::raw::SHORT_OF_FRAMES;
-use crate::system::{FluxRx, no_room};
+use crate::socket::SHORT_OF_FRAMES;
+use crate::socket::{FluxRx, no_room};
 
 /// How long a removal of the interface may go unnoticed: the kernel does not tell.
 const GONE: Duration = Duration::from_secs(1);

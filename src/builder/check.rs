@@ -2,7 +2,7 @@
 
 use super::FluxBuilder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Backend, Interface};
+use crate::backend::{Backend, Interface};
 use crate::ring::check_size;
 
 impl FluxBuilder {

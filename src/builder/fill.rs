@@ -4,7 +4,7 @@
 
 use super::{FluxBuilder, Program};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::raw::Cycle;
+use crate::socket::Cycle;
 use crate::umem::UmemRegion;
 
 impl FluxBuilder {

@@ -3,9 +3,9 @@
 use super::fill::no_free_frame;
 use super::{FluxBuilder, Program, bind};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{self, FanOut, MEMBERS, Rings, Sharing};
+use crate::backend::{self, FanOut, MEMBERS, Rings, Sharing};
 use crate::packet::LeasedSocket;
-use crate::raw::{Cycle, FluxRaw, Hub, Place, Waiting};
+use crate::socket::{Cycle, FluxRaw, Hub, Place, Waiting};
 use crate::report::Report;
 
 impl FluxBuilder {
@@ -83,7 +83,7 @@ impl FluxBuilder {
         let notes = self.notes(&interface, steering.as_deref());
         let mut group = Vec::with_capacity(sockets as usize);
         let mut enter =
-            |cycle: Option<Cycle>, socket: LeasedSocket<dyn kernel::Socket>, mut report: Report| {
+            |cycle: Option<Cycle>, socket: LeasedSocket<dyn backend::Socket>, mut report: Report| {
                 report.notes.clone_from(&notes);
                 group.extend(cycle.map(|cycle| FluxRaw {
                     cycle,
@@ -117,7 +117,7 @@ impl FluxBuilder {
             let queue = self.socket.queue;
             steering.fan_out(queue, self.fan_out)?;
             for (member, raw) in (0..).zip(&mut group) {
-                let key = kernel::Place { queue, member };
+                let key = backend::Place { queue, member };
                 raw.place = Some(Place::take(steering.clone(), key, &*raw.socket)?);
             }
         }

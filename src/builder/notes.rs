@@ -1,7 +1,7 @@
 //! What a person should know of packets that do not come to a socket as they were sent, or do not come to it at all.
 
 use super::FluxBuilder;
-use crate::kernel::{Backend, Interface, Steering};
+use crate::backend::{Backend, Interface, Steering};
 
 impl FluxBuilder {
     /// The notes for the report of a socket that this makes.
@@ -48,7 +48,7 @@ fn other_queues(interface: &Interface, backend: &dyn Backend, opened: &[u32]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::machine;
+    use crate::backend::machine;
     use crate::sim::Network;
 
     #[test]

@@ -4,8 +4,8 @@
 
 use super::FluxBuilder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bound, MemoryRequest, Steering};
-use crate::mem::PAGE_SIZE;
+use crate::backend::{Bound, MemoryRequest, Steering};
+use crate::umem::memory::PAGE_SIZE;
 use crate::report::{Answer, Hugepages, Report};
 use crate::umem::UmemRegion;
 

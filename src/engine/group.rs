@@ -9,10 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use super::course::{Course, GroupStopper};
+use super::group_run::{Course, GroupStopper};
 use super::outcome::panicked;
-use super::tally::GroupStatistics;
-use super::watch::{QueueChange, Watch};
+use super::group_stats::GroupStatistics;
+use super::queue_monitor::{QueueChange, Watch};
 use super::{EngineStatistics, FluxEngine, Outcome};
 use crate::builder::FluxBuilder;
 use crate::error::{ErrorKind, FluxError, Result, errno};

@@ -2,32 +2,32 @@
 
 #![forbid(unsafe_code)]
 
-mod course;
+mod group_run;
 mod group;
 mod outcome;
 mod port;
 mod run;
 mod serve;
 mod stats;
-mod tally;
-mod watch;
+mod group_stats;
+mod queue_monitor;
 
 use std::time::Duration;
 
-pub use course::GroupStopper;
+pub use group_run::GroupStopper;
 pub use group::EngineGroup;
 pub use outcome::Outcome;
 pub use port::PortRefused;
 pub use stats::{EngineStatistics, PortStatistics};
-pub use tally::GroupStatistics;
-pub use watch::QueueChange;
+pub use group_stats::GroupStatistics;
+pub use queue_monitor::QueueChange;
 
-use crate::batch::PacketBatch;
+use crate::packet::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::kernel::{Alarm, machine};
+use crate::backend::{Alarm, machine};
 use crate::packet::Slots;
 use crate::poller::{Pacer, Poller};
-use crate::raw::{Cycle, FluxRaw};
+use crate::socket::{Cycle, FluxRaw};
 use crate::stopper::Stopper;
 use port::Port;
 

@@ -6,10 +6,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::stats::PortStatistics;
-use crate::batch::PacketBatch;
+use crate::packet::PacketBatch;
 use crate::error::{FluxError, Result};
 use crate::packet::{Fault, Packet, Tally};
-use crate::raw::{FluxRaw, Watchdog};
+use crate::socket::{FluxRaw, Watchdog};
 
 /// How long to sleep at a time while packets stand in the TX ring or frames are short: nobody tells when more can be sent, or when a frame
 /// comes back.

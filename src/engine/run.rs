@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::port::Port;
 use super::{EngineStatistics, FluxEngine, Outcome, WhenFull};
 use crate::error::{FluxError, Result};
-use crate::kernel::{Company, Interest};
+use crate::backend::{Company, Interest};
 use crate::packet::{BatchRef, PortPacket};
 use crate::poller::Idle;
-use crate::raw::SHORT_OF_ROOM;
+use crate::socket::SHORT_OF_ROOM;
 
 /// Busy turns between two looks at the clock.
 const TURNS: u32 = 64;

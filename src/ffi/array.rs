@@ -8,7 +8,7 @@ use super::error::null;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::{FluxError, Result};
-use crate::geometry::MAX_FRAMES;
+use crate::umem::geometry::MAX_FRAMES;
 
 /// The most packets of one call: as many as the largest UMEM has frames.
 pub(super) const MAX_PACKETS: u32 = MAX_FRAMES;

@@ -9,7 +9,7 @@ use super::change::Editable;
 use super::error::null;
 use crate::engine::Outcome;
 use crate::error::{ErrorKind, FluxError, Result};
-use crate::packet::raw::in_place;
+use crate::packet::plain::in_place;
 use crate::packet::{BatchRef, PacketRef, SharedFrameState, Slot};
 use crate::ring::Desc;
 

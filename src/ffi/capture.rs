@@ -9,7 +9,7 @@ use super::link::{fluxcap_link, nic};
 use super::nic::{rounds, speed_of};
 use super::sized::{self, Sized32};
 use crate::error::{FluxError, Result};
-use crate::kernel::machine;
+use crate::backend::machine;
 use crate::sim::{Capture, Playback};
 
 /// `flags`: of a file that is cut off or damaged, play the packets before that place.

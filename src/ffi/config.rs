@@ -12,7 +12,7 @@ use super::sized::{self, Sized32};
 use super::umem::fluxcap_umem;
 use crate::builder::FluxBuilder;
 use crate::error::{FluxError, Result};
-use crate::kernel::machine;
+use crate::backend::machine;
 use crate::link::Link;
 use crate::report::{BindMode, BusyPoll, HugepageSize, Hugepages, XdpMode};
 

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::machine::Uncancelled;
+use crate::backend::machine::Uncancelled;
 
 /// The longest text kept, with its final NUL.
 const LONGEST: usize = 1024;

@@ -18,7 +18,7 @@ use super::queues::queues;
 use super::sized;
 use crate::engine::{EngineGroup, FluxEngine, GroupStopper};
 use crate::error::{FluxError, Result, errno};
-use crate::kernel::machine::Uncancelled;
+use crate::backend::machine::Uncancelled;
 
 /// Several engines, each on a thread of its own, which run and stop together: in the common case one for each queue of an interface.
 ///

@@ -7,12 +7,12 @@ use std::sync::{Arc, RwLockReadGuard};
 use super::error::guard;
 use super::lock::Lock;
 use super::opaque::{self, Opaque};
-use crate::batch::PacketBatch;
+use crate::packet::PacketBatch;
 use crate::engine::{EngineGroup, FluxEngine};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
-use crate::raw::FluxRaw;
+use crate::socket::FluxRaw;
 
 /// Packets that one call into the Rust API handles.
 pub(super) const BATCH: usize = 256;

@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockE
 use std::thread;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::mem::Process;
+use crate::umem::memory::Process;
 
 /// A value for one call at a time.
 #[derive(Debug)]

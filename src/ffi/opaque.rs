@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use super::error::null;
 use super::handle::Port;
 use crate::error::{FluxError, Result, errno};
-use crate::kernel::machine::Uncancelled;
+use crate::backend::machine::Uncancelled;
 use crate::stopper::Stopper;
 
 /// An opaque struct of the C face: a name for pointers to a value, of which C sees nothing.
@@ -254,7 +254,7 @@ mod tests {
 
     use super::*;
     use crate::ffi::{engine, group, handle, link, rx, sim, tx, umem};
-    use crate::kernel::machine;
+    use crate::backend::machine;
 
     struct Thing;
 

@@ -8,9 +8,9 @@ use super::change::Editable;
 use super::error::{null, quick};
 use super::handle::{BATCH, Open, fluxcap_raw};
 use super::opaque::exclusive;
-use crate::batch::PacketBatch;
+use crate::packet::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::packet::raw::{Ending, RawPacket};
+use crate::packet::plain::{Ending, RawPacket};
 use crate::packet::{Frames, Packet};
 
 /// A packet that you own, in a frame of a UMEM.

@@ -8,9 +8,9 @@ use super::error::{guard, null};
 use super::handle::{self, count, fluxcap_raw};
 use super::sized;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::FanOut;
+use crate::backend::FanOut;
 use crate::queues::Queues;
-use crate::raw::FluxRaw;
+use crate::socket::FluxRaw;
 
 /// Opens a socket on each of `count` queues, in the order of their numbers in `queues`, all behind one XDP program; with NULL for
 /// `queues`, on each that the interface has for receiving, of which there may be `count` at most.

@@ -8,8 +8,8 @@ use super::handle::{count, fluxcap_raw, look};
 use super::opaque::{self, exclusive};
 use super::poller::timeout;
 use crate::error::{FluxError, Result};
-use crate::kernel::Interest;
-use crate::kernel::descriptor::number;
+use crate::backend::Interest;
+use crate::backend::descriptor::number;
 use crate::ring::Desc;
 
 /// Wait for received packets.

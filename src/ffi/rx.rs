@@ -15,9 +15,9 @@ use super::sized::{self, Sized32};
 use super::text::print;
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
-use crate::batch::PacketBatch;
-use crate::kernel::descriptor::number;
-use crate::system::FluxRx;
+use crate::packet::PacketBatch;
+use crate::backend::descriptor::number;
+use crate::socket::FluxRx;
 
 /// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel the frames of those that were freed, on
 /// whatever thread, or sent.

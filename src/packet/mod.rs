@@ -1,55 +1,57 @@
-//! A packet in a frame: owned ([`Packet`]) or borrowed in its ring slot ([`PacketRef`]).
+//! Packets in frames, and who owns each frame: all code that memory safety of frames rests on.
+//!
+//! ```text
+//! RX ring ─▶ transfer::accept ─▶ Packet, PacketRef, BatchRef ─▶ transfer ─▶ fill, TX ring
+//!                   │                        │ drop
+//!                   └──────── ledger ◀───────┘
+//! ```
+//!
+//! - `mod`: [`Packet`], owned; `packet_ref`: [`PacketRef`], borrowed in place; `batch`, `batch_ref`: several of them; `plain`: an owned packet as C
+//!   holds it; `resize`, `build`: changes within the frame;
+//! - `ledger`: the owner of each frame, the free ones, and what a closed socket still had;
+//! - `transfer`: frames that change hands between a ring and a packet.
+//!
+//! What is `pub(in crate::packet)` is so because safe code elsewhere could break the ledger with it.
 
-mod borrow;
+pub(crate) mod batch;
+mod batch_ref;
 mod build;
-mod burst;
-mod each;
-mod frames;
-mod fresh;
-mod lease;
-mod lender;
-mod live;
+pub(crate) mod ledger;
 #[cfg(all(test, fluxcap_loom))]
 mod models;
-mod outbox;
-mod quarantine;
+mod packet_ref;
 #[cfg(feature = "capi")]
-pub(crate) mod raw;
-mod returned;
-mod room;
-mod settle;
+pub(crate) mod plain;
+mod resize;
 mod side;
-mod tally;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 
 use std::fmt;
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::slice;
 
-pub use borrow::{PacketRef, Verdict};
+pub use batch::PacketBatch;
+#[cfg(feature = "capi")]
+pub(crate) use batch_ref::Slot;
+pub use batch_ref::{BatchRef, PortPacket};
+pub(crate) use batch_ref::{RECYCLE, SEND, Through};
 #[cfg(feature = "capi")]
 pub(crate) use build::build_into;
-#[cfg(feature = "capi")]
-pub(crate) use burst::Slot;
-pub(crate) use burst::{RECYCLE, SEND, Through};
-pub use burst::{BatchRef, PortPacket};
-pub use each::ReceivedPacket;
-pub(crate) use each::{Handled, Outlets};
-pub(crate) use frames::{Frames, SharedFrameState};
-pub(crate) use lease::{Lease, LeasedSocket, Leases};
-pub(crate) use lender::Lender;
-pub use outbox::Outbox;
-pub use quarantine::{QueueRelease, ReleasedAtClose};
-pub(crate) use returned::Returned;
-pub(crate) use settle::{Exits, Slots};
+pub(crate) use ledger::{
+    Frames, Lease, LeasedSocket, Leases, Returned, SharedFrameState,
+};
+pub use ledger::{QueueRelease, ReleasedAtClose};
+pub use packet_ref::{PacketRef, Verdict};
 pub(crate) use side::{InFlight, KernelSide, Received};
-pub(crate) use tally::{Fault, Tally};
+pub(crate) use transfer::{Exits, Fault, FramePool, Handled, Lender, Outlets, Slots, Tally};
+pub use transfer::{Outbox, ReceivedPacket};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::ring::Desc;
-use frames::USER;
+use ledger::USER;
 
 /// A packet that the program owns, in a frame of a UMEM.
 ///

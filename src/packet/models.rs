@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::cell::UnsafeCell;
 use loom::thread;
 
-use super::frames::{Frames, POOL};
+use super::ledger::{Frames, POOL};
 use super::{Lender, Packet};
-use crate::batch::PacketBatch;
-use crate::geometry::Geometry;
-use crate::mem::{Memory, PAGE_SIZE};
-use crate::pool::FramePool;
+use crate::packet::PacketBatch;
+use crate::umem::geometry::Geometry;
+use crate::umem::memory::{Memory, PAGE_SIZE};
+use crate::packet::FramePool;
 use crate::ring::{ConsumerRing, Desc, ProducerRing, RingElement, pair};
 
 const CHUNK: u64 = 2048;
@@ -341,7 +341,7 @@ fn a_window_takes_the_frames_of_its_own_thread_and_the_stack_those_of_others() {
 #[cfg(feature = "capi")]
 #[test]
 fn of_two_copies_of_a_packet_one_is_claimed() {
-    use super::raw::RawPacket;
+    use super::plain::RawPacket;
 
     loom::model(|| {
         let model = Model::new(1);

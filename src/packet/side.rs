@@ -5,8 +5,8 @@ use std::ptr;
 use std::sync::atomic::{Ordering, fence};
 
 use super::Frames;
-use super::frames::{POOL, USER};
-use crate::geometry::KERNEL_HEADROOM;
+use super::ledger::{POOL, USER};
+use crate::umem::geometry::KERNEL_HEADROOM;
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
 
 /// The other ends of the four rings of one socket, with hands on the frames that are on loan.

@@ -7,10 +7,10 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::frames::POOL;
+use super::ledger::POOL;
 use super::*;
-use crate::batch::PacketBatch;
-use crate::pool::FramePool;
+use crate::packet::PacketBatch;
+use crate::packet::FramePool;
 use crate::proto::build::{BuildError, FrameBuilder};
 use crate::proto::{Arp, EtherType, Ethernet, MacAddr};
 use crate::ring::pair;
@@ -139,7 +139,7 @@ fn the_last_handle_and_the_packets_may_end_at_once() {
             drop(umem);
         }
         dropping.join().unwrap();
-        alive += u32::from(super::live::find(state as *const _).is_some());
+        alive += u32::from(super::ledger::registry::find(state as *const _).is_some());
     }
     // Another test may have got the address by then, but hardly so often.
     assert!(alive < 200, "{alive} of 2000 are still there");
@@ -188,9 +188,9 @@ fn the_memory_goes_with_the_last_packet_or_handle_and_not_before() {
 }
 
 /// Memory that tells when it is given back.
-fn watched_memory(bytes: usize) -> (crate::mem::Memory, mpsc::Receiver<()>) {
+fn watched_memory(bytes: usize) -> (crate::umem::memory::Memory, mpsc::Receiver<()>) {
     struct Owner {
-        _memory: crate::mem::Memory,
+        _memory: crate::umem::memory::Memory,
         gone: mpsc::SyncSender<()>,
     }
     impl Drop for Owner {
@@ -198,7 +198,7 @@ fn watched_memory(bytes: usize) -> (crate::mem::Memory, mpsc::Receiver<()>) {
             self.gone.send(()).unwrap();
         }
     }
-    let memory = crate::mem::Memory::heap(bytes).unwrap();
+    let memory = crate::umem::memory::Memory::heap(bytes).unwrap();
     let (start, page_size) = (memory.start(), memory.page_size());
     let (gone, told) = mpsc::sync_channel(1);
     let owner = Owner {
@@ -207,14 +207,14 @@ fn watched_memory(bytes: usize) -> (crate::mem::Memory, mpsc::Receiver<()>) {
     };
     // SAFETY: the owner holds the memory, which nobody else uses.
     let memory =
-        unsafe { crate::mem::Memory::from_parts(start, bytes, page_size, Box::new(owner)) };
+        unsafe { crate::umem::memory::Memory::from_parts(start, bytes, page_size, Box::new(owner)) };
     (memory, told)
 }
 
 #[test]
 fn memory_that_is_too_small_for_the_geometry_is_refused() {
     let geometry = umem(4, 4096, 0).geometry();
-    let memory = crate::mem::Memory::heap(3 * 4096).unwrap();
+    let memory = crate::umem::memory::Memory::heap(3 * 4096).unwrap();
     let error = UmemRegion::new(memory, geometry).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     let text = error.to_string();
@@ -589,7 +589,7 @@ fn what_was_lent_to_a_socket_that_could_not_be_bound_goes_home_at_once() {
 #[cfg(feature = "capi")]
 mod as_plain_data {
     use super::*;
-    use crate::packet::raw::{Ending, RawPacket};
+    use crate::packet::plain::{Ending, RawPacket};
 
     #[test]
     fn each_packet_that_c_gave_back_leaves_its_frame_a_new_generation() {

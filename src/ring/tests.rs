@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use super::*;
-use crate::batch::PacketBatch;
+use crate::packet::PacketBatch;
 use crate::error::ErrorKind;
-use crate::kernel::Rings;
+use crate::backend::Rings;
 use crate::packet::{Leases, PacketRef, Slots, Tally, Through, Verdict};
-use crate::raw::Cycle;
+use crate::socket::Cycle;
 use crate::umem::{UmemConfig, UmemRegion};
 
 /// Where indices start: zero, just before the wrap of the index, and where its sign would change.

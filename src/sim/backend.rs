@@ -8,11 +8,11 @@ use super::port::Sock;
 use super::socket::{SimSocket, TX_BUDGET};
 use super::steering;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{
+use crate::backend::{
     Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, Rings, Sharing, Socket,
     SocketRequest, Steering,
 };
-use crate::mem::Memory;
+use crate::umem::memory::Memory;
 use crate::packet::KernelSide;
 use crate::proto::MacAddr;
 use crate::report::{Answer, Hugepages, XdpMode};

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::socket::{LOOK_UP, SimSocket, TX_BUDGET};
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::Bound;
+use crate::backend::Bound;
 use crate::report::{Answer, BindMode};
 
 impl SimSocket {

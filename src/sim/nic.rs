@@ -14,7 +14,7 @@ use super::port::{Port, Queue, take_fitting};
 use super::shared::Shared;
 use super::world::World;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::Backend;
+use crate::backend::Backend;
 
 /// What is tried, for an error.
 const USING: &str = "using a simulated NIC";

@@ -10,7 +10,7 @@ use super::faults::Faults;
 use super::play::Player;
 use super::record::Recorder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{Bell, FanOut, Interest, Watcher};
+use crate::backend::{Bell, FanOut, Interest, Watcher};
 use crate::packet::{InFlight, KernelSide};
 use crate::proto::FlowKey;
 use crate::report::XdpMode;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::world::World;
 use crate::error::Result;
-use crate::mem::Process;
+use crate::umem::memory::Process;
 
 /// Packets that the thread handles before it lets others look.
 pub(super) const TURN: u32 = 256;

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{
+use crate::backend::{
     Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest,
     Watcher,
 };

@@ -7,7 +7,7 @@ use super::nic::Nic;
 use super::port::Program;
 use super::socket::SimSocket;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::kernel::{FanOut, MEMBERS, Place, Socket, Steering};
+use crate::backend::{FanOut, MEMBERS, Place, Socket, Steering};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::port::{Frame, Sock, SocketId};
 use super::trace::EventKind;
 use super::world::World;
-use crate::kernel::Kick;
+use crate::backend::Kick;
 use crate::packet::InFlight;
 
 /// Packets that one other may overtake.

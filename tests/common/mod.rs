@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fluxcap::kernel::{
+use fluxcap::backend::{
     Allocation, Backend, BorrowedFd, Bound, Company, FanOut, Interest, Interface, Kick,
     MemoryRequest, Opened, Place, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
-use fluxcap::mem::Memory;
+use fluxcap::umem::memory::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
 use fluxcap::{
     Answer, ErrorKind, FluxBuilder, FluxError, Link, ProgramCounters, Result, SocketStatistics,

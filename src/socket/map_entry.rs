@@ -1,0 +1,70 @@
+//! A socket's entry in the map of an XDP program.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::backend::{self, Pace, Socket, Steering, machine};
+use crate::umem::memory::Process;
+use crate::stats::ProgramCounters;
+
+/// How long it may go unnoticed that somebody took the program off.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A socket's entry in the map of an XDP program.
+#[derive(Debug)]
+pub(crate) struct Place {
+    steering: Arc<dyn Steering>,
+    key: backend::Place,
+    process: Process,
+    /// When to ask next how the program is.
+    looks: Pace,
+}
+
+impl Place {
+    /// Enters a bound socket.
+    pub(crate) fn take(
+        steering: Arc<dyn Steering>,
+        key: backend::Place,
+        socket: &dyn Socket,
+    ) -> Result<Self> {
+        steering.insert(key, socket)?;
+        Ok(Self {
+            steering,
+            key,
+            process: Process::current(),
+            looks: Pace::default(),
+        })
+    }
+
+    /// Whether packets can still come here. The program is asked once a second at most.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.looks.is_due(machine::coarse_time(), LOOK) {
+            true => self.look(),
+            false => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn look(&self) -> Result<()> {
+        let _uncancelled = machine::Uncancelled::new();
+        self.steering.check()
+    }
+
+    /// What the program counted.
+    pub(crate) fn counters(&self) -> Result<Option<ProgramCounters>> {
+        self.steering.counters()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // The entry is the parent's, too. One that cannot be removed now goes with its socket.
+        if self.process.is_current() {
+            let _ = self.steering.remove(self.key);
+        }
+    }
+}

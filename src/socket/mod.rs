@@ -1,0 +1,55 @@
+//! Sockets: the four rings of one, whole (Mode C) or in two halves (Mode B).
+//!
+//! ```text
+//!              RX ring ─▶ each, batch ─▶ closure or packets ─▶ TX ring
+//!  rx_side ──┤                                                         ├── tx_side
+//!            fill ring ◀── refill ◀── pool ◀── reap ◀── completion ring
+//! ```
+//!
+//! - `raw` ([`FluxRaw`]), `rx` and `forward` ([`FluxRx`]), `tx` and `unsent` ([`FluxTx`]), `halves`: what users see;
+//! - `rings`: both sides of a socket with the frames that go round in them; `rx_side`, `tx_side`: one each;
+//! - `each`: received packets one at a time; `batch`: all at once, for the engine; `peek`: by their descriptors, for C;
+//! - `kick`: how often to call the kernel; `waiting`: how to sleep and what ends it;
+//! - `fanout`: several sockets on one queue; `map_entry`: a socket's entry in the XDP program's map; `state`: rings for people.
+
+mod batch;
+mod each;
+mod fanout;
+mod forward;
+mod halves;
+mod halves_waiting;
+pub(crate) mod handover;
+mod kick;
+mod map_entry;
+mod peek;
+mod raw;
+mod rings;
+mod rx;
+mod rx_side;
+mod shared;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod tx_side;
+mod unsent;
+mod waiting;
+
+pub(crate) use each::Target;
+pub(crate) use fanout::Hub;
+pub(crate) use handover::Side;
+pub(crate) use kick::{Kicks, Next, Watchdog};
+pub(crate) use map_entry::Place;
+pub use raw::FluxRaw;
+pub(crate) use rings::Cycle;
+pub use rx::FluxRx;
+#[cfg(feature = "async")]
+pub(crate) use rx::no_room;
+pub(crate) use rx_side::Inward;
+pub use state::{RingState, RingsState};
+pub use tx::FluxTx;
+pub(crate) use tx_side::{Outward, can_send, check_home, check_packets};
+pub use unsent::Unsent;
+pub(crate) use waiting::{
+    DESCRIPTOR, Patience, SHORT_OF_FRAMES, SHORT_OF_ROOM, Waiting, descriptor_of,
+};

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::Result;
 use crate::backend::{Backend, Interface, machine};
+use crate::error::Result;
 use crate::sim::Nic;
 
 /// A place to bind to: a network interface of this machine, or anything else that offers queues.

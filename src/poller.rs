@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::Result;
 use crate::backend::{Interest, machine};
+use crate::error::Result;
 use crate::socket::FluxRaw;
 use crate::stats::PollerStatistics;
 

@@ -4,9 +4,9 @@
 
 use std::ops::{Range, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
+use crate::backend::{Backend, Interface};
 use crate::builder::{FluxBuilder, check_queue};
 use crate::error::{FluxError, Result};
-use crate::backend::{Backend, Interface};
 use crate::socket::FluxRaw;
 
 /// The kernel counts queues in 16 bits.
@@ -214,8 +214,8 @@ fn beyond(interface: &Interface, queue: u32) -> FluxError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use crate::backend::machine;
+    use crate::error::ErrorKind;
 
     fn interface(rx_queues: Option<u32>) -> Interface {
         Interface {

@@ -14,61 +14,52 @@ mod source;
 /// A module imports from its own layer and from those with a lower number.
 const LAYERS: [&[&str]; 8] = [
     &["error", "stats", "report", "proto"],
+    &["ring", "rule", "sync", "umem::geometry", "umem::memory"],
+    &["umem", "packet"],
     &[
-        "mem",
-        "mem::linux",
-        "mem::elsewhere",
-        "ring",
-        "rule",
-        "geometry",
-        "sync",
-    ],
-    &["umem", "packet", "batch", "pool"],
-    &[
-        "kernel",
-        "kernel::alarm",
-        "kernel::company",
-        "kernel::descriptor",
-        "kernel::pace",
-        "kernel::steering",
+        "backend",
+        "backend::alarm",
+        "backend::company",
+        "backend::descriptor",
+        "backend::pace",
+        "backend::steering",
     ],
     &[
-        "kernel::linux",
-        "kernel::bpf",
-        "kernel::elsewhere",
-        "kernel::machine", // another name of linux or elsewhere
+        "backend::linux",
+        "backend::bpf",
+        "backend::unsupported",
+        "backend::machine", // another name of linux or unsupported
         "sim",
         "sim::backend",
     ],
     &[
-        "link", "builder", "raw", "system", "program", "poller", "queues", "stopper",
+        "link", "builder", "socket", "program", "poller", "queues", "stopper",
     ],
     &["engine", "asynch", "doctor", "capture"],
     &["ffi"],
 ];
 
 /// The modules that may hold unsafe code.
-const UNSAFE: [&str; 10] = [
-    "mem",
-    "mem::linux",
+const UNSAFE: [&str; 9] = [
+    "umem::memory",
     "ring",
     "packet",
-    "kernel",            // the trait that all memory rests on,
-    "kernel::elsewhere", // and those that keep its promise
+    "backend",              // the trait that all memory rests on,
+    "backend::unsupported", // and those that keep its promise
     "sim::backend",
-    "kernel::linux",
-    "kernel::bpf",
+    "backend::linux",
+    "backend::bpf",
     "ffi",
 ];
 
 /// The modules that are Linux' own: everything else is the same on every system.
-const LINUX: [&str; 3] = ["kernel::linux", "kernel::bpf", "mem::linux"];
+const LINUX: [&str; 3] = ["backend::linux", "backend::bpf", "umem::memory::linux"];
 
 /// The module that names what some systems have, and others lack.
-const DESCRIPTORS: &str = "kernel::descriptor";
+const DESCRIPTORS: &str = "backend::descriptor";
 
 /// The modules that ask what system they are compiled for.
-const CHOICES: [&str; 2] = ["kernel", "mem"];
+const CHOICES: [&str; 2] = ["backend", "umem::memory"];
 
 /// The lines a file may have, without its tests.
 const LINES: usize = 450;

@@ -7,8 +7,8 @@ use fluxcap::backend::{
     Allocation, Backend, BorrowedFd, Bound, Company, Interest, Interface, Kick, MemoryRequest,
     Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
-use fluxcap::umem::memory::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair};
+use fluxcap::umem::memory::Memory;
 use fluxcap::{Answer, Link, Result, SocketStatistics, UmemRegion, XdpMode};
 
 /// The benchmarks use the default chunk size.

@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::error::{FluxError, Result};
 use crate::backend::machine::Descriptor;
 use crate::backend::{Interest, Ready, Socket, Watcher};
+use crate::error::{FluxError, Result};
 
 /// How often to look where no kernel calls: a simulated network may lose a wake-up, or be moved by nobody else.
 pub(super) const LOOK: Duration = Duration::from_millis(10);

@@ -8,11 +8,11 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
 use super::caller::{Attendance, Caller, LOOK};
-use crate::packet::PacketBatch;
-use crate::error::Result;
 use crate::backend::Interest;
 use crate::backend::machine::Readiness;
+use crate::error::Result;
 use crate::packet::Packet;
+use crate::packet::PacketBatch;
 use crate::socket::SHORT_OF_FRAMES;
 use crate::socket::{FluxRx, no_room};
 

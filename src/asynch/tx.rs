@@ -8,13 +8,13 @@ use tokio::task::coop::consume_budget;
 use tokio::time::{sleep, timeout};
 
 use super::caller::{Attendance, Caller};
-use crate::packet::PacketBatch;
-use crate::error::Result;
 use crate::backend::Interest;
 use crate::backend::machine::Descriptor;
+use crate::error::Result;
 use crate::packet::Packet;
-use crate::socket::SHORT_OF_ROOM;
+use crate::packet::PacketBatch;
 use crate::socket::FluxTx;
+use crate::socket::SHORT_OF_ROOM;
 
 /// How long to sleep at a time until all packets have left: nobody tells.
 const PAUSE: Duration = Duration::from_millis(1);

@@ -12,20 +12,20 @@ pub mod alarm;
 pub(crate) mod bpf;
 mod company;
 pub mod descriptor;
-#[cfg(any(test, not(target_os = "linux")))]
-pub(crate) mod unsupported;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
 mod pace;
 mod steering;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, not(target_os = "linux")))]
+pub(crate) mod unsupported;
 
+#[cfg(target_os = "linux")]
+pub(crate) use linux as machine;
 /// The network interfaces of the machine: the only place where the library asks what system it is built for.
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported as machine;
-#[cfg(target_os = "linux")]
-pub(crate) use linux as machine;
 
 use std::any::Any;
 use std::fmt;
@@ -35,18 +35,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::umem::memory::Memory;
 use crate::proto::MacAddr;
 use crate::report::{Answer, BindMode, BusyPoll, Hugepages, XdpMode};
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
+use crate::umem::memory::Memory;
 
 pub use alarm::{Alarm, Watcher};
 pub use company::{Company, Interest, Ready};
 pub use descriptor::{AsFd, Bell, BorrowedFd, OwnedFd};
 pub use pace::Pace;
-pub use steering::{FanOut, MEMBERS, Place, Steering};
+pub use steering::{FanOut, MEMBERS, MapKey, Steering};
 
 pub use crate::packet::{QueueRelease, ReleasedAtClose};
 

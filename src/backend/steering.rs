@@ -14,7 +14,7 @@ pub const MEMBERS: u32 = 16;
 
 /// Where a socket stands in the map of an XDP program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct MapKey {
     /// The queue.
     pub queue: u32,
     /// Which of the sockets that share the queue it is, below [`MEMBERS`]. A socket that has a queue to itself is 0.
@@ -37,14 +37,14 @@ pub trait Steering: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) when the map has no such place.
-    fn insert(&self, place: Place, socket: &dyn Socket) -> Result<()>;
+    fn insert(&self, place: MapKey, socket: &dyn Socket) -> Result<()>;
 
     /// Directs the packets of `place` to the kernel again. Removing an absent entry is fine.
     ///
     /// # Errors
     ///
     /// [`System`](crate::ErrorKind::System).
-    fn remove(&self, place: Place) -> Result<()>;
+    fn remove(&self, place: MapKey) -> Result<()>;
 
     /// Says how the packets of `queue` are shared out from now on, by the hash of their [flow](crate::proto::FlowKey). Those for a place
     /// without a socket go on to the kernel.

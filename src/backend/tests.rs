@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Alarm, Company, Interest, Ready, machine};
 use crate::builder::FluxBuilder;
-use crate::socket::FluxRaw;
 use crate::sim::Network;
+use crate::socket::FluxRaw;
 
 /// A wait that something ended at once is far shorter, one that nothing ended far longer.
 const SOON: Duration = Duration::from_secs(5);

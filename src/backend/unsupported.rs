@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "async")]
+use crate::backend::Interest;
 #[cfg(feature = "capi")]
 use crate::backend::OwnedFd;
 use crate::backend::{
@@ -13,8 +15,6 @@ use crate::backend::{
     Steering,
 };
 use crate::error::{ErrorKind, FluxError, Result, errno};
-#[cfg(feature = "async")]
-use crate::backend::Interest;
 use crate::report::XdpMode;
 use crate::umem::UmemRegion;
 
@@ -234,8 +234,8 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::builder::FluxBuilder;
     use crate::backend::descriptor;
+    use crate::builder::FluxBuilder;
     use crate::link::Link;
 
     #[cfg(feature = "capi")]

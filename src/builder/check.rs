@@ -1,8 +1,8 @@
 //! Sizes that cannot work, and interfaces that cannot be bound to.
 
 use super::FluxBuilder;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::{Backend, Interface};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::ring::check_size;
 
 impl FluxBuilder {

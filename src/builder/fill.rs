@@ -4,18 +4,18 @@
 
 use super::{FluxBuilder, Program};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::socket::Cycle;
+use crate::socket::SocketRings;
 use crate::umem::UmemRegion;
 
 impl FluxBuilder {
     /// Gives the fill ring its first frames.
-    pub(super) fn fill(&self, cycle: &mut Cycle, umem: &UmemRegion) -> Result<()> {
-        let free = umem.frames().at_home();
+    pub(super) fn fill(&self, rings: &mut SocketRings, umem: &UmemRegion) -> Result<()> {
+        let free = umem.frames().free_count();
         if self.only_sends() {
-            cycle.only_send(free);
+            rings.only_send(free);
         }
         // Some drivers use invalid frames when a socket is bound with an empty fill ring, even one that only sends.
-        let filled = cycle.refill_free() > 0;
+        let filled = rings.refill_free() > 0;
         if !filled && (!self.only_sends() || free == 0) {
             return Err(no_free_frame(umem));
         }

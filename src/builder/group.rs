@@ -2,11 +2,11 @@
 
 use super::fill::no_free_frame;
 use super::{FluxBuilder, Program, bind};
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::{self, FanOut, MEMBERS, Rings, Sharing};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::LeasedSocket;
-use crate::socket::{Cycle, FluxRaw, Hub, Place, Waiting};
 use crate::report::Report;
+use crate::socket::{FillMux, FluxRaw, MapEntry, SocketRings, Waiting};
 
 impl FluxBuilder {
     /// Shares the packets of the queue out among several sockets, one for each thread: for a device with fewer queues than there are
@@ -66,39 +66,40 @@ impl FluxBuilder {
             tx,
             completion,
         } = opened.rings;
-        let mut seats = Hub::seats(fill, completion, &leases)?.into_iter();
-        let free = frames.at_home();
+        let mut ports = FillMux::ports(fill, completion, &leases)?.into_iter();
+        let free = frames.free_count();
         let rx_slots = rx.size().saturating_mul(sockets);
         let only_sends = self.only_sends();
-        let mut cycle = |rx, tx| -> Result<_> {
-            let Some(seat) = seats.next() else {
+        let mut rings = |rx, tx| -> Result<_> {
+            let Some(seat) = ports.next() else {
                 return Ok(None);
             };
-            let mut cycle = Cycle::member(seat, rx, tx, free, rx_slots)?;
+            let mut rings = SocketRings::member(seat, rx, tx, free, rx_slots)?;
             if only_sends {
-                cycle.only_send(free);
+                rings.only_send(free);
             }
-            Ok(Some(cycle))
+            Ok(Some(rings))
         };
         let notes = self.notes(&interface, steering.as_deref());
         let mut group = Vec::with_capacity(sockets as usize);
-        let mut enter =
-            |cycle: Option<Cycle>, socket: LeasedSocket<dyn backend::Socket>, mut report: Report| {
-                report.notes.clone_from(&notes);
-                group.extend(cycle.map(|cycle| FluxRaw {
-                    cycle,
-                    place: None,
-                    umem: prepared.umem.clone(),
-                    link: self.link.clone(),
-                    interface: interface.clone(),
-                    report,
-                    waiting: Waiting::default(),
-                    socket,
-                }));
-            };
-        let mut first = cycle(rx, tx)?;
+        let mut enter = |rings: Option<SocketRings>,
+                         socket: LeasedSocket<dyn backend::Socket>,
+                         mut report: Report| {
+            report.notes.clone_from(&notes);
+            group.extend(rings.map(|rings| FluxRaw {
+                rings,
+                map_entry: None,
+                umem: prepared.umem.clone(),
+                link: self.link.clone(),
+                interface: interface.clone(),
+                report,
+                waiting: Waiting::default(),
+                socket,
+            }));
+        };
+        let mut first = rings(rx, tx)?;
         match &mut first {
-            Some(cycle) => self.fill(cycle, &prepared.umem)?,
+            Some(rings) => self.fill(rings, &prepared.umem)?,
             None => return Err(no_free_frame(&prepared.umem)),
         }
         let (leased, bound) = bind(opened.socket, leases.clone())?;
@@ -109,16 +110,16 @@ impl FluxBuilder {
         for _ in 1..sockets {
             let other = backend.share(&self.socket, &socket, &prepared.umem)?;
             let Sharing { socket, rx, tx } = other;
-            let cycle = cycle(rx, tx)?;
+            let rings = rings(rx, tx)?;
             let (leased, bound) = bind(socket, leases.clone())?;
-            enter(cycle, leased, prepared.report(bound, steering.as_deref()));
+            enter(rings, leased, prepared.report(bound, steering.as_deref()));
         }
         if let Some(steering) = steering {
             let queue = self.socket.queue;
             steering.fan_out(queue, self.fan_out)?;
             for (member, raw) in (0..).zip(&mut group) {
-                let key = backend::Place { queue, member };
-                raw.place = Some(Place::take(steering.clone(), key, &*raw.socket)?);
+                let key = backend::MapKey { queue, member };
+                raw.map_entry = Some(MapEntry::take(steering.clone(), key, &*raw.socket)?);
             }
         }
         for raw in &group {

@@ -11,16 +11,16 @@ mod umem;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(doc)]
-use crate::error::ErrorKind;
-use crate::error::{FluxError, Result};
 use crate::backend::{
     self, AsFd, Bound, FanOut, Interface, OwnedFd, RingSizes, Socket, SocketRequest, Steering,
 };
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::{FluxError, Result};
 use crate::link::Link;
 use crate::packet::{LeasedSocket, Leases};
-use crate::socket::{Cycle, FluxRaw, Place, Waiting};
 use crate::report::{BindMode, BusyPoll, Hugepages, XdpMode};
+use crate::socket::{FluxRaw, MapEntry, SocketRings, Waiting};
 use crate::umem::{UmemConfig, UmemRegion};
 use check::check_up;
 use umem::PreparedUmem;
@@ -281,24 +281,24 @@ impl FluxBuilder {
         let leases = prepared.umem.frames().leases(1)?;
         let steering = self.steering()?;
         let opened = self.link.backend().open(&self.socket, &prepared.umem)?;
-        let mut cycle = Cycle::new(opened.rings, &leases[0])?;
-        self.fill(&mut cycle, &prepared.umem)?;
+        let mut rings = SocketRings::new(opened.rings, &leases[0])?;
+        self.fill(&mut rings, &prepared.umem)?;
         let (socket, bound) = bind(opened.socket, leases)?;
         let mut report = prepared.report(bound, steering.as_deref());
         report.notes = self.notes(&interface, steering.as_deref());
-        let place = match steering {
+        let map_entry = match steering {
             Some(steering) => {
                 let queue = self.socket.queue;
                 // It may have been shared out before.
                 steering.fan_out(queue, FanOut::default())?;
-                let key = backend::Place { queue, member: 0 };
-                Some(Place::take(steering, key, &*socket)?)
+                let key = backend::MapKey { queue, member: 0 };
+                Some(MapEntry::take(steering, key, &*socket)?)
             }
             None => None,
         };
         let raw = FluxRaw {
-            cycle,
-            place,
+            rings,
+            map_entry,
             umem: prepared.umem,
             link: self.link.clone(),
             interface,

@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 
 use super::FluxBuilder;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::{Bound, MemoryRequest, Steering};
-use crate::umem::memory::PAGE_SIZE;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::{Answer, Hugepages, Report};
 use crate::umem::UmemRegion;
+use crate::umem::memory::PAGE_SIZE;
 
 /// The UMEM of a socket, and the answers to the wishes for its memory.
 pub(super) struct PreparedUmem {

@@ -10,8 +10,8 @@ use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::group_run::{Course, GroupStopper};
-use super::outcome::panicked;
 use super::group_stats::GroupStatistics;
+use super::outcome::panicked;
 use super::queue_monitor::{QueueChange, Watch};
 use super::{EngineStatistics, FluxEngine, Outcome};
 use crate::builder::FluxBuilder;

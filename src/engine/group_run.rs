@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::FluxError;
 use crate::backend::Alarm;
+use crate::error::FluxError;
 
 /// Stops all engines of a group, from any thread and from a signal handler. Cheap to clone; it may outlive the group.
 #[derive(Debug, Clone)]

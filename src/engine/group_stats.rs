@@ -5,8 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::engine::stats::{EngineStatistics, PortStatistics};
 use crate::engine::queue_monitor::QueueChange;
+use crate::engine::stats::{EngineStatistics, PortStatistics};
 use crate::stats::PollerStatistics;
 
 /// What the engines of a group did. Printable.

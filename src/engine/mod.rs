@@ -2,32 +2,32 @@
 
 #![forbid(unsafe_code)]
 
-mod group_run;
 mod group;
+mod group_run;
+mod group_stats;
 mod outcome;
 mod port;
+mod queue_monitor;
 mod run;
 mod serve;
 mod stats;
-mod group_stats;
-mod queue_monitor;
 
 use std::time::Duration;
 
-pub use group_run::GroupStopper;
 pub use group::EngineGroup;
+pub use group_run::GroupStopper;
+pub use group_stats::GroupStatistics;
 pub use outcome::Outcome;
 pub use port::PortRefused;
-pub use stats::{EngineStatistics, PortStatistics};
-pub use group_stats::GroupStatistics;
 pub use queue_monitor::QueueChange;
+pub use stats::{EngineStatistics, PortStatistics};
 
-use crate::packet::PacketBatch;
-use crate::error::{FluxError, Result};
 use crate::backend::{Alarm, machine};
-use crate::packet::Slots;
+use crate::error::{FluxError, Result};
+use crate::packet::BatchSlots;
+use crate::packet::PacketBatch;
 use crate::poller::{Pacer, Poller};
-use crate::socket::{Cycle, FluxRaw};
+use crate::socket::{FluxRaw, SocketRings};
 use crate::stopper::Stopper;
 use port::Port;
 
@@ -81,7 +81,7 @@ pub struct FluxEngine {
     ports: Vec<Port>,
     /// Packets on their way from one port to another, by the port that they leave through.
     outboxes: Vec<PacketBatch>,
-    slots: Slots,
+    slots: BatchSlots,
     pacer: Pacer,
     alarm: Alarm,
     when_full: WhenFull,
@@ -103,7 +103,7 @@ impl FluxEngine {
         let mut engine = Self {
             ports: Vec::new(),
             outboxes: Vec::new(),
-            slots: Slots::new(batch),
+            slots: BatchSlots::new(batch),
             pacer: Poller::default().pacer(),
             alarm: machine::alarm(),
             when_full: WhenFull::default(),
@@ -123,8 +123,8 @@ impl FluxEngine {
         self.ports.push(Port::new(raw, self.patience));
         if self.ports.len() > 1 {
             // Or one that only sends would end up with the frames of those that receive.
-            let cycles = self.ports.iter_mut().map(|port| &mut port.raw.cycle);
-            cycles.for_each(Cycle::leave_the_rest);
+            let cycles = self.ports.iter_mut().map(|port| &mut port.raw.rings);
+            cycles.for_each(SocketRings::leave_the_rest);
         }
     }
 
@@ -183,7 +183,7 @@ impl FluxEngine {
                 "64 is a good size",
             ));
         }
-        let slots = Slots::try_new(packets)?;
+        let slots = BatchSlots::try_new(packets)?;
         let outboxes = self.ports.iter();
         let outboxes = outboxes.map(|_| PacketBatch::try_with_capacity(packets as usize));
         self.outboxes = outboxes.collect::<Result<_>>()?;

@@ -6,9 +6,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::stats::PortStatistics;
-use crate::packet::PacketBatch;
 use crate::error::{FluxError, Result};
-use crate::packet::{Fault, Packet, Tally};
+use crate::packet::PacketBatch;
+use crate::packet::{NotSent, Packet, VerdictCounts};
 use crate::socket::{FluxRaw, Watchdog};
 
 /// How long to sleep at a time while packets stand in the TX ring or frames are short: nobody tells when more can be sent, or when a frame
@@ -22,7 +22,7 @@ pub(super) struct Port {
     /// Packets that had come in before the socket was a port.
     before: u64,
     /// What became of them.
-    pub(super) tally: Tally,
+    pub(super) counts: VerdictCounts,
     /// What came from other ports.
     posted: PortStatistics,
     /// Whether packets may be in the TX ring, of which the kernel may have to be told.
@@ -35,7 +35,7 @@ impl Port {
         Self {
             before: raw.totals().0,
             raw,
-            tally: Tally::default(),
+            counts: VerdictCounts::default(),
             posted: PortStatistics::default(),
             unsent: false,
             watchdog: Watchdog::new(patience),
@@ -44,9 +44,9 @@ impl Port {
 
     /// After a batch that was not just recycled; returns the first packet that could not be sent for what its slot said, and why.
     #[inline]
-    pub(super) fn settle(&mut self) -> Option<(usize, Fault)> {
+    pub(super) fn settle(&mut self) -> Option<(usize, NotSent)> {
         self.unsent = true;
-        self.tally.unfit.take()
+        self.counts.unfit.take()
     }
 
     pub(super) fn set_patience(&mut self, patience: Duration) {
@@ -55,13 +55,13 @@ impl Port {
 
     /// Whether packets that were given to the kernel come back.
     pub(super) fn check_sending(&mut self) -> Result<()> {
-        let outward = &self.raw.cycle.outward;
-        self.watchdog.look(outward, &*self.raw.socket)
+        let tx_side = &self.raw.rings.tx_side;
+        self.watchdog.look(tx_side, &*self.raw.socket)
     }
 
     /// Whether it has few frames to receive into.
     pub(super) fn is_short(&self) -> bool {
-        self.raw.cycle.is_short()
+        self.raw.rings.is_short()
     }
 
     /// How long to sleep at most, so that packets and frames move on that nobody wakes the engine for, and a link that takes nothing is
@@ -70,22 +70,22 @@ impl Port {
         if self.unsent || self.is_short() {
             return Some(BRIEF);
         }
-        (self.raw.cycle.tx_outstanding() > 0).then(|| self.watchdog.patience())
+        (self.raw.rings.tx_outstanding() > 0).then(|| self.watchdog.patience())
     }
 
     pub(super) fn statistics(&self) -> PortStatistics {
-        let Tally {
+        let VerdictCounts {
             sent,
             passed_on,
-            crowded,
+            no_room,
             ..
-        } = self.tally;
+        } = self.counts;
         let received = self.raw.totals().0 - self.before;
         PortStatistics {
             received,
             sent: sent + self.posted.sent,
-            recycled: received - sent - passed_on - crowded,
-            dropped: crowded + self.posted.dropped,
+            recycled: received - sent - passed_on - no_room,
+            dropped: no_room + self.posted.dropped,
             copied: self.posted.copied,
         }
     }
@@ -150,7 +150,7 @@ impl Port {
             self.raw.wake_tx()?;
         }
         // Also without a call: the kernel may be about to rest, and want one later.
-        self.unsent = self.raw.cycle.tx_pending() > 0;
+        self.unsent = self.raw.rings.tx_pending() > 0;
         Ok(())
     }
 }

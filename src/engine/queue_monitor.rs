@@ -5,8 +5,8 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use crate::engine::FluxEngine;
 use crate::backend::Socket;
+use crate::engine::FluxEngine;
 use crate::link::Link;
 use crate::socket::FluxRaw;
 

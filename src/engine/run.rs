@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::port::Port;
 use super::{EngineStatistics, FluxEngine, Outcome, WhenFull};
-use crate::error::{FluxError, Result};
 use crate::backend::{Company, Interest};
+use crate::error::{FluxError, Result};
 use crate::packet::{BatchRef, PortPacket};
 use crate::poller::Idle;
 use crate::socket::SHORT_OF_ROOM;
@@ -245,8 +245,8 @@ impl FluxEngine {
     /// Brings the frames that ports keep at hand to one that is short of them.
     fn share_out(&mut self) {
         if self.ports.len() > 1 && self.ports.iter().any(Port::is_short) {
-            let cycles = self.ports.iter_mut().map(|port| &mut port.raw.cycle);
-            cycles.for_each(|cycle| cycle.pool.give_up());
+            let cycles = self.ports.iter_mut().map(|port| &mut port.raw.rings);
+            cycles.for_each(|rings| rings.pool.give_up());
         }
     }
 
@@ -270,12 +270,12 @@ impl FluxEngine {
         let ports = &self.ports;
         let fds = |index: usize| {
             let port = ports.get(index)?;
-            let awaited = !stalled || port.raw.cycle.tx_is_full();
+            let awaited = !stalled || port.raw.rings.tx_is_full();
             Some((port.raw.socket.fd().filter(|_| awaited), interest))
         };
         let also = || match stalled {
-            true => !ports.iter().any(|port| port.raw.cycle.tx_is_full()),
-            false => ports.iter().any(|port| port.raw.cycle.rx_occupied() > 0),
+            true => !ports.iter().any(|port| port.raw.rings.tx_is_full()),
+            false => ports.iter().any(|port| port.raw.rings.rx_occupied() > 0),
         };
         let company = Company {
             fds: &fds,

@@ -9,9 +9,7 @@ use super::outcome::panicked;
 use super::port::Port;
 use super::{FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::packet::{
-    BatchRef, Fault, Handled, PortPacket, ReceivedPacket, Through,
-};
+use crate::packet::{BatchRef, Handled, NotSent, PortContext, PortPacket, ReceivedPacket};
 
 impl FluxEngine {
     /// Gives a batch of one port to the callback and sends what it wants sent.
@@ -21,16 +19,16 @@ impl FluxEngine {
         number: usize,
         callback: &mut impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        let Some((max, through)) = self.may_show(number) else {
+        let Some((max, context)) = self.may_show(number) else {
             return Ok(0);
         };
         let port = &mut self.ports[number];
-        let shown = port.raw.cycle.burst(
+        let shown = port.raw.rings.show_batch(
             max,
             &mut self.slots,
-            through,
+            context,
             &mut self.outboxes,
-            &mut port.tally,
+            &mut port.counts,
             |batch| guarded(batch, callback),
         );
         match shown {
@@ -46,39 +44,44 @@ impl FluxEngine {
         number: usize,
         look: &mut impl FnMut(&mut PortPacket<'_>) -> O,
     ) -> Result<u32> {
-        let Some((max, through)) = self.may_show(number) else {
+        let Some((max, context)) = self.may_show(number) else {
             return Ok(0);
         };
-        let Port { raw, tally, .. } = &mut self.ports[number];
+        let Port { raw, counts, .. } = &mut self.ports[number];
         let (outboxes, handled) = (&mut self.outboxes, Cell::default());
         let shown = catch_unwind(AssertUnwindSafe(|| {
             let look = |mut packet: ReceivedPacket<'_>| {
-                let result = look(&mut packet.of_port(through)).into_result();
+                let result = look(&mut packet.of_port(context)).into_result();
                 (packet.exit(), result.err())
             };
             let pass_on = |port, packet| match outboxes[port as usize].push(packet) {
-                Ok(()) => tally.passed_on += 1,
-                Err(_) => tally.crowded += 1,
+                Ok(()) => counts.passed_on += 1,
+                Err(_) => counts.no_room += 1,
             };
-            raw.cycle.each(max, &handled, through.port, look, pass_on)
+            raw.rings.each(max, &handled, context.port, look, pass_on)
         }));
         let handled = handled.get();
         if handled == Handled::default() {
             return Ok(0);
         }
-        tally.sent += u64::from(handled.sent);
-        tally.crowded += u64::from(handled.crowded);
+        counts.sent += u64::from(handled.sent);
+        counts.no_room += u64::from(handled.no_room);
         let result = match shown {
             Ok(None) => Ok(()),
             Ok(Some(error)) => Err(error),
             Err(panic) => Err(panicked(&*panic)),
         };
-        self.after(number, handled.packets(), handled.are_all_recycled(), result)
+        self.after(
+            number,
+            handled.packets(),
+            handled.are_all_recycled(),
+            result,
+        )
     }
 
     /// How many packets of a port may be shown now, if any.
     #[inline]
-    fn may_show(&mut self, number: usize) -> Option<(u32, Through)> {
+    fn may_show(&mut self, number: usize) -> Option<(u32, PortContext)> {
         let max = match self.when_full {
             WhenFull::Wait => self.room(),
             WhenFull::Drop => self.batch(),
@@ -87,11 +90,11 @@ impl FluxEngine {
             self.stalls += 1;
             return None;
         }
-        let through = Through {
+        let context = PortContext {
             port: number as u32,
             ports: self.ports.len() as u32,
         };
-        Some((max, through))
+        Some((max, context))
     }
 
     /// Sends on what was shown and leaves through other ports; then the count, or the error that the callback ended with.
@@ -121,7 +124,7 @@ impl FluxEngine {
     #[inline]
     pub(super) fn room(&mut self) -> u32 {
         let batch = self.batch();
-        let room = |port: &mut Port| port.raw.cycle.tx_room_for(batch);
+        let room = |port: &mut Port| port.raw.rings.tx_room_for(batch);
         match &mut *self.ports {
             [port] => room(port).min(batch),
             ports => ports
@@ -134,7 +137,7 @@ impl FluxEngine {
     fn post(&mut self, from: usize) -> Result<()> {
         for other in 0..self.ports.len() {
             if let Ok([from, other]) = self.ports.get_disjoint_mut([from, other]) {
-                other.raw.cycle.send_back_to(&mut from.raw.cycle);
+                other.raw.rings.send_back_to(&mut from.raw.rings);
             }
         }
         let mut result = Ok(());
@@ -163,19 +166,19 @@ fn guarded<O: Outcome>(
 
 /// Why a packet of a batch was not sent: only a callback in C can cause this.
 #[cold]
-fn unfit(index: usize, why: Fault) -> FluxError {
+fn unfit(index: usize, why: NotSent) -> FluxError {
     let (errno, happened, fix) = match why {
-        Fault::OtherFrame => (
+        NotSent::OtherFrame => (
             errno::EINVAL,
             format!("packets[{index}] names a frame that it did not name before the callback"),
             "do not move or swap entries of the array: set the verdict of each in its place, and keep data within its frame",
         ),
-        Fault::TooLong | Fault::Unsendable | Fault::Crowded => (
+        NotSent::TooLong | NotSent::Unsendable | NotSent::NoRoom => (
             errno::EMSGSIZE,
             format!("len of packets[{index}] goes beyond the end of its frame"),
             "keep data and len within the frame",
         ),
-        Fault::NoPort => (
+        NotSent::NoPort => (
             errno::EINVAL,
             format!("the verdict of packets[{index}] names a port that the engine does not have"),
             "use FLUXCAP_RECYCLE, or FLUXCAP_SEND + a port of this engine, counted from 0",

@@ -10,7 +10,7 @@ use super::error::null;
 use crate::engine::Outcome;
 use crate::error::{ErrorKind, FluxError, Result};
 use crate::packet::plain::in_place;
-use crate::packet::{BatchRef, PacketRef, SharedFrameState, Slot};
+use crate::packet::{BatchRef, PacketRef, PacketSlot, SharedFrameState};
 use crate::ring::Desc;
 
 /// The packet is dropped: its frame is recycled, for a new packet. It does not go on to the kernel's network stack.
@@ -39,8 +39,8 @@ pub struct fluxcap_packet_ref {
     pub verdict: u32,
 }
 
-const _: () = assert!(size_of::<fluxcap_packet_ref>() == size_of::<Slot>());
-const _: () = assert!(align_of::<fluxcap_packet_ref>() <= align_of::<Slot>());
+const _: () = assert!(size_of::<fluxcap_packet_ref>() == size_of::<PacketSlot>());
+const _: () = assert!(align_of::<fluxcap_packet_ref>() <= align_of::<PacketSlot>());
 
 /// What an engine calls with the packets that came in through `port`: all `count` at once, at least one.
 ///

@@ -8,8 +8,8 @@ use super::handle::count;
 use super::link::{fluxcap_link, nic};
 use super::nic::{rounds, speed_of};
 use super::sized::{self, Sized32};
-use crate::error::{FluxError, Result};
 use crate::backend::machine;
+use crate::error::{FluxError, Result};
 use crate::sim::{Capture, Playback};
 
 /// `flags`: of a file that is cut off or damaged, play the packets before that place.

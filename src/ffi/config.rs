@@ -10,9 +10,9 @@ use super::link::fluxcap_link;
 use super::opaque;
 use super::sized::{self, Sized32};
 use super::umem::fluxcap_umem;
+use crate::backend::machine;
 use crate::builder::FluxBuilder;
 use crate::error::{FluxError, Result};
-use crate::backend::machine;
 use crate::link::Link;
 use crate::report::{BindMode, BusyPoll, HugepageSize, Hugepages, XdpMode};
 

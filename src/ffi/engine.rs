@@ -11,10 +11,10 @@ use super::handle::{self, Open, Owner, count, fluxcap_raw};
 use super::lock::Lock;
 use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::timeout;
-use crate::packet::PacketBatch;
+use crate::backend::machine::Uncancelled;
 use crate::engine::FluxEngine;
 use crate::error::{FluxError, Result, errno};
-use crate::backend::machine::Uncancelled;
+use crate::packet::PacketBatch;
 use crate::stopper::Stopper;
 
 /// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch at a time.

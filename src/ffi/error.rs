@@ -6,8 +6,8 @@ use std::ffi::{c_char, c_int};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::machine::Uncancelled;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// The longest text kept, with its final NUL.
 const LONGEST: usize = 1024;

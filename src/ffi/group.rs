@@ -16,9 +16,9 @@ use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::{poller, timeout};
 use super::queues::queues;
 use super::sized;
+use crate::backend::machine::Uncancelled;
 use crate::engine::{EngineGroup, FluxEngine, GroupStopper};
 use crate::error::{FluxError, Result, errno};
-use crate::backend::machine::Uncancelled;
 
 /// Several engines, each on a thread of its own, which run and stop together: in the common case one for each queue of an interface.
 ///

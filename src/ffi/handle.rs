@@ -7,11 +7,11 @@ use std::sync::{Arc, RwLockReadGuard};
 use super::error::guard;
 use super::lock::Lock;
 use super::opaque::{self, Opaque};
-use crate::packet::PacketBatch;
 use crate::engine::{EngineGroup, FluxEngine};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::packet::PacketBatch;
 use crate::socket::FluxRaw;
 
 /// Packets that one call into the Rust API handles.

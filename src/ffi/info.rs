@@ -9,11 +9,11 @@ use super::config::{
 use super::error::guard;
 use super::handle::{fluxcap_raw, look};
 use super::sized::{self, Sized32};
-use crate::error::Result;
 use crate::backend::Interface;
+use crate::error::Result;
 use crate::proto::MacAddr;
-use crate::socket::RingState;
 use crate::report::{BindMode, Report, XdpMode};
+use crate::socket::RingState;
 use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::{Accounting, UmemRegion};
 

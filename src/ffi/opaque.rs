@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use super::error::null;
 use super::handle::Port;
-use crate::error::{FluxError, Result, errno};
 use crate::backend::machine::Uncancelled;
+use crate::error::{FluxError, Result, errno};
 use crate::stopper::Stopper;
 
 /// An opaque struct of the C face: a name for pointers to a value, of which C sees nothing.
@@ -253,8 +253,8 @@ mod tests {
     use std::ptr;
 
     use super::*;
-    use crate::ffi::{engine, group, handle, link, rx, sim, tx, umem};
     use crate::backend::machine;
+    use crate::ffi::{engine, group, handle, link, rx, sim, tx, umem};
 
     struct Thing;
 

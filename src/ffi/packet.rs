@@ -8,8 +8,8 @@ use super::change::Editable;
 use super::error::{null, quick};
 use super::handle::{BATCH, Open, fluxcap_raw};
 use super::opaque::exclusive;
-use crate::packet::PacketBatch;
 use crate::error::{FluxError, Result};
+use crate::packet::PacketBatch;
 use crate::packet::plain::{Ending, RawPacket};
 use crate::packet::{Frames, Packet};
 
@@ -126,7 +126,7 @@ impl Editable for fluxcap_packet {
 }
 
 /// Moves the packets of the array, at most a batch, into the empty batch: all lie in these frames. After an error they are all back.
-pub(super) fn take_home(
+pub(super) fn pop_free(
     packets: &mut [fluxcap_packet],
     frames: &Frames,
     batch: &mut PacketBatch,
@@ -134,7 +134,7 @@ pub(super) fn take_home(
     take(packets, frames, batch, RawPacket::check_home)
 }
 
-/// [`take_home`], of packets that can all be sent.
+/// [`pop_free`], of packets that can all be sent.
 pub(super) fn take_for_sending(
     packets: &mut [fluxcap_packet],
     frames: &Frames,
@@ -143,7 +143,7 @@ pub(super) fn take_for_sending(
     take(packets, frames, batch, RawPacket::check_for_sending)
 }
 
-/// [`take_home`], of packets that pass a check, which includes that of home. One that does not leaves all untouched.
+/// [`pop_free`], of packets that pass a check, which includes that of home. One that does not leaves all untouched.
 #[inline]
 fn take(
     packets: &mut [fluxcap_packet],

@@ -7,8 +7,8 @@ use super::config::{builder, fluxcap_config};
 use super::error::{guard, null};
 use super::handle::{self, count, fluxcap_raw};
 use super::sized;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::FanOut;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::queues::Queues;
 use crate::socket::FluxRaw;
 

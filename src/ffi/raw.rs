@@ -7,9 +7,9 @@ use super::error::{guard, null, quick};
 use super::handle::{count, fluxcap_raw, look};
 use super::opaque::{self, exclusive};
 use super::poller::timeout;
-use crate::error::{FluxError, Result};
 use crate::backend::Interest;
 use crate::backend::descriptor::number;
+use crate::error::{FluxError, Result};
 use crate::ring::Desc;
 
 /// Wait for received packets.

@@ -9,14 +9,14 @@ use super::info::{
     write_counters, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
-use super::packet::{array, fluxcap_packet, places, take_home};
+use super::packet::{array, fluxcap_packet, places, pop_free};
 use super::poller::{poller, timeout};
 use super::sized::{self, Sized32};
 use super::text::print;
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
-use crate::packet::PacketBatch;
 use crate::backend::descriptor::number;
+use crate::packet::PacketBatch;
 use crate::socket::FluxRx;
 
 /// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel the frames of those that were freed, on
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn fluxcap_rx_recycle(
         // SAFETY: as the header asks.
         let (half, packets) = unsafe { (exclusive(rx)?, array(packets, count)?) };
         for part in packets.chunks_mut(BATCH) {
-            take_home(part, half.rx.umem().frames(), &mut half.batch)?;
+            pop_free(part, half.rx.umem().frames(), &mut half.batch)?;
             half.rx.recycle(&mut half.batch)?;
         }
         Ok(0)

@@ -14,9 +14,9 @@ use super::packet::{array, fill, fluxcap_packet, give, places, take_for_sending}
 use super::poller::timeout;
 use super::text::print;
 use super::umem::{fluxcap_umem, write_umem};
-use crate::packet::PacketBatch;
-use crate::error::{ErrorKind, Result};
 use crate::backend::descriptor::number;
+use crate::error::{ErrorKind, Result};
+use crate::packet::PacketBatch;
 use crate::socket::FluxTx;
 
 /// Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.

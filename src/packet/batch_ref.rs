@@ -4,32 +4,32 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+use crate::error::{FluxError, Result};
 #[cfg(feature = "capi")]
 use crate::packet::SharedFrameState;
 use crate::packet::{Frames, PacketRef};
-use crate::error::{FluxError, Result};
 use crate::ring::Desc;
 
-/// Verdict of a [`Slot`]: back to the fill ring.
+/// Verdict of a [`PacketSlot`]: back to the fill ring.
 pub(crate) const RECYCLE: u32 = 0;
-/// Verdict of a [`Slot`]: out through port 0; the ports after it follow.
+/// Verdict of a [`PacketSlot`]: out through port 0; the ports after it follow.
 pub(crate) const SEND: u32 = 1;
 
 /// One borrowed packet: where it is, how long, and what shall become of it. C programs see it as it is, and may write anything into it.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slot {
+pub(crate) struct PacketSlot {
     pub(super) data: *mut u8,
     pub(super) len: u32,
     pub(super) verdict: u32,
 }
 
 // SAFETY: an address and two numbers; who follows the address answers for that.
-unsafe impl Send for Slot {}
+unsafe impl Send for PacketSlot {}
 // SAFETY: as above.
-unsafe impl Sync for Slot {}
+unsafe impl Sync for PacketSlot {}
 
-impl Slot {
+impl PacketSlot {
     /// A slot of no packet.
     pub(crate) const EMPTY: Self = Self {
         data: std::ptr::null_mut(),
@@ -72,17 +72,17 @@ impl Slot {
 /// # }
 /// ```
 pub struct BatchRef<'a> {
-    slots: &'a mut [Slot],
+    slots: &'a mut [PacketSlot],
     /// What each slot was made of.
     #[cfg(feature = "capi")]
     run: &'a [Desc],
     frames: &'a Frames,
-    through: Through,
+    context: PortContext,
 }
 
 /// The port that a batch came through, and how many there are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Through {
+pub(crate) struct PortContext {
     pub(crate) port: u32,
     pub(crate) ports: u32,
 }
@@ -96,15 +96,15 @@ impl<'a> BatchRef<'a> {
     #[inline]
     pub(super) unsafe fn new(
         frames: &'a Frames,
-        (slots, _run): (&'a mut [Slot], &'a [Desc]),
-        through: Through,
+        (slots, _run): (&'a mut [PacketSlot], &'a [Desc]),
+        context: PortContext,
     ) -> Self {
         Self {
             slots,
             #[cfg(feature = "capi")]
             run: _run,
             frames,
-            through,
+            context,
         }
     }
 
@@ -144,13 +144,13 @@ impl<'a> BatchRef<'a> {
     #[inline]
     #[must_use]
     pub fn port(&self) -> u32 {
-        self.through.port
+        self.context.port
     }
 
     /// The number of ports of the engine.
     #[must_use]
     pub fn ports(&self) -> u32 {
-        self.through.ports
+        self.context.ports
     }
 
     /// The packet at `index`.
@@ -162,7 +162,7 @@ impl<'a> BatchRef<'a> {
     pub fn packet(&mut self, index: usize) -> PortPacket<'_> {
         // SAFETY: as `new` promised; while this packet lives no other one can be had, so it does no harm that two may share a chunk.
         let packet = unsafe { PacketRef::new(self.frames, &mut self.slots[index], 0) };
-        PortPacket::new(packet, self.through)
+        PortPacket::new(packet, self.context)
     }
 
     /// Shows each packet to `look`, in the order in which they came.
@@ -171,7 +171,7 @@ impl<'a> BatchRef<'a> {
         for slot in &mut *self.slots {
             // SAFETY: as in `packet`.
             let packet = unsafe { PacketRef::new(self.frames, slot, 0) };
-            look(&mut PortPacket::new(packet, self.through));
+            look(&mut PortPacket::new(packet, self.context));
         }
     }
 
@@ -190,7 +190,7 @@ impl<'a> BatchRef<'a> {
 
     /// The slots themselves, for C, and the descriptor of each as the packet came.
     #[cfg(feature = "capi")]
-    pub(crate) fn slots(&mut self) -> (&mut [Slot], &'a [Desc]) {
+    pub(crate) fn slots(&mut self) -> (&mut [PacketSlot], &'a [Desc]) {
         (self.slots, self.run)
     }
 }
@@ -199,7 +199,7 @@ impl fmt::Debug for BatchRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchRef")
             .field("len", &self.len())
-            .field("through", &self.through)
+            .field("through", &self.context)
             .finish_non_exhaustive()
     }
 }
@@ -208,13 +208,13 @@ impl fmt::Debug for BatchRef<'_> {
 #[derive(Debug)]
 pub struct PortPacket<'a> {
     packet: PacketRef<'a>,
-    through: Through,
+    context: PortContext,
 }
 
 impl<'a> PortPacket<'a> {
     #[inline]
-    pub(super) fn new(packet: PacketRef<'a>, through: Through) -> Self {
-        Self { packet, through }
+    pub(super) fn new(packet: PacketRef<'a>, context: PortContext) -> Self {
+        Self { packet, context }
     }
 }
 
@@ -223,14 +223,14 @@ impl PortPacket<'_> {
     #[inline]
     #[must_use]
     pub fn port(&self) -> u32 {
-        self.through.port
+        self.context.port
     }
 
     /// The number of ports of the engine.
     #[inline]
     #[must_use]
     pub fn ports(&self) -> u32 {
-        self.through.ports
+        self.context.ports
     }
 
     /// Sends the packet back through the port that it came through, as it is when the callback returns. One that is empty, or not a whole
@@ -238,7 +238,7 @@ impl PortPacket<'_> {
     /// `ip -s link show DEVICE` has it.
     #[inline]
     pub fn send(&mut self) {
-        self.packet.slot.verdict = SEND + self.through.port;
+        self.packet.slot.verdict = SEND + self.context.port;
     }
 
     /// Sends the packet through `port`, as it is when the callback returns. One that is empty, or not a whole
@@ -249,8 +249,8 @@ impl PortPacket<'_> {
     /// [`Invalid`](crate::ErrorKind::Invalid) when the engine has no such port; the packet's verdict stays as it was.
     #[inline]
     pub fn send_to(&mut self, port: u32) -> Result<()> {
-        if port >= self.through.ports {
-            return Err(no_port(port, self.through.ports));
+        if port >= self.context.ports {
+            return Err(no_port(port, self.context.ports));
         }
         self.packet.slot.verdict = SEND + port;
         Ok(())

@@ -35,18 +35,18 @@ use std::slice;
 
 pub use batch::PacketBatch;
 #[cfg(feature = "capi")]
-pub(crate) use batch_ref::Slot;
+pub(crate) use batch_ref::PacketSlot;
 pub use batch_ref::{BatchRef, PortPacket};
-pub(crate) use batch_ref::{RECYCLE, SEND, Through};
+pub(crate) use batch_ref::{PortContext, RECYCLE, SEND};
 #[cfg(feature = "capi")]
 pub(crate) use build::build_into;
-pub(crate) use ledger::{
-    Frames, Lease, LeasedSocket, Leases, Returned, SharedFrameState,
-};
+pub(crate) use ledger::{Frames, Lease, LeasedSocket, Leases, Returned, SharedFrameState};
 pub use ledger::{QueueRelease, ReleasedAtClose};
 pub use packet_ref::{PacketRef, Verdict};
 pub(crate) use side::{InFlight, KernelSide, Received};
-pub(crate) use transfer::{Exits, Fault, FramePool, Handled, Lender, Outlets, Slots, Tally};
+pub(crate) use transfer::{
+    BatchOutlets, BatchSlots, FramePool, Handled, Lender, NotSent, Outlets, VerdictCounts,
+};
 pub use transfer::{Outbox, ReceivedPacket};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -322,7 +322,7 @@ impl Drop for Packet {
             self.state().owner(self.chunk) == USER || !self.state().process().is_current()
         );
         // SAFETY: this packet was counted, and owns its chunk, and ends here.
-        unsafe { SharedFrameState::send_home(self.state, self.chunk) }
+        unsafe { SharedFrameState::return_frame(self.state, self.chunk) }
     }
 }
 

@@ -11,11 +11,11 @@ use loom::thread;
 
 use super::ledger::{Frames, POOL};
 use super::{Lender, Packet};
+use crate::packet::FramePool;
 use crate::packet::PacketBatch;
+use crate::ring::{ConsumerRing, Desc, ProducerRing, RingElement, pair};
 use crate::umem::geometry::Geometry;
 use crate::umem::memory::{Memory, PAGE_SIZE};
-use crate::packet::FramePool;
-use crate::ring::{ConsumerRing, Desc, ProducerRing, RingElement, pair};
 
 const CHUNK: u64 = 2048;
 
@@ -55,7 +55,7 @@ impl Model {
     }
 
     fn alloc(&self) -> Option<Packet> {
-        let chunk = self.frames.take_home()?;
+        let chunk = self.frames.pop_free()?;
         Some(self.frames.fresh(chunk))
     }
 
@@ -64,7 +64,7 @@ impl Model {
         let count = self.frames.geometry().frames();
         assert_eq!(self.frames.ledger().pool, count);
         assert_eq!(self.frames.with_user(), 0);
-        let mut chunks: Vec<_> = std::iter::from_fn(|| self.frames.take_home()).collect();
+        let mut chunks: Vec<_> = std::iter::from_fn(|| self.frames.pop_free()).collect();
         chunks.sort_unstable();
         assert_eq!(chunks, (0..count).collect::<Vec<_>>());
         assert_eq!(self.gone.load(Ordering::Relaxed), 0);
@@ -147,7 +147,7 @@ fn a_frame_is_never_taken_by_two_threads() {
         drop(model.alloc().unwrap());
         let (frames, cells) = (model.frames.clone(), model.cells.clone());
         let other = thread::spawn(move || {
-            if let Some(chunk) = frames.take_home() {
+            if let Some(chunk) = frames.pop_free() {
                 let packet = frames.fresh(chunk);
                 touch(&cells, &packet);
             }
@@ -168,7 +168,7 @@ fn the_memory_goes_once_when_the_last_handle_and_packets_end_at_once() {
             cells,
             gone,
         } = Model::new(2);
-        let take = || frames.fresh(frames.take_home().unwrap());
+        let take = || frames.fresh(frames.pop_free().unwrap());
         let (first, second) = (take(), take());
         let there = cells.clone();
         let other = thread::spawn(move || {
@@ -187,7 +187,7 @@ fn the_memory_goes_once_when_the_last_handle_and_packets_end_at_once() {
 fn the_memory_goes_once_when_two_handles_and_a_packet_end_at_once() {
     loom::model(|| {
         let Model { frames, gone, .. } = Model::new(1);
-        let packet = frames.fresh(frames.take_home().unwrap());
+        let packet = frames.fresh(frames.pop_free().unwrap());
         let handle = frames.clone();
         let threads = [
             thread::spawn(move || drop(packet)),
@@ -206,20 +206,20 @@ fn a_frame_lent_before_the_split_goes_to_one_half() {
     loom::model(|| {
         let model = Model::new(1);
         let lease = model.frames.leases(1).unwrap();
-        let (mut inward, mut outward) = lender(&model, &lease[0], 1).split(0);
+        let (mut rx_side, mut tx_side) = lender(&model, &lease[0], 1).split(0);
         let cells = model.cells.clone();
         let receiving = thread::spawn(move || {
             let (_kernel, mut rx) = ring_of(&[desc(0)]);
-            receive(&mut inward, &mut rx, &cells)
+            receive(&mut rx_side, &mut rx, &cells)
         });
         let mut pool = FramePool::new(model.frames.clone());
         let (_kernel, mut completion) = ring_of(&[0_u64]);
-        let reaped = outward.reap_each(completion.peek(1).iter(), &mut pool) == 1;
+        let reaped = tx_side.reap_each(completion.peek(1).iter(), &mut pool) == 1;
         if reaped {
             touch(&model.cells, &pool.alloc().unwrap());
         }
         assert_ne!(receiving.join().unwrap(), reaped);
-        drop((outward, pool, lease));
+        drop((tx_side, pool, lease));
         model.finish();
     });
 }
@@ -229,24 +229,24 @@ fn a_frame_lent_before_the_split_is_looked_at_by_one_half_alone() {
     loom::model(|| {
         let model = Model::new(1);
         let lease = model.frames.leases(1).unwrap();
-        let (mut inward, mut outward) = lender(&model, &lease[0], 1).split(0);
+        let (mut rx_side, mut tx_side) = lender(&model, &lease[0], 1).split(0);
         let cells = model.cells.clone();
         let looking = thread::spawn(move || {
             let (_kernel, mut rx) = ring_of(&[desc(0)]);
             let (mut fill, _) = pair::<u64>(4).unwrap();
             let mut slots = fill.reserve(1);
-            inward.recycle_each(rx.peek(1).iter(), slots.writer(), |_| {
+            rx_side.recycle_each(rx.peek(1).iter(), slots.writer(), |_| {
                 cells[0].with_mut(|_| ());
             })
         });
         let mut pool = FramePool::new(model.frames.clone());
         let (_kernel, mut completion) = ring_of(&[0_u64]);
-        let reaped = outward.reap_each(completion.peek(1).iter(), &mut pool);
+        let reaped = tx_side.reap_each(completion.peek(1).iter(), &mut pool);
         if reaped == 1 {
             touch(&model.cells, &pool.alloc().unwrap());
         }
         assert_eq!(looking.join().unwrap() + reaped, 1);
-        drop((outward, pool, lease));
+        drop((tx_side, pool, lease));
         model.finish();
     });
 }
@@ -306,13 +306,13 @@ fn a_window_takes_the_frames_of_its_own_thread_and_the_stack_those_of_others() {
     loom::model(|| {
         let model = Model::new(2);
         let lease = model.frames.leases(1).unwrap();
-        let (mut inward, outward) = lender(&model, &lease[0], 2).split(0);
+        let (mut rx_side, tx_side) = lender(&model, &lease[0], 2).split(0);
         let (_kernel, mut rx) = ring_of(&[desc(0), desc(1)]);
         let (mut fill, mut filled) = pair::<u64>(4).unwrap();
         let mut slots = fill.reserve(2);
         let handed = std::cell::Cell::default();
         let mut away = None;
-        inward.hand_over(rx.peek(2).iter(), slots.writer(), &handed, |packet| {
+        rx_side.hand_over(rx.peek(2).iter(), slots.writer(), &handed, |packet| {
             touch(&model.cells, &packet);
             if away.is_none() {
                 // This window is open, but not for another thread.
@@ -330,10 +330,10 @@ fn a_window_takes_the_frames_of_its_own_thread_and_the_stack_those_of_others() {
         // The other frame comes by the stack, sooner or later.
         let mut pool = FramePool::new(model.frames.clone());
         let mut slots = fill.reserve(1);
-        inward.lend_free(&mut pool, &mut slots.writer());
+        rx_side.lend_free(&mut pool, &mut slots.writer());
         away.unwrap().join().unwrap();
-        assert_eq!(model.frames.owner_entry(1), inward.shared);
-        drop((inward, outward, pool, lease));
+        assert_eq!(model.frames.owner_entry(1), rx_side.shared);
+        drop((rx_side, tx_side, pool, lease));
         model.finish();
     });
 }

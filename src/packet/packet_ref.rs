@@ -3,11 +3,11 @@
 use std::fmt;
 use std::slice;
 
-use crate::packet::batch_ref::Slot;
-use super::transfer::can_leave;
 use super::transfer::Lender;
-use crate::packet::{SharedFrameState, too_long};
+use super::transfer::can_leave;
 use crate::error::Result;
+use crate::packet::batch_ref::PacketSlot;
+use crate::packet::{SharedFrameState, too_long};
 use crate::ring::{Desc, Writer};
 
 /// What becomes of a borrowed packet.
@@ -30,7 +30,7 @@ pub enum Verdict {
 /// # }
 /// ```
 pub struct PacketRef<'a> {
-    pub(super) slot: &'a mut Slot,
+    pub(super) slot: &'a mut PacketSlot,
     options: u32,
     pub(super) state: &'a SharedFrameState,
 }
@@ -44,7 +44,7 @@ impl<'a> PacketRef<'a> {
     #[inline]
     pub(super) unsafe fn new(
         state: &'a SharedFrameState,
-        slot: &'a mut Slot,
+        slot: &'a mut PacketSlot,
         options: u32,
     ) -> Self {
         Self {

@@ -9,11 +9,11 @@
 
 use std::ptr::NonNull;
 
-use crate::packet::batch_ref::{RECYCLE, Slot};
-use crate::packet::ledger::USER;
 use super::ledger::registry;
 use super::{Frames, Packet, PacketRef, SharedFrameState};
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::packet::batch_ref::{PacketSlot, RECYCLE};
+use crate::packet::ledger::USER;
 use crate::ring::Desc;
 
 /// The fields of a [`Packet`], in its memory layout. `data` is null when the packet has moved away.
@@ -206,7 +206,7 @@ pub(crate) unsafe fn in_place<T>(
     if u64::from(*len) > room {
         return Err(outside(Some(room)));
     }
-    let mut slot = Slot {
+    let mut slot = PacketSlot {
         // The address alone is the caller's.
         // SAFETY: it lies below the end of the UMEM.
         data: unsafe { frames.pointer(address) }.as_ptr(),
@@ -275,7 +275,7 @@ impl Drop for Ending {
         if let (Some(first), 1..) = (&self.first, self.linked) {
             // SAFETY: the first one keeps the state alive; the packets were counted, and their chunks are linked from `top` to `bottom`.
             unsafe {
-                SharedFrameState::send_chain_home(first.state, self.bottom, self.top, self.linked);
+                SharedFrameState::return_packets(first.state, self.bottom, self.top, self.linked);
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Packets that grow and shrink at both ends, within their frames.
 
-use crate::packet::{Packet, PacketRef, PortPacket, too_long};
 use crate::error::Result;
+use crate::packet::{Packet, PacketRef, PortPacket, too_long};
 use crate::proto::Room;
 
 /// Where a packet lies in its frame.
 ///
 /// `offset + len` never exceeds `frame`, which is at most 65,536.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct Extent {
     /// From the start of the frame.
     offset: u32,
     len: u32,
@@ -16,7 +16,7 @@ struct Place {
     frame: u32,
 }
 
-impl Place {
+impl Extent {
     #[inline]
     fn tailroom(self) -> u32 {
         self.frame - self.offset - self.len
@@ -75,8 +75,8 @@ impl Place {
 
 impl Packet {
     #[inline]
-    fn place(&self) -> Place {
-        Place {
+    fn extent(&self) -> Extent {
+        Extent {
             offset: self.headroom() as u32,
             len: self.len,
             frame: self.state().geometry().chunk_size(),
@@ -84,12 +84,12 @@ impl Packet {
     }
 
     #[inline]
-    fn move_to(&mut self, place: Place) {
+    fn move_to(&mut self, extent: Extent) {
         let start = self.state().address_of(self.chunk);
         let base = self.state().memory().start();
         // SAFETY: `place` lies within the frame of the chunk, which is this packet's.
-        self.data = unsafe { base.add(start as usize + place.offset as usize) };
-        self.len = place.len;
+        self.data = unsafe { base.add(start as usize + extent.offset as usize) };
+        self.len = extent.len;
     }
 
     /// Moves the start by `delta` bytes, as `bpf_xdp_adjust_head` does: a negative one puts so many bytes in front, which hold whatever
@@ -113,8 +113,8 @@ impl Packet {
     /// ```
     #[inline]
     pub fn adjust_head(&mut self, delta: i32) -> Result<()> {
-        let place = self.place().adjust_head(delta)?;
-        self.move_to(place);
+        let extent = self.extent().adjust_head(delta)?;
+        self.move_to(extent);
         Ok(())
     }
 
@@ -127,16 +127,16 @@ impl Packet {
     /// stays as it was.
     #[inline]
     pub fn adjust_tail(&mut self, delta: i32) -> Result<()> {
-        self.len = self.place().adjust_tail(delta)?.len;
+        self.len = self.extent().adjust_tail(delta)?.len;
         Ok(())
     }
 }
 
 impl PacketRef<'_> {
     #[inline]
-    fn place(&self) -> Place {
+    fn extent(&self) -> Extent {
         let frame = self.state.geometry().chunk_size();
-        Place {
+        Extent {
             offset: self.address() as u32 & (frame - 1),
             len: self.slot.len,
             frame,
@@ -147,14 +147,14 @@ impl PacketRef<'_> {
     #[inline]
     #[must_use]
     pub fn headroom(&self) -> usize {
-        self.place().offset as usize
+        self.extent().offset as usize
     }
 
     /// Free bytes behind the packet, in its frame.
     #[inline]
     #[must_use]
     pub fn tailroom(&self) -> usize {
-        self.place().tailroom() as usize
+        self.extent().tailroom() as usize
     }
 
     /// Moves the start by `delta` bytes, as `bpf_xdp_adjust_head` does: a negative one puts so many bytes in front, which hold whatever
@@ -166,11 +166,11 @@ impl PacketRef<'_> {
     /// start would reach the end of the frame; the packet stays as it was.
     #[inline]
     pub fn adjust_head(&mut self, delta: i32) -> Result<()> {
-        let before = self.place();
-        let place = before.adjust_head(delta)?;
+        let before = self.extent();
+        let extent = before.adjust_head(delta)?;
         // Within the same frame.
         self.slot.data = self.slot.data.wrapping_offset(delta as isize);
-        self.slot.len = place.len;
+        self.slot.len = extent.len;
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl PacketRef<'_> {
     /// stays as it was.
     #[inline]
     pub fn adjust_tail(&mut self, delta: i32) -> Result<()> {
-        self.slot.len = self.place().adjust_tail(delta)?.len;
+        self.slot.len = self.extent().adjust_tail(delta)?.len;
         Ok(())
     }
 }

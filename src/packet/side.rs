@@ -6,14 +6,14 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::Frames;
 use super::ledger::{POOL, USER};
-use crate::umem::geometry::KERNEL_HEADROOM;
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
+use crate::umem::geometry::KERNEL_HEADROOM;
 
 /// The other ends of the four rings of one socket, with hands on the frames that are on loan.
 ///
 /// Whoever holds it plays the kernel: it takes frames out of the fill ring and puts packets into them, and takes packets out
 /// of the TX ring. A frame is touched only between being taken out of a ring and being put into another, and only if the ledger
-/// says that it is on loan. The other ends belong to this crate's `Cycle`, which puts nothing into the rings but frames that it has
+/// says that it is on loan. The other ends belong to this crate's `SocketRings`, which puts nothing into the rings but frames that it has
 /// just lent: so a frame on loan that comes out of these rings is one that no program can reach.
 ///
 /// It must be gone before the backend says that the queue is [released](super::QueueRelease), because then the frames on loan go home.
@@ -38,7 +38,7 @@ struct Supply {
     fill_used: u32,
     /// Frames taken from the fill ring that found no use.
     unused: VecDeque<u64>,
-    /// Slots of the completion ring that packets on their way have reserved.
+    /// BatchSlots of the completion ring that packets on their way have reserved.
     reserved: u32,
     fill_invalid: u64,
 }
@@ -385,7 +385,7 @@ mod tests {
         let umem = UmemRegion::heap(config).unwrap();
         let lease = umem.frames().leases(1).unwrap();
         for chunk in 0..4 {
-            assert_eq!(umem.frames().take_home(), Some(chunk));
+            assert_eq!(umem.frames().pop_free(), Some(chunk));
             umem.frames().set_owner(chunk, lease[0].mark());
         }
         let (fill, kernel_fill) = pair(4).unwrap();

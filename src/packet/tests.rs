@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::ledger::POOL;
 use super::*;
-use crate::packet::PacketBatch;
 use crate::packet::FramePool;
+use crate::packet::PacketBatch;
 use crate::proto::build::{BuildError, FrameBuilder};
 use crate::proto::{Arp, EtherType, Ethernet, MacAddr};
 use crate::ring::pair;
@@ -35,7 +35,7 @@ fn alloc_all(umem: &UmemRegion) -> Vec<Packet> {
 fn assert_all_home(umem: &UmemRegion) {
     let accounting = umem.accounting();
     assert_eq!(accounting.pool, umem.frame_count(), "{accounting}");
-    assert_eq!(umem.frames().at_home(), umem.frame_count());
+    assert_eq!(umem.frames().free_count(), umem.frame_count());
     assert_eq!(umem.frames().with_user(), 0);
     let size = u64::from(umem.geometry().chunk_size());
     let frames: HashSet<_> = alloc_all(umem)
@@ -206,8 +206,9 @@ fn watched_memory(bytes: usize) -> (crate::umem::memory::Memory, mpsc::Receiver<
         gone,
     };
     // SAFETY: the owner holds the memory, which nobody else uses.
-    let memory =
-        unsafe { crate::umem::memory::Memory::from_parts(start, bytes, page_size, Box::new(owner)) };
+    let memory = unsafe {
+        crate::umem::memory::Memory::from_parts(start, bytes, page_size, Box::new(owner))
+    };
     (memory, told)
 }
 
@@ -397,7 +398,7 @@ fn a_return_stack_is_taken_whole_and_what_is_left_of_it_is_queued() {
     );
     drop(returned);
     // Three of the 16 are in our hands.
-    assert_eq!(frames.at_home(), 13);
+    assert_eq!(frames.free_count(), 13);
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use super::*;
-use crate::packet::PacketBatch;
-use crate::error::ErrorKind;
 use crate::backend::Rings;
-use crate::packet::{Leases, PacketRef, Slots, Tally, Through, Verdict};
-use crate::socket::Cycle;
+use crate::error::ErrorKind;
+use crate::packet::PacketBatch;
+use crate::packet::{Leases, PacketRef, PortContext, Slots, Tally, Verdict};
+use crate::socket::SocketRings;
 use crate::umem::{UmemConfig, UmemRegion};
 
 /// Where indices start: zero, just before the wrap of the index, and where its sign would change.
@@ -754,7 +754,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
             tx: tx.producer(),
             completion: completion.consumer(),
         };
-        let mut cycle = Cycle::new(rings, &lease[0]).unwrap();
+        let mut rings = SocketRings::new(rings, &lease[0]).unwrap();
         let mut batch = PacketBatch::with_capacity(8);
         let mut held = Vec::new();
         let mut received = 0;
@@ -788,45 +788,45 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
             // The program.
             match random.below(8) {
                 0 | 1 => {
-                    received += cycle.receive(&mut batch, u32::MAX);
+                    received += rings.receive(&mut batch, u32::MAX);
                     held.extend(batch.drain());
                 }
                 2 => {
-                    cycle.recv_each(8, |packet| packet.data_mut().fill(1));
+                    rings.recv_each(8, |packet| packet.data_mut().fill(1));
                 }
                 3 => {
-                    cycle.forward_each(8, |_| Verdict::Send);
+                    rings.forward_each(8, |_| Verdict::Send);
                 }
                 4 => {
-                    cycle.refill_sent();
-                    cycle.lend_free(u32::MAX);
+                    rings.refill_sent();
+                    rings.lend_free(u32::MAX);
                 }
                 5 => {
-                    cycle.reap();
+                    rings.reap();
                 }
                 6 => {
                     let kept = held.split_off(held.len().min(3));
                     for packet in std::mem::replace(&mut held, kept) {
-                        let _ = cycle.send_one(packet);
+                        let _ = rings.send_one(packet);
                     }
                 }
-                _ => held.extend(cycle.alloc()),
+                _ => held.extend(rings.alloc()),
             }
             let mut frames: Vec<_> = held.iter().map(|packet| packet.address() / 2048).collect();
             frames.sort_unstable();
             frames.dedup();
             assert_eq!(frames.len(), held.len());
-            let state = cycle.state();
+            let state = rings.state();
             assert!(state.is_conserved(), "{state}");
             assert_eq!(state.ledger.user as usize, held.len());
         }
         assert!(received > 100);
-        let state = cycle.state();
+        let state = rings.state();
         for ring in [state.fill, state.rx, state.tx, state.completion] {
             assert!(ring.violations > 100, "{state}");
         }
         assert!(state.rx.refused > 100 && state.completion.refused > 100);
-        drop((cycle, held));
+        drop((rings, held));
         drop(lease);
         assert_eq!(umem.accounting().pool, FRAMES);
     }
@@ -835,7 +835,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
 /// A socket with eight frames, four of them on loan, whose other side may write to its rings at any time.
 struct Rewritten {
     // Dropped in this order, as in a `FluxRaw`.
-    cycle: Cycle,
+    rings: SocketRings,
     _leases: Arc<Leases>,
     umem: UmemRegion,
     fill: Bare<u64>,
@@ -874,15 +874,15 @@ impl Rewritten {
             tx: tx.producer(),
             completion: completion.consumer(),
         };
-        let mut cycle = Cycle::new(rings, &leases[0]).unwrap();
-        assert_eq!(cycle.lend_free(4), 4);
+        let mut rings = SocketRings::new(rings, &leases[0]).unwrap();
+        assert_eq!(rings.lend_free(4), 4);
         fill.claim_consumed(4);
         for (slot, desc) in GOOD.into_iter().enumerate() {
             rx.write(slot, desc);
         }
         rx.claim_produced(4);
         Self {
-            cycle,
+            rings,
             _leases: leases,
             umem,
             fill,
@@ -931,14 +931,14 @@ fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
     let ways: [Way; 4] = [
         |world| {
             let rx = &world.rx;
-            world.cycle.recv_each(4, |packet| {
+            world.rings.recv_each(4, |packet| {
                 wreck(rx);
                 use_packet(packet.address(), packet.data_mut());
             })
         },
         |world| {
             let rx = &world.rx;
-            world.cycle.forward_each(4, |packet| {
+            world.rings.forward_each(4, |packet| {
                 wreck(rx);
                 use_packet(packet.address(), packet.data_mut());
                 Verdict::Send
@@ -946,18 +946,20 @@ fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
         },
         |world| {
             let rx = &world.rx;
-            let Cycle { inward, lender, .. } = &mut world.cycle;
-            inward.receive_each(lender, 4, |mut packet| {
+            let SocketRings {
+                rx_side, lender, ..
+            } = &mut world.rings;
+            rx_side.receive_each(lender, 4, |mut packet| {
                 wreck(rx);
                 use_packet(packet.address(), packet.data_mut());
             })
         },
         |world| {
-            let peeked = world.cycle.peek(4);
+            let peeked = world.rings.peek(4);
             assert_eq!(peeked, GOOD);
             wreck(&world.rx);
             assert_eq!(peeked, GOOD);
-            world.cycle.recv_each(1, |_| ());
+            world.rings.recv_each(1, |_| ());
             1
         },
     ];
@@ -971,8 +973,8 @@ fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
             2 => assert_eq!(world.filled(), [first.addr & !2047]),
             _ => assert_eq!(world.filled(), [0; 0]),
         }
-        assert!(world.cycle.state().is_conserved());
-        drop((world.cycle, world._leases));
+        assert!(world.rings.state().is_conserved());
+        drop((world.rings, world._leases));
         assert_eq!(world.umem.accounting().pool, 8);
     }
 }
@@ -983,11 +985,11 @@ fn entries_that_are_rewritten_while_a_callback_has_their_packets_go_where_they_c
         let mut world = Rewritten::new();
         let mut slots = Slots::new(4);
         let mut tally = Tally::default();
-        let through = Through { port: 0, ports: 1 };
+        let through = PortContext { port: 0, ports: 1 };
         let rx = &world.rx;
         let shown = world
-            .cycle
-            .burst(4, &mut slots, through, &mut [], &mut tally, |batch| {
+            .rings
+            .show_batch(4, &mut slots, through, &mut [], &mut tally, |batch| {
                 wreck(rx);
                 batch.for_each(|packet| {
                     packet.data_mut().fill(1);
@@ -1001,7 +1003,7 @@ fn entries_that_are_rewritten_while_a_callback_has_their_packets_go_where_they_c
         let addrs = GOOD.map(|desc| desc.addr);
         assert_eq!(world.filled(), if sends { &[][..] } else { &addrs[..] });
         assert_eq!(world.sent(), if sends { &GOOD[..] } else { &[][..] });
-        assert!(world.cycle.state().is_conserved());
+        assert!(world.rings.state().is_conserved());
     }
 }
 
@@ -1038,9 +1040,9 @@ fn entries_that_change_all_the_time_lead_to_no_other_memory() {
                 packet.data_mut().fill(1);
             };
             if round % 2 == 0 {
-                world.cycle.recv_each(4, look);
+                world.rings.recv_each(4, look);
             } else {
-                world.cycle.forward_each(4, |packet| {
+                world.rings.forward_each(4, |packet| {
                     look(packet);
                     Verdict::Send
                 });
@@ -1049,9 +1051,9 @@ fn entries_that_change_all_the_time_lead_to_no_other_memory() {
         done.store(1, Ordering::Relaxed);
     });
     // Each of them was refused or shown.
-    let state = world.cycle.state();
+    let state = world.rings.state();
     assert_eq!(
-        state.rx.refused + world.cycle.totals().0,
+        state.rx.refused + world.rings.totals().0,
         4 * rounds,
         "{state}"
     );

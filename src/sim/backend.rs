@@ -7,18 +7,18 @@ use super::nic::Nic;
 use super::port::Sock;
 use super::socket::{SimSocket, TX_BUDGET};
 use super::steering;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::{
     Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, Rings, Sharing, Socket,
     SocketRequest, Steering,
 };
-use crate::umem::memory::Memory;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::KernelSide;
 use crate::proto::MacAddr;
 use crate::report::{Answer, Hugepages, XdpMode};
 use crate::ring::pair;
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
+use crate::umem::memory::Memory;
 
 #[derive(Debug)]
 pub(super) struct SimBackend {

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::socket::{LOOK_UP, SimSocket, TX_BUDGET};
 use super::world::World;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::Bound;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::{Answer, BindMode};
 
 impl SimSocket {

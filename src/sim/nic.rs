@@ -13,8 +13,8 @@ use super::play::{Playback, Player};
 use super::port::{Port, Queue, take_fitting};
 use super::shared::Shared;
 use super::world::World;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::Backend;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// What is tried, for an error.
 const USING: &str = "using a simulated NIC";

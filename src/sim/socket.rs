@@ -11,11 +11,11 @@ use super::port::SocketId;
 use super::shared::Shared;
 use super::trace::EventKind;
 use super::world::{SLICE, World};
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::{
     Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest,
     Watcher,
 };
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::stats::SocketStatistics;
 
 /// What one transmit call sends in copy mode unless told otherwise (`TX_BATCH_SIZE`), and the least that can be asked for.

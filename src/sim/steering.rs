@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::nic::Nic;
 use super::port::Program;
 use super::socket::SimSocket;
+use crate::backend::{FanOut, MEMBERS, MapKey, Socket, Steering};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::backend::{FanOut, MEMBERS, Place, Socket, Steering};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -56,8 +56,8 @@ struct SimSteering {
 }
 
 impl Steering for SimSteering {
-    fn insert(&self, place: Place, socket: &dyn Socket) -> Result<()> {
-        let Place { queue, member } = place;
+    fn insert(&self, place: MapKey, socket: &dyn Socket) -> Result<()> {
+        let MapKey { queue, member } = place;
         let socket: &dyn Any = socket;
         let socket = socket.downcast_ref::<SimSocket>();
         self.nic.with(|world, port| {
@@ -94,7 +94,7 @@ impl Steering for SimSteering {
         })
     }
 
-    fn remove(&self, place: Place) -> Result<()> {
+    fn remove(&self, place: MapKey) -> Result<()> {
         let mut world = self.nic.shared.lock("leaving the XDP program")?;
         let port = &mut world.ports[self.nic.index];
         let queue = port.queues.get_mut(place.queue as usize);

@@ -5,14 +5,12 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 
-use crate::socket::{Cycle, Inward, Outward};
-use crate::packet::{
-    Handled, Lender, Outlets, Packet, RECYCLE, ReceivedPacket, SEND, Verdict,
-};
 use crate::packet::FramePool;
+use crate::packet::{Handled, Lender, Outlets, Packet, RECYCLE, ReceivedPacket, SEND, Verdict};
 use crate::ring::{Desc, Entries, Reservation};
+use crate::socket::{RxSide, SocketRings, TxSide};
 
-impl Inward {
+impl RxSide {
     /// Shows up to `max` received packets to `decide`, one at a time, and does with each what it says. What it returns besides ends that early.
     /// It says in `handled` what became of them, also when `decide` panics.
     ///
@@ -35,10 +33,12 @@ impl Inward {
         }
         let count = entries.len();
         let (tx, sent, sender) = match to {
-            Some(Target { rings, sender }) => (Some(rings.tx.reserve(count)), Some(&mut rings.sent), sender),
+            Some(Target { rings, sender }) => {
+                (Some(rings.tx.reserve(count)), Some(&mut rings.sent), sender)
+            }
             None => (None, None, None),
         };
-        let mut ends = Ends {
+        let mut guard = PassGuard {
             entries: Some(entries),
             fill: Some(self.fill.reserve(count)),
             tx,
@@ -49,16 +49,23 @@ impl Inward {
             sent,
         };
         let mut end = None;
-        if let (Some(entries), Some(fill)) = (&ends.entries, &mut ends.fill) {
+        if let (Some(entries), Some(fill)) = (&guard.entries, &mut guard.fill) {
             let outlets = Outlets {
                 fill: fill.writer(),
                 pool,
-                tx: ends.tx.as_mut().map(Reservation::writer),
+                tx: guard.tx.as_mut().map(Reservation::writer),
                 sender,
             };
-            end = lender.each(entries.iter(), outlets, handled, SEND + port, decide, pass_on);
+            end = lender.each(
+                entries.iter(),
+                outlets,
+                handled,
+                SEND + port,
+                decide,
+                pass_on,
+            );
         }
-        drop(ends);
+        drop(guard);
         self.pass_on();
         end
     }
@@ -105,13 +112,13 @@ impl Inward {
 
 /// Where packets to send go.
 pub(crate) struct Target<'a> {
-    pub(crate) rings: &'a mut Outward,
+    pub(crate) rings: &'a mut TxSide,
     /// Of these rings, unless it is the one that receives.
     pub(crate) sender: Option<&'a mut Lender>,
 }
 
 /// The ends of the rings in a pass. Dropped, also by a panic, they tell the kernel what was done.
-struct Ends<'a> {
+struct PassGuard<'a> {
     entries: Option<Entries<'a, Desc>>,
     fill: Option<Reservation<'a, u64>>,
     tx: Option<Reservation<'a, Desc>>,
@@ -122,7 +129,7 @@ struct Ends<'a> {
     sent: Option<&'a mut u64>,
 }
 
-impl Drop for Ends<'_> {
+impl Drop for PassGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         let handled = self.handled.get();
@@ -142,8 +149,8 @@ impl Drop for Ends<'_> {
     }
 }
 
-impl Cycle {
-    /// [`each`](Inward::each) packet; those to send go into the TX ring.
+impl SocketRings {
+    /// [`each`](RxSide::each) packet; those to send go into the TX ring.
     #[inline]
     pub(crate) fn each<B>(
         &mut self,
@@ -154,17 +161,25 @@ impl Cycle {
         pass_on: impl FnMut(u32, Packet),
     ) -> Option<B> {
         let to = Target {
-            rings: &mut self.outward,
+            rings: &mut self.tx_side,
             sender: None,
         };
-        self.inward
-            .each(&mut self.lender, &mut self.pool, Some(to), max, handled, port, decide, pass_on)
+        self.rx_side.each(
+            &mut self.lender,
+            &mut self.pool,
+            Some(to),
+            max,
+            handled,
+            port,
+            decide,
+            pass_on,
+        )
     }
 
     /// Shows up to `max` received packets to `look`; returns how many there were.
     #[inline]
     pub(crate) fn recv_each(&mut self, max: u32, look: impl FnMut(ReceivedPacket<'_>)) -> u32 {
-        self.inward
+        self.rx_side
             .recv_each(&mut self.lender, &mut self.pool, max, look)
     }
 
@@ -177,10 +192,10 @@ impl Cycle {
         judge: impl FnMut(ReceivedPacket<'_>) -> Verdict,
     ) -> u32 {
         let to = Target {
-            rings: &mut self.outward,
+            rings: &mut self.tx_side,
             sender: None,
         };
-        self.inward
+        self.rx_side
             .forward_each(&mut self.lender, &mut self.pool, to, max, judge)
     }
 }

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::error::Result;
 use crate::packet::{Lease, Leases, Lender};
-use crate::socket::state::RingState;
 use crate::ring::{ConsumerRing, ProducerRing, RingElement, pair};
+use crate::socket::state::RingState;
 
 /// What the members of a group share.
 #[derive(Debug)]
-pub(crate) struct Hub {
-    supply: Mutex<Supply>,
+pub(crate) struct FillMux {
+    shared: Mutex<SharedRings>,
     /// Somebody has something to move.
     wish: AtomicBool,
     /// For each member, frames that it gave to the receiving side less those that it got from there: all of them together are what
@@ -34,15 +34,15 @@ pub(crate) struct Hub {
 struct Given(AtomicU64);
 
 #[derive(Debug)]
-struct Supply {
+struct SharedRings {
     fill: ProducerRing<u64>,
     completion: ConsumerRing<u64>,
-    ends: Vec<Ends>,
+    ends: Vec<MemberEnds>,
 }
 
 /// The other ends of a member's rings.
 #[derive(Debug)]
-struct Ends {
+struct MemberEnds {
     fill: ConsumerRing<u64>,
     completion: ProducerRing<u64>,
     /// It takes sent frames no more.
@@ -51,26 +51,26 @@ struct Ends {
 
 /// A member's rings in the place of the real ones.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct MuxPort {
     pub(super) fill: ProducerRing<u64>,
     pub(super) completion: ConsumerRing<u64>,
-    pub(super) member: Arc<Member>,
+    pub(super) member: Arc<MuxMember>,
 }
 
 /// A member's way to the others.
 #[derive(Debug)]
-pub(crate) struct Member {
-    hub: Arc<Hub>,
+pub(crate) struct MuxMember {
+    mux: Arc<FillMux>,
     index: usize,
 }
 
-impl Hub {
+impl FillMux {
     /// Over the real rings: a seat for each of the members, whose leases come after that of the group.
-    pub(crate) fn seats(
+    pub(crate) fn ports(
         fill: ProducerRing<u64>,
         completion: ConsumerRing<u64>,
         leases: &Arc<Leases>,
-    ) -> Result<Vec<Seat>> {
+    ) -> Result<Vec<MuxPort>> {
         let members = leases.len().saturating_sub(1);
         let mut own = Vec::with_capacity(members);
         let mut ends = Vec::with_capacity(members);
@@ -80,14 +80,14 @@ impl Hub {
             let slots = lease.frames().geometry().frames().next_power_of_two();
             let (completer, completed) = pair(slots)?;
             own.push((filler, completed));
-            ends.push(Ends {
+            ends.push(MemberEnds {
                 fill: filled,
                 completion: completer,
                 closed: false,
             });
         }
-        let hub = Arc::new(Self {
-            supply: Mutex::new(Supply {
+        let mux = Arc::new(Self {
+            shared: Mutex::new(SharedRings {
                 fill,
                 completion,
                 ends,
@@ -96,15 +96,15 @@ impl Hub {
             given: own.iter().map(|_| Given::default()).collect(),
             leases: leases.clone(),
         });
-        let seat = |(index, (fill, completion))| Seat {
+        let port = |(index, (fill, completion))| MuxPort {
             fill,
             completion,
-            member: Arc::new(Member {
-                hub: hub.clone(),
+            member: Arc::new(MuxMember {
+                mux: mux.clone(),
                 index,
             }),
         };
-        Ok(own.into_iter().enumerate().map(seat).collect())
+        Ok(own.into_iter().enumerate().map(port).collect())
     }
 
     /// Moves everything on, for all members, unless somebody is at it: who will see the wish then.
@@ -114,24 +114,24 @@ impl Hub {
         // Either the other one sees the wish, or this one finds the lock free.
         fence(Ordering::SeqCst);
         while self.wish.load(Ordering::Relaxed) {
-            let mut supply = match self.supply.try_lock() {
-                Ok(supply) => supply,
+            let mut shared = match self.shared.try_lock() {
+                Ok(shared) => shared,
                 // Every entry is moved whole, or not at all.
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
             self.wish.swap(false, Ordering::AcqRel);
             fence(Ordering::SeqCst);
-            supply.feed();
-            supply.hand_back(&self.leases);
-            supply.show();
-            drop(supply);
+            shared.feed();
+            shared.hand_back(&self.leases);
+            shared.show();
+            drop(shared);
             fence(Ordering::SeqCst);
         }
     }
 }
 
-impl Supply {
+impl SharedRings {
     /// Frames of the members to the fill ring.
     fn feed(&mut self) {
         for end in &mut self.ends {
@@ -160,7 +160,7 @@ impl Supply {
                 continue;
             };
             if end.closed {
-                leases[index].take_home(addr);
+                leases[index].pop_free(addr);
             } else {
                 put(&mut end.completion, addr);
             }
@@ -183,18 +183,18 @@ fn put<T: RingElement>(ring: &mut ProducerRing<T>, entry: T) {
     slots.submit(1);
 }
 
-impl Member {
+impl MuxMember {
     /// Gives what stands in the member's rings to the kernel, and gets what came back.
     pub(super) fn pump(&self) {
         // In a forked child another thread's lock stays locked.
         if self.lease().frames().process().is_current() {
-            self.hub.pump();
+            self.mux.pump();
         }
     }
 
     /// The frames that the receiving side of the whole group has; this member has given it `filled` and got `received`.
     pub(super) fn outstanding(&self, filled: u64, received: u64) -> u32 {
-        let given = &self.hub.given;
+        let given = &self.mux.given;
         given[self.index]
             .0
             .store(filled.wrapping_sub(received), Ordering::Relaxed);
@@ -210,23 +210,23 @@ impl Member {
         if !self.lease().frames().process().is_current() {
             return None;
         }
-        let supply = self.hub.supply.lock();
-        let supply = supply.unwrap_or_else(PoisonError::into_inner);
-        let state = RingState::of_producer(&supply.fill);
-        drop(supply);
+        let shared = self.mux.shared.lock();
+        let shared = shared.unwrap_or_else(PoisonError::into_inner);
+        let state = RingState::of_producer(&shared.fill);
+        drop(shared);
         // Who came meanwhile found the lock taken, and left what it had to move to this one.
-        self.hub.pump();
+        self.mux.pump();
         Some(state)
     }
 
     /// Takes a frame of the receiving side home, of a member that closes.
     pub(super) fn take_received(&self, addr: u64) -> bool {
-        self.hub.leases[0].take_home(addr)
+        self.mux.leases[0].pop_free(addr)
     }
 
     /// Takes a frame home that was sent by the member, which closes.
     pub(super) fn take_sent(&self, addr: u64) {
-        self.lease().take_home(addr);
+        self.lease().pop_free(addr);
     }
 
     /// From now on nobody takes what comes back to the member.
@@ -234,20 +234,20 @@ impl Member {
         if !self.lease().frames().process().is_current() {
             return;
         }
-        let supply = self.hub.supply.lock();
-        let mut supply = supply.unwrap_or_else(PoisonError::into_inner);
-        if let Some(end) = supply.ends.get_mut(self.index) {
+        let shared = self.mux.shared.lock();
+        let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
+        if let Some(end) = shared.ends.get_mut(self.index) {
             end.closed = true;
         }
     }
 
     /// The ledger's hand for this member.
     pub(crate) fn lender(&self) -> Lender {
-        Lender::member(self.lease(), &self.hub.leases[0])
+        Lender::member(self.lease(), &self.mux.leases[0])
     }
 
     /// The member's lease.
     pub(crate) fn lease(&self) -> &Lease {
-        &self.hub.leases[self.index + 1]
+        &self.mux.leases[self.index + 1]
     }
 }

@@ -2,11 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use crate::socket::rx::FluxRx;
-use crate::socket::tx::FluxTx;
+use super::{Target, handover};
 use crate::error::{FluxError, Result};
 use crate::packet::{ReceivedPacket, Verdict};
-use super::{Target, handover};
+use crate::socket::rx::FluxRx;
+use crate::socket::tx::FluxTx;
 
 impl FluxRx {
     /// Shows up to `max` received packets to `judge`, one at a time and in place, sends or recycles each, and returns how many there were. It
@@ -65,15 +65,15 @@ impl FluxRx {
         }
         let outstanding = self.lender.lent();
         handover::relend(&mut tx.side(), &mut self.side(), outstanding);
-        if tx.outward.has_come_back() {
+        if tx.tx_side.has_come_back() {
             tx.take_back();
         }
         let to = Target {
-            rings: &mut tx.outward,
+            rings: &mut tx.tx_side,
             sender: Some(&mut tx.lender),
         };
         let packets = self
-            .inward
+            .rx_side
             .forward_each(&mut self.lender, &mut self.pool, to, max, judge);
         let pushed = tx.push();
         self.top_up();

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::poller::Poller;
-use crate::packet::FramePool;
 use super::shared::Shared;
-use super::{Cycle, FluxRaw, FluxRx, FluxTx, Waiting, Watchdog};
+use super::{FluxRaw, FluxRx, FluxTx, SocketRings, Waiting, Watchdog};
+use crate::packet::FramePool;
+use crate::poller::Poller;
 
 /// How long nothing may move before the sending half says so.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -40,8 +40,8 @@ impl FluxRaw {
     #[must_use]
     pub fn split(self) -> (FluxRx, FluxTx) {
         let Self {
-            place,
-            cycle,
+            map_entry,
+            rings,
             socket,
             umem,
             link,
@@ -50,13 +50,13 @@ impl FluxRaw {
             // Each half has a stopper of its own.
             waiting: _,
         } = self;
-        let Cycle {
-            inward,
-            outward,
+        let SocketRings {
+            rx_side,
+            tx_side,
             lender,
             pool,
-        } = cycle;
-        let (receiver, sender) = lender.split(outward.outstanding() as u32);
+        } = rings;
+        let (receiver, sender) = lender.split(tx_side.outstanding() as u32);
         let free = FramePool::new(sender.frames().clone());
         let shared = Arc::new(Shared {
             socket,
@@ -66,8 +66,8 @@ impl FluxRaw {
             report,
         });
         let rx = FluxRx {
-            place,
-            inward,
+            map_entry,
+            rx_side,
             lender: receiver,
             pool,
             pacer: Poller::default().pacer(),
@@ -75,7 +75,7 @@ impl FluxRaw {
             shared: shared.clone(),
         };
         let tx = FluxTx {
-            outward,
+            tx_side,
             lender: sender,
             pool: free,
             watchdog: Watchdog::new(PATIENCE),

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use crate::socket::{FluxRx, FluxTx};
-use crate::error::Result;
 use crate::backend::{BorrowedFd, Interest};
-use crate::socket::{DESCRIPTOR, Place, SHORT_OF_ROOM, descriptor_of};
+use crate::error::Result;
+use crate::socket::{DESCRIPTOR, MapEntry, SHORT_OF_ROOM, descriptor_of};
+use crate::socket::{FluxRx, FluxTx};
 use crate::stopper::Stopper;
 
 /// How long to pause at a time until all packets have left.
@@ -42,7 +42,7 @@ impl FluxRx {
     #[inline]
     pub fn check(&self) -> Result<()> {
         self.shared.socket.check()?;
-        self.place.as_ref().map_or(Ok(()), Place::check)
+        self.map_entry.as_ref().map_or(Ok(()), MapEntry::check)
     }
 
     /// A file descriptor to wait for packets on, together with others.
@@ -74,7 +74,7 @@ impl FluxTx {
         loop {
             self.kick()?;
             self.take_back();
-            if self.outward.outstanding() == 0 {
+            if self.tx_side.outstanding() == 0 {
                 return Ok(true);
             }
             if waited >= timeout {

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use crate::socket::{Inward, Outward};
 use crate::packet::Lender;
+use crate::socket::{RxSide, TxSide};
 
 /// One side of a socket with its place in the ledger.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Side<'a, T> {
 /// Frames of sent packets to the fill ring, the shortest way, up to the receiving side's share. The others stay in the completion ring.
 /// `outstanding`: the frames that the receiving side has now.
 #[inline]
-pub(crate) fn relend(from: &mut Side<'_, Outward>, to: &mut Side<'_, Inward>, outstanding: u32) {
+pub(crate) fn relend(from: &mut Side<'_, TxSide>, to: &mut Side<'_, RxSide>, outstanding: u32) {
     let same = from.lender.frames().is(to.lender.frames());
     if !same || from.rings.group.is_some() || to.rings.group.is_some() {
         return;

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::{Kick, Socket, machine};
-use crate::socket::tx_side::Outward;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::socket::tx_side::TxSide;
 
 /// What to do after a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,18 +99,18 @@ impl Watchdog {
     ///
     /// [`Stuck`](ErrorKind::Stuck), once a patience; [`Gone`](ErrorKind::Gone).
     #[inline]
-    pub(crate) fn look(&mut self, outward: &Outward, socket: &dyn Socket) -> Result<()> {
-        let come = outward.come();
-        if come != self.come || !outward.wants_to_move() {
+    pub(crate) fn look(&mut self, tx_side: &TxSide, socket: &dyn Socket) -> Result<()> {
+        let come = tx_side.come();
+        if come != self.come || !tx_side.wants_to_move() {
             self.come = come;
             self.since = None;
             return Ok(());
         }
-        self.bide(outward, socket)
+        self.bide(tx_side, socket)
     }
 
     #[cold]
-    fn bide(&mut self, outward: &Outward, socket: &dyn Socket) -> Result<()> {
+    fn bide(&mut self, tx_side: &TxSide, socket: &dyn Socket) -> Result<()> {
         // A driver that sends by itself is not called, and would not tell.
         socket.check()?;
         let since = *self.since.get_or_insert_with(Instant::now);
@@ -122,7 +122,7 @@ impl Watchdog {
             return Ok(());
         }
         self.told = self.since.take();
-        Err(stuck(outward, waited, socket))
+        Err(stuck(tx_side, waited, socket))
     }
 
     /// Tells once more, at the next look, what nobody heard.
@@ -132,10 +132,10 @@ impl Watchdog {
     }
 }
 
-fn stuck(outward: &Outward, waited: Duration, socket: &dyn Socket) -> FluxError {
+fn stuck(tx_side: &TxSide, waited: Duration, socket: &dyn Socket) -> FluxError {
     // To describe it, the driver is asked for.
     let _uncancelled = machine::Uncancelled::new();
-    let (given, waiting) = (outward.outstanding(), outward.pending());
+    let (given, waiting) = (tx_side.outstanding(), tx_side.pending());
     FluxError::new(
         ErrorKind::Stuck,
         errno::ETIME,

@@ -5,29 +5,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Result;
 use crate::backend::{self, Pace, Socket, Steering, machine};
-use crate::umem::memory::Process;
+use crate::error::Result;
 use crate::stats::ProgramCounters;
+use crate::umem::memory::Process;
 
 /// How long it may go unnoticed that somebody took the program off.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A socket's entry in the map of an XDP program.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct MapEntry {
     steering: Arc<dyn Steering>,
-    key: backend::Place,
+    key: backend::MapKey,
     process: Process,
     /// When to ask next how the program is.
     looks: Pace,
 }
 
-impl Place {
+impl MapEntry {
     /// Enters a bound socket.
     pub(crate) fn take(
         steering: Arc<dyn Steering>,
-        key: backend::Place,
+        key: backend::MapKey,
         socket: &dyn Socket,
     ) -> Result<Self> {
         steering.insert(key, socket)?;
@@ -60,7 +60,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for MapEntry {
     fn drop(&mut self) {
         // The entry is the parent's, too. One that cannot be removed now goes with its socket.
         if self.process.is_current() {

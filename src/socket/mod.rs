@@ -36,19 +36,19 @@ mod unsent;
 mod waiting;
 
 pub(crate) use each::Target;
-pub(crate) use fanout::Hub;
+pub(crate) use fanout::FillMux;
 pub(crate) use handover::Side;
 pub(crate) use kick::{Kicks, Next, Watchdog};
-pub(crate) use map_entry::Place;
+pub(crate) use map_entry::MapEntry;
 pub use raw::FluxRaw;
-pub(crate) use rings::Cycle;
+pub(crate) use rings::SocketRings;
 pub use rx::FluxRx;
 #[cfg(feature = "async")]
 pub(crate) use rx::no_room;
-pub(crate) use rx_side::Inward;
+pub(crate) use rx_side::RxSide;
 pub use state::{RingState, RingsState};
 pub use tx::FluxTx;
-pub(crate) use tx_side::{Outward, can_send, check_home, check_packets};
+pub(crate) use tx_side::{TxSide, can_send, check_home, check_packets};
 pub use unsent::Unsent;
 pub(crate) use waiting::{
     DESCRIPTOR, Patience, SHORT_OF_FRAMES, SHORT_OF_ROOM, Waiting, descriptor_of,

@@ -4,13 +4,13 @@
 
 #![forbid(unsafe_code)]
 
-use crate::socket::FluxRaw;
-use crate::socket::rings::Cycle;
-use crate::socket::rx_side::Inward;
 use crate::error::{FluxError, Result};
-use crate::umem::memory;
 use crate::packet::{Lender, Verdict};
 use crate::ring::Desc;
+use crate::socket::FluxRaw;
+use crate::socket::rings::SocketRings;
+use crate::socket::rx_side::RxSide;
+use crate::umem::memory;
 
 /// Copies of the descriptors that were peeked at last.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Peeked {
     }
 }
 
-impl Inward {
+impl RxSide {
     /// Copies of the descriptors of the first received packets, up to `max`; refused entries in front are skipped.
     fn peek(&mut self, lender: &Lender, max: u32) -> &[Desc] {
         loop {
@@ -89,16 +89,16 @@ impl Inward {
     }
 }
 
-impl Cycle {
+impl SocketRings {
     /// Copies of the descriptors of the first received packets, up to `max`; refused entries in front are skipped.
     pub(crate) fn peek(&mut self, max: u32) -> &[Desc] {
-        self.inward.peeked.completed = self.outward.completed;
-        self.inward.peek(&self.lender, max)
+        self.rx_side.peeked.completed = self.tx_side.completed;
+        self.rx_side.peek(&self.lender, max)
     }
 
     /// Up to `max`, unless frames have come back from sending since the last peek: then all are looked at anew.
     fn still_checked(&self, max: u32) -> u32 {
-        match self.inward.peeked.completed == self.outward.completed {
+        match self.rx_side.peeked.completed == self.tx_side.completed {
             true => max,
             false => 0,
         }
@@ -107,7 +107,7 @@ impl Cycle {
     /// Consumes up to `max` received packets: those that were peeked at as they were then.
     pub(crate) fn recycle_front(&mut self, max: u32) -> u32 {
         let checked = self.still_checked(max);
-        let done = self.inward.recycle_peeked(&self.lender, checked);
+        let done = self.rx_side.recycle_peeked(&self.lender, checked);
         match done == max {
             true => done,
             false => done + self.recv_each(max - done, |_| {}),
@@ -124,22 +124,22 @@ impl Cycle {
     }
 
     fn forward_peeked(&mut self, max: u32) -> u32 {
-        let (inward, outward) = (&mut self.inward, &mut self.outward);
-        let wanted = inward.peeked(max).len() as u32;
-        let mut out = outward.tx.reserve(wanted);
-        let mut slots = inward.fill.reserve(out.len());
+        let (rx_side, tx_side) = (&mut self.rx_side, &mut self.tx_side);
+        let wanted = rx_side.peeked(max).len() as u32;
+        let mut out = tx_side.tx.reserve(wanted);
+        let mut slots = rx_side.fill.reserve(out.len());
         let done = slots.len();
         let (mut fill, mut tx) = (slots.writer(), out.writer());
-        let accepted = &inward.peeked.descs[..done as usize];
+        let accepted = &rx_side.peeked.descs[..done as usize];
         self.lender.forward_accepted(accepted, &mut fill, &mut tx);
         let (recycled, sent) = (fill.written(), tx.written());
         slots.submit(recycled);
         out.submit(sent);
-        inward.rx.peek(done).release(done);
-        inward.filled += u64::from(recycled);
-        outward.sent += u64::from(sent);
-        inward.received += u64::from(done);
-        inward.pass_on();
+        rx_side.rx.peek(done).release(done);
+        rx_side.filled += u64::from(recycled);
+        tx_side.sent += u64::from(sent);
+        rx_side.received += u64::from(done);
+        rx_side.pass_on();
         done
     }
 }
@@ -163,7 +163,7 @@ impl FluxRaw {
     /// ```
     pub fn recycle_front(&mut self, max: u32) -> u32 {
         match self.umem.process().is_current() {
-            true => self.cycle.recycle_front(max),
+            true => self.rings.recycle_front(max),
             false => 0,
         }
     }
@@ -189,7 +189,7 @@ impl FluxRaw {
     /// ```
     pub fn forward_front(&mut self, max: u32) -> u32 {
         match self.umem.process().is_current() {
-            true => self.cycle.forward_front(max),
+            true => self.rings.forward_front(max),
             false => 0,
         }
     }

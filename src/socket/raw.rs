@@ -2,17 +2,17 @@
 
 #![forbid(unsafe_code)]
 
-use crate::packet::PacketBatch;
-use crate::error::Result;
 use crate::backend::{BorrowedFd, Interface, Socket, machine};
+use crate::error::Result;
 use crate::link::Link;
+use crate::packet::PacketBatch;
 use crate::packet::{LeasedSocket, Packet, ReceivedPacket, Verdict};
 use crate::report::Report;
 use crate::ring::Desc;
 use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
-use super::{Cycle, DESCRIPTOR, Kicks, Next, Place, RingsState, Waiting, descriptor_of};
+use super::{DESCRIPTOR, Kicks, MapEntry, Next, RingsState, SocketRings, Waiting, descriptor_of};
 
 /// Mode C: a bound socket and its four rings.
 ///
@@ -56,8 +56,8 @@ use super::{Cycle, DESCRIPTOR, Kicks, Next, Place, RingsState, Waiting, descript
 pub struct FluxRaw {
     // In the order of closing: no more packets come, since some drivers crash when a socket closes while the XDP program still directs
     // packets to it; rings unmapped, for they keep the kernel's socket open; socket closed. Who gets the frames is the last one's to say.
-    pub(crate) place: Option<Place>,
-    pub(crate) cycle: Cycle,
+    pub(crate) map_entry: Option<MapEntry>,
+    pub(crate) rings: SocketRings,
     pub(crate) umem: UmemRegion,
     pub(crate) link: Link,
     pub(crate) interface: Interface,
@@ -69,14 +69,14 @@ pub struct FluxRaw {
 impl FluxRaw {
     /// The rings, unless this is a forked child, where they are the parent's, and perhaps not there.
     #[inline]
-    fn here(&mut self) -> Option<&mut Cycle> {
+    fn here(&mut self) -> Option<&mut SocketRings> {
         let here = self.umem.process().is_current();
-        here.then_some(&mut self.cycle)
+        here.then_some(&mut self.rings)
     }
 
     /// Takes received packets as owned ones, as many as the batch has room for, and returns how many.
     ///
-    /// Each takes a frame out of the cycle until it is [sent](Self::send), [recycled](Self::recycle) or dropped; the fill
+    /// Each takes a frame out of the rings until it is [sent](Self::send), [recycled](Self::recycle) or dropped; the fill
     /// ring is topped up from the pool.
     pub fn receive(&mut self, batch: &mut PacketBatch) -> u32 {
         self.receive_at_most(batch, u32::MAX)
@@ -87,9 +87,9 @@ impl FluxRaw {
         if !self.umem.process().is_current() {
             return 0;
         }
-        let received = self.cycle.receive(batch, max);
+        let received = self.rings.receive(batch, max);
         // Also after none: frames that were held may be free by now.
-        self.cycle.refill_free();
+        self.rings.refill_free();
         self.settle();
         received
     }
@@ -104,7 +104,7 @@ impl FluxRaw {
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM; nothing is taken then.
     pub fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
         self.umem.process().check("recycling packets")?;
-        self.cycle.recycle(batch)
+        self.rings.recycle(batch)
     }
 
     /// Shows up to `max` received packets to `look`, one at a time and in place, and returns how many there were.
@@ -121,7 +121,7 @@ impl FluxRaw {
     /// ```
     #[inline]
     pub fn recv_each(&mut self, max: u32, look: impl FnMut(ReceivedPacket<'_>)) -> u32 {
-        self.here().map_or(0, |cycle| cycle.recv_each(max, look))
+        self.here().map_or(0, |rings| rings.recv_each(max, look))
     }
 
     /// Copies of the descriptors of up to `max` received packets, accepted but still in the RX ring.
@@ -129,7 +129,7 @@ impl FluxRaw {
     /// They end before an entry that is refused, so there may be more behind them. Consume them from the front, with
     /// [`recycle_front`](Self::recycle_front), [`forward_front`](Self::forward_front) or [`receive`](Self::receive).
     pub fn peek(&mut self, max: u32) -> &[Desc] {
-        self.here().map_or(&[], |cycle| cycle.peek(max))
+        self.here().map_or(&[], |rings| rings.peek(max))
     }
 
     /// Shows up to `max` received packets to `judge`, one at a time and in place, sends or recycles each, and returns how many there were.
@@ -164,7 +164,8 @@ impl FluxRaw {
         max: u32,
         judge: impl FnMut(ReceivedPacket<'_>) -> Verdict,
     ) -> u32 {
-        self.here().map_or(0, |cycle| cycle.forward_each(max, judge))
+        self.here()
+            .map_or(0, |rings| rings.forward_each(max, judge))
     }
 
     /// Puts the packets at the front of the batch into the TX ring, in order, and returns how many.
@@ -180,7 +181,7 @@ impl FluxRaw {
     /// [`Invalid`](crate::ErrorKind::Invalid) when a packet lies in another UMEM or is empty; nothing is taken then.
     pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
         self.umem.process().check("sending packets")?;
-        self.cycle.send(batch)
+        self.rings.send(batch)
     }
 
     /// Puts one packet into the TX ring.
@@ -192,7 +193,7 @@ impl FluxRaw {
         if !self.umem.process().is_current() {
             return Err(packet);
         }
-        self.cycle.send_one(packet)
+        self.rings.send_one(packet)
     }
 
     /// A packet of length zero in a free frame. Reaps if the pool is empty, and `None` when that does not help.
@@ -209,7 +210,7 @@ impl FluxRaw {
 
     /// [`alloc_batch`](Self::alloc_batch), up to `max` packets.
     pub(crate) fn alloc_at_most(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
-        self.here().map_or(0, |cycle| cycle.alloc_batch(batch, max))
+        self.here().map_or(0, |rings| rings.alloc_batch(batch, max))
     }
 
     /// A packet with a copy of `bytes`, in a free frame; `None` when there is none now. For packets that lie in another UMEM.
@@ -244,7 +245,7 @@ impl FluxRaw {
     ///
     /// Call it (or [`refill`](Self::refill)) regularly: the kernel stops sending when the completion ring is full.
     pub fn reap(&mut self) -> u32 {
-        self.here().map_or(0, Cycle::reap)
+        self.here().map_or(0, SocketRings::reap)
     }
 
     /// Tops the fill ring up, with frames just sent and then with free ones, and returns how many.
@@ -257,14 +258,14 @@ impl FluxRaw {
         if !self.umem.process().is_current() {
             return 0;
         }
-        let done = self.cycle.refill();
+        let done = self.rings.refill();
         self.settle();
         done
     }
 
     /// The number of packets that the TX ring has room for now.
     pub fn tx_room(&mut self) -> u32 {
-        self.here().map_or(0, Cycle::tx_room)
+        self.here().map_or(0, SocketRings::tx_room)
     }
 
     /// Makes the kernel look at the fill ring, if it asks for that.
@@ -274,7 +275,7 @@ impl FluxRaw {
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn wake_rx(&self) -> Result<()> {
         self.umem.process().check("waking the kernel to receive")?;
-        if self.cycle.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
+        if self.rings.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
             let _uncancelled = machine::Uncancelled::new();
             self.socket.wake_rx()
         } else {
@@ -285,7 +286,7 @@ impl FluxRaw {
     /// As [`wake_rx`](Self::wake_rx), for a loop that runs all the time: without need-wakeup flags it leaves the kernel alone.
     #[inline]
     pub(crate) fn wake_rx_if_needed(&self) -> Result<()> {
-        if self.cycle.rx_needs_wakeup() {
+        if self.rings.rx_needs_wakeup() {
             self.socket.wake_rx()?;
         }
         Ok(())
@@ -294,7 +295,7 @@ impl FluxRaw {
     /// Whether the kernel has to be called to send what is in the TX ring.
     #[inline]
     pub(crate) fn wants_tx_wakeup(&self) -> bool {
-        self.cycle.tx_needs_wakeup() || !self.report.need_wakeup.achieved
+        self.rings.tx_needs_wakeup() || !self.report.need_wakeup.achieved
     }
 
     /// Makes the kernel send what is in the TX ring, if it asks for that.
@@ -308,17 +309,17 @@ impl FluxRaw {
     pub fn wake_tx(&self) -> Result<()> {
         self.umem.process().check("waking the kernel to send")?;
         let always = !self.report.need_wakeup.achieved;
-        let mut kicks = Kicks::new(self.cycle.tx_pending());
+        let mut kicks = Kicks::new(self.rings.tx_pending());
         let mut called = false;
-        while kicks.wanted() && (always || self.cycle.tx_needs_wakeup()) {
+        while kicks.wanted() && (always || self.rings.tx_needs_wakeup()) {
             let _uncancelled = machine::Uncancelled::new();
-            let come_back = self.cycle.outward.come_back();
+            let come_back = self.rings.tx_side.come_back();
             let kick = self.socket.wake_tx()?;
             called = true;
-            match kicks.after(kick, self.cycle.tx_pending()) {
+            match kicks.after(kick, self.rings.tx_pending()) {
                 Next::Kick => {}
                 // They are taken back elsewhere; here it is enough that there are more.
-                Next::Reap if self.cycle.outward.come_back() > come_back => {}
+                Next::Reap if self.rings.tx_side.come_back() > come_back => {}
                 Next::Reap | Next::Rest => break,
             }
         }
@@ -336,7 +337,7 @@ impl FluxRaw {
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     pub fn spin(&mut self) -> Result<()> {
         self.umem.process().check("looking for packets")?;
-        self.cycle.refill();
+        self.rings.refill();
         self.wake_rx_if_needed()?;
         self.socket.spin();
         self.socket.check()
@@ -407,13 +408,13 @@ impl FluxRaw {
     ///
     /// [`System`](crate::ErrorKind::System).
     pub fn program_counters(&self) -> Result<Option<ProgramCounters>> {
-        self.place.as_ref().map_or(Ok(None), Place::counters)
+        self.map_entry.as_ref().map_or(Ok(None), MapEntry::counters)
     }
 
     /// Packets received from the kernel and packets given to it to send, ever.
     #[must_use]
     pub fn totals(&self) -> (u64, u64) {
-        self.cycle.totals()
+        self.rings.totals()
     }
 
     /// The four rings and the whereabouts of every frame, for a person with a question. O(frames). All zero in a forked child.
@@ -422,6 +423,6 @@ impl FluxRaw {
         if !self.umem.process().is_current() {
             return RingsState::default();
         }
-        self.cycle.state()
+        self.rings.state()
     }
 }

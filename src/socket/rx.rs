@@ -5,18 +5,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::socket::shared::Shared;
-use crate::packet::PacketBatch;
-use crate::error::{FluxError, Result};
 #[cfg(feature = "async")]
 use crate::backend::Socket;
 use crate::backend::{Interest, Interface, Ready, machine};
+use crate::error::{FluxError, Result};
 use crate::link::Link;
+use crate::packet::FramePool;
+use crate::packet::PacketBatch;
 use crate::packet::{Lender, Packet, ReceivedPacket};
 use crate::poller::{Idle, Pacer, Poller};
-use crate::packet::FramePool;
-use crate::socket::{Inward, Patience, Place, RingState, SHORT_OF_FRAMES, Side, Waiting, check_home};
 use crate::report::Report;
+use crate::socket::shared::Shared;
+use crate::socket::{
+    MapEntry, Patience, RingState, RxSide, SHORT_OF_FRAMES, Side, Waiting, check_home,
+};
 use crate::stats::{PollerStatistics, ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
@@ -42,8 +44,8 @@ use crate::umem::UmemRegion;
 #[derive(Debug)]
 pub struct FluxRx {
     // The order of closing: no more packets come, rings unmapped, and the rest with the last half.
-    pub(super) place: Option<Place>,
-    pub(super) inward: Inward,
+    pub(super) map_entry: Option<MapEntry>,
+    pub(super) rx_side: RxSide,
     pub(super) lender: Lender,
     pub(super) pool: FramePool,
     pub(super) pacer: Pacer,
@@ -72,7 +74,7 @@ impl FluxRx {
         if !self.shared.umem.process().is_current() {
             return 0;
         }
-        let received = self.inward.receive(&mut self.lender, batch, u32::MAX);
+        let received = self.rx_side.receive(&mut self.lender, batch, u32::MAX);
         self.top_up();
         received
     }
@@ -111,7 +113,7 @@ impl FluxRx {
             return 0;
         }
         let received = self
-            .inward
+            .rx_side
             .recv_each(&mut self.lender, &mut self.pool, max, look);
         self.top_up();
         received
@@ -184,7 +186,7 @@ impl FluxRx {
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
         let arrived = self.pursue(timeout, |rx| {
             rx.top_up();
-            rx.inward.is_ready().then_some(())
+            rx.rx_side.is_ready().then_some(())
         });
         Ok(arrived?.is_some())
     }
@@ -249,14 +251,14 @@ impl FluxRx {
 
     fn sleep(&mut self, slice: Option<Duration>, left: Option<Duration>) -> Result<Ready> {
         let _uncancelled = machine::Uncancelled::new();
-        let (socket, place) = (&*self.shared.socket, self.place.as_ref());
+        let (socket, map_entry) = (&*self.shared.socket, self.map_entry.as_ref());
         self.waiting
-            .sleep(socket, place, Interest::Receive, slice, left)
+            .sleep(socket, map_entry, Interest::Receive, slice, left)
     }
 
     fn spin(&mut self) -> Result<()> {
         let _uncancelled = machine::Uncancelled::new();
-        if self.inward.needs_wakeup() {
+        if self.rx_side.needs_wakeup() {
             self.shared.socket.wake_rx()?;
         }
         self.shared.socket.spin();
@@ -274,8 +276,8 @@ impl FluxRx {
     pub fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {
         self.shared.umem.process().check("recycling packets")?;
         check_home(self.lender.frames(), batch)?;
-        let outstanding = self.inward.outstanding(self.lender.lent());
-        self.inward.give(&mut self.lender, batch, outstanding);
+        let outstanding = self.rx_side.outstanding(self.lender.lent());
+        self.rx_side.give(&mut self.lender, batch, outstanding);
         batch.clear();
         Ok(())
     }
@@ -291,8 +293,8 @@ impl FluxRx {
 
     #[inline]
     fn lend_free(&mut self) -> u32 {
-        let outstanding = self.inward.outstanding(self.lender.lent());
-        self.inward
+        let outstanding = self.rx_side.outstanding(self.lender.lent());
+        self.rx_side
             .refill(&mut self.lender, &mut self.pool, outstanding)
     }
 
@@ -304,21 +306,21 @@ impl FluxRx {
 
     /// Whether it has so few frames that it should look for more.
     pub(crate) fn is_short(&self) -> bool {
-        self.inward
-            .is_short(self.inward.outstanding(self.lender.lent()))
+        self.rx_side
+            .is_short(self.rx_side.outstanding(self.lender.lent()))
     }
 
     /// Whether the kernel asks to be called for the fill ring.
     #[cfg(feature = "async")]
     pub(crate) fn needs_wakeup(&self) -> bool {
-        self.shared.umem.process().is_current() && self.inward.needs_wakeup()
+        self.shared.umem.process().is_current() && self.rx_side.needs_wakeup()
     }
 
     /// Its rings and its place in the ledger.
     #[inline]
-    pub(super) fn side(&mut self) -> Side<'_, Inward> {
+    pub(super) fn side(&mut self) -> Side<'_, RxSide> {
         Side {
-            rings: &mut self.inward,
+            rings: &mut self.rx_side,
             lender: &mut self.lender,
         }
     }
@@ -327,11 +329,11 @@ impl FluxRx {
     #[inline]
     pub(super) fn top_up(&mut self) {
         self.lend_free();
-        if self.inward.needs_wakeup() {
+        if self.rx_side.needs_wakeup() {
             self.wake();
         }
         let Self {
-            inward,
+            rx_side,
             lender,
             pool,
             waiting,
@@ -339,8 +341,8 @@ impl FluxRx {
             ..
         } = self;
         waiting.settle(shared.umem.frames(), || {
-            inward.refill(lender, pool, inward.outstanding(lender.lent()));
-            inward.is_starved(inward.outstanding(lender.lent()))
+            rx_side.refill(lender, pool, rx_side.outstanding(lender.lent()));
+            rx_side.is_starved(rx_side.outstanding(lender.lent()))
         });
     }
 
@@ -410,20 +412,20 @@ impl FluxRx {
     ///
     /// [`System`](crate::ErrorKind::System).
     pub fn program_counters(&self) -> Result<Option<ProgramCounters>> {
-        self.place.as_ref().map_or(Ok(None), Place::counters)
+        self.map_entry.as_ref().map_or(Ok(None), MapEntry::counters)
     }
 
     /// Packets received, ever.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.inward.received()
+        self.rx_side.received()
     }
 
     /// The fill and the RX ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
         match self.shared.umem.process().is_current() {
-            true => self.inward.state(),
+            true => self.rx_side.state(),
             false => Default::default(),
         }
     }
@@ -431,13 +433,13 @@ impl FluxRx {
 
 impl Drop for FluxRx {
     fn drop(&mut self) {
-        self.place = None;
+        self.map_entry = None;
         // In a child the rings are the parent's, and perhaps not there.
         if !self.shared.umem.process().is_current() {
             return;
         }
         // What has arrived already is nobody's now; the other half can use the frames.
-        self.inward.abandon(&mut self.lender, &mut self.pool);
+        self.rx_side.abandon(&mut self.lender, &mut self.pool);
     }
 }
 

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use crate::packet::PacketBatch;
 use crate::error::Result;
-use crate::packet::Lender;
 use crate::packet::FramePool;
-use crate::socket::fanout::Member;
+use crate::packet::Lender;
+use crate::packet::PacketBatch;
+use crate::ring::{ConsumerRing, Desc, ProducerRing};
+use crate::socket::fanout::MuxMember;
 use crate::socket::peek::Peeked;
 use crate::socket::state::RingState;
-use crate::ring::{ConsumerRing, Desc, ProducerRing};
 
 /// Frames that the fill ring of a socket gets that only sends: some drivers take garbage out of one that is empty when it is bound.
 const LENT_TO_SEND: u32 = 64;
@@ -20,7 +20,7 @@ const STARVED: u32 = 64;
 
 /// Fill ring and RX ring, the count of what passed, and how many frames may be on their way between them.
 #[derive(Debug)]
-pub(crate) struct Inward {
+pub(crate) struct RxSide {
     pub(super) fill: ProducerRing<u64>,
     pub(super) rx: ConsumerRing<Desc>,
     pub(super) share: Share,
@@ -32,7 +32,7 @@ pub(crate) struct Inward {
     pub(super) refused: u64,
     pub(super) peeked: Peeked,
     /// The way to those that share the fill ring.
-    pub(super) group: Option<Arc<Member>>,
+    pub(super) group: Option<Arc<MuxMember>>,
 }
 
 /// How many frames the receiving side may have, in the fill ring, the RX ring and the kernel between them.
@@ -62,7 +62,7 @@ impl Share {
     }
 }
 
-impl Inward {
+impl RxSide {
     /// Over these rings, with a share of `free` frames.
     pub(crate) fn new(fill: ProducerRing<u64>, rx: ConsumerRing<Desc>, free: u32) -> Result<Self> {
         Ok(Self {
@@ -196,7 +196,7 @@ impl Inward {
     }
 }
 
-impl Drop for Inward {
+impl Drop for RxSide {
     /// Leaves to the other members of a group what has arrived.
     fn drop(&mut self) {
         let Some(group) = &self.group else {

@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::socket::*;
 use crate::backend::Rings;
-use crate::packet::{Leases, PortPacket, Slots, Tally, Through};
-use crate::socket::fanout::Hub;
+use crate::packet::{Leases, PortContext, PortPacket, Slots, VerdictCounts};
 use crate::ring::{ConsumerRing, ProducerRing, pair_at};
+use crate::socket::fanout::FillMux;
+use crate::socket::*;
 use crate::umem::UmemConfig;
 
 const FRAMES: u32 = 16;
@@ -18,7 +18,7 @@ const BYTES: u64 = FRAMES as u64 * CHUNK;
 /// The four rings with both their ends. Most frames stand in the fill ring of the kernel, which has taken them out.
 struct World {
     // Dropped in this order, as in a `FluxRaw`.
-    cycle: Cycle,
+    rings: SocketRings,
     _lease: Arc<Leases>,
     umem: UmemRegion,
     fill: ConsumerRing<u64>,
@@ -43,9 +43,9 @@ impl World {
     fn new(path: Path) -> Self {
         let mut world = Self::with_fill_ring(64);
         if path == Path::LookUp {
-            world.held.extend(world.cycle.alloc());
+            world.held.extend(world.rings.alloc());
         }
-        assert_eq!(world.cycle.lend_free(12), 12);
+        assert_eq!(world.rings.lend_free(12), 12);
         let lent = world.take_fill();
         let first = world.held.len() as u64;
         assert!(
@@ -63,7 +63,7 @@ impl World {
     /// A member of a group, alone in it. Frames 0 to 11 are lent.
     fn member() -> Self {
         let mut world = Self::of(64, 2);
-        assert_eq!(world.cycle.lend_free(12), 12);
+        assert_eq!(world.rings.lend_free(12), 12);
         assert_eq!(world.take_fill().len(), 12);
         world
     }
@@ -88,16 +88,16 @@ impl World {
             tx: user_tx,
             completion: user_completion,
         };
-        let cycle = match leases {
-            1 => Cycle::new(rings, &lease[0]).unwrap(),
+        let rings = match leases {
+            1 => SocketRings::new(rings, &lease[0]).unwrap(),
             _ => {
-                let seats = Hub::seats(rings.fill, rings.completion, &lease);
-                let seat = seats.unwrap().pop().unwrap();
-                Cycle::member(seat, rings.rx, rings.tx, FRAMES, 64).unwrap()
+                let ports = FillMux::ports(rings.fill, rings.completion, &lease);
+                let seat = ports.unwrap().pop().unwrap();
+                SocketRings::member(seat, rings.rx, rings.tx, FRAMES, 64).unwrap()
             }
         };
         Self {
-            cycle,
+            rings,
             _lease: lease,
             umem,
             fill,
@@ -112,11 +112,11 @@ impl World {
     fn with_places(path: Path, places: u32) -> Self {
         let mut world = Self::with_fill_ring(4);
         if path == Path::LookUp {
-            world.held.extend(world.cycle.alloc());
+            world.held.extend(world.rings.alloc());
         }
         for _ in 0..3 {
             world.take_fill();
-            assert_eq!(world.cycle.lend_free(4), 4);
+            assert_eq!(world.rings.lend_free(4), 4);
         }
         world.fill.peek(places).release(places);
         world
@@ -137,21 +137,21 @@ impl World {
 
     fn receive(&mut self) -> Vec<Packet> {
         let mut batch = PacketBatch::with_capacity(64);
-        let count = self.cycle.receive(&mut batch, u32::MAX);
+        let count = self.rings.receive(&mut batch, u32::MAX);
         assert_eq!(count as usize, batch.len());
         batch.drain().collect()
     }
 
     /// Entries refused so far, of the RX and the completion ring.
     fn refused(&self) -> (u64, u64) {
-        let state = self.cycle.state();
+        let state = self.rings.state();
         (state.rx.refused, state.completion.refused)
     }
 
     /// Both accounts add up, agree, and tell what the user holds.
     #[track_caller]
     fn assert_conserved(&self, packets: usize) {
-        let state = self.cycle.state();
+        let state = self.rings.state();
         assert!(state.is_conserved(), "{state}");
         assert_eq!(
             state.ledger.user as usize,
@@ -165,13 +165,13 @@ impl World {
     fn close(self) {
         self.assert_conserved(0);
         let Self {
-            cycle,
+            rings,
             _lease: lease,
             umem,
             held,
             ..
         } = self;
-        drop((held, cycle));
+        drop((held, rings));
         drop(lease);
         let mut home: Vec<_> = std::iter::from_fn(|| umem.alloc()).collect();
         home.sort_by_key(Packet::address);
@@ -253,7 +253,7 @@ const WAYS: [Way; 5] = [
     },
     |world| {
         let mut shown = Vec::new();
-        let count = world.cycle.recv_each(u32::MAX, |packet| {
+        let count = world.rings.recv_each(u32::MAX, |packet| {
             shown.push((packet.len(), packet.options()));
         });
         assert_eq!(count as usize, shown.len());
@@ -261,7 +261,7 @@ const WAYS: [Way; 5] = [
     },
     |world| {
         let mut shown = Vec::new();
-        let count = world.cycle.forward_each(u32::MAX, |packet| {
+        let count = world.rings.forward_each(u32::MAX, |packet| {
             shown.push((packet.len(), packet.options()));
             if shown.len() % 2 == 0 {
                 Verdict::Recycle
@@ -275,24 +275,24 @@ const WAYS: [Way; 5] = [
     |world| {
         let mut shown = Vec::new();
         loop {
-            let peeked: Vec<_> = world.cycle.peek(u32::MAX).to_vec();
+            let peeked: Vec<_> = world.rings.peek(u32::MAX).to_vec();
             if peeked.is_empty() {
                 return shown;
             }
             shown.extend(peeked.iter().map(|desc| (desc.len as usize, desc.options)));
             let count = peeked.len() as u32;
-            assert_eq!(world.cycle.recycle_front(count), count);
+            assert_eq!(world.rings.recycle_front(count), count);
         }
     },
     |world| {
         let mut shown = Vec::new();
         loop {
-            let peeked: Vec<_> = world.cycle.peek(1).to_vec();
+            let peeked: Vec<_> = world.rings.peek(1).to_vec();
             if peeked.is_empty() {
                 return shown;
             }
             shown.extend(peeked.iter().map(|desc| (desc.len as usize, desc.options)));
-            assert_eq!(world.cycle.forward_front(1), 1);
+            assert_eq!(world.rings.forward_front(1), 1);
         }
     },
 ];
@@ -409,12 +409,12 @@ fn a_frame_that_arrives_twice_over_a_full_fill_ring_goes_to_the_pool_once() {
         for way in &WAYS[1..3] {
             let mut world = World::with_fill_ring(4);
             if path == Path::LookUp {
-                world.held.extend(world.cycle.alloc());
+                world.held.extend(world.rings.alloc());
             }
             // Twelve lent frames, four of which fill the fill ring.
             for _ in 0..3 {
-                assert_eq!(world.cycle.lend_free(4), 4);
-                if world.cycle.state().ledger.kernel < 12 {
+                assert_eq!(world.rings.lend_free(4), 4);
+                if world.rings.state().ledger.kernel < 12 {
                     world.take_fill();
                 }
             }
@@ -425,7 +425,7 @@ fn a_frame_that_arrives_twice_over_a_full_fill_ring_goes_to_the_pool_once() {
                 let sent = take(&mut world.tx);
                 let addrs: Vec<_> = sent.iter().map(|desc| desc.addr).collect();
                 world.complete(&addrs);
-                world.cycle.reap();
+                world.rings.reap();
                 world.assert_conserved(0);
             }
             world.close();
@@ -532,26 +532,26 @@ fn check_batch(
     places: u32,
 ) {
     let (expected, here) = Becomes::of(frames, verdicts, places as usize);
-    let before = world.cycle.state();
+    let before = world.rings.state();
     let descs: Vec<_> = frames.iter().map(|frame| good(*frame)).collect();
     world.arrive(&descs);
-    let through = Through { port: 0, ports: 3 };
+    let through = PortContext { port: 0, ports: 3 };
     let mut slots = Slots::new(8);
     let mut others = [8, 8, 1].map(PacketBatch::with_capacity);
     let filler = world.umem.alloc().unwrap();
     others[2].push(filler).unwrap();
-    let mut tally = Tally::default();
-    let cycle = &mut world.cycle;
+    let mut counts = VerdictCounts::default();
+    let rings = &mut world.rings;
     let count = if one_at_a_time {
         let mut verdicts = here.iter();
         let decide_next = |packet: &mut PortPacket<'_>| {
             decide(packet, *verdicts.next().expect("no more are shown"));
             ControlFlow::<()>::Continue(())
         };
-        let shown = cycle.process_each(8, through, &mut others, &mut tally, decide_next);
+        let shown = rings.process_each(8, through, &mut others, &mut counts, decide_next);
         shown.unwrap().count as usize + frames.len() - here.len()
     } else {
-        let shown = cycle.burst(8, &mut slots, through, &mut others, &mut tally, |batch| {
+        let shown = rings.show_batch(8, &mut slots, through, &mut others, &mut counts, |batch| {
             for (index, verdict) in verdicts.iter().enumerate() {
                 decide(&mut batch.packet(index), *verdict);
             }
@@ -565,7 +565,7 @@ fn check_batch(
     let new = fill.split_off(fill.len() - expected.fill.len());
     let sent: Vec<_> = take(&mut world.tx).iter().map(|desc| desc.addr).collect();
     let passed_on: Vec<_> = others[1].iter().map(Packet::address).collect();
-    let state = world.cycle.state();
+    let state = world.rings.state();
     let pooled = (state.ledger.pool + 1).wrapping_sub(before.ledger.pool);
     let became = Becomes {
         fill: new.iter().map(number).collect(),
@@ -577,13 +577,13 @@ fn check_batch(
     assert_eq!(became, expected, "{what}");
     world.assert_conserved(1 + passed_on.len());
     assert_eq!(
-        (tally.sent, tally.passed_on),
+        (counts.sent, counts.passed_on),
         (sent.len() as u64, passed_on.len() as u64)
     );
 
     // Whatever the kernel says of these frames now, each has one owner.
     world.complete(&sent);
-    world.cycle.reap();
+    world.rings.reap();
     world.assert_conserved(1 + passed_on.len());
     world.arrive(&descs);
     let again = world.receive();
@@ -600,11 +600,11 @@ fn check_batch(
 #[test]
 fn more_returns_of_one_frame_than_frames_on_loan_do_not_upset_the_count() {
     let mut world = World::with_fill_ring(1);
-    assert_eq!(world.cycle.lend_free(1), 1);
+    assert_eq!(world.rings.lend_free(1), 1);
     world.take_fill();
-    assert_eq!(world.cycle.lend_free(1), 1);
+    assert_eq!(world.rings.lend_free(1), 1);
     world.arrive(&[desc(0, 60, 0); 64]);
-    assert!(world.cycle.recv_each(u32::MAX, |_| ()) > 0);
+    assert!(world.rings.recv_each(u32::MAX, |_| ()) > 0);
     world.close();
 }
 
@@ -625,9 +625,9 @@ fn completions_of_frames_that_were_not_lent_are_refused_and_counted() {
             let all: Vec<_> = foreign.iter().flat_map(|&addr| [addr, addr]).collect();
             world.complete(&all);
             let done = if refill {
-                world.cycle.refill()
+                world.rings.refill()
             } else {
-                world.cycle.reap()
+                world.rings.reap()
             };
             assert_eq!((done, world.refused()), (0, (0, all.len() as u64)));
             assert_eq!(world.take_fill(), [0; 0]);
@@ -640,14 +640,14 @@ fn completions_of_frames_that_were_not_lent_are_refused_and_counted() {
 fn a_frame_that_is_completed_twice_comes_home_once() {
     for path in PATHS {
         let mut world = World::new(path);
-        let mut packet = world.cycle.alloc().unwrap();
+        let mut packet = world.rings.alloc().unwrap();
         packet.copy_from(b"sent").unwrap();
         let address = packet.address();
-        world.cycle.send_one(packet).unwrap();
+        world.rings.send_one(packet).unwrap();
         assert_eq!(take(&mut world.tx).len(), 1);
         world.complete(&[address, address, address]);
-        assert_eq!((world.cycle.reap(), world.refused()), (1, (0, 2)));
-        assert_eq!(world.cycle.tx_outstanding(), 0);
+        assert_eq!((world.rings.reap(), world.refused()), (1, (0, 2)));
+        assert_eq!(world.rings.tx_outstanding(), 0);
         world.close();
     }
 }
@@ -656,12 +656,12 @@ fn a_frame_that_is_completed_twice_comes_home_once() {
 fn a_frame_that_is_completed_twice_stays_on_loan_when_it_is_refilled() {
     for path in PATHS {
         let mut world = World::new(path);
-        let mut packet = world.cycle.alloc().unwrap();
+        let mut packet = world.rings.alloc().unwrap();
         packet.copy_from(b"sent").unwrap();
         let address = packet.address();
-        world.cycle.send_one(packet).unwrap();
+        world.rings.send_one(packet).unwrap();
         world.complete(&[address, address]);
-        world.cycle.refill_sent();
+        world.rings.refill_sent();
         world.assert_conserved(0);
         world.arrive(&[desc(address, 60, 0), desc(address, 60, 0)]);
         let packets = world.receive();
@@ -679,11 +679,11 @@ fn completions_of_frames_lent_for_receiving_do_not_upset_the_count_of_sent_packe
             let mut world = World::new(path);
             world.complete(&[3 * CHUNK, 4 * CHUNK]);
             if refill {
-                world.cycle.refill_sent();
+                world.rings.refill_sent();
             } else {
-                world.cycle.reap();
+                world.rings.reap();
             }
-            assert_eq!(world.cycle.tx_outstanding(), 0);
+            assert_eq!(world.rings.tx_outstanding(), 0);
             // Whoever has the frames now, they are not received as well as free.
             world.arrive(&[good(3), good(3), good(4)]);
             let packets = world.receive();
@@ -700,7 +700,7 @@ fn a_packet_in_place_that_was_cut_to_nothing_never_reaches_the_tx_ring() {
     for path in PATHS {
         let mut world = World::new(path);
         world.arrive(&[good(3), desc(4 * CHUNK, 0, 0), good(5)]);
-        let count = world.cycle.forward_each(u32::MAX, |packet| {
+        let count = world.rings.forward_each(u32::MAX, |packet| {
             if !packet.is_empty() {
                 packet.set_len(0).unwrap();
             }
@@ -721,7 +721,7 @@ fn a_packet_in_place_with_options_never_reaches_the_tx_ring() {
             let mut world = World::new(path);
             let strange = [4, 5].map(|frame| desc(frame * CHUNK + 256, 60, options));
             world.arrive(&[good(3), strange[0], good(6)]);
-            assert_eq!(world.cycle.forward_each(u32::MAX, |_| Verdict::Send), 3);
+            assert_eq!(world.rings.forward_each(u32::MAX, |_| Verdict::Send), 3);
             assert_eq!(take(&mut world.tx), [good(3), good(6)]);
             assert_eq!(world.take_fill(), [strange[0].addr]);
             world.close();
@@ -729,18 +729,18 @@ fn a_packet_in_place_with_options_never_reaches_the_tx_ring() {
             for port in 0..4 {
                 let mut world = World::new(path);
                 world.arrive(&strange);
-                let through = Through { port: 0, ports: 4 };
+                let through = PortContext { port: 0, ports: 4 };
                 let mut slots = Slots::new(4);
                 let mut others = [(); 4].map(|()| PacketBatch::with_capacity(4));
-                let mut tally = Tally::default();
+                let mut counts = VerdictCounts::default();
                 let shown = world
-                    .cycle
-                    .burst(4, &mut slots, through, &mut others, &mut tally, |batch| {
+                    .rings
+                    .show_batch(4, &mut slots, through, &mut others, &mut counts, |batch| {
                         batch.for_each(|packet| packet.send_to(port).unwrap());
                     })
                     .unwrap();
                 assert_eq!((shown.count, shown.all_recycled), (2, false));
-                assert_eq!(tally, Tally::default());
+                assert_eq!(counts, VerdictCounts::default());
                 assert_eq!(take(&mut world.tx), []);
                 assert!(others.iter().all(PacketBatch::is_empty));
                 assert_eq!(world.take_fill(), strange.map(|desc| desc.addr));
@@ -756,15 +756,15 @@ fn frames_stay_acceptable_when_loans_become_contiguous_again() {
     // The user gives frame 0 away: now all frames below 13 are on loan.
     let mut packet = world.held.pop().unwrap();
     packet.copy_from(b"sent").unwrap();
-    world.cycle.send_one(packet).unwrap();
+    world.rings.send_one(packet).unwrap();
     world.arrive(&[desc(256, 60, 0), good(1), good(11), desc(13 * CHUNK, 60, 0)]);
-    assert_eq!(world.cycle.recv_each(64, |_| ()), 3);
+    assert_eq!(world.rings.recv_each(64, |_| ()), 3);
     assert_eq!(world.refused(), (1, 0));
     // One in the middle leaves: all others are acceptable still, it is not.
     world.arrive(&[good(6)]);
     let packets = world.receive();
     world.arrive(&[good(1), good(6), good(11)]);
-    assert_eq!(world.cycle.recv_each(64, |_| ()), 2);
+    assert_eq!(world.rings.recv_each(64, |_| ()), 2);
     assert_eq!(world.refused(), (2, 0));
     drop(packets);
     world.close();
@@ -778,12 +778,12 @@ fn a_panic_in_the_callback_loses_no_packet_and_no_frame() {
             for forward in [false, true] {
                 let mut world = World::with_fill_ring(slots);
                 if path == Path::LookUp {
-                    world.held.extend(world.cycle.alloc());
+                    world.held.extend(world.rings.alloc());
                 }
-                while world.cycle.state().ledger.kernel < 12 {
+                while world.rings.state().ledger.kernel < 12 {
                     world.take_fill();
-                    let missing = 12 - world.cycle.state().ledger.kernel;
-                    world.cycle.lend_free(missing);
+                    let missing = 12 - world.rings.state().ledger.kernel;
+                    world.rings.lend_free(missing);
                 }
                 let frames: Vec<_> = (1..9).map(good).collect();
                 world.arrive(&frames);
@@ -810,12 +810,12 @@ fn a_panic_in_the_callback_loses_no_packet_and_no_frame() {
 /// Inspects, or forwards without sending.
 fn run(world: &mut World, forward: bool, mut look: impl FnMut(&mut PacketRef<'_>)) -> u32 {
     if forward {
-        world.cycle.forward_each(u32::MAX, |packet| {
+        world.rings.forward_each(u32::MAX, |packet| {
             look(packet);
             Verdict::Recycle
         })
     } else {
-        world.cycle.recv_each(u32::MAX, look)
+        world.rings.recv_each(u32::MAX, look)
     }
 }
 
@@ -824,14 +824,14 @@ fn packets_that_were_peeked_at_and_consumed_otherwise_are_not_consumed_again() {
     for path in PATHS {
         let mut world = World::new(path);
         world.arrive(&[good(3), good(4), good(5)]);
-        assert_eq!(world.cycle.peek(2), [good(3), good(4)]);
-        assert_eq!(world.cycle.recv_each(1, |_| ()), 1);
+        assert_eq!(world.rings.peek(2), [good(3), good(4)]);
+        assert_eq!(world.rings.recv_each(1, |_| ()), 1);
         // What follows is processed at anew.
-        assert_eq!(world.cycle.recycle_front(1), 1);
-        assert_eq!(world.cycle.peek(64), [good(5)]);
-        assert_eq!(world.cycle.forward_front(64), 1);
+        assert_eq!(world.rings.recycle_front(1), 1);
+        assert_eq!(world.rings.peek(64), [good(5)]);
+        assert_eq!(world.rings.forward_front(64), 1);
         assert_eq!(
-            (world.cycle.recycle_front(64), world.cycle.totals()),
+            (world.rings.recycle_front(64), world.rings.totals()),
             (0, (3, 1))
         );
         world.close();
@@ -840,17 +840,17 @@ fn packets_that_were_peeked_at_and_consumed_otherwise_are_not_consumed_again() {
 
 #[test]
 fn a_frame_that_comes_back_from_sending_after_it_was_peeked_at_is_not_given_to_the_kernel() {
-    let ways = [Cycle::recycle_front, Cycle::forward_front];
+    let ways = [SocketRings::recycle_front, SocketRings::forward_front];
     for (path, consume) in PATHS
         .into_iter()
         .flat_map(|path| ways.map(|way| (path, way)))
     {
         let mut world = World::new(path);
         world.arrive(&[good(3), good(4)]);
-        assert_eq!(world.cycle.peek(2), [good(3), good(4)]);
+        assert_eq!(world.rings.peek(2), [good(3), good(4)]);
         world.complete(&[good(3).addr]);
-        assert_eq!(world.cycle.reap(), 1);
-        assert_eq!(consume(&mut world.cycle, 2), 1);
+        assert_eq!(world.rings.reap(), 1);
+        assert_eq!(consume(&mut world.rings, 2), 1);
         assert_eq!(world.refused(), (1, 0));
         world.close();
     }
@@ -869,18 +869,18 @@ fn peek_shows_packets_without_taking_them() {
         ]);
         // The first one is refused; the ring's array ends after the third.
         for _ in 0..3 {
-            assert_eq!(world.cycle.peek(64), [good(3), good(4)]);
-            assert_eq!(world.cycle.peek(1), [good(3)]);
-            assert_eq!(world.cycle.peek(0), []);
+            assert_eq!(world.rings.peek(64), [good(3), good(4)]);
+            assert_eq!(world.rings.peek(1), [good(3)]);
+            assert_eq!(world.rings.peek(0), []);
         }
-        assert_eq!((world.refused(), world.cycle.totals()), ((1, 0), (0, 0)));
+        assert_eq!((world.refused(), world.rings.totals()), ((1, 0), (0, 0)));
         assert_eq!(
             world
-                .cycle
+                .rings
                 .recv_each(2, |packet| assert_eq!(packet.len(), 60)),
             2
         );
-        assert_eq!(world.cycle.peek(64), [good(5)]);
+        assert_eq!(world.rings.peek(64), [good(5)]);
         assert_eq!(world.refused(), (2, 0));
         assert_eq!(world.receive().len(), 1);
         world.close();

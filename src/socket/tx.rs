@@ -5,20 +5,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::socket::shared::Shared;
-use crate::socket::unsent::Unsent;
-use crate::packet::PacketBatch;
-use crate::error::{ErrorKind, Result};
 #[cfg(feature = "async")]
 use crate::backend::Socket;
 use crate::backend::{Interface, machine};
+use crate::error::{ErrorKind, Result};
 use crate::link::Link;
-use crate::packet::{Lender, Outbox, Packet};
 use crate::packet::FramePool;
-use crate::socket::{
-    Kicks, Next, Outward, RingState, Side, Waiting, Watchdog, can_send, check_packets,
-};
+use crate::packet::PacketBatch;
+use crate::packet::{Lender, Outbox, Packet};
 use crate::report::Report;
+use crate::socket::shared::Shared;
+use crate::socket::unsent::Unsent;
+use crate::socket::{
+    Kicks, Next, RingState, Side, TxSide, Waiting, Watchdog, can_send, check_packets,
+};
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
 
@@ -52,7 +52,7 @@ const ATTEMPTS: u32 = 4;
 #[derive(Debug)]
 pub struct FluxTx {
     // The order of closing: rings unmapped, and the rest with the last half.
-    pub(super) outward: Outward,
+    pub(super) tx_side: TxSide,
     pub(super) lender: Lender,
     pub(super) pool: FramePool,
     pub(super) watchdog: Watchdog,
@@ -95,7 +95,7 @@ impl FluxTx {
     pub fn send(&mut self, batch: &mut PacketBatch) -> Result<u32> {
         self.shared.umem.process().check("sending packets")?;
         self.take_back();
-        let mut sent = self.outward.send(&mut self.lender, batch)?;
+        let mut sent = self.tx_side.send(&mut self.lender, batch)?;
         self.push()?;
         if !batch.is_empty() {
             sent += self.send_rest(batch)?;
@@ -109,7 +109,7 @@ impl FluxTx {
         let mut sent = 0;
         for _ in 0..ATTEMPTS {
             self.take_back();
-            let more = self.outward.send(&mut self.lender, batch)?;
+            let more = self.tx_side.send(&mut self.lender, batch)?;
             if more == 0 {
                 break;
             }
@@ -149,7 +149,7 @@ impl FluxTx {
     pub fn send_each(&mut self, max: u32, give: impl FnOnce(&mut Outbox<'_>)) -> Result<u32> {
         self.shared.umem.process().check("sending packets")?;
         self.take_back();
-        let sent = self.outward.send_each(&mut self.lender, max, give);
+        let sent = self.tx_side.send_each(&mut self.lender, max, give);
         self.push()?;
         Ok(sent)
     }
@@ -182,7 +182,7 @@ impl FluxTx {
         {
             return Err(Unsent::new(packet, error));
         }
-        let packet = match self.outward.send_one(&mut self.lender, packet) {
+        let packet = match self.tx_side.send_one(&mut self.lender, packet) {
             Ok(()) => {
                 self.push_quietly();
                 return Ok(());
@@ -199,7 +199,7 @@ impl FluxTx {
         if let Err(error) = self.kick() {
             return Err(Unsent::new(packet, error));
         }
-        self.outward
+        self.tx_side
             .send_one(&mut self.lender, packet)
             .map_err(Unsent::full)?;
         self.push_quietly();
@@ -221,7 +221,7 @@ impl FluxTx {
         if !self.shared.umem.process().is_current() {
             return None;
         }
-        self.outward.alloc(&mut self.lender, &mut self.pool)
+        self.tx_side.alloc(&mut self.lender, &mut self.pool)
     }
 
     /// Fills the batch with packets of length zero in free frames, and returns how many were added.
@@ -236,7 +236,7 @@ impl FluxTx {
         if !self.shared.umem.process().is_current() {
             return 0;
         }
-        self.outward
+        self.tx_side
             .alloc_batch(&mut self.lender, &mut self.pool, batch, max)
     }
 
@@ -263,14 +263,14 @@ impl FluxTx {
     /// [`reap`](Self::reap), not in a forked child.
     #[inline]
     pub(super) fn take_back(&mut self) -> u32 {
-        self.outward.reap_home(&mut self.lender, &mut self.pool)
+        self.tx_side.reap_to_stack(&mut self.lender, &mut self.pool)
     }
 
     /// Its rings and its place in the ledger.
     #[inline]
-    pub(super) fn side(&mut self) -> Side<'_, Outward> {
+    pub(super) fn side(&mut self) -> Side<'_, TxSide> {
         Side {
-            rings: &mut self.outward,
+            rings: &mut self.tx_side,
             lender: &mut self.lender,
         }
     }
@@ -291,14 +291,14 @@ impl FluxTx {
     pub(super) fn push(&mut self) -> Result<()> {
         self.shared.umem.process().check("sending packets")?;
         let always = !self.shared.report.need_wakeup.achieved;
-        let mut kicks = Kicks::new(self.outward.pending());
+        let mut kicks = Kicks::new(self.tx_side.pending());
         if !kicks.wanted() {
             self.shared.socket.check()?;
         }
-        while kicks.wanted() && (always || self.outward.needs_wakeup()) {
+        while kicks.wanted() && (always || self.tx_side.needs_wakeup()) {
             let _uncancelled = machine::Uncancelled::new();
             let kick = self.shared.socket.wake_tx()?;
-            match kicks.after(kick, self.outward.pending()) {
+            match kicks.after(kick, self.tx_side.pending()) {
                 Next::Rest => break,
                 Next::Kick => {}
                 Next::Reap if self.take_back() == 0 => break,
@@ -306,7 +306,7 @@ impl FluxTx {
             }
         }
         self.unkicked = false;
-        self.watchdog.look(&self.outward, &*self.shared.socket)
+        self.watchdog.look(&self.tx_side, &*self.shared.socket)
     }
 
     /// The socket, for those who wait by other means.
@@ -318,7 +318,7 @@ impl FluxTx {
     /// The number of packets that the TX ring has room for now.
     pub fn room(&mut self) -> u32 {
         match self.shared.umem.process().is_current() {
-            true => self.outward.room(),
+            true => self.tx_side.room(),
             false => 0,
         }
     }
@@ -326,7 +326,7 @@ impl FluxTx {
     /// Packets that were given to the kernel and whose frames have not been taken back.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
-        self.outward.outstanding()
+        self.tx_side.outstanding()
     }
 
     /// How long nothing may move, while the kernel has packets to send, until a call says so. Default 1 s; [`Duration::MAX`] is for ever.
@@ -388,14 +388,14 @@ impl FluxTx {
     /// Packets given to the kernel, ever.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.outward.sent()
+        self.tx_side.sent()
     }
 
     /// The TX and the completion ring as they stand, for a person with a question. All zero in a forked child.
     #[must_use]
     pub fn debug_rings(&self) -> (RingState, RingState) {
         match self.shared.umem.process().is_current() {
-            true => self.outward.state(),
+            true => self.tx_side.state(),
             false => Default::default(),
         }
     }

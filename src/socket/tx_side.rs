@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use std::cell::Cell;
 
-use crate::packet::PacketBatch;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::packet::{Frames, Lender, Outbox, Packet};
 use crate::packet::FramePool;
-use crate::socket::fanout::Member;
-use crate::socket::state::RingState;
+use crate::packet::PacketBatch;
+use crate::packet::{Frames, Lender, Outbox, Packet};
 use crate::ring::{ConsumerRing, Desc, ProducerRing, Reservation};
+use crate::socket::fanout::MuxMember;
+use crate::socket::state::RingState;
 
 /// TX ring and completion ring, and the count of what passed.
 #[derive(Debug)]
-pub(crate) struct Outward {
+pub(crate) struct TxSide {
     pub(super) tx: ProducerRing<Desc>,
     pub(super) completion: ConsumerRing<u64>,
     /// Packets given to the kernel, ever.
@@ -26,10 +26,10 @@ pub(crate) struct Outward {
     /// Entries of the completion ring that were refused.
     pub(super) refused: u64,
     /// The way to those that share the completion ring.
-    pub(super) group: Option<Arc<Member>>,
+    pub(super) group: Option<Arc<MuxMember>>,
 }
 
-impl Outward {
+impl TxSide {
     pub(crate) fn new(tx: ProducerRing<Desc>, completion: ConsumerRing<u64>) -> Self {
         Self {
             tx,
@@ -81,15 +81,15 @@ impl Outward {
         give: impl FnOnce(&mut Outbox<'_>),
     ) -> u32 {
         let before = self.sent;
-        let mut boarding = Boarding {
+        let mut guard = SendGuard {
             slots: Some(self.tx.reserve(max)),
             done: Cell::new(0),
             sent: &mut self.sent,
         };
-        if let Some(slots) = &mut boarding.slots {
-            give(&mut Outbox::new(lender, slots.writer(), &boarding.done));
+        if let Some(slots) = &mut guard.slots {
+            give(&mut Outbox::new(lender, slots.writer(), &guard.done));
         }
-        drop(boarding);
+        drop(guard);
         (self.sent - before) as u32
     }
 
@@ -131,11 +131,11 @@ impl Outward {
 
     /// Sent frames home, where all sides find them, but for those that the pool is short of.
     #[inline]
-    pub(crate) fn reap_home(&mut self, lender: &mut Lender, pool: &mut FramePool) -> u32 {
+    pub(crate) fn reap_to_stack(&mut self, lender: &mut Lender, pool: &mut FramePool) -> u32 {
         self.fetch();
         let entries = self.completion.peek(u32::MAX);
         let seen = entries.len();
-        let taken = lender.reap_each_home(entries.iter(), pool);
+        let taken = lender.reap_each_to_stack(entries.iter(), pool);
         entries.release(seen);
         self.completed += u64::from(taken);
         self.refused += u64::from(seen - taken);
@@ -197,7 +197,7 @@ impl Outward {
     }
 }
 
-impl Drop for Outward {
+impl Drop for TxSide {
     /// Frees this socket's completed frames, if it is one of a group. Frames that complete later are freed by the remaining sockets.
     fn drop(&mut self) {
         let Some(group) = &self.group else {
@@ -214,13 +214,13 @@ impl Drop for Outward {
 }
 
 /// Slots of the TX ring that are being filled; dropped, also by a panic, it publishes those that were.
-struct Boarding<'a> {
+struct SendGuard<'a> {
     slots: Option<Reservation<'a, Desc>>,
     done: Cell<u32>,
     sent: &'a mut u64,
 }
 
-impl Drop for Boarding<'_> {
+impl Drop for SendGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         let done = self.done.get();

@@ -5,12 +5,12 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::machine::Events;
 use crate::backend::{Alarm, BorrowedFd, Company, Interest, Ready, Socket, machine};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::Frames;
 use crate::socket::FluxRaw;
-use crate::socket::map_entry::Place;
+use crate::socket::map_entry::MapEntry;
 use crate::stopper::Stopper;
 
 /// How long to sleep at a time while frames are short, because nobody tells when a packet is dropped.
@@ -79,14 +79,14 @@ impl Waiting {
     pub(crate) fn sleep(
         &self,
         socket: &dyn Socket,
-        place: Option<&Place>,
+        map_entry: Option<&MapEntry>,
         interest: Interest,
         slice: Option<Duration>,
         left: Option<Duration>,
     ) -> Result<Ready> {
         let company = Company {
             alarm: self.stop.get(),
-            check: &|| place.map_or(Ok(()), Place::check),
+            check: &|| map_entry.map_or(Ok(()), MapEntry::check),
             endless: left.is_none(),
             ..Company::none()
         };
@@ -98,7 +98,7 @@ fn settle(events: &Events, frames: &Frames, mut refill: impl FnMut() -> bool) {
     events.clear();
     // Frames that come in between make it go round again; what is left is for the timer.
     for _ in 0..ROUNDS {
-        if !refill() || frames.call_when_home(events.waker()) {
+        if !refill() || frames.notify_on_return(events.waker()) {
             break;
         }
     }
@@ -119,7 +119,7 @@ impl FluxRaw {
         loop {
             self.wake_tx()?;
             self.reap();
-            if self.cycle.tx_outstanding() == 0 {
+            if self.rings.tx_outstanding() == 0 {
                 return Ok(true);
             }
             if waited >= timeout {
@@ -141,13 +141,13 @@ impl FluxRaw {
         if !self.has_arrived() {
             self.wait(Interest::Receive, timeout)?;
         }
-        Ok(self.cycle.rx_available())
+        Ok(self.rings.rx_available())
     }
 
     /// Whether a packet waits in the RX ring.
     #[inline]
     pub(crate) fn has_arrived(&mut self) -> bool {
-        self.umem.process().is_current() && self.cycle.rx_available()
+        self.umem.process().is_current() && self.rings.rx_available()
     }
 
     /// Waits for packets, for free slots in the TX ring, or for either; `None` waits for ever. It may return early, as after a signal.
@@ -167,15 +167,19 @@ impl FluxRaw {
             if timeout != Some(Duration::ZERO) {
                 self.waiting.take_stop()?;
             }
-            self.cycle.refill();
+            self.rings.refill();
             let left = patience.as_mut().map(Patience::left).or(timeout);
             let slice = left.into_iter().chain(self.longest_sleep(interest)).min();
             if slice != left && patience.is_none() {
                 patience = timeout.map(Patience::new);
             }
-            let ready =
-                self.waiting
-                    .sleep(&*self.socket, self.place.as_ref(), interest, slice, left)?;
+            let ready = self.waiting.sleep(
+                &*self.socket,
+                self.map_entry.as_ref(),
+                interest,
+                slice,
+                left,
+            )?;
             if ready != Ready::default() || slice == left {
                 if timeout != Some(Duration::ZERO) && !ready.receive && !ready.send {
                     self.waiting.take_stop()?;
@@ -191,7 +195,7 @@ impl FluxRaw {
     /// How long to sleep at a time, to look for frames.
     fn longest_sleep(&self, interest: Interest) -> Option<Duration> {
         match interest {
-            Interest::Receive | Interest::Both if self.cycle.is_short() => Some(SHORT_OF_FRAMES),
+            Interest::Receive | Interest::Both if self.rings.is_short() => Some(SHORT_OF_FRAMES),
             Interest::Receive => None,
             Interest::Send | Interest::Both => Some(SHORT_OF_ROOM),
         }
@@ -245,7 +249,7 @@ impl FluxRaw {
     #[inline]
     pub fn check(&self) -> Result<()> {
         self.socket.check()?;
-        self.place.as_ref().map_or(Ok(()), Place::check)
+        self.map_entry.as_ref().map_or(Ok(()), MapEntry::check)
     }
 
     /// A file descriptor to wait for packets on, together with others.
@@ -264,9 +268,9 @@ impl FluxRaw {
     /// Sees to it that the descriptor shows what is worth a look.
     #[inline]
     pub(super) fn settle(&mut self) {
-        let cycle = &mut self.cycle;
+        let rings = &mut self.rings;
         self.waiting
-            .settle(self.umem.frames(), || cycle.is_starved_after_refill());
+            .settle(self.umem.frames(), || rings.is_starved_after_refill());
     }
 }
 

@@ -6,10 +6,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::umem::geometry::Geometry;
-use crate::umem::memory::{Memory, PAGE_SIZE, Process};
 use crate::packet::{Frames, Packet};
 use crate::report::Hugepages;
+use crate::umem::geometry::Geometry;
+use crate::umem::memory::{Memory, PAGE_SIZE, Process};
 
 /// What a UMEM shall be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl UmemRegion {
     /// divided by the number of sockets that there were when it was opened.
     #[must_use]
     pub fn alloc(&self) -> Option<Packet> {
-        let chunk = self.frames.take_home()?;
+        let chunk = self.frames.pop_free()?;
         Some(self.frames.fresh(chunk))
     }
 

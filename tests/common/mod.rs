@@ -12,8 +12,8 @@ use fluxcap::backend::{
     Allocation, Backend, BorrowedFd, Bound, Company, FanOut, Interest, Interface, Kick,
     MemoryRequest, Opened, Place, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
-use fluxcap::umem::memory::Memory;
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
+use fluxcap::umem::memory::Memory;
 use fluxcap::{
     Answer, ErrorKind, FluxBuilder, FluxError, Link, ProgramCounters, Result, SocketStatistics,
     UmemRegion, XdpMode,

@@ -10,7 +10,7 @@ struct Token {
 
 /// A file.
 pub(super) struct Source {
-    /// The file's module: `["kernel", "bpf", "map"]`; of lib.rs nothing.
+    /// The file's module: `["backend", "bpf", "map"]`; of lib.rs nothing.
     pub(super) module: Vec<String>,
     tokens: Vec<Token>,
     /// The same without what is compiled only for tests.
@@ -47,9 +47,9 @@ impl Source {
         self.module.iter().any(|name| name == "tests")
     }
 
-    /// A file below `kernel` belongs to one of its sides; only `kernel/mod.rs` is the seam itself.
+    /// A file below `backend` belongs to one of its sides; only `backend/mod.rs` is the seam itself.
     pub(super) fn unit(&self) -> Option<(usize, &'static str)> {
-        place(&self.module).filter(|(_, unit)| *unit != "kernel" || self.module.len() == 1)
+        place(&self.module).filter(|(_, unit)| *unit != "backend" || self.module.len() == 1)
     }
 
     pub(super) fn contains(&self, texts: &[&str]) -> bool {

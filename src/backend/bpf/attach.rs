@@ -7,9 +7,9 @@ use libbpf_sys::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 
 use crate::backend::bpf::object::{ENOTSUPP, check};
 use crate::backend::bpf::query;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::linux::errors::{is_out_of_files, out_of_files, unexpected};
 use crate::backend::linux::privileges::{Right, program_refusal};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::{Answer, XdpMode};
 
 /// Attaches a loaded program, and says where it runs. Closing the descriptor takes it off.

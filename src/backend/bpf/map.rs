@@ -9,9 +9,9 @@ use libbpf_sys::bpf_map_info;
 
 use crate::backend::bpf::object::check;
 use crate::backend::bpf::query;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::linux::errors::unexpected;
-use crate::backend::{FanOut, MEMBERS, Place};
+use crate::backend::{FanOut, MEMBERS, MapKey};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::stats::ProgramCounters;
 
 /// An XSKMAP: the sockets of each queue.
@@ -33,13 +33,13 @@ impl SocketMap {
     }
 
     /// The key of a place, if the map can have it at all.
-    fn key(&self, place: Place) -> Option<u32> {
+    fn key(&self, place: MapKey) -> Option<u32> {
         let first = place.queue.checked_mul(self.members)?;
         let member = (place.member < self.members).then_some(place.member)?;
         first.checked_add(member)
     }
 
-    pub(super) fn insert(&self, place: Place, socket: BorrowedFd<'_>) -> Result<()> {
+    pub(super) fn insert(&self, place: MapKey, socket: BorrowedFd<'_>) -> Result<()> {
         let Some(key) = self.key(place) else {
             return Err(self.refusal("putting the socket into", place, errno::E2BIG));
         };
@@ -61,7 +61,7 @@ impl SocketMap {
     }
 
     /// Takes the socket of a place out; an absent one is fine.
-    pub(super) fn remove(&self, place: Place) -> Result<()> {
+    pub(super) fn remove(&self, place: MapKey) -> Result<()> {
         let Some(key) = self.key(place) else {
             return Ok(());
         };
@@ -77,8 +77,8 @@ impl SocketMap {
         }
     }
 
-    fn refusal(&self, tried: &str, place: Place, error: i32) -> FluxError {
-        let Place { queue, member } = place;
+    fn refusal(&self, tried: &str, place: MapKey, error: i32) -> FluxError {
+        let MapKey { queue, member } = place;
         let tried = format!("{tried} the XDP program's map for queue {queue}");
         match error {
             _ if member >= self.members => FluxError::invalid(
@@ -177,12 +177,12 @@ impl UserMap {
 
     /// Enters `socket` for a queue: a bound one with an RX ring, as for [`Program`](crate::backend::bpf::Program::insert). The key is the queue, and
     /// the only member 0.
-    pub(crate) fn insert(&self, place: Place, socket: BorrowedFd<'_>) -> Result<()> {
+    pub(crate) fn insert(&self, place: MapKey, socket: BorrowedFd<'_>) -> Result<()> {
         self.0.insert(place, socket)
     }
 
     /// Takes the socket of a queue out; an absent one is fine.
-    pub(crate) fn remove(&self, place: Place) -> Result<()> {
+    pub(crate) fn remove(&self, place: MapKey) -> Result<()> {
         self.0.remove(place)
     }
 }

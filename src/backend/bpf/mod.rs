@@ -13,9 +13,9 @@ mod tests;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::Result;
 use crate::backend::linux::errors::unexpected;
-use crate::backend::{FanOut, MEMBERS, Place};
+use crate::backend::{FanOut, MEMBERS, MapKey};
+use crate::error::Result;
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
@@ -97,12 +97,12 @@ impl Program {
     ///
     /// The socket must be bound to the queue of that interface and have an RX ring. The kernel does not check it here:
     /// it drops the packets for a socket of another queue, and Linux 5.10 crashes on one for a socket without RX ring.
-    pub(crate) fn insert(&self, place: Place, socket: BorrowedFd<'_>) -> Result<()> {
+    pub(crate) fn insert(&self, place: MapKey, socket: BorrowedFd<'_>) -> Result<()> {
         self.sockets.insert(place, socket)
     }
 
     /// Sends the packets of `place` to the kernel's network stack again. A place without a socket is fine.
-    pub(crate) fn remove(&self, place: Place) -> Result<()> {
+    pub(crate) fn remove(&self, place: MapKey) -> Result<()> {
         self.sockets.remove(place)
     }
 

@@ -6,10 +6,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::MEMBERS;
 use crate::backend::linux::errors::{is_out_of_files, out_of_files};
 use crate::backend::linux::privileges::{self, Right, program_refusal};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// ELF structures are read in place, so the bytes start where they may.
 #[repr(C, align(16))]

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use libbpf_sys::{bpf_link_info, bpf_prog_info, bpf_xdp_query_opts};
 
 use crate::backend::bpf::object::{Quiet, check, is_bundled};
-use crate::error::{ErrorKind, FluxError, Result};
 use crate::backend::linux::errors::{is_out_of_files, out_of_files};
+use crate::error::{ErrorKind, FluxError, Result};
 
 /// The place on an interface where an XDP program sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -50,8 +50,8 @@ fn wait_for(program: &Program, enough: impl Fn(ProgramCounters) -> bool) -> Prog
 }
 
 /// The place of a socket that has its queue to itself.
-fn at(queue: u32) -> Place {
-    Place { queue, member: 0 }
+fn at(queue: u32) -> MapKey {
+    MapKey { queue, member: 0 }
 }
 
 fn create_map(map_type: u32, key: u32, value: u32) -> OwnedFd {

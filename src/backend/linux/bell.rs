@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backend::linux::errors::{self, check};
+use crate::backend::{Alarm, Bell};
 #[cfg(feature = "capi")]
 use crate::error::FluxError;
 use crate::error::Result;
-use crate::backend::{Alarm, Bell};
 
 /// An eventfd, readable while it is rung.
 #[derive(Debug)]

@@ -4,6 +4,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::backend::Bound;
+use crate::backend::bpf::{self, Runs, runs_on};
 use crate::backend::linux::errors::{check, unexpected, words};
 use crate::backend::linux::interface::{absent, virtio_has_iommu};
 use crate::backend::linux::options;
@@ -12,8 +14,6 @@ use crate::backend::linux::release;
 use crate::backend::linux::socket::XdpSocket;
 use crate::backend::linux::uapi::{self, SockAddr};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::backend::Bound;
-use crate::backend::bpf::{self, Runs, runs_on};
 use crate::report::{Answer, BindMode};
 
 pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {

@@ -5,12 +5,12 @@ use std::fs;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
+use crate::backend::Interface;
 use crate::backend::linux::altname;
 use crate::backend::linux::errors::{check, unexpected};
 use crate::backend::linux::namespace::Namespace;
 use crate::backend::linux::uapi::{self, EthtoolChannels, EthtoolDriver, EthtoolValue};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::backend::Interface;
 use crate::proto::MacAddr;
 
 /// A way to ask about the interfaces of one network namespace: that of the thread which opened it.

@@ -5,11 +5,11 @@ use std::fs;
 use crate::backend::linux::errors::{check, last, sandboxed_mmap, words};
 use crate::backend::linux::hugepages::{HugepageFiles, NoHugepages, no_hugepages};
 use crate::backend::linux::patience::{AFTER_CLOSE, Deadline, patiently};
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::{Allocation, MemoryRequest};
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::report::{Answer, HugepageSize, Hugepages};
 use crate::umem::memory::Memory;
 use crate::umem::memory::linux::{Mapping, page_size};
-use crate::report::{Answer, HugepageSize, Hugepages};
 
 /// Anonymous memory as requested, rounded up to whole pages.
 pub(super) fn allocate(request: &MemoryRequest) -> Result<Allocation> {

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use tokio::io::Interest as Events;
 use tokio::io::unix::AsyncFd;
 
+use crate::backend::Interest;
 use crate::backend::linux::errors::unexpected;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::backend::Interest;
 
 /// A duplicate of a socket's descriptor: a runtime takes each number once, and a socket has two halves.
 #[derive(Debug)]

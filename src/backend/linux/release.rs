@@ -32,9 +32,9 @@ use crate::backend::linux::namespace::Namespace;
 use crate::backend::linux::socket::{XdpSocket, new_socket, register_memory};
 use crate::backend::linux::uapi::{self, SockAddr, UmemReg};
 use crate::backend::linux::{errors, options};
+use crate::backend::{QueueRelease, ReleasedAtClose};
 use crate::error::{Result, errno};
 use crate::umem::geometry::Geometry;
-use crate::backend::{QueueRelease, ReleasedAtClose};
 use crate::umem::memory::linux::Mapping;
 use crate::umem::memory::{PAGE_SIZE, Process};
 

@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicU32;
 
 use crate::backend::linux::uapi::{self, MmapOffsets, RingOffset};
 use crate::backend::linux::{errors, options};
-use crate::error::{Result, errno};
 use crate::backend::{RingSizes, Rings};
-use crate::umem::memory::linux::Mapping;
+use crate::error::{Result, errno};
 use crate::ring::{ConsumerRing, Desc, ProducerRing, RingArea, RingElement};
+use crate::umem::memory::linux::Mapping;
 
 /// Makes the rings of a new socket, and tells whether they have flags (Linux 5.4).
 pub(super) fn make(fd: BorrowedFd<'_>, sizes: RingSizes) -> Result<(Rings, bool)> {

@@ -14,14 +14,14 @@ use crate::backend::linux::patience::{AFTER_CLOSE, Deadline, patiently};
 use crate::backend::linux::release::Release;
 use crate::backend::linux::uapi::{self, UmemReg};
 use crate::backend::linux::{bind, memlock, options, rings, wait};
-use crate::error::{FluxError, Result, errno};
-use crate::umem::geometry::Geometry;
 use crate::backend::{
     Bound, Company, Interest, Kick, Opened, Pace, Ready, Sharing, Socket, SocketRequest,
 };
-use crate::umem::memory::{PAGE_SIZE, Process};
+use crate::error::{FluxError, Result, errno};
 use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
+use crate::umem::geometry::Geometry;
+use crate::umem::memory::{PAGE_SIZE, Process};
 
 /// An AF_XDP socket.
 ///

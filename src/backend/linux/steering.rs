@@ -4,14 +4,14 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::backend::linux::errors::{is_out_of_files, out_of_files};
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::bpf::query::program_ids;
 use crate::backend::bpf::{Program, UserMap};
-use crate::backend::{FanOut, Place, Socket, Steering};
-use crate::umem::memory::Process;
+use crate::backend::linux::errors::{is_out_of_files, out_of_files};
+use crate::backend::{FanOut, MapKey, Socket, Steering};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
+use crate::umem::memory::Process;
 
 /// The programs that this process has attached. Attaching and detaching happen under its lock, or one socket's attach could meet
 /// the program that another one is just about to detach.
@@ -148,11 +148,11 @@ impl Drop for Share {
 }
 
 impl Steering for Share {
-    fn insert(&self, place: Place, socket: &dyn Socket) -> Result<()> {
+    fn insert(&self, place: MapKey, socket: &dyn Socket) -> Result<()> {
         self.program().insert(place, descriptor(socket)?)
     }
 
-    fn remove(&self, place: Place) -> Result<()> {
+    fn remove(&self, place: MapKey) -> Result<()> {
         if self.is_forked() {
             return Ok(());
         }
@@ -217,11 +217,11 @@ pub(super) fn user_map(map: BorrowedFd<'_>) -> Result<Foreign> {
 }
 
 impl Steering for Foreign {
-    fn insert(&self, place: Place, socket: &dyn Socket) -> Result<()> {
+    fn insert(&self, place: MapKey, socket: &dyn Socket) -> Result<()> {
         self.0.insert(place, descriptor(socket)?)
     }
 
-    fn remove(&self, place: Place) -> Result<()> {
+    fn remove(&self, place: MapKey) -> Result<()> {
         self.0.remove(place)
     }
 

@@ -10,8 +10,8 @@ use crate::backend::linux::bind::not_woken;
 use crate::backend::linux::errors::{last, unexpected};
 use crate::backend::linux::options;
 use crate::backend::linux::socket::XdpSocket;
-use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::backend::{Alarm, Company, Interest, Kick, Ready};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// How long a removal of the interface may go unnoticed: it does not end a `poll`.
 const LOOK_UP: Duration = Duration::from_millis(100);

@@ -30,7 +30,7 @@ impl SharedFrameState {
     /// `state` must be live, count the packet, and not be used by the caller afterwards unless it holds a handle or another packet. The
     /// caller owns the chunk.
     #[inline]
-    pub(in crate::packet) unsafe fn send_home(state: NonNull<Self>, chunk: u32) {
+    pub(in crate::packet) unsafe fn return_frame(state: NonNull<Self>, chunk: u32) {
         // SAFETY: live, as the caller promises, and counted until the exchange succeeds.
         let this = unsafe { state.as_ref() };
         let entry = this.entry(chunk);
@@ -57,7 +57,7 @@ impl SharedFrameState {
     ///
     /// # Safety
     ///
-    /// As for [`send_home`](Self::send_home).
+    /// As for [`return_frame`](Self::return_frame).
     #[cold]
     unsafe fn end(state: NonNull<Self>, chunk: u32) {
         // SAFETY: live, as the caller promises, and still so after the exchange, because it is counted once more.
@@ -79,7 +79,7 @@ impl SharedFrameState {
         while top != CLOSED {
             // No link is `AWAITED`: all that is above the bottom lies on it.
             entry.store(top.min(BOTTOM), Ordering::Relaxed);
-            // Release: as in `send_home`.
+            // Release: as in `return_frame`.
             match self.returned.compare_exchange_weak(
                 top,
                 last,
@@ -101,8 +101,8 @@ impl SharedFrameState {
     /// Has `waker` called, once, when frames come home, and returns true; false when some are there already.
     ///
     /// Whoever calls it has a handle, and has found no frame.
-    pub(crate) fn call_when_home(&self, waker: &Waker) -> bool {
-        if !self.home_is_empty() {
+    pub(crate) fn notify_on_return(&self, waker: &Waker) -> bool {
+        if !self.free_queue_is_empty() {
             return false;
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(|e| e.into_inner());
@@ -114,12 +114,12 @@ impl SharedFrameState {
         let empty =
             self.returned
                 .compare_exchange(BOTTOM, AWAITED, Ordering::SeqCst, Ordering::Relaxed);
-        !matches!(empty, Err(..BOTTOM)) && self.home_is_empty()
+        !matches!(empty, Err(..BOTTOM)) && self.free_queue_is_empty()
     }
 
     /// Calls those who wait for frames, after one was put into the home queue.
     #[inline]
-    pub(in crate::packet) fn call_if_awaited(&self) {
+    pub(in crate::packet) fn notify_waiting(&self) {
         if self.returned.load(Ordering::SeqCst) == AWAITED {
             self.call_off();
         }
@@ -152,10 +152,10 @@ impl SharedFrameState {
     ///
     /// # Safety
     ///
-    /// As for [`send_home`](Self::send_home), for all `packets`; and something else keeps the state alive meanwhile.
+    /// As for [`return_frame`](Self::return_frame), for all `packets`; and something else keeps the state alive meanwhile.
     #[cfg(feature = "capi")]
     #[inline]
-    pub(in crate::packet) unsafe fn send_chain_home(
+    pub(in crate::packet) unsafe fn return_packets(
         state: NonNull<Self>,
         bottom: u32,
         top: u32,
@@ -223,7 +223,7 @@ impl SharedFrameState {
         let mut top = self.returned.load(Ordering::Relaxed);
         while top <= BOTTOM {
             entry.store(top, Ordering::Relaxed);
-            // Release: as in `send_home`, for all the links.
+            // Release: as in `return_frame`, for all the links.
             match self.returned.compare_exchange_weak(
                 top,
                 last,
@@ -345,7 +345,7 @@ impl Drop for Returned<'_> {
     #[inline]
     fn drop(&mut self) {
         while let Some(chunk) = self.next() {
-            self.state.queue_home(chunk);
+            self.state.push_free(chunk);
         }
         // Packets on the return stack are counted, and these are no more; whoever has taken them has a handle.
         self.state.uncount(self.taken);

@@ -4,19 +4,19 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::packet::ledger::{POOL, USER};
-use crate::packet::ledger::quarantine::QueueRelease;
-use crate::packet::{Frames, SharedFrameState};
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::packet::ledger::quarantine::QueueRelease;
+use crate::packet::ledger::{POOL, USER};
+use crate::packet::{Frames, SharedFrameState};
 
 /// Entries of the ledger above `USER` are sockets, up to this many.
 const MAX_SOCKETS: u32 = u16::MAX as u32;
 /// How long an opening socket waits for frames in quarantine. Some 25 ms are usual on Linux.
 const AFTER_CLOSE: Duration = Duration::from_millis(250);
 /// In the ledger entry of a socket that was split: on loan from its receiving half.
-pub(in crate::packet) const INWARD: u32 = 1 << 29;
+pub(in crate::packet) const RX_HALF: u32 = 1 << 29;
 /// Likewise, from its sending half.
-pub(in crate::packet) const OUTWARD: u32 = 1 << 30;
+pub(in crate::packet) const TX_HALF: u32 = 1 << 30;
 
 impl Frames {
     /// Places in the ledger for one socket, or `count` that share a queue, which will lend frames to the kernel.
@@ -103,22 +103,22 @@ impl Lease {
     /// The socket that has lent the frame at an address.
     pub(crate) fn lender_of(leases: &[Self], addr: u64) -> Option<usize> {
         let frames = &leases.first()?.frames;
-        let mark = frames.owner_entry(frames.chunk_of(addr)?) & !(INWARD | OUTWARD);
+        let mark = frames.owner_entry(frames.chunk_of(addr)?) & !(RX_HALF | TX_HALF);
         leases.iter().position(|lease| lease.mark() == mark)
     }
 
     /// Takes a frame home that this socket has lent, which is closed; false when it has not.
-    pub(crate) fn take_home(&self, addr: u64) -> bool {
+    pub(crate) fn pop_free(&self, addr: u64) -> bool {
         let Some(chunk) = self.frames.chunk_of(addr) else {
             return false;
         };
         // The receiving half, which may live on, takes its own back itself.
-        let sides = [0, OUTWARD];
+        let sides = [0, TX_HALF];
         let lent = sides
             .iter()
             .any(|side| self.frames.pass(chunk, self.mark() | side, POOL));
         if lent {
-            self.frames.queue_home(chunk);
+            self.frames.push_free(chunk);
         }
         lent
     }
@@ -170,7 +170,7 @@ impl Lease {
     /// Sends home what was lent to a socket that the kernel never bound; nothing is left.
     fn give_back(&self) -> u32 {
         for chunk in 0..self.frames.geometry().frames() {
-            if self.frames.owner(chunk) & !(INWARD | OUTWARD) == self.mark() {
+            if self.frames.owner(chunk) & !(RX_HALF | TX_HALF) == self.mark() {
                 self.frames.add_chain(chunk, chunk, 1);
             }
         }

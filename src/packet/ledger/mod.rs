@@ -29,9 +29,9 @@ use std::task::Waker;
 use crossbeam_queue::ArrayQueue;
 
 use crate::error::{FluxError, Result};
+use crate::sync::{AtomicU32, AtomicU64};
 use crate::umem::geometry::{Geometry, KERNEL_HEADROOM};
 use crate::umem::memory::{Memory, Process};
-use crate::sync::{AtomicU32, AtomicU64};
 
 pub(in crate::packet) use free::BOTTOM;
 pub(crate) use free::Returned;
@@ -58,7 +58,7 @@ pub(crate) struct SharedFrameState {
     generations: Box<[AtomicU32]>,
     /// The top of the return stack: a chunk, [`BOTTOM`] or `CLOSED`.
     pub(in crate::packet) returned: AtomicU32,
-    home: ArrayQueue<u32>,
+    free_queue: ArrayQueue<u32>,
     /// Who wants to be called when frames come home.
     pub(in crate::packet) waiting: Mutex<Vec<Waker>>,
     count: AtomicU64,
@@ -177,40 +177,40 @@ impl SharedFrameState {
     }
 
     /// Queues a chunk that the ledger already gives to the pool.
-    pub(crate) fn queue_home(&self, chunk: u32) {
+    pub(crate) fn push_free(&self, chunk: u32) {
         if !self.process.is_current() {
             return;
         }
-        let full = self.home.push(chunk);
+        let full = self.free_queue.push(chunk);
         debug_assert!(full.is_ok(), "the home queue has room for every frame");
-        self.call_if_awaited();
+        self.notify_waiting();
     }
 
     /// Takes a chunk out of the home queue; the ledger gives it to the pool until the caller says otherwise.
-    pub(crate) fn take_home(&self) -> Option<u32> {
+    pub(crate) fn pop_free(&self) -> Option<u32> {
         if !self.process.is_current() {
             return None;
         }
-        self.home
+        self.free_queue
             .pop()
             .or_else(|| self.take_returned().next())
             .or_else(|| self.take_quarantined())
     }
 
     fn take_quarantined(&self) -> Option<u32> {
-        let may = self.quarantined() > 0 && self.reclaim_in_need();
+        let may = self.quarantined() > 0 && self.reclaim_if_empty();
         may.then(|| self.take_returned().next()).flatten()
     }
 
-    pub(in crate::packet) fn home_is_empty(&self) -> bool {
-        self.home.is_empty()
+    pub(in crate::packet) fn free_queue_is_empty(&self) -> bool {
+        self.free_queue.is_empty()
     }
 
     /// The number of free frames that nobody keeps at hand.
     #[must_use]
-    pub(crate) fn at_home(&self) -> u32 {
+    pub(crate) fn free_count(&self) -> u32 {
         drop(self.take_returned());
-        self.home.len() as u32
+        self.free_queue.len() as u32
     }
 
     /// The number of packets in the user's hands.
@@ -295,7 +295,7 @@ impl fmt::Debug for SharedFrameState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedFrameState")
             .field("geometry", &self.geometry)
-            .field("at_home", &self.at_home())
+            .field("free_count", &self.free_count())
             .field("with_user", &self.with_user())
             .finish_non_exhaustive()
     }
@@ -344,9 +344,9 @@ impl Frames {
         let owners = entries(frames, POOL)?;
         #[cfg(feature = "capi")]
         let generations = entries(frames, registry::first_generation())?;
-        let home = queue(frames)?;
+        let free_queue = queue(frames)?;
         for chunk in 0..frames {
-            let full = home.push(chunk);
+            let full = free_queue.push(chunk);
             debug_assert!(full.is_ok());
         }
         let state = SharedFrameState {
@@ -357,7 +357,7 @@ impl Frames {
             #[cfg(feature = "capi")]
             generations,
             returned: AtomicU32::new(BOTTOM),
-            home,
+            free_queue,
             waiting: Mutex::default(),
             count: AtomicU64::new(HANDLE),
             sockets: Mutex::new(Vec::new()),

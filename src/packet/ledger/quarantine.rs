@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use crate::packet::SharedFrameState;
 use crate::packet::ledger::USER;
-use crate::packet::ledger::lease::{INWARD, OUTWARD};
+use crate::packet::ledger::lease::{RX_HALF, TX_HALF};
 
 /// In the ledger entry of a frame in quarantine, beside the mark of the socket that was closed.
 pub(in crate::packet) const QUARANTINED: u32 = 1 << 28;
@@ -92,12 +92,17 @@ struct ClosedSocket {
 
 impl SharedFrameState {
     /// Puts the frames of a closed socket into quarantine; returns how many there are. Its place in the ledger stays taken if there are any.
-    pub(in crate::packet) fn quarantine(&self, index: u32, mark: u32, release: Arc<dyn QueueRelease>) -> u32 {
+    pub(in crate::packet) fn quarantine(
+        &self,
+        index: u32,
+        mark: u32,
+        release: Arc<dyn QueueRelease>,
+    ) -> u32 {
         let mut frames = 0;
         for chunk in 0..self.geometry().frames() {
             let owner = self.owner(chunk);
             // In a group, another member may take a frame of the group meanwhile.
-            if owner & !(INWARD | OUTWARD) == mark && self.pass(chunk, owner, mark | QUARANTINED) {
+            if owner & !(RX_HALF | TX_HALF) == mark && self.pass(chunk, owner, mark | QUARANTINED) {
                 frames += 1;
             }
         }
@@ -151,7 +156,7 @@ impl SharedFrameState {
 
     /// [`reclaim`](Self::reclaim), now and then; for somebody who finds no free frame. Whether there may be one now.
     #[cold]
-    pub(in crate::packet) fn reclaim_in_need(&self) -> bool {
+    pub(in crate::packet) fn reclaim_if_empty(&self) -> bool {
         let Ok(mut closed) = self.quarantine.closed.try_lock() else {
             return false;
         };

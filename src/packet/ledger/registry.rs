@@ -8,8 +8,8 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use crate::packet::SharedFrameState;
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::packet::SharedFrameState;
 
 /// The most UMEMs in one process.
 const MAX_LIVE: usize = 4096;
@@ -67,7 +67,9 @@ pub(in crate::packet) fn remove(state: NonNull<SharedFrameState>) {
 
 /// The UMEM at `pointer`, if it is alive.
 #[cfg(feature = "capi")]
-pub(in crate::packet) fn find(pointer: *const SharedFrameState) -> Option<NonNull<SharedFrameState>> {
+pub(in crate::packet) fn find(
+    pointer: *const SharedFrameState,
+) -> Option<NonNull<SharedFrameState>> {
     // The pointer as it was noted, and not the caller's, which may be that of a UMEM which lay here before.
     let noted = LIVE[..USED.load(Ordering::Acquire)]
         .iter()

@@ -1,8 +1,8 @@
 //! Growing and shrinking at every edge of a frame.
 
-use crate::packet::batch_ref::Slot;
-use crate::packet::resize::*;
 use crate::error::{ErrorKind, errno};
+use crate::packet::batch_ref::PacketSlot;
+use crate::packet::resize::*;
 use crate::umem::{UmemConfig, UmemRegion};
 
 const FRAME: usize = 2048;
@@ -43,7 +43,7 @@ fn on_both(offset: usize, len: usize, test: impl Fn(&mut dyn Room)) {
     set(packet);
     test(packet);
     set(packet);
-    let mut slot = Slot {
+    let mut slot = PacketSlot {
         data: packet.data_mut().as_mut_ptr(),
         len: len as u32,
         verdict: 0,

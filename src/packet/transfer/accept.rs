@@ -6,12 +6,12 @@
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use crate::packet::ledger::{POOL, USER};
-use crate::packet::ledger::lease::{INWARD, Lease, OUTWARD};
-use crate::packet::ledger::free::Chain;
-use crate::packet::{Frames, Packet, SharedFrameState};
-use crate::packet::PacketBatch;
 use crate::packet::FramePool;
+use crate::packet::PacketBatch;
+use crate::packet::ledger::free::Chain;
+use crate::packet::ledger::lease::{Lease, RX_HALF, TX_HALF};
+use crate::packet::ledger::{POOL, USER};
+use crate::packet::{Frames, Packet, SharedFrameState};
 use crate::ring::{Desc, Iter, Writer};
 use crate::sync::AtomicU32;
 
@@ -69,7 +69,7 @@ impl Lender {
             lent,
         };
         let sending = sending.min(self.lent);
-        (half(INWARD, self.lent - sending), half(OUTWARD, sending))
+        (half(RX_HALF, self.lent - sending), half(TX_HALF, sending))
     }
 
     /// The UMEM.
@@ -122,7 +122,7 @@ impl Lender {
             is_plain = is_plain
                 && run.with(places.iter_mut()).all(|(desc, place)| {
                     *place = desc;
-                    loans.is_plainly_mine(desc)
+                    loans.is_own_loan(desc)
                 });
         }
         if is_plain {
@@ -222,7 +222,11 @@ impl Lender {
 
     /// Sends frames home by the return stack, but first takes as many into the pool as it is short of.
     #[inline]
-    pub(crate) fn reap_each_home(&mut self, mut sent: Iter<'_, u64>, pool: &mut FramePool) -> u32 {
+    pub(crate) fn reap_each_to_stack(
+        &mut self,
+        mut sent: Iter<'_, u64>,
+        pool: &mut FramePool,
+    ) -> u32 {
         let kept = self.reap_each(sent.by_ref().take(pool.room()), pool);
         let loans = self.loans();
         let mut chain = Chain::new();
@@ -387,7 +391,7 @@ impl<'a> Loans<'a> {
 
     /// Whether a descriptor is acceptable without a look at what was lent before a split, or by the group.
     #[inline(always)]
-    pub(in crate::packet) fn is_plainly_mine(&self, desc: Desc) -> bool {
+    pub(in crate::packet) fn is_own_loan(&self, desc: Desc) -> bool {
         self.find(desc.addr, desc.len)
             .is_some_and(|(_, entry)| entry.load(Ordering::Relaxed) == self.mark)
     }

@@ -3,29 +3,29 @@
 use std::ops::BitOr;
 use std::ptr::NonNull;
 
-use crate::packet::batch_ref::{RECYCLE, SEND, Slot};
+use crate::error::{FluxError, Result};
+use crate::packet::FramePool;
+use crate::packet::PacketBatch;
+use crate::packet::batch_ref::{PacketSlot, RECYCLE, SEND};
 use crate::packet::ledger::POOL;
 use crate::packet::transfer::accept::Loans;
-use crate::packet::transfer::tally::{Fault, Tally};
-use crate::packet::{BatchRef, Lender, Packet, SharedFrameState, Through};
-use crate::packet::PacketBatch;
-use crate::error::{FluxError, Result};
-use crate::umem::memory;
-use crate::packet::FramePool;
+use crate::packet::transfer::counts::{NotSent, VerdictCounts};
+use crate::packet::{BatchRef, Lender, Packet, PortContext, SharedFrameState};
 use crate::ring::{Desc, Iter, Writer};
+use crate::umem::memory;
 
 /// Room for a batch: the slots that a callback sees and may write to, and the descriptors that they were made of, which it never sees.
 #[derive(Debug)]
-pub(crate) struct Slots {
-    shown: Box<[Slot]>,
+pub(crate) struct BatchSlots {
+    shown: Box<[PacketSlot]>,
     descs: Box<[Desc]>,
 }
 
-impl Slots {
+impl BatchSlots {
     /// For so few packets that there is always memory for them.
     pub(crate) fn new(packets: u32) -> Self {
         Self {
-            shown: vec![Slot::EMPTY; packets as usize].into(),
+            shown: vec![PacketSlot::EMPTY; packets as usize].into(),
             descs: vec![Desc::default(); packets as usize].into(),
         }
     }
@@ -36,7 +36,7 @@ impl Slots {
     ///
     /// [`Memory`](crate::ErrorKind::Memory).
     pub(crate) fn try_new(packets: u32) -> Result<Self> {
-        let shown = memory::filled(packets as usize, Slot::EMPTY);
+        let shown = memory::filled(packets as usize, PacketSlot::EMPTY);
         let descs = memory::filled(packets as usize, Desc::default());
         let slots = shown.zip(descs).map(|(shown, descs)| Self { shown, descs });
         slots.ok_or_else(|| {
@@ -56,7 +56,7 @@ impl Slots {
 
 /// What became of the packets of a batch.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Settled {
+pub(crate) struct BatchResult {
     /// Addresses written to the fill ring.
     pub(crate) recycled: u32,
     /// Frames that went to the pool, because the fill ring was full.
@@ -72,7 +72,7 @@ pub(crate) struct Settled {
 }
 
 /// Where the packets of a batch go.
-pub(crate) struct Exits<'r, 'a> {
+pub(crate) struct BatchOutlets<'r, 'a> {
     pub(crate) fill: Writer<'r, u64>,
     pub(crate) pool: &'a mut FramePool,
     pub(crate) tx: Writer<'r, Desc>,
@@ -88,13 +88,13 @@ impl Lender {
     pub(crate) fn show<'a>(
         &'a mut self,
         received: Iter<'_, Desc>,
-        slots: &'a mut Slots,
-        through: Through,
+        slots: &'a mut BatchSlots,
+        context: PortContext,
     ) -> Option<BatchRef<'a>> {
         let count = self.loans().show(received, slots);
         let (shown, descs) = (&mut slots.shown[..count], &slots.descs[..count]);
         // SAFETY: acceptable. While this `Lender` is borrowed, the frames stay on loan, so nobody else touches them.
-        let batch = unsafe { BatchRef::new(&self.frames, (shown, descs), through) };
+        let batch = unsafe { BatchRef::new(&self.frames, (shown, descs), context) };
         (count > 0).then_some(batch)
     }
 
@@ -103,64 +103,69 @@ impl Lender {
     ///
     /// The frames in the rings stay on loan.
     #[inline(always)]
-    pub(crate) fn settle(
+    pub(crate) fn apply_verdicts(
         &mut self,
-        (slots, count): (&Slots, usize),
+        (slots, count): (&BatchSlots, usize),
         port: u32,
-        exits: &mut Exits<'_, '_>,
-        tally: &mut Tally,
-    ) -> Settled {
-        let mut settled = Settled::default();
+        outlets: &mut BatchOutlets<'_, '_>,
+        counts: &mut VerdictCounts,
+    ) -> BatchResult {
+        let mut result = BatchResult::default();
         let (state, loans) = (self.frames.state(), self.loans());
         let (shown, descs) = (&slots.shown[..count], &slots.descs[..count]);
         let mut done = 0;
         // Runs of those that are all recycled, or all sent, and one by one those that are neither.
         loop {
             // Where a frame has left another way, one that came twice must not go into a ring, too.
-            let is_whole = settled.passed_on + settled.pooled == 0;
+            let is_whole = result.passed_on + result.pooled == 0;
             if is_whole {
-                done += loans.recycle_front(&shown[done..], &descs[done..], &mut exits.fill);
+                done += loans.recycle_front(&shown[done..], &descs[done..], &mut outlets.fill);
             }
             if done == count {
                 break;
             }
             let mut sent = 0;
             if is_whole {
-                sent = loans.send_front(&shown[done..], &descs[done..], port, &mut exits.tx);
+                sent = loans.send_front(&shown[done..], &descs[done..], port, &mut outlets.tx);
                 done += sent;
             }
             if sent == 0 {
                 let packet = (shown[done], descs[done]);
-                match loans.settle_one(state, packet, port, exits, &mut settled) {
-                    Err(Fault::Crowded) => tally.crowded += 1,
-                    Err(Fault::Unsendable) | Ok(()) => {}
-                    Err(fault) => drop(tally.unfit.get_or_insert((done, fault))),
+                match loans.apply_verdict(state, packet, port, outlets, &mut result) {
+                    Err(NotSent::NoRoom) => counts.no_room += 1,
+                    Err(NotSent::Unsendable) | Ok(()) => {}
+                    Err(fault) => drop(counts.unfit.get_or_insert((done, fault))),
                 }
                 done += 1;
             }
         }
-        settled.finish(exits.fill.written(), exits.tx.written(), tally);
-        self.count_returned(settled.pooled + settled.passed_on);
-        settled
+        result.finish(outlets.fill.written(), outlets.tx.written(), counts);
+        self.count_returned(result.pooled + result.passed_on);
+        result
     }
 }
 
-impl Settled {
+impl BatchResult {
     /// Counts what was written to the fill and the TX ring, and the whole in `tally`.
     #[inline(always)]
-    pub(in crate::packet) fn finish(&mut self, recycled: u32, sent: u32, tally: &mut Tally) {
+    pub(in crate::packet) fn finish(
+        &mut self,
+        recycled: u32,
+        sent: u32,
+        counts: &mut VerdictCounts,
+    ) {
         self.recycled = recycled;
         self.sent = sent;
         self.others += sent;
-        tally.sent += u64::from(sent);
-        tally.passed_on += u64::from(self.passed_on);
+        counts.sent += u64::from(sent);
+        counts.passed_on += u64::from(self.passed_on);
     }
 }
 
 impl Loans<'_> {
     /// Fills the slots with the packets that are acceptable; returns how many. A call, so that all it needs stays in registers.
     #[inline(never)]
-    fn show(&self, received: Iter<'_, Desc>, slots: &mut Slots) -> usize {
+    fn show(&self, received: Iter<'_, Desc>, slots: &mut BatchSlots) -> usize {
         let loans = *self;
         let mut done = 0;
         for run in received.clone().runs() {
@@ -169,9 +174,9 @@ impl Loans<'_> {
             let is_plain = run
                 .with(shown.iter_mut().zip(kept))
                 .all(|(desc, (shown, kept))| {
-                    *shown = Slot::new(loans.base, desc);
+                    *shown = PacketSlot::new(loans.base, desc);
                     *kept = desc;
-                    loans.is_plainly_mine(desc)
+                    loans.is_own_loan(desc)
                 });
             if !is_plain {
                 return self.show_each(received, slots);
@@ -183,14 +188,14 @@ impl Loans<'_> {
     /// [`show`](Self::show), where some are refused, or were lent before a split or by a group.
     #[cold]
     #[inline(never)]
-    fn show_each(&self, received: Iter<'_, Desc>, slots: &mut Slots) -> usize {
+    fn show_each(&self, received: Iter<'_, Desc>, slots: &mut BatchSlots) -> usize {
         let mut places = slots.shown.iter_mut().zip(&mut slots.descs);
         let all = places.len();
         for desc in received {
             if self.accept(desc).is_some()
                 && let Some((shown, kept)) = places.next()
             {
-                *shown = Slot::new(self.base, desc);
+                *shown = PacketSlot::new(self.base, desc);
                 *kept = desc;
             }
         }
@@ -199,7 +204,12 @@ impl Loans<'_> {
 
     /// Writes the packets at the front that shall be recycled to the fill ring; returns how many. It may end early.
     #[inline(never)]
-    fn recycle_front(&self, shown: &[Slot], descs: &[Desc], fill: &mut Writer<'_, u64>) -> usize {
+    fn recycle_front(
+        &self,
+        shown: &[PacketSlot],
+        descs: &[Desc],
+        fill: &mut Writer<'_, u64>,
+    ) -> usize {
         if self.is_member() {
             return 0;
         }
@@ -219,7 +229,7 @@ impl Loans<'_> {
     #[inline(never)]
     fn send_front(
         &self,
-        shown: &[Slot],
+        shown: &[PacketSlot],
         descs: &[Desc],
         port: u32,
         tx: &mut Writer<'_, Desc>,
@@ -229,7 +239,7 @@ impl Loans<'_> {
         let all = shown.len().min(room);
         let packets = shown[..all].iter().zip(&descs[..all]);
         if packets.clone().fold(0, |odd, (slot, desc)| {
-            odd | loans.oddity(slot, desc, SEND + port)
+            odd | loans.mismatch(slot, desc, SEND + port)
         }) == 0
         {
             tx.write_all(packets.map(|(slot, _)| slot.desc(loans.base, 0)));
@@ -244,56 +254,56 @@ impl Loans<'_> {
 
     /// Does with one packet what its slot says; where that cannot be, it is recycled.
     #[inline(never)]
-    pub(in crate::packet) fn settle_one(
+    pub(in crate::packet) fn apply_verdict(
         &self,
         state: NonNull<SharedFrameState>,
-        (slot, desc): (Slot, Desc),
+        (slot, desc): (PacketSlot, Desc),
         port: u32,
-        exits: &mut Exits<'_, '_>,
-        settled: &mut Settled,
-    ) -> Result<(), Fault> {
+        outlets: &mut BatchOutlets<'_, '_>,
+        batch: &mut BatchResult,
+    ) -> Result<(), NotSent> {
         if self.accept(desc).is_none() {
-            settled.others += u32::from(slot.verdict != RECYCLE);
-            settled.twice += 1;
+            batch.others += u32::from(slot.verdict != RECYCLE);
+            batch.twice += 1;
             return Ok(());
         }
         let mut result = Ok(());
         if slot.verdict != RECYCLE {
             let fitting = self.fit(slot, desc);
             let sent = fitting.and_then(|fitting| match slot.verdict == SEND + port {
-                true => exits
+                true => outlets
                     .tx
                     .push(fitting)
                     .then_some(Sent::Gone)
-                    .ok_or(Fault::Crowded),
+                    .ok_or(NotSent::NoRoom),
                 false => {
-                    let to = (slot.verdict - SEND, &mut *exits.others);
+                    let to = (slot.verdict - SEND, &mut *outlets.others);
                     self.pass_on(desc, to, |chunk| Packet::new(state, fitting, chunk))
                 }
             });
             // What was sent is counted in the end.
-            settled.others += u32::from(sent != Ok(Sent::Gone));
+            batch.others += u32::from(sent != Ok(Sent::Gone));
             match sent {
                 Ok(Sent::Gone) => return Ok(()),
                 Ok(Sent::PassedOn) => {
-                    settled.passed_on += 1;
+                    batch.passed_on += 1;
                     return Ok(());
                 }
                 Ok(Sent::Twice) => {
-                    settled.twice += 1;
+                    batch.twice += 1;
                     return Ok(());
                 }
                 Err(fault) => result = Err(fault),
             }
         }
         self.share_frame(desc.addr);
-        if !exits.fill.push(desc.addr) {
+        if !outlets.fill.push(desc.addr) {
             match self.take_frame(desc.addr, POOL) {
                 Some(chunk) => {
-                    exits.pool.put(chunk);
-                    settled.pooled += 1;
+                    outlets.pool.put(chunk);
+                    batch.pooled += 1;
                 }
-                None => settled.twice += 1,
+                None => batch.twice += 1,
             }
         }
         result
@@ -301,7 +311,7 @@ impl Loans<'_> {
 
     /// 0 if the slot has this verdict and [fits](Self::fit): as numbers to be united over a batch, which a processor does for several at once.
     #[inline(always)]
-    fn oddity(&self, slot: &Slot, desc: &Desc, verdict: u32) -> u64 {
+    fn mismatch(&self, slot: &PacketSlot, desc: &Desc, verdict: u32) -> u64 {
         const SIGN: u32 = 63;
         let chunk_size = self.chunk_size();
         let Desc { addr, len, .. } = slot.desc(self.base, 0);
@@ -315,18 +325,18 @@ impl Loans<'_> {
     /// The packet that a slot asks to send, if it lies within the chunk of `desc`, which it was made of, is not empty, and has no options:
     /// those of a received packet mean something else, or nothing, where packets are sent.
     #[inline(always)]
-    fn fit(&self, slot: Slot, desc: Desc) -> Result<Desc, Fault> {
+    fn fit(&self, slot: PacketSlot, desc: Desc) -> Result<Desc, NotSent> {
         let chunk_size = self.chunk_size();
         let fitting = slot.desc(self.base, desc.options);
         let end = (fitting.addr & (chunk_size - 1)) + u64::from(fitting.len);
         if fitting.addr ^ desc.addr >= chunk_size {
-            return Err(Fault::OtherFrame);
+            return Err(NotSent::OtherFrame);
         }
         if end > chunk_size {
-            return Err(Fault::TooLong);
+            return Err(NotSent::TooLong);
         }
         if fitting.len == 0 || fitting.options != 0 {
-            return Err(Fault::Unsendable);
+            return Err(NotSent::Unsendable);
         }
         Ok(fitting)
     }
@@ -337,10 +347,10 @@ impl Loans<'_> {
         desc: Desc,
         (port, others): (u32, &mut [PacketBatch]),
         packet: impl FnOnce(u32) -> Packet,
-    ) -> Result<Sent, Fault> {
-        let batch = others.get_mut(port as usize).ok_or(Fault::NoPort)?;
+    ) -> Result<Sent, NotSent> {
+        let batch = others.get_mut(port as usize).ok_or(NotSent::NoPort)?;
         if batch.room() == 0 {
-            return Err(Fault::Crowded);
+            return Err(NotSent::NoRoom);
         }
         // A frame that came twice is the user's once, and goes nowhere else then.
         let Some(chunk) = self.receive(desc) else {

@@ -5,11 +5,11 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use crate::packet::batch_ref::{RECYCLE, SEND, Slot};
+use crate::packet::FramePool;
+use crate::packet::batch_ref::{PacketSlot, RECYCLE, SEND};
 use crate::packet::ledger::{POOL, USER};
 use crate::packet::transfer::accept::{Lender, Loans, count_returned};
-use crate::packet::{Packet, PacketRef, PortPacket, SharedFrameState, Through};
-use crate::packet::FramePool;
+use crate::packet::{Packet, PacketRef, PortContext, PortPacket, SharedFrameState};
 use crate::ring::{Desc, Iter, Run, Writer};
 
 /// A packet that was just received, still in the frame that it came in.
@@ -31,7 +31,7 @@ pub struct ReceivedPacket<'a> {
     counted: &'a CountedAhead,
 }
 
-/// Verdict of the [`Slot`] of a packet that was taken. No engine has so many ports.
+/// Verdict of the [`PacketSlot`] of a packet that was taken. No engine has so many ports.
 const TAKEN: u32 = u32::MAX;
 
 impl ReceivedPacket<'_> {
@@ -53,10 +53,10 @@ impl ReceivedPacket<'_> {
 impl ReceivedPacket<'_> {
     /// As an engine shows it.
     #[inline(always)]
-    pub(crate) fn of_port(&mut self, through: Through) -> PortPacket<'_> {
+    pub(crate) fn of_port(&mut self, context: PortContext) -> PortPacket<'_> {
         let PacketRef { slot, state, .. } = &mut self.packet;
         // SAFETY: the packet of `self`, borrowed.
-        PortPacket::new(unsafe { PacketRef::new(state, slot, 0) }, through)
+        PortPacket::new(unsafe { PacketRef::new(state, slot, 0) }, context)
     }
 
     /// What was decided of it as one [of a port](Self::of_port).
@@ -129,7 +129,7 @@ pub(crate) struct Handled {
     /// Packets that are the user's now.
     pub(crate) taken: u32,
     /// Recycled although they should be sent, because the TX ring was full.
-    pub(crate) crowded: u32,
+    pub(crate) no_room: u32,
 }
 
 impl Handled {
@@ -142,7 +142,7 @@ impl Handled {
     /// Whether none was sent or taken, or should have been sent.
     #[inline]
     pub(crate) fn are_all_recycled(&self) -> bool {
-        self.sent + self.taken + self.crowded == 0
+        self.sent + self.taken + self.no_room == 0
     }
 }
 
@@ -188,7 +188,16 @@ impl Lender {
         for run in received.runs() {
             if end.is_none() {
                 let others = (&pass.others, &pass.counted, &mut *pass.pool);
-                end = loans.each(state, run, &mut pass.written, others, sending_mark, own, &mut decide, &mut pass_on);
+                end = loans.each(
+                    state,
+                    run,
+                    &mut pass.written,
+                    others,
+                    sending_mark,
+                    own,
+                    &mut decide,
+                    &mut pass_on,
+                );
             }
         }
         pass.is_over = true;
@@ -221,7 +230,7 @@ impl Loans<'_> {
                 count(others, |others| &mut others.refused);
                 continue;
             };
-            let mut slot = Slot::new(loans.base, desc);
+            let mut slot = PacketSlot::new(loans.base, desc);
             // SAFETY: acceptable. While the `Lender` is borrowed, the frame stays on loan, so nobody else touches it, and one packet is
             // borrowed at a time. A group's frame is this member's until it is shared again below.
             let packet = unsafe { PacketRef::new(loans.frames, &mut slot, desc.options) };
@@ -237,7 +246,9 @@ impl Loans<'_> {
                 if let Some(mark) = sender {
                     entry.store(mark, Ordering::Relaxed);
                 }
-            } else if exit != RECYCLE && exit != own && can_leave(slot.desc(loans.base, desc.options))
+            } else if exit != RECYCLE
+                && exit != own
+                && can_leave(slot.desc(loans.base, desc.options))
             {
                 count(others, |others| &mut others.taken);
                 counted.take_one(loans.frames);
@@ -290,7 +301,7 @@ impl InRegisters<'_, '_> {
         match &mut self.tx {
             Some(tx) if tx.has_room() => tx.write(desc),
             _ => {
-                count(others, |others| &mut others.crowded);
+                count(others, |others| &mut others.no_room);
                 return false;
             }
         }
@@ -304,7 +315,7 @@ struct Others {
     refused: u32,
     taken: u32,
     pooled: u32,
-    crowded: u32,
+    no_room: u32,
 }
 
 #[cold]
@@ -355,7 +366,7 @@ impl Drop for Pass<'_, '_> {
             pooled: others.pooled,
             sent,
             taken: others.taken,
-            crowded: others.crowded,
+            no_room: others.no_room,
         });
         self.loans.frames.uncount(self.counted.0.get());
         count_returned(self.lent, others.taken + others.pooled);

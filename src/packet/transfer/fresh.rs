@@ -1,9 +1,9 @@
 //! Fresh packets, in frames of the pool.
 
+use crate::packet::FramePool;
+use crate::packet::PacketBatch;
 use crate::packet::ledger::USER;
 use crate::packet::{Frames, Packet};
-use crate::packet::PacketBatch;
-use crate::packet::FramePool;
 use crate::ring::Desc;
 
 impl Frames {

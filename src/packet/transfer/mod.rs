@@ -6,17 +6,17 @@
 
 mod accept;
 mod batch;
+mod counts;
 mod each;
 mod fresh;
 mod outbox;
 pub(crate) mod pool;
-mod tally;
 
 pub(crate) use accept::Lender;
-pub(crate) use batch::{Exits, Slots};
+pub(crate) use batch::{BatchOutlets, BatchSlots};
+pub(crate) use counts::{NotSent, VerdictCounts};
 pub use each::ReceivedPacket;
 pub(in crate::packet) use each::can_leave;
 pub(crate) use each::{Handled, Outlets};
 pub use outbox::Outbox;
 pub(crate) use pool::FramePool;
-pub(crate) use tally::{Fault, Tally};

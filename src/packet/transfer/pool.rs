@@ -32,7 +32,7 @@ impl FramePool {
     pub(crate) fn take(&mut self) -> Option<u32> {
         self.stack.pop().or_else(|| {
             self.restock();
-            self.stack.pop().or_else(|| self.frames.take_home())
+            self.stack.pop().or_else(|| self.frames.pop_free())
         })
     }
 
@@ -54,7 +54,7 @@ impl FramePool {
         self.stack.extend(returned.by_ref().take(self.most));
         drop(returned);
         while done < max
-            && let Some(chunk) = self.frames.take_home()
+            && let Some(chunk) = self.frames.pop_free()
         {
             give(chunk);
             done += 1;
@@ -85,7 +85,7 @@ impl FramePool {
         self.stack
             .extend(self.frames.take_returned().by_ref().take(most));
         while self.stack.len() < most
-            && let Some(chunk) = self.frames.take_home()
+            && let Some(chunk) = self.frames.pop_free()
         {
             self.stack.push(chunk);
         }
@@ -97,20 +97,20 @@ impl FramePool {
     pub(crate) fn put(&mut self, chunk: u32) {
         if self.stack.len() == self.most {
             for chunk in self.stack.drain(self.most / 2..) {
-                self.frames.queue_home(chunk);
+                self.frames.push_free(chunk);
             }
         }
         if self.stack.len() < self.most {
             self.stack.push(chunk);
         } else {
-            self.frames.queue_home(chunk);
+            self.frames.push_free(chunk);
         }
     }
 
     /// Gives all that it keeps at hand to those that look for frames.
     pub(crate) fn give_up(&mut self) {
         for chunk in self.stack.drain(..) {
-            self.frames.queue_home(chunk);
+            self.frames.push_free(chunk);
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
                 assert!(pool.len() <= frames / 8);
             }
             drop(pool);
-            assert_eq!(umem.frames().at_home(), frames);
+            assert_eq!(umem.frames().free_count(), frames);
         }
     }
 }

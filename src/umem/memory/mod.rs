@@ -1,7 +1,5 @@
 //! Memory that packets live in: a start, a length, and whoever owns it.
 
-#[cfg(not(all(target_os = "linux", not(miri))))]
-mod unsupported;
 #[cfg(target_os = "linux")]
 #[cfg_attr(
     miri,
@@ -11,6 +9,8 @@ mod unsupported;
     )
 )]
 pub(crate) mod linux;
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod unsupported;
 
 use std::alloc::Layout;
 use std::fmt;
@@ -18,10 +18,10 @@ use std::ptr::NonNull;
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
-#[cfg(not(all(target_os = "linux", not(miri))))]
-pub(crate) use unsupported::Process;
 #[cfg(all(target_os = "linux", not(miri)))]
 pub(crate) use linux::Process;
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub(crate) use unsupported::Process;
 
 impl Process {
     /// Whether this is the process.

@@ -1,8 +1,8 @@
 //! The program's hash of flows, which must be that of `proto::FlowKey` to the bit.
 
+use crate::backend::MEMBERS;
 use crate::backend::bpf::tests::net::{bound_socket, in_namespace};
 use crate::backend::bpf::tests::*;
-use crate::backend::MEMBERS;
 use crate::proto::{FlowKey, IpProtocol};
 use strange::{Random, packet};
 
@@ -50,7 +50,7 @@ impl Bench {
         let socket = bound_socket("near");
         let mut found = vec![None; packets.len()];
         for member in 0..MEMBERS {
-            let place = Place { queue: 0, member };
+            let place = MapKey { queue: 0, member };
             self.sockets.insert(place, socket.as_fd()).unwrap();
             for (packet, found) in packets.iter().zip(&mut found) {
                 match self.run(packet) {
@@ -131,7 +131,7 @@ fn the_library_does_not_share_out_more_than_there_are_places() {
         }
         let socket = bound_socket("near");
         for (queue, member) in [(0, MEMBERS), (1, 0), (u32::MAX, 1), (u32::MAX / 16, 15)] {
-            let place = Place { queue, member };
+            let place = MapKey { queue, member };
             let error = bench.sockets.insert(place, socket.as_fd()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             bench.sockets.remove(place).unwrap();

@@ -4,14 +4,16 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use crate::backend::linux::tests::net::{forbid, hide, in_namespace, ip, leave_namespace, near, open, request};
-use crate::error::{ErrorKind, errno};
 use crate::backend::bpf::query::{Holder, foreign};
 use crate::backend::linux::LinuxInterface;
-use crate::backend::{Backend, FanOut, Place, Steering};
+use crate::backend::linux::tests::net::{
+    forbid, hide, in_namespace, ip, leave_namespace, near, open, request,
+};
+use crate::backend::{Backend, FanOut, MapKey, Steering};
+use crate::error::{ErrorKind, errno};
 use crate::report::XdpMode;
 
-const FIRST: Place = Place {
+const FIRST: MapKey = MapKey {
     queue: 0,
     member: 0,
 };

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::backend::linux::tests::net::{in_namespace, ip, near, open, request, umem};
-use crate::error::{ErrorKind, Result, errno};
 use crate::backend::{Backend, Bound, Kick, SocketRequest};
+use crate::error::{ErrorKind, Result, errno};
 use crate::report::{BindMode, BusyPoll};
 
 fn bind(request: &SocketRequest) -> Result<Bound> {
@@ -54,7 +54,11 @@ fn several_sockets_bind_to_one_queue_and_the_first_stays_open_for_them() {
         let error = share(&other_queue).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         let error = near()
-            .share(&request(), &first.socket, &crate::backend::linux::tests::net::umem())
+            .share(
+                &request(),
+                &first.socket,
+                &crate::backend::linux::tests::net::umem(),
+            )
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
 
@@ -287,7 +291,9 @@ fn a_ring_size_that_the_kernel_refuses_is_named() {
     in_namespace(|| {
         let mut request = request();
         request.sizes.rx = 63;
-        let error = near().open(&request, &crate::backend::linux::tests::net::umem()).unwrap_err();
+        let error = near()
+            .open(&request, &crate::backend::linux::tests::net::umem())
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(
             error.to_string().contains("the RX ring of 63 slots"),

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::linux::tests::net::{in_namespace, open, request};
-use crate::error::ErrorKind;
 use crate::backend::linux::alarm;
+use crate::backend::linux::tests::net::{in_namespace, open, request};
 use crate::backend::{Alarm, Company, Interest, Opened, Ready};
+use crate::error::ErrorKind;
 use crate::report::BusyPoll;
 
 /// Well below the time after which a wait looks around by itself.

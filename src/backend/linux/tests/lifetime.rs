@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backend::linux::tests::net::{Reserved, in_namespace, ip, near, open, request, umem_of};
-use crate::error::ErrorKind;
 use crate::backend::{Backend, Company, Interest, MemoryRequest, Ready};
+use crate::error::ErrorKind;
 use crate::report::{HugepageSize, Hugepages};
 use crate::stats::SocketStatistics;
 use crate::umem::{UmemConfig, UmemRegion};

@@ -2,13 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::backend::linux::memlock;
+use crate::backend::linux::privileges::{CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW};
 use crate::backend::linux::tests::net::{
     drop_capabilities, forbid, hide, in_namespace, near, open, request, umem, umem_of,
 };
+use crate::backend::{Backend, MapKey, MemoryRequest, SocketRequest};
 use crate::error::{ErrorKind, errno};
-use crate::backend::linux::memlock;
-use crate::backend::linux::privileges::{CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW};
-use crate::backend::{Backend, MemoryRequest, Place, SocketRequest};
 use crate::report::{BusyPoll, HugepageSize, Hugepages, XdpMode};
 
 const CAP_SYS_RESOURCE: u32 = 24;
@@ -67,7 +67,7 @@ fn without_sys_a_socket_works_all_the_same() {
         let steering = near().attach(XdpMode::Auto, true).unwrap();
         let opened = open(&request());
         opened.socket.bind().unwrap();
-        let place = Place {
+        let place = MapKey {
             queue: 0,
             member: 0,
         };

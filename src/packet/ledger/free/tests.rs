@@ -6,9 +6,9 @@ use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use crate::packet::PacketBatch;
-use crate::packet::Packet;
 use crate::packet::FramePool;
+use crate::packet::Packet;
+use crate::packet::PacketBatch;
 use crate::umem::{UmemConfig, UmemRegion};
 
 fn umem(frames: u32) -> UmemRegion {
@@ -43,10 +43,10 @@ fn frames_that_are_there_are_no_news() {
     let umem = umem(4);
     let (calls, waker) = counted();
     // In the home queue, and on the return stack.
-    assert!(!umem.frames().call_when_home(&waker));
+    assert!(!umem.frames().notify_on_return(&waker));
     let packets = alloc_all(&umem);
     drop(packets);
-    assert!(!umem.frames().call_when_home(&waker));
+    assert!(!umem.frames().notify_on_return(&waker));
     assert_eq!(calls.0.load(Ordering::Relaxed), 0);
 }
 
@@ -69,7 +69,7 @@ fn whoever_waits_is_called_once_by_the_first_frame_however_it_comes_home() {
             // It takes the frame away from whoever was called, and gives it up later.
             let chunk = pool.take().unwrap();
             let (_, waker) = counted();
-            assert!(umem.frames().call_when_home(&waker));
+            assert!(umem.frames().notify_on_return(&waker));
             pool.put(chunk);
             pool.give_up();
         }),
@@ -81,10 +81,10 @@ fn whoever_waits_is_called_once_by_the_first_frame_however_it_comes_home() {
         let (calls, waker) = counted();
         for round in 1..=3 {
             // Twice is once.
-            assert!(frames.call_when_home(&waker), "{what}");
-            assert!(frames.call_when_home(&waker), "{what}");
+            assert!(frames.notify_on_return(&waker), "{what}");
+            assert!(frames.notify_on_return(&waker), "{what}");
             let (others, other) = counted();
-            assert!(frames.call_when_home(&other), "{what}");
+            assert!(frames.notify_on_return(&other), "{what}");
             way(&umem, &mut packets);
             assert_eq!(calls.0.load(Ordering::Relaxed), round, "{what}");
             assert_eq!(others.0.load(Ordering::Relaxed), 1, "{what}");
@@ -95,7 +95,7 @@ fn whoever_waits_is_called_once_by_the_first_frame_however_it_comes_home() {
             packets.extend(taken);
         }
         drop(packets);
-        assert_eq!(frames.at_home(), 32);
+        assert_eq!(frames.free_count(), 32);
         assert_eq!(frames.with_user(), 0);
     }
 }
@@ -105,7 +105,7 @@ fn packets_outlive_a_umem_whose_frames_somebody_waited_for() {
     let umem = umem(4);
     let mut packets = alloc_all(&umem);
     let (calls, waker) = counted();
-    assert!(umem.frames().call_when_home(&waker));
+    assert!(umem.frames().notify_on_return(&waker));
     drop(umem);
     drop(packets.pop());
     drop(packets);
@@ -153,7 +153,7 @@ fn no_call_is_lost_between_threads() {
                     let way = if received % 2 == 0 { &give } else { &give_too };
                     way.send(packet).unwrap();
                 }
-                None if frames.call_when_home(&waker) => {
+                None if frames.notify_on_return(&waker) => {
                     thread::park_timeout(Duration::from_secs(60));
                 }
                 None => {}
@@ -161,5 +161,5 @@ fn no_call_is_lost_between_threads() {
         }
         drop((give, give_too));
     });
-    assert_eq!(frames.at_home(), 3);
+    assert_eq!(frames.free_count(), 3);
 }

@@ -1399,7 +1399,8 @@ void fluxcap_umem_free(struct fluxcap_umem *umem);
 // written, nothing is left behind, and fluxcap_last_error() tells the cause and the remedy:
 // -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
 // -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
-// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
+// limit, -ENOMEM memory or hugepages, -EMFILE or -ENFILE no more files can be opened, -EOPNOTSUPP mode demanded in vain,
+// -EAFNOSUPPORT no AF_XDP. Any thread.
 int fluxcap_open(const struct fluxcap_config *config,
                  struct fluxcap_raw **raw);
 

@@ -149,7 +149,8 @@ unsafe impl Sized32 for fluxcap_config {
 /// written, nothing is left behind, and fluxcap_last_error() tells the cause and the remedy:
 /// -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
 /// -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
-/// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
+/// limit, -ENOMEM memory or hugepages, -EMFILE or -ENFILE no more files can be opened, -EOPNOTSUPP mode demanded in vain,
+/// -EAFNOSUPPORT no AF_XDP. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_open(
     config: *const fluxcap_config,

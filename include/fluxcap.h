@@ -38,10 +38,10 @@
  * that takes it away: fluxcap_..._free(), fluxcap_raw_split(), fluxcap_engine_new(), fluxcap_group_new(). A handler that interrupts such a call must
  * not use its handles: block the signal meanwhile, or set the pointer that the handler reads to NULL before, and back if the call fails.
  *
- * Forks. A handle belongs to the process that opened it. In a child of fork() or daemon() its calls are -EINVAL or find nothing, and packets
- * hold zeros; the parent is not disturbed. The child keeps the kernel's socket open until it ends or executes another program. Open sockets
- * after the fork. In a child of _Fork() or clone(), where the C library runs no handlers, calls do the same, but packets in hugepages are not there:
- * touch none.
+ * Forks. A handle belongs to the process that opened it. In a child of fork() or daemon() its calls are -EINVAL or find nothing, packets hold
+ * zeros, and a stop does nothing; the parent is not disturbed. The child keeps the kernel's socket open until it ends or executes another
+ * program. Open sockets after the fork. In a child of _Fork() or clone(), where the C library runs no handlers, calls do the same, but packets in
+ * hugepages are not there: touch none.
  *
  * Rights. Opening a socket takes root, or capabilities; an open one needs none.
  *   a socket, to send or for an XSKMAP of your own (Linux 5.9): CAP_NET_RAW.

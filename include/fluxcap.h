@@ -458,6 +458,9 @@ struct fluxcap_config {
   // The interface's index, used when `ifname` is NULL.
   uint32_t ifindex;
   // Frames in the UMEM, 1 to 16777216. 0: 8192.
+  //
+  // The kernel counts the UMEM as locked memory of the user, again for each queue that has a socket on it; the sockets of
+  // fluxcap_open_fan_out() count once. Beyond RLIMIT_MEMLOCK that takes CAP_IPC_LOCK.
   uint32_t frames;
   // Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux 6.6). 0: 4096.
   uint32_t chunk_size;
@@ -1407,8 +1410,10 @@ int fluxcap_open(const struct fluxcap_config *config,
 // Opens a socket on each of `count` queues, in the order of their numbers in `queues`, all behind one XDP program; with NULL for
 // `queues`, on each that the interface has for receiving, of which there may be `count` at most.
 //
-// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Its `queue` says nothing here. On
-// success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
+// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Either way each queue counts as locked
+// memory of the size of its UMEM. The config's `queue` says nothing here.
+//
+// On success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
 // nothing is left behind: -EINVAL no queue, one twice, or one that is not there, -ENOSPC more queues than `count`, and as fluxcap_open().
 int fluxcap_open_queues(const struct fluxcap_config *config,
                         const uint32_t *queues,

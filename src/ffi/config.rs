@@ -83,6 +83,9 @@ pub struct fluxcap_config {
     /// The interface's index, used when `ifname` is NULL.
     pub ifindex: u32,
     /// Frames in the UMEM, 1 to 16777216. 0: 8192.
+    ///
+    /// The kernel counts the UMEM as locked memory of the user, again for each queue that has a socket on it; the sockets of
+    /// fluxcap_open_fan_out() count once. Beyond RLIMIT_MEMLOCK that takes CAP_IPC_LOCK.
     pub frames: u32,
     /// Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux 6.6). 0: 4096.
     pub chunk_size: u32,

@@ -958,10 +958,14 @@ fn a_packet_is_empty_after_a_build_that_returned_other_bytes_or_panicked() {
     let umem = umem(1, 2048, 0);
     let wrong: [(&str, Builder); 4] = [
         ("nothing at all", |_| Ok(&mut [])),
-        // SAFETY: called once, by this test alone, so that this is the only reference.
-        ("other bytes", |_| Ok(unsafe { &mut *&raw mut OTHER })),
-        // SAFETY: as above.
-        ("more than a frame", |_| Ok(unsafe { &mut *&raw mut LONG })),
+        ("other bytes", |_| {
+            // SAFETY: called once, by this test alone, so that this is the only reference.
+            Ok(unsafe { (&raw mut OTHER).as_mut() }.unwrap())
+        }),
+        ("more than a frame", |_| {
+            // SAFETY: as above.
+            Ok(unsafe { (&raw mut LONG).as_mut() }.unwrap())
+        }),
         ("what is behind the start", |frame| {
             let frame = frame.ethernet(MacAddr::BROADCAST, MacAddr::BROADCAST);
             let built = frame.ether_type(EtherType(0x88b5)).payload(b"hello")?;

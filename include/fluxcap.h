@@ -38,10 +38,10 @@
  * that takes it away: fluxcap_..._free(), fluxcap_raw_split(), fluxcap_engine_new(), fluxcap_group_new(). A handler that interrupts such a call must
  * not use its handles: block the signal meanwhile, or set the pointer that the handler reads to NULL before, and back if the call fails.
  *
- * Forks. A handle belongs to the process that opened it. In a child of fork() or daemon() its calls are -EINVAL or find nothing, and packets
- * hold zeros; the parent is not disturbed. The child keeps the kernel's socket open until it ends or executes another program. Open sockets
- * after the fork. In a child of _Fork() or clone(), where the C library runs no handlers, calls do the same, but packets in hugepages are not there:
- * touch none.
+ * Forks. A handle belongs to the process that opened it. In a child of fork() or daemon() its calls are -EINVAL or find nothing, packets hold
+ * zeros, and a stop does nothing; the parent is not disturbed. The child keeps the kernel's socket open until it ends or executes another
+ * program. Open sockets after the fork. In a child of _Fork() or clone(), where the C library runs no handlers, calls do the same, but packets in
+ * hugepages are not there: touch none.
  *
  * Rights. Opening a socket takes root, or capabilities; an open one needs none.
  *   a socket, to send or for an XSKMAP of your own (Linux 5.9): CAP_NET_RAW.
@@ -458,6 +458,9 @@ struct fluxcap_config {
   // The interface's index, used when `ifname` is NULL.
   uint32_t ifindex;
   // Frames in the UMEM, 1 to 16777216. 0: 8192.
+  //
+  // The kernel counts the UMEM as locked memory of the user, again for each queue that has a socket on it; the sockets of
+  // fluxcap_open_fan_out() count once. Beyond RLIMIT_MEMLOCK that takes CAP_IPC_LOCK.
   uint32_t frames;
   // Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux 6.6). 0: 4096.
   uint32_t chunk_size;
@@ -1399,15 +1402,18 @@ void fluxcap_umem_free(struct fluxcap_umem *umem);
 // written, nothing is left behind, and fluxcap_last_error() tells the cause and the remedy:
 // -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
 // -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
-// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
+// limit, -ENOMEM memory or hugepages, -EMFILE or -ENFILE no more files can be opened, -EOPNOTSUPP mode demanded in vain,
+// -EAFNOSUPPORT no AF_XDP. Any thread.
 int fluxcap_open(const struct fluxcap_config *config,
                  struct fluxcap_raw **raw);
 
 // Opens a socket on each of `count` queues, in the order of their numbers in `queues`, all behind one XDP program; with NULL for
 // `queues`, on each that the interface has for receiving, of which there may be `count` at most.
 //
-// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Its `queue` says nothing here. On
-// success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
+// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Either way each queue counts as locked
+// memory of the size of its UMEM. The config's `queue` says nothing here.
+//
+// On success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
 // nothing is left behind: -EINVAL no queue, one twice, or one that is not there, -ENOSPC more queues than `count`, and as fluxcap_open().
 int fluxcap_open_queues(const struct fluxcap_config *config,
                         const uint32_t *queues,

@@ -9,9 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use super::group_stats::GroupStatistics;
 use super::group_run::{Course, GroupStopper};
 use super::group_stats::GroupStatistics;
 use super::outcome::panicked;
+use super::run::lend;
 use super::queue_monitor::{QueueChange, Watch};
 use super::{EngineStatistics, FluxEngine, Outcome};
 use crate::builder::FluxBuilder;
@@ -324,14 +326,16 @@ fn engage<O: Outcome>(
     time: Option<Duration>,
     callback: impl FnMut(&mut BatchRef<'_>) -> O,
 ) -> Result<()> {
-    if let Some(cpu) = cpu {
-        poller::pin(cpu)?;
-    }
-    match time {
-        Some(time) => engine.run_for(time, callback),
-        None => engine.run(callback),
-    }
-    .map(drop)
+    lend(callback, |callback| {
+        if let Some(cpu) = cpu {
+            poller::pin(cpu)?;
+        }
+        match time {
+            Some(time) => engine.run_for(time, callback),
+            None => engine.run(callback),
+        }
+        .map(drop)
+    })
 }
 
 /// Waits for the ends of threads, in which all has been said, unless one panicked where nothing catches it.

@@ -83,6 +83,9 @@ pub struct fluxcap_config {
     /// The interface's index, used when `ifname` is NULL.
     pub ifindex: u32,
     /// Frames in the UMEM, 1 to 16777216. 0: 8192.
+    ///
+    /// The kernel counts the UMEM as locked memory of the user, again for each queue that has a socket on it; the sockets of
+    /// fluxcap_open_fan_out() count once. Beyond RLIMIT_MEMLOCK that takes CAP_IPC_LOCK.
     pub frames: u32,
     /// Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux 6.6). 0: 4096.
     pub chunk_size: u32,
@@ -149,7 +152,8 @@ unsafe impl Sized32 for fluxcap_config {
 /// written, nothing is left behind, and fluxcap_last_error() tells the cause and the remedy:
 /// -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
 /// -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
-/// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
+/// limit, -ENOMEM memory or hugepages, -EMFILE or -ENFILE no more files can be opened, -EOPNOTSUPP mode demanded in vain,
+/// -EAFNOSUPPORT no AF_XDP. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_open(
     config: *const fluxcap_config,

@@ -15,8 +15,10 @@ use crate::socket::FluxRaw;
 /// Opens a socket on each of `count` queues, in the order of their numbers in `queues`, all behind one XDP program; with NULL for
 /// `queues`, on each that the interface has for receiving, of which there may be `count` at most.
 ///
-/// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Its `queue` says nothing here. On
-/// success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
+/// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Either way each queue counts as locked
+/// memory of the size of its UMEM. The config's `queue` says nothing here.
+///
+/// On success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
 /// nothing is left behind: -EINVAL no queue, one twice, or one that is not there, -ENOSPC more queues than `count`, and as fluxcap_open().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_open_queues(

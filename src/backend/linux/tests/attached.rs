@@ -21,8 +21,8 @@ const FIRST: MapKey = MapKey {
 #[test]
 fn sockets_of_one_interface_share_the_program() {
     in_namespace(|| {
-        let first = near().attach(XdpMode::Generic, false).unwrap();
-        let second = near().attach(XdpMode::Auto, false).unwrap();
+        let first = near().attach(XdpMode::Generic, false, 0).unwrap();
+        let second = near().attach(XdpMode::Auto, false, 0).unwrap();
         let answer = second.xdp_mode().unwrap();
         assert_eq!(
             (answer.requested, answer.achieved),
@@ -37,11 +37,11 @@ fn sockets_of_one_interface_share_the_program() {
         first.remove(FIRST).unwrap();
         assert!(first.counters().unwrap().is_some());
         assert_eq!(
-            near().attach(XdpMode::Native, false).unwrap_err().kind(),
+            near().attach(XdpMode::Native, false, 0).unwrap_err().kind(),
             ErrorKind::Busy
         );
         drop(first);
-        near().attach(XdpMode::Native, false).unwrap();
+        near().attach(XdpMode::Native, false, 0).unwrap();
     });
 }
 
@@ -52,7 +52,7 @@ fn threads_that_attach_and_detach_at_once_never_meet_their_own_program() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..25 {
-                        drop(near().attach(XdpMode::Auto, false).unwrap());
+                        drop(near().attach(XdpMode::Auto, false, 0).unwrap());
                     }
                 });
             }
@@ -64,16 +64,19 @@ fn threads_that_attach_and_detach_at_once_never_meet_their_own_program() {
 fn a_new_interface_in_the_place_of_a_removed_one_gets_a_program_of_its_own() {
     in_namespace(|| {
         let index = near().interface().unwrap().index;
-        let old = near().attach(XdpMode::Generic, false).unwrap();
+        let old = near().attach(XdpMode::Generic, false, 0).unwrap();
         ip("link del near");
         ip(&format!(
             "link add near index {index} type veth peer name far"
         ));
-        let new = near().attach(XdpMode::Native, false).unwrap();
+        let new = near().attach(XdpMode::Native, false, 0).unwrap();
         assert_eq!(new.xdp_mode().unwrap().achieved, XdpMode::Native);
         drop(old);
         assert_eq!(
-            near().attach(XdpMode::Generic, false).unwrap_err().kind(),
+            near()
+                .attach(XdpMode::Generic, false, 0)
+                .unwrap_err()
+                .kind(),
             ErrorKind::Busy
         );
     });
@@ -138,7 +141,7 @@ fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 fn an_interface_with_the_index_of_one_that_moved_away_gets_a_program_of_its_own() {
     in_namespace(|| {
         let index = near().interface().unwrap().index;
-        let old = near().attach(XdpMode::Auto, false).unwrap();
+        let old = near().attach(XdpMode::Auto, false, 0).unwrap();
         let id = program_on(&near());
         let (moved, stay) = (channel(), channel());
         thread::scope(|scope| {
@@ -153,7 +156,7 @@ fn an_interface_with_the_index_of_one_that_moved_away_gets_a_program_of_its_own(
             ip(&format!(
                 "link add near index {index} type veth peer name fur"
             ));
-            let new = near().attach(XdpMode::Native, false).unwrap();
+            let new = near().attach(XdpMode::Native, false, 0).unwrap();
             assert!(program_on(&near()).is_some() && program_on(&near()) != id);
             // Both are where they were attached.
             old.check().unwrap();
@@ -168,13 +171,13 @@ fn an_interface_with_the_index_of_one_that_moved_away_gets_a_program_of_its_own(
 fn sockets_share_the_program_where_netlink_is_forbidden_too() {
     in_namespace(|| {
         let index = near().interface().unwrap().index;
-        let old = near().attach(XdpMode::Auto, false).unwrap();
+        let old = near().attach(XdpMode::Auto, false, 0).unwrap();
         let id = program_on(&near());
         let (moved, stay) = (channel(), channel());
         thread::scope(|scope| {
             scope.spawn(|| {
                 forbid(libc::SYS_socket, 0, libc::AF_NETLINK as u32);
-                let new = near().attach(XdpMode::Auto, false).unwrap();
+                let new = near().attach(XdpMode::Auto, false, 0).unwrap();
                 assert!(new.counters().unwrap().unwrap().attached);
             });
         });
@@ -194,7 +197,7 @@ fn sockets_share_the_program_where_netlink_is_forbidden_too() {
                 scope.spawn(|| {
                     forbid(libc::SYS_socket, 0, libc::AF_NETLINK as u32);
                     // It has no program yet, whatever index the other one has.
-                    let new = near().attach(XdpMode::Generic, false).unwrap();
+                    let new = near().attach(XdpMode::Generic, false, 0).unwrap();
                     assert_eq!(new.xdp_mode().unwrap().achieved, XdpMode::Generic);
                 });
             });
@@ -206,10 +209,10 @@ fn sockets_share_the_program_where_netlink_is_forbidden_too() {
 #[test]
 fn an_interface_that_moved_is_known_by_its_program() {
     in_namespace(|| {
-        let old = near().attach(XdpMode::Auto, false).unwrap();
+        let old = near().attach(XdpMode::Auto, false, 0).unwrap();
         let id = program_on(&near());
         elsewhere(|| {
-            let new = near().attach(XdpMode::Auto, false).unwrap();
+            let new = near().attach(XdpMode::Auto, false, 0).unwrap();
             assert_eq!(program_on(&near()), id);
             assert!(new.counters().unwrap().unwrap().attached);
         });
@@ -223,7 +226,7 @@ fn equal_indices_in_two_namespaces_are_told_apart_without_proc() {
         hide(c"/proc");
         let near = near();
         let index = near.interface().unwrap().index;
-        let here = near.attach(XdpMode::Auto, false).unwrap();
+        let here = near.attach(XdpMode::Auto, false, 0).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| {
                 leave_namespace();
@@ -232,7 +235,7 @@ fn equal_indices_in_two_namespaces_are_told_apart_without_proc() {
                 ));
                 assert_eq!(near.interface().unwrap_err().kind(), ErrorKind::Invalid);
                 let there = LinuxInterface::by_index(index);
-                let steering = there.attach(XdpMode::Generic, false).unwrap();
+                let steering = there.attach(XdpMode::Generic, false, 0).unwrap();
                 let achieved = steering.xdp_mode().unwrap().achieved;
                 assert_eq!(achieved, XdpMode::Generic);
                 assert!(program_on(&there).is_some());
@@ -245,7 +248,7 @@ fn equal_indices_in_two_namespaces_are_told_apart_without_proc() {
 #[test]
 fn whoever_waits_is_told_that_the_program_was_taken_off() {
     in_namespace(|| {
-        let steering = near().attach(XdpMode::Auto, false).unwrap();
+        let steering = near().attach(XdpMode::Auto, false, 0).unwrap();
         steering.check().unwrap();
         detach(&near());
         let error = steering.check().unwrap_err();
@@ -260,7 +263,7 @@ fn whoever_waits_is_told_that_the_program_was_taken_off() {
         );
         assert!(!steering.counters().unwrap().unwrap().attached);
         // The next one attaches anew.
-        let next = near().attach(XdpMode::Auto, false).unwrap();
+        let next = near().attach(XdpMode::Auto, false, 0).unwrap();
         next.check().unwrap();
         ip("link del near");
         assert_eq!(next.check().unwrap_err().kind(), ErrorKind::Gone);
@@ -291,16 +294,16 @@ fn a_queue_is_shared_out_on_an_interface_with_a_plain_program_and_the_other_way_
             let index = near().interface().unwrap().index;
             foreign(index).unwrap().unwrap().name.unwrap()
         };
-        let plain = near().attach(XdpMode::Auto, false).unwrap();
+        let plain = near().attach(XdpMode::Auto, false, 0).unwrap();
         assert_eq!(name(&*plain), "fluxcap_xdp");
         plain.fan_out(0, FanOut::default()).unwrap();
         assert_eq!(name(&*plain), "fluxcap_xdp");
-        let shared = near().attach(XdpMode::Auto, true).unwrap();
+        let shared = near().attach(XdpMode::Auto, true, 0).unwrap();
         assert_eq!(name(&*shared), "fluxcap_fan_out");
         plain.check().unwrap();
         drop((plain, shared));
-        let shared = near().attach(XdpMode::Auto, true).unwrap();
-        let plain = near().attach(XdpMode::Auto, false).unwrap();
+        let shared = near().attach(XdpMode::Auto, true, 0).unwrap();
+        let plain = near().attach(XdpMode::Auto, false, 0).unwrap();
         assert_eq!(name(&*plain), "fluxcap_fan_out");
         drop(shared);
         plain.check().unwrap();

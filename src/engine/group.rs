@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use super::group_stats::GroupStatistics;
 use super::group_run::{Course, GroupStopper};
 use super::group_stats::GroupStatistics;
 use super::outcome::panicked;

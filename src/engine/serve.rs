@@ -5,8 +5,8 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::outcome::panicked;
 use super::port::Port;
+use super::run::panicked;
 use super::{FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{BatchRef, Handled, NotSent, PortContext, PortPacket, ReceivedPacket};

@@ -1,12 +1,11 @@
-//! Packets given to the kernel one by one.
+//! Fresh packets in frames of the pool, and packets given to the kernel one by one.
 
-use std::cell::Cell;
-use std::fmt;
-use std::mem;
-
+use crate::packet::ledger::USER;
 use crate::packet::transfer::accept::Lender;
-use crate::packet::{Packet, SharedFrameState};
+use crate::packet::{FramePool, Frames, Packet, PacketBatch, SharedFrameState};
 use crate::ring::{Desc, Writer};
+use std::cell::Cell;
+use std::{fmt, mem};
 
 /// Free slots of a TX ring, to put packets into one by one. See [`FluxTx::send_each`](crate::FluxTx::send_each).
 pub struct Outbox<'a> {
@@ -81,5 +80,45 @@ impl fmt::Debug for Outbox<'_> {
         f.debug_struct("Outbox")
             .field("room", &self.room())
             .finish_non_exhaustive()
+    }
+}
+
+impl Frames {
+    /// Fresh packets of length zero in frames of the pool, behind both headrooms, as far as the batch has room and the pool frames.
+    pub(crate) fn fresh_batch(
+        &self,
+        pool: &mut FramePool,
+        batch: &mut PacketBatch,
+        max: u32,
+    ) -> u32 {
+        let wanted = batch.room().min(max as usize) as u32;
+        self.count_up(wanted);
+        let mut done = 0;
+        while done < wanted {
+            let Some(chunk) = pool.take() else {
+                break;
+            };
+            batch.append(self.unpack(chunk));
+            done += 1;
+        }
+        self.uncount(wanted - done);
+        done
+    }
+
+    /// A fresh packet of length zero in a frame of the pool, behind both headrooms.
+    pub(crate) fn fresh(&self, chunk: u32) -> Packet {
+        self.count_up(1);
+        self.unpack(chunk)
+    }
+
+    /// [`fresh`](Self::fresh), for a packet that is counted already.
+    fn unpack(&self, chunk: u32) -> Packet {
+        self.set_owner(chunk, USER);
+        let desc = Desc {
+            addr: self.fresh_address(chunk),
+            len: 0,
+            options: 0,
+        };
+        Packet::new(self.state(), desc, chunk)
     }
 }

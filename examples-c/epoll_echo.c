@@ -1,6 +1,7 @@
 /*
- * Sends UDP datagrams back to those who sent them, with plain epoll: the two halves of a socket beside other descriptors, as in a program
- * that has an event loop of its own (libuv and libevent wait in the same way). Answers ARP requests, too. Mode B.
+ * Sends UDP datagrams back to those who sent them, with plain epoll: the two halves of each socket beside other descriptors, as in a program
+ * that has an event loop of its own (libuv and libevent wait in the same way). It has a socket for each queue of the interface, unless one
+ * is named. Answers ARP requests, too. Mode B.
  *
  *     cc -O2 epoll_echo.c -o epoll_echo $(pkg-config --cflags --libs fluxcap)
  *
@@ -19,10 +20,10 @@
 #include <unistd.h>
 
 #include "program.h"
+#include "queues.h"
 #include "simulate.h"
 
 enum {
-    BATCH = 64,
     ETHERNET_LENGTH = 14,
     PROTOCOL_UDP = 17,
     DATAGRAMS = 20000, /* of --sim */
@@ -31,15 +32,11 @@ enum {
 };
 
 struct echo {
-    struct fluxcap_rx *rx;
-    struct fluxcap_tx *tx;
+    struct queue queues[QUEUES_MOST];
+    uint32_t count;
     uint8_t mac[6], address[4];
     uint16_t port;
     int epoll, timer;
-    bool waits_to_send;
-    /* Packets that found no room in the TX ring: nothing is received before they have left. */
-    struct fluxcap_packet unsent[BATCH];
-    uint32_t unsent_count;
     uint64_t received, arp_answered, echoed, ignored;
 };
 
@@ -96,74 +93,54 @@ static bool answer(struct echo *echo, struct fluxcap_packet *packet)
     return good;
 }
 
-/* Sends what waits. Returns 0, or a negative errno. */
-static int send_unsent(struct echo *echo)
-{
-    if (echo->unsent_count == 0)
-        return 0;
-    int sent = fluxcap_tx_send(echo->tx, echo->unsent, echo->unsent_count);
-    if (sent == -ENETDOWN)
-        return 0; /* they leave when the line is up again */
-    if (sent < 0)
-        return sent;
-    echo->unsent_count -= (uint32_t)sent;
-    /* A packet may be moved like this: only the copy is used from now on. */
-    memmove(echo->unsent, echo->unsent + sent, echo->unsent_count * sizeof(echo->unsent[0]));
-    return 0;
-}
-
-/* Answers until nothing is left to receive, or no more can be sent. Returns 0, or a negative errno. */
-static int answer_all(struct echo *echo)
+/* Answers until a queue has nothing left to receive, or no more can be sent. Returns 0, or a negative errno. */
+static int answer_all(struct echo *echo, struct queue *queue)
 {
     struct fluxcap_packet packets[BATCH], others[BATCH];
 
     for (;;) {
-        int result = send_unsent(echo);
-        if (result < 0 || echo->unsent_count > 0)
+        int result = send_unsent(queue);
+        if (result < 0 || queue->unsent_count > 0)
             return result;
-        result = fluxcap_rx_recv(echo->rx, packets, BATCH, 0);
+        result = fluxcap_rx_recv(queue->rx, packets, BATCH, 0);
         if (result <= 0)
             return result == -ENETDOWN ? 0 : result;
         echo->received += (uint32_t)result;
         uint32_t left = 0;
         for (int i = 0; i < result; i++) {
             if (answer(echo, &packets[i]))
-                echo->unsent[echo->unsent_count++] = packets[i];
+                queue->unsent[queue->unsent_count++] = packets[i];
             else
                 others[left++] = packets[i];
         }
         /* What nobody wants goes straight back to the kernel. */
-        result = fluxcap_rx_recycle(echo->rx, others, left);
+        result = fluxcap_rx_recycle(queue->rx, others, left);
         if (result < 0)
             return result;
     }
 }
 
 /* Waits for packets to receive, or for room to send, whichever is missing. Each half has a descriptor of its own. */
-static int update_epoll(struct echo *echo)
+static int update_epoll(const struct echo *echo, struct queue *queue)
 {
-    bool waits_to_send = echo->unsent_count > 0;
-    struct epoll_event receive = {.events = waits_to_send ? 0 : EPOLLIN, .data.ptr = echo};
-    struct epoll_event send = {.events = waits_to_send ? EPOLLOUT : 0, .data.ptr = echo};
+    bool waits_to_send = queue->unsent_count > 0;
+    struct epoll_event receive = {.events = waits_to_send ? 0 : EPOLLIN, .data.ptr = queue};
+    struct epoll_event send = {.events = waits_to_send ? EPOLLOUT : 0, .data.ptr = queue};
 
-    if (waits_to_send == echo->waits_to_send)
+    if (waits_to_send == queue->waits_to_send)
         return 0;
-    echo->waits_to_send = waits_to_send;
-    if (epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_rx_fd(echo->rx), &receive) < 0 ||
-        epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_tx_fd(echo->tx), &send) < 0)
+    queue->waits_to_send = waits_to_send;
+    if (epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_rx_fd(queue->rx), &receive) < 0 ||
+        epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_tx_fd(queue->tx), &send) < 0)
         return -errno;
     return 0;
 }
 
 static void print_counters(const struct echo *echo)
 {
-    struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
-
     printf("received %" PRIu64 ": echoed %" PRIu64 ", ARP answered %" PRIu64 ", ignored %" PRIu64 "\n", echo->received,
            echo->echoed, echo->arp_answered, echo->ignored);
-    if (fluxcap_rx_statistics(echo->rx, &kernel) == 0)
-        printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", kernel.rx_dropped,
-               kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs);
+    print_queue_counters(echo->queues, echo->count);
     fflush(stdout);
 }
 
@@ -240,14 +217,16 @@ static int run(struct echo *echo, struct neighbour *neighbour)
             return -errno;
         uint64_t before = echo->received;
         for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr == &echo->timer) {
+            struct queue *queue = events[i].data.ptr;
+
+            if (queue == NULL) {
                 if (read(echo->timer, &ticks, sizeof(ticks)) == sizeof(ticks))
                     print_counters(echo);
                 continue;
             }
-            int result = answer_all(echo);
+            int result = answer_all(echo, queue);
             if (result == 0)
-                result = update_epoll(echo);
+                result = update_epoll(echo, queue);
             if (result < 0) {
                 complain();
                 return result;
@@ -260,52 +239,37 @@ static int run(struct echo *echo, struct neighbour *neighbour)
             idle++;
         /* Frames that were sent come home, also while nothing is sent; the receiving half hears of it by its descriptor. And while it waits
          * to send, this tells whether the interface is still there. */
-        int result = fluxcap_tx_kick(echo->tx);
-        if (result < 0 && result != -ENETDOWN) {
-            complain();
-            return result;
+        for (uint32_t i = 0; i < echo->count; i++) {
+            int result = fluxcap_tx_kick(echo->queues[i].tx);
+            if (result < 0 && result != -ENETDOWN) {
+                complain();
+                return result;
+            }
         }
     }
     return 0;
 }
 
-/* The two halves and a timer in one epoll. */
+/* The halves of all sockets and a timer in one epoll; the timer is the one without a queue. */
 static bool watch(struct echo *echo, uint32_t interval)
 {
-    struct epoll_event receive = {.events = EPOLLIN, .data.ptr = echo}, send = {.events = 0, .data.ptr = echo};
-    struct epoll_event timer = {.events = EPOLLIN, .data.ptr = &echo->timer};
+    struct epoll_event timer = {.events = EPOLLIN, .data.ptr = NULL};
     struct itimerspec every = {.it_interval.tv_sec = interval, .it_value.tv_sec = interval};
 
     echo->epoll = epoll_create1(EPOLL_CLOEXEC);
     echo->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (echo->epoll >= 0 && echo->timer >= 0 && timerfd_settime(echo->timer, 0, &every, NULL) == 0 &&
-        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_rx_fd(echo->rx), &receive) == 0 &&
-        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_tx_fd(echo->tx), &send) == 0 &&
-        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, echo->timer, &timer) == 0)
-        return true;
-    perror("epoll");
-    return false;
-}
+    bool good = echo->epoll >= 0 && echo->timer >= 0 && timerfd_settime(echo->timer, 0, &every, NULL) == 0 &&
+                epoll_ctl(echo->epoll, EPOLL_CTL_ADD, echo->timer, &timer) == 0;
+    for (uint32_t i = 0; i < echo->count && good; i++) {
+        struct queue *queue = &echo->queues[i];
+        struct epoll_event receive = {.events = EPOLLIN, .data.ptr = queue}, send = {.events = 0, .data.ptr = queue};
 
-/* Opens a socket, and splits it. */
-static bool open_halves(struct echo *echo, const struct fluxcap_config *config)
-{
-    struct fluxcap_info info = {.struct_size = sizeof(info)};
-    struct fluxcap_raw *raw = NULL;
-
-    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_info(raw, &info) < 0) {
-        complain();
-        fluxcap_raw_free(raw);
-        return false;
+        good = epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_rx_fd(queue->rx), &receive) == 0 &&
+               epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_tx_fd(queue->tx), &send) == 0;
     }
-    print_text(raw, fluxcap_raw_report);
-    if (fluxcap_raw_split(raw, &echo->rx, &echo->tx) < 0) {
-        complain();
-        fluxcap_raw_free(raw);
-        return false;
-    }
-    memcpy(echo->mac, info.mac, sizeof(echo->mac));
-    return true;
+    if (!good)
+        perror("epoll");
+    return good;
 }
 
 static void usage(FILE *file, const char *program)
@@ -317,13 +281,13 @@ static void usage(FILE *file, const char *program)
             "  -i, --interface NAME   the interface to receive on\n"
             "  -a, --address ADDRESS  the address to answer for, one that the kernel does not have\n"
             "  -u, --port PORT        the UDP port (7)\n"
-            "  -q, --queue NUMBER     the queue to bind to (0)\n"
+            "  -q, --queue NUMBER     one queue to bind to (all that the interface has)\n"
             "  -I, --interval SECONDS print the counters this often\n"
             "      --sim              no interface and no root: echo %d datagrams on a simulated link, and end\n"
             "      --record FILE      write what the simulated link carries into a capture file\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
-            "It takes every packet of its queue: do not use an interface that you are logged in through.\n"
+            "It takes every packet of its queues: do not use an interface that you are logged in through.\n"
             "SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.\n",
             program, program, DATAGRAMS);
 }
@@ -343,8 +307,9 @@ int main(int argc, char **argv)
     struct fluxcap_config config = {.struct_size = sizeof(config)};
     struct simulation simulation = {.wanted = false};
     struct neighbour neighbour = {.sent = 0};
-    struct echo echo = {.port = 7, .epoll = -1, .timer = -1};
+    static struct echo echo = {.port = 7, .epoll = -1, .timer = -1};
     const char *address = NULL;
+    bool all = true;
     uint32_t interval = 0;
     int option;
 
@@ -353,7 +318,10 @@ int main(int argc, char **argv)
         case 'i': config.ifname = optarg; break;
         case 'a': address = optarg; break;
         case 'u': echo.port = (uint16_t)number("a port", optarg, 1, UINT16_MAX); break;
-        case 'q': config.queue = number("a queue", optarg, 0, UINT16_MAX); break;
+        case 'q':
+            config.queue = number("a queue", optarg, 0, UINT16_MAX);
+            all = false;
+            break;
         case 'I': interval = number("an interval", optarg, 1, 86400); break;
         case OPTION_SIM:
         case OPTION_RECORD:
@@ -373,9 +341,14 @@ int main(int argc, char **argv)
         return 2;
     }
 
+    /* The simulated link has one queue that packets come to. */
+    all = all && !simulation.wanted;
+    config.frames = all ? SOME_FRAMES : 0;
     catch_signals();
-    bool good = (!simulation.wanted || simulate_link(&simulation, &config, 0)) && open_halves(&echo, &config) &&
-                watch(&echo, interval);
+    bool good = !simulation.wanted || simulate_link(&simulation, &config, 0);
+    int opened = good ? open_queues(&config, all, echo.queues, echo.mac) : 0;
+    echo.count = opened < 0 ? 0 : (uint32_t)opened;
+    good = echo.count > 0 && watch(&echo, interval);
     if (good && simulation.wanted) {
         /* A thread moves the packets, as a kernel would. */
         good = fluxcap_sim_start(simulation.sim) == 0;
@@ -384,23 +357,19 @@ int main(int argc, char **argv)
         greet(&neighbour, &echo);
     }
     if (good) {
-        printf("echoing UDP datagrams to %s port %u\n", address, echo.port);
+        printf("echoing UDP datagrams to %s port %u on ", address, echo.port);
+        print_queues(config.queue, echo.count);
+        printf("\n");
         fflush(stdout);
         good = run(&echo, simulation.wanted ? &neighbour : NULL) == 0;
-        good = fluxcap_tx_flush(echo.tx, 1000) >= 0 && good;
+        good = flush_queues(echo.queues, echo.count) && good;
         print_counters(&echo);
     }
     if (good && simulation.wanted) {
         printf("sent %u datagrams, %u came back, %u wrong\n", neighbour.sent, neighbour.back, neighbour.wrong);
         good = neighbour.back == DATAGRAMS && neighbour.wrong == 0;
     }
-    fluxcap_packets_free(echo.unsent, echo.unsent_count);
-    struct fluxcap_umem *umem = NULL;
-    if (echo.rx != NULL && fluxcap_rx_umem(echo.rx, &umem) == 0)
-        good = umem_adds_up(umem) && good;
-    fluxcap_umem_free(umem);
-    fluxcap_rx_free(echo.rx);
-    fluxcap_tx_free(echo.tx);
+    good = close_queues(echo.queues, echo.count) && good;
     close(echo.timer);
     close(echo.epoll);
     if (simulation.wanted)

@@ -1,6 +1,7 @@
 /*
- * A firewall in a cable: passes packets on between two interfaces, both ways, as a small file of rules says. Mode A: the two sockets
- * share their memory and are the ports of one engine, so that a packet leaves from the frame that it came in.
+ * A firewall in a cable: passes packets on between two interfaces, both ways, as a small file of rules says. Mode A: it has a socket for
+ * each queue of both interfaces, unless one is named, and all are the ports of one engine. With one queue each, the two sockets share their
+ * memory, so that a packet leaves from the frame that it came in; otherwise each has its own, and the engine copies what passes.
  *
  *     cc -O2 firewall_engine.c -o firewall_engine $(pkg-config --cflags --libs fluxcap)
  *
@@ -20,7 +21,7 @@
 #include "firewall_sim.h"
 #include "program.h"
 
-enum { ETHERNET_LENGTH = 14, FRAMES = 16384, OPTION_SIM = 1000, OPTION_KEEP };
+enum { ETHERNET_LENGTH = 14, OPTION_SIM = 1000, OPTION_KEEP };
 
 struct totals {
     uint64_t passed, denied, malformed, completed;
@@ -29,7 +30,8 @@ struct totals {
 struct firewall {
     struct rules rules;
     bool keep_checksums;
-    struct totals totals[PORTS]; /* by the port that the packets came in through */
+    uint32_t queues[SIDES];      /* the ports of the engine: first those of one interface, then those of the other */
+    struct totals totals[SIDES]; /* by the interface that the packets came in through */
 };
 
 /* The engine that a signal stops. A stop between two runs is remembered, so none is lost. */
@@ -118,11 +120,15 @@ static bool look(struct facts *facts, const uint8_t *data, size_t length)
     return true;
 }
 
-/* What the engine calls with each batch: those that pass leave through the other port, the others stay. */
+/* What the engine calls with each batch: those that pass leave through the other interface, the others stay. */
 static int filter(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
 {
     struct firewall *firewall = user;
-    struct totals *totals = &firewall->totals[port];
+    uint32_t here = port >= firewall->queues[0], there = 1 - here;
+    /* Packets of one queue leave through one queue, so that those of a flow stay in order. */
+    uint32_t queue = port - here * firewall->queues[0];
+    uint32_t exit_port = there * firewall->queues[0] + queue % firewall->queues[there];
+    struct totals *totals = &firewall->totals[here];
 
     /* Another core has copied the packets: the waits for them overlap like this. */
     for (uint32_t i = 0; i < count; i++)
@@ -146,29 +152,45 @@ static int filter(void *user, uint32_t port, struct fluxcap_packet_ref *packets,
         totals->passed++;
         if (!firewall->keep_checksums && fluxcap_checksum_complete(packet->data, packet->len) == 1)
             totals->completed++;
-        packet->verdict = FLUXCAP_SEND + (1 - port);
+        packet->verdict = FLUXCAP_SEND + exit_port;
     }
     return 0;
 }
 
+/* What the kernel counted for the sockets of an interface. */
+static void print_kernel_counters(const struct firewall *firewall, int side)
+{
+    uint32_t port = side == 0 ? 0 : firewall->queues[0], end = port + firewall->queues[side];
+    uint64_t dropped = 0, full = 0, empty = 0;
+
+    for (; port < end; port++) {
+        struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
+
+        if (fluxcap_raw_statistics(fluxcap_engine_port(engine, port), &kernel) == 0) {
+            dropped += kernel.rx_dropped;
+            full += kernel.rx_ring_full;
+            empty += kernel.rx_fill_ring_empty_descs;
+        }
+    }
+    printf("kernel, interface %d: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", side, dropped, full,
+           empty);
+}
+
 static void print_statistics(const struct firewall *firewall)
 {
-    char text[1024];
+    char text[8192];
 
     for (unsigned i = 0; i <= firewall->rules.count; i++) {
         const struct rule *rule = &firewall->rules.rules[i];
 
         printf("%14" PRIu64 " packets %14" PRIu64 " bytes  %s\n", rule->packets, rule->bytes, rule->text);
     }
-    for (int port = 0; port < PORTS; port++) {
-        const struct totals *totals = &firewall->totals[port];
-        struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
+    for (int side = 0; side < SIDES; side++) {
+        const struct totals *totals = &firewall->totals[side];
 
         printf("%d > %d: passed %" PRIu64 ", denied %" PRIu64 " (%" PRIu64 " malformed), checksums completed %" PRIu64 "\n",
-               port, 1 - port, totals->passed, totals->denied, totals->malformed, totals->completed);
-        if (fluxcap_raw_statistics(fluxcap_engine_port(engine, (uint32_t)port), &kernel) == 0)
-            printf("kernel, port %d: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", port,
-                   kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs);
+               side, 1 - side, totals->passed, totals->denied, totals->malformed, totals->completed);
+        print_kernel_counters(firewall, side);
     }
     if (fluxcap_engine_text(engine, text, sizeof(text)) >= 0)
         printf("%s\n", text);
@@ -227,27 +249,60 @@ static int run(struct firewall *firewall, const char *rules, int interval_ms)
     return 0;
 }
 
-/* Opens two sockets on one memory, and makes them the ports of an engine. */
-static bool open_engine(const struct fluxcap_config *configs, const struct fluxcap_engine_config *engine_config,
-                        struct fluxcap_umem **umem)
+/* Opens the sockets of both interfaces into `raws`. Returns how many there are, or a negative errno. */
+static int open_sides(struct firewall *firewall, struct fluxcap_config *configs, bool all, struct fluxcap_raw **raws)
 {
-    struct fluxcap_raw *raws[PORTS] = {NULL, NULL};
-    struct fluxcap_config second = configs[1];
-    bool good = fluxcap_open(&configs[0], &raws[0]) == 0 && fluxcap_raw_umem(raws[0], umem) == 0;
+    int here = open_sockets(&configs[0], all, QUEUES_MOST, raws), there = -ENOSPC;
+    struct fluxcap_umem *umem = NULL;
+
+    if (here < 0)
+        return here;
+    if (here == 1 && fluxcap_raw_umem(raws[0], &umem) == 0) {
+        configs[1].umem = umem;
+        there = open_sockets(&configs[1], all, 1, raws + here);
+        fluxcap_umem_free(umem);
+    }
+    if (there < 0 && all) {
+        /* More queues than one memory has frames for. */
+        configs[1].umem = NULL;
+        there = open_sockets(&configs[1], all, QUEUES_MOST, raws + here);
+    }
+    firewall->queues[0] = (uint32_t)here;
+    firewall->queues[1] = there < 0 ? 0 : (uint32_t)there;
+    return there < 0 ? there : here + there;
+}
+
+/* Opens the sockets, and makes them the ports of an engine. */
+static bool open_engine(struct firewall *firewall, struct fluxcap_config *configs, bool all,
+                        const struct fluxcap_engine_config *engine_config)
+{
+    struct fluxcap_raw *raws[SIDES * QUEUES_MOST] = {NULL};
+    int count = open_sides(firewall, configs, all, raws);
+    bool good = count > 0;
 
     if (good) {
-        second.umem = *umem;
-        good = fluxcap_open(&second, &raws[1]) == 0;
-    }
-    if (good) {
         print_text(raws[0], fluxcap_raw_report);
-        print_text(raws[1], fluxcap_raw_report);
-        good = fluxcap_engine_new(raws, PORTS, engine_config, &engine) == 0;
+        print_text(raws[firewall->queues[0]], fluxcap_raw_report);
+        good = fluxcap_engine_new(raws, (uint32_t)count, engine_config, &engine) == 0;
     }
     if (!good) {
         complain();
-        fluxcap_raw_free(raws[0]);
-        fluxcap_raw_free(raws[1]);
+        for (int i = 0; i < SIDES * QUEUES_MOST; i++)
+            fluxcap_raw_free(raws[i]);
+    }
+    return good;
+}
+
+/* Whether every frame of every memory is where it should be. */
+static bool all_add_up(const struct firewall *firewall)
+{
+    bool good = true;
+
+    for (uint32_t port = 0; port < firewall->queues[0] + firewall->queues[1]; port++) {
+        struct fluxcap_umem *umem = NULL;
+
+        good = fluxcap_raw_umem(fluxcap_engine_port(engine, port), &umem) == 0 && umem_adds_up(umem) && good;
+        fluxcap_umem_free(umem);
     }
     return good;
 }
@@ -271,13 +326,13 @@ static void usage(FILE *file, const char *program)
             "       %s --sim [--rules FILE] [OPTION...]\n"
             "Passes packets on between two interfaces, both ways, as the rules say.\n\n"
             "  -r, --rules FILE       the rules, see below and examples/firewall.rules\n"
-            "  -q, --queue NUMBER     the queue to bind to, at both interfaces (0)\n"
+            "  -q, --queue NUMBER     one queue to bind to, at both interfaces (all that they have)\n"
             "  -p, --poller POLLER    how to wait for packets: busy, wait or adaptive (adaptive)\n"
             "  -I, --interval SECONDS print statistics this often\n"
             "      --keep-checksums   do not finish checksums that a stack has left to its card\n"
             "      --sim              no interfaces and no root: two simulated links with a little traffic\n"
             "  -h, --help             this text\n\n"
-            "It takes every packet of its queue: do not use an interface that you are logged in through.\n"
+            "It takes every packet of its queues: do not use an interface that you are logged in through.\n"
             "A file of rules has a rule in each line. The first that matches a packet decides:\n"
             "  allow|deny PROTOCOL [from ADDRESS [port PORTS]] [to ADDRESS [port PORTS]] [both ways]\n"
             "  default allow|deny     what no rule matches; without this line: deny\n"
@@ -317,21 +372,23 @@ int main(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     /* TCP sends some thousand packets in a row: they wait here while this program does not run. */
-    struct fluxcap_config config = {.struct_size = sizeof(config), .frames = FRAMES, .fill_size = 4096, .rx_size = 4096};
-    struct fluxcap_config configs[PORTS] = {config, config};
-    struct fluxcap_engine_config engine_config = {.struct_size = sizeof(engine_config)};
+    struct fluxcap_config config = {.struct_size = sizeof(config), .frames = 8192, .fill_size = 4096, .rx_size = 4096};
+    struct fluxcap_config configs[SIDES] = {config, config};
+    struct fluxcap_engine_config engine_config = {.struct_size = sizeof(engine_config), .copying = 1};
     struct firewall firewall = {.keep_checksums = false};
-    struct fluxcap_link *links[PORTS] = {NULL, NULL};
+    struct fluxcap_link *links[SIDES] = {NULL, NULL};
     struct fluxcap_sim *sim = NULL;
-    struct fluxcap_umem *umem = NULL;
     const char *rules = NULL;
-    bool simulated = false;
+    bool simulated = false, all = true;
     int option, interval_ms = -1;
 
     while ((option = getopt_long(argc, argv, "r:q:p:I:h", options, NULL)) != -1) {
         switch (option) {
         case 'r': rules = optarg; break;
-        case 'q': configs[0].queue = configs[1].queue = number("a queue", optarg, 0, UINT16_MAX); break;
+        case 'q':
+            configs[0].queue = configs[1].queue = number("a queue", optarg, 0, UINT16_MAX);
+            all = false;
+            break;
         case 'p': engine_config.poller = poller(optarg); break;
         case 'I': interval_ms = (int)number("an interval", optarg, 1, 86400) * 1000; break;
         case OPTION_KEEP: firewall.keep_checksums = true; break;
@@ -340,27 +397,28 @@ int main(int argc, char **argv)
         default: usage(stderr, argv[0]); return 2;
         }
     }
-    if (argc - optind != (simulated ? 0 : PORTS) || (rules == NULL && !simulated)) {
+    if (argc - optind != (simulated ? 0 : SIDES) || (rules == NULL && !simulated)) {
         usage(stderr, argv[0]);
         return 2;
     }
     if (simulated)
         configs[0].queue = configs[1].queue = 0;
-    for (int port = 0; port < PORTS && !simulated; port++)
-        configs[port].ifname = argv[optind + port];
+    for (int side = 0; side < SIDES && !simulated; side++)
+        configs[side].ifname = argv[optind + side];
 
     bool good = rules != NULL ? read_rules(&firewall, rules) : sample_rules(&firewall);
-    good = good && (!simulated || simulate_links(configs, &sim, links)) && open_engine(configs, &engine_config, &umem);
+    good = good && (!simulated || simulate_links(configs, &sim, links)) && open_engine(&firewall, configs, all, &engine_config);
     if (good) {
         catch_wake_signals();
-        printf("%u rules between the two interfaces\n", firewall.rules.count);
+        printf("%u rules between the two interfaces, which have %u and %u queues here\n", firewall.rules.count, firewall.queues[0],
+               firewall.queues[1]);
         fflush(stdout);
         if (simulated)
             good = simulate(sim, links, engine, filter, &firewall) == firewall.totals[0].passed + firewall.totals[1].passed;
         else
             good = run(&firewall, rules, interval_ms) == 0;
         print_statistics(&firewall);
-        good = umem_adds_up(umem) && good;
+        good = all_add_up(&firewall) && good;
     }
     /* No handler may find an engine that is gone. */
     signal(SIGHUP, SIG_IGN);
@@ -368,7 +426,6 @@ int main(int argc, char **argv)
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     fluxcap_engine_free(engine);
-    fluxcap_umem_free(umem);
     fluxcap_link_free(links[0]);
     fluxcap_link_free(links[1]);
     fluxcap_sim_free(sim);

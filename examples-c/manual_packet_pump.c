@@ -17,7 +17,7 @@
 #include "program.h"
 #include "simulate.h"
 
-enum { BATCH_MOST = 1024, ETHERNET_LENGTH = 14, LEAST_SIZE = 60, QUEUES_MOST = 256 };
+enum { BATCH_MOST = 1024, ETHERNET_LENGTH = 14, LEAST_SIZE = 60 };
 
 struct pump;
 
@@ -338,12 +338,12 @@ static bool open_and_run(struct pump *pump, struct fluxcap_config *config, bool 
 
     if (simulation->wanted && !simulate_link(simulation, config, FLUXCAP_SIM_KEEP_NOTHING))
         return false;
-    int opened = all ? fluxcap_open_queues(config, NULL, QUEUES_MOST, pump->raws) : fluxcap_open(config, &pump->raws[0]);
+    int opened = open_sockets(config, all, QUEUES_MOST, pump->raws);
     if (opened < 0) {
         complain();
         return false;
     }
-    pump->count = all ? (uint32_t)opened : 1;
+    pump->count = (uint32_t)opened;
     pump->raw = pump->raws[0];
     print_text(pump->raw, fluxcap_raw_report);
     bool good = fill_frame(pump);

@@ -20,8 +20,6 @@
 
 enum {
     BATCH = 64,
-    QUEUES_MOST = 256,
-    SOME_FRAMES = 2048, /* for each of several queues */
     ETHERNET_LENGTH = 14,
     ETHER_TYPE_IPV4 = 0x0800,
     ETHER_TYPE_ARP = 0x0806,
@@ -282,25 +280,6 @@ static bool begin_simulation(struct responder *responder, struct fluxcap_config 
     return true;
 }
 
-/* A socket on the queue that was named, or on each; with --sim there is one. */
-static bool open_sockets(struct responder *responder, struct fluxcap_config *config, bool all)
-{
-    int result;
-
-    if (all) {
-        config->frames = SOME_FRAMES;
-        result = fluxcap_open_queues(config, NULL, QUEUES_MOST, responder->raws);
-        responder->count = result < 0 ? 0 : (uint32_t)result;
-    } else {
-        result = fluxcap_open(config, &responder->raws[0]);
-        responder->count = 1;
-    }
-    if (result < 0)
-        complain();
-    responder->raw = responder->raws[0];
-    return result >= 0;
-}
-
 /* From the first to the last packet; whether all was well. */
 static bool respond(struct responder *responder, struct fluxcap_config *config, const char *address, bool all)
 {
@@ -309,8 +288,14 @@ static bool respond(struct responder *responder, struct fluxcap_config *config, 
 
     if (simulation->wanted && !begin_simulation(responder, config))
         return false;
-    if (!open_sockets(responder, config, all))
+    config->frames = all ? SOME_FRAMES : 0;
+    int opened = open_sockets(config, all, QUEUES_MOST, responder->raws);
+    if (opened < 0) {
+        complain();
         return false;
+    }
+    responder->count = (uint32_t)opened;
+    responder->raw = responder->raws[0];
     bool good = fluxcap_raw_info(responder->raw, &info) == 0;
     if (!good) {
         complain();
@@ -318,10 +303,8 @@ static bool respond(struct responder *responder, struct fluxcap_config *config, 
         memcpy(responder->mac, info.mac, sizeof(responder->mac));
         print_text(responder->raw, fluxcap_raw_report);
         printf("answering %s on %s ", address, simulation->wanted ? "a simulated link," : config->ifname);
-        if (responder->count == 1)
-            printf("queue %u: ARP and ping\n", config->queue);
-        else
-            printf("queues 0 to %u: ARP and ping\n", responder->count - 1);
+        print_queues(config->queue, responder->count);
+        printf(": ARP and ping\n");
         fflush(stdout);
         good = simulation->pcap == NULL || simulate_capture(simulation, config->queue, 1);
     }

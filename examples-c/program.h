@@ -1,4 +1,4 @@
-/* What the example programs share: signals, numbers on the command line, and printing. */
+/* What the example programs share: signals, numbers on the command line, sockets on all queues, and printing. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
@@ -9,6 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    QUEUES_MOST = 256,
+    SOME_FRAMES = 2048, /* for each of several queues */
+};
 
 /* A signal handler may do no more than this: the loops look at both. */
 static volatile sig_atomic_t stop_wanted;
@@ -66,6 +71,26 @@ static inline void complain(void)
 {
     fflush(stdout);
     fprintf(stderr, "%s\n", fluxcap_last_error());
+}
+
+/*
+ * Opens a socket on each queue of the interface, `most` of them, or, unless `all`, on the one that the config names. On one of several
+ * queues a program would see only a part of the flows. Returns how many sockets there are, or a negative errno.
+ */
+static inline int open_sockets(const struct fluxcap_config *config, bool all, uint32_t most, struct fluxcap_raw **raws)
+{
+    int result = all ? fluxcap_open_queues(config, NULL, most, raws) : fluxcap_open(config, raws);
+
+    return result < 0 || all ? result : 1;
+}
+
+/* Prints the numbers of the queues that are open. */
+static inline void print_queues(uint32_t first, uint32_t count)
+{
+    if (count == 1)
+        printf("queue %u", first);
+    else
+        printf("queues %u to %u", first, first + count - 1);
 }
 
 /* Prints one of the library's texts, of which it tells the length first, as snprintf() does. */

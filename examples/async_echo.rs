@@ -1,4 +1,4 @@
-//! Sends UDP datagrams and pings back to whom they came from, in a task of a tokio runtime, each in the frame it came in.
+//! Sends UDP datagrams and pings back to whom they came from, in tasks of a tokio runtime, each in the frame it came in.
 //!
 //! ```console
 //! # cargo run --release --features async --example async_echo -- -i veth0
@@ -7,7 +7,8 @@
 //!
 //! With `--sim` it needs no root and no network: it echoes what a neighbour of its own sends over a simulated link, and counts at the end
 //! whether anything was lost. With `--cancel` it drops futures at random while they wait.
-//! Everything else that reaches the queue is dropped, so try it on an interface that you are not logged in through.
+//! It has a socket and a task for each queue, unless one is named. Everything else that reaches them is dropped, so try it on an interface
+//! that you are not logged in through.
 //! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
@@ -24,8 +25,8 @@ use fluxcap::proto::{
 };
 use fluxcap::sim::{Network, NicConfig};
 use fluxcap::{
-    AsyncFluxRx, AsyncFluxTx, BindMode, ErrorKind, FluxBuilder, FluxError, Link, PacketBatch,
-    XdpMode,
+    AsyncFluxRx, AsyncFluxTx, BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, Link,
+    PacketBatch, XdpMode,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -43,10 +44,10 @@ mod whims;
 const USAGE: &str = "\
 usage: async_echo -i INTERFACE [-q QUEUE] [--copy] [--generic] [--cancel]
        async_echo --sim [--packets NUMBER] [--seed NUMBER] [--cancel] [-q QUEUE] [--copy]
-Sends UDP datagrams and pings that come to the interface's own Ethernet address back, in a task of a tokio runtime.
+Sends UDP datagrams and pings that come to the interface's own Ethernet address back, in tasks of a tokio runtime.
 
   -i, --interface NAME   the interface to receive on
-  -q, --queue NUMBER     the queue to bind to (0)
+  -q, --queue NUMBER     one queue to bind to (all that the interface has)
       --copy             copy mode, even where the driver has zero-copy
       --generic          the XDP program in the network stack, not in the driver
       --cancel           drop futures at random while they wait; nothing is lost by that
@@ -55,7 +56,7 @@ Sends UDP datagrams and pings that come to the interface's own Ethernet address 
       --packets NUMBER   how many packets that is (10000)
   -h, --help             this text
 
-It takes every packet of its queue: do not use an interface that you are logged in through.
+It takes every packet of its queues: do not use an interface that you are logged in through.
 SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
 
 /// Packets that are received and sent at once.
@@ -141,9 +142,17 @@ fn turn_datagram(message: &mut [u8]) -> Outcome {
     }
 }
 
+/// An error that a task may end with.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// The echoes of one queue.
 struct Echo {
     rx: AsyncFluxRx,
     tx: AsyncFluxTx,
+    /// What stands before its counters, where there are several.
+    label: String,
+    /// Set by SIGUSR1.
+    print: Arc<AtomicBool>,
     mac: MacAddr,
     whims: Whims,
     received: u64,
@@ -154,8 +163,32 @@ struct Echo {
 }
 
 impl Echo {
+    fn new(raw: FluxRaw, mac: MacAddr, whims: Whims) -> Result<Self, FluxError> {
+        let (rx, tx) = raw.split();
+        Ok(Self {
+            rx: AsyncFluxRx::new(rx)?,
+            tx: AsyncFluxTx::new(tx)?,
+            label: String::new(),
+            print: Arc::default(),
+            mac,
+            whims,
+            received: 0,
+            datagrams: 0,
+            pings: 0,
+            ignored: 0,
+            since: Instant::now(),
+        })
+    }
+
+    /// Runs, and ends all others at its own end. It comes back with how it ended.
+    async fn run_or_stop_all(mut self, stop: Arc<AtomicBool>) -> (Self, Result<(), Failure>) {
+        let result = self.run(&stop).await;
+        stop.store(true, Ordering::Relaxed);
+        (self, result)
+    }
+
     /// Echoes until `stop` is set, and prints the counters whenever `print` is set.
-    async fn run(&mut self, stop: &AtomicBool, print: &AtomicBool) -> Result<(), Box<dyn Error>> {
+    async fn run(&mut self, stop: &AtomicBool) -> Result<(), Failure> {
         let mut batch = PacketBatch::with_capacity(BATCH);
         let mut answers = PacketBatch::with_capacity(BATCH);
         let mut look = tokio::time::interval(LOOK);
@@ -167,7 +200,7 @@ impl Echo {
                     }
                 }
                 _ = look.tick() => {
-                    if print.swap(false, Ordering::Relaxed) {
+                    if self.print.swap(false, Ordering::Relaxed) {
                         self.print_counters()?;
                     }
                 }
@@ -210,9 +243,10 @@ impl Echo {
         Ok(())
     }
 
-    fn print_counters(&self) -> Result<(), Box<dyn Error>> {
+    fn print_counters(&self) -> Result<(), Failure> {
         println!(
-            "received {}: datagrams {}, pings {}, ignored {}; {:.0} packets a second",
+            "{}received {}: datagrams {}, pings {}, ignored {}; {:.0} packets a second",
+            self.label,
             self.received,
             self.datagrams,
             self.pings,
@@ -235,7 +269,7 @@ impl Echo {
     }
 
     /// Closes the socket and sees that every frame came home.
-    async fn close(mut self) -> Result<(), Box<dyn Error>> {
+    async fn close(mut self) -> Result<(), Failure> {
         match tokio::time::timeout(Duration::from_secs(2), self.tx.flush()).await {
             Ok(Err(error)) if error.kind() != ErrorKind::Down => return Err(error.into()),
             _ => {}
@@ -252,20 +286,31 @@ impl Echo {
     }
 }
 
+/// A socket on the queue that was named, or on each.
+fn open(link: &Link, options: &Options) -> Result<Vec<FluxRaw>, FluxError> {
+    let builder = FluxBuilder::new(link)
+        .bind_mode(options.bind_mode)
+        .xdp_mode(options.xdp_mode);
+    match (options.queue, &options.interface) {
+        (None, Some(_)) => builder.frames(2048).build_queues(..),
+        // The neighbour on the simulated link knows one.
+        (queue, _) => Ok(vec![builder.queue(queue.unwrap_or(0)).build()?]),
+    }
+}
+
 /// Echoes until a signal comes, or a simulation is over.
-async fn echo(options: &Options) -> Result<(), Box<dyn Error>> {
-    let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
+async fn echo(options: &Options) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
-    #[cfg(unix)] // elsewhere there is no such signal
-    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&print))?;
 
+    let first = options.queue.unwrap_or(0);
     let network = Network::new();
     let (link, nic) = match &options.interface {
         Some(interface) => (Link::from(interface), None),
         None => {
             let nic = network.add(NicConfig {
-                queues: options.queue.saturating_add(1),
+                queues: first.saturating_add(1),
                 mac: Some(neighbour::ECHO),
                 zero_copy: true,
                 keep: KEEP,
@@ -274,48 +319,51 @@ async fn echo(options: &Options) -> Result<(), Box<dyn Error>> {
             (Link::from(&nic), Some(nic))
         }
     };
-    let raw = FluxBuilder::new(&link)
-        .queue(options.queue)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode)
-        .build()?;
-    let interface = raw.interface().name.clone();
-    let Some(mac) = raw.interface().mac else {
+    let sockets = open(&link, options)?;
+    let interface = sockets[0].interface().name.clone();
+    let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
-    println!("{}", raw.report());
-    println!(
-        "echoing on {interface} queue {}: UDP and ping",
-        options.queue
-    );
-    io::stdout().flush()?;
-    let (rx, tx) = raw.split();
-    let mut echo = Echo {
-        rx: AsyncFluxRx::new(rx)?,
-        tx: AsyncFluxTx::new(tx)?,
-        mac,
-        whims: Whims::new(options.cancel.then_some(options.seed)),
-        received: 0,
-        datagrams: 0,
-        pings: 0,
-        ignored: 0,
-        since: Instant::now(),
+    println!("{}", sockets[0].report());
+    let queues = match sockets.len() {
+        1 => format!("queue {first}"),
+        count => format!("queues 0 to {}", count - 1),
     };
+    println!("echoing on {interface} {queues}: UDP and ping");
+    io::stdout().flush()?;
+
+    let several = sockets.len() > 1;
+    let mut tasks = Vec::new();
+    for (queue, raw) in (first..).zip(sockets) {
+        let seed = options.seed.wrapping_add(queue.into());
+        let mut echo = Echo::new(raw, mac, Whims::new(options.cancel.then_some(seed)))?;
+        if several {
+            echo.label = format!("queue {queue}: ");
+        }
+        #[cfg(unix)] // elsewhere there is no such signal
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&echo.print))?;
+        tasks.push(tokio::spawn(echo.run_or_stop_all(Arc::clone(&stop))));
+    }
     let running = nic.as_ref().map(|_| network.run()).transpose()?;
     let neighbour = nic.map(|nic| {
-        let (queue, packets, stop) = (options.queue, options.packets, Arc::clone(&stop));
-        std::thread::spawn(move || Neighbour::new(nic, queue, packets).talk(&stop))
+        let (packets, stop) = (options.packets, Arc::clone(&stop));
+        std::thread::spawn(move || Neighbour::new(nic, first, packets).talk(&stop))
     });
-    let result = echo.run(&stop, &print).await;
-    echo.print_counters()?;
-    stop.store(true, Ordering::Relaxed);
+    let mut ended = Vec::new();
+    for task in tasks {
+        let (echo, result) = task.await?;
+        echo.print_counters()?;
+        ended.push((echo, result));
+    }
     let all_well = match neighbour.map(|thread| thread.join()) {
         Some(Ok(ended)) => ended?,
         Some(Err(_)) => return Err("the neighbour panicked".into()),
         None => true,
     };
-    result?;
-    echo.close().await?;
+    for (echo, result) in ended {
+        result?;
+        echo.close().await?;
+    }
     drop(running);
     if !all_well {
         return Err("not every packet came back as it should be".into());
@@ -326,7 +374,8 @@ async fn echo(options: &Options) -> Result<(), Box<dyn Error>> {
 struct Options {
     /// `None` is a simulated link.
     interface: Option<String>,
-    queue: u32,
+    /// `None`: all.
+    queue: Option<u32>,
     bind_mode: BindMode,
     xdp_mode: XdpMode,
     cancel: bool,
@@ -336,14 +385,14 @@ struct Options {
 
 /// Reads the command line; `None` when it asks for help.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut interface, mut sim, mut queue) = (None, false, 0);
+    let (mut interface, mut sim, mut queue) = (None, false, None);
     let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
     let (mut cancel, mut seed, mut packets) = (false, 1, None);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
             "-i" | "--interface" => interface = Some(value()?),
-            "-q" | "--queue" => queue = number(&word, &value()?)?,
+            "-q" | "--queue" => queue = Some(number(&word, &value()?)?),
             "--copy" => bind_mode = BindMode::Copy,
             "--generic" => xdp_mode = XdpMode::Generic,
             "--cancel" => cancel = true,

@@ -5,8 +5,9 @@
 //! $ cargo run --release --example firewall_engine -- --sim
 //! ```
 //!
-//! Mode A: the two sockets share their memory and are the two ports of one engine, so that a packet leaves from the frame that it came
-//! in. Nothing is allocated for a packet. The rules are looked through in the order of the file, which takes about a nanosecond for each
+//! Mode A: it has a socket for each queue of both interfaces, unless one is named, and all are the ports of one engine. With one queue each,
+//! the two sockets share their memory, so that a packet leaves from the frame that it came in; otherwise each has its own, and the engine copies
+//! what passes. Nothing is allocated for a packet. The rules are looked through in the order of the file, which takes about a nanosecond for each
 //! (measured in a virtual machine). So from sixteen rules on, the decisions about the last flows are remembered: ten nanoseconds, however long the
 //! file is. Only the first packet of a flow pays for all rules then, and each packet of someone who makes up a new flow for each.
 //!
@@ -14,7 +15,7 @@
 //! promise to compute it, and the stack takes them at their word. Sent on from here it would arrive damaged. So unfinished checksums are
 //! finished, unless `--keep-checksums` is given, which is right between two cables.
 //!
-//! It takes all packets of its two queues: not on an interface that you are logged in through. Two cables to try it with are made by
+//! It takes all packets of its queues: not on an interface that you are logged in through. Two cables to try it with are made by
 //! `ip link add veth0 type veth peer name veth1`, the same for veth2 and veth3, and `ip link set … up` for the four.
 //! With `--sim` it needs no root and no network: it stands between two simulated links, with a little traffic of every kind.
 
@@ -30,7 +31,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::{
-    BatchRef, BindMode, ErrorKind, FluxBuilder, FluxEngine, FluxError, Link, Poller, XdpMode,
+    BatchRef, BindMode, ErrorKind, FluxBuilder, FluxEngine, FluxError, FluxRaw, Link, Poller,
+    Queues, XdpMode,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -54,7 +56,7 @@ usage: firewall_engine INTERFACE INTERFACE --rules FILE [OPTION...]
 Passes packets on between two interfaces, both ways, as the rules say.
 
   -r, --rules FILE       the rules, see below and examples/firewall.rules
-  -q, --queue NUMBER     the queue to bind to, at both interfaces (0)
+  -q, --queue NUMBER     one queue to bind to, at both interfaces (all that they have)
   -p, --poller POLLER    how to wait for packets: busy, wait or adaptive (adaptive)
   -I, --interval SECONDS print statistics this often
       --keep-checksums   do not finish checksums that a stack has left to its card
@@ -65,7 +67,7 @@ Passes packets on between two interfaces, both ways, as the rules say.
       --record FILE      write what the first simulated link carries into a capture file
   -h, --help             this text
 
-It takes every packet of its queue: do not use an interface that you are logged in through.
+It takes every packet of its queues: do not use an interface that you are logged in through.
 A file of rules has a rule in each line. The first that matches a packet decides:
   allow|deny PROTOCOL [from ADDRESS [port PORTS]] [to ADDRESS [port PORTS]] [both ways]
   default allow|deny     what no rule matches; without this line: deny
@@ -115,41 +117,47 @@ fn wished(wish: &AtomicBool) -> bool {
 
 struct Program {
     engine: FluxEngine,
+    /// How many ports are queues of the one interface; those of the other come behind.
+    queues: [u32; 2],
     firewall: Firewall,
     world: Option<World>,
     options: Options,
 }
 
 impl Program {
-    /// Opens the two sockets, on one memory, and makes them the ports of an engine.
+    /// Opens the sockets, and makes them the ports of an engine.
     fn open(options: Options, rules: Rules, world: Option<World>) -> Result<Self, FluxError> {
         let links = match &world {
             Some(world) => world.links(),
             None => options.interfaces.each_ref().map(Link::from),
         };
+        let infos = [links[0].info()?, links[1].info()?];
         // Small chunks where packets fit into them: more packets stay in the cache.
-        let mtu = links.iter().map(|link| Ok(link.info()?.mtu));
-        let mtu = mtu.collect::<Result<Vec<u32>, FluxError>>()?;
-        let small = mtu.iter().all(|mtu| *mtu <= 1500);
+        let small = infos.iter().all(|info| info.mtu <= 1500);
+        let single = infos.iter().all(|info| info.rx_queues == Some(1));
+        let single = single || options.queue.is_some();
         let builder = |link| {
             FluxBuilder::new(link)
-                .queue(options.queue)
                 .chunk_size(if small { 2048 } else { 4096 })
                 // TCP sends some thousand packets in a row: they wait here while this thread does not run.
-                .frames(16_384)
+                .frames(if single { 16_384 } else { 8192 })
                 .fill_size(4096)
                 .rx_size(4096)
                 .bind_mode(options.bind_mode)
                 .xdp_mode(options.xdp_mode)
         };
-        let one = builder(&links[0]).build()?;
-        let other = builder(&links[1]).umem(one.umem()).build()?;
-        println!("{}\n{}", one.report(), other.report());
-        let mut engine = FluxEngine::new(one);
-        engine.add_port(other)?;
-        engine.set_poller(options.poller);
+        let queues = options.queue.map_or(Queues::All, Queues::from);
+        let one = builder(&links[0]).build_queues(queues.clone())?;
+        let mut other = builder(&links[1]);
+        if single {
+            other = other.umem(one[0].umem());
+        }
+        let other = other.build_queues(queues)?;
+        println!("{}\n{}", one[0].report(), other[0].report());
+        let queues = [one.len() as u32, other.len() as u32];
         Ok(Self {
-            engine,
+            engine: engine(one.into_iter().chain(other), options.poller)?,
+            queues,
             firewall: Firewall::new(rules, options.completes),
             world,
             options,
@@ -184,13 +192,13 @@ impl Program {
 
     /// A slice of time on interfaces, one turn of a simulation. False when the simulation is over.
     fn turn(&mut self) -> Result<bool, FluxError> {
-        let firewall = &mut self.firewall;
+        let (firewall, queues) = (&mut self.firewall, self.queues);
         let mut callback = |batch: &mut BatchRef<'_>| {
-            let (from, to) = (batch.port(), 1 - batch.port());
+            let (from, exit) = way(queues, batch.port());
             batch.prefetch();
             batch.for_each(|packet| {
-                if firewall.passes(from as usize, packet.data_mut()) {
-                    packet.send_to(to).expect("there are two ports");
+                if firewall.passes(from, packet.data_mut()) {
+                    packet.send_to(exit).expect("a port of the engine");
                 }
             });
         };
@@ -198,7 +206,7 @@ impl Program {
             self.engine.run_for(SLICE, callback)?;
             return Ok(true);
         };
-        let more = world.turn(self.options.queue)?;
+        let more = world.turn(self.options.queue.unwrap_or(0))?;
         let received = self.engine.run_once(&mut callback)?;
         if received == 0 && more {
             self.engine.wait(Some(SLICE))?;
@@ -218,21 +226,58 @@ impl Program {
 
     fn print_statistics(&self) -> Result<(), Box<dyn Error>> {
         print!("{}", self.firewall);
-        let names = [0, 1].map(|port| self.engine.port(port).interface().name.as_str());
+        let names = self.names();
         let [there, back] = self.firewall.totals();
         println!(
             "{} > {}: {there}\n{} > {}: {back}",
             names[0], names[1], names[1], names[0]
         );
         println!("{}", self.engine.statistics());
-        for (port, name) in [0, 1].into_iter().zip(names) {
-            let kernel = self.engine.port(port).statistics()?;
+        let first = self.queues[0];
+        for (ports, name) in [0..first, first..self.engine.ports()]
+            .into_iter()
+            .zip(names)
+        {
+            let (mut dropped, mut full, mut empty) = (0, 0, 0);
+            for port in ports {
+                let kernel = self.engine.port(port).statistics()?;
+                dropped += kernel.rx_dropped;
+                full += kernel.rx_ring_full;
+                empty += kernel.rx_fill_ring_empty_descs;
+            }
             println!(
-                "kernel, {name}: dropped {}, RX ring full {}, fill ring empty {}",
-                kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs
+                "kernel, {name}: dropped {dropped}, RX ring full {full}, fill ring empty {empty}"
             );
         }
         Ok(io::stdout().flush()?)
+    }
+
+    /// The names of the two interfaces.
+    fn names(&self) -> [&str; 2] {
+        [0, self.queues[0]].map(|port| self.engine.port(port).interface().name.as_str())
+    }
+}
+
+/// An engine with a port for each socket, of which there is one at least.
+fn engine(
+    mut sockets: impl Iterator<Item = FluxRaw>,
+    poller: Poller,
+) -> Result<FluxEngine, FluxError> {
+    let mut engine = FluxEngine::new(sockets.next().expect("an interface has a queue"));
+    engine.set_copying(true);
+    for socket in sockets {
+        engine.add_port(socket)?;
+    }
+    engine.set_poller(poller);
+    Ok(engine)
+}
+
+/// The interface that a port belongs to, and the port of the other one through which its packets leave: always the same, so that those of a
+/// flow stay in order.
+fn way([one, other]: [u32; 2], port: u32) -> (usize, u32) {
+    match port.checked_sub(one) {
+        None => (0, one + port % other),
+        Some(queue) => (1, queue % one),
     }
 }
 
@@ -244,25 +289,31 @@ fn protect(options: Options) -> Result<(), Box<dyn Error>> {
     let (pcap, record) = (options.pcap.as_deref(), options.record.as_deref());
     let world = options
         .sim
-        .then(|| World::new(options.queue, pcap, record, options.completes))
+        .then(|| World::new(options.queue.unwrap_or(0), pcap, record, options.completes))
         .transpose()?;
     let mut program = Program::open(options, rules, world)?;
-    let names = [0, 1].map(|port| program.engine.port(port).interface().name.as_str());
-    println!("{count} rules between {} and {}", names[0], names[1]);
+    let ([one, other], queues) = (program.names(), program.queues);
+    println!(
+        "{count} rules between {one} and {other}, which have {} and {} queues here",
+        queues[0], queues[1]
+    );
     io::stdout().flush()?;
 
     let result = program.run(&wishes);
     program.print_statistics()?;
     result?;
-    let umem = program.engine.port(0).umem().clone();
-    for mut port in program.engine.into_ports() {
+    let mut ports = program.engine.into_ports();
+    for port in &mut ports {
         // What still waits in the TX ring shall leave, if it can.
         match port.flush(Duration::from_secs(1)) {
             Err(error) if error.kind() != ErrorKind::Down => return Err(error.into()),
             _ => {}
         }
     }
-    if !umem.accounting().is_conserved() {
+    if !ports
+        .iter()
+        .all(|port| port.umem().accounting().is_conserved())
+    {
         return Err("the frames do not add up".into());
     }
     let passed = program.firewall.totals().map(|totals| totals.passed);
@@ -276,7 +327,8 @@ fn protect(options: Options) -> Result<(), Box<dyn Error>> {
 struct Options {
     interfaces: [String; 2],
     rules: Option<PathBuf>,
-    queue: u32,
+    /// `None`: all.
+    queue: Option<u32>,
     poller: Poller,
     interval: Option<Duration>,
     completes: bool,
@@ -304,7 +356,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     let mut options = Options {
         interfaces: Default::default(),
         rules: None,
-        queue: 0,
+        queue: None,
         poller: Poller::default(),
         interval: None,
         completes: true,
@@ -318,7 +370,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
             "-r" | "--rules" => options.rules = Some(value()?.into()),
-            "-q" | "--queue" => options.queue = number(&word, &value()?)?,
+            "-q" | "--queue" => options.queue = Some(number(&word, &value()?)?),
             "-I" | "--interval" => {
                 let seconds = number(&word, &value()?)?;
                 options.interval = Some(Duration::from_secs(seconds.max(1).into()));

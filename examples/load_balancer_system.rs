@@ -5,9 +5,10 @@
 //! $ cargo run --release --example load_balancer_system -- --sim
 //! ```
 //!
-//! Mode B: the socket is split into a half that receives and one that sends. Received packets are owned: rewritten in place, they are
-//! moved to a batch and sent from the frames that they came in, and wait there when the TX ring is full; what goes nowhere is dropped,
-//! which gives its frame back.
+//! Mode B: it has a socket and a thread for each queue, unless one is named. Each socket is split into a half that receives and one that
+//! sends. Received packets are owned: rewritten in place, they are moved to a batch and sent from the frames that they came in, and wait there
+//! when the TX ring is full; what goes nowhere is dropped, which gives its frame back. The way back of a flow is often another queue, so all
+//! threads share the sessions, behind a lock that is taken once for a batch.
 //!
 //! It has an address of its own, which the kernel must not have, and answers ARP requests for it. A packet of a client gets a backend's
 //! address and the balancer's own, with a port that stands for the flow (full NAT); so the answer comes back here, whatever the backend's
@@ -17,7 +18,7 @@
 //! Backends are chosen by consistent hashing: when one goes, its flows move, and no others. A backend is down when it has not been heard of
 //! for a while; each second it is asked for by ARP, so that a machine that is gone is noticed, but not a program on it that has ended.
 //!
-//! IPv4, TCP and UDP, without VLANs; fragments are not passed on. Everything else that reaches the queue is dropped, so try it on an
+//! IPv4, TCP and UDP, without VLANs; fragments are not passed on. Everything else that reaches the queues is dropped, so try it on an
 //! interface that you are not logged in through. With `--sim` it needs no root and no network: clients and backends are simulated.
 
 use std::env;
@@ -25,13 +26,15 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fluxcap::sim::Nic;
 use fluxcap::{
-    BindMode, ErrorKind, FluxBuilder, FluxError, FluxRx, FluxTx, PacketBatch, Poller, XdpMode,
+    BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, FluxRx, FluxTx, PacketBatch, Poller,
+    XdpMode,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -62,7 +65,7 @@ Gives the flows of clients, TCP and UDP over IPv4, to backends in the same netwo
   -s, --service ADDRESS  where the clients find the service: an address that the kernel does not have, and a port below 32768
   -b, --backend ADDRESS  address and port of a backend; give it for each
       --down-after SECS  seconds of silence after which a backend is down, its flows going to others (3)
-  -q, --queue NUMBER     the queue to bind to (0)
+  -q, --queue NUMBER     one queue to bind to (all that the interface has)
   -p, --poller POLLER    how to wait for packets: busy, wait or adaptive (adaptive)
   -I, --interval SECONDS print statistics this often
       --copy             copy mode, even where the driver has zero-copy
@@ -73,7 +76,7 @@ Gives the flows of clients, TCP and UDP over IPv4, to backends in the same netwo
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text
 
-It takes every packet of its queue: do not use an interface that you are logged in through.
+It takes every packet of its queues: do not use an interface that you are logged in through.
 SIGUSR1 prints the statistics, SIGINT and SIGTERM end the program.";
 
 /// Packets handled between two looks at signals and the clock.
@@ -81,28 +84,60 @@ const BATCH: usize = 64;
 /// Signals, backends and intervals are looked after this often.
 const SLICE: Duration = Duration::from_millis(100);
 
-struct Program {
-    rx: FluxRx,
-    tx: FluxTx,
-    balancer: Balancer,
-    world: Option<World>,
+/// An error that a thread may end with.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// What all queues work on.
+struct Shared {
+    balancer: Mutex<Balancer>,
     start: Instant,
-    received: PacketBatch,
-    outgoing: PacketBatch,
 }
 
-impl Program {
+impl Shared {
+    fn balancer(&self) -> MutexGuard<'_, Balancer> {
+        self.balancer.lock().expect("no thread panics")
+    }
+}
+
+/// The packets of one queue.
+struct Worker<'a> {
+    shared: &'a Shared,
+    /// The one that looks after the backends and prints what is the same for all queues.
+    is_first: bool,
+    /// What stands before its counters, where there are several.
+    label: String,
+    /// Set by SIGUSR1.
+    print: Arc<AtomicBool>,
+    rx: FluxRx,
+    tx: FluxTx,
+    received: PacketBatch,
+    outgoing: PacketBatch,
+    world: Option<World>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(raw: FluxRaw, shared: &'a Shared, options: &Options) -> Self {
+        let (mut rx, tx) = raw.split();
+        rx.set_poller(options.poller);
+        Self {
+            shared,
+            is_first: false,
+            label: String::new(),
+            print: Arc::default(),
+            rx,
+            tx,
+            received: PacketBatch::with_capacity(BATCH),
+            outgoing: PacketBatch::with_capacity(BATCH),
+            world: None,
+        }
+    }
+
     /// Balances until `stop` is set, or a simulation is over.
-    fn run(
-        &mut self,
-        interval: Option<Duration>,
-        stop: &AtomicBool,
-        print: &AtomicBool,
-    ) -> Result<(), Box<dyn Error>> {
+    fn run(&mut self, interval: Option<Duration>, stop: &AtomicBool) -> Result<(), Failure> {
         let mut printed = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             let due = interval.is_some_and(|interval| printed.elapsed() >= interval);
-            if print.swap(false, Ordering::Relaxed) || due {
+            if self.print.swap(false, Ordering::Relaxed) || due {
                 self.print_statistics()?;
                 printed = Instant::now();
             }
@@ -127,13 +162,8 @@ impl Program {
 
     /// Waits for packets, and passes them on. Returns how many there were.
     fn turn(&mut self) -> Result<u32, FluxError> {
-        let now = self.now();
-        let (news, probe) = self.balancer.look_after(now);
-        for text in news {
-            println!("{text}");
-        }
-        if probe {
-            self.probe()?;
+        if self.is_first {
+            self.look_after_backends()?;
         }
         // Nothing new comes in before the old has left: so no packet is lost here when the link is slower than its neighbours.
         if !self.outgoing.is_empty() {
@@ -145,19 +175,28 @@ impl Program {
         }
         let count = self.rx.recv_timeout(&mut self.received, SLICE)?;
         let now = self.now();
+        let mut balancer = self.shared.balancer();
         for mut packet in self.received.drain() {
-            if self.balancer.handle(packet.data_mut(), now) {
+            if balancer.handle(packet.data_mut(), now) {
                 // It has room for what one turn receives and is empty before.
                 let _ = self.outgoing.push(packet);
             }
         }
+        drop(balancer);
         self.tx.send(&mut self.outgoing)?;
         Ok(count)
     }
 
-    /// Asks for each backend, in packets of our own.
-    fn probe(&mut self) -> Result<(), FluxError> {
-        for probe in self.balancer.probes() {
+    /// Asks for each backend when it is time, in packets of our own.
+    fn look_after_backends(&mut self) -> Result<(), FluxError> {
+        let mut balancer = self.shared.balancer();
+        let (news, probe) = balancer.look_after(self.now());
+        for text in news {
+            println!("{text}");
+        }
+        let probes = probe.then(|| balancer.probes().collect::<Vec<_>>());
+        drop(balancer);
+        for probe in probes.into_iter().flatten() {
             // Without a free frame now there is another question in a second.
             if let Some(packet) = self.tx.copy(&probe)?
                 && let Err(unsent) = self.tx.send_one(packet)
@@ -173,81 +212,122 @@ impl Program {
     fn now(&self) -> u64 {
         let time = match &self.world {
             Some(world) => world.now(),
-            None => self.start.elapsed(),
+            None => self.shared.start.elapsed(),
         };
         time.as_millis() as u64
     }
 
-    fn print_statistics(&self) -> Result<(), Box<dyn Error>> {
-        println!("{}", self.balancer.report(self.now()));
+    fn print_statistics(&self) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        if self.is_first {
+            writeln!(out, "{}", self.shared.balancer().report(self.now()))?;
+        }
         let (received, sent) = (self.rx.total(), self.tx.total());
+        writeln!(out, "{}received {received}, sent {sent}", self.label)?;
         let kernel = self.rx.statistics()?;
-        println!("received {received}, sent {sent}");
-        println!(
+        writeln!(
+            out,
             "kernel: dropped {}, RX ring full {}, fill ring empty {}",
             kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs
-        );
-        Ok(io::stdout().flush()?)
+        )?;
+        Ok(out.flush()?)
     }
 }
 
+/// When one queue fails, or is through, all end.
+fn run_or_stop_all(
+    worker: &mut Worker<'_>,
+    interval: Option<Duration>,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let result = worker.run(interval, stop);
+    stop.store(true, Ordering::Relaxed);
+    result
+}
+
+/// A socket on the queue that was named, or on each.
+fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
+    let place = &options.place;
+    let (link, nic) = place.open(options.queue.unwrap_or(0), place.pcap.is_none())?;
+    let builder = FluxBuilder::new(&link)
+        .bind_mode(options.bind_mode)
+        .xdp_mode(options.xdp_mode);
+    let sockets = match (options.queue, &nic) {
+        (None, None) => builder.frames(2048).build_queues(..)?,
+        (queue, _) => vec![builder.queue(queue.unwrap_or(0)).build()?],
+    };
+    Ok((sockets, nic))
+}
+
 /// Balances until a signal comes.
-fn balance(options: &Options) -> Result<(), Box<dyn Error>> {
-    let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
+fn balance(options: &Options) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
-    #[cfg(unix)] // elsewhere there is no such signal
-    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&print))?;
 
-    let &Options { service, queue, .. } = options;
-    let (place, backends) = (&options.place, &options.backends);
-    let (link, nic) = place.open(queue, place.pcap.is_none())?;
-    let raw = FluxBuilder::new(&link)
-        .queue(queue)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode)
-        .build()?;
-    let interface = raw.interface().name.clone();
-    let Some(mac) = raw.interface().mac else {
+    let (sockets, nic) = open(options)?;
+    let (service, place, backends) = (options.service, &options.place, &options.backends);
+    let interface = sockets[0].interface().name.clone();
+    let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
-    println!("{}", raw.report());
-    let count = backends.len();
-    println!("{count} backends serve {service} on {interface} queue {queue}");
+    println!("{}", sockets[0].report());
+    let (count, first) = (backends.len(), options.queue.unwrap_or(0));
+    let queues = match sockets.len() {
+        1 => format!("queue {first}"),
+        count => format!("queues 0 to {}", count - 1),
+    };
+    println!("{count} backends serve {service} on {interface} {queues}");
     io::stdout().flush()?;
-    let world = match (nic, &place.pcap) {
+
+    let shared = Shared {
+        balancer: Balancer::new(service, mac, backends, options.down_after).into(),
+        start: Instant::now(),
+    };
+    let several = sockets.len() > 1;
+    let mut workers = Vec::new();
+    for (queue, raw) in (first..).zip(sockets) {
+        let mut worker = Worker::new(raw, &shared, options);
+        if several {
+            worker.label = format!("queue {queue}: ");
+        }
+        #[cfg(unix)] // elsewhere there is no such signal
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&worker.print))?;
+        workers.push(worker);
+    }
+    workers[0].is_first = true;
+    workers[0].world = match (nic, &place.pcap) {
         (Some(nic), Some(file)) => {
-            simulate::replay(&nic, file, queue, 1)?;
+            simulate::replay(&nic, file, first, 1)?;
             Some(World::Replay(nic))
         }
         (Some(nic), None) => {
-            let neighbours = Neighbours::new(nic, queue, mac, service, backends);
+            let neighbours = Neighbours::new(nic, first, mac, service, backends);
             Some(World::Neighbours(neighbours))
         }
         (None, _) => None,
     };
-
-    let (mut rx, tx) = raw.split();
-    rx.set_poller(options.poller);
-    let mut program = Program {
-        rx,
-        tx,
-        balancer: Balancer::new(service, mac, backends, options.down_after),
-        world,
-        start: Instant::now(),
-        received: PacketBatch::with_capacity(BATCH),
-        outgoing: PacketBatch::with_capacity(BATCH),
-    };
-    let result = program.run(options.interval, &stop, &print);
-    program.print_statistics()?;
-    result?;
-    if !program.rx.umem().accounting().is_conserved() {
-        return Err("the frames do not add up".into());
+    let results: Vec<_> = thread::scope(|scope| {
+        let start = |worker| scope.spawn(|| run_or_stop_all(worker, options.interval, &stop));
+        let threads: Vec<_> = workers.iter_mut().map(start).collect();
+        let ended = threads.into_iter().map(|thread| thread.join());
+        ended
+            .map(|result| result.expect("no thread panics"))
+            .collect()
+    });
+    for worker in &workers {
+        worker.print_statistics()?;
     }
-    match program.world.map(World::finish).transpose()? {
-        Some(false) => Err("not every flow went where it should".into()),
-        _ => Ok(()),
+    results.into_iter().collect::<Result<(), _>>()?;
+    for worker in &mut workers {
+        if !worker.rx.umem().accounting().is_conserved() {
+            return Err("the frames do not add up".into());
+        }
+        if let Some(false) = worker.world.take().map(World::finish).transpose()? {
+            return Err("not every flow went where it should".into());
+        }
     }
+    Ok(())
 }
 
 struct Options {
@@ -256,7 +336,8 @@ struct Options {
     backends: Vec<SocketAddrV4>,
     /// In milliseconds.
     down_after: u64,
-    queue: u32,
+    /// `None`: all.
+    queue: Option<u32>,
     poller: Poller,
     interval: Option<Duration>,
     bind_mode: BindMode,
@@ -266,7 +347,7 @@ struct Options {
 /// Reads the command line; `None` when it asks for help.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let (mut place, mut service, mut backends) = (Place::default(), None, Vec::new());
-    let (mut down_after, mut queue, mut poller) = (3, 0, Poller::default());
+    let (mut down_after, mut queue, mut poller) = (3, None, Poller::default());
     let (mut interval, mut bind_mode, mut xdp_mode) = (None, BindMode::Auto, XdpMode::Auto);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -274,7 +355,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
             "-s" | "--service" => service = Some(address(&value()?)?),
             "-b" | "--backend" => backends.push(address(&value()?)?),
             "--down-after" => down_after = number(&word, &value()?)?.max(1),
-            "-q" | "--queue" => queue = number(&word, &value()?)?,
+            "-q" | "--queue" => queue = Some(number(&word, &value()?)?),
             "-I" | "--interval" => {
                 let seconds = number(&word, &value()?)?.max(1);
                 interval = Some(Duration::from_secs(seconds.into()));

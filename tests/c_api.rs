@@ -10,6 +10,17 @@ use std::process::{Command, Output, id};
 
 #[path = "c_api/examples.rs"]
 mod examples;
+#[allow(dead_code, reason = "the tests of `veth` use the rest")]
+#[path = "veth/net.rs"]
+mod net;
+#[allow(dead_code, reason = "the tests of `veth` use the rest")]
+#[path = "veth/process.rs"]
+mod process;
+#[path = "veth/tags.rs"]
+mod tags;
+#[allow(dead_code, reason = "the tests of `veth` use the rest")]
+#[path = "veth/traffic.rs"]
+mod traffic;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

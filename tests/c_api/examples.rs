@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::process::Program;
+use super::tags::rules_hold_for_tags_left_to_the_device;
 use super::{Place, ROOT, check, in_namespace, stdout, tool};
 
 /// Of a program that binds to queue 1 of a simulated NIC, and so has made two.
@@ -173,6 +175,17 @@ fn the_firewall_stands_between_two_stacks_and_reads_its_rules_anew() {
         firewall.to_str().unwrap(),
         place.0.to_str().unwrap(),
     ]));
+}
+
+#[test]
+fn a_tag_left_to_the_device_takes_no_denied_packet_through_the_firewall() {
+    let place = Place::new();
+    let firewall = place.example("firewall_engine");
+    rules_hold_for_tags_left_to_the_device(move |words| {
+        let mut firewall = Program::start(Command::new(&firewall).args(words.split(' ')));
+        firewall.wait_for("rules between the two interfaces");
+        firewall
+    });
 }
 
 #[test]

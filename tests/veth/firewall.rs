@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::net::{Elsewhere, add_pair, has_program, in_namespace, ip};
 use super::process::{Program, example, is_installed};
 use super::stacks::{refused, serve, talk};
+use super::tags::rules_hold_for_tags_left_to_the_device;
 use super::traffic::{PATIENCE, ask};
 
 const SERVICE: &str = "10.0.0.2:8080";
@@ -198,4 +199,13 @@ fn flows_of_all_queues_pass_the_firewall() {
             assert!(!said.contains("receive queues"), "{said}");
         });
     }
+}
+
+#[test]
+fn a_tag_left_to_the_device_takes_no_denied_packet_through_the_firewall() {
+    rules_hold_for_tags_left_to_the_device(|words| {
+        let mut firewall = Program::start(&mut example("firewall_engine", words));
+        firewall.wait_for("rules between near and left");
+        firewall
+    });
 }

@@ -323,6 +323,56 @@ fn datagrams_come_back_from_an_event_loop() {
 }
 
 #[test]
+fn an_event_loop_goes_on_when_its_link_goes_down_before_it_answers() {
+    let place = Place::new();
+    let echo = sanitized(&place, "epoll_echo");
+    let script = r#"
+        echo=$1 log=$2/log
+        fail() { cat "$log"; exit 1; }
+        : >"$log"
+        ip address add 10.0.0.1/24 dev fluxa
+        "$echo" -i fluxb -a 10.0.0.2 >"$log" 2>&1 &
+        pid=$!
+        # Until it says so; it prints its counters each time.
+        wait_for() {
+            tries=0
+            until grep -q "$1" "$log"; do
+                tries=$((tries + 1))
+                [ $tries -lt 400 ] && kill -0 $pid || fail
+                sleep 0.05
+                [ -z "$2" ] || kill -USR1 $pid || fail
+            done
+        }
+        ask() {
+            echo "number $1" >&3
+            [ "$(timeout 10 dd bs=1500 count=1 <&3 2>/dev/null)" = "number $1" ] || fail
+        }
+        wait_for '^echoing'
+        exec 3<>/dev/udp/10.0.0.2/7 || fail
+        ask 1
+        # They wait in the RX ring when the link goes down.
+        kill -STOP $pid
+        for number in 2 3 4; do echo "number $number" >&3; done
+        ip link set fluxb down
+        kill -CONT $pid
+        wait_for 'echoed 4,' counters
+        ip link set fluxb up
+        # Some of those answers may come now.
+        exec 3<>/dev/udp/10.0.0.2/7 || fail
+        ask 5
+        kill -INT $pid && wait $pid || fail
+    "#;
+    check(&mut in_namespace(&[
+        "bash",
+        "-c",
+        script,
+        "-",
+        echo.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}
+
+#[test]
 fn the_load_balancer_moves_the_flows_of_a_silent_backend_alone() {
     let place = Place::new();
     let balancer = sanitized(&place, "load_balancer_system");

@@ -12,8 +12,6 @@
 //! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
-use std::env;
-use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,15 +23,16 @@ use fluxcap::proto::{
 };
 use fluxcap::sim::{Network, NicConfig};
 use fluxcap::{
-    AsyncFluxRx, AsyncFluxTx, BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, Link,
-    PacketBatch, XdpMode,
+    AsyncFluxRx, AsyncFluxTx, ErrorKind, FluxBuilder, FluxError, FluxRaw, Link, PacketBatch,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use common::{BindOptions, CommandLine, Failure};
 use neighbour::Neighbour;
 use whims::Whims;
 
+mod common;
 #[path = "simulate/frames.rs"]
 mod frames;
 #[path = "async_echo/neighbour.rs"]
@@ -141,9 +140,6 @@ fn turn_datagram(message: &mut [u8]) -> Outcome {
         Err(_) => Outcome::Ignored,
     }
 }
-
-/// An error that a task may end with.
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// The echoes of one queue.
 struct Echo {
@@ -288,13 +284,14 @@ impl Echo {
 
 /// A socket on the queue that was named, or on each.
 fn open(link: &Link, options: &Options) -> Result<Vec<FluxRaw>, FluxError> {
+    let bind = &options.bind;
     let builder = FluxBuilder::new(link)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode);
-    match (options.queue, &options.interface) {
+        .bind_mode(bind.bind_mode)
+        .xdp_mode(bind.xdp_mode);
+    match (bind.queue, &options.interface) {
         (None, Some(_)) => builder.frames(2048).build_queues(..),
         // The neighbour on the simulated link knows one.
-        (queue, _) => Ok(vec![builder.queue(queue.unwrap_or(0)).build()?]),
+        _ => Ok(vec![builder.queue(bind.first_queue()).build()?]),
     }
 }
 
@@ -304,7 +301,7 @@ async fn echo(options: &Options) -> Result<(), Failure> {
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
 
-    let first = options.queue.unwrap_or(0);
+    let first = options.bind.first_queue();
     let network = Network::new();
     let (link, nic) = match &options.interface {
         Some(interface) => (Link::from(interface), None),
@@ -325,21 +322,16 @@ async fn echo(options: &Options) -> Result<(), Failure> {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
     println!("{}", sockets[0].report());
-    let queues = match sockets.len() {
-        1 => format!("queue {first}"),
-        count => format!("queues 0 to {}", count - 1),
-    };
+    let count = sockets.len();
+    let queues = options.bind.queues(count);
     println!("echoing on {interface} {queues}: UDP and ping");
     io::stdout().flush()?;
 
-    let several = sockets.len() > 1;
     let mut tasks = Vec::new();
     for (queue, raw) in (first..).zip(sockets) {
         let seed = options.seed.wrapping_add(queue.into());
         let mut echo = Echo::new(raw, mac, Whims::new(options.cancel.then_some(seed)))?;
-        if several {
-            echo.label = format!("queue {queue}: ");
-        }
+        echo.label = BindOptions::label(queue, count);
         #[cfg(unix)] // elsewhere there is no such signal
         flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&echo.print))?;
         tasks.push(tokio::spawn(echo.run_or_stop_all(Arc::clone(&stop))));
@@ -374,33 +366,26 @@ async fn echo(options: &Options) -> Result<(), Failure> {
 struct Options {
     /// `None` is a simulated link.
     interface: Option<String>,
-    /// `None`: all.
-    queue: Option<u32>,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
+    bind: BindOptions,
     cancel: bool,
     seed: u64,
     packets: u32,
 }
 
 /// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut interface, mut sim, mut queue) = (None, false, None);
-    let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
+    let (mut interface, mut sim, mut bind) = (None, false, BindOptions::default());
     let (mut cancel, mut seed, mut packets) = (false, 1, None);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+    while let Some(word) = line.next()? {
         match word.as_str() {
-            "-i" | "--interface" => interface = Some(value()?),
-            "-q" | "--queue" => queue = Some(number(&word, &value()?)?),
-            "--copy" => bind_mode = BindMode::Copy,
-            "--generic" => xdp_mode = XdpMode::Generic,
+            "-i" | "--interface" => interface = Some(line.text()?),
             "--cancel" => cancel = true,
-            "--seed" => seed = number(&word, &value()?)?,
+            "--seed" => seed = line.number()?,
             "--sim" => sim = true,
-            "--packets" => packets = Some(number(&word, &value()?)?),
+            "--packets" => packets = Some(line.number()?),
             "-h" | "--help" => return Ok(None),
-            _ => return Err(format!("what is '{word}'?")),
+            _ if bind.option(&word, line)? => {}
+            _ => return Err(line.unknown()),
         }
     }
     match (&interface, sim) {
@@ -421,44 +406,18 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     }
     Ok(Some(Options {
         interface,
-        queue,
-        bind_mode,
-        xdp_mode,
+        bind,
         cancel,
         seed,
         packets,
     }))
 }
 
-fn number<T: std::str::FromStr>(word: &str, text: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("{word} is a number, not '{text}'"))
-}
-
 fn main() -> ExitCode {
-    let options = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("async_echo: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(echo(&options)),
-        Err(error) => Err(error.into()),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("async_echo: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, |options| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(echo(&options))
+    })
 }

@@ -19,8 +19,6 @@
 //! `ip link add veth0 type veth peer name veth1`, the same for veth2 and veth3, and `ip link set … up` for the four.
 //! With `--sim` it needs no root and no network: it stands between two simulated links, with a little traffic of every kind.
 
-use std::env;
-use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -31,16 +29,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::{
-    BatchRef, BindMode, ErrorKind, FluxBuilder, FluxEngine, FluxError, FluxRaw, Link, Poller,
-    Queues, XdpMode,
+    BatchRef, ErrorKind, FluxBuilder, FluxEngine, FluxError, FluxRaw, Link, Poller, Queues,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use common::{BindOptions, CommandLine, Failure};
 use firewall::Firewall;
 use rules::Rules;
 use world::World;
 
+mod common;
 #[path = "firewall_engine/firewall.rs"]
 mod firewall;
 #[path = "simulate/frames.rs"]
@@ -135,7 +134,7 @@ impl Program {
         // Small chunks where packets fit into them: more packets stay in the cache.
         let small = infos.iter().all(|info| info.mtu <= 1500);
         let single = infos.iter().all(|info| info.rx_queues == Some(1));
-        let single = single || options.queue.is_some();
+        let single = single || options.bind.queue.is_some();
         let builder = |link| {
             FluxBuilder::new(link)
                 .chunk_size(if small { 2048 } else { 4096 })
@@ -143,10 +142,10 @@ impl Program {
                 .frames(if single { 16_384 } else { 8192 })
                 .fill_size(4096)
                 .rx_size(4096)
-                .bind_mode(options.bind_mode)
-                .xdp_mode(options.xdp_mode)
+                .bind_mode(options.bind.bind_mode)
+                .xdp_mode(options.bind.xdp_mode)
         };
-        let queues = options.queue.map_or(Queues::All, Queues::from);
+        let queues = options.bind.queue.map_or(Queues::All, Queues::from);
         let one = builder(&links[0]).build_queues(queues.clone())?;
         let mut other = builder(&links[1]);
         if single {
@@ -165,7 +164,7 @@ impl Program {
     }
 
     /// Passes packets on until a signal comes, or a simulation is over.
-    fn run(&mut self, wishes: &Wishes) -> Result<(), Box<dyn Error>> {
+    fn run(&mut self, wishes: &Wishes) -> Result<(), Failure> {
         let mut printed = Instant::now();
         while !wishes.stop.load(Ordering::Relaxed) {
             if wished(&wishes.reload) {
@@ -206,7 +205,7 @@ impl Program {
             self.engine.run_for(SLICE, callback)?;
             return Ok(true);
         };
-        let more = world.turn(self.options.queue.unwrap_or(0))?;
+        let more = world.turn(self.options.bind.first_queue())?;
         let received = self.engine.run_once(&mut callback)?;
         if received == 0 && more {
             self.engine.wait(Some(SLICE))?;
@@ -224,7 +223,7 @@ impl Program {
         }
     }
 
-    fn print_statistics(&self) -> Result<(), Box<dyn Error>> {
+    fn print_statistics(&self) -> Result<(), Failure> {
         print!("{}", self.firewall);
         let names = self.names();
         let [there, back] = self.firewall.totals();
@@ -282,14 +281,14 @@ fn way([one, other]: [u32; 2], port: u32) -> (usize, u32) {
 }
 
 /// Is a firewall until a signal comes.
-fn protect(options: Options) -> Result<(), Box<dyn Error>> {
+fn protect(options: Options) -> Result<(), Failure> {
     let wishes = Wishes::listen()?;
     let rules = options.read_rules()?;
     let count = rules.count();
     let (pcap, record) = (options.pcap.as_deref(), options.record.as_deref());
     let world = options
         .sim
-        .then(|| World::new(options.queue.unwrap_or(0), pcap, record, options.completes))
+        .then(|| World::new(options.bind.first_queue(), pcap, record, options.completes))
         .transpose()?;
     let mut program = Program::open(options, rules, world)?;
     let ([one, other], queues) = (program.names(), program.queues);
@@ -327,13 +326,10 @@ fn protect(options: Options) -> Result<(), Box<dyn Error>> {
 struct Options {
     interfaces: [String; 2],
     rules: Option<PathBuf>,
-    /// `None`: all.
-    queue: Option<u32>,
+    bind: BindOptions,
     poller: Poller,
     interval: Option<Duration>,
     completes: bool,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
     sim: bool,
     pcap: Option<PathBuf>,
     record: Option<PathBuf>,
@@ -351,46 +347,31 @@ impl Options {
 }
 
 /// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
     let mut interfaces = Vec::new();
     let mut options = Options {
         interfaces: Default::default(),
         rules: None,
-        queue: None,
+        bind: BindOptions::default(),
         poller: Poller::default(),
         interval: None,
         completes: true,
-        bind_mode: BindMode::Auto,
-        xdp_mode: XdpMode::Auto,
         sim: false,
         pcap: None,
         record: None,
     };
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+    while let Some(word) = line.next()? {
         match word.as_str() {
-            "-r" | "--rules" => options.rules = Some(value()?.into()),
-            "-q" | "--queue" => options.queue = Some(number(&word, &value()?)?),
-            "-I" | "--interval" => {
-                let seconds = number(&word, &value()?)?;
-                options.interval = Some(Duration::from_secs(seconds.max(1).into()));
-            }
-            "-p" | "--poller" => {
-                options.poller = match value()?.as_str() {
-                    "busy" => Poller::Busy,
-                    "wait" => Poller::Wait,
-                    "adaptive" => Poller::default(),
-                    other => return Err(format!("there is no poller '{other}'")),
-                }
-            }
+            "-r" | "--rules" => options.rules = Some(line.value()?.into()),
+            "-I" | "--interval" => options.interval = Some(line.seconds()?),
+            "-p" | "--poller" => options.poller = line.poller()?,
             "--keep-checksums" => options.completes = false,
-            "--copy" => options.bind_mode = BindMode::Copy,
-            "--generic" => options.xdp_mode = XdpMode::Generic,
             "--sim" => options.sim = true,
-            "--pcap" => options.pcap = Some(value()?.into()),
-            "--record" => options.record = Some(value()?.into()),
+            "--pcap" => options.pcap = Some(line.value()?.into()),
+            "--record" => options.record = Some(line.value()?.into()),
             "-h" | "--help" => return Ok(None),
-            option if option.starts_with('-') => return Err(format!("what is '{option}'?")),
+            _ if options.bind.option(&word, line)? => {}
+            _ if word.starts_with('-') => return Err(line.unknown()),
             _ => interfaces.push(word),
         }
     }
@@ -410,28 +391,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     Ok(Some(options))
 }
 
-fn number(word: &str, text: &str) -> Result<u32, String> {
-    let number = text.parse();
-    number.map_err(|_| format!("{word} takes a number, not '{text}'"))
-}
-
 fn main() -> ExitCode {
-    let result = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => protect(options),
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("firewall_engine: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("firewall_engine: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, protect)
 }

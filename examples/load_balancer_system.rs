@@ -21,8 +21,6 @@
 //! IPv4, TCP and UDP, without VLANs; fragments are not passed on. Everything else that reaches the queues is dropped, so try it on an
 //! interface that you are not logged in through. With `--sim` it needs no root and no network: clients and backends are simulated.
 
-use std::env;
-use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
@@ -32,20 +30,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::sim::Nic;
-use fluxcap::{
-    BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, FluxRx, FluxTx, PacketBatch, Poller,
-    XdpMode,
-};
+use fluxcap::{ErrorKind, FluxBuilder, FluxError, FluxRaw, FluxRx, FluxTx, PacketBatch, Poller};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use balancer::Balancer;
+use common::{BindOptions, CommandLine, Failure};
 use sessions::FIRST_PORT;
 use simulate::Place;
 use world::{Neighbours, World};
 
 #[path = "load_balancer_system/balancer.rs"]
 mod balancer;
+mod common;
 #[path = "simulate/frames.rs"]
 mod frames;
 #[path = "load_balancer_system/sessions.rs"]
@@ -83,9 +80,6 @@ SIGUSR1 prints the statistics, SIGINT and SIGTERM end the program.";
 const BATCH: usize = 64;
 /// Signals, backends and intervals are looked after this often.
 const SLICE: Duration = Duration::from_millis(100);
-
-/// An error that a thread may end with.
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// What all queues work on.
 struct Shared {
@@ -247,50 +241,53 @@ fn run_or_stop_all(
 
 /// A socket on the queue that was named, or on each.
 fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
-    let place = &options.place;
-    let (link, nic) = place.open(options.queue.unwrap_or(0), place.pcap.is_none())?;
+    let (place, bind) = (&options.place, &options.bind);
+    let (link, nic) = place.open(bind.first_queue(), place.pcap.is_none())?;
     let builder = FluxBuilder::new(&link)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode);
-    let sockets = match (options.queue, &nic) {
+        .bind_mode(bind.bind_mode)
+        .xdp_mode(bind.xdp_mode);
+    let sockets = match (bind.queue, &nic) {
         (None, None) => builder.frames(2048).build_queues(..)?,
-        (queue, _) => vec![builder.queue(queue.unwrap_or(0)).build()?],
+        // The neighbours on the simulated link know one.
+        _ => vec![builder.queue(bind.first_queue()).build()?],
     };
     Ok((sockets, nic))
 }
 
 /// Balances until a signal comes.
-fn balance(options: &Options) -> Result<(), Failure> {
+fn balance(options: Options) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
 
-    let (sockets, nic) = open(options)?;
+    let (sockets, nic) = open(&options)?;
     let (service, place, backends) = (options.service, &options.place, &options.backends);
     let interface = sockets[0].interface().name.clone();
     let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
     println!("{}", sockets[0].report());
-    let (count, first) = (backends.len(), options.queue.unwrap_or(0));
-    let queues = match sockets.len() {
-        1 => format!("queue {first}"),
-        count => format!("queues 0 to {}", count - 1),
-    };
-    println!("{count} backends serve {service} on {interface} {queues}");
+    let (first, count) = (options.bind.first_queue(), sockets.len());
+    println!(
+        "{} backends serve {service} on {interface} {}",
+        backends.len(),
+        options.bind.queues(count)
+    );
     io::stdout().flush()?;
 
     let shared = Shared {
-        balancer: Balancer::new(service, mac, backends, options.down_after).into(),
+        balancer: Mutex::new(Balancer::new(
+            service,
+            mac,
+            backends,
+            options.down_after.as_millis() as u64,
+        )),
         start: Instant::now(),
     };
-    let several = sockets.len() > 1;
     let mut workers = Vec::new();
     for (queue, raw) in (first..).zip(sockets) {
-        let mut worker = Worker::new(raw, &shared, options);
-        if several {
-            worker.label = format!("queue {queue}: ");
-        }
+        let mut worker = Worker::new(raw, &shared, &options);
+        worker.label = BindOptions::label(queue, count);
         #[cfg(unix)] // elsewhere there is no such signal
         flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&worker.print))?;
         workers.push(worker);
@@ -332,47 +329,29 @@ fn balance(options: &Options) -> Result<(), Failure> {
 
 struct Options {
     place: Place,
+    bind: BindOptions,
     service: SocketAddrV4,
     backends: Vec<SocketAddrV4>,
-    /// In milliseconds.
-    down_after: u64,
-    /// `None`: all.
-    queue: Option<u32>,
+    down_after: Duration,
     poller: Poller,
     interval: Option<Duration>,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
 }
 
 /// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut place, mut service, mut backends) = (Place::default(), None, Vec::new());
-    let (mut down_after, mut queue, mut poller) = (3, None, Poller::default());
-    let (mut interval, mut bind_mode, mut xdp_mode) = (None, BindMode::Auto, XdpMode::Auto);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
+    let (mut place, mut bind) = (Place::default(), BindOptions::default());
+    let (mut service, mut backends, mut down_after) = (None, Vec::new(), Duration::from_secs(3));
+    let (mut poller, mut interval) = (Poller::default(), None);
+    while let Some(word) = line.next()? {
         match word.as_str() {
-            "-s" | "--service" => service = Some(address(&value()?)?),
-            "-b" | "--backend" => backends.push(address(&value()?)?),
-            "--down-after" => down_after = number(&word, &value()?)?.max(1),
-            "-q" | "--queue" => queue = Some(number(&word, &value()?)?),
-            "-I" | "--interval" => {
-                let seconds = number(&word, &value()?)?.max(1);
-                interval = Some(Duration::from_secs(seconds.into()));
-            }
-            "-p" | "--poller" => {
-                poller = match value()?.as_str() {
-                    "busy" => Poller::Busy,
-                    "wait" => Poller::Wait,
-                    "adaptive" => Poller::default(),
-                    other => return Err(format!("there is no poller '{other}'")),
-                }
-            }
-            "--copy" => bind_mode = BindMode::Copy,
-            "--generic" => xdp_mode = XdpMode::Generic,
+            "-s" | "--service" => service = Some(address(&line.text()?)?),
+            "-b" | "--backend" => backends.push(address(&line.text()?)?),
+            "--down-after" => down_after = line.seconds()?,
+            "-I" | "--interval" => interval = Some(line.seconds()?),
+            "-p" | "--poller" => poller = line.poller()?,
             "-h" | "--help" => return Ok(None),
-            _ if place.option(&word, &mut value)? => {}
-            _ => return Err(format!("what is '{word}'?")),
+            _ if place.option(&word, line)? || bind.option(&word, line)? => {}
+            _ => return Err(line.unknown()),
         }
     }
     place.check()?;
@@ -397,14 +376,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     }
     Ok(Some(Options {
         place,
+        bind,
         service,
         backends,
-        down_after: u64::from(down_after) * 1000,
-        queue,
+        down_after,
         poller,
         interval,
-        bind_mode,
-        xdp_mode,
     }))
 }
 
@@ -417,28 +394,6 @@ fn address(text: &str) -> Result<SocketAddrV4, String> {
     }
 }
 
-fn number(word: &str, text: &str) -> Result<u32, String> {
-    let number = text.parse();
-    number.map_err(|_| format!("{word} takes a number, not '{text}'"))
-}
-
 fn main() -> ExitCode {
-    let result = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => balance(&options),
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("load_balancer_system: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("load_balancer_system: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, balance)
 }

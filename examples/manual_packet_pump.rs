@@ -11,11 +11,8 @@
 //! rxdrop and l2fwd have a socket and a thread for each queue, unless one is named, and take everything that reaches them, so try them on an interface that you are not logged in through.
 //! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 
-use std::env;
-use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -30,8 +27,10 @@ use fluxcap::{
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use common::{BindOptions, CommandLine, Failure};
 use simulate::Place;
 
+mod common;
 mod simulate;
 
 const USAGE: &str = "\
@@ -195,17 +194,14 @@ fn unless_down<T: Default>(result: Result<T, FluxError>) -> Result<T, FluxError>
     }
 }
 
-/// An error that a thread may end with.
-type Failure = Box<dyn Error + Send + Sync>;
-
 /// A socket on the queue that was named, or on each that receives.
 fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
-    let queue = options.queue.unwrap_or(0);
-    let (link, nic) = options.place.open(queue, false)?;
-    let mut builder = FluxBuilder::new(&link).bind_mode(options.bind_mode);
+    let bind = &options.bind;
+    let (link, nic) = options.place.open(bind.first_queue(), false)?;
+    let mut builder = FluxBuilder::new(&link).bind_mode(bind.bind_mode);
     builder = match options.mode {
         Mode::TxOnly => builder.send_only(),
-        Mode::RxDrop | Mode::L2Fwd => builder.xdp_mode(options.xdp_mode),
+        Mode::RxDrop | Mode::L2Fwd => builder.xdp_mode(bind.xdp_mode),
     };
     if options.busy_poll {
         // Each wake-up polls the driver.
@@ -214,21 +210,21 @@ fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
             ..BusyPoll::default()
         });
     }
-    let all = options.queue.is_none() && nic.is_none() && !matches!(options.mode, Mode::TxOnly);
+    let all = bind.queue.is_none() && nic.is_none() && !matches!(options.mode, Mode::TxOnly);
     let sockets = if all {
         builder.build_queues(..)?
     } else {
-        vec![builder.queue(queue).build()?]
+        vec![builder.queue(bind.first_queue()).build()?]
     };
     Ok((sockets, nic))
 }
 
-fn pump(options: &Options) -> Result<(), Failure> {
+fn pump(options: Options) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
 
-    let (sockets, nic) = open(options)?;
+    let (sockets, nic) = open(&options)?;
     let raw = &sockets[0];
     println!("{}", raw.report());
     io::stdout().flush()?;
@@ -246,18 +242,14 @@ fn pump(options: &Options) -> Result<(), Failure> {
 
     let _running = nic
         .as_ref()
-        .map(|nic| simulate_traffic(nic, options, &frame))
+        .map(|nic| simulate_traffic(nic, &options, &frame))
         .transpose()?;
-    let several = sockets.len() > 1;
+    let count = sockets.len();
     let mut pumps: Vec<Pump> = (0..)
         .zip(sockets)
         .map(|(queue, raw): (u32, FluxRaw)| Pump {
             raw,
-            label: if several {
-                format!("queue {queue}: ")
-            } else {
-                String::new()
-            },
+            label: BindOptions::label(queue, count),
             replay: nic.clone().filter(|_| options.replays_once()),
             bytes_seen: 0,
             frame: frame.clone(),
@@ -265,7 +257,7 @@ fn pump(options: &Options) -> Result<(), Failure> {
         })
         .collect();
     let results: Vec<_> = thread::scope(|scope| {
-        let start = |pump| scope.spawn(|| run_or_stop_all(pump, options, &stop));
+        let start = |pump| scope.spawn(|| run_or_stop_all(pump, &options, &stop));
         let threads: Vec<_> = pumps.iter_mut().map(start).collect();
         let ended = threads.into_iter().map(|thread| thread.join());
         ended
@@ -297,7 +289,7 @@ fn run_or_stop_all(pump: &mut Pump, options: &Options, stop: &AtomicBool) -> Res
 
 /// Lets the simulated link bring packets, of a capture file or the one that txonly sends, and moves them on a thread.
 fn simulate_traffic(nic: &Nic, options: &Options, frame: &[u8]) -> Result<Running, FluxError> {
-    let queue = options.queue.unwrap_or(0);
+    let queue = options.bind.first_queue();
     match (&options.place.pcap, options.mode) {
         (_, Mode::TxOnly) => {}
         (Some(file), _) => {
@@ -322,16 +314,13 @@ enum Mode {
 struct Options {
     mode: Mode,
     place: Place,
-    /// `None`: all.
-    queue: Option<u32>,
+    bind: BindOptions,
     batch: u32,
     size: usize,
     destination: MacAddr,
     duration: Duration,
     packets: u64,
     busy_poll: bool,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
 }
 
 impl Options {
@@ -346,36 +335,31 @@ impl Options {
 }
 
 /// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
     let (mut mode, mut place, mut busy_poll) = (None, Place::default(), false);
-    let (mut queue, mut batch, mut size) = (None, 64, 64);
+    let (mut bind, mut batch, mut size) = (BindOptions::default(), 64, 64);
     let (mut destination, mut seconds, mut packets) = (MacAddr::BROADCAST, 0, 0);
-    let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+    while let Some(word) = line.next()? {
         match word.as_str() {
             "-m" | "--mode" => {
-                mode = Some(match value()?.as_str() {
+                mode = Some(match line.text()?.as_str() {
                     "rxdrop" => Mode::RxDrop,
                     "txonly" => Mode::TxOnly,
                     "l2fwd" => Mode::L2Fwd,
                     other => return Err(format!("there is no mode '{other}'")),
                 });
             }
-            "-q" | "--queue" => queue = Some(read(&word, &value()?)?),
-            "-b" | "--batch" => batch = read(&word, &value()?)?,
-            "-s" | "--size" => size = read(&word, &value()?)?,
-            "-D" | "--destination" => destination = read(&word, &value()?)?,
-            "-d" | "--duration" => seconds = read(&word, &value()?)?,
-            "-n" | "--packets" => packets = read(&word, &value()?)?,
+            "-b" | "--batch" => batch = line.number()?,
+            "-s" | "--size" => size = line.number()?,
+            "-D" | "--destination" => destination = line.parsed("MAC address")?,
+            "-d" | "--duration" => seconds = line.number()?,
+            "-n" | "--packets" => packets = line.number()?,
             "-B" | "--busy-poll" => busy_poll = true,
-            "--copy" => bind_mode = BindMode::Copy,
-            "--zero-copy" => bind_mode = BindMode::ZeroCopy,
-            "--native" => xdp_mode = XdpMode::Native,
-            "--generic" => xdp_mode = XdpMode::Generic,
+            "--zero-copy" => bind.bind_mode = BindMode::ZeroCopy,
+            "--native" => bind.xdp_mode = XdpMode::Native,
             "-h" | "--help" => return Ok(None),
-            _ if place.option(&word, &mut value)? => {}
-            _ => return Err(format!("what is '{word}'?")),
+            _ if place.option(&word, line)? || bind.option(&word, line)? => {}
+            _ => return Err(line.unknown()),
         }
     }
     place.check()?;
@@ -385,7 +369,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     let options = Options {
         mode: mode.ok_or("a mode is needed: -m rxdrop, txonly or l2fwd")?,
         place,
-        queue,
+        bind,
         batch,
         size,
         destination,
@@ -395,8 +379,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         },
         packets: if packets == 0 { u64::MAX } else { packets },
         busy_poll,
-        bind_mode,
-        xdp_mode,
     };
     let place = &options.place;
     if place.record.is_some() && place.pcap.is_none() && !options.ends() {
@@ -408,28 +390,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     Ok(Some(options))
 }
 
-fn read<T: FromStr>(word: &str, text: &str) -> Result<T, String> {
-    let value = text.parse();
-    value.map_err(|_| format!("{word} cannot be '{text}'"))
-}
-
 fn main() -> ExitCode {
-    let result = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => pump(&options),
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("manual_packet_pump: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("manual_packet_pump: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, pump)
 }

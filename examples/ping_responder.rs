@@ -10,8 +10,6 @@
 //! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
-use std::env;
-use std::error::Error;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
@@ -24,13 +22,15 @@ use fluxcap::proto::{
     Arp, ArpOperation, EtherType, Ethernet, IcmpEcho, IcmpType, IpProtocol, Ipv4, MacAddr,
 };
 use fluxcap::sim::Nic;
-use fluxcap::{BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, Verdict, XdpMode};
+use fluxcap::{ErrorKind, FluxBuilder, FluxError, FluxRaw, Verdict};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use common::{BindOptions, CommandLine, Failure};
 use pinger::Pinger;
 use simulate::Place;
 
+mod common;
 #[path = "simulate/pinger.rs"]
 mod pinger;
 mod simulate;
@@ -148,9 +148,6 @@ impl World {
         Ok(good)
     }
 }
-
-/// An error that a thread may end with.
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// The answers of one queue.
 struct Responder {
@@ -277,46 +274,41 @@ fn is_down(result: &Result<(), FluxError>) -> bool {
 
 /// A socket on the queue that was named, or on each.
 fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
-    let place = &options.place;
-    let (link, nic) = place.open(options.queue.unwrap_or(0), place.pcap.is_none())?;
+    let (place, bind) = (&options.place, &options.bind);
+    let (link, nic) = place.open(bind.first_queue(), place.pcap.is_none())?;
     let builder = FluxBuilder::new(&link)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode);
-    let sockets = match (options.queue, &nic) {
+        .bind_mode(bind.bind_mode)
+        .xdp_mode(bind.xdp_mode);
+    let sockets = match (bind.queue, &nic) {
         (None, None) => builder.frames(2048).build_queues(..)?,
-        (queue, _) => vec![builder.queue(queue.unwrap_or(0)).build()?],
+        // The neighbour on the simulated link knows one.
+        _ => vec![builder.queue(bind.first_queue()).build()?],
     };
     Ok((sockets, nic))
 }
 
 /// Answers until a signal comes.
-fn respond(options: &Options) -> Result<(), Failure> {
+fn respond(options: Options) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
 
-    let (sockets, nic) = open(options)?;
+    let (sockets, nic) = open(&options)?;
     let (address, place) = (options.address, &options.place);
     let interface = sockets[0].interface().name.clone();
     let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
     println!("{}", sockets[0].report());
-    let first = options.queue.unwrap_or(0);
-    let queues = match sockets.len() {
-        1 => format!("queue {first}"),
-        count => format!("queues 0 to {}", count - 1),
-    };
+    let (first, count) = (options.bind.first_queue(), sockets.len());
+    let queues = options.bind.queues(count);
     println!("answering {address} on {interface} {queues}: ARP and ping");
     io::stdout().flush()?;
 
-    let several = sockets.len() > 1;
     let mut responders = Vec::new();
     for (queue, raw) in (first..).zip(sockets) {
         let mut responder = Responder::new(raw, mac, address);
-        if several {
-            responder.label = format!("queue {queue}: ");
-        }
+        responder.label = BindOptions::label(queue, count);
         #[cfg(unix)] // elsewhere there is no such signal
         flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&responder.print))?;
         responders.push(responder);
@@ -361,35 +353,19 @@ fn run_or_stop_all(responder: &mut Responder, stop: &AtomicBool) -> Result<(), F
 
 struct Options {
     place: Place,
+    bind: BindOptions,
     address: Ipv4Addr,
-    /// `None`: all.
-    queue: Option<u32>,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
 }
 
 /// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut place, mut address, mut queue) = (Place::default(), None, None);
-    let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
+    let (mut place, mut bind, mut address) = (Place::default(), BindOptions::default(), None);
+    while let Some(word) = line.next()? {
         match word.as_str() {
-            "-a" | "--address" => {
-                let text = value()?;
-                let parsed = text.parse();
-                address = Some(parsed.map_err(|_| format!("'{text}' is no IPv4 address"))?);
-            }
-            "-q" | "--queue" => {
-                let text = value()?;
-                let parsed = text.parse();
-                queue = Some(parsed.map_err(|_| format!("a queue is a number, not '{text}'"))?);
-            }
-            "--copy" => bind_mode = BindMode::Copy,
-            "--generic" => xdp_mode = XdpMode::Generic,
+            "-a" | "--address" => address = Some(line.parsed("IPv4 address")?),
             "-h" | "--help" => return Ok(None),
-            _ if place.option(&word, &mut value)? => {}
-            _ => return Err(format!("what is '{word}'?")),
+            _ if place.option(&word, line)? || bind.option(&word, line)? => {}
+            _ => return Err(line.unknown()),
         }
     }
     place.check()?;
@@ -398,30 +374,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     }
     Ok(Some(Options {
         place,
+        bind,
         address: address.ok_or("an address is needed: -a ADDRESS")?,
-        queue,
-        bind_mode,
-        xdp_mode,
     }))
 }
 
 fn main() -> ExitCode {
-    let options = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("ping_responder: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match respond(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ping_responder: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, respond)
 }

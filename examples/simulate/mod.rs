@@ -6,6 +6,8 @@ use fluxcap::proto::MacAddr;
 use fluxcap::sim::{Network, Nic, NicConfig, Playback, Speed};
 use fluxcap::{FluxError, Link};
 
+use super::common::CommandLine;
+
 /// Where the program receives and sends.
 #[derive(Default)]
 pub(crate) struct Place {
@@ -22,25 +24,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Takes an option of the command line, whose value is read by `value`. False when it is another one.
-    pub(crate) fn option(
-        &mut self,
-        word: &str,
-        value: &mut dyn FnMut() -> Result<String, String>,
-    ) -> Result<bool, String> {
+    /// Takes an option of the command line. False when it is another one.
+    pub(crate) fn option(&mut self, word: &str, line: &mut CommandLine) -> Result<bool, String> {
         match word {
             "-i" | "--interface" => {
-                self.interface = Some(value()?);
+                self.interface = Some(line.text()?);
                 return Ok(true);
             }
             "--sim" => {}
-            "--pcap" => self.pcap = Some(value()?.into()),
-            "--record" => self.record = Some(value()?.into()),
-            "--mac" => {
-                let text = value()?;
-                let mac = text.parse();
-                self.mac = Some(mac.map_err(|_| format!("--mac cannot be '{text}'"))?);
-            }
+            "--pcap" => self.pcap = Some(line.value()?.into()),
+            "--record" => self.record = Some(line.value()?.into()),
+            "--mac" => self.mac = Some(line.parsed("MAC address")?),
             _ => return Ok(false),
         }
         self.sim = true;

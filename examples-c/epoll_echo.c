@@ -1,14 +1,17 @@
+/* cc -O2 epoll_echo.c -o epoll_echo $(pkg-config --cflags --libs fluxcap) */
+
 /*
- * Sends UDP datagrams back to those who sent them, with plain epoll: the two halves of each socket beside other descriptors, as in a program
- * that has an event loop of its own (libuv and libevent wait in the same way). It has a socket for each queue of the interface, unless one
- * is named. Answers ARP requests, too. Mode B.
+ * Sends UDP datagrams back to their senders, in a plain epoll loop (mode B). Shows how to use the library in a program that has an event
+ * loop of its own; libuv and libevent wait in the same way. Answers ARP requests, too.
  *
- *     cc -O2 epoll_echo.c -o epoll_echo $(pkg-config --cflags --libs fluxcap)
+ * Opens a socket on each queue of the interface, or on the one that -q names. Each socket is split into a receiving and a sending half.
  *
- * Three rules for such loops. Wake-ups may be spurious: receive without waiting, and be content with nothing. Wait for EPOLLOUT only while
- * packets wait to be sent: a socket is writable nearly always. And go back to epoll only when there is nothing left to receive.
+ * Three rules for such loops:
+ * - Wake-ups may be spurious: receive without waiting, and accept that there may be nothing.
+ * - Wait for EPOLLOUT only while packets wait to be sent: a socket is writable nearly always.
+ * - Go back to epoll only when nothing is left to receive.
  *
- * With --sim it needs no root and no network: a neighbour on a simulated link sends datagrams and counts what comes back.
+ * --sim needs no root and no network: a neighbour on a simulated link sends datagrams and counts what comes back.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -27,12 +30,12 @@ enum {
     ETHERNET_LENGTH = 14,
     PROTOCOL_UDP = 17,
     DATAGRAMS = 20000, /* of --sim */
-    UNDER_WAY = 256,
+    IN_FLIGHT = 256,
     DATAGRAM_LENGTH = 60,
 };
 
 struct echo {
-    struct queue queues[QUEUES_MOST];
+    struct queue queues[MAX_QUEUES];
     uint32_t count;
     uint8_t mac[6], address[4];
     uint16_t port;
@@ -40,7 +43,7 @@ struct echo {
     uint64_t received, arp_answered, echoed, ignored;
 };
 
-/* Turns a datagram for us into its echo. */
+/* Turns a datagram to our address and port into its echo. */
 static bool echo_datagram(const struct echo *echo, struct fluxcap_packet *packet, const struct fluxcap_ethernet_header *ethernet)
 {
     const uint8_t *data = packet->data + ETHERNET_LENGTH;
@@ -53,7 +56,7 @@ static bool echo_datagram(const struct echo *echo, struct fluxcap_packet *packet
         fluxcap_udp_header_parse(data + header, ipv4.total_length - (size_t)header, &udp) < 0 ||
         udp.destination_port != echo->port)
         return false;
-    /* A stack on the same machine leaves the checksum to its card. */
+    /* A sender on the same machine leaves the checksum to its device. */
     fluxcap_checksum_complete(packet->data, packet->len);
 
     struct fluxcap_rewrite rewrite = {
@@ -71,7 +74,7 @@ static bool echo_datagram(const struct echo *echo, struct fluxcap_packet *packet
     return fluxcap_rewrite_apply(&rewrite, packet->data, packet->len) == 0;
 }
 
-/* Turns a packet into its answer. False: there is none. */
+/* Turns a packet into its answer. Returns false if there is none. */
 static bool answer(struct echo *echo, struct fluxcap_packet *packet)
 {
     struct fluxcap_ethernet_header ethernet;
@@ -113,7 +116,7 @@ static int answer_all(struct echo *echo, struct queue *queue)
             else
                 others[left++] = packets[i];
         }
-        /* What nobody wants goes straight back to the kernel. */
+        /* The frames of all other packets go back to the fill ring. */
         result = fluxcap_rx_recycle(queue->rx, others, left);
         if (result < 0)
             return result;
@@ -144,7 +147,7 @@ static void print_counters(const struct echo *echo)
     fflush(stdout);
 }
 
-/* What --sim has at the other end of the link. */
+/* The other end of the simulated link. */
 struct neighbour {
     const struct fluxcap_link *link;
     uint32_t queue;
@@ -170,7 +173,7 @@ static void write_datagram(uint8_t *frame, const uint8_t *to_mac, const uint8_t 
     memcpy(ip + 20, udp, sizeof(udp));
 }
 
-static void greet(struct neighbour *neighbour, const struct echo *echo)
+static void write_datagrams(struct neighbour *neighbour, const struct echo *echo)
 {
     static const uint8_t mac[6] = {2, 0, 0, 0, 0x99, 1}, address[4] = {10, 111, 0, 1};
 
@@ -178,8 +181,8 @@ static void greet(struct neighbour *neighbour, const struct echo *echo)
     write_datagram(neighbour->expected, mac, echo->mac, echo->address, echo->port, address, 40000);
 }
 
-/* Takes what came back, and sends more. False when it is over, for better or for worse. */
-static bool chat(struct neighbour *neighbour)
+/* Takes what came back, and sends more. Returns false at the end, good or bad. */
+static bool exchange_datagrams(struct neighbour *neighbour)
 {
     uint8_t frame[2048];
     int length, result = 0;
@@ -190,7 +193,7 @@ static bool chat(struct neighbour *neighbour)
         neighbour->back += good;
         neighbour->wrong += !good;
     }
-    while (result == 0 && neighbour->sent < DATAGRAMS && neighbour->sent - neighbour->back < UNDER_WAY) {
+    while (result == 0 && neighbour->sent < DATAGRAMS && neighbour->sent - neighbour->back < IN_FLIGHT) {
         result = fluxcap_sim_inject(neighbour->link, neighbour->queue, neighbour->datagram, DATAGRAM_LENGTH);
         neighbour->sent += result == 0;
     }
@@ -209,9 +212,9 @@ static int run(struct echo *echo, struct neighbour *neighbour)
             report_wanted = 0;
             print_counters(echo);
         }
-        if (neighbour != NULL && (!chat(neighbour) || idle == 1000))
+        if (neighbour != NULL && (!exchange_datagrams(neighbour) || idle == 1000))
             return 0;
-        /* A signal may come just before the wait: so it is short. */
+        /* A signal may come just before the wait, so the wait is short. */
         int count = epoll_wait(echo->epoll, events, 8, neighbour != NULL ? 10 : 200);
         if (count < 0 && errno != EINTR)
             return -errno;
@@ -228,21 +231,21 @@ static int run(struct echo *echo, struct neighbour *neighbour)
             if (result == 0)
                 result = update_epoll(echo, queue);
             if (result < 0) {
-                complain();
+                print_error();
                 return result;
             }
         }
-        /* Wake-ups may be spurious: only waits that ended with nothing count. */
+        /* Wake-ups may be spurious: only waits that timed out count. */
         if (echo->received != before)
             idle = 0;
         else if (count == 0)
             idle++;
-        /* Frames that were sent come home, also while nothing is sent; the receiving half hears of it by its descriptor. And while it waits
-         * to send, this tells whether the interface is still there. */
+        /* Frees the frames of sent packets, also while nothing is sent, so that the fill ring does not run dry. And it fails when the
+         * interface is gone. */
         for (uint32_t i = 0; i < echo->count; i++) {
             int result = fluxcap_tx_kick(echo->queues[i].tx);
             if (result < 0 && result != -ENETDOWN) {
-                complain();
+                print_error();
                 return result;
             }
         }
@@ -250,7 +253,7 @@ static int run(struct echo *echo, struct neighbour *neighbour)
     return 0;
 }
 
-/* The halves of all sockets and a timer in one epoll; the timer is the one without a queue. */
+/* Adds the halves of all sockets and a timer to one epoll. The event of the timer has no queue. */
 static bool watch(struct echo *echo, uint32_t interval)
 {
     struct epoll_event timer = {.events = EPOLLIN, .data.ptr = NULL};
@@ -277,13 +280,13 @@ static void usage(FILE *file, const char *program)
     fprintf(file,
             "usage: %s -i INTERFACE -a ADDRESS [-u PORT] [-q QUEUE] [-I SECONDS]\n"
             "       %s --sim [--record FILE] [OPTION...]\n"
-            "Sends UDP datagrams back to those who sent them, and answers ARP requests.\n\n"
+            "Sends UDP datagrams back to their senders, and answers ARP requests.\n\n"
             "  -i, --interface NAME   the interface to receive on\n"
-            "  -a, --address ADDRESS  the address to answer for, one that the kernel does not have\n"
+            "  -a, --address ADDRESS  the IPv4 address to answer for; the kernel must not have it\n"
             "  -u, --port PORT        the UDP port (7)\n"
-            "  -q, --queue NUMBER     one queue to bind to (all that the interface has)\n"
+            "  -q, --queue NUMBER     receive on this queue only (default: all queues)\n"
             "  -I, --interval SECONDS print the counters this often\n"
-            "      --sim              no interface and no root: echo %d datagrams on a simulated link, and end\n"
+            "      --sim              use a simulated link: echo %d datagrams, then end; needs no root\n"
             "      --record FILE      write what the simulated link carries into a capture file\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
@@ -341,20 +344,20 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    /* The simulated link has one queue that packets come to. */
+    /* On the simulated link packets arrive on one queue only. */
     all = all && !simulation.wanted;
-    config.frames = all ? SOME_FRAMES : 0;
+    config.frames = all ? FRAMES_PER_QUEUE : 0;
     catch_signals();
     bool good = !simulation.wanted || simulate_link(&simulation, &config, 0);
     int opened = good ? open_queues(&config, all, echo.queues, echo.mac) : 0;
     echo.count = opened < 0 ? 0 : (uint32_t)opened;
     good = echo.count > 0 && watch(&echo, interval);
     if (good && simulation.wanted) {
-        /* A thread moves the packets, as a kernel would. */
+        /* A thread moves the packets, as the kernel would. */
         good = fluxcap_sim_start(simulation.sim) == 0;
         neighbour.link = simulation.link;
         neighbour.queue = config.queue;
-        greet(&neighbour, &echo);
+        write_datagrams(&neighbour, &echo);
     }
     if (good) {
         printf("echoing UDP datagrams to %s port %u on ", address, echo.port);

@@ -1,14 +1,16 @@
+/* cc -O2 firewall_engine.c -o firewall_engine $(pkg-config --cflags --libs fluxcap) */
+
 /*
- * A firewall in a cable: passes packets on between two interfaces, both ways, as a small file of rules says. Mode A: it has a socket for
- * each queue of both interfaces, unless one is named, and all are the ports of one engine. With one queue each, the two sockets share their
- * memory, so that a packet leaves from the frame that it came in; otherwise each has its own, and the engine copies what passes.
+ * A firewall between two interfaces: forwards packets both ways if a file of rules allows them (mode A).
  *
- *     cc -O2 firewall_engine.c -o firewall_engine $(pkg-config --cflags --libs fluxcap)
+ * Opens a socket on each queue of both interfaces, or on the one that -q names; all sockets are ports of one engine. With one queue each,
+ * the two sockets share one UMEM and packets are forwarded without a copy. With several queues each socket has a UMEM of its own, and the
+ * engine copies what it forwards.
  *
- * A TCP or UDP packet of a stack on the same machine, in a container or a virtual machine, comes without its checksum: veth and virtio
- * promise to compute it, and the stack takes them at their word. Sent on from here it would arrive damaged, so its checksum is finished.
+ * A sender on the same machine (a container, a virtual machine) leaves TCP and UDP checksums to its device. The device here is veth or
+ * virtio, which leaves them unfinished, so the firewall finishes them before it forwards a packet.
  *
- * With --sim it needs no root and no network: it stands between two simulated links, with a little traffic.
+ * --sim needs no root and no network: the firewall stands between two simulated links, with a little traffic.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -30,11 +32,11 @@ struct totals {
 struct firewall {
     struct rules rules;
     bool keep_checksums;
-    uint32_t queues[SIDES];      /* the ports of the engine: first those of one interface, then those of the other */
+    uint32_t queues[SIDES];      /* ports 0 to queues[0] - 1 are those of the first interface */
     struct totals totals[SIDES]; /* by the interface that the packets came in through */
 };
 
-/* The engine that a signal stops. A stop between two runs is remembered, so none is lost. */
+/* The engine that a signal stops. A stop between two runs ends the next run, so none is lost. */
 static struct fluxcap_engine *engine;
 static volatile sig_atomic_t reload_wanted;
 
@@ -44,7 +46,7 @@ static void on_wake_signal(int number)
         reload_wanted = 1;
     else
         on_signal(number);
-    fluxcap_engine_stop(engine); /* one of the few functions that may be called here */
+    fluxcap_engine_stop(engine); /* may be called in a signal handler */
 }
 
 static void catch_wake_signals(void)
@@ -58,15 +60,15 @@ static void catch_wake_signals(void)
         sigaction(numbers[i], &action, NULL);
 }
 
-/* Headers with others behind them: of fragments, of long chains, of authenticated packets. */
-static bool hides(uint8_t protocol)
+/* Extension, fragment and authentication headers: the protocol of the packet comes after them. */
+static bool is_extension(uint8_t protocol)
 {
     return protocol == 0 || protocol == 43 || protocol == 44 || protocol == 51 || protocol == 60;
 }
 
-static void look_at_ports(struct facts *facts, const uint8_t *message, size_t length)
+static void classify_ports(struct facts *facts, const uint8_t *message, size_t length)
 {
-    facts->hides_protocol = hides(facts->protocol);
+    facts->hides_protocol = is_extension(facts->protocol);
     if ((facts->protocol != 6 && facts->protocol != 17 && facts->protocol != 132) || length < 4)
         return;
     facts->has_ports = true;
@@ -74,8 +76,8 @@ static void look_at_ports(struct facts *facts, const uint8_t *message, size_t le
     facts->ports[DESTINATION] = (uint16_t)(message[2] << 8 | message[3]);
 }
 
-/* Finds out what rules look at. VLAN tags are passed over. False for what claims to be IP and is not. */
-static bool look(struct facts *facts, const uint8_t *data, size_t length)
+/* Reads the fields that rules compare, behind up to two VLAN tags. Returns false for a malformed packet. */
+static bool classify(struct facts *facts, const uint8_t *data, size_t length)
 {
     struct fluxcap_ethernet_header ethernet;
     struct fluxcap_vlan_header vlan;
@@ -100,9 +102,9 @@ static bool look(struct facts *facts, const uint8_t *data, size_t length)
         facts->protocol = ipv4.protocol;
         facts->addresses[SOURCE] = data + at + 12;
         facts->addresses[DESTINATION] = data + at + 16;
-        /* A fragment has no ports here, even if it is the first. */
+        /* Fragments count as packets without ports, even the first one. */
         bool is_fragment = ipv4.more_fragments || ipv4.fragment_offset != 0;
-        look_at_ports(facts, data + at + header, is_fragment ? 0 : ipv4.total_length - (size_t)header);
+        classify_ports(facts, data + at + header, is_fragment ? 0 : ipv4.total_length - (size_t)header);
     } else if (ethernet.ether_type == 0x86dd) {
         int header = fluxcap_ipv6_header_parse(data + at, length - at, &ipv6);
 
@@ -113,31 +115,31 @@ static bool look(struct facts *facts, const uint8_t *data, size_t length)
         facts->protocol = is_fragment ? 44 : ipv6.protocol;
         facts->addresses[SOURCE] = data + at + 8;
         facts->addresses[DESTINATION] = data + at + 24;
-        look_at_ports(facts, data + at + header, 40 + (size_t)ipv6.payload_length - (size_t)header);
+        classify_ports(facts, data + at + header, 40 + (size_t)ipv6.payload_length - (size_t)header);
     } else {
         facts->kind = ethernet.ether_type == 0x0806 ? KIND_ARP : KIND_OTHER;
     }
     return true;
 }
 
-/* What the engine calls with each batch: those that pass leave through the other interface, the others stay. */
+/* The engine calls this with each batch. Packets that pass leave through the other interface, the others are recycled. */
 static int filter(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
 {
     struct firewall *firewall = user;
     uint32_t here = port >= firewall->queues[0], there = 1 - here;
-    /* Packets of one queue leave through one queue, so that those of a flow stay in order. */
+    /* All packets of a queue leave through the same queue, so the packets of a flow stay in order. */
     uint32_t queue = port - here * firewall->queues[0];
     uint32_t exit_port = there * firewall->queues[0] + queue % firewall->queues[there];
     struct totals *totals = &firewall->totals[here];
 
-    /* Another core has copied the packets: the waits for them overlap like this. */
+    /* The packets are in the cache of another core: fetch them all at once. */
     for (uint32_t i = 0; i < count; i++)
         __builtin_prefetch(packets[i].data);
     for (uint32_t i = 0; i < count; i++) {
         struct fluxcap_packet_ref *packet = &packets[i];
         struct facts facts = {.kind = 0};
 
-        if (!look(&facts, packet->data, packet->len)) {
+        if (!classify(&facts, packet->data, packet->len)) {
             totals->malformed++;
             totals->denied++;
             continue;
@@ -157,7 +159,7 @@ static int filter(void *user, uint32_t port, struct fluxcap_packet_ref *packets,
     return 0;
 }
 
-/* What the kernel counted for the sockets of an interface. */
+/* Prints what the kernel counted for the sockets of an interface. */
 static void print_kernel_counters(const struct firewall *firewall, int side)
 {
     uint32_t port = side == 0 ? 0 : firewall->queues[0], end = port + firewall->queues[side];
@@ -197,7 +199,7 @@ static void print_statistics(const struct firewall *firewall)
     fflush(stdout);
 }
 
-/* The old rules stay when the new ones are wrong. */
+/* Reads the rules. If they are wrong, the old ones stay. */
 static bool read_rules(struct firewall *firewall, const char *name)
 {
     struct rules rules;
@@ -221,20 +223,20 @@ static bool read_rules(struct firewall *firewall, const char *name)
     return good;
 }
 
-/* Passes packets on until a signal ends the program. Returns 0, or a negative errno. */
+/* Forwards packets until a signal ends the program. Returns 0, or a negative errno. */
 static int run(struct firewall *firewall, const char *rules, int interval_ms)
 {
     while (!stop_wanted) {
-        /* Every signal ends a run, and so does the interval; -1: there is none. */
+        /* A signal ends the run, and so does the end of the interval (-1: no interval). */
         int result = fluxcap_engine_run_for(engine, interval_ms, filter, firewall);
 
         if (result == -ENETDOWN) {
-            /* What waits in the TX ring leaves when the line is up again. */
+            /* Packets in the TX ring leave when the link is up again. */
             nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
             continue;
         }
         if (result < 0) {
-            complain();
+            print_error();
             return result;
         }
         if (reload_wanted) {
@@ -249,10 +251,10 @@ static int run(struct firewall *firewall, const char *rules, int interval_ms)
     return 0;
 }
 
-/* Opens the sockets of both interfaces into `raws`. Returns how many there are, or a negative errno. */
+/* Opens the sockets of both interfaces. Returns how many there are, or a negative errno. */
 static int open_sides(struct firewall *firewall, struct fluxcap_config *configs, bool all, struct fluxcap_raw **raws)
 {
-    int here = open_sockets(&configs[0], all, QUEUES_MOST, raws), there = -ENOSPC;
+    int here = open_sockets(&configs[0], all, MAX_QUEUES, raws), there = -ENOSPC;
     struct fluxcap_umem *umem = NULL;
 
     if (here < 0)
@@ -263,9 +265,9 @@ static int open_sides(struct firewall *firewall, struct fluxcap_config *configs,
         fluxcap_umem_free(umem);
     }
     if (there < 0 && all) {
-        /* More queues than one memory has frames for. */
+        /* The second interface has several queues: each socket gets a UMEM of its own. */
         configs[1].umem = NULL;
-        there = open_sockets(&configs[1], all, QUEUES_MOST, raws + here);
+        there = open_sockets(&configs[1], all, MAX_QUEUES, raws + here);
     }
     firewall->queues[0] = (uint32_t)here;
     firewall->queues[1] = there < 0 ? 0 : (uint32_t)there;
@@ -276,7 +278,7 @@ static int open_sides(struct firewall *firewall, struct fluxcap_config *configs,
 static bool open_engine(struct firewall *firewall, struct fluxcap_config *configs, bool all,
                         const struct fluxcap_engine_config *engine_config)
 {
-    struct fluxcap_raw *raws[SIDES * QUEUES_MOST] = {NULL};
+    struct fluxcap_raw *raws[SIDES * MAX_QUEUES] = {NULL};
     int count = open_sides(firewall, configs, all, raws);
     bool good = count > 0;
 
@@ -286,22 +288,22 @@ static bool open_engine(struct firewall *firewall, struct fluxcap_config *config
         good = fluxcap_engine_new(raws, (uint32_t)count, engine_config, &engine) == 0;
     }
     if (!good) {
-        complain();
-        for (int i = 0; i < SIDES * QUEUES_MOST; i++)
+        print_error();
+        for (int i = 0; i < SIDES * MAX_QUEUES; i++)
             fluxcap_raw_free(raws[i]);
     }
     return good;
 }
 
-/* Whether every frame of every memory is where it should be. */
-static bool all_add_up(const struct firewall *firewall)
+/* Returns whether no frame of any UMEM was lost. */
+static bool all_conserved(const struct firewall *firewall)
 {
     bool good = true;
 
     for (uint32_t port = 0; port < firewall->queues[0] + firewall->queues[1]; port++) {
         struct fluxcap_umem *umem = NULL;
 
-        good = fluxcap_raw_umem(fluxcap_engine_port(engine, port), &umem) == 0 && umem_adds_up(umem) && good;
+        good = fluxcap_raw_umem(fluxcap_engine_port(engine, port), &umem) == 0 && umem_is_conserved(umem) && good;
         fluxcap_umem_free(umem);
     }
     return good;
@@ -324,25 +326,27 @@ static void usage(FILE *file, const char *program)
     fprintf(file,
             "usage: %s INTERFACE INTERFACE --rules FILE [OPTION...]\n"
             "       %s --sim [--rules FILE] [OPTION...]\n"
-            "Passes packets on between two interfaces, both ways, as the rules say.\n\n"
+            "Forwards packets between two interfaces, both ways, if the rules allow them.\n\n"
             "  -r, --rules FILE       the rules, see below and examples/firewall.rules\n"
-            "  -q, --queue NUMBER     one queue to bind to, at both interfaces (all that they have)\n"
+            "  -q, --queue NUMBER     receive on this queue only, at both interfaces (default: all queues)\n"
             "  -p, --poller POLLER    how to wait for packets: busy, wait or adaptive (adaptive)\n"
             "  -I, --interval SECONDS print statistics this often\n"
-            "      --keep-checksums   do not finish checksums that a stack has left to its card\n"
-            "      --sim              no interfaces and no root: two simulated links with a little traffic\n"
+            "      --keep-checksums   do not finish checksums that a sender left to its device\n"
+            "      --sim              use two simulated links with a little traffic; needs no root\n"
             "  -h, --help             this text\n\n"
             "It takes every packet of its queues: do not use an interface that you are logged in through.\n"
-            "A file of rules has a rule in each line. The first that matches a packet decides:\n"
+            "The file has a rule a line. The first rule that matches a packet decides:\n"
             "  allow|deny PROTOCOL [from ADDRESS [port PORTS]] [to ADDRESS [port PORTS]] [both ways]\n"
-            "  default allow|deny     what no rule matches; without this line: deny\n"
+            "  default allow|deny     for packets that no rule matches; without this line: deny\n"
             "PROTOCOL is tcp, udp, icmp, arp, other (neither IP nor ARP), any, or the number of an IP protocol; ADDRESS is any,\n"
-            "an IPv4 or IPv6 address or a prefix; PORTS is one port or a range. What fragments hide, 'deny' takes for what it\n"
-            "denies, and 'allow' never for what it allows. What claims to be IP and is not never passes.\n\n"
-            "SIGHUP reads the rules anew, and keeps the old ones when it cannot. SIGUSR1 prints the statistics, SIGINT and\n"
-            "SIGTERM end the program. Cards must take packets that are not for them, and leave VLAN tags alone:\n"
+            "an IPv4 or IPv6 address or a prefix; PORTS is one port or a range. With 'both ways' the answers match, too.\n"
+            "Fragments may hide ports or protocol: a deny rule that asks for these then matches, an allow rule does not.\n"
+            "Malformed IP packets never pass. Rules look behind VLAN tags.\n\n"
+            "SIGHUP reloads the rules; if they are wrong, the old ones stay. SIGUSR1 prints the statistics, SIGINT and SIGTERM\n"
+            "end the program. Cards must take packets that are not for them, and leave VLAN tags in the packets, or tagged packets\n"
+            "are forwarded without their tag:\n"
             "  ip link set NAME promisc on; ethtool -K NAME gro off lro off rxvlan off txvlan off\n"
-            "and at the other end of a veth pair, where VLAN tags are sent: ethtool -K PEER tx-vlan-hw-insert off\n",
+            "and at the other end of a veth pair, if VLAN tags are sent there: ethtool -K PEER tx-vlan-hw-insert off\n",
             program, program);
 }
 
@@ -371,7 +375,7 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    /* TCP sends some thousand packets in a row: they wait here while this program does not run. */
+    /* TCP sends thousands of packets in a row: there is room for them while this program does not run. */
     struct fluxcap_config config = {.struct_size = sizeof(config), .frames = 8192, .fill_size = 4096, .rx_size = 4096};
     struct fluxcap_config configs[SIDES] = {config, config};
     struct fluxcap_engine_config engine_config = {.struct_size = sizeof(engine_config), .copying = 1};
@@ -418,9 +422,9 @@ int main(int argc, char **argv)
         else
             good = run(&firewall, rules, interval_ms) == 0;
         print_statistics(&firewall);
-        good = all_add_up(&firewall) && good;
+        good = all_conserved(&firewall) && good;
     }
-    /* No handler may find an engine that is gone. */
+    /* A handler must not stop an engine that is freed. */
     signal(SIGHUP, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
     signal(SIGINT, SIG_DFL);

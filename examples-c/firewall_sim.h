@@ -1,4 +1,4 @@
-/* Two simulated links with the firewall between them, and a little traffic. */
+/* Two simulated links with a little traffic, and the firewall between them. */
 #ifndef FIREWALL_SIM_H
 #define FIREWALL_SIM_H
 
@@ -12,9 +12,9 @@
 
 #include "program.h"
 
-enum { SIDES = 2 /* of the firewall, an interface each */, TIMES = 1000, DATAGRAM_LENGTH = 60 };
+enum { SIDES = 2, TIMES = 1000, DATAGRAM_LENGTH = 60 };
 
-/* Makes two simulated links, and lets the configs name them. */
+/* Makes two simulated links, and sets them in the configs. */
 static inline bool simulate_links(struct fluxcap_config *configs, struct fluxcap_sim **sim, struct fluxcap_link **links)
 {
     static const char *const names[SIDES] = {"in0", "out0"};
@@ -27,7 +27,7 @@ static inline bool simulate_links(struct fluxcap_config *configs, struct fluxcap
         configs[side].link = links[side];
     }
     if (!good)
-        complain();
+        print_error();
     return good;
 }
 
@@ -48,8 +48,8 @@ static inline void datagram(uint8_t *frame, const char *from, uint16_t from_port
 }
 
 /*
- * Lets four streams of packets come, and says how many of each got through. Returns how many that were, or UINT64_MAX when something
- * else came out.
+ * Sends four streams of packets, and prints how many packets of each passed. Returns how many passed in all, or UINT64_MAX if anything else
+ * came out.
  */
 static inline uint64_t simulate(struct fluxcap_sim *sim, struct fluxcap_link *const links[SIDES], struct fluxcap_engine *engine,
                                 fluxcap_callback filter, void *user)
@@ -87,7 +87,7 @@ static inline uint64_t simulate(struct fluxcap_sim *sim, struct fluxcap_link *co
         }
     }
     if (result < 0)
-        complain();
+        print_error();
     for (int i = 0; i < STREAMS; i++) {
         printf("let through: %4" PRIu64 " of %d  UDP %s:%u > %s:%u\n", through[i], TIMES, streams[i].from, streams[i].from_port,
                streams[i].to, streams[i].to_port);

@@ -1,19 +1,20 @@
+/* cc -O2 load_balancer_system.c -o load_balancer_system $(pkg-config --cflags --libs fluxcap) */
+
 /*
- * A load balancer: gives the flows of clients to backends, and their answers back, all through one interface. Mode B: what is received is
- * the program's own; rewritten in place it is sent by the other half, from the frame that it came in, and what goes nowhere is recycled.
- * It has a socket for each queue of the interface, unless one is named, and one thread for all: the way back of a flow is often another
- * queue, so all queues need the same sessions.
+ * A load balancer: spreads the flows of clients over backends, through one interface (mode B). Received packets belong to the program: it
+ * rewrites them in place and sends them from the frame they came in, or recycles them.
  *
- *     cc -O2 load_balancer_system.c -o load_balancer_system $(pkg-config --cflags --libs fluxcap)
+ * Opens a socket on each queue of the interface, or on the one that -q names. One thread serves all queues: the answers of a flow often
+ * arrive on another queue than its requests, so all queues need the same session table.
  *
- * It has an address of its own, which the kernel must not have, and answers ARP requests for it. A packet of a client gets a backend's
- * address and the balancer's own, with a port that stands for the flow (full NAT). So the answer comes back here, whatever the backend's
- * routes are, and gets the client's address and the service's. The price is that backends do not see who asks.
+ * The balancer has an IP address of its own, which the kernel must not have, and answers ARP requests for it. It does full NAT: a request
+ * goes to the backend from the balancer's address, and from a port that stands for the flow. So the answer returns to the balancer,
+ * whatever the routes of the backend are. The price: backends do not see the address of the client.
  *
- * A backend is down when it has not been heard of for a while. Each second it is asked for by ARP, so that a machine that is gone is
- * noticed, but not a program on it that has ended. IPv4, TCP and UDP, without VLANs and fragments.
+ * Once a second the balancer sends an ARP request to each backend. A backend that has sent nothing for a while is down. This notices a
+ * machine that is gone, but not a service on it that has ended. IPv4, TCP and UDP; no VLANs, no fragments.
  *
- * With --sim it needs no root and no network: clients and backends are simulated, one of which falls silent.
+ * --sim needs no root and no network: clients and backends are simulated, and one backend falls silent.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,7 +32,7 @@
 enum { SLICE_MS = 100, OPTION_DOWN_AFTER = 2000 };
 
 struct program {
-    struct queue queues[QUEUES_MOST];
+    struct queue queues[MAX_QUEUES];
     uint32_t count;
     struct balancer balancer;
     struct neighbours *neighbours; /* of --sim, or NULL */
@@ -47,7 +48,7 @@ static uint64_t milliseconds(const struct program *program)
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
-/* Asks for each backend, in packets of our own. Without a free frame or room there is another question in a second. */
+/* Sends an ARP request to each backend. If there is no free frame or room now, the next one follows in a second. */
 static int probe(struct program *program)
 {
     struct fluxcap_tx *tx = program->queues[0].tx;
@@ -59,7 +60,7 @@ static int probe(struct program *program)
         int result = fluxcap_tx_copy(tx, frame, sizeof(frame), &packet);
         if (result == 1) {
             result = fluxcap_tx_send(tx, &packet, 1);
-            fluxcap_packets_free(&packet, 1); /* does nothing when it was sent */
+            fluxcap_packets_free(&packet, 1); /* a no-op if it was sent */
         }
         if (result < 0 && result != -ENETDOWN)
             return result;
@@ -67,7 +68,7 @@ static int probe(struct program *program)
     return 0;
 }
 
-/* Passes on what a queue has received, up to a batch. Returns how many packets there were, or a negative errno. */
+/* Forwards what a queue has received, up to a batch. Returns how many packets there were, or a negative errno. */
 static int balance_batch(struct program *program, struct queue *queue)
 {
     struct fluxcap_packet packets[BATCH], others[BATCH];
@@ -91,10 +92,10 @@ static int balance_batch(struct program *program, struct queue *queue)
     return recycled < 0 ? recycled : sent < 0 ? sent : result;
 }
 
-/* Waits until a queue has packets, or room for those that wait to be sent. */
-static void rest(const struct program *program)
+/* Waits until a queue has packets, or room for the packets that wait to be sent. */
+static void wait_for_packets(const struct program *program)
 {
-    struct pollfd entries[QUEUES_MOST];
+    struct pollfd entries[MAX_QUEUES];
 
     for (uint32_t i = 0; i < program->count; i++) {
         const struct queue *queue = &program->queues[i];
@@ -105,12 +106,12 @@ static void rest(const struct program *program)
     poll(entries, program->count, SLICE_MS);
 }
 
-/* A batch of each queue, and a rest when there was none. Returns 0, or a negative errno. */
-static int turn(struct program *program)
+/* Handles a batch of each queue, and waits if there was none. Returns 0, or a negative errno. */
+static int poll_once(struct program *program)
 {
     int handled = 0;
 
-    if (look_after(&program->balancer, milliseconds(program))) {
+    if (update_backends(&program->balancer, milliseconds(program))) {
         int result = probe(program);
         if (result < 0)
             return result;
@@ -121,9 +122,9 @@ static int turn(struct program *program)
             return result;
         handled += result;
     }
-    /* Simulated time passes while nobody waits. */
+    /* A simulation has its own time, and must not wait for packets. */
     if (handled == 0 && program->neighbours == NULL)
-        rest(program);
+        wait_for_packets(program);
     return 0;
 }
 
@@ -134,7 +135,7 @@ static void print_statistics(const struct program *program)
     fflush(stdout);
 }
 
-/* Balances until a signal comes, or a simulation is over. Returns 0, or a negative errno. */
+/* Runs until a signal comes, or the simulation ends. Returns 0, or a negative errno. */
 static int run(struct program *program)
 {
     while (!stop_wanted) {
@@ -142,14 +143,14 @@ static int run(struct program *program)
             report_wanted = 0;
             print_statistics(program);
         }
-        if (program->neighbours != NULL && !meet(program->neighbours))
+        if (program->neighbours != NULL && !step_neighbours(program->neighbours))
             break;
-        int result = turn(program);
+        int result = poll_once(program);
         if (result == -ENETDOWN) {
-            /* What waits leaves when the line is up again. */
+            /* Packets in the TX ring leave when the link is up again. */
             nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
         } else if (result < 0) {
-            complain();
+            print_error();
             return result;
         }
         fflush(stdout);
@@ -176,8 +177,8 @@ static void add_backend(struct balancer *balancer, const char *text)
 {
     struct backend *backend = &balancer->backends[balancer->count];
 
-    if (balancer->count == MOST_BACKENDS) {
-        fprintf(stderr, "more than %d backends\n", MOST_BACKENDS);
+    if (balancer->count == MAX_BACKENDS) {
+        fprintf(stderr, "more than %d backends\n", MAX_BACKENDS);
         exit(2);
     }
     read_address(text, UINT16_MAX, backend->ip, &backend->port);
@@ -190,7 +191,7 @@ static void add_backend(struct balancer *balancer, const char *text)
     balancer->count++;
 }
 
-/* Takes all memory, and opens the sockets. */
+/* Allocates the session table, and opens the sockets. */
 static bool open_program(struct program *program, const struct fluxcap_config *config, bool all)
 {
     program->balancer.sessions = (struct session *)calloc(SESSIONS, sizeof(struct session));
@@ -200,7 +201,7 @@ static bool open_program(struct program *program, const struct fluxcap_config *c
     }
     int opened = open_queues(config, all, program->queues, program->balancer.mac);
     program->count = opened < 0 ? 0 : (uint32_t)opened;
-    deal(&program->balancer);
+    assign_buckets(&program->balancer);
     return opened > 0;
 }
 
@@ -209,14 +210,14 @@ static void usage(FILE *file, const char *name)
     fprintf(file,
             "usage: %s -i INTERFACE -s SERVICE -b BACKEND [-b BACKEND...] [OPTION...]\n"
             "       %s --sim [--record FILE] [OPTION...]\n"
-            "Gives the flows of clients, TCP and UDP over IPv4, to backends in the same network, and their answers back.\n\n"
+            "Spreads the TCP and UDP flows of IPv4 clients over backends in the same network.\n\n"
             "  -i, --interface NAME   the interface, towards clients and backends\n"
-            "  -s, --service ADDRESS  where the clients find the service: an address that the kernel does not have, and a\n"
+            "  -s, --service ADDRESS  where clients find the service: an address that the kernel does not have, and a\n"
             "                         port below %d\n"
-            "  -b, --backend ADDRESS  address and port of a backend; give it for each\n"
-            "      --down-after SECS  seconds of silence after which a backend is down, its flows going to others (3)\n"
-            "  -q, --queue NUMBER     one queue to bind to (all that the interface has)\n"
-            "      --sim              no interface and no root: clients and backends on a simulated link\n"
+            "  -b, --backend ADDRESS  address and port of a backend; repeat it for each\n"
+            "      --down-after SECS  seconds of silence after which a backend is down and its flows move (3)\n"
+            "  -q, --queue NUMBER     receive on this queue only (default: all queues)\n"
+            "      --sim              use a simulated link with clients and backends; needs no root\n"
             "      --record FILE      write what the simulated link carries into a capture file\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
@@ -274,9 +275,9 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    /* The simulated link has one queue that packets come to. */
+    /* On the simulated link packets arrive on one queue only. */
     all = all && !simulation.wanted;
-    config.frames = all ? SOME_FRAMES : 0;
+    config.frames = all ? FRAMES_PER_QUEUE : 0;
     catch_signals();
     bool good = (!simulation.wanted || simulate_link(&simulation, &config, 0)) && open_program(&program, &config, all);
     if (good) {
@@ -285,7 +286,7 @@ int main(int argc, char **argv)
         printf("\n");
         fflush(stdout);
         if (simulation.wanted) {
-            begin(&neighbours, &simulation, config.queue, balancer);
+            init_neighbours(&neighbours, &simulation, config.queue, balancer);
             program.neighbours = &neighbours;
         }
         good = run(&program) == 0;

@@ -1,4 +1,4 @@
-/* Sockets on all queues of an interface, each split into its halves, with the packets that it could not send yet. */
+/* Sockets on all queues of an interface, each split into halves, with the packets that wait for room in its TX ring. */
 #ifndef QUEUES_H
 #define QUEUES_H
 
@@ -17,21 +17,21 @@ enum { BATCH = 64 };
 struct queue {
     struct fluxcap_rx *rx;
     struct fluxcap_tx *tx;
-    /* Packets that found no room in the TX ring: nothing is received before they have left. */
+    /* Packets that the TX ring had no room for. Nothing is received before they have left. */
     struct fluxcap_packet unsent[BATCH];
     uint32_t unsent_count;
     bool waits_to_send;
 };
 
-/* Opens the sockets and splits them, in `queues` of zeros. Returns how many there are, or a negative errno. */
-static inline int open_queues(const struct fluxcap_config *config, bool all, struct queue queues[QUEUES_MOST], uint8_t mac[6])
+/* Opens the sockets and splits them. `queues` must be zeroed. Returns how many there are, or a negative errno. */
+static inline int open_queues(const struct fluxcap_config *config, bool all, struct queue queues[MAX_QUEUES], uint8_t mac[6])
 {
     struct fluxcap_info info = {.struct_size = sizeof(info)};
-    struct fluxcap_raw *raws[QUEUES_MOST];
-    int count = open_sockets(config, all, QUEUES_MOST, raws), result = 0;
+    struct fluxcap_raw *raws[MAX_QUEUES];
+    int count = open_sockets(config, all, MAX_QUEUES, raws), result = 0;
 
     if (count < 0)
-        complain();
+        print_error();
     for (int i = 0; i < count; i++) {
         if (i == 0) {
             print_text(raws[0], fluxcap_raw_report);
@@ -40,7 +40,7 @@ static inline int open_queues(const struct fluxcap_config *config, bool all, str
         if (result == 0)
             result = fluxcap_raw_split(raws[i], &queues[i].rx, &queues[i].tx);
         if (result < 0) {
-            complain();
+            print_error();
             for (int j = 0; j < count; j++) {
                 fluxcap_raw_free(j < i ? NULL : raws[j]);
                 fluxcap_rx_free(queues[j].rx);
@@ -53,21 +53,21 @@ static inline int open_queues(const struct fluxcap_config *config, bool all, str
     return count;
 }
 
-/* Sends what waits. Returns 0, or a negative errno. */
+/* Sends the packets that wait. Returns 0, or a negative errno. */
 static inline int send_unsent(struct queue *queue)
 {
     if (queue->unsent_count == 0)
         return 0;
     int sent = fluxcap_tx_send(queue->tx, queue->unsent, queue->unsent_count);
     if (sent == -ENETDOWN) {
-        /* What the ring took, and so has moved away, leaves when the line is up again. */
+        /* The packets that the ring took (their `data` is NULL) leave when the link is up again. */
         for (sent = 0; (uint32_t)sent < queue->unsent_count && queue->unsent[sent].data == NULL;)
             sent++;
     }
     if (sent < 0)
         return sent;
     queue->unsent_count -= (uint32_t)sent;
-    /* A packet may be moved like this: only the copy is used from now on. */
+    /* Packets may be copied as long as only the copy is used from then on. */
     memmove(queue->unsent, queue->unsent + sent, queue->unsent_count * sizeof(queue->unsent[0]));
     return 0;
 }
@@ -84,7 +84,7 @@ static inline void print_queue_counters(const struct queue *queues, uint32_t cou
     }
 }
 
-/* Waits up to a second until the packets of each TX ring have left, if the line is up. */
+/* Waits up to a second for the packets of each TX ring to leave, if the link is up. */
 static inline bool flush_queues(struct queue *queues, uint32_t count)
 {
     bool good = true;
@@ -97,7 +97,7 @@ static inline bool flush_queues(struct queue *queues, uint32_t count)
     return good;
 }
 
-/* Closes the sockets. Returns whether every frame is where it should be. */
+/* Closes the sockets. Returns whether no frame was lost. */
 static inline bool close_queues(struct queue *queues, uint32_t count)
 {
     bool good = true;
@@ -107,7 +107,7 @@ static inline bool close_queues(struct queue *queues, uint32_t count)
         struct fluxcap_umem *umem = NULL;
 
         fluxcap_packets_free(queue->unsent, queue->unsent_count);
-        good = fluxcap_rx_umem(queue->rx, &umem) == 0 && umem_adds_up(umem) && good;
+        good = fluxcap_rx_umem(queue->rx, &umem) == 0 && umem_is_conserved(umem) && good;
         fluxcap_umem_free(umem);
         fluxcap_rx_free(queue->rx);
         fluxcap_tx_free(queue->tx);

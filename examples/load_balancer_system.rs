@@ -1,25 +1,26 @@
-//! A load balancer: gives the flows of clients to backends, and their answers back, all through one interface.
+//! A load balancer: spreads the flows of clients over backends, through one interface (mode B).
 //!
 //! ```console
 //! # cargo run --release --example load_balancer_system -- -i veth0 -s 10.0.0.100:80 -b 10.0.0.11:8080 -b 10.0.0.12:8080
 //! $ cargo run --release --example load_balancer_system -- --sim
 //! ```
 //!
-//! Mode B: it has a socket and a thread for each queue, unless one is named. Each socket is split into a half that receives and one that
-//! sends. Received packets are owned: rewritten in place, they are moved to a batch and sent from the frames that they came in, and wait there
-//! when the TX ring is full; what goes nowhere is dropped, which gives its frame back. The way back of a flow is often another queue, so all
-//! threads share the sessions, behind a lock that is taken once for a batch.
+//! Opens a socket on each queue of the interface, or on the one that `-q` names; each has a thread. A socket is split into a receiving
+//! and a sending half. Received packets belong to the program: it rewrites them in place and sends them from the frame they came in, or
+//! drops them, which frees the frame. The answers of a flow often arrive on another queue than its requests, so all threads share one
+//! session table, behind a lock that is taken once a batch.
 //!
-//! It has an address of its own, which the kernel must not have, and answers ARP requests for it. A packet of a client gets a backend's
-//! address and the balancer's own, with a port that stands for the flow (full NAT); so the answer comes back here, whatever the backend's
-//! routes are, and gets the client's address and the service's. The price is that backends do not see who asks. Checksums are adjusted,
-//! not computed anew, but for those that a stack on the same machine has left to its card.
+//! The balancer has an IP address of its own, which the kernel must not have, and answers ARP requests for it. It does full NAT: a
+//! request goes to the backend from the balancer's address, and from a port that stands for the flow. So the answer returns to the
+//! balancer, whatever the routes of the backend are. The price: backends do not see the address of the client. Checksums are adjusted,
+//! not recomputed; those that a sender on the same machine left to its device are finished.
 //!
-//! Backends are chosen by consistent hashing: when one goes, its flows move, and no others. A backend is down when it has not been heard of
-//! for a while; each second it is asked for by ARP, so that a machine that is gone is noticed, but not a program on it that has ended.
+//! Backends are chosen by consistent hashing: when one goes down, only its own flows move. Once a second the balancer sends an ARP
+//! request to each backend; one that has sent nothing for a while is down. This notices a machine that is gone, but not a service on it
+//! that has ended.
 //!
-//! IPv4, TCP and UDP, without VLANs; fragments are not passed on. Everything else that reaches the queues is dropped, so try it on an
-//! interface that you are not logged in through. With `--sim` it needs no root and no network: clients and backends are simulated.
+//! IPv4, TCP and UDP; no VLANs, no fragments. It drops everything else that arrives on its queues: do not use an interface that you are
+//! logged in through. `--sim` needs no root and no network: clients and backends are simulated.
 
 use std::io::{self, Write};
 use std::net::SocketAddrV4;
@@ -37,8 +38,8 @@ use signal_hook::flag;
 use balancer::Balancer;
 use common::{BindOptions, CommandLine, Failure};
 use sessions::FIRST_PORT;
-use simulate::Place;
-use world::{Neighbours, World};
+use simulate::LinkOptions;
+use simulation::{Neighbours, Simulation};
 
 #[path = "load_balancer_system/balancer.rs"]
 mod balancer;
@@ -48,27 +49,27 @@ mod frames;
 #[path = "load_balancer_system/sessions.rs"]
 mod sessions;
 mod simulate;
+#[path = "load_balancer_system/simulation.rs"]
+mod simulation;
 #[path = "load_balancer_system/table.rs"]
 mod table;
-#[path = "load_balancer_system/world.rs"]
-mod world;
 
 const USAGE: &str = "\
 usage: load_balancer_system -i INTERFACE -s SERVICE -b BACKEND [-b BACKEND...] [OPTION...]
        load_balancer_system --sim [--pcap FILE] [--record FILE] [OPTION...]
-Gives the flows of clients, TCP and UDP over IPv4, to backends in the same network, and their answers back.
+Spreads the TCP and UDP flows of IPv4 clients over backends in the same network.
 
   -i, --interface NAME   the interface, towards clients and backends
-  -s, --service ADDRESS  where the clients find the service: an address that the kernel does not have, and a port below 32768
-  -b, --backend ADDRESS  address and port of a backend; give it for each
-      --down-after SECS  seconds of silence after which a backend is down, its flows going to others (3)
-  -q, --queue NUMBER     one queue to bind to (all that the interface has)
+  -s, --service ADDRESS  where clients find the service: an address that the kernel does not have, and a port below 32768
+  -b, --backend ADDRESS  address and port of a backend; repeat it for each
+      --down-after SECS  seconds of silence after which a backend is down and its flows move (3)
+  -q, --queue NUMBER     receive on this queue only (default: all queues)
   -p, --poller POLLER    how to wait for packets: busy, wait or adaptive (adaptive)
   -I, --interval SECONDS print statistics this often
-      --copy             copy mode, even where the driver has zero-copy
-      --generic          the XDP program in the network stack, not in the driver
-      --sim              no interface and no root: clients and backends on a simulated link
-      --pcap FILE        replay a capture file into the simulated link instead, once
+      --copy             use copy mode, even where the driver has zero-copy
+      --generic          run the XDP program in the network stack, not in the driver
+      --sim              use a simulated link with clients and backends; needs no root
+      --pcap FILE        replay a capture file into a simulated link, once
       --record FILE      write what the simulated link carries into a capture file
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text
@@ -76,12 +77,12 @@ Gives the flows of clients, TCP and UDP over IPv4, to backends in the same netwo
 It takes every packet of its queues: do not use an interface that you are logged in through.
 SIGUSR1 prints the statistics, SIGINT and SIGTERM end the program.";
 
-/// Packets handled between two looks at signals and the clock.
+/// Packets handled before it looks at signals and the clock again.
 const BATCH: usize = 64;
-/// Signals, backends and intervals are looked after this often.
+/// How often it looks at signals, backends and intervals.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// What all queues work on.
+/// What all queues share.
 struct Shared {
     balancer: Mutex<Balancer>,
     start: Instant,
@@ -93,12 +94,12 @@ impl Shared {
     }
 }
 
-/// The packets of one queue.
+/// Handles the packets of one queue.
 struct Worker<'a> {
     shared: &'a Shared,
-    /// The one that looks after the backends and prints what is the same for all queues.
+    /// The first one also probes the backends, and prints the statistics of the balancer.
     is_first: bool,
-    /// What stands before its counters, where there are several.
+    /// Printed before its counters: the number of the queue, if there are several.
     label: String,
     /// Set by SIGUSR1.
     print: Arc<AtomicBool>,
@@ -106,7 +107,7 @@ struct Worker<'a> {
     tx: FluxTx,
     received: PacketBatch,
     outgoing: PacketBatch,
-    world: Option<World>,
+    simulation: Option<Simulation>,
 }
 
 impl<'a> Worker<'a> {
@@ -122,11 +123,11 @@ impl<'a> Worker<'a> {
             tx,
             received: PacketBatch::with_capacity(BATCH),
             outgoing: PacketBatch::with_capacity(BATCH),
-            world: None,
+            simulation: None,
         }
     }
 
-    /// Balances until `stop` is set, or a simulation is over.
+    /// Runs until `stop` is set, or the simulation ends.
     fn run(&mut self, interval: Option<Duration>, stop: &AtomicBool) -> Result<(), Failure> {
         let mut printed = Instant::now();
         while !stop.load(Ordering::Relaxed) {
@@ -135,14 +136,14 @@ impl<'a> Worker<'a> {
                 self.print_statistics()?;
                 printed = Instant::now();
             }
-            let over = match &mut self.world {
-                Some(world) => !world.turn()?,
+            let over = match &mut self.simulation {
+                Some(simulation) => !simulation.poll_once()?,
                 None => false,
             };
-            match self.turn() {
+            match self.poll_once() {
                 Ok(0) if over => break,
                 Ok(_) => {}
-                // What waits in the TX ring leaves when the line is up again.
+                // Packets in the TX ring leave when the link is up again.
                 Err(error) if error.kind() == ErrorKind::Down => thread::sleep(SLICE / 10),
                 Err(error) => return Err(error.into()),
             }
@@ -154,12 +155,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits for packets, and passes them on. Returns how many there were.
-    fn turn(&mut self) -> Result<u32, FluxError> {
+    /// Waits for packets, and forwards them. Returns how many there were.
+    fn poll_once(&mut self) -> Result<u32, FluxError> {
         if self.is_first {
-            self.look_after_backends()?;
+            self.probe_backends()?;
         }
-        // Nothing new comes in before the old has left: so no packet is lost here when the link is slower than its neighbours.
+        // Receives nothing before these have left, so that no packet is dropped here when the TX ring is full.
         if !self.outgoing.is_empty() {
             self.tx.send(&mut self.outgoing)?;
             if !self.outgoing.is_empty() {
@@ -172,7 +173,7 @@ impl<'a> Worker<'a> {
         let mut balancer = self.shared.balancer();
         for mut packet in self.received.drain() {
             if balancer.handle(packet.data_mut(), now) {
-                // It has room for what one turn receives and is empty before.
+                // It is empty before, and has room for all that one turn receives.
                 let _ = self.outgoing.push(packet);
             }
         }
@@ -181,17 +182,17 @@ impl<'a> Worker<'a> {
         Ok(count)
     }
 
-    /// Asks for each backend when it is time, in packets of our own.
-    fn look_after_backends(&mut self) -> Result<(), FluxError> {
+    /// Sends an ARP request to each backend when it is time.
+    fn probe_backends(&mut self) -> Result<(), FluxError> {
         let mut balancer = self.shared.balancer();
-        let (news, probe) = balancer.look_after(self.now());
+        let (news, probe) = balancer.update_backends(self.now());
         for text in news {
             println!("{text}");
         }
         let probes = probe.then(|| balancer.probes().collect::<Vec<_>>());
         drop(balancer);
         for probe in probes.into_iter().flatten() {
-            // Without a free frame now there is another question in a second.
+            // If there is no free frame now, the next request follows in a second.
             if let Some(packet) = self.tx.copy(&probe)?
                 && let Err(unsent) = self.tx.send_one(packet)
                 && unsent.error().kind() == ErrorKind::Gone
@@ -204,8 +205,8 @@ impl<'a> Worker<'a> {
 
     /// Milliseconds since the start, simulated or real.
     fn now(&self) -> u64 {
-        let time = match &self.world {
-            Some(world) => world.now(),
+        let time = match &self.simulation {
+            Some(simulation) => simulation.now(),
             None => self.shared.start.elapsed(),
         };
         time.as_millis() as u64
@@ -228,7 +229,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// When one queue fails, or is through, all end.
+/// When one queue ends, all end.
 fn run_or_stop_all(
     worker: &mut Worker<'_>,
     interval: Option<Duration>,
@@ -239,29 +240,30 @@ fn run_or_stop_all(
     result
 }
 
-/// A socket on the queue that was named, or on each.
+/// Opens a socket on each queue of the interface, or on the one that `-q` names.
 fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
-    let (place, bind) = (&options.place, &options.bind);
-    let (link, nic) = place.open(bind.first_queue(), place.pcap.is_none())?;
+    let (link_options, bind) = (&options.link_options, &options.bind);
+    let (link, nic) = link_options.open(bind.first_queue(), link_options.pcap.is_none())?;
     let builder = FluxBuilder::new(&link)
         .bind_mode(bind.bind_mode)
         .xdp_mode(bind.xdp_mode);
     let sockets = match (bind.queue, &nic) {
         (None, None) => builder.frames(2048).build_queues(..)?,
-        // The neighbours on the simulated link know one.
+        // On the simulated link packets arrive on one queue only.
         _ => vec![builder.queue(bind.first_queue()).build()?],
     };
     Ok((sockets, nic))
 }
 
-/// Balances until a signal comes.
+/// Runs until a signal comes, or the simulation ends.
 fn balance(options: Options) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
 
     let (sockets, nic) = open(&options)?;
-    let (service, place, backends) = (options.service, &options.place, &options.backends);
+    let (service, link_options, backends) =
+        (options.service, &options.link_options, &options.backends);
     let interface = sockets[0].interface().name.clone();
     let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
@@ -293,14 +295,14 @@ fn balance(options: Options) -> Result<(), Failure> {
         workers.push(worker);
     }
     workers[0].is_first = true;
-    workers[0].world = match (nic, &place.pcap) {
+    workers[0].simulation = match (nic, &link_options.pcap) {
         (Some(nic), Some(file)) => {
             simulate::replay(&nic, file, first, 1)?;
-            Some(World::Replay(nic))
+            Some(Simulation::Replay(nic))
         }
         (Some(nic), None) => {
             let neighbours = Neighbours::new(nic, first, mac, service, backends);
-            Some(World::Neighbours(neighbours))
+            Some(Simulation::Neighbours(neighbours))
         }
         (None, _) => None,
     };
@@ -320,7 +322,12 @@ fn balance(options: Options) -> Result<(), Failure> {
         if !worker.rx.umem().accounting().is_conserved() {
             return Err("the frames do not add up".into());
         }
-        if let Some(false) = worker.world.take().map(World::finish).transpose()? {
+        if let Some(false) = worker
+            .simulation
+            .take()
+            .map(Simulation::finish)
+            .transpose()?
+        {
             return Err("not every flow went where it should".into());
         }
     }
@@ -328,7 +335,7 @@ fn balance(options: Options) -> Result<(), Failure> {
 }
 
 struct Options {
-    place: Place,
+    link_options: LinkOptions,
     bind: BindOptions,
     service: SocketAddrV4,
     backends: Vec<SocketAddrV4>,
@@ -337,9 +344,9 @@ struct Options {
     interval: Option<Duration>,
 }
 
-/// Reads the command line; `None` when it asks for help.
+/// Reads the command line; returns `None` if it asks for help.
 fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
-    let (mut place, mut bind) = (Place::default(), BindOptions::default());
+    let (mut link_options, mut bind) = (LinkOptions::default(), BindOptions::default());
     let (mut service, mut backends, mut down_after) = (None, Vec::new(), Duration::from_secs(3));
     let (mut poller, mut interval) = (Poller::default(), None);
     while let Some(word) = line.next()? {
@@ -350,15 +357,15 @@ fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
             "-I" | "--interval" => interval = Some(line.seconds()?),
             "-p" | "--poller" => poller = line.poller()?,
             "-h" | "--help" => return Ok(None),
-            _ if place.option(&word, line)? || bind.option(&word, line)? => {}
+            _ if link_options.option(&word, line)? || bind.option(&word, line)? => {}
             _ => return Err(line.unknown()),
         }
     }
-    place.check()?;
-    if place.sim && backends.is_empty() {
+    link_options.check()?;
+    if link_options.sim && backends.is_empty() {
         backends.extend([11, 12, 13].map(|host| SocketAddrV4::new([10, 0, 0, host].into(), 8080)));
     }
-    if place.sim {
+    if link_options.sim {
         service.get_or_insert(SocketAddrV4::new([10, 0, 0, 2].into(), 80));
     }
     let service = service.ok_or("a service is needed: -s ADDRESS:PORT")?;
@@ -375,7 +382,7 @@ fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
         return Err("more than 250 backends".into());
     }
     Ok(Some(Options {
-        place,
+        link_options,
         bind,
         service,
         backends,

@@ -629,6 +629,26 @@ fn the_pump_goes_on_when_its_link_flaps() {
 }
 
 #[test]
+fn each_example_begins_with_the_line_that_builds_it() {
+    let directory = Path::new(ROOT).join("examples-c");
+    let mut count = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "c") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let line =
+            format!("/* cc -O2 {name}.c -o {name} $(pkg-config --cflags --libs fluxcap) */\n");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&line), "{name}");
+        // The test of an installation has those files built with these words.
+        count += 1;
+    }
+    assert_eq!(count, 5);
+}
+
+#[test]
 fn the_examples_explain_themselves() {
     let place = Place::new();
     for name in ["manual_packet_pump", "ping_responder"] {

@@ -17,7 +17,7 @@ const NAME: &str = env!("CARGO_BIN_NAME");
 /// An error that a program, or one of its threads, ends with.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// The whole of `main`: reads the options with `parse`, which returns `None` when help is asked for, and does the work.
+/// The whole of `main`: reads the options with `parse`, which returns `None` for `--help`, and does the work.
 ///
 /// Exit code 2 is a mistake on the command line, 1 any other failure.
 pub(crate) fn run<T>(
@@ -60,7 +60,7 @@ impl CommandLine {
         }
     }
 
-    /// The next option, as `-q` or `--queue`, or the next word that is none.
+    /// The next option, such as `-q` or `--queue`, or the next word that is no option.
     pub(crate) fn next(&mut self) -> Result<Option<String>, String> {
         self.option = match self.parser.next().map_err(|error| error.to_string())? {
             Some(Arg::Short(letter)) => format!("-{letter}"),
@@ -87,14 +87,14 @@ impl CommandLine {
         number.map_err(|_| format!("{} is a number, not '{text}'", self.option))
     }
 
-    /// A value of another kind, which `what` names: an IPv4 address, say.
+    /// A value of another kind; `what` names the kind, such as "IPv4 address".
     pub(crate) fn parsed<T: FromStr>(&mut self, what: &str) -> Result<T, String> {
         let text = self.text()?;
         let value = text.parse();
         value.map_err(|_| format!("{} '{text}' is no {what}", self.option))
     }
 
-    /// A time in seconds, one at least.
+    /// A time in seconds, at least one.
     pub(crate) fn seconds(&mut self) -> Result<Duration, String> {
         Ok(Duration::from_secs(self.number::<u32>()?.max(1).into()))
     }
@@ -108,13 +108,13 @@ impl CommandLine {
         }
     }
 
-    /// The mistake of an option that there is not.
+    /// The error for an unknown option.
     pub(crate) fn unknown(&self) -> String {
         format!("what is '{}'?", self.option)
     }
 }
 
-/// How to bind, which all programs have options for.
+/// The options for binding, which all programs have.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct BindOptions {
     /// `None`: all.
@@ -124,7 +124,7 @@ pub(crate) struct BindOptions {
 }
 
 impl BindOptions {
-    /// Takes an option of the command line. False when it is another one.
+    /// Reads the value of `word` if it is one of these options, and otherwise returns false.
     pub(crate) fn option(&mut self, word: &str, line: &mut CommandLine) -> Result<bool, String> {
         match word {
             "-q" | "--queue" => self.queue = Some(line.number()?),
@@ -140,7 +140,7 @@ impl BindOptions {
         self.queue.unwrap_or(0)
     }
 
-    /// Which queues `count` sockets are on.
+    /// The queues of `count` sockets, as text.
     pub(crate) fn queues(&self, count: usize) -> String {
         match count {
             1 => format!("queue {}", self.first_queue()),
@@ -148,7 +148,7 @@ impl BindOptions {
         }
     }
 
-    /// What stands before the lines of one of `count` queues.
+    /// What to print before the lines of one of `count` queues.
     pub(crate) fn label(queue: u32, count: usize) -> String {
         match count {
             1 => String::new(),

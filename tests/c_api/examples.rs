@@ -293,6 +293,7 @@ fn datagrams_come_back_from_an_event_loop() {
         # Each question is a flow of its own, for one of the queues.
         ip link add four numrxqueues 4 numtxqueues 4 type veth peer name fore numrxqueues 4 numtxqueues 4
         ip address add 10.0.4.1/24 dev four && ip link set four up && ip link set fore up || exit 1
+        : >"$work/log"
         "$echo" -i fore -a 10.0.4.2 >"$work/log" 2>&1 &
         pid=$!
         for try in $(seq 200); do grep -q '^echoing .* on queues 0 to 3$' "$work/log" && break; sleep 0.05; done
@@ -304,7 +305,8 @@ fn datagrams_come_back_from_an_event_loop() {
         done
         kill -INT $pid
         wait $pid && ! grep 'receive queues' "$work/log" || { cat "$work/log"; exit 1; }
-        # It does not wait for ever for an interface that is gone.
+        # It does not wait for ever for an interface that is gone. The log of the last one is not its own.
+        : >"$work/log"
         "$echo" -i fluxb -a 10.0.0.2 >"$work/log" 2>&1 &
         pid=$!
         for try in $(seq 200); do grep -q '^echoing' "$work/log" && break; sleep 0.05; done

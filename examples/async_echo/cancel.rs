@@ -1,4 +1,4 @@
-//! Somebody who at times does not wait for the end of a future.
+//! Drops futures before they are ready.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 /// Drops futures at random.
-pub(crate) struct Whims {
-    /// `None` waits for all of them.
+pub(crate) struct Canceller {
+    /// `None`: no future is dropped.
     random: Option<Rng>,
     dropped: u64,
 }
 
-impl Whims {
-    /// With a seed, or none at all.
+impl Canceller {
+    /// Drops futures as the seed decides; without a seed, none.
     pub(crate) fn new(seed: Option<u64>) -> Self {
         Self {
             random: seed.map(Rng::with_seed),
@@ -23,13 +23,13 @@ impl Whims {
         }
     }
 
-    /// Waits for a future, or drops it: after its first poll, a few turns of the runtime later, or when a time is over.
-    pub(crate) async fn indulge<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+    /// Awaits a future, or drops it: after its first poll, after a few more, or after a time.
+    pub(crate) async fn run<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
         let Some(random) = &mut self.random else {
             return Some(future.await);
         };
         let (kind, length) = (random.u64(..4), random.u64(..2000));
-        let whim = async {
+        let limit = async {
             match kind {
                 0 => {}
                 1 => {
@@ -43,7 +43,7 @@ impl Whims {
         tokio::select! {
             biased;
             result = future => Some(result),
-            () = whim => {
+            () = limit => {
                 self.dropped += 1;
                 None
             }

@@ -1,20 +1,16 @@
-//! Internet Control Message Protocol for IPv4 (RFC 792).
+//! Internet Control Message Protocol for IPv4 (RFC 792): any message, echoes and errors.
 
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::proto::ParseError;
-use crate::proto::checksum::Accumulator;
-
-mod echo;
-mod error;
-
-pub use echo::IcmpEcho;
-pub use error::IcmpError;
+use crate::proto::checksum::{self, Accumulator};
+use crate::proto::message::message;
 
 /// What an ICMP message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,7 +98,7 @@ impl Icmp {
     /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Icmp::LEN`] bytes.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))
+        Self::ref_from_prefix(bytes).map_err(|_| Self::truncated(bytes.len()))
     }
 
     /// Like [`Icmp::parse`], to change the message in place.
@@ -113,7 +109,7 @@ impl Icmp {
     #[inline]
     pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
         let available = bytes.len();
-        Self::mut_from_prefix(bytes).map_err(|_| truncated(available))
+        Self::mut_from_prefix(bytes).map_err(|_| Self::truncated(available))
     }
 
     /// What the message is.
@@ -154,6 +150,10 @@ impl Icmp {
     pub fn set_checksum(&mut self, checksum: u16) {
         self.checksum.set(checksum);
     }
+
+    const fn truncated(available: usize) -> ParseError {
+        ParseError::truncated(("ICMP", "header", 0), Self::LEN, available)
+    }
 }
 
 /// Gives a view the calls that check and write its checksum.
@@ -178,8 +178,6 @@ macro_rules! checksummed {
     };
 }
 
-use checksummed;
-
 checksummed!(Icmp);
 
 /// The checksum over a header and what follows it.
@@ -191,64 +189,250 @@ fn sum(header: &[u8], payload: &[u8]) -> u16 {
     accumulator.finish()
 }
 
-const fn truncated(available: usize) -> ParseError {
-    ParseError::truncated(("ICMP", "header", 0), Icmp::LEN, available)
-}
-
 impl fmt::Display for Icmp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ICMP {} code {}", self.icmp_type(), self.code)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Header of an ICMP echo request or reply (RFC 792, page 14). The payload is the echoed data.
+///
+/// ```text
+/// byte   0  type        1   8 in a request, 0 in a reply
+///        1  code        1   should be 0; echoes with another are answered all the same
+///        2  checksum    2   over header and data
+///        4  identifier  2
+///        6  sequence    2
+/// ```
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct IcmpEcho {
+    icmp_type: u8,
+    code: u8,
+    checksum: U16,
+    identifier: U16,
+    sequence: U16,
+}
 
-    /// Asks for the time (RFC 792, page 16).
-    const TIMESTAMP: [u8; 20] = [
-        0x0d, 0x00, 0x1b, 0x20, 0x00, 0x07, 0x00, 0x01, // type, code, checksum, id, sequence
-        0x01, 0x23, 0xd6, 0xb4, 0, 0, 0, 0, 0, 0, 0, 0, // sent, received, sent back
-    ];
+message!(
+    IcmpEcho,
+    "ICMP echo",
+    IcmpType,
+    IcmpType::ECHO_REQUEST | IcmpType::ECHO_REPLY,
+    _
+);
+checksummed!(IcmpEcho);
 
-    #[test]
-    fn any_message_shows_its_type_and_payload() {
-        let (icmp, payload) = Icmp::parse(&TIMESTAMP).unwrap();
-        assert_eq!(Icmp::LEN, 4);
-        assert_eq!(icmp.icmp_type(), IcmpType::TIMESTAMP_REQUEST);
-        assert_eq!((icmp.code(), icmp.checksum()), (0, 0x1b20));
-        assert_eq!(payload, &TIMESTAMP[4..]);
-        assert!(icmp.verify_checksum(payload));
-        assert_eq!(icmp.to_string(), "ICMP timestamp request code 0");
-        assert_eq!(IcmpType(99).to_string(), "type 99");
+impl IcmpEcho {
+    /// Tells the sender's pinging processes apart.
+    #[inline]
+    #[must_use]
+    pub fn identifier(&self) -> u16 {
+        self.identifier.get()
     }
 
-    #[test]
-    fn a_truncated_header_names_what_is_missing() {
-        for available in 0..Icmp::LEN {
-            let mut bytes = TIMESTAMP;
-            let error = ParseError::truncated(("ICMP", "header", 0), 4, available);
-            assert_eq!(Icmp::parse(&bytes[..available]), Err(error));
-            assert_eq!(Icmp::parse_mut(&mut bytes[..available]), Err(error));
+    /// Tells the requests of one process apart.
+    #[inline]
+    #[must_use]
+    pub fn sequence(&self) -> u16 {
+        self.sequence.get()
+    }
+
+    /// Makes this a request or a reply. Other types are no echo and would not parse again.
+    #[inline]
+    pub fn set_icmp_type(&mut self, icmp_type: IcmpType) {
+        self.icmp_type = icmp_type.0;
+    }
+
+    /// Sets the identifier.
+    #[inline]
+    pub fn set_identifier(&mut self, identifier: u16) {
+        self.identifier.set(identifier);
+    }
+
+    /// Sets the sequence number.
+    #[inline]
+    pub fn set_sequence(&mut self, sequence: u16) {
+        self.sequence.set(sequence);
+    }
+
+    /// Turns a request into its reply with code 0, checksum included. The data are not read.
+    ///
+    /// The checksum is adjusted, so it is right afterwards if it was right before.
+    #[inline]
+    pub fn into_reply(&mut self) {
+        let old = u16::from_be_bytes([self.icmp_type, self.code]);
+        self.icmp_type = IcmpType::ECHO_REPLY.0;
+        self.code = 0;
+        let mut checksum = checksum::update(self.checksum(), old, 0);
+        // If all the rest is zero too, 0 would be wrong (see `update`). The data are unknown, but
+        // 0xffff is taken as right whatever they are.
+        if checksum == 0 && self.identifier == 0 && self.sequence == 0 {
+            checksum = 0xffff;
+        }
+        self.set_checksum(checksum);
+    }
+}
+
+impl fmt::Display for IcmpEcho {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (identifier, sequence) = (self.identifier(), self.sequence());
+        let icmp_type = self.icmp_type();
+        write!(f, "ICMP {icmp_type} id {identifier:#06x} seq {sequence}")
+    }
+}
+
+/// Header of an ICMP message that reports an error: destination unreachable, source quench,
+/// redirect, time exceeded or parameter problem (RFC 792). The payload starts with the packet that
+/// met it, of which as a rule only the start is there: [`Ipv4::parse_quoted`] reads that.
+///
+/// ```text
+/// byte   0  type          1
+///        1  code          1
+///        2  checksum      2   over header and payload
+///        4  gateway       4   of a redirect
+///     or 4  pointer       1   of a parameter problem
+///        5  length        1   of the quoted packet in 32-bit words (RFC 4884), or 0
+///        6  next-hop MTU  2   of "fragmentation needed" (RFC 1191)
+/// ```
+///
+/// [`Ipv4::parse_quoted`]: crate::proto::Ipv4::parse_quoted
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned,
+)]
+#[repr(C)]
+pub struct IcmpError {
+    icmp_type: u8,
+    code: u8,
+    checksum: U16,
+    rest: [u8; 4],
+}
+
+message!(
+    IcmpError,
+    "ICMP error",
+    IcmpType,
+    IcmpType::DESTINATION_UNREACHABLE
+        | IcmpType::SOURCE_QUENCH
+        | IcmpType::REDIRECT
+        | IcmpType::TIME_EXCEEDED
+        | IcmpType::PARAMETER_PROBLEM,
+    _
+);
+checksummed!(IcmpError);
+
+impl IcmpError {
+    /// Code of destination unreachable: there is no way to the network.
+    pub const NETWORK_UNREACHABLE: u8 = 0;
+    /// Code of destination unreachable: the host does not answer.
+    pub const HOST_UNREACHABLE: u8 = 1;
+    /// Code of destination unreachable: the host does not speak the protocol.
+    pub const PROTOCOL_UNREACHABLE: u8 = 2;
+    /// Code of destination unreachable: no program listens on the port.
+    pub const PORT_UNREACHABLE: u8 = 3;
+    /// Code of destination unreachable: the packet is too long for a link, and must not be
+    /// fragmented.
+    pub const FRAGMENTATION_NEEDED: u8 = 4;
+    /// Code of destination unreachable: a firewall forbids it (RFC 1812).
+    pub const PROHIBITED: u8 = 13;
+
+    /// The longest packet in bytes that goes on, if the error is
+    /// [`IcmpError::FRAGMENTATION_NEEDED`]; 0 from routers that do not tell (RFC 1191).
+    #[inline]
+    #[must_use]
+    pub fn next_hop_mtu(&self) -> Option<u16> {
+        let [_, _, high, low] = self.rest;
+        let is_there = self.icmp_type() == IcmpType::DESTINATION_UNREACHABLE
+            && self.code == Self::FRAGMENTATION_NEEDED;
+        is_there.then_some(u16::from_be_bytes([high, low]))
+    }
+
+    /// The router that the packet should have gone to, if this is a redirect.
+    #[inline]
+    #[must_use]
+    pub fn gateway(&self) -> Option<Ipv4Addr> {
+        let is_there = self.icmp_type() == IcmpType::REDIRECT;
+        is_there.then_some(self.rest.into())
+    }
+
+    /// Which byte of the quoted packet was not understood, if this is a parameter problem with
+    /// code 0.
+    #[inline]
+    #[must_use]
+    pub fn pointer(&self) -> Option<u8> {
+        let [pointer, ..] = self.rest;
+        let is_there = self.icmp_type() == IcmpType::PARAMETER_PROBLEM && self.code == 0;
+        is_there.then_some(pointer)
+    }
+
+    /// The quoted packet without the extensions that may follow it (RFC 4884); `payload` is what
+    /// parsing gave.
+    ///
+    /// All of `payload`, if the header does not say where the packet ends, or says that it is
+    /// longer.
+    #[inline]
+    #[must_use]
+    pub fn quoted<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
+        let [_, words, _, _] = self.rest;
+        match self.icmp_type() {
+            IcmpType::SOURCE_QUENCH | IcmpType::REDIRECT => payload,
+            _ if words == 0 => payload,
+            _ => payload.get(..usize::from(words) * 4).unwrap_or(payload),
         }
     }
 
-    #[test]
-    fn setters_write_the_packet_itself() {
-        let mut bytes = TIMESTAMP;
-        bytes[..4].fill(0xee);
-        let (icmp, payload) = Icmp::parse_mut(&mut bytes).unwrap();
-        icmp.set_icmp_type(IcmpType::TIMESTAMP_REQUEST);
-        icmp.set_code(0);
-        icmp.set_checksum(1);
-        assert!(!icmp.verify_checksum(payload));
-        icmp.fill_checksum(payload);
-        assert_eq!(bytes, TIMESTAMP);
+    /// Sets which error. Types that are none would not parse again.
+    #[inline]
+    pub fn set_icmp_type(&mut self, icmp_type: IcmpType) {
+        self.icmp_type = icmp_type.0;
     }
 
-    #[test]
-    fn errors_are_told_from_questions_and_answers() {
-        let errors = (0..=u8::MAX).filter(|&number| IcmpType(number).is_error());
-        assert!(errors.eq([3, 4, 5, 11, 12]));
+    /// Sets which error more exactly.
+    #[inline]
+    pub fn set_code(&mut self, code: u8) {
+        self.code = code;
+    }
+
+    /// Sets the longest packet in bytes that goes on. The field is half of the
+    /// [`IcmpError::gateway`] of a redirect.
+    #[inline]
+    pub fn set_next_hop_mtu(&mut self, mtu: u16) {
+        let [.., high, low] = &mut self.rest;
+        [*high, *low] = mtu.to_be_bytes();
+    }
+
+    /// Sets the router that the packet should have gone to. The field is all others of other types.
+    #[inline]
+    pub fn set_gateway(&mut self, gateway: Ipv4Addr) {
+        self.rest = gateway.octets();
+    }
+
+    /// Sets which byte of the quoted packet was not understood. The field is a byte of the
+    /// [`IcmpError::gateway`] of a redirect.
+    #[inline]
+    pub fn set_pointer(&mut self, pointer: u8) {
+        let [first, ..] = &mut self.rest;
+        *first = pointer;
     }
 }
+
+impl fmt::Display for IcmpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ICMP {} code {}", self.icmp_type(), self.code)?;
+        if let Some(mtu) = self.next_hop_mtu() {
+            write!(f, " MTU {mtu}")?;
+        }
+        if let Some(gateway) = self.gateway() {
+            write!(f, " to {gateway}")?;
+        }
+        if let Some(pointer) = self.pointer() {
+            write!(f, " at byte {pointer}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Internet Protocol version 6 (RFC 8200).
+//! Internet Protocol version 6 (RFC 8200): the header. [`extensions`] has the extension headers, [`options`] those that are lists of options.
 
 #![forbid(unsafe_code)]
 
@@ -11,17 +11,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::proto::checksum::PseudoHeader;
 use crate::proto::{IpProtocol, ParseError};
 
-mod extension;
-mod fragment;
+mod extensions;
 mod options;
-mod routing;
-mod upper;
 
-pub use extension::{Ipv6Extension, Ipv6Extensions};
-pub use fragment::Ipv6FragmentHeader;
+pub use extensions::{
+    Ipv6Extension, Ipv6Extensions, Ipv6Fragment, Ipv6FragmentHeader, Ipv6Routing, UpperLayer,
+};
 pub use options::{Ipv6Option, Ipv6Options, Ipv6OptionsHeader};
-pub use routing::Ipv6Routing;
-pub use upper::UpperLayer;
 
 /// IPv6 header (RFC 8200, section 3). Extension headers are part of the payload.
 ///
@@ -52,24 +48,9 @@ const DSCP_MASK: u32 = 0x0fc0_0000;
 const ECN_MASK: u32 = 0x0030_0000;
 const LABEL_MASK: u32 = 0x000f_ffff;
 
-/// Which part of a packet a fragment is (RFC 8200, section 4.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ipv6Fragment {
-    /// Where this part goes in the whole one, in bytes: a multiple of 8.
-    pub offset: u16,
-    /// Whether this is not the last part.
-    pub more_fragments: bool,
-    /// Which fragments belong together.
-    pub identification: u32,
-}
-
 impl Ipv6 {
     /// Length of the header in bytes.
     pub const LEN: usize = size_of::<Self>();
-
-    /// How many extension headers [`Ipv6::upper_layer`] passes over. RFC 8200 has senders use
-    /// five of the kinds it knows, one of them twice.
-    pub const MAX_EXTENSION_HEADERS: usize = 8;
 
     /// The header at the start of `bytes` and the packet's payload.
     ///
@@ -82,7 +63,7 @@ impl Ipv6 {
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         let total_len = read_total_len(bytes)?;
-        let too_short = truncated(total_len, bytes.len());
+        let too_short = Self::truncated(total_len, bytes.len());
         let packet = bytes.get(..total_len).ok_or(too_short)?;
         Self::ref_from_prefix(packet).map_err(|_| too_short)
     }
@@ -95,7 +76,7 @@ impl Ipv6 {
     #[inline]
     pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
         let total_len = read_total_len(bytes)?;
-        let too_short = truncated(total_len, bytes.len());
+        let too_short = Self::truncated(total_len, bytes.len());
         let packet = bytes.get_mut(..total_len).ok_or(too_short)?;
         Self::mut_from_prefix(packet).map_err(|_| too_short)
     }
@@ -112,7 +93,7 @@ impl Ipv6 {
     pub fn parse_quoted(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
         let total_len = read_announced_len(bytes)?;
         let packet = bytes.get(..total_len).unwrap_or(bytes);
-        Self::ref_from_prefix(packet).map_err(|_| truncated(Self::LEN, bytes.len()))
+        Self::ref_from_prefix(packet).map_err(|_| Self::truncated(Self::LEN, bytes.len()))
     }
 
     /// Differentiated services code point (RFC 2474), 0 to 63.
@@ -184,13 +165,6 @@ impl Ipv6 {
     #[must_use]
     pub fn pseudo_header(&self) -> PseudoHeader {
         PseudoHeader::ipv6(self.source(), self.destination())
-    }
-
-    /// The extension headers in `payload`, which parsing gave, one after the other, each checked as it is read.
-    #[inline]
-    #[must_use]
-    pub const fn extensions<'a>(&self, payload: &'a [u8]) -> Ipv6Extensions<'a> {
-        Ipv6Extensions::new(IpProtocol(self.next_header), payload)
     }
 
     /// Sets the differentiated services code point, of which the lower 6 bits count.
@@ -268,13 +242,22 @@ impl Ipv6 {
         self.hop_limit = self.hop_limit.wrapping_sub(1);
         true
     }
+
+    const fn truncated(needed: usize, available: usize) -> ParseError {
+        // All that is needed beyond the header is what its payload length says.
+        let place = match available {
+            ..Self::LEN => ("IPv6", "header", 0),
+            _ => ("IPv6", "payload length", 4),
+        };
+        ParseError::truncated(place, needed, available)
+    }
 }
 
 #[inline]
 fn read_total_len(bytes: &[u8]) -> Result<usize, ParseError> {
     let total_len = read_announced_len(bytes)?;
     if total_len > bytes.len() {
-        return Err(truncated(total_len, bytes.len()));
+        return Err(Ipv6::truncated(total_len, bytes.len()));
     }
     Ok(total_len)
 }
@@ -284,22 +267,13 @@ fn read_total_len(bytes: &[u8]) -> Result<usize, ParseError> {
 fn read_announced_len(bytes: &[u8]) -> Result<usize, ParseError> {
     let available = bytes.len();
     let Some(&[first, _, _, _, high, low, ..]) = bytes.first_chunk::<{ Ipv6::LEN }>() else {
-        return Err(truncated(Ipv6::LEN, available));
+        return Err(Ipv6::truncated(Ipv6::LEN, available));
     };
     if first >> 4 != 6 {
         let place = ("IPv6", "version", 0);
         return Err(ParseError::malformed(place, (first >> 4).into()));
     }
     Ok(Ipv6::LEN + usize::from(u16::from_be_bytes([high, low])))
-}
-
-const fn truncated(needed: usize, available: usize) -> ParseError {
-    // All that is needed beyond the header is what its payload length says.
-    let place = match available {
-        ..Ipv6::LEN => ("IPv6", "header", 0),
-        _ => ("IPv6", "payload length", 4),
-    };
-    ParseError::truncated(place, needed, available)
 }
 
 impl fmt::Display for Ipv6 {

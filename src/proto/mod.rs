@@ -81,7 +81,7 @@ pub mod edit;
 pub mod nat;
 
 mod arp;
-mod authentication;
+
 mod error;
 mod ethernet;
 mod flow;
@@ -108,7 +108,7 @@ mod vlan;
 mod vxlan;
 
 pub use arp::{Arp, ArpOperation};
-pub use authentication::Authentication;
+
 pub use build::{BuildError, FrameBuilder};
 pub use error::{Fault, ParseError};
 pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
@@ -117,7 +117,7 @@ pub use gre::{Gre, GreFields};
 pub use headers::{Headers, Parser, Tunnel};
 pub use icmp::{Icmp, IcmpEcho, IcmpError, IcmpType};
 pub use icmpv6::{Icmpv6, Icmpv6Echo, Icmpv6Error, Icmpv6Type};
-pub use ip::IpProtocol;
+pub use ip::{Authentication, IpProtocol};
 pub use ipv4::{Ipv4, Ipv4Option, Ipv4Options, Ipv4Route, Ipv4Timestamps};
 pub use ipv6::{
     Ipv6, Ipv6Extension, Ipv6Extensions, Ipv6Fragment, Ipv6FragmentHeader, Ipv6Option, Ipv6Options,

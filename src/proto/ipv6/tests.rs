@@ -79,7 +79,7 @@ fn padding_after_the_packet_is_not_payload() {
 fn a_truncated_packet_names_what_is_missing() {
     for available in 0..PACKET.len() {
         let needed = if available < 40 { 40 } else { 48 };
-        both_refuse(&PACKET[..available], truncated(needed, available));
+        both_refuse(&PACKET[..available], Ipv6::truncated(needed, available));
     }
 }
 

@@ -34,24 +34,59 @@
 
 #![forbid(unsafe_code)]
 
-mod gre;
-mod label;
-mod mss;
-mod outer;
-mod tag;
-mod ttl;
-mod vxlan;
+mod forward;
+mod link;
+mod tunnel;
 
-pub use gre::{GrePayload, gre_decap, gre_encap};
-pub use label::{pop_mpls, push_mpls};
-pub use mss::clamp_mss;
-pub use outer::Outer;
-pub use tag::{pop_vlan, push_vlan};
-pub use ttl::decrement_ttl;
-pub use vxlan::{VxlanFields, vxlan_decap, vxlan_encap};
+pub use forward::{clamp_mss, decrement_ttl};
+pub use link::{pop_mpls, pop_vlan, push_mpls, push_vlan};
+pub use tunnel::{GrePayload, Outer, VxlanFields, gre_decap, gre_encap, vxlan_decap, vxlan_encap};
 
+use crate::error::FluxError;
 use crate::proto::locate::{MAX_TAGS, carried};
-use crate::proto::{EtherType, Ethernet, ParseError, Room, Vlan};
+use crate::proto::{EtherType, Ethernet, ParseError, Vlan};
+
+/// A packet with free room in front and behind, into which it can grow.
+///
+/// [`Packet`](crate::Packet), [`PacketRef`](crate::PacketRef) and [`PortPacket`](crate::PortPacket) are such packets: their room is that of
+/// their frame. The functions of [`edit`](crate::proto::edit) take any.
+///
+/// Whoever implements it keeps these rules; where they are broken, functions give errors or wrong bytes, but do not panic:
+///
+/// - An adjustment that fails changes nothing.
+/// - Bytes that stay in view keep their values. Those that come into view may hold anything.
+/// - An adjustment within [`headroom`](Self::headroom), [`tailroom`](Self::tailroom) and length succeeds, as long as a byte stays.
+pub trait Room {
+    /// The bytes of the packet.
+    #[must_use]
+    fn bytes(&self) -> &[u8];
+
+    /// The bytes of the packet, to change in place.
+    #[must_use]
+    fn bytes_mut(&mut self) -> &mut [u8];
+
+    /// Free bytes in front of the packet.
+    #[must_use]
+    fn headroom(&self) -> usize;
+
+    /// Free bytes behind the packet.
+    #[must_use]
+    fn tailroom(&self) -> usize;
+
+    /// Moves the start by `delta` bytes: a negative one puts so many bytes in front, a positive one takes them off.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) beyond the headroom or the packet's length; the packet stays as it was.
+    fn adjust_head(&mut self, delta: i32) -> Result<(), FluxError>;
+
+    /// Moves the end by `delta` bytes: a positive one puts so many bytes behind, a negative one takes them off.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) beyond the tailroom or the packet's length; the packet stays as it was.
+    fn adjust_tail(&mut self, delta: i32) -> Result<(), FluxError>;
+}
 
 /// Why a packet was not changed. It is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

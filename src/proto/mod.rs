@@ -97,7 +97,7 @@ mod locate;
 mod message;
 mod mpls;
 mod ndp;
-mod room;
+
 #[cfg(test)]
 mod samples;
 mod summary;
@@ -110,6 +110,7 @@ mod vxlan;
 pub use arp::{Arp, ArpOperation};
 
 pub use build::{BuildError, FrameBuilder};
+pub use edit::Room;
 pub use error::{Fault, ParseError};
 pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
 pub use flow::FlowKey;
@@ -129,7 +130,6 @@ pub use ndp::{
     NdpOption, NdpOptions, NdpRedirect, NeighborAdvertisement, NeighborSolicitation,
     PrefixInformation, RouterAdvertisement, RouterSolicitation,
 };
-pub use room::Room;
 pub use summary::{Summary, summary};
 pub use tcp::{SackBlock, Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;

@@ -3,13 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use zerocopy::FromBytes;
 
 use crate::proto::checksum::{self, Delta};
 use crate::proto::locate::Location;
-use crate::proto::{Ethernet, IpProtocol, MacAddr, ParseError};
-
-mod plain;
+use crate::proto::{EtherType, Ethernet, IpProtocol, Ipv4, MacAddr, ParseError, Udp};
 
 /// What to change in a frame: Ethernet addresses, IP addresses, ports. The rest stays as it is.
 ///
@@ -173,7 +173,7 @@ impl Rewrite {
     /// A [`RewriteError`] if not everything can be changed; then nothing is.
     #[inline]
     pub fn apply(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
-        match plain::apply(self, frame) {
+        match apply_plain(self, frame) {
             Some(()) => Ok(()),
             None => self.apply_any(frame),
         }
@@ -370,6 +370,99 @@ impl Field {
         };
         *place = new.to_be_bytes();
     }
+}
+
+/// The fast path for the most frequent packet: TCP or UDP in a whole IPv4 packet without options, right behind the Ethernet header.
+///
+/// Changes what is to change; `None` for what needs the long way, which is then as it was.
+///
+/// Words are as this machine reads them from memory: to sums it is all the same (RFC 1071, section 2 (B)).
+#[inline(always)]
+fn apply_plain(rewrite: &Rewrite, frame: &mut [u8]) -> Option<()> {
+    let source = version_4(rewrite.source_ip)?;
+    let destination = version_4(rewrite.destination_ip)?;
+    if source.is_none() && destination.is_none() && !rewrite.changes_ports() {
+        return None;
+    }
+    let (ethernet, packet) = Ethernet::parse_mut(frame).ok()?;
+    if ethernet.ether_type() != EtherType::IPV4 || packet.first() != Some(&0x45) {
+        return None;
+    }
+    let (ip, behind) = Ipv4::mut_from_prefix_with_elems(packet, 0).ok()?;
+    let len = ip.total_length().checked_sub(Ipv4::LEN as u16)?;
+    let message = behind.get_mut(..len.into())?;
+    if ip.is_fragment() {
+        return None;
+    }
+    let protocol = ip.protocol();
+    let is_udp = protocol == IpProtocol::UDP;
+    let (ports, field) = match protocol {
+        IpProtocol::TCP => ports_and_checksum::<18>(message)?,
+        IpProtocol::UDP if Udp::ref_from_prefix(message).ok()?.0.length() == len => {
+            ports_and_checksum::<8>(message)?
+        }
+        _ => return None,
+    };
+    let old = u16::from_ne_bytes(*field);
+    if u16::from_be(old) == ip.pseudo_header().partial(protocol, len.into()) {
+        return None; // partial, or by coincidence not
+    }
+
+    let mut delta = Delta::default();
+    if let Some(new) = source {
+        delta.add_u32(pair(ip.source()), pair(new));
+        ip.set_source(new);
+    }
+    if let Some(new) = destination {
+        delta.add_u32(pair(ip.destination()), pair(new));
+        ip.set_destination(new);
+    }
+    if source.is_some() || destination.is_some() {
+        let new = delta.update(ip.header_checksum().to_be());
+        ip.set_header_checksum(u16::from_be(new));
+    }
+    let [a, b, c, d] = ports;
+    for (port, [high, low]) in [
+        (rewrite.source_port, [a, b]),
+        (rewrite.destination_port, [c, d]),
+    ] {
+        if let Some(new) = port {
+            delta.add_u16(u16::from_ne_bytes([*high, *low]), new.to_be());
+            [*high, *low] = new.to_be_bytes();
+        }
+    }
+    if !is_udp {
+        *field = delta.update(old).to_ne_bytes();
+    } else if old != 0 {
+        *field = checksum::nonzero(delta.update(old)).to_ne_bytes();
+    }
+    rewrite.change_macs(ethernet);
+    Some(())
+}
+
+/// The address if it is one of IPv4, or there is none; `None` if it is one of IPv6.
+#[inline]
+const fn version_4(ip: Option<IpAddr>) -> Option<Option<Ipv4Addr>> {
+    match ip {
+        None => Some(None),
+        Some(IpAddr::V4(address)) => Some(Some(address)),
+        Some(IpAddr::V6(_)) => None,
+    }
+}
+
+/// What starts a message of TCP or UDP, up to the checksum, which is at the end of `LEN` bytes.
+#[inline]
+fn ports_and_checksum<const LEN: usize>(
+    message: &mut [u8],
+) -> Option<(&mut [u8; 4], &mut [u8; 2])> {
+    let start: &mut [u8; LEN] = message.first_chunk_mut()?;
+    let (ports, rest) = start.split_first_chunk_mut()?;
+    Some((ports, rest.last_chunk_mut()?))
+}
+
+#[inline]
+const fn pair(address: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(address.octets())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 #![forbid(unsafe_code)]
 
 use super::*;
-use crate::proto::Ipv4;
 use crate::proto::checksum::{Completion, complete};
 use crate::proto::samples::{DCCP, Fill, ICMPV6, Random, Sample, TCP, UDP, UDP_LITE};
 
@@ -357,4 +356,52 @@ fn no_bytes_make_it_panic() {
             assert_eq!(frame, before);
         }
     }
+}
+
+fn changes(random: &mut Random) -> Rewrite {
+    let ip = |byte| IpAddr::from([192, 0, byte, 1]);
+    let mut rewrite = Rewrite::new().source_mac(MacAddr([2; 6]));
+    if random.below(2) == 0 {
+        rewrite = rewrite.source_ip(ip(random.byte()));
+    }
+    if random.below(2) == 0 {
+        rewrite = rewrite.destination_ip(ip(random.byte()));
+    }
+    if random.below(2) == 0 {
+        rewrite = rewrite.source_port(random.byte().into());
+    }
+    if random.below(2) == 0 {
+        rewrite = rewrite.destination_port(random.byte().into());
+    }
+    rewrite
+}
+
+#[test]
+fn the_short_way_does_what_the_long_one_does_or_nothing() {
+    let mut random = Random(51);
+    let mut done = 0;
+    for round in 0..20_000 {
+        let protocol = [TCP, UDP][round % 2];
+        let mut sample = Sample::random(&mut random, round % 5 == 0, protocol);
+        sample.cut(60);
+        sample.tags = random.below(2);
+        let fill = [Fill::Full, Fill::Full, Fill::Partial, Fill::Value(0)];
+        let mut frame = sample.frame(fill[random.below(fill.len())]);
+        for _ in 0..random.below(3) {
+            let at = random.below(42);
+            frame[at] = random.byte();
+        }
+        frame.truncate(random.below(3 * frame.len()));
+        let rewrite = changes(&mut random);
+        let (mut short, mut long) = (frame.clone(), frame.clone());
+        match apply_plain(&rewrite, &mut short) {
+            None => assert_eq!(short, frame),
+            Some(()) => {
+                rewrite.apply_any(&mut long).unwrap();
+                assert_eq!(short, long, "{rewrite:?}");
+                done += 1;
+            }
+        }
+    }
+    assert!(done > 1000, "{done}");
 }

@@ -522,12 +522,7 @@ impl FrameBuilder<'_> {
 
     #[cold]
     #[inline(never)]
-    fn invalid(
-        &mut self,
-        step: &'static str,
-        field: &'static str,
-        value: u32,
-    ) -> Failed {
+    fn invalid(&mut self, step: &'static str, field: &'static str, value: u32) -> Failed {
         self.fail(step, BuildFault::Invalid { field, value })
     }
 }

@@ -35,16 +35,16 @@
 #![forbid(unsafe_code)]
 
 mod forward;
-mod link;
+mod tags;
 mod tunnel;
 
 pub use forward::{clamp_mss, decrement_ttl};
-pub use link::{pop_mpls, pop_vlan, push_mpls, push_vlan};
+pub use tags::{pop_mpls, pop_vlan, push_mpls, push_vlan};
 pub use tunnel::{GrePayload, Outer, VxlanFields, gre_decap, gre_encap, vxlan_decap, vxlan_encap};
 
 use crate::error::FluxError;
-use crate::proto::locate::{MAX_TAGS, carried};
-use crate::proto::{EtherType, Ethernet, ParseError, Vlan};
+use crate::proto::ParseError;
+use crate::proto::walk::{Link, MAX_VLAN_TAGS};
 
 /// A packet with free room in front and behind, into which it can grow.
 ///
@@ -123,8 +123,8 @@ pub enum EditError {
     /// The frame has a length where others tell what they carry (IEEE 802.3), so that cannot be told any more behind the new header.
     #[error("the frame does not say what it carries, it has an IEEE 802.3 length")]
     NoEtherType,
-    /// More VLAN tags than anyone stacks: what they are in front of is not looked for.
-    #[error("the frame has more than {MAX_TAGS} VLAN tags")]
+    /// More VLAN tags than are skipped: what they are in front of is not looked for.
+    #[error("the frame has more than {MAX_VLAN_TAGS} VLAN tags")]
     TooManyTags,
     /// What is behind the last label is neither told nor seen.
     #[error("it is unknown what is behind the last label")]
@@ -143,58 +143,22 @@ pub enum EditError {
     Immovable,
 }
 
-/// What a frame has in front of its payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Link {
-    /// Length of the Ethernet header and all VLAN tags.
-    len: usize,
-    /// What follows them.
-    ether_type: EtherType,
+/// The Ethernet header of a frame and all its VLAN tags.
+fn link(frame: &[u8]) -> Result<Link, EditError> {
+    let link = Link::find(frame)?;
+    if link.ether_type.is_vlan() {
+        return Err(EditError::TooManyTags);
+    }
+    Ok(link)
 }
 
-/// The longest [`Link`].
-const LINK_LEN: usize = Ethernet::LEN + MAX_TAGS * Vlan::LEN;
-
-impl Link {
-    fn find(frame: &[u8]) -> Result<Self, EditError> {
-        let (ethernet, mut rest) = Ethernet::parse(frame)?;
-        let mut ether_type = ethernet.ether_type();
-        for tag in 0..=MAX_TAGS {
-            // Within the frame.
-            let len = frame.len().wrapping_sub(rest.len());
-            if !ether_type.is_vlan() {
-                return Ok(Self { len, ether_type });
-            }
-            if tag < MAX_TAGS {
-                let (vlan, inner) = Vlan::parse(rest).map_err(|error| error.at(len))?;
-                ether_type = vlan.ether_type();
-                rest = inner;
-            }
-        }
-        Err(EditError::TooManyTags)
+/// The same of a frame that says what it carries.
+fn typed_link(frame: &[u8]) -> Result<Link, EditError> {
+    let link = link(frame)?;
+    if link.ether_type.is_length() {
+        return Err(EditError::NoEtherType);
     }
-
-    /// With LLC and SNAP (RFC 1042) of a frame with a length, if there is that.
-    #[cold]
-    fn behind_snap(self, frame: &[u8]) -> Result<Self, EditError> {
-        let bytes = frame.get(self.len..).unwrap_or_default();
-        match carried(self.ether_type, bytes, self.len)? {
-            Some(found) => Ok(Self {
-                len: found.at,
-                ether_type: found.ether_type,
-            }),
-            None => Ok(self),
-        }
-    }
-
-    /// [`find`](Self::find), of a frame that says what it carries.
-    fn find_typed(frame: &[u8]) -> Result<Self, EditError> {
-        let link = Self::find(frame)?;
-        if link.ether_type.is_length() {
-            return Err(EditError::NoEtherType);
-        }
-        Ok(link)
-    }
+    Ok(link)
 }
 
 /// Puts `bytes` of room in front of the packet.

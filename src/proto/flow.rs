@@ -5,12 +5,14 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::proto::{EtherType, Ethernet, Headers, IpProtocol};
+use crate::proto::walk::Link;
+use crate::proto::{EtherType, Headers, IpProtocol, Vlan};
 
-/// Maximum number of VLAN tags skipped.
-const TAGS: usize = 2;
-/// Maximum number of IPv6 extension headers skipped: as many as RFC 8200 (4.1) knows, without authentication and encryption.
-const EXTENSIONS: usize = 5;
+/// Maximum number of VLAN tags that the XDP program skips (`FLOW_TAGS` in bpf/flow.h), and so this: each one more is another round of checks
+/// for the verifier, and one more branch for each packet.
+const XDP_VLAN_TAGS: usize = 2;
+/// Maximum number of IPv6 extension headers skipped there: as many as RFC 8200 (4.1) knows, without authentication and encryption.
+const XDP_EXTENSIONS: usize = 5;
 
 /// IEEE 802.3: what is smaller is no EtherType but a length.
 const LEAST_ETHER_TYPE: u16 = 0x0600;
@@ -77,21 +79,14 @@ impl FlowKey {
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut key = Self::EMPTY;
-        let Ok((ethernet, mut rest)) = Ethernet::parse(bytes) else {
+        let Ok(mut link) = Link::ethernet(bytes, 0) else {
             return key;
         };
-        key.ether_type = ethernet.ether_type();
-        for _ in 0..TAGS {
-            let is_tag = matches!(key.ether_type, EtherType::VLAN | EtherType::QINQ);
-            let (true, Some((&[a, b, c, d], inner))) = (is_tag, rest.split_first_chunk()) else {
-                break;
-            };
-            let vlan = u16::from_be_bytes([a, b]) & VLAN_ID;
-            key.vlan = key.vlan.or((vlan != 0).then_some(vlan));
-            key.ether_type = EtherType(u16::from_be_bytes([c, d]));
-            rest = inner;
-        }
-        key.read(key.ether_type, rest);
+        // A tag that is cut short ends the walk.
+        let _ = link.pass_tags(bytes, XDP_VLAN_TAGS, EtherType::is_vlan);
+        let ids = link.tags(bytes).iter().map(Vlan::id);
+        key.vlan = ids.into_iter().find(|&id| id != 0);
+        key.read(link.ether_type, bytes.get(link.at..).unwrap_or_default());
         key
     }
 
@@ -130,6 +125,9 @@ impl FlowKey {
     /// Of an IP packet with ports, in which there is nothing that the key looks at otherwise than the headers do.
     #[inline]
     fn of_plain(headers: &Headers, bytes: &[u8]) -> Option<Self> {
+        if headers.vlan_tags() > XDP_VLAN_TAGS {
+            return None;
+        }
         let addresses = if headers.is_plain_ipv4() {
             let packet: &[u8; 20] = bytes.get(headers.l3_offset()?..)?.first_chunk()?;
             let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *packet;
@@ -206,7 +204,7 @@ impl FlowKey {
         };
         self.addresses = Addresses::V6(address(8), address(24));
         self.protocol = header[6];
-        for _ in 0..EXTENSIONS {
+        for _ in 0..XDP_EXTENSIONS {
             let len = match (self.protocol, rest) {
                 // RFC 8200 (4.5): only the first fragment need say what comes next.
                 (FRAGMENT, &[_, _, a, b, _, _, _, _, ..]) => {

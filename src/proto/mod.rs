@@ -93,7 +93,6 @@ mod ip;
 mod ipv4;
 mod ipv6;
 mod llc;
-mod locate;
 mod message;
 mod mpls;
 mod ndp;
@@ -106,6 +105,7 @@ mod tlv;
 mod udp;
 mod vlan;
 mod vxlan;
+mod walk;
 
 pub use arp::{Arp, ArpOperation};
 

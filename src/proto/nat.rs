@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use zerocopy::FromBytes;
 
 use crate::proto::checksum::{self, Delta};
-use crate::proto::locate::Location;
+use crate::proto::walk::IpPacket;
 use crate::proto::{EtherType, Ethernet, IpProtocol, Ipv4, MacAddr, ParseError, Udp};
 
 /// What to change in a frame: Ethernet addresses, IP addresses, ports. The rest stays as it is.
@@ -192,8 +192,8 @@ impl Rewrite {
     #[inline(never)]
     fn apply_any(&self, frame: &mut [u8]) -> Result<(), RewriteError> {
         if self.changes_ip() || self.changes_ports() {
-            let location = Location::find(frame)?.ok_or(RewriteError::NotIp)?;
-            self.change_at(&location, frame)?;
+            let ip = IpPacket::find(frame)?.ok_or(RewriteError::NotIp)?;
+            self.change_at(&ip, frame)?;
         }
         let (ethernet, _) = Ethernet::parse_mut(frame)?;
         self.change_macs(ethernet);
@@ -211,13 +211,13 @@ impl Rewrite {
     }
 
     #[inline]
-    fn change_at(&self, location: &Location, frame: &mut [u8]) -> Result<(), RewriteError> {
+    fn change_at(&self, ip: &IpPacket, frame: &mut [u8]) -> Result<(), RewriteError> {
         // All that can go wrong comes before the first change.
-        self.check(location)?;
-        let field = Field::find(location, frame)?;
-        let addresses = self.change_addresses(location, frame);
+        self.check(ip)?;
+        let field = Field::find(ip, frame)?;
+        let addresses = self.change_addresses(ip, frame);
         if let Some(field) = field {
-            let ports = self.change_ports(location, frame);
+            let ports = self.change_ports(ip, frame);
             field.adjust(frame, addresses, ports);
         }
         Ok(())
@@ -225,20 +225,22 @@ impl Rewrite {
 
     /// Whether what is to change is there.
     #[inline]
-    fn check(&self, headers: &Location) -> Result<(), RewriteError> {
-        let other = |ip: Option<IpAddr>| ip.is_some_and(|ip| ip.is_ipv6() != headers.is_ipv6);
+    fn check(&self, ip: &IpPacket) -> Result<(), RewriteError> {
+        let other = |address: Option<IpAddr>| {
+            address.is_some_and(|address| address.is_ipv6() != ip.is_ipv6)
+        };
         if other(self.source_ip) || other(self.destination_ip) {
-            let packet = if headers.is_ipv6 { 6 } else { 4 };
+            let packet = if ip.is_ipv6 { 6 } else { 4 };
             return Err(RewriteError::OtherVersion { packet });
         }
-        if headers.is_source_routed && self.destination_ip.is_some() {
+        if ip.is_source_routed && self.destination_ip.is_some() {
             return Err(RewriteError::SourceRouted);
         }
         if self.changes_ports() {
-            if !has_ports(headers.protocol) {
-                return Err(RewriteError::NoPorts(headers.protocol));
+            if !has_ports(ip.protocol) {
+                return Err(RewriteError::NoPorts(ip.protocol));
             }
-            if headers.is_later_fragment {
+            if ip.is_later_fragment {
                 return Err(RewriteError::LaterFragment);
             }
         }
@@ -247,12 +249,12 @@ impl Rewrite {
 
     /// Changes the IP header and its checksum.
     #[inline]
-    fn change_addresses(&self, headers: &Location, frame: &mut [u8]) -> Delta {
+    fn change_addresses(&self, ip: &IpPacket, frame: &mut [u8]) -> Delta {
         let mut delta = Delta::default();
         // Where the fields are stands at `Ipv4` and `Ipv6`.
-        let at = |place| headers.ip.wrapping_add(place);
-        if headers.is_ipv6 {
-            let is_source_covered = !headers.has_home_address;
+        let at = |place| ip.at.wrapping_add(place);
+        if ip.is_ipv6 {
+            let is_source_covered = !ip.has_home_address;
             for (ip, place, is_covered) in [
                 (self.source_ip, 8, is_source_covered),
                 // A packet of which the last station is elsewhere was refused.
@@ -282,11 +284,11 @@ impl Rewrite {
 
     /// Changes the ports, with which the message starts.
     #[inline]
-    fn change_ports(&self, headers: &Location, frame: &mut [u8]) -> Delta {
+    fn change_ports(&self, ip: &IpPacket, frame: &mut [u8]) -> Delta {
         let mut delta = Delta::default();
         for (port, place) in [(self.source_port, 0), (self.destination_port, 2)] {
             if let Some(new) = port {
-                let at = headers.message.wrapping_add(place);
+                let at = ip.message.wrapping_add(place);
                 let old = replace(frame, at, new.to_be_bytes());
                 delta.add_u16(u16::from_be_bytes(old), new);
             }
@@ -330,26 +332,26 @@ struct Field {
 impl Field {
     /// `None` if the message has none.
     #[inline]
-    fn find(headers: &Location, frame: &[u8]) -> Result<Option<Self>, ParseError> {
-        let (protocol, at) = match headers.protocol {
-            _ if headers.is_later_fragment => return Ok(None),
+    fn find(ip: &IpPacket, frame: &[u8]) -> Result<Option<Self>, ParseError> {
+        let (protocol, at) = match ip.protocol {
+            _ if ip.is_later_fragment => return Ok(None),
             IpProtocol::TCP => ("TCP", 16),
             IpProtocol::UDP => ("UDP", 6),
             IpProtocol::DCCP => ("DCCP", 6),
             IpProtocol::UDP_LITE => ("UDP-Lite", 6),
-            IpProtocol::ICMPV6 if headers.is_ipv6 => ("ICMPv6", 2),
+            IpProtocol::ICMPV6 if ip.is_ipv6 => ("ICMPv6", 2),
             _ => return Ok(None),
         };
-        let available = headers.message(frame).len();
+        let available = ip.message(frame).len();
         let needed = at + 2;
         if available < needed {
             let place = (protocol, "checksum", at);
-            return Err(ParseError::truncated(place, needed, available).at(headers.message));
+            return Err(ParseError::truncated(place, needed, available).at(ip.message));
         }
         Ok(Some(Self {
-            at: headers.message.wrapping_add(at),
-            is_optional: headers.protocol == IpProtocol::UDP,
-            is_partial: checksum::is_unfinished(headers, frame),
+            at: ip.message.wrapping_add(at),
+            is_optional: ip.protocol == IpProtocol::UDP,
+            is_partial: checksum::is_unfinished(ip, frame),
         }))
     }
 

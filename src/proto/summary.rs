@@ -5,9 +5,10 @@
 use std::fmt::{self, Display, Formatter, Result};
 use std::net::Ipv6Addr;
 
+use crate::proto::walk::{Link, MAX_VLAN_TAGS};
 use crate::proto::{
     Arp, ArpOperation, EtherType, Ethernet, Gre, IpProtocol, Ipv4, Ipv6, Ipv6Option,
-    Ipv6OptionsHeader, Llc, MacAddr, Mpls, Snap, Vlan,
+    Ipv6OptionsHeader, Llc, MacAddr, Mpls, Snap,
 };
 
 mod messages;
@@ -16,9 +17,6 @@ use messages::{Message, broken};
 
 /// How many packets deep it goes into tunnels.
 const MAX_DEPTH: usize = 4;
-
-/// More VLAN tags than anyone stacks.
-const MAX_TAGS: usize = 8;
 
 /// A line about a whole frame, its Ethernet header first; [`summary`] gives it.
 ///
@@ -84,14 +82,13 @@ impl Display for Summary<'_> {
 
 /// A frame that starts with its Ethernet header.
 fn ethernet(f: &mut Formatter<'_>, frame: &[u8], shown: bool, depth: usize) -> Result {
-    let (header, payload) = match Ethernet::parse(frame) {
+    let (header, _) = match Ethernet::parse(frame) {
         Ok(parsed) => parsed,
         Err(error) => return broken(f, "ether", error),
     };
-    let kind = header.ether_type();
     if shown {
         addresses(f, header)?;
-        announced(f, kind)?;
+        announced(f, header.ether_type())?;
         write!(f, ", length {}: ", frame.len())?;
     }
     let line = Line {
@@ -100,7 +97,7 @@ fn ethernet(f: &mut Formatter<'_>, frame: &[u8], shown: bool, depth: usize) -> R
         shown,
         depth,
     };
-    line.behind(f, kind, payload)
+    line.behind(f, frame)
 }
 
 fn addresses(f: &mut Formatter<'_>, header: &Ethernet) -> Result {
@@ -134,26 +131,23 @@ struct Line<'a> {
 
 impl Line<'_> {
     /// What is behind the Ethernet header.
-    fn behind(&self, f: &mut Formatter<'_>, mut kind: EtherType, mut payload: &[u8]) -> Result {
-        for _ in 0..MAX_TAGS {
-            if !kind.is_vlan() {
-                break;
-            }
-            let (tag, inner) = match Vlan::parse(payload) {
-                Ok(parsed) => parsed,
-                Err(error) => return broken(f, "vlan", error),
-            };
+    fn behind(&self, f: &mut Formatter<'_>, frame: &[u8]) -> Result {
+        let mut link = Link::new(self.header.ether_type(), Ethernet::LEN);
+        let passed = link.pass_tags(frame, MAX_VLAN_TAGS, EtherType::is_vlan);
+        for tag in link.tags(frame) {
             write!(f, "vlan {}, p {}", tag.id(), tag.priority())?;
             if tag.drop_eligible() {
                 f.write_str(", DEI")?;
             }
-            (kind, payload) = (tag.ether_type(), inner);
             if self.shown {
-                announced(f, kind)?;
+                announced(f, tag.ether_type())?;
             }
             f.write_str(", ")?;
         }
-        self.packet(f, kind, payload)
+        if let Err(error) = passed {
+            return broken(f, "vlan", error);
+        }
+        self.packet(f, link.ether_type, frame.get(link.at..).unwrap_or_default())
     }
 
     /// What is behind VLAN tags.

@@ -83,6 +83,12 @@ impl Vlan {
         EtherType(self.ether_type.get())
     }
 
+    /// Priority, drop eligible, VLAN id: 3 + 1 + 12 bits.
+    #[inline]
+    pub(in crate::proto) fn tag_control(&self) -> u16 {
+        self.tag_control.get()
+    }
+
     /// Sets the priority, of which the lower 3 bits count.
     #[inline]
     pub fn set_priority(&mut self, priority: u8) {

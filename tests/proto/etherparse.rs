@@ -100,7 +100,7 @@ const EXPLAINED: &[(When, &str)] = &[
     ),
     (
         |case| case.field == "tags",
-        "etherparse looks behind three link extensions, we behind four VLAN tags",
+        "etherparse skips three link extensions, we eight VLAN tags",
     ),
     (
         |case| case.field == "ip.checksum.status",

@@ -75,14 +75,6 @@ const EXTENSIONS: &[&str] = &["IPv6 options", "IPv6 routing", "IPv6 fragment", "
 const TSHARK: &[Explained] = &[
     OLD_TAG,
     (
-        |case| {
-            case.is("tags", &["4"])
-                && case.theirs.0["tags"].as_str() > "4"
-                && (matches!(case.key, "tags" | "inner tag") || case.ours_ends())
-        },
-        "more than four VLAN tags are not looked behind",
-    ),
-    (
         |case| case.has(&[Habit::ChannelLabel]) && case.theirs_ends(),
         "tshark does not guess what is behind the label of an associated channel",
     ),
@@ -277,11 +269,11 @@ const OTHER_TRANSPORTS: Explained = (
 
 const THREE_EXTENSIONS: Explained = (
     |case| {
-        case.is("tags", &["4"])
+        case.is("tags", &["4", "5", "6", "7", "8"])
             && case.theirs.0["tags"] == "3"
             && (matches!(case.key, "tags" | "inner tag") || case.theirs_ends())
     },
-    "etherparse looks behind three VLAN tags, we behind four",
+    "etherparse skips three VLAN tags, we eight",
 );
 
 const NEITHER_LLC_NOR_MPLS: Explained = (

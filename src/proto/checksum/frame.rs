@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{PseudoHeader, checksum, nonzero};
-use crate::proto::locate::Location;
+use crate::proto::walk::IpPacket;
 use crate::proto::{IpProtocol, Ipv4, ParseError, Tcp, Udp};
 
 /// What [`verify`] found.
@@ -29,23 +29,22 @@ pub enum Verdict {
 ///
 /// A [`ParseError`] if headers are malformed.
 pub fn verify(frame: &[u8]) -> Result<Verdict, ParseError> {
-    let Some(location) = Location::find(frame)? else {
+    let Some(ip) = IpPacket::find(frame)? else {
         return Ok(Verdict::Unknown);
     };
-    let packet = frame.get(location.ip..).unwrap_or_default();
-    if !location.is_ipv6 && !Ipv4::parse(packet)?.0.verify_checksum() {
+    let packet = frame.get(ip.at..).unwrap_or_default();
+    if !ip.is_ipv6 && !Ipv4::parse(packet)?.0.verify_checksum() {
         return Ok(Verdict::Wrong);
     }
-    let (Some(message), Some(addresses)) = (Message::find(&location, frame)?, location.addresses)
-    else {
+    let (Some(message), Some(addresses)) = (Message::find(&ip, frame)?, ip.addresses) else {
         return Ok(Verdict::Unknown);
     };
-    let is_udp = location.protocol == IpProtocol::UDP;
+    let is_udp = ip.protocol == IpProtocol::UDP;
     Ok(match message.field(frame) {
-        [0, 0] if is_udp && location.is_ipv6 => Verdict::Wrong,
+        [0, 0] if is_udp && ip.is_ipv6 => Verdict::Wrong,
         [0, 0] if is_udp => Verdict::Right,
-        _ if message.sum(&location, addresses, frame) == 0 => Verdict::Right,
-        _ if is_unfinished(&location, frame) => Verdict::Partial,
+        _ if message.sum(&ip, addresses, frame) == 0 => Verdict::Right,
+        _ if is_unfinished(&ip, frame) => Verdict::Partial,
         _ => Verdict::Wrong,
     })
 }
@@ -78,20 +77,20 @@ pub fn verify(frame: &[u8]) -> Result<Verdict, ParseError> {
 /// # Ok::<(), fluxcap::proto::ParseError>(())
 /// ```
 pub fn fill(frame: &mut [u8]) -> Result<bool, ParseError> {
-    let Some(location) = Location::find(frame)? else {
+    let Some(ip) = IpPacket::find(frame)? else {
         return Ok(false);
     };
-    let message = Message::find(&location, frame)?;
-    if !location.is_ipv6 {
-        let packet = frame.get_mut(location.ip..).unwrap_or_default();
+    let message = Message::find(&ip, frame)?;
+    if !ip.is_ipv6 {
+        let packet = frame.get_mut(ip.at..).unwrap_or_default();
         Ipv4::parse_mut(packet)?.0.fill_checksum();
     }
-    let (Some(message), Some(addresses)) = (message, location.addresses) else {
+    let (Some(message), Some(addresses)) = (message, ip.addresses) else {
         return Ok(false);
     };
     message.set(frame, 0);
-    let sum = message.sum(&location, addresses, frame);
-    let is_udp = location.protocol == IpProtocol::UDP;
+    let sum = message.sum(&ip, addresses, frame);
+    let is_udp = ip.protocol == IpProtocol::UDP;
     message.set(frame, if is_udp { nonzero(sum) } else { sum });
     Ok(true)
 }
@@ -107,14 +106,14 @@ struct Message {
 
 impl Message {
     /// `None` if it has no checksum, or none that is known.
-    fn find(location: &Location, frame: &[u8]) -> Result<Option<Self>, ParseError> {
-        if location.is_fragment {
+    fn find(ip: &IpPacket, frame: &[u8]) -> Result<Option<Self>, ParseError> {
+        if ip.is_fragment {
             return Ok(None);
         }
-        let start = location.message;
-        let bytes = location.message(frame);
+        let start = ip.message;
+        let bytes = ip.message(frame);
         let place = |error: ParseError| error.at(start);
-        let (field, len) = match location.protocol {
+        let (field, len) = match ip.protocol {
             IpProtocol::TCP => {
                 Tcp::parse(bytes).map_err(place)?;
                 (16, bytes.len())
@@ -123,8 +122,8 @@ impl Message {
                 let (udp, _) = Udp::parse(bytes).map_err(place)?;
                 (6, udp.length().into())
             }
-            IpProtocol::ICMP if !location.is_ipv6 => icmp("ICMP", bytes).map_err(place)?,
-            IpProtocol::ICMPV6 if location.is_ipv6 => icmp("ICMPv6", bytes).map_err(place)?,
+            IpProtocol::ICMP if !ip.is_ipv6 => icmp("ICMP", bytes).map_err(place)?,
+            IpProtocol::ICMPV6 if ip.is_ipv6 => icmp("ICMPv6", bytes).map_err(place)?,
             _ => return Ok(None),
         };
         // Within the frame.
@@ -146,12 +145,12 @@ impl Message {
     }
 
     /// The checksum as it should be if its field holds 0; 0 if the field holds that.
-    fn sum(self, location: &Location, addresses: PseudoHeader, frame: &[u8]) -> u16 {
+    fn sum(self, ip: &IpPacket, addresses: PseudoHeader, frame: &[u8]) -> u16 {
         let bytes = frame.get(self.start..self.end).unwrap_or_default();
-        if location.protocol == IpProtocol::ICMP {
+        if ip.protocol == IpProtocol::ICMP {
             return checksum(bytes);
         }
-        addresses.checksum(location.protocol, bytes)
+        addresses.checksum(ip.protocol, bytes)
     }
 }
 
@@ -186,7 +185,7 @@ pub enum Completion {
 /// parts of one machine that is fine; sent over a wire, or over an `AF_XDP` socket to a receiver
 /// that checks it, such a packet is dropped as damaged.
 ///
-/// Behind the Ethernet header, up to four VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are
+/// Behind the Ethernet header, up to eight VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are
 /// passed over. Bytes behind the IP packet, such as Ethernet padding, are not summed. Fragments are
 /// [`Completion::NotRecognised`]: Linux leaves no partial checksum in them. So are IPv6 packets with
 /// segments left of which the last station, which the pseudo header has, is not known.
@@ -218,11 +217,11 @@ pub enum Completion {
 /// ```
 #[inline]
 pub fn complete(frame: &mut [u8]) -> Completion {
-    let Ok(Some(headers)) = Location::find(frame) else {
+    let Ok(Some(ip)) = IpPacket::find(frame) else {
         return Completion::NotRecognised;
     };
-    match is_partial(&headers, frame) {
-        Some((true, addresses)) => write_full(&headers, addresses, frame),
+    match is_partial(&ip, frame) {
+        Some((true, addresses)) => write_full(&ip, addresses, frame),
         Some((false, _)) => Completion::NotPartial,
         None => Completion::NotRecognised,
     }
@@ -230,13 +229,13 @@ pub fn complete(frame: &mut [u8]) -> Completion {
 
 /// Whether the checksum field holds the pseudo header's sum, and that header; `None` if there can be no such field.
 #[inline]
-fn is_partial(headers: &Location, frame: &[u8]) -> Option<(bool, PseudoHeader)> {
-    if headers.is_fragment {
+fn is_partial(ip: &IpPacket, frame: &[u8]) -> Option<(bool, PseudoHeader)> {
+    if ip.is_fragment {
         return None;
     }
-    let addresses = headers.addresses?;
-    let message = headers.message(frame);
-    let (checksum, length) = match headers.protocol {
+    let addresses = ip.addresses?;
+    let message = ip.message(frame);
+    let (checksum, length) = match ip.protocol {
         IpProtocol::TCP => (Tcp::parse(message).ok()?.0.checksum(), message.len()),
         IpProtocol::UDP => {
             let (udp, _) = Udp::parse(message).ok()?;
@@ -245,30 +244,30 @@ fn is_partial(headers: &Location, frame: &[u8]) -> Option<(bool, PseudoHeader)> 
         _ => return None,
     };
     let length = u32::try_from(length).ok()?;
-    let is_partial = checksum == addresses.partial(headers.protocol, length);
+    let is_partial = checksum == addresses.partial(ip.protocol, length);
     Some((is_partial, addresses))
 }
 
 /// Whether the checksum is partial, and not by coincidence the right full one, too.
 #[inline]
-pub(in crate::proto) fn is_unfinished(headers: &Location, frame: &[u8]) -> bool {
-    match is_partial(headers, frame) {
-        Some((true, addresses)) => !is_full(headers, addresses, headers.message(frame)),
+pub(in crate::proto) fn is_unfinished(ip: &IpPacket, frame: &[u8]) -> bool {
+    match is_partial(ip, frame) {
+        Some((true, addresses)) => !is_full(ip, addresses, ip.message(frame)),
         _ => false,
     }
 }
 
-fn is_full(headers: &Location, addresses: PseudoHeader, message: &[u8]) -> bool {
-    if headers.protocol == IpProtocol::TCP {
+fn is_full(ip: &IpPacket, addresses: PseudoHeader, message: &[u8]) -> bool {
+    if ip.protocol == IpProtocol::TCP {
         return addresses.is_valid(IpProtocol::TCP, message);
     }
     Udp::parse(message).is_ok_and(|(udp, payload)| udp.verify_checksum(addresses, payload))
 }
 
 /// Sums up the message, and puts the checksum into it, unless that stands there already.
-fn write_full(headers: &Location, addresses: PseudoHeader, frame: &mut [u8]) -> Completion {
-    let message = headers.message_mut(frame);
-    if headers.protocol == IpProtocol::TCP {
+fn write_full(ip: &IpPacket, addresses: PseudoHeader, frame: &mut [u8]) -> Completion {
+    let message = ip.message_mut(frame);
+    if ip.protocol == IpProtocol::TCP {
         let Ok((tcp, data)) = Tcp::parse_mut(message) else {
             return Completion::NotRecognised;
         };

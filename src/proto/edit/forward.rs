@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::{EditError, Link};
+use super::{EditError, link};
 use crate::proto::checksum;
-use crate::proto::locate::Location;
+use crate::proto::walk::{Carried, IpPacket};
 use crate::proto::{EtherType, IpProtocol, Ipv4, Ipv6, ParseError, Tcp, TcpFlags, TcpOption};
 
 /// Takes one hop off the TTL of an IPv4 packet and adjusts the header's checksum (RFC 1624), or off the hop limit of an IPv6
@@ -33,13 +33,17 @@ use crate::proto::{EtherType, IpProtocol, Ipv4, Ipv6, ParseError, Tcp, TcpFlags,
 /// ```
 #[inline]
 pub fn decrement_ttl(frame: &mut [u8]) -> Result<(), EditError> {
-    let mut link = Link::find(frame)?;
-    if link.ether_type.is_length() {
-        link = link.behind_snap(frame)?;
-    }
-    let packet = frame.get_mut(link.len..).unwrap_or_default();
-    let place = |error: ParseError| error.at(link.len);
-    let was_left = match link.ether_type {
+    let link = link(frame)?;
+    let (ether_type, at) = if link.ether_type.is_length() {
+        let carried = Carried::find(frame, link)?;
+        let ether_type = carried.ether_type.ok_or(EditError::NotIp)?;
+        (ether_type, carried.at)
+    } else {
+        (link.ether_type, link.at)
+    };
+    let packet = frame.get_mut(at..).unwrap_or_default();
+    let place = |error: ParseError| error.at(at);
+    let was_left = match ether_type {
         EtherType::IPV4 => Ipv4::parse_mut(packet).map_err(place)?.0.decrement_ttl(),
         EtherType::IPV6 => {
             let (header, _) = Ipv6::parse_mut(packet).map_err(place)?;
@@ -92,14 +96,14 @@ const NUMBER: usize = 2;
 /// ```
 #[inline]
 pub fn clamp_mss(frame: &mut [u8], max: u16) -> Result<bool, EditError> {
-    let Some(location) = Location::find(frame)? else {
+    let Some(ip) = IpPacket::find(frame)? else {
         return Ok(false);
     };
-    if location.protocol != IpProtocol::TCP || location.is_later_fragment {
+    if ip.protocol != IpProtocol::TCP || ip.is_later_fragment {
         return Ok(false);
     }
-    let place = |error: ParseError| error.at(location.message);
-    let (tcp, _) = Tcp::parse(location.message(frame)).map_err(place)?;
+    let place = |error: ParseError| error.at(ip.message);
+    let (tcp, _) = Tcp::parse(ip.message(frame)).map_err(place)?;
     if !tcp.flags().contains(TcpFlags::SYN) {
         return Ok(false);
     }
@@ -108,8 +112,8 @@ pub fn clamp_mss(frame: &mut [u8], max: u16) -> Result<bool, EditError> {
         return Ok(false);
     }
     // What the field holds tells that it is partial, as long as nothing is changed.
-    let is_partial = checksum::is_unfinished(&location, frame);
-    let (tcp, _) = Tcp::parse_mut(location.message_mut(frame)).map_err(place)?;
+    let is_partial = checksum::is_unfinished(&ip, frame);
+    let (tcp, _) = Tcp::parse_mut(ip.message_mut(frame)).map_err(place)?;
     lower(tcp, max, places, is_partial);
     Ok(true)
 }

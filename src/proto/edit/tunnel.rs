@@ -4,9 +4,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{EditError, Link, Room, grow, keep, put};
+use super::{EditError, Room, grow, keep, put, typed_link};
 use crate::proto::checksum::{self, PseudoHeader};
-use crate::proto::locate::Location;
+use crate::proto::walk::IpPacket;
 use crate::proto::{
     EtherType, Ethernet, FlowKey, Gre, GreFields, IpProtocol, Ipv4, Ipv6, MacAddr, ParseError, Udp,
     Vxlan,
@@ -207,16 +207,16 @@ fn message(
     packet: &(impl Room + ?Sized),
     protocol: IpProtocol,
     name: &'static str,
-) -> Result<Location, EditError> {
-    let found = Location::find(packet.bytes())?;
-    let location = found.ok_or(EditError::Absent(name))?;
-    if location.protocol != protocol {
+) -> Result<IpPacket, EditError> {
+    let found = IpPacket::find(packet.bytes())?;
+    let ip = found.ok_or(EditError::Absent(name))?;
+    if ip.protocol != protocol {
         return Err(EditError::Absent(name));
     }
-    if location.is_fragment {
+    if ip.is_fragment {
         return Err(EditError::Fragment);
     }
-    Ok(location)
+    Ok(ip)
 }
 
 /// Refuses a frame in a tunnel that is too short for an Ethernet header; it starts at byte `start`.
@@ -257,8 +257,8 @@ pub fn gre_encap(
     let (dropped, protocol_type) = match payload {
         GrePayload::Frame => (0, EtherType::ETHERNET),
         GrePayload::Packet => {
-            let link = Link::find_typed(bytes)?;
-            (link.len, link.ether_type)
+            let link = typed_link(bytes)?;
+            (link.at, link.ether_type)
         }
     };
     // The lengths of headers, which are small, and of what is left of a packet.
@@ -266,8 +266,11 @@ pub fn gre_encap(
     let header_len = fields.header_len();
     let length = outer.length_field(kept.saturating_add(header_len))?;
     let front = outer.len().wrapping_add(header_len);
-    // At least 38, of which a link is at most 30.
-    grow(packet, front.saturating_sub(dropped))?;
+    match front.checked_sub(dropped) {
+        Some(missing) => grow(packet, missing)?,
+        // Many tags take more room than the headers that come instead.
+        None => keep(packet, dropped.saturating_sub(front), usize::MAX)?,
+    }
     let bytes = packet.bytes_mut();
     outer.write(bytes, IpProtocol::GRE, length);
     let message = bytes.get_mut(outer.len()..).unwrap_or_default();
@@ -291,10 +294,9 @@ pub fn gre_encap(
 /// as in keepalives.
 #[inline]
 pub fn gre_decap(packet: &mut (impl Room + ?Sized)) -> Result<(EtherType, GreFields), EditError> {
-    let location = message(packet, IpProtocol::GRE, "GRE")?;
+    let ip = message(packet, IpProtocol::GRE, "GRE")?;
     let bytes = packet.bytes();
-    let (gre, payload) =
-        Gre::parse(location.message(bytes)).map_err(|error| error.at(location.message))?;
+    let (gre, payload) = Gre::parse(ip.message(bytes)).map_err(|error| error.at(ip.message))?;
     let protocol_type = gre.protocol_type();
     let fields = GreFields {
         checksum: gre.checksum().is_some(),
@@ -302,7 +304,7 @@ pub fn gre_decap(packet: &mut (impl Room + ?Sized)) -> Result<(EtherType, GreFie
         sequence_number: gre.sequence_number(),
     };
     // Both within the packet.
-    let start = location.message.wrapping_add(gre.header_len());
+    let start = ip.message.wrapping_add(gre.header_len());
     let end = start.wrapping_add(payload.len());
     if protocol_type == EtherType::ETHERNET {
         check_frame(payload, start)?;
@@ -312,7 +314,7 @@ pub fn gre_decap(packet: &mut (impl Room + ?Sized)) -> Result<(EtherType, GreFie
     if protocol_type.is_length() {
         let place = ("GRE", "protocol type", 2);
         let error = ParseError::malformed(place, protocol_type.0.into());
-        return Err(error.at(location.message).into());
+        return Err(error.at(ip.message).into());
     }
     let (&ethernet, _) = Ethernet::parse(bytes)?;
     keep(packet, start.saturating_sub(Ethernet::LEN), end)?;
@@ -421,9 +423,9 @@ pub fn vxlan_encap(
 /// [`Parse`](EditError::Parse) when a header, or that of the frame inside, is malformed or cut short, or there is no network identifier.
 #[inline]
 pub fn vxlan_decap(packet: &mut (impl Room + ?Sized), port: u16) -> Result<u32, EditError> {
-    let location = message(packet, IpProtocol::UDP, "VXLAN")?;
-    let at = location.message;
-    let datagram = location.message(packet.bytes());
+    let ip = message(packet, IpProtocol::UDP, "VXLAN")?;
+    let at = ip.message;
+    let datagram = ip.message(packet.bytes());
     let (udp, payload) = Udp::parse(datagram).map_err(|error| error.at(at))?;
     if udp.destination_port() != port {
         return Err(EditError::Absent("VXLAN"));

@@ -4,7 +4,8 @@
 
 use zerocopy::IntoBytes;
 
-use super::{EditError, LINK_LEN, Link, Room, grow, keep, put};
+use super::{EditError, Room, grow, keep, link, put, typed_link};
+use crate::proto::walk::Link;
 use crate::proto::{EtherType, Ethernet, Mpls, Vlan, VlanTag};
 
 /// Both addresses of an Ethernet header, which stay in front of all tags.
@@ -100,23 +101,23 @@ const TYPE_LEN: usize = 2;
 /// [`NoEtherType`](EditError::NoEtherType) for IEEE 802.3, [`NoHeadroom`](EditError::NoHeadroom) when fewer than 4 bytes are free in front.
 #[inline]
 pub fn push_mpls(packet: &mut (impl Room + ?Sized), mut entry: Mpls) -> Result<(), EditError> {
-    let link = Link::find_typed(packet.bytes())?;
+    let link = typed_link(packet.bytes())?;
     let is_mpls = link.ether_type.is_mpls();
     entry.set_bottom(!is_mpls);
     grow(packet, Mpls::LEN)?;
     let bytes = packet.bytes_mut();
     // The link's headers, and the room in front of them.
-    let front = link.len.wrapping_add(Mpls::LEN);
+    let front = link.at.wrapping_add(Mpls::LEN);
     if let Some(front) = bytes.get_mut(..front) {
         front.copy_within(Mpls::LEN.., 0);
     }
     if !is_mpls {
-        set_ether_type(bytes, link.len, EtherType::MPLS);
+        set_ether_type(bytes, link.at, EtherType::MPLS);
     }
     let [a, b, c, d] = *entry.as_bytes() else {
         return Ok(()); // an entry is four bytes
     };
-    put(bytes, link.len, [a, b, c, d]);
+    put(bytes, link.at, [a, b, c, d]);
     Ok(())
 }
 
@@ -136,12 +137,12 @@ pub fn pop_mpls(
     below: Option<EtherType>,
 ) -> Result<Mpls, EditError> {
     let bytes = packet.bytes();
-    let link = Link::find(bytes)?;
+    let link = link(bytes)?;
     if !link.ether_type.is_mpls() {
         return Err(EditError::Absent("MPLS"));
     }
-    let rest = bytes.get(link.len..).unwrap_or_default();
-    let (&entry, payload) = Mpls::parse(rest).map_err(|error| error.at(link.len))?;
+    let rest = bytes.get(link.at..).unwrap_or_default();
+    let (&entry, payload) = Mpls::parse(rest).map_err(|error| error.at(link.at))?;
     let ether_type = if entry.is_bottom() {
         below.or_else(|| entry.guess_payload(payload))
     } else {
@@ -155,18 +156,18 @@ pub fn pop_mpls(
         });
     }
     // Bytes that are out of view once the packet is shorter.
-    let mut front = [0; LINK_LEN];
-    let (Some(front), Some(found)) = (front.get_mut(..link.len), bytes.get(..link.len)) else {
+    let mut front = [0; Link::MAX_LEN];
+    let (Some(front), Some(found)) = (front.get_mut(..link.at), bytes.get(..link.at)) else {
         return Err(EditError::TooManyTags);
     };
     front.copy_from_slice(found);
     let end = bytes.len();
     keep(packet, Mpls::LEN, end)?;
     let bytes = packet.bytes_mut();
-    if let Some(place) = bytes.get_mut(..link.len) {
+    if let Some(place) = bytes.get_mut(..link.at) {
         place.copy_from_slice(front);
     }
-    set_ether_type(bytes, link.len, ether_type);
+    set_ether_type(bytes, link.at, ether_type);
     Ok(entry)
 }
 

@@ -1,8 +1,8 @@
 //! Whole frames written front to back, every length, type and checksum filled in.
 //!
 //! [`FrameBuilder`] takes one step a header, from the outermost to the innermost, and ends with
-//! the payload. No step returns an error: the first one that fails is kept, the steps after it do
-//! nothing, and the end tells. Nothing is allocated and the payload is copied once.
+//! the payload. No step returns an error: the first error is kept, later steps do nothing, and
+//! `payload` or `finish` returns it. Nothing is allocated and the payload is copied once.
 //!
 //! ```
 //! use std::net::Ipv4Addr;
@@ -42,7 +42,7 @@
 //! # Ok::<(), BuildError>(())
 //! ```
 //!
-//! Tunnels are more of the same: after [`vxlan`](FrameBuilder::vxlan) comes Ethernet again, after
+//! Tunnels are built in the same way: after [`vxlan`](FrameBuilder::vxlan) comes Ethernet again, after
 //! [`gre`](FrameBuilder::gre) or an IP header another packet, and each layer's lengths and
 //! checksums cover all that is in it. A frame that exists already is a payload too.
 //!
@@ -70,13 +70,13 @@ pub use crate::proto::VlanTag;
 
 use layers::{Carried, Carrier, Kind, Layer, Next, Step, complete_layer};
 
-/// More than any packet has.
+/// Maximum number of layers that the end completes.
 const MAX_LAYERS: usize = 16;
 
 /// Writes a frame into a buffer, header by header; see the [module](self).
 ///
-/// A step that cannot be (too little room, wrong order, a value too large) is kept as the error
-/// that the end gives; after it no step does anything.
+/// The first error of a step (too little room, wrong order, a value too large) is kept and returned
+/// at the end; later steps do nothing.
 #[derive(Debug)]
 #[must_use = "only `payload` or `finish` completes a frame"]
 pub struct FrameBuilder<'a> {
@@ -240,8 +240,8 @@ impl<'a> FrameBuilder<'a> {
         !matches!(self.next, Next::Failed)
     }
 
-    /// Ends a step. That what is next says so, not only the error, lets the compiler see which steps go on: it then knows where
-    /// each header goes, and joins the steps to one piece.
+    /// Ends a step. `next` holds the failure, not only `error`: so the compiler sees which steps go on, knows where each header goes,
+    /// and joins the steps.
     #[inline(always)]
     const fn settle(&mut self, outcome: Result<(), Failed>) {
         if outcome.is_err() {
@@ -315,7 +315,7 @@ impl<'a> FrameBuilder<'a> {
 struct Failed;
 
 impl FrameBuilder<'_> {
-    /// Tells the header before that `step` follows it.
+    /// Writes into the header before that `step` follows it.
     #[inline(always)]
     fn place(&mut self, step: Step) -> Result<(), Failed> {
         let placed = match self.next {

@@ -9,7 +9,7 @@
 //!
 //! After an error the packet is as it was, to the byte.
 //!
-//! A checksum that the sender left to its network card stays unfinished, and in a tunnel nobody finishes it any more:
+//! A checksum that the sender left to its network card stays unfinished, and no card finishes it in a tunnel:
 //! [`complete`](crate::proto::checksum::complete) such packets, those of senders on the same machine, before they go in.
 //!
 //! ```
@@ -51,7 +51,7 @@ use crate::proto::walk::{Link, MAX_VLAN_TAGS};
 /// [`Packet`](crate::Packet), [`PacketRef`](crate::PacketRef) and [`PortPacket`](crate::PortPacket) are such packets: their room is that of
 /// their frame. The functions of [`edit`](crate::proto::edit) take any.
 ///
-/// Whoever implements it keeps these rules; where they are broken, functions give errors or wrong bytes, but do not panic:
+/// Rules for implementations; where one is broken, functions give errors or wrong bytes, but do not panic:
 ///
 /// - An adjustment that fails changes nothing.
 /// - Bytes that stay in view keep their values. Those that come into view may hold anything.
@@ -120,13 +120,13 @@ pub enum EditError {
         /// What it should be.
         value: u32,
     },
-    /// The frame has a length where others tell what they carry (IEEE 802.3), so that cannot be told any more behind the new header.
+    /// The frame has an IEEE 802.3 length instead of an ether type, so the new header could not announce what it carries.
     #[error("the frame does not say what it carries, it has an IEEE 802.3 length")]
     NoEtherType,
     /// More VLAN tags than are skipped: what they are in front of is not looked for.
     #[error("the frame has more than {MAX_VLAN_TAGS} VLAN tags")]
     TooManyTags,
-    /// What is behind the last label is neither told nor seen.
+    /// What is behind the last label is neither given nor recognised.
     #[error("it is unknown what is behind the last label")]
     UnknownPayload,
     /// Part of a packet, which must be put together before it leaves the tunnel.
@@ -135,7 +135,7 @@ pub enum EditError {
     /// Neither IPv4 nor IPv6.
     #[error("the frame carries no IP packet")]
     NotIp,
-    /// The packet has come to the end of its way.
+    /// The time to live, or hop limit, is used up.
     #[error("no hop is left, so the packet must not be forwarded")]
     NoHopsLeft,
     /// The packet does not move although there is room: it breaks the rules of [`Room`], or would begin at the very end of its frame.

@@ -7,7 +7,8 @@ use std::fmt;
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::proto::checksum::Accumulator;
+use crate::proto::checksum;
+use crate::proto::fields::fields;
 use crate::proto::{EtherType, ParseError};
 
 /// GRE header with its optional fields (RFC 2784, section 2; RFC 2890, section 2).
@@ -151,14 +152,16 @@ impl Gre {
     pub fn header_len(&self) -> usize {
         header_len(self.flags_and_version.get())
     }
+}
 
+fields!(Gre:
     /// What the payload is; 0 in the keepalives of some routers.
-    #[inline]
-    #[must_use]
-    pub fn protocol_type(&self) -> EtherType {
-        EtherType(self.protocol_type.get())
-    }
+    protocol_type() -> EtherType;
+    /// Sets what the payload is.
+    set_protocol_type(protocol_type: EtherType);
+);
 
+impl Gre {
     /// The checksum as it stands in the header, if there is one.
     #[inline]
     #[must_use]
@@ -179,12 +182,6 @@ impl Gre {
     #[must_use]
     pub fn sequence_number(&self) -> Option<u32> {
         self.field(SEQUENCE_NUMBER).map(|number| number.get())
-    }
-
-    /// Sets what the payload is.
-    #[inline]
-    pub fn set_protocol_type(&mut self, protocol_type: EtherType) {
-        self.protocol_type.set(protocol_type.0);
     }
 
     /// Sets the checksum field as given. Gives `false`, and changes nothing, if there is none.
@@ -227,10 +224,7 @@ impl Gre {
 
     #[inline]
     fn sum(&self, payload: &[u8]) -> u16 {
-        let mut accumulator = Accumulator::new();
-        accumulator.add_bytes(self.as_bytes());
-        accumulator.add_bytes(payload);
-        accumulator.finish()
+        checksum::of_parts(self.as_bytes(), payload)
     }
 
     /// The optional field that `flag` stands for.

@@ -23,11 +23,11 @@ pub use parse::Parser;
 ///   [`Ipv6::MAX_EXTENSION_HEADERS`](crate::proto::Ipv6::MAX_EXTENSION_HEADERS) extension headers.
 /// - TCP, UDP, ICMP, ICMPv6; the ports of SCTP, DCCP and UDP-Lite.
 ///
-/// What is not known is no error: the payload starts where knowledge ends, and [`ip_version`](Self::ip_version) or
-/// [`l4_offset`](Self::l4_offset) is `None`. More VLAN tags than that are not known.
+/// An unknown protocol is no error: the payload starts behind the last known header, and [`ip_version`](Self::ip_version) or
+/// [`l4_offset`](Self::l4_offset) is `None`. So it is behind more VLAN tags than that.
 ///
 /// Of a fragment, only the first has the header of its [`protocol`](Self::protocol), and its data are a part only: lengths that
-/// TCP and UDP announce are not held against it. A later one has no [`l4_offset`](Self::l4_offset) and no ports.
+/// TCP and UDP announce are not checked against it. A later one has no [`l4_offset`](Self::l4_offset) and no ports.
 ///
 /// Checksums are not looked at.
 ///
@@ -86,9 +86,9 @@ pub struct Headers {
 pub enum Tunnel {
     /// An IP packet directly in another: all four pairs of versions (RFC 2003, RFC 2473, RFC 4213).
     Ip = 1,
-    /// Generic routing encapsulation (RFC 2784, RFC 2890) of IP, MPLS or Ethernet; on UDP too (RFC 8086), if a [`Parser`] is told so.
+    /// Generic routing encapsulation (RFC 2784, RFC 2890) of IP, MPLS or Ethernet; on UDP too (RFC 8086), on the ports given to a [`Parser`].
     Gre = 2,
-    /// Virtual extensible LAN (RFC 7348), on UDP port 4789 or those that a [`Parser`] is told: Ethernet.
+    /// Virtual extensible LAN (RFC 7348), on UDP port 4789 or those given to a [`Parser`]: Ethernet.
     Vxlan = 3,
 }
 
@@ -236,7 +236,7 @@ impl Headers {
         self.ttl
     }
 
-    /// Whether the IP packet is a part only.
+    /// Whether the IP packet is a fragment.
     #[inline]
     #[must_use]
     pub const fn is_fragment(&self) -> bool {
@@ -250,7 +250,7 @@ impl Headers {
         self.has(flag::LATER_FRAGMENT)
     }
 
-    /// Whether an IPv6 routing header or an IPv4 option says where the packet really goes: `destination_ip` is a station on the way,
+    /// Whether an IPv6 routing header or an IPv4 option lists nodes that the packet has yet to pass: `destination_ip` is a node on the way,
     /// and checksums cover the last one.
     #[inline]
     #[must_use]
@@ -380,14 +380,14 @@ impl Headers {
             .unwrap_or_default()
     }
 
-    /// Who sent the IP packet, from the bytes that were parsed.
+    /// Source address of the IP packet, from the bytes that were parsed.
     #[inline]
     #[must_use]
     pub fn source_ip(&self, frame: &[u8]) -> Option<IpAddr> {
         self.ip_at(frame, 12, 8)
     }
 
-    /// Whom the IP packet is for, from the bytes that were parsed.
+    /// Destination address of the IP packet, from the bytes that were parsed.
     #[inline]
     #[must_use]
     pub fn destination_ip(&self, frame: &[u8]) -> Option<IpAddr> {

@@ -7,9 +7,8 @@ use std::fmt;
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::proto::checksum::{self, Accumulator, PseudoHeader};
-use crate::proto::message::message;
-use crate::proto::{IpProtocol, ParseError};
+use crate::proto::checksum;
+use crate::proto::fields::{field_type, fields, message, view};
 
 /// What an ICMPv6 message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,21 +29,21 @@ impl Icmpv6Type {
     pub const ECHO_REPLY: Self = Self(129);
     /// Asks who listens to which multicast groups (RFC 3810).
     pub const LISTENER_QUERY: Self = Self(130);
-    /// Tells of a multicast group that is listened to (RFC 2710).
+    /// Reports a multicast group that is listened to (RFC 2710).
     pub const LISTENER_REPORT: Self = Self(131);
-    /// Tells of a multicast group that is no longer listened to (RFC 2710).
+    /// Reports a multicast group that is no longer listened to (RFC 2710).
     pub const LISTENER_DONE: Self = Self(132);
     /// Asks routers to advertise themselves (RFC 4861).
     pub const ROUTER_SOLICITATION: Self = Self(133);
-    /// A router tells of itself and its links (RFC 4861).
+    /// A router advertises itself and its links (RFC 4861).
     pub const ROUTER_ADVERTISEMENT: Self = Self(134);
     /// Asks for the link-layer address of a neighbor (RFC 4861).
     pub const NEIGHBOR_SOLICITATION: Self = Self(135);
-    /// Tells a link-layer address (RFC 4861).
+    /// Announces a link-layer address (RFC 4861).
     pub const NEIGHBOR_ADVERTISEMENT: Self = Self(136);
     /// A packet should have gone to another router (RFC 4861).
     pub const REDIRECT: Self = Self(137);
-    /// Tells which multicast groups are listened to (RFC 3810).
+    /// Reports which multicast groups are listened to (RFC 3810).
     pub const LISTENER_REPORT_V2: Self = Self(143);
 
     /// Whether the message quotes a packet that it is about (RFC 4443, section 2.1).
@@ -56,6 +55,8 @@ impl Icmpv6Type {
         self.0 < 128
     }
 }
+
+field_type!(Icmpv6Type: u8, Icmpv6Type, |value: Icmpv6Type| value.0);
 
 impl fmt::Display for Icmpv6Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,75 +102,25 @@ pub struct Icmpv6 {
     checksum: U16,
 }
 
-impl Icmpv6 {
-    /// Length of the header in bytes.
-    pub const LEN: usize = size_of::<Self>();
-
+view!(Icmpv6, "ICMPv6":
     /// The header at the start of `bytes`, the upper layer of an IPv6 packet, and the rest of the
     /// message.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Icmpv6::LEN`] bytes.
-    #[inline]
-    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        Self::ref_from_prefix(bytes).map_err(|_| Self::truncated(bytes.len()))
-    }
+);
 
-    /// Like [`Icmpv6::parse`], to change the message in place.
-    ///
-    /// # Errors
-    ///
-    /// As [`Icmpv6::parse`].
-    #[inline]
-    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
-        let available = bytes.len();
-        Self::mut_from_prefix(bytes).map_err(|_| Self::truncated(available))
-    }
-
+fields!(Icmpv6:
     /// What the message is.
-    #[inline]
-    #[must_use]
-    pub fn icmp_type(&self) -> Icmpv6Type {
-        Icmpv6Type(self.icmp_type)
-    }
-
+    icmp_type() -> Icmpv6Type;
     /// What it is more exactly; the meaning depends on the type.
-    #[inline]
-    #[must_use]
-    pub fn code(&self) -> u8 {
-        self.code
-    }
-
+    code() -> u8;
     /// The checksum as it stands in the header.
-    #[inline]
-    #[must_use]
-    pub fn checksum(&self) -> u16 {
-        self.checksum.get()
-    }
-
+    checksum() -> u16;
     /// Sets what the message is.
-    #[inline]
-    pub fn set_icmp_type(&mut self, icmp_type: Icmpv6Type) {
-        self.icmp_type = icmp_type.0;
-    }
-
+    set_icmp_type(icmp_type: Icmpv6Type);
     /// Sets what it is more exactly.
-    #[inline]
-    pub fn set_code(&mut self, code: u8) {
-        self.code = code;
-    }
-
+    set_code(code: u8);
     /// Sets the checksum field as given.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        self.checksum.set(checksum);
-    }
-
-    const fn truncated(available: usize) -> ParseError {
-        ParseError::truncated(("ICMPv6", "header", 0), Self::LEN, available)
-    }
-}
+    set_checksum(checksum: u16);
+);
 
 /// Gives views the calls that check and write their checksum.
 macro_rules! checksummed {
@@ -184,7 +135,11 @@ macro_rules! checksummed {
                 pseudo_header: $crate::proto::checksum::PseudoHeader,
                 payload: &[u8],
             ) -> bool {
-                $crate::proto::icmpv6::sum(pseudo_header, self.as_bytes(), payload) == 0
+                pseudo_header.checksum_of_parts(
+                    $crate::proto::IpProtocol::ICMPV6,
+                    self.as_bytes(),
+                    payload,
+                ) == 0
             }
 
             /// Sets the checksum for this, `payload` (all that follows it) and the IP addresses.
@@ -195,7 +150,11 @@ macro_rules! checksummed {
                 payload: &[u8],
             ) {
                 self.checksum.set(0);
-                let sum = $crate::proto::icmpv6::sum(pseudo_header, self.as_bytes(), payload);
+                let sum = pseudo_header.checksum_of_parts(
+                    $crate::proto::IpProtocol::ICMPV6,
+                    self.as_bytes(),
+                    payload,
+                );
                 self.checksum.set(sum);
             }
         }
@@ -203,18 +162,6 @@ macro_rules! checksummed {
 }
 
 checksummed!(Icmpv6);
-
-/// The checksum over a header and what follows it.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "at most 65535 in a packet")]
-pub(in crate::proto) fn sum(pseudo_header: PseudoHeader, header: &[u8], payload: &[u8]) -> u16 {
-    let mut accumulator = Accumulator::new();
-    let length = header.len().wrapping_add(payload.len()) as u32;
-    accumulator.add_pseudo_header(pseudo_header, IpProtocol::ICMPV6, length);
-    accumulator.add_bytes(header);
-    accumulator.add_bytes(payload);
-    accumulator.finish()
-}
 
 impl fmt::Display for Icmpv6 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -252,39 +199,20 @@ message!(
 );
 checksummed!(Icmpv6Echo);
 
-impl Icmpv6Echo {
-    /// Tells the sender's pinging processes apart.
-    #[inline]
-    #[must_use]
-    pub fn identifier(&self) -> u16 {
-        self.identifier.get()
-    }
-
-    /// Tells the requests of one process apart.
-    #[inline]
-    #[must_use]
-    pub fn sequence(&self) -> u16 {
-        self.sequence.get()
-    }
-
+fields!(Icmpv6Echo:
+    /// Identifier: one for each pinging process of the sender.
+    identifier() -> u16;
+    /// Sequence number of the request within its identifier.
+    sequence() -> u16;
     /// Makes this a request or a reply. Other types are no echo and would not parse again.
-    #[inline]
-    pub fn set_icmp_type(&mut self, icmp_type: Icmpv6Type) {
-        self.icmp_type = icmp_type.0;
-    }
-
+    set_icmp_type(icmp_type: Icmpv6Type);
     /// Sets the identifier.
-    #[inline]
-    pub fn set_identifier(&mut self, identifier: u16) {
-        self.identifier.set(identifier);
-    }
-
+    set_identifier(identifier: u16);
     /// Sets the sequence number.
-    #[inline]
-    pub fn set_sequence(&mut self, sequence: u16) {
-        self.sequence.set(sequence);
-    }
+    set_sequence(sequence: u16);
+);
 
+impl Icmpv6Echo {
     /// Turns a request into its reply, checksum included. The data are not read, and the addresses
     /// have yet to be swapped, which changes no checksum.
     ///
@@ -384,32 +312,19 @@ impl Icmpv6Error {
             _ => payload.get(..usize::from(words) * 8).unwrap_or(payload),
         }
     }
+}
 
+fields!(Icmpv6Error:
     /// Sets which error. Types that are none would not parse again.
-    #[inline]
-    pub fn set_icmp_type(&mut self, icmp_type: Icmpv6Type) {
-        self.icmp_type = icmp_type.0;
-    }
-
+    set_icmp_type(icmp_type: Icmpv6Type);
     /// Sets which error more exactly.
-    #[inline]
-    pub fn set_code(&mut self, code: u8) {
-        self.code = code;
-    }
-
+    set_code(code: u8);
     /// Sets the longest packet in bytes that goes on: the same field as [`Icmpv6Error::pointer`].
-    #[inline]
-    pub fn set_mtu(&mut self, mtu: u32) {
-        self.rest.set(mtu);
-    }
-
+    set_mtu(rest: u32);
     /// Sets which byte of the quoted packet was not understood: the same field as
     /// [`Icmpv6Error::mtu`].
-    #[inline]
-    pub fn set_pointer(&mut self, pointer: u32) {
-        self.rest.set(pointer);
-    }
-}
+    set_pointer(rest: u32);
+);
 
 impl fmt::Display for Icmpv6Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -431,7 +346,8 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
-    use crate::proto::Ipv6;
+    use crate::proto::checksum::PseudoHeader;
+    use crate::proto::{Ipv6, ParseError};
 
     const HOST: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     const SERVER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);

@@ -8,6 +8,7 @@ use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::proto::ParseError;
+use crate::proto::fields::{field_type, fields};
 
 /// What an IP packet carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +67,8 @@ impl IpProtocol {
         )
     }
 }
+
+field_type!(IpProtocol: u8, IpProtocol, |value: IpProtocol| value.0);
 
 impl fmt::Display for IpProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,14 +146,24 @@ impl Authentication {
         let too_short = Self::truncated(Self::LEN, bytes.len());
         Self::mut_from_prefix_with_elems(bytes, value_len).map_err(|_| too_short)
     }
+}
 
+fields!(Authentication:
     /// What follows this header.
-    #[inline]
-    #[must_use]
-    pub fn next_header(&self) -> IpProtocol {
-        IpProtocol(self.next_header)
-    }
+    next_header() -> IpProtocol;
+    /// Security parameters index: by which keys the receiver checks the packet.
+    spi() -> u32;
+    /// Number of the packet among those of the same keys.
+    sequence_number() -> u32;
+    /// Sets what follows this header.
+    set_next_header(next_header: IpProtocol);
+    /// Sets the security parameters index.
+    set_spi(spi: u32);
+    /// Sets the number of the packet.
+    set_sequence_number(sequence_number: u32);
+);
 
+impl Authentication {
     /// Length of the header in bytes: 12 to 1,028, a multiple of 4.
     #[inline]
     #[must_use]
@@ -158,43 +171,11 @@ impl Authentication {
         size_of_val(self)
     }
 
-    /// Security parameters index: by which keys the receiver checks the packet.
-    #[inline]
-    #[must_use]
-    pub fn spi(&self) -> u32 {
-        self.spi.get()
-    }
-
-    /// Number of the packet among those of the same keys.
-    #[inline]
-    #[must_use]
-    pub fn sequence_number(&self) -> u32 {
-        self.sequence_number.get()
-    }
-
     /// The integrity check value, padding included.
     #[inline]
     #[must_use]
     pub fn check_value(&self) -> &[u8] {
         &self.check_value
-    }
-
-    /// Sets what follows this header.
-    #[inline]
-    pub fn set_next_header(&mut self, next_header: IpProtocol) {
-        self.next_header = next_header.0;
-    }
-
-    /// Sets the security parameters index.
-    #[inline]
-    pub fn set_spi(&mut self, spi: u32) {
-        self.spi.set(spi);
-    }
-
-    /// Sets the number of the packet.
-    #[inline]
-    pub fn set_sequence_number(&mut self, number: u32) {
-        self.sequence_number.set(number);
     }
 
     /// The integrity check value, to change it in place; its length stays.

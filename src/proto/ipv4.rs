@@ -3,14 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::iter::FusedIterator;
 use std::net::Ipv4Addr;
 
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::proto::checksum::{self, PseudoHeader};
-use crate::proto::tlv::{self, Found, Tlv, Walk};
+use crate::proto::fields::fields;
+use crate::proto::tlv::{self, RawOption, Reader, Tlv};
 use crate::proto::{IpProtocol, ParseError};
 
 /// IPv4 header with its options (RFC 791, section 3.1).
@@ -120,21 +120,42 @@ impl Ipv4 {
     pub fn ecn(&self) -> u8 {
         self.dscp_and_ecn & 3
     }
+}
 
+fields!(Ipv4:
     /// Length of header and payload in bytes.
-    #[inline]
-    #[must_use]
-    pub fn total_length(&self) -> u16 {
-        self.total_length.get()
-    }
+    total_length() -> u16;
+    /// Identification: the same in all fragments of a packet (RFC 6864).
+    identification() -> u16;
+    /// Time to live: how many more hops the packet may take.
+    ttl() -> u8;
+    /// What the payload is.
+    protocol() -> IpProtocol;
+    /// The checksum as it stands in the header.
+    header_checksum() -> u16;
+    /// Source address.
+    source() -> Ipv4Addr;
+    /// Destination address.
+    destination() -> Ipv4Addr;
+    /// Sets the length of header and payload in bytes; at least [`Ipv4::header_len`].
+    ///
+    /// The payload that parsing gave keeps its length.
+    set_total_length(total_length: u16);
+    /// Sets the identification.
+    set_identification(identification: u16);
+    /// Sets the time to live.
+    set_ttl(ttl: u8);
+    /// Sets what the payload is.
+    set_protocol(protocol: IpProtocol);
+    /// Sets the checksum field as given.
+    set_header_checksum(header_checksum: u16);
+    /// Sets the source address. TCP and UDP checksums cover this too.
+    set_source(source: Ipv4Addr);
+    /// Sets the destination address. TCP and UDP checksums cover this too.
+    set_destination(destination: Ipv4Addr);
+);
 
-    /// Which fragments belong together (RFC 6864).
-    #[inline]
-    #[must_use]
-    pub fn identification(&self) -> u16 {
-        self.identification.get()
-    }
-
+impl Ipv4 {
     /// Whether routers must drop this packet instead of fragmenting it.
     #[inline]
     #[must_use]
@@ -149,54 +170,19 @@ impl Ipv4 {
         self.flags_and_offset.get() & MORE_FRAGMENTS != 0
     }
 
-    /// Where this fragment's payload goes in the whole one, in bytes: a multiple of 8.
+    /// Fragment offset: where this payload goes in the whole one, in bytes: a multiple of 8.
     #[inline]
     #[must_use]
     pub fn fragment_offset(&self) -> u16 {
         (self.flags_and_offset.get() & OFFSET_MASK) << 3
     }
 
-    /// Whether the payload is a part only. All parts but the first lack the header of
+    /// Whether this is a fragment. All fragments but the first lack the header of
     /// [`Ipv4::protocol`].
     #[inline]
     #[must_use]
     pub fn is_fragment(&self) -> bool {
         self.flags_and_offset.get() & (MORE_FRAGMENTS | OFFSET_MASK) != 0
-    }
-
-    /// Time to live: how many more hops the packet may take.
-    #[inline]
-    #[must_use]
-    pub fn ttl(&self) -> u8 {
-        self.ttl
-    }
-
-    /// What the payload is.
-    #[inline]
-    #[must_use]
-    pub fn protocol(&self) -> IpProtocol {
-        IpProtocol(self.protocol)
-    }
-
-    /// The checksum as it stands in the header.
-    #[inline]
-    #[must_use]
-    pub fn header_checksum(&self) -> u16 {
-        self.header_checksum.get()
-    }
-
-    /// Who sent the packet.
-    #[inline]
-    #[must_use]
-    pub fn source(&self) -> Ipv4Addr {
-        self.source.into()
-    }
-
-    /// Whom the packet is for.
-    #[inline]
-    #[must_use]
-    pub fn destination(&self) -> Ipv4Addr {
-        self.destination.into()
     }
 
     /// The addresses in the header, which the checksums of TCP and UDP cover.
@@ -242,20 +228,6 @@ impl Ipv4 {
         self.dscp_and_ecn = self.dscp_and_ecn & !3 | ecn & 3;
     }
 
-    /// Sets the length of header and payload in bytes; at least [`Ipv4::header_len`].
-    ///
-    /// The payload that parsing gave keeps its length.
-    #[inline]
-    pub fn set_total_length(&mut self, total_length: u16) {
-        self.total_length.set(total_length);
-    }
-
-    /// Sets which fragments belong together.
-    #[inline]
-    pub fn set_identification(&mut self, identification: u16) {
-        self.identification.set(identification);
-    }
-
     /// Sets whether routers must drop this packet instead of fragmenting it.
     #[inline]
     pub fn set_dont_fragment(&mut self, dont_fragment: bool) {
@@ -275,41 +247,11 @@ impl Ipv4 {
             .set(rest | if is_set { flag } else { 0 });
     }
 
-    /// Sets where this fragment's payload goes in the whole one, in bytes: a multiple of 8, to which it is rounded down.
+    /// Sets the fragment offset in bytes: a multiple of 8, to which it is rounded down.
     #[inline]
     pub fn set_fragment_offset(&mut self, offset: u16) {
         let rest = self.flags_and_offset.get() & !OFFSET_MASK;
         self.flags_and_offset.set(rest | offset >> 3);
-    }
-
-    /// Sets the time to live.
-    #[inline]
-    pub fn set_ttl(&mut self, ttl: u8) {
-        self.ttl = ttl;
-    }
-
-    /// Sets what the payload is.
-    #[inline]
-    pub fn set_protocol(&mut self, protocol: IpProtocol) {
-        self.protocol = protocol.0;
-    }
-
-    /// Sets the checksum field as given.
-    #[inline]
-    pub fn set_header_checksum(&mut self, checksum: u16) {
-        self.header_checksum.set(checksum);
-    }
-
-    /// Sets who sent the packet. TCP and UDP checksums cover this too.
-    #[inline]
-    pub fn set_source(&mut self, source: Ipv4Addr) {
-        self.source = source.octets();
-    }
-
-    /// Sets whom the packet is for. TCP and UDP checksums cover this too.
-    #[inline]
-    pub fn set_destination(&mut self, destination: Ipv4Addr) {
-        self.destination = destination.octets();
     }
 
     /// The options, to change them in place; their length stays. [`Ipv4Option::write_all`] fills it.
@@ -477,7 +419,7 @@ pub enum Ipv4Option<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ipv4Route<'a> {
     /// Which address is next, counted in bytes from the start of the option, that of its type being 1: 4 is the first
-    /// address. Given as it stands, however wrong. Larger than the option: all are done.
+    /// address. Given as it stands, even if invalid. Larger than the option: all are done.
     pub pointer: u8,
     /// The addresses, as on the wire.
     pub slots: &'a [[u8; 4]],
@@ -502,7 +444,7 @@ impl<'a> Ipv4Route<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ipv4Timestamps<'a> {
     /// Which slot is next, counted in bytes from the start of the option, that of its type being 1: 5 is the first slot.
-    /// Given as it stands, however wrong. Larger than the option: all are full.
+    /// Given as it stands, even if invalid. Larger than the option: all are full.
     pub pointer: u8,
     /// How many routers found no slot, 0 to 15.
     pub overflow: u8,
@@ -599,14 +541,13 @@ impl Ipv4Option<'_> {
     /// ```
     #[must_use = "what does not fit is not written"]
     pub fn write_all(options: &[Self], room: &mut [u8]) -> bool {
-        if tlv::total_len(options) > room.len().min(MAX_OPTIONS_LEN) {
+        let available = room.len().min(MAX_OPTIONS_LEN);
+        if tlv::total_len(options) > available {
             return false;
         }
-        let Some(rest) = tlv::write(options, room) else {
-            return false;
-        };
-        rest.fill(END);
-        true
+        tlv::write(options, room)
+            .map(|rest| rest.fill(END))
+            .is_some()
     }
 }
 
@@ -697,13 +638,13 @@ impl fmt::Display for Ipv4Timestamps<'_> {
 ///
 /// It ends after [`Ipv4Option::EndOfList`], after the first error, or with the header.
 #[derive(Debug, Clone)]
-pub struct Ipv4Options<'a>(Walk<'a>);
+pub struct Ipv4Options<'a>(Reader<'a>);
 
 impl<'a> Ipv4Options<'a> {
     /// Of all the bytes behind the fixed part of the header.
     #[inline]
     pub(in crate::proto) const fn new(options: &'a [u8]) -> Self {
-        Self(Walk::new(Ipv4::LEN, options))
+        Self(Reader::new(Ipv4::LEN, options))
     }
 
     /// The last address of the first source route that has an address yet to be reached.
@@ -720,7 +661,7 @@ impl<'a> Ipv4Options<'a> {
 }
 
 impl Ipv4 {
-    /// The last station of the packet: the destination, or the last address of a source route that is not yet done (RFC 791,
+    /// The final destination of the packet: the destination, or the last address of a source route that is not yet done (RFC 791,
     /// section 3.1).
     #[inline]
     #[must_use]
@@ -734,7 +675,7 @@ impl Ipv4 {
         }
     }
 
-    /// Whether an option says that the packet has yet to pass other stations: then the destination is the next of them, and TCP and
+    /// Whether an option lists nodes that the packet has yet to pass: then the destination is the next of them, and TCP and
     /// UDP checksums cover the last one instead, which is the last address of the option.
     #[inline]
     #[must_use]
@@ -769,20 +710,20 @@ fn read_timestamps(data: &[u8]) -> Option<Ipv4Timestamps<'_>> {
 impl<'a> Ipv4Option<'a> {
     /// The next option and what is behind it.
     #[inline]
-    fn read(walk: &Walk<'a>) -> Result<(Self, &'a [u8]), ParseError> {
-        match walk.rest() {
+    fn read(reader: &Reader<'a>) -> Result<(Self, &'a [u8]), ParseError> {
+        match reader.rest() {
             [] | [END, ..] => return Ok((Self::EndOfList, &[])),
             [NO_OPERATION, behind @ ..] => return Ok((Self::NoOperation, behind)),
             _ => {}
         }
         // Kind and length themselves count.
         let data_len = |length| usize::from(length).checked_sub(2);
-        let Found {
+        let RawOption {
             kind,
             data,
             behind,
             wrong,
-        } = walk.split("IPv4", data_len)?;
+        } = reader.split("IPv4", data_len)?;
         let option = match kind {
             RECORD_ROUTE => Self::RecordRoute(read_route(data).ok_or(wrong)?),
             LOOSE_SOURCE_ROUTE => Self::LooseSourceRoute(read_route(data).ok_or(wrong)?),
@@ -798,16 +739,7 @@ impl<'a> Ipv4Option<'a> {
     }
 }
 
-impl<'a> Iterator for Ipv4Options<'a> {
-    type Item = Result<Ipv4Option<'a>, ParseError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next(Ipv4Option::read)
-    }
-}
-
-impl FusedIterator for Ipv4Options<'_> {}
+tlv::options_iterator!(Ipv4Options, Ipv4Option);
 
 #[cfg(test)]
 mod tests;

@@ -7,15 +7,15 @@ use crate::proto::ParseError;
 
 /// Options that are read one by one.
 #[derive(Debug, Clone)]
-pub(in crate::proto) struct Walk<'a> {
+pub(in crate::proto) struct Reader<'a> {
     /// What is left to read.
     rest: &'a [u8],
     /// Where it ends, counted from the start of the header.
     end: usize,
 }
 
-/// An option, of which the kind says what the data is.
-pub(in crate::proto) struct Found<'a> {
+/// An option before its data is read.
+pub(in crate::proto) struct RawOption<'a> {
     pub(in crate::proto) kind: u8,
     /// What is behind kind and length.
     pub(in crate::proto) data: &'a [u8],
@@ -25,7 +25,7 @@ pub(in crate::proto) struct Found<'a> {
     pub(in crate::proto) wrong: ParseError,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Reader<'a> {
     /// Of all the bytes behind the first `start` of the header.
     #[inline]
     pub(in crate::proto) const fn new(start: usize, options: &'a [u8]) -> Self {
@@ -62,7 +62,7 @@ impl<'a> Walk<'a> {
         &self,
         protocol: &'static str,
         data_len: impl FnOnce(u8) -> Option<usize>,
-    ) -> Result<Found<'a>, ParseError> {
+    ) -> Result<RawOption<'a>, ParseError> {
         let start = self.end.wrapping_sub(self.rest.len());
         let place = (protocol, "option length", start.wrapping_add(1));
         let short = |data_len: usize| {
@@ -78,7 +78,7 @@ impl<'a> Walk<'a> {
         let (data, behind) = rest
             .split_at_checked(data_len)
             .ok_or_else(|| short(data_len))?;
-        Ok(Found {
+        Ok(RawOption {
             kind,
             data,
             behind,
@@ -86,6 +86,24 @@ impl<'a> Walk<'a> {
         })
     }
 }
+
+/// Makes `$Options`, which holds a [`Reader`], an iterator of `$Option`, which has a `read`.
+macro_rules! options_iterator {
+    ($Options:ident, $Option:ident) => {
+        impl<'a> Iterator for $Options<'a> {
+            type Item = Result<$Option<'a>, ParseError>;
+
+            #[inline]
+            fn next(&mut self) -> Option<Self::Item> {
+                self.0.next($Option::read)
+            }
+        }
+
+        impl std::iter::FusedIterator for $Options<'_> {}
+    };
+}
+
+pub(in crate::proto) use options_iterator;
 
 /// An option to write.
 pub(in crate::proto) trait Tlv {

@@ -14,9 +14,9 @@ use crate::proto::{IpProtocol, Ipv4, Ipv4Option, Ipv4Options, Ipv6, Ipv6Fragment
 /// An IPv4 header to write (RFC 791), but for what the builder fills in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ipv4Spec {
-    /// Who sends the packet.
+    /// Source address.
     pub source: Ipv4Addr,
-    /// Whom it is for.
+    /// Destination address.
     pub destination: Ipv4Addr,
     /// Time to live: how many hops the packet may take.
     pub ttl: u8,
@@ -24,13 +24,13 @@ pub struct Ipv4Spec {
     pub dscp: u8,
     /// Explicit congestion notification (RFC 3168), 0 to 3.
     pub ecn: u8,
-    /// Which fragments belong together; without meaning where there are none.
+    /// Identification: the same in all fragments of a packet; without meaning where there are none.
     pub identification: u16,
     /// Whether routers must drop this packet instead of fragmenting it.
     pub dont_fragment: bool,
     /// Whether this is a fragment, but not the last.
     pub more_fragments: bool,
-    /// Where this fragment's payload goes in the whole one, in bytes: a multiple of 8.
+    /// Fragment offset in bytes: a multiple of 8.
     pub fragment_offset: u16,
 }
 
@@ -74,9 +74,9 @@ impl From<&Ipv4> for Ipv4Spec {
 /// An IPv6 header to write (RFC 8200), but for what the builder fills in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ipv6Spec {
-    /// Who sends the packet.
+    /// Source address.
     pub source: Ipv6Addr,
-    /// Whom it is for; with a routing header, the next station on the way.
+    /// Destination address; with a routing header, the next node on the way.
     pub destination: Ipv6Addr,
     /// How many hops the packet may take.
     pub hop_limit: u8,
@@ -84,7 +84,7 @@ pub struct Ipv6Spec {
     pub dscp: u8,
     /// Explicit congestion notification (RFC 3168), 0 to 3.
     pub ecn: u8,
-    /// Which packets belong to one flow (RFC 6437), 20 bits; 0 for none.
+    /// Flow label (RFC 6437), 20 bits; 0 for none.
     pub flow_label: u32,
 }
 
@@ -244,7 +244,7 @@ impl FrameBuilder<'_> {
         self.append("IPv6", parts)
     }
 
-    /// IPv6 options for every station on the way (RFC 8200, section 4.3), such as a router alert; right behind the IPv6
+    /// IPv6 options for every node on the way (RFC 8200, section 4.3), such as a router alert; right behind the IPv6
     /// header. They are padded to whole units of 8 bytes, 2,048 at most.
     ///
     /// An option with more than 255 bytes of data is an error. Some want to be at a certain place: the padding in front of

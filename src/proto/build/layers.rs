@@ -50,7 +50,7 @@ impl Step {
     }
 }
 
-/// What may come next, and where the header before has to be told.
+/// What may come next, and where the header before announces it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Next {
     /// There is nothing before.
@@ -63,7 +63,7 @@ pub(super) enum Next {
     Label { at: usize },
     /// An Ethernet frame.
     Frame,
-    /// Data, or what tells by a port number what it is.
+    /// Data, or a header that a port number announces.
     Data,
     /// Nothing but padding.
     End,
@@ -122,7 +122,7 @@ pub(super) enum Kind {
     Gre,
 }
 
-/// The longest packet an Ethernet length field tells of; more is an ether type.
+/// Maximum value of an Ethernet length field; more is an ether type.
 const MOST_IN_802_3: usize = 1500;
 
 /// The most that a length field of two bytes holds.
@@ -229,13 +229,13 @@ pub enum BuildFault {
         /// How many are left for it.
         available: usize,
     },
-    /// It cannot stand where it does.
+    /// The step is not allowed behind the one before.
     #[error("cannot follow {after}")]
     Misplaced {
         /// What is before it.
         after: &'static str,
     },
-    /// The header before does not say what follows it: `ether_type` or `protocol` tells.
+    /// The header before does not say what follows it: `ether_type` or `protocol` must.
     #[error("has no type: {before} must say what it is")]
     Untyped {
         /// What is before it.

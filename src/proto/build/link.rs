@@ -161,7 +161,7 @@ impl FrameBuilder<'_> {
         self.arp(ArpOperation::REQUEST, (sender_mac, sender_ip), target)
     }
 
-    /// The ARP packet that tells asked, the target, that the sender has an address.
+    /// The ARP packet that answers: the sender has the address that the target asked for.
     #[inline(always)]
     pub fn arp_reply(self, sender: (MacAddr, Ipv4Addr), target: (MacAddr, Ipv4Addr)) -> Self {
         self.arp(ArpOperation::REPLY, sender, target)

@@ -18,7 +18,7 @@ pub struct TcpSpec {
     pub destination_port: u16,
     /// The control bits.
     pub flags: TcpFlags,
-    /// The reserved bits in front of them, 0 to 15; 0 for whoever does not use them.
+    /// The reserved bits in front of them, 0 to 15; 0 if unused.
     pub reserved: u8,
     /// Number of the first byte of data; with SYN, that before it.
     pub sequence_number: u32,
@@ -179,9 +179,9 @@ impl FrameBuilder<'_> {
 pub enum IcmpMessage {
     /// Asks for an echo reply with the same payload.
     EchoRequest {
-        /// Tells the sender's pinging processes apart.
+        /// Identifier: one for each pinging process of the sender.
         identifier: u16,
-        /// Tells the requests of one process apart.
+        /// Sequence number of the request within its identifier.
         sequence: u16,
     },
     /// Answers an echo request.
@@ -287,9 +287,9 @@ pub enum Icmpv6Message {
     },
     /// Asks for an echo reply with the same payload.
     EchoRequest {
-        /// Tells the sender's pinging processes apart.
+        /// Identifier: one for each pinging process of the sender.
         identifier: u16,
-        /// Tells the requests of one process apart.
+        /// Sequence number of the request within its identifier.
         sequence: u16,
     },
     /// Answers an echo request.

@@ -21,7 +21,7 @@ pub enum Verdict {
 
 /// Checks the checksums of an Ethernet frame: that of the IPv4 header, and that of TCP, UDP, ICMP or ICMPv6 with its pseudo header.
 ///
-/// VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are passed over, padding is not summed. The pseudo header has the last station of
+/// VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are passed over, padding is not summed. The pseudo header has the final destination of
 /// a packet that is source-routed (RFC 8200, section 8.1), and the home address of a mobile node (RFC 6275, section 11.3.1). Packets
 /// within a tunnel, or quoted by an ICMP error, are data.
 ///
@@ -51,9 +51,9 @@ pub fn verify(frame: &[u8]) -> Result<Verdict, ParseError> {
 
 /// Writes the checksums of an Ethernet frame: that of the IPv4 header, and that of TCP, UDP, ICMP or ICMPv6 with its pseudo header.
 /// Gives whether the message has one that can be written: fragments and other protocols have none, nor packets
-/// with a routing header and segments left of which the last station is not known.
+/// with a routing header and segments left of which the final destination is not known.
 ///
-/// What is passed over and what is summed is told at [`verify`].
+/// [`verify`] says what is skipped and what is summed.
 ///
 /// # Errors
 ///
@@ -188,7 +188,7 @@ pub enum Completion {
 /// Behind the Ethernet header, up to eight VLAN tags, LLC with SNAP, MPLS labels, IPv4 options and IPv6 extension headers are
 /// passed over. Bytes behind the IP packet, such as Ethernet padding, are not summed. Fragments are
 /// [`Completion::NotRecognised`]: Linux leaves no partial checksum in them. So are IPv6 packets with
-/// segments left of which the last station, which the pseudo header has, is not known.
+/// segments left of which the final destination, which the pseudo header has, is not known.
 ///
 /// # How a partial checksum is recognised
 ///

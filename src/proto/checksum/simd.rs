@@ -23,17 +23,17 @@ static MASKS: [u8; 3 * WIDEST] = {
     masks
 };
 
-/// One's complement sum of the words as this machine reads them from memory, of at most 16 GiB.
+/// Sum of the words as this machine reads them from memory, of at most 16 GiB: the one's complement sum once it is folded.
 ///
 /// `None` if the CPU has no vectors that are known here, or one holds more than `bytes`.
 #[inline(never)]
-pub(super) fn sum(bytes: &[u8]) -> Option<u16> {
+pub(super) fn sum(bytes: &[u8]) -> Option<u64> {
     sum_at(Level::new(), bytes)
 }
 
 /// The same for a CPU of that level.
 #[inline(always)]
-fn sum_at(level: Level, bytes: &[u8]) -> Option<u16> {
+fn sum_at(level: Level, bytes: &[u8]) -> Option<u64> {
     if level.is_fallback() {
         return None;
     }
@@ -45,7 +45,7 @@ fn sum_at(level: Level, bytes: &[u8]) -> Option<u16> {
 /// Vectors that lie across two cache lines take twice as long to read, so all but the first and the last lie where
 /// they are aligned; those two overlap their neighbours, and what they share is masked out.
 #[inline(always)]
-fn sum_with<S: Simd>(simd: S, bytes: &[u8]) -> Option<u16> {
+fn sum_with<S: Simd>(simd: S, bytes: &[u8]) -> Option<u64> {
     let len = S::u8s::LEN;
     let start = match bytes.as_ptr().align_offset(len) {
         odd if odd % 2 == 1 => 0, // words would be torn
@@ -77,7 +77,7 @@ fn sum_with<S: Simd>(simd: S, bytes: &[u8]) -> Option<u16> {
         _ => 0,
     };
     let sum = sums.and(others).sum();
-    Some(super::fold(sum.wrapping_add(odd.into())))
+    Some(sum.wrapping_add(odd.into()))
 }
 
 #[inline(always)]
@@ -132,7 +132,7 @@ impl<S: Simd> Sums<S> {
 
 /// The sums by all vectors that this CPU has.
 #[cfg(test)]
-pub(super) fn all(bytes: &[u8]) -> Vec<(Level, u16)> {
+pub(super) fn all(bytes: &[u8]) -> Vec<(Level, u64)> {
     let best = Level::new();
     let mut levels = vec![best];
     #[cfg(target_arch = "x86_64")]

@@ -13,7 +13,7 @@ use crate::proto::{EtherType, IpProtocol, Ipv4, Ipv6, ParseError, Tcp, TcpFlags,
 ///
 /// # Errors
 ///
-/// [`EditError::NoHopsLeft`] if the packet must not be forwarded: its sender is told by an ICMP "time exceeded" (RFC 1812, section
+/// [`EditError::NoHopsLeft`] if the packet must not be forwarded: its sender gets an ICMP "time exceeded" (RFC 1812, section
 /// 5.3.1). [`EditError::NotIp`] if it carries neither IPv4 nor IPv6, [`EditError::Parse`] if its headers are malformed. The frame stays
 /// as it was.
 ///
@@ -71,7 +71,7 @@ const NUMBER: usize = 2;
 /// IPv4 options and IPv6 extension headers are passed over.
 ///
 /// The checksum is adjusted, not computed anew (RFC 1624), so a damaged segment stays recognisably so. One that its sender left to the
-/// network card does not cover the options and stays; [`nat::Rewrite`](crate::proto::nat::Rewrite) tells how it is recognised.
+/// network card does not cover the options and stays; [`nat::Rewrite`](crate::proto::nat::Rewrite) says how it is recognised.
 ///
 /// # Errors
 ///

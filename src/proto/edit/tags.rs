@@ -92,8 +92,8 @@ const TYPE_LEN: usize = 2;
 
 /// Puts a label on top of the stack, behind the Ethernet header and its VLAN tags; the first one makes the packet an MPLS packet.
 ///
-/// Whether the entry is at the bottom of the stack is set here, whatever `entry` says. What the packet was before is not told in
-/// it any more: [`pop_mpls`] has to know it.
+/// Whether the entry is at the bottom of the stack is set here, whatever `entry` says. The packet no longer holds its
+/// former ether type: [`pop_mpls`] has to be given it.
 ///
 /// # Errors
 ///
@@ -123,14 +123,14 @@ pub fn push_mpls(packet: &mut (impl Room + ?Sized), mut entry: Mpls) -> Result<(
 
 /// Takes the label on top of the stack off.
 ///
-/// If it was the last one, the packet becomes what `below` says; with `None`, what it [seems to be](Mpls::guess_payload), IPv4 or IPv6.
+/// If it was the last one, the packet becomes what `below` says; with `None`, what is [recognised](Mpls::guess_payload), IPv4 or IPv6.
 /// [`is_bottom`](Mpls::is_bottom) of the label says whether it was.
 ///
 /// # Errors
 ///
 /// [`Parse`](EditError::Parse) without an Ethernet header or when the frame ends in a VLAN tag or in the label, [`Absent`](EditError::Absent)
 /// when there is none, [`TooManyTags`](EditError::TooManyTags), [`UnknownPayload`](EditError::UnknownPayload) when it was the last one and
-/// what is behind it is neither told nor seen, [`OutOfRange`](EditError::OutOfRange) when what is told is no ether type.
+/// what is behind it is neither given nor recognised, [`OutOfRange`](EditError::OutOfRange) when `below` is no ether type.
 #[inline]
 pub fn pop_mpls(
     packet: &mut (impl Room + ?Sized),

@@ -12,7 +12,7 @@ use crate::proto::{
     Vxlan,
 };
 
-/// The Ethernet and IP headers in front of a tunnel: from where to where it leads.
+/// The Ethernet and IP headers that carry a tunnel: its two ends.
 ///
 /// An IPv4 packet must not be fragmented on its way (RFC 7348, section 4.3; RFC 6864: so its identification means nothing and is 0).
 ///
@@ -230,7 +230,7 @@ fn check_frame(frame: &[u8], start: usize) -> Result<(), ParseError> {
 /// What a GRE tunnel carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GrePayload {
-    /// The packet without its Ethernet header and VLAN tags, of which nothing is left: the usual tunnel between routers.
+    /// The packet without its Ethernet header and VLAN tags, which are lost: the usual tunnel between routers.
     Packet,
     /// The whole frame (transparent Ethernet bridging).
     Frame,
@@ -338,8 +338,8 @@ pub struct VxlanFields {
     pub source_port: Option<u16>,
     /// The UDP port that it goes to: [`Vxlan::PORT`], or what the two ends have agreed on.
     pub destination_port: u16,
-    /// Whether there is a UDP checksum, which reads the whole packet. Without a wish there is none over IPv4, as RFC 7348 recommends, and
-    /// one over IPv6, where receivers take packets without only when told to (RFC 6935, RFC 6936).
+    /// Whether there is a UDP checksum, which reads the whole packet. By default there is none over IPv4, as RFC 7348 recommends, and
+    /// one over IPv6, where receivers accept none only if configured so (RFC 6935, RFC 6936).
     pub checksum: Option<bool>,
 }
 

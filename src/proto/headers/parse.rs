@@ -36,10 +36,10 @@ pub struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    /// Knows the standards' numbers alone.
+    /// With the standards' numbers only.
     pub(super) const STANDARD: Parser<'static> = Parser::new();
 
-    /// One that knows the standards' numbers alone.
+    /// With the standards' numbers only.
     #[inline]
     #[must_use]
     pub const fn new() -> Self {
@@ -125,7 +125,7 @@ impl Headers {
     ///
     /// # Errors
     ///
-    /// A [`ParseError`] if a header, or what it announces, is cut short, or a length or version is one that cannot be. Its
+    /// A [`ParseError`] if a header, or what it announces, is cut short, or a length or version is invalid. Its
     /// [`offset`](ParseError::offset) is that of the field in `frame`.
     #[inline]
     pub fn parse(frame: &[u8]) -> Result<Self, ParseError> {
@@ -140,7 +140,7 @@ impl Headers {
     /// thing that is wrong with it.
     ///
     /// An IP packet that announces more than there is counts as ending where the frame does. An IPv6 extension header that is wrong
-    /// is the [`protocol`](Self::protocol) and the payload. Of a header that is cut short, the fields that are there are told: an IP header
+    /// is the [`protocol`](Self::protocol) and the payload. Of a header that is cut short, the fields that are there are given: an IP header
     /// from its protocol and TTL on, each address when it is whole, ports, type and code of ICMP, the flags of TCP, the number in a VLAN
     /// tag, labels. No payload follows.
     #[must_use]

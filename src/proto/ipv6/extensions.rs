@@ -12,6 +12,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::Ipv6;
 use super::options::{self, Ipv6OptionsHeader};
 use crate::proto::checksum::PseudoHeader;
+use crate::proto::fields::{fields, view};
 use crate::proto::{Authentication, IpProtocol, ParseError};
 
 /// An IPv6 extension header; [`Ipv6::extensions`] gives them.
@@ -20,11 +21,11 @@ use crate::proto::{Authentication, IpProtocol, ParseError};
 pub enum Ipv6Extension<'a> {
     /// Options that every router on the way looks at.
     HopByHop(&'a Ipv6OptionsHeader),
-    /// Stations that the packet passes.
+    /// Nodes that the packet passes.
     Routing(&'a Ipv6Routing),
     /// Which part of a packet this is.
     Fragment(&'a Ipv6FragmentHeader),
-    /// Shows that nobody changed the packet.
+    /// Integrity check (RFC 4302).
     Authentication(&'a Authentication),
     /// Options for the destination.
     Destination(&'a Ipv6OptionsHeader),
@@ -228,10 +229,10 @@ pub struct UpperLayer {
     pub offset: usize,
     /// Which part of the whole payload this packet has, if it has a part only.
     pub fragment: Option<Ipv6Fragment>,
-    /// Whether the packet has yet to pass other stations: then the destination of the IPv6 header
+    /// Whether the packet has yet to pass other nodes: then the destination of the IPv6 header
     /// is the next of them, and TCP, UDP and ICMPv6 checksums cover the last one instead.
     pub is_source_routed: bool,
-    /// The last of these stations, if the packet is source-routed and it is known: see
+    /// The last of these nodes, if the packet is source-routed and it is known: see
     /// [`Ipv6Routing::final_destination`](crate::proto::Ipv6Routing::final_destination).
     pub final_destination: Option<Ipv6Addr>,
     /// The address of a mobile node at home (RFC 6275, section 6.3): the source of the IPv6 header
@@ -405,38 +406,22 @@ pub struct Ipv6FragmentHeader {
 const OFFSET_MASK: u16 = !7;
 const MORE_FRAGMENTS: u16 = 1;
 
-impl Ipv6FragmentHeader {
-    /// Length of the header in bytes.
-    pub const LEN: usize = size_of::<Self>();
-
+view!(Ipv6FragmentHeader, "IPv6 fragment":
     /// The header at the start of `bytes`, and the part of the packet behind it.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Ipv6FragmentHeader::LEN`] bytes.
-    #[inline]
-    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        Self::ref_from_prefix(bytes).map_err(|_| Self::truncated(bytes.len()))
-    }
+);
 
-    /// Like [`Ipv6FragmentHeader::parse`], to change the header in place.
-    ///
-    /// # Errors
-    ///
-    /// As [`Ipv6FragmentHeader::parse`].
-    #[inline]
-    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
-        let available = bytes.len();
-        Self::mut_from_prefix(bytes).map_err(|_| Self::truncated(available))
-    }
-
+fields!(Ipv6FragmentHeader:
     /// What the whole packet has behind this header; of a later fragment, what the data are a piece of.
-    #[inline]
-    #[must_use]
-    pub fn next_header(&self) -> IpProtocol {
-        IpProtocol(self.next_header)
-    }
+    next_header() -> IpProtocol;
+    /// Which fragments belong together.
+    identification() -> u32;
+    /// Sets what the whole packet has behind this header.
+    set_next_header(next_header: IpProtocol);
+    /// Sets which fragments belong together.
+    set_identification(identification: u32);
+);
 
+impl Ipv6FragmentHeader {
     /// Where this part goes in the whole one, in bytes: a multiple of 8.
     #[inline]
     #[must_use]
@@ -449,13 +434,6 @@ impl Ipv6FragmentHeader {
     #[must_use]
     pub fn more_fragments(&self) -> bool {
         self.offset_and_flag.get() & MORE_FRAGMENTS != 0
-    }
-
-    /// Which fragments belong together.
-    #[inline]
-    #[must_use]
-    pub fn identification(&self) -> u32 {
-        self.identification.get()
     }
 
     /// Whether the packet is a part only. A header may say that it is whole (RFC 6946).
@@ -476,12 +454,6 @@ impl Ipv6FragmentHeader {
         }
     }
 
-    /// Sets what the whole packet has behind this header.
-    #[inline]
-    pub fn set_next_header(&mut self, next_header: IpProtocol) {
-        self.next_header = next_header.0;
-    }
-
     /// Sets where this part goes in the whole one, in bytes: a multiple of 8, to which it is rounded down.
     #[inline]
     pub fn set_fragment_offset(&mut self, offset: u16) {
@@ -495,17 +467,6 @@ impl Ipv6FragmentHeader {
         let rest = self.offset_and_flag.get() & !MORE_FRAGMENTS;
         self.offset_and_flag
             .set(rest | if more_fragments { MORE_FRAGMENTS } else { 0 });
-    }
-
-    /// Sets which fragments belong together.
-    #[inline]
-    pub fn set_identification(&mut self, identification: u32) {
-        self.identification.set(identification);
-    }
-
-    const fn truncated(available: usize) -> ParseError {
-        let place = ("IPv6 fragment", "header", 0);
-        ParseError::truncated(place, Self::LEN, available)
     }
 }
 
@@ -548,11 +509,11 @@ impl Ipv6Routing {
     /// Length of the shortest header in bytes.
     pub const LEN: usize = 8;
 
-    /// Type of a plain list of stations (RFC 2460), which RFC 5095 forbids.
+    /// Type of a plain list of nodes (RFC 2460), which RFC 5095 forbids.
     pub const SOURCE_ROUTE: u8 = 0;
-    /// Type of the home address of a mobile station (RFC 6275).
+    /// Type of the home address of a mobile node (RFC 6275).
     pub const HOME_ADDRESS: u8 = 2;
-    /// Type of a list of stations in a sensor network, addresses shortened (RFC 6554).
+    /// Type of a list of nodes in a sensor network, addresses compressed (RFC 6554).
     pub const RPL: u8 = 3;
     /// Type of segment routing (RFC 8754).
     pub const SEGMENT: u8 = 4;
@@ -580,33 +541,29 @@ impl Ipv6Routing {
         let too_short = Self::truncated(bytes.len());
         Self::mut_from_prefix_with_elems(bytes, segments_len).map_err(|_| too_short)
     }
+}
 
+fields!(Ipv6Routing:
     /// What follows this header.
-    #[inline]
-    #[must_use]
-    pub fn next_header(&self) -> IpProtocol {
-        IpProtocol(self.next_header)
-    }
+    next_header() -> IpProtocol;
+    /// What the data are.
+    routing_type() -> u8;
+    /// Segments left: how many nodes the packet has yet to pass, without that in the IPv6 header.
+    segments_left() -> u8;
+    /// Sets what follows this header.
+    set_next_header(next_header: IpProtocol);
+    /// Sets what the data are.
+    set_routing_type(routing_type: u8);
+    /// Sets how many nodes the packet has yet to pass.
+    set_segments_left(segments_left: u8);
+);
 
+impl Ipv6Routing {
     /// Length of the header in bytes: 8 to 2,048, a multiple of 8.
     #[inline]
     #[must_use]
     pub fn header_len(&self) -> usize {
         size_of_val(self)
-    }
-
-    /// What the data are.
-    #[inline]
-    #[must_use]
-    pub fn routing_type(&self) -> u8 {
-        self.routing_type
-    }
-
-    /// How many stations the packet has yet to pass, that in the IPv6 header left out.
-    #[inline]
-    #[must_use]
-    pub fn segments_left(&self) -> u8 {
-        self.segments_left
     }
 
     /// The first four bytes of the data: zeros, or what the type says of its own.
@@ -625,7 +582,7 @@ impl Ipv6Routing {
 
     /// The addresses in the order they stand in the header, if its type is [`SOURCE_ROUTE`](Self::SOURCE_ROUTE),
     /// [`HOME_ADDRESS`](Self::HOME_ADDRESS) or [`SEGMENT`](Self::SEGMENT); that of segment routing begins with the last
-    /// station. None of other types.
+    /// node. None of other types.
     #[inline]
     pub fn addresses(&self) -> impl ExactSizeIterator<Item = Ipv6Addr> + '_ {
         let (all, _) = self.segments.as_chunks::<16>();
@@ -640,7 +597,7 @@ impl Ipv6Routing {
         all.iter().take(count).map(|&address| address.into())
     }
 
-    /// The last station of a packet with this header and `destination` in its IPv6 header: that, if there are no segments left.
+    /// The final destination of a packet with this header and `destination` in its IPv6 header: that, if there are no segments left.
     /// Checksums of what follows cover it (RFC 8200, section 8.1).
     ///
     /// `None` if it is not known: of another type than those above, or if the header has fewer addresses than segments left.
@@ -683,24 +640,6 @@ impl Ipv6Routing {
         let from = self.segments.get(others_len..addresses_len)?;
         octets.get_mut(end..)?.copy_from_slice(from);
         Some(octets.into())
-    }
-
-    /// Sets what follows this header.
-    #[inline]
-    pub fn set_next_header(&mut self, next_header: IpProtocol) {
-        self.next_header = next_header.0;
-    }
-
-    /// Sets what the data are.
-    #[inline]
-    pub fn set_routing_type(&mut self, routing_type: u8) {
-        self.routing_type = routing_type;
-    }
-
-    /// Sets how many stations the packet has yet to pass.
-    #[inline]
-    pub fn set_segments_left(&mut self, segments_left: u8) {
-        self.segments_left = segments_left;
     }
 
     /// Sets the first four bytes of the data.

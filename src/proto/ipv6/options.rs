@@ -3,12 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::iter::FusedIterator;
 use std::net::Ipv6Addr;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::proto::tlv::{self, Found, Tlv, Walk};
+use crate::proto::fields::fields;
+use crate::proto::tlv::{self, RawOption, Reader, Tlv};
 use crate::proto::{IpProtocol, ParseError};
 
 /// IPv6 hop-by-hop or destination options header (RFC 8200, sections 4.3 and 4.6).
@@ -56,14 +56,16 @@ impl Ipv6OptionsHeader {
         let too_short = Self::truncated(bytes.len());
         Self::mut_from_prefix_with_elems(bytes, options_len).map_err(|_| too_short)
     }
+}
 
+fields!(Ipv6OptionsHeader:
     /// What follows this header.
-    #[inline]
-    #[must_use]
-    pub fn next_header(&self) -> IpProtocol {
-        IpProtocol(self.next_header)
-    }
+    next_header() -> IpProtocol;
+    /// Sets what follows this header.
+    set_next_header(next_header: IpProtocol);
+);
 
+impl Ipv6OptionsHeader {
     /// Length of the header with its options, in bytes: 8 to 2,048, a multiple of 8.
     #[inline]
     #[must_use]
@@ -75,7 +77,7 @@ impl Ipv6OptionsHeader {
     #[inline]
     #[must_use]
     pub fn options(&self) -> Ipv6Options<'_> {
-        Ipv6Options(Walk::new(HEAD, &self.options))
+        Ipv6Options(Reader::new(HEAD, &self.options))
     }
 
     /// The first home address among the options (RFC 6275, section 6.3); none behind an option that is malformed.
@@ -92,12 +94,6 @@ impl Ipv6OptionsHeader {
     #[must_use]
     pub fn options_bytes(&self) -> &[u8] {
         &self.options
-    }
-
-    /// Sets what follows this header.
-    #[inline]
-    pub fn set_next_header(&mut self, next_header: IpProtocol) {
-        self.next_header = next_header.0;
     }
 
     /// The options, to change them in place; their length stays. [`Ipv6Option::write_all`] fills it.
@@ -181,11 +177,11 @@ pub enum Ipv6Option<'a> {
     RouterAlert(u16),
     /// Type 0xc2: length of a packet above 65,535 bytes (RFC 2675).
     JumboPayload(u32),
-    /// Type 0xc9: where a mobile station is at home (RFC 6275).
+    /// Type 0xc9: home address of a mobile node (RFC 6275).
     HomeAddress(Ipv6Addr),
     /// Any other.
     Other {
-        /// What it is (IANA's list of destination and hop-by-hop options). The upper two bits say what a station does that
+        /// What it is (IANA's list of destination and hop-by-hop options). The upper two bits say what a node does that
         /// does not know it: 0 to go on, else to drop the packet. The third says that routers may change the data.
         kind: u8,
         /// What is behind type and length.
@@ -314,23 +310,23 @@ impl fmt::Display for Ipv6Option<'_> {
 ///
 /// It ends after the first error, or with the header.
 #[derive(Debug, Clone)]
-pub struct Ipv6Options<'a>(Walk<'a>);
+pub struct Ipv6Options<'a>(Reader<'a>);
 
 impl<'a> Ipv6Option<'a> {
     /// The next option and what is behind it.
     #[inline]
-    fn read(walk: &Walk<'a>) -> Result<(Self, &'a [u8]), ParseError> {
-        if let [PAD_1, behind @ ..] = walk.rest() {
+    fn read(reader: &Reader<'a>) -> Result<(Self, &'a [u8]), ParseError> {
+        if let [PAD_1, behind @ ..] = reader.rest() {
             return Ok((Self::Pad1, behind));
         }
         // The length is that of the data: even one of 0 gets two bytes on.
         let data_len = |length| Some(usize::from(length));
-        let Found {
+        let RawOption {
             kind,
             data,
             behind,
             wrong,
-        } = walk.split("IPv6 options", data_len)?;
+        } = reader.split("IPv6 options", data_len)?;
         let option = match (kind, data) {
             (PAD_N, _) => Self::PadN(data),
             (TUNNEL_ENCAPSULATION_LIMIT, &[limit]) => Self::TunnelEncapsulationLimit(limit),
@@ -346,16 +342,7 @@ impl<'a> Ipv6Option<'a> {
     }
 }
 
-impl<'a> Iterator for Ipv6Options<'a> {
-    type Item = Result<Ipv6Option<'a>, ParseError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next(Ipv6Option::read)
-    }
-}
-
-impl FusedIterator for Ipv6Options<'_> {}
+tlv::options_iterator!(Ipv6Options, Ipv6Option);
 
 #[cfg(test)]
 mod tests {
@@ -530,7 +517,7 @@ mod tests {
         for len in 0..=2046 {
             let mut room = vec![0xee; len];
             assert!(Ipv6Option::write_all(&[], &mut room));
-            let padding = Ipv6Options(Walk::new(HEAD, &room));
+            let padding = Ipv6Options(Reader::new(HEAD, &room));
             let mut sum = 0;
             for option in padding {
                 let option = option.unwrap();

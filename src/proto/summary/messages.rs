@@ -117,7 +117,7 @@ pub(super) fn tcp(f: &mut Formatter<'_>, message: &Message<'_>) -> Result {
     write!(f, ", length {length}")
 }
 
-/// A segment of which the header is cut off, or of an impossible length.
+/// A segment of which the header is cut off, or has an invalid length.
 fn bad_tcp(f: &mut Formatter<'_>, message: &Message<'_>, error: ParseError) -> Result {
     ports(f, message)?;
     let bits = match message.bytes.get(13) {
@@ -130,7 +130,7 @@ fn bad_tcp(f: &mut Formatter<'_>, message: &Message<'_>, error: ParseError) -> R
             let len = message.len.saturating_sub(words as usize);
             write!(f, "tcp {len} [bad hdr length {words} - too short, < 20]")
         }
-        // Cut off by whoever kept the packet, or wrong from the start?
+        // Cut off in the capture, or wrong from the start?
         Fault::Truncated { needed, .. } if needed as usize > message.len => {
             flags(f, bits)?;
             let available = message.len;

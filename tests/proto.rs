@@ -1,5 +1,5 @@
 //! The protocol layer against parsers that others wrote, on the packets of `tests/proto/corpus`: every field that a view gives is
-//! compared, and every difference has its reason in a table, or the test fails. What tshark does otherwise is done in its stead
+//! compared, and every difference has its reason in a table, or the test fails. Where tshark differs, the test does as tshark does
 //! (`tshark_quirks`), so that no field at all may differ.
 
 #[path = "proto/dissect.rs"]

@@ -328,7 +328,7 @@ fields!(Vlan:
 impl Vlan {
     /// Priority, drop eligible, VLAN id: 3 + 1 + 12 bits.
     #[inline]
-    pub(in crate::proto) fn tag_control(&self) -> u16 {
+    pub(super) fn tag_control(&self) -> u16 {
         self.tag_control.get()
     }
 

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use zerocopy::network_endian::{U16, U32};
 
 /// A field of a header, and the type that users see.
-pub(in crate::proto) trait Field<T> {
+pub(super) trait Field<T> {
     fn read(&self) -> T;
     fn write(&mut self, value: T);
 }
@@ -164,4 +164,4 @@ macro_rules! message {
     };
 }
 
-pub(in crate::proto) use {checked, field, field_type, fields, message, view};
+pub(super) use {checked, field, field_type, fields, message, view};

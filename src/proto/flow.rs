@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::proto::walk::Link;
 use crate::proto::{EtherType, Headers, IpProtocol, Vlan};
 
-/// Maximum number of VLAN tags that the XDP program skips (`FLOW_TAGS` in bpf/flow.h), and so this: each one more is another round of checks
-/// for the verifier, and one more branch for each packet.
+/// Maximum number of VLAN tags skipped, fewer than elsewhere: that of the XDP program (`FLOW_TAGS` in bpf/flow.h), whose loop is unrolled for the
+/// verifier, so that each tag more is more code.
 const XDP_VLAN_TAGS: usize = 2;
 /// Maximum number of IPv6 extension headers skipped there: as many as RFC 8200 (4.1) knows, without authentication and encryption.
 const XDP_EXTENSIONS: usize = 5;
@@ -84,8 +84,8 @@ impl FlowKey {
         };
         // A tag that is cut short ends the walk.
         let _ = link.pass_tags(bytes, XDP_VLAN_TAGS, EtherType::is_vlan);
-        let ids = link.tags(bytes).iter().map(Vlan::id);
-        key.vlan = ids.into_iter().find(|&id| id != 0);
+        let mut ids = link.tags(bytes).iter().map(Vlan::id);
+        key.vlan = ids.find(|&id| id != 0);
         key.read(link.ether_type, bytes.get(link.at..).unwrap_or_default());
         key
     }

@@ -409,13 +409,13 @@ impl Headers {
 
     /// Whether this is a whole IPv4 packet, behind VLAN tags or right behind Ethernet.
     #[inline]
-    pub(in crate::proto) const fn is_plain_ipv4(&self) -> bool {
+    pub(super) const fn is_plain_ipv4(&self) -> bool {
         self.flags & flag::NOT_PLAIN == flag::IPV4 && self.mpls_labels == 0
     }
 
     /// Whether this is a whole IPv6 packet without extension headers, behind VLAN tags or right behind Ethernet.
     #[inline]
-    pub(in crate::proto) const fn is_plain_ipv6(&self) -> bool {
+    pub(super) const fn is_plain_ipv6(&self) -> bool {
         self.flags & flag::NOT_PLAIN == flag::IPV6
             && self.mpls_labels == 0
             && self.l4.wrapping_sub(self.l3) as usize == Ipv6::LEN

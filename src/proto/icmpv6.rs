@@ -339,7 +339,7 @@ impl fmt::Display for Icmpv6Error {
     }
 }
 
-pub(in crate::proto) use checksummed;
+pub(super) use checksummed;
 
 #[cfg(test)]
 mod tests {

@@ -643,13 +643,13 @@ pub struct Ipv4Options<'a>(Reader<'a>);
 impl<'a> Ipv4Options<'a> {
     /// Of all the bytes behind the fixed part of the header.
     #[inline]
-    pub(in crate::proto) const fn new(options: &'a [u8]) -> Self {
+    pub(super) const fn new(options: &'a [u8]) -> Self {
         Self(Reader::new(Ipv4::LEN, options))
     }
 
     /// The last address of the first source route that has an address yet to be reached.
     #[cold]
-    pub(in crate::proto) fn final_destination(mut self) -> Option<Ipv4Addr> {
+    pub(super) fn final_destination(mut self) -> Option<Ipv4Addr> {
         self.find_map(|option| match option {
             Ok(Ipv4Option::LooseSourceRoute(route) | Ipv4Option::StrictSourceRoute(route)) => {
                 let (&last, _) = route.slots.split_last()?;

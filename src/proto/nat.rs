@@ -252,7 +252,7 @@ impl Rewrite {
     fn change_addresses(&self, ip: &IpPacket, frame: &mut [u8]) -> Delta {
         let mut delta = Delta::default();
         // Where the fields are stands at `Ipv4` and `Ipv6`.
-        let at = |place| ip.at.wrapping_add(place);
+        let at = |place| ip.start.wrapping_add(place);
         if ip.is_ipv6 {
             let is_source_covered = !ip.has_home_address;
             for (ip, place, is_covered) in [

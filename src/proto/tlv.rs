@@ -7,7 +7,7 @@ use crate::proto::ParseError;
 
 /// Options that are read one by one.
 #[derive(Debug, Clone)]
-pub(in crate::proto) struct Reader<'a> {
+pub(super) struct Reader<'a> {
     /// What is left to read.
     rest: &'a [u8],
     /// Where it ends, counted from the start of the header.
@@ -15,20 +15,20 @@ pub(in crate::proto) struct Reader<'a> {
 }
 
 /// An option before its data is read.
-pub(in crate::proto) struct RawOption<'a> {
-    pub(in crate::proto) kind: u8,
+pub(super) struct RawOption<'a> {
+    pub(super) kind: u8,
     /// What is behind kind and length.
-    pub(in crate::proto) data: &'a [u8],
+    pub(super) data: &'a [u8],
     /// The options behind it.
-    pub(in crate::proto) behind: &'a [u8],
+    pub(super) behind: &'a [u8],
     /// The error if an option of this kind has no such length.
-    pub(in crate::proto) wrong: ParseError,
+    pub(super) wrong: ParseError,
 }
 
 impl<'a> Reader<'a> {
     /// Of all the bytes behind the first `start` of the header.
     #[inline]
-    pub(in crate::proto) const fn new(start: usize, options: &'a [u8]) -> Self {
+    pub(super) const fn new(start: usize, options: &'a [u8]) -> Self {
         Self {
             rest: options,
             end: start.wrapping_add(options.len()),
@@ -37,13 +37,13 @@ impl<'a> Reader<'a> {
 
     /// What is left to read.
     #[inline]
-    pub(in crate::proto) const fn rest(&self) -> &'a [u8] {
+    pub(super) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// The next option as `read` gives it, with what is behind it: none behind an error.
     #[inline]
-    pub(in crate::proto) fn next<O: Copy>(
+    pub(super) fn next<O: Copy>(
         &mut self,
         read: impl FnOnce(&Self) -> Result<(O, &'a [u8]), ParseError>,
     ) -> Option<Result<O, ParseError>> {
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
     /// Splits off the next option, which has a length: `data_len` says how many bytes of data that is, `None` for a
     /// length that does not even cover kind and length.
     #[inline]
-    pub(in crate::proto) fn split(
+    pub(super) fn split(
         &self,
         protocol: &'static str,
         data_len: impl FnOnce(u8) -> Option<usize>,
@@ -103,10 +103,10 @@ macro_rules! options_iterator {
     };
 }
 
-pub(in crate::proto) use options_iterator;
+pub(super) use options_iterator;
 
 /// An option to write.
-pub(in crate::proto) trait Tlv {
+pub(super) trait Tlv {
     /// How many bytes it takes in a packet.
     fn len(&self) -> usize;
 
@@ -115,17 +115,14 @@ pub(in crate::proto) trait Tlv {
 }
 
 /// How many bytes `options` take together.
-pub(in crate::proto) fn total_len(options: &[impl Tlv]) -> usize {
+pub(super) fn total_len(options: &[impl Tlv]) -> usize {
     options
         .iter()
         .fold(0, |sum: usize, option| sum.saturating_add(option.len()))
 }
 
 /// Writes `options` to `room`, one behind the other, and gives what is left of it; `None` if they do not fit.
-pub(in crate::proto) fn write<'r>(
-    options: &[impl Tlv],
-    room: &'r mut [u8],
-) -> Option<&'r mut [u8]> {
+pub(super) fn write<'r>(options: &[impl Tlv], room: &'r mut [u8]) -> Option<&'r mut [u8]> {
     options.iter().try_fold(room, |room, option| {
         let (bytes, rest) = room.split_at_mut_checked(option.len())?;
         option.write(bytes)?;

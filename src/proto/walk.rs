@@ -1,14 +1,16 @@
 //! The walk over the headers of a frame, from Ethernet to the message in its IP packet.
 //!
 //! ```text
-//! Link        Ethernet, up to MAX_VLAN_TAGS VLAN tags
-//! └─ Carried  what these announce: LLC with SNAP, up to Mpls::MAX_STACK labels, or a packet right there
-//!    └─ IpPacket  IPv4 with options, IPv6 with up to Ipv6::MAX_EXTENSION_HEADERS extension headers
+//! Link      Ethernet, up to MAX_VLAN_TAGS VLAN tags
+//!   ▼
+//! Carried   behind LLC with SNAP, behind up to Mpls::MAX_STACK labels, or right there
+//!   ▼
+//! IpPacket  IPv4 with options, IPv6 with up to Ipv6::MAX_EXTENSION_HEADERS extension headers; its message
 //! ```
 //!
-//! [`Headers`](crate::proto::Headers), [`FlowKey`](crate::proto::FlowKey), [`summary`](fn@crate::proto::summary), checksums,
-//! [`nat`](crate::proto::nat) and [`edit`](crate::proto::edit) rest on it; they differ in what they do with an error. Each part
-//! is found by itself and is made of offsets, so that the frame may change meanwhile. A packet in a tunnel is another walk.
+//! [`Headers`](crate::proto::Headers), [`FlowKey`](crate::proto::FlowKey), [`summary`](fn@crate::proto::summary), checksums of frames,
+//! [`nat`](crate::proto::nat) and [`edit`](crate::proto::edit) rest on it; they differ in what they do with an error, and `FlowKey` in
+//! how far it walks. The parts are offsets, so that the frame may change meanwhile. A packet in a tunnel is another walk.
 
 #![forbid(unsafe_code)]
 
@@ -19,28 +21,28 @@ use crate::proto::{
     EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, Llc, Mpls, ParseError, Snap, UpperLayer, Vlan,
 };
 
-/// Maximum number of VLAN tags skipped: Linux's own limit (`VLAN_MAX_DEPTH`). Two are usual (IEEE 802.1ad), more than four are not seen.
-pub(in crate::proto) const MAX_VLAN_TAGS: usize = 8;
+/// Maximum number of VLAN tags skipped, for all but flows: that of Linux (`VLAN_MAX_DEPTH`). Two are usual (IEEE 802.1ad).
+pub(super) const MAX_VLAN_TAGS: usize = 8;
 
 /// Ethernet header and VLAN tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proto) struct Link {
+pub(super) struct Link {
     /// What follows: another tag, if the frame ends in it or there are more than were to be passed.
-    pub(in crate::proto) ether_type: EtherType,
+    pub(super) ether_type: EtherType,
     /// Where that starts.
-    pub(in crate::proto) at: usize,
+    pub(super) at: usize,
     /// Number of VLAN tags passed.
-    pub(in crate::proto) tags: usize,
+    pub(super) tags: usize,
 }
 
 // No offset is beyond the frame, so that no sum of a few of them wraps.
 impl Link {
     /// The longest one in bytes.
-    pub(in crate::proto) const MAX_LEN: usize = Ethernet::LEN + MAX_VLAN_TAGS * Vlan::LEN;
+    pub(super) const MAX_LEN: usize = Ethernet::LEN + MAX_VLAN_TAGS * Vlan::LEN;
 
     /// Of a frame that starts with its Ethernet header.
     #[inline(always)]
-    pub(in crate::proto) fn find(frame: &[u8]) -> Result<Self, ParseError> {
+    pub(super) fn find(frame: &[u8]) -> Result<Self, ParseError> {
         let mut link = Self::ethernet(frame, 0)?;
         link.pass_tags(frame, MAX_VLAN_TAGS, EtherType::is_vlan)?;
         Ok(link)
@@ -48,7 +50,7 @@ impl Link {
 
     /// The Ethernet header at byte `start`, without tags.
     #[inline(always)]
-    pub(in crate::proto) fn ethernet(frame: &[u8], start: usize) -> Result<Self, ParseError> {
+    pub(super) fn ethernet(frame: &[u8], start: usize) -> Result<Self, ParseError> {
         let (ethernet, _) = Ethernet::parse(rest(frame, start)).map_err(|error| error.at(start))?;
         let at = start.wrapping_add(Ethernet::LEN);
         Ok(Self::new(ethernet.ether_type(), at))
@@ -56,7 +58,7 @@ impl Link {
 
     /// What is announced as `ether_type`, and starts at byte `at`.
     #[inline(always)]
-    pub(in crate::proto) const fn new(ether_type: EtherType, at: usize) -> Self {
+    pub(super) const fn new(ether_type: EtherType, at: usize) -> Self {
         Self {
             ether_type,
             at,
@@ -66,7 +68,7 @@ impl Link {
 
     /// Passes up to `max` VLAN tags. After an error, those in front of the one at fault are passed.
     #[inline(always)]
-    pub(in crate::proto) fn pass_tags(
+    pub(super) fn pass_tags(
         &mut self,
         frame: &[u8],
         max: usize,
@@ -87,7 +89,7 @@ impl Link {
 
     /// The tags that were passed, outermost first.
     #[inline]
-    pub(in crate::proto) fn tags<'a>(&self, frame: &'a [u8]) -> &'a [Vlan] {
+    pub(super) fn tags<'a>(&self, frame: &'a [u8]) -> &'a [Vlan] {
         let start = self.at.wrapping_sub(self.tags.wrapping_mul(Vlan::LEN));
         let tags = frame.get(start..self.at).unwrap_or_default();
         <[Vlan]>::ref_from_bytes(tags).unwrap_or_default()
@@ -96,22 +98,22 @@ impl Link {
 
 /// What a link announces, behind LLC and SNAP (IEEE 802.2, RFC 1042) or MPLS labels (RFC 3032).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proto) struct Carried {
+pub(super) struct Carried {
     /// What it is, if that is known.
-    pub(in crate::proto) ether_type: Option<EtherType>,
+    pub(super) ether_type: Option<EtherType>,
     /// Where it starts; if it is not known, behind the link or the labels.
-    pub(in crate::proto) at: usize,
+    pub(super) at: usize,
     /// Where the frame ends without the padding of IEEE 802.3.
-    pub(in crate::proto) end: usize,
+    pub(super) end: usize,
     /// Number of MPLS labels.
-    pub(in crate::proto) labels: usize,
+    pub(super) labels: usize,
 }
 
 impl Carried {
     /// Behind `link`.
     #[cold]
     #[inline(never)]
-    pub(in crate::proto) fn find(frame: &[u8], link: Link) -> Result<Self, ParseError> {
+    pub(super) fn find(frame: &[u8], link: Link) -> Result<Self, ParseError> {
         let (Link { ether_type, at, .. }, bytes) = (link, rest(frame, link.at));
         if ether_type.is_length() {
             let length_at = at.wrapping_sub(2);
@@ -138,58 +140,63 @@ impl Carried {
     }
 
     /// Behind LLC and SNAP, with which `bytes` begin; they start at byte `at` of the frame and end without padding.
-    pub(in crate::proto) fn behind_llc(bytes: &[u8], at: usize) -> Self {
+    pub(super) fn behind_llc(bytes: &[u8], at: usize) -> Self {
         let end = at.wrapping_add(bytes.len());
-        let found = Llc::parse(bytes)
-            .ok()
-            .filter(|(llc, _)| llc.is_snap())
-            .and_then(|(_, rest)| Snap::parse(rest).ok())
-            .and_then(|(snap, packet)| Some((snap.ether_type()?, packet)));
+        let (ether_type, at) = match snap(bytes) {
+            Some((ether_type, packet)) => (Some(ether_type), end.wrapping_sub(packet.len())),
+            None => (None, at),
+        };
         Self {
-            ether_type: found.map(|(ether_type, _)| ether_type),
-            at: found.map_or(at, |(_, packet)| end.wrapping_sub(packet.len())),
+            ether_type,
+            at,
             end,
             labels: 0,
         }
     }
 }
 
+/// The ether type in a SNAP header behind LLC, and what it announces.
+fn snap(bytes: &[u8]) -> Option<(EtherType, &[u8])> {
+    let (llc, bytes) = Llc::parse(bytes).ok()?;
+    let (snap, packet) = Snap::parse(bytes).ok().filter(|_| llc.is_snap())?;
+    Some((snap.ether_type()?, packet))
+}
+
 /// An IP packet, and the message that it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proto) struct IpPacket {
+pub(super) struct IpPacket {
     /// Where the IP header starts.
-    pub(in crate::proto) at: usize,
-    pub(in crate::proto) is_ipv6: bool,
+    pub(super) start: usize,
+    pub(super) is_ipv6: bool,
     /// DSCP and ECN.
-    pub(in crate::proto) traffic_class: u8,
+    pub(super) traffic_class: u8,
     /// Time to live, or hop limit.
-    pub(in crate::proto) hops: u8,
+    pub(super) hops: u8,
     /// Where the message starts, behind options and extension headers.
-    pub(in crate::proto) message: usize,
+    pub(super) message: usize,
     /// Where the packet ends; padding may follow.
-    pub(in crate::proto) end: usize,
+    pub(super) end: usize,
     /// What the message is.
-    pub(in crate::proto) protocol: IpProtocol,
-    pub(in crate::proto) is_fragment: bool,
+    pub(super) protocol: IpProtocol,
+    pub(super) is_fragment: bool,
     /// A fragment without the header of `protocol`.
-    pub(in crate::proto) is_later_fragment: bool,
+    pub(super) is_later_fragment: bool,
     /// The destination in the IP header is not the last one.
-    pub(in crate::proto) is_source_routed: bool,
+    pub(super) is_source_routed: bool,
     /// The source in the IP header is not the one that checksums cover.
-    pub(in crate::proto) has_home_address: bool,
+    pub(super) has_home_address: bool,
     /// What checksums cover; `None` if the last destination is not known.
-    pub(in crate::proto) addresses: Option<PseudoHeader>,
+    pub(super) addresses: Option<PseudoHeader>,
 }
 
 impl IpPacket {
     /// In a frame that starts with its Ethernet header; `None` if it carries no IP packet.
     // Inlined, what the caller does not need is not even written: a quarter of the instructions.
     #[inline(always)]
-    pub(in crate::proto) fn find(frame: &[u8]) -> Result<Option<Self>, ParseError> {
+    pub(super) fn find(frame: &[u8]) -> Result<Option<Self>, ParseError> {
         let link = Link::find(frame)?;
         match link.ether_type {
-            EtherType::IPV4 => Self::ipv4(frame, link.at).map(Some),
-            EtherType::IPV6 => Self::ipv6(frame, link.at).map(Some),
+            EtherType::IPV4 | EtherType::IPV6 => Self::at(frame, link.ether_type, link.at),
             _ => Self::find_carried(frame, link),
         }
     }
@@ -201,58 +208,65 @@ impl IpPacket {
         let carried = Carried::find(frame, link)?;
         let frame = frame.get(..carried.end).unwrap_or(frame);
         match carried.ether_type {
-            Some(EtherType::IPV4) => Self::ipv4(frame, carried.at).map(Some),
-            Some(EtherType::IPV6) => Self::ipv6(frame, carried.at).map(Some),
-            _ => Ok(None),
+            Some(ether_type) => Self::at(frame, ether_type, carried.at),
+            None => Ok(None),
         }
     }
 
-    /// The IPv4 packet at byte `at`.
+    /// The packet at byte `at`, which is announced as `ether_type`; `None` if that is neither IPv4 nor IPv6.
     #[inline(always)]
-    pub(in crate::proto) fn ipv4(frame: &[u8], at: usize) -> Result<Self, ParseError> {
-        let (header, payload) = Ipv4::parse(rest(frame, at)).map_err(|error| error.at(at))?;
-        Ok(Self::of_ipv4(header, payload.len(), at))
+    pub(super) fn at(
+        frame: &[u8],
+        ether_type: EtherType,
+        at: usize,
+    ) -> Result<Option<Self>, ParseError> {
+        let bytes = rest(frame, at);
+        Ok(Some(match ether_type {
+            EtherType::IPV4 => {
+                let (header, payload) = Ipv4::parse(bytes).map_err(|error| error.at(at))?;
+                Self::of_ipv4(header, payload.len(), at)
+            }
+            EtherType::IPV6 => {
+                let (header, payload) = Ipv6::parse(bytes).map_err(|error| error.at(at))?;
+                let start = at.wrapping_add(Ipv6::LEN);
+                let upper = header.upper_layer(payload);
+                let upper = upper.map_err(|error| error.at(start))?;
+                Self::of_ipv6(header, upper, payload.len(), at)
+            }
+            _ => return Ok(None),
+        }))
     }
 
-    /// The IPv6 packet at byte `at`.
-    #[inline(always)]
-    pub(in crate::proto) fn ipv6(frame: &[u8], at: usize) -> Result<Self, ParseError> {
-        let (header, payload) = Ipv6::parse(rest(frame, at)).map_err(|error| error.at(at))?;
-        let start = at.wrapping_add(Ipv6::LEN);
-        let upper = header.upper_layer(payload);
-        let upper = upper.map_err(|error| error.at(start))?;
-        Ok(Self::of_ipv6(header, upper, payload.len(), at))
-    }
-
-    /// The IPv4 packet at byte `at`, of which the payload ends with the frame or has a length that cannot be. `None` if the header itself
-    /// is not whole.
+    /// What is there of a packet for which [`IpPacket::at`] gives an error: one that is longer than the frame or of an invalid
+    /// length, or one up to an extension header that is wrong, which is then its protocol. `None` if the IP header itself is not whole.
     #[cold]
-    pub(in crate::proto) fn partial_ipv4(frame: &[u8], at: usize) -> Option<Self> {
+    pub(super) fn partial(frame: &[u8], ether_type: EtherType, at: usize) -> Option<Self> {
         let bytes = rest(frame, at);
         let first = *bytes.first()?;
-        let options_len = (usize::from(first & 0xf) * 4).checked_sub(Ipv4::LEN)?;
-        let (header, payload) = Ipv4::ref_from_prefix_with_elems(bytes, options_len).ok()?;
-        (first >> 4 == 4).then(|| Self::of_ipv4(header, payload.len(), at))
-    }
-
-    /// The IPv6 packet at byte `at`, up to an extension header that is wrong: that is then its protocol. `None` if the IPv6 header itself
-    /// is not whole.
-    #[cold]
-    pub(in crate::proto) fn partial_ipv6(frame: &[u8], at: usize) -> Option<Self> {
-        let bytes = rest(frame, at);
-        let (header, payload) = match Ipv6::parse(bytes) {
-            Ok(parsed) => parsed,
-            Err(_) => Ipv6::ref_from_prefix(bytes).ok()?,
-        };
-        let upper = header.known_layer(payload);
-        (bytes.first()? >> 4 == 6).then(|| Self::of_ipv6(header, upper, payload.len(), at))
+        match (ether_type, first >> 4) {
+            (EtherType::IPV4, 4) => {
+                let options_len = (usize::from(first & 0xf) * 4).checked_sub(Ipv4::LEN)?;
+                let parsed = Ipv4::ref_from_prefix_with_elems(bytes, options_len);
+                let (header, payload) = parsed.ok()?;
+                Some(Self::of_ipv4(header, payload.len(), at))
+            }
+            (EtherType::IPV6, 6) => {
+                let (header, payload) = match Ipv6::parse(bytes) {
+                    Ok(parsed) => parsed,
+                    Err(_) => Ipv6::ref_from_prefix(bytes).ok()?,
+                };
+                let upper = header.known_layer(payload);
+                Some(Self::of_ipv6(header, upper, payload.len(), at))
+            }
+            _ => None,
+        }
     }
 
     #[inline(always)]
-    pub(in crate::proto) fn of_ipv4(header: &Ipv4, payload_len: usize, at: usize) -> Self {
+    pub(super) fn of_ipv4(header: &Ipv4, payload_len: usize, at: usize) -> Self {
         let message = at.wrapping_add(header.header_len());
         Self {
-            at,
+            start: at,
             is_ipv6: false,
             traffic_class: header.dscp() << 2 | header.ecn(),
             hops: header.ttl(),
@@ -268,15 +282,10 @@ impl IpPacket {
     }
 
     #[inline(always)]
-    pub(in crate::proto) fn of_ipv6(
-        header: &Ipv6,
-        upper: UpperLayer,
-        payload_len: usize,
-        at: usize,
-    ) -> Self {
+    pub(super) fn of_ipv6(header: &Ipv6, upper: UpperLayer, payload_len: usize, at: usize) -> Self {
         let start = at.wrapping_add(Ipv6::LEN);
         Self {
-            at,
+            start: at,
             is_ipv6: true,
             traffic_class: header.dscp() << 2 | header.ecn(),
             hops: header.hop_limit(),
@@ -293,13 +302,13 @@ impl IpPacket {
 
     /// The message: the upper layer's header and its payload, without padding.
     #[inline]
-    pub(in crate::proto) fn message<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+    pub(super) fn message<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
         frame.get(self.message..self.end).unwrap_or_default()
     }
 
     /// Like [`IpPacket::message`], to change it in place.
     #[inline]
-    pub(in crate::proto) fn message_mut<'a>(&self, frame: &'a mut [u8]) -> &'a mut [u8] {
+    pub(super) fn message_mut<'a>(&self, frame: &'a mut [u8]) -> &'a mut [u8] {
         frame.get_mut(self.message..self.end).unwrap_or_default()
     }
 }
@@ -333,7 +342,7 @@ mod tests {
         for tags in 0..=MAX_VLAN_TAGS {
             let mut frame = tagged(tags);
             let headers = IpPacket::find(&frame).unwrap().unwrap();
-            assert_eq!(headers.at, 14 + 4 * tags);
+            assert_eq!(headers.start, 14 + 4 * tags);
             assert_eq!(headers.message, 38 + 4 * tags);
             assert_eq!(headers.protocol, IpProtocol::UDP);
             assert!(!headers.is_ipv6 && !headers.is_fragment && !headers.is_source_routed);

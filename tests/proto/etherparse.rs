@@ -1,4 +1,4 @@
-//! Against the etherparse crate.
+//! The views against the etherparse crate, over the corpus.
 
 use std::collections::BTreeMap;
 

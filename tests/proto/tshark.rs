@@ -1,4 +1,4 @@
-//! Against tshark.
+//! The views against tshark: field by field, over the corpus.
 
 use fluxcap::proto::ParseError;
 

@@ -1,4 +1,4 @@
-//! Where tshark goes otherwise than our views.
+//! Where tshark differs from our views, and why.
 
 use fluxcap::proto::{Fault, ParseError};
 
@@ -265,7 +265,7 @@ pub(crate) const QUIRKS: &[(Quirk, &str)] = &[
 ];
 
 /// Why tshark does not mind what is an error for us.
-pub(crate) fn not_minded(error: ParseError, is_fragment: bool) -> Option<Quirk> {
+pub(crate) fn quirk_of(error: ParseError, is_fragment: bool) -> Option<Quirk> {
     let is_nothing = matches!(error.fault(), Fault::Truncated { available: 0, .. });
     match (error.protocol(), error.field()) {
         ("ARP", "hardware type" | "protocol type" | "hardware length" | "protocol length") => {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use fluxcap::proto::{Arp, EtherType, Ethernet, Llc, MacAddr, Mpls, ParseError, Snap, Vlan};
 
-use crate::tshark_quirks::{Quirk, not_minded};
+use crate::tshark_quirks::{Quirk, quirk_of};
 use crate::value::Value;
 
 #[path = "walk/extension.rs"]
@@ -98,7 +98,7 @@ impl Walk {
     /// Something is wrong here.
     fn fault(&mut self, error: ParseError) {
         let is_part = matches!(self.scope, Scope::Part);
-        match not_minded(error, is_part).filter(|_| self.goes_as_tshark) {
+        match quirk_of(error, is_part).filter(|_| self.goes_as_tshark) {
             Some(quirk) => {
                 self.quirks.push(quirk);
                 self.is_behind = !matches!(quirk, Quirk::FirstFragment | Quirk::NoByte);

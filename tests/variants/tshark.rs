@@ -1,4 +1,4 @@
-//! What tshark says.
+//! Single fields of frames as tshark dissects them.
 
 use std::fs;
 use std::path::PathBuf;

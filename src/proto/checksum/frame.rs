@@ -32,7 +32,7 @@ pub fn verify(frame: &[u8]) -> Result<Verdict, ParseError> {
     let Some(ip) = IpPacket::find(frame)? else {
         return Ok(Verdict::Unknown);
     };
-    let packet = frame.get(ip.at..).unwrap_or_default();
+    let packet = frame.get(ip.start..).unwrap_or_default();
     if !ip.is_ipv6 && !Ipv4::parse(packet)?.0.verify_checksum() {
         return Ok(Verdict::Wrong);
     }
@@ -82,7 +82,7 @@ pub fn fill(frame: &mut [u8]) -> Result<bool, ParseError> {
     };
     let message = Message::find(&ip, frame)?;
     if !ip.is_ipv6 {
-        let packet = frame.get_mut(ip.at..).unwrap_or_default();
+        let packet = frame.get_mut(ip.start..).unwrap_or_default();
         Ipv4::parse_mut(packet)?.0.fill_checksum();
     }
     let (Some(message), Some(addresses)) = (message, ip.addresses) else {

@@ -283,8 +283,7 @@ impl<'a> Collector<'a> {
             return Err(error);
         }
         match link.ether_type {
-            EtherType::IPV4 => self.ipv4(link.at),
-            EtherType::IPV6 => self.ipv6(link.at),
+            EtherType::IPV4 | EtherType::IPV6 => self.ip(link.ether_type, link.at),
             _ => self.carried(link),
         }
     }
@@ -334,46 +333,33 @@ impl<'a> Collector<'a> {
             self.headers.ether_type = ether_type.0;
         }
         let result = match carried.ether_type {
-            Some(EtherType::IPV4) => self.ipv4(carried.at),
-            Some(EtherType::IPV6) => self.ipv6(carried.at),
-            _ => Ok(()),
+            Some(ether_type) => self.ip(ether_type, carried.at),
+            None => Ok(()),
         };
         error.map_or(result, Err)
     }
 
-    fn ipv4(&mut self, at: usize) -> Result<(), ParseError> {
-        match IpPacket::ipv4(self.frame, at) {
-            Ok(packet) => self.ip(packet),
-            Err(error) => {
-                if self.is_partial {
-                    match IpPacket::partial_ipv4(self.frame, at) {
-                        // The first error is the one above.
-                        Some(packet) => self.ip(packet).unwrap_or_default(),
-                        None => self.cut_ipv4(at),
-                    }
+    /// What is announced, if it is an IP packet.
+    fn ip(&mut self, ether_type: EtherType, at: usize) -> Result<(), ParseError> {
+        let error = match IpPacket::at(self.frame, ether_type, at) {
+            Ok(Some(packet)) => return self.ip_packet(packet),
+            Ok(None) => return Ok(()),
+            Err(error) => error,
+        };
+        if self.is_partial {
+            match IpPacket::partial(self.frame, ether_type, at) {
+                Some(packet) => {
+                    // The first error counts, not one of the message.
+                    let _ = self.ip_packet(packet);
                 }
-                Err(error)
+                None if ether_type == EtherType::IPV6 => self.cut_ipv6(at),
+                None => self.cut_ipv4(at),
             }
         }
+        Err(error)
     }
 
-    fn ipv6(&mut self, at: usize) -> Result<(), ParseError> {
-        match IpPacket::ipv6(self.frame, at) {
-            Ok(packet) => self.ip(packet),
-            Err(error) => {
-                if self.is_partial {
-                    match IpPacket::partial_ipv6(self.frame, at) {
-                        // The first error is the one above.
-                        Some(packet) => self.ip(packet).unwrap_or_default(),
-                        None => self.cut_ipv6(at),
-                    }
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn ip(&mut self, packet: IpPacket) -> Result<(), ParseError> {
+    fn ip_packet(&mut self, packet: IpPacket) -> Result<(), ParseError> {
         self.end_at(packet.end);
         self.fields(&packet);
         self.headers.payload = offset(packet.message);
@@ -403,7 +389,7 @@ impl<'a> Collector<'a> {
             }
         }
         self.headers.flags |= flags;
-        self.headers.l3 = offset(packet.at);
+        self.headers.l3 = offset(packet.start);
         self.headers.traffic_class = packet.traffic_class;
         self.headers.ttl = packet.hops;
         self.headers.protocol = packet.protocol.0;

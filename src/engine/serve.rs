@@ -9,9 +9,7 @@ use super::outcome::panicked;
 use super::port::Port;
 use super::{FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::packet::{
-    BatchRef, Fault, Handled, PortPacket, ReceivedPacket, Through,
-};
+use crate::packet::{BatchRef, Fault, Handled, PortPacket, ReceivedPacket, Through};
 
 impl FluxEngine {
     /// Gives a batch of one port to the callback and sends what it wants sent.
@@ -56,9 +54,14 @@ impl FluxEngine {
                 let result = look(&mut packet.of_port(through)).into_result();
                 (packet.exit(), result.err())
             };
-            let pass_on = |port, packet| match outboxes[port as usize].push(packet) {
-                Ok(()) => tally.passed_on += 1,
-                Err(_) => tally.crowded += 1,
+            let pass_on = |port, packet: ReceivedPacket<'_>| {
+                let outbox = &mut outboxes[port as usize];
+                if outbox.room() > 0 {
+                    outbox.append(packet.into_packet());
+                    tally.passed_on += 1;
+                } else {
+                    tally.crowded += 1;
+                }
             };
             raw.cycle.each(max, &handled, through.port, look, pass_on)
         }));
@@ -73,7 +76,12 @@ impl FluxEngine {
             Ok(Some(error)) => Err(error),
             Err(panic) => Err(panicked(&*panic)),
         };
-        self.after(number, handled.packets(), handled.are_all_recycled(), result)
+        self.after(
+            number,
+            handled.packets(),
+            handled.are_all_recycled(),
+            result,
+        )
     }
 
     /// How many packets of a port may be shown now, if any.

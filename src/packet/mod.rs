@@ -33,8 +33,8 @@ pub use borrow::{PacketRef, Verdict};
 pub(crate) use build::build_into;
 #[cfg(feature = "capi")]
 pub(crate) use burst::Slot;
-pub(crate) use burst::{RECYCLE, SEND, Through};
 pub use burst::{BatchRef, PortPacket};
+pub(crate) use burst::{RECYCLE, SEND, Through};
 pub use each::ReceivedPacket;
 pub(crate) use each::{Handled, Outlets};
 pub(crate) use frames::{Frames, SharedFrameState};

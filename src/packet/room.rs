@@ -1,6 +1,6 @@
 //! Packets that grow and shrink at both ends, within their frames.
 
-use super::{Packet, PacketRef, PortPacket, too_long};
+use super::{Packet, PacketRef, PortPacket, ReceivedPacket, too_long};
 use crate::error::Result;
 use crate::proto::Room;
 
@@ -228,6 +228,7 @@ has_room!(Packet, Packet);
 has_room!(PacketRef<'_>, PacketRef);
 // By what it dereferences to.
 has_room!(PortPacket<'_>, PacketRef);
+has_room!(ReceivedPacket<'_>, PacketRef);
 
 #[cfg(test)]
 mod tests;

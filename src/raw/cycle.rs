@@ -64,7 +64,7 @@ impl Cycle {
     }
 
     pub(crate) fn receive(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
-        self.inward.receive(&mut self.lender, batch, max)
+        self.inward.receive_batch(&mut self.lender, max, batch)
     }
 
     pub(crate) fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {

@@ -6,9 +6,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 
 use super::{Cycle, Inward, Outward};
-use crate::packet::{
-    Handled, Lender, Outlets, Packet, RECYCLE, ReceivedPacket, SEND, Verdict,
-};
+use crate::packet::{Handled, Lender, Outlets, RECYCLE, ReceivedPacket, SEND, Verdict};
 use crate::pool::FramePool;
 use crate::ring::{Desc, Entries, Reservation};
 
@@ -20,22 +18,23 @@ impl Inward {
     #[inline]
     pub(crate) fn each<B>(
         &mut self,
-        lender: &mut Lender,
-        pool: &mut FramePool,
+        (lender, pool): (&mut Lender, &mut FramePool),
         to: Option<Target<'_>>,
         max: u32,
         handled: &Cell<Handled>,
-        port: u32,
         decide: impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
-        pass_on: impl FnMut(u32, Packet),
+        pass_on: impl FnMut(u32, ReceivedPacket<'_>),
     ) -> Option<B> {
         let entries = self.rx.peek(max);
         if entries.is_empty() {
             return None;
         }
         let count = entries.len();
+        let port = to.as_ref().map_or(0, |to| to.port);
         let (tx, sent, sender) = match to {
-            Some(Target { rings, sender }) => (Some(rings.tx.reserve(count)), Some(&mut rings.sent), sender),
+            Some(Target { rings, sender, .. }) => {
+                (Some(rings.tx.reserve(count)), Some(&mut rings.sent), sender)
+            }
             None => (None, None, None),
         };
         let mut ends = Ends {
@@ -56,7 +55,14 @@ impl Inward {
                 tx: ends.tx.as_mut().map(Reservation::writer),
                 sender,
             };
-            end = lender.each(entries.iter(), outlets, handled, SEND + port, decide, pass_on);
+            end = lender.each(
+                entries.iter(),
+                outlets,
+                handled,
+                SEND + port,
+                decide,
+                pass_on,
+            );
         }
         drop(ends);
         self.pass_on();
@@ -77,7 +83,7 @@ impl Inward {
             look(packet);
             (RECYCLE, None::<Infallible>)
         };
-        self.each(lender, pool, None, max, &handled, 0, look, |_, _| ());
+        self.each((lender, pool), None, max, &handled, look, |_, _| ());
         handled.get().packets()
     }
 
@@ -94,11 +100,12 @@ impl Inward {
     ) -> u32 {
         let handled = Cell::default();
         let room = to.rings.tx.free(max).min(max);
+        let own = SEND + to.port;
         let judge = |packet: ReceivedPacket<'_>| match judge(packet) {
             Verdict::Recycle => (RECYCLE, None::<Infallible>),
-            Verdict::Send => (SEND, None),
+            Verdict::Send => (own, None),
         };
-        self.each(lender, pool, Some(to), room, &handled, 0, judge, |_, _| ());
+        self.each((lender, pool), Some(to), room, &handled, judge, |_, _| ());
         handled.get().packets()
     }
 }
@@ -106,6 +113,8 @@ impl Inward {
 /// Where packets to send go.
 pub(crate) struct Target<'a> {
     pub(crate) rings: &'a mut Outward,
+    /// Number of these rings in an engine.
+    pub(crate) port: u32,
     /// Of these rings, unless it is the one that receives.
     pub(crate) sender: Option<&'a mut Lender>,
 }
@@ -151,14 +160,16 @@ impl Cycle {
         handled: &Cell<Handled>,
         port: u32,
         decide: impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
-        pass_on: impl FnMut(u32, Packet),
+        pass_on: impl FnMut(u32, ReceivedPacket<'_>),
     ) -> Option<B> {
         let to = Target {
             rings: &mut self.outward,
+            port,
             sender: None,
         };
+        let from = (&mut self.lender, &mut self.pool);
         self.inward
-            .each(&mut self.lender, &mut self.pool, Some(to), max, handled, port, decide, pass_on)
+            .each(from, Some(to), max, handled, decide, pass_on)
     }
 
     /// Shows up to `max` received packets to `look`; returns how many there were.
@@ -178,6 +189,7 @@ impl Cycle {
     ) -> u32 {
         let to = Target {
             rings: &mut self.outward,
+            port: 0,
             sender: None,
         };
         self.inward

@@ -190,7 +190,8 @@ impl FluxRaw {
         max: u32,
         judge: impl FnMut(ReceivedPacket<'_>) -> Verdict,
     ) -> u32 {
-        self.here().map_or(0, |cycle| cycle.forward_each(max, judge))
+        self.here()
+            .map_or(0, |cycle| cycle.forward_each(max, judge))
     }
 
     /// Puts the packets at the front of the batch into the TX ring, in order, and returns how many.

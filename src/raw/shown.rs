@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-
 use crate::batch::PacketBatch;
 use crate::packet::{BatchRef, Exits, Slots, Tally, Through};
 use crate::raw::cycle::Cycle;

@@ -792,7 +792,7 @@ fn a_socket_over_wild_rings_never_gives_a_frame_two_owners() {
                     held.extend(batch.drain());
                 }
                 2 => {
-                    cycle.recv_each(8, |packet| packet.data_mut().fill(1));
+                    cycle.recv_each(8, |mut packet| packet.data_mut().fill(1));
                 }
                 3 => {
                     cycle.forward_each(8, |_| Verdict::Send);
@@ -928,17 +928,17 @@ fn use_packet(address: u64, bytes: &mut [u8]) {
 fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
     type Way = fn(&mut Rewritten) -> u32;
     // Each rewrites the ring while the first packet is looked at: that one stays, the others are refused.
-    let ways: [Way; 4] = [
+    let ways: [Way; 5] = [
         |world| {
             let rx = &world.rx;
-            world.cycle.recv_each(4, |packet| {
+            world.cycle.recv_each(4, |mut packet| {
                 wreck(rx);
                 use_packet(packet.address(), packet.data_mut());
             })
         },
         |world| {
             let rx = &world.rx;
-            world.cycle.forward_each(4, |packet| {
+            world.cycle.forward_each(4, |mut packet| {
                 wreck(rx);
                 use_packet(packet.address(), packet.data_mut());
                 Verdict::Send
@@ -946,8 +946,17 @@ fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
         },
         |world| {
             let rx = &world.rx;
+            world.cycle.recv_each(4, |packet| {
+                wreck(rx);
+                let mut packet = packet.into_packet();
+                wreck(rx);
+                use_packet(packet.address(), packet.data_mut());
+            })
+        },
+        |world| {
+            let rx = &world.rx;
             let Cycle { inward, lender, .. } = &mut world.cycle;
-            inward.receive_each(lender, 4, |mut packet| {
+            inward.receive(lender, 4, |mut packet| {
                 wreck(rx);
                 use_packet(packet.address(), packet.data_mut());
             })
@@ -968,7 +977,6 @@ fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
         match number {
             0 => assert_eq!(world.filled(), [first.addr]),
             1 => assert_eq!(world.sent(), [first]),
-            2 => assert_eq!(world.filled(), [first.addr & !2047]),
             _ => assert_eq!(world.filled(), [0; 0]),
         }
         assert!(world.cycle.state().is_conserved());
@@ -1038,10 +1046,10 @@ fn entries_that_change_all_the_time_lead_to_no_other_memory() {
                 packet.data_mut().fill(1);
             };
             if round % 2 == 0 {
-                world.cycle.recv_each(4, look);
+                world.cycle.recv_each(4, |mut packet| look(&mut packet));
             } else {
-                world.cycle.forward_each(4, |packet| {
-                    look(packet);
+                world.cycle.forward_each(4, |mut packet| {
+                    look(&mut packet);
                     Verdict::Send
                 });
             }

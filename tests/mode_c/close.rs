@@ -210,7 +210,11 @@ fn two_sockets_on_one_umem_pass_packets_on_uncopied() {
     let foreign = kernel_one.take_fill(1)[0];
     assert!(kernel_two.push_rx(foreign, 60, 0) && kernel_two.push_completion(foreign));
     assert_eq!(
-        (two.receive(&mut batch), two.recv_each(1, |_| ()), two.reap()),
+        (
+            two.receive(&mut batch),
+            two.recv_each(1, |_| ()),
+            two.reap()
+        ),
         (0, 0, 0)
     );
     let state = two.debug_rings();

@@ -149,7 +149,10 @@ fn peeked_packets_stay_in_the_ring_until_they_are_consumed() {
         assert!(near.peek(64).iter().all(|desc| desc.len == 77));
         assert_eq!(near.peek(3).len(), 3);
         assert_conserved(&near);
-        assert_eq!(near.recv_each(64, |packet| assert_eq!(packet.len(), 77)), 10);
+        assert_eq!(
+            near.recv_each(64, |packet| assert_eq!(packet.len(), 77)),
+            10
+        );
         assert!(near.peek(64).is_empty());
         assert_eq!(near.totals(), (10, 0));
         close(near);

@@ -161,15 +161,15 @@ fn halves_receive_send_and_forward_and_packets_end_on_other_threads() {
         let count = rx.recv_each(4, |mut packet| {
             change(packet.data_mut());
             if packet.data()[1] == 2 {
-                kept.push(packet);
+                kept.push(packet.into_packet());
             }
         });
         assert_eq!((count, kept.len()), (4, 1));
 
         arrive(&nic, 4);
-        let passed = rx.forward_each(&mut tx, 4, |mut packet: Packet| {
+        let passed = rx.forward_each(&mut tx, 4, |mut packet| {
             change(packet.data_mut());
-            Some(packet)
+            Verdict::Send
         });
         assert_eq!(passed.unwrap(), 4);
         let given = tx.send_each(2, |outbox| {
@@ -199,9 +199,9 @@ fn a_raw_socket_moves_frames_by_each_of_its_calls() {
         arrive(&nic, 4);
         let peeked: Vec<_> = raw.peek(4).iter().map(|desc| desc.len).collect();
         assert_eq!(peeked, [60; 4]);
-        let seen = raw.recv_each(2, |packet| change(packet.data_mut()));
+        let seen = raw.recv_each(2, |mut packet| change(packet.data_mut()));
         assert_eq!(seen, 2);
-        let forwarded = raw.forward_each(2, |packet| {
+        let forwarded = raw.forward_each(2, |mut packet| {
             packet.adjust_head(14).unwrap();
             change(packet.data_mut());
             Verdict::Send

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use fluxcap::{FluxRaw, FluxRx, FluxTx, Packet, PacketBatch};
+use fluxcap::{FluxRaw, FluxRx, FluxTx, Packet, PacketBatch, Verdict};
 
 use super::rust::{Home, Toil, counted, occupied, program, swap_addresses};
 use super::scene::PATIENCE;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::sim::{Faults, Network, Nic, NicConfig, Playback, Speed};
-use fluxcap::{ErrorKind, FluxBuilder, FluxRx, FluxTx, PacketBatch, Poller, UmemRegion};
+use fluxcap::{ErrorKind, FluxBuilder, FluxRx, FluxTx, PacketBatch, Poller, UmemRegion, Verdict};
 
 use super::tools::{packet, small};
 

@@ -54,9 +54,14 @@ impl FluxEngine {
                 let result = look(&mut packet.of_port(context)).into_result();
                 (packet.exit(), result.err())
             };
-            let pass_on = |port, packet| match outboxes[port as usize].push(packet) {
-                Ok(()) => counts.passed_on += 1,
-                Err(_) => counts.no_room += 1,
+            let pass_on = |port, packet: ReceivedPacket<'_>| {
+                let outbox = &mut outboxes[port as usize];
+                if outbox.room() > 0 {
+                    outbox.append(packet.into_packet());
+                    counts.passed_on += 1;
+                } else {
+                    counts.no_room += 1;
+                }
             };
             raw.rings.each(max, &handled, context.port, look, pass_on)
         }));

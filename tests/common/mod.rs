@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::backend::{
-    Allocation, Backend, BorrowedFd, Bound, Company, FanOut, Interest, Interface, Kick,
-    MemoryRequest, Opened, Place, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
+    Allocation, Backend, BorrowedFd, Bound, Company, FanOut, Interest, Interface, Kick, MapKey,
+    MemoryRequest, Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
 };
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
 use fluxcap::umem::memory::Memory;
@@ -238,7 +238,7 @@ struct PlainProgram {
 }
 
 impl Steering for PlainProgram {
-    fn insert(&self, place: Place, _socket: &dyn Socket) -> Result<()> {
+    fn insert(&self, place: MapKey, _socket: &dyn Socket) -> Result<()> {
         let queue = place.queue;
         self.log.add(format!("insert {queue}"));
         if queue < self.queues {
@@ -248,7 +248,7 @@ impl Steering for PlainProgram {
         }
     }
 
-    fn remove(&self, place: Place) -> Result<()> {
+    fn remove(&self, place: MapKey) -> Result<()> {
         self.log.add(format!("remove {}", place.queue));
         Ok(())
     }

@@ -6,10 +6,10 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
+use crate::packet::FramePool;
 use crate::packet::batch_ref::{PacketSlot, RECYCLE, SEND};
 use crate::packet::ledger::{POOL, USER};
 use crate::packet::transfer::accept::{Lender, Loans, count_returned};
-use crate::packet::FramePool;
 use crate::packet::{Packet, PacketRef, PortContext, PortPacket, SharedFrameState};
 use crate::ring::{Desc, Iter, Run, Writer};
 

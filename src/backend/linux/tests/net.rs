@@ -159,7 +159,7 @@ fn read_number(path: &str) -> usize {
     text.trim().parse().unwrap_or(0)
 }
 
-pub(in crate::backend::linux::tests::super) fn free_hugepages(size: HugepageSize) -> usize {
+pub(in crate::backend::linux) fn free_hugepages(size: HugepageSize) -> usize {
     read_number(&hugepage_file(size, "free_hugepages"))
 }
 

@@ -55,6 +55,7 @@
 use std::mem;
 
 use crate::proto::checksum::PseudoHeader;
+use crate::proto::fields::{bytes_at_mut, put};
 use crate::proto::{EtherType, Ethernet, IpProtocol, Udp};
 
 mod ip;
@@ -300,13 +301,7 @@ impl<'a> FrameBuilder<'a> {
     /// Writes over bytes that were written before.
     #[inline(always)]
     fn patch<const LEN: usize>(&mut self, at: usize, bytes: [u8; LEN]) {
-        if let Some(place) = self
-            .buffer
-            .get_mut(at..)
-            .and_then(|rest| rest.first_chunk_mut())
-        {
-            *place = bytes;
-        }
+        put(self.buffer, at, bytes);
     }
 }
 
@@ -451,11 +446,7 @@ impl FrameBuilder<'_> {
     /// Sets the bottom-of-stack bit of the label at `at`.
     #[inline(always)]
     fn end_stack(&mut self, at: usize) {
-        let place = self
-            .buffer
-            .get_mut(at..)
-            .and_then(|rest| rest.first_chunk_mut());
-        if let Some([_, _, class_and_bottom, _]) = place {
+        if let Some([_, _, class_and_bottom, _]) = bytes_at_mut(self.buffer, at) {
             *class_and_bottom |= 1;
         }
     }

@@ -187,14 +187,5 @@ fn keep(packet: &mut (impl Room + ?Sized), front: usize, end: usize) -> Result<(
     Ok(())
 }
 
-/// Writes `new` at byte `at` of the packet, where there is room.
-#[inline]
-fn put<const LEN: usize>(bytes: &mut [u8], at: usize, new: [u8; LEN]) {
-    let place = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
-    if let Some(place) = place {
-        *place = new;
-    }
-}
-
 #[cfg(test)]
 mod tests;

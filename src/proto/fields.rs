@@ -6,6 +6,29 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use zerocopy::network_endian::{U16, U32};
 
+/// The `LEN` bytes at byte `at`, if they are all there.
+#[inline(always)]
+pub(super) fn bytes_at<const LEN: usize>(bytes: &[u8], at: usize) -> Option<&[u8; LEN]> {
+    bytes.get(at..)?.first_chunk()
+}
+
+/// The same, to change them.
+#[inline(always)]
+pub(super) fn bytes_at_mut<const LEN: usize>(
+    bytes: &mut [u8],
+    at: usize,
+) -> Option<&mut [u8; LEN]> {
+    bytes.get_mut(at..)?.first_chunk_mut()
+}
+
+/// Writes `new` at byte `at`, if there is room.
+#[inline(always)]
+pub(super) fn put<const LEN: usize>(bytes: &mut [u8], at: usize, new: [u8; LEN]) {
+    if let Some(place) = bytes_at_mut(bytes, at) {
+        *place = new;
+    }
+}
+
 /// A field of a header, and the type that users see.
 pub(super) trait Field<T> {
     fn read(&self) -> T;

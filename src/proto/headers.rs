@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::proto::fields::bytes_at;
 use crate::proto::walk::MAX_VLAN_TAGS;
 use crate::proto::{EtherType, IpProtocol, Ipv6, TcpFlags};
 
@@ -399,10 +400,10 @@ impl Headers {
         // What is behind the packet is none of it.
         let packet = frame.get(self.l3_offset()?..self.end())?;
         if self.has(flag::IPV4) {
-            let octets: &[u8; 4] = packet.get(place_v4..)?.first_chunk()?;
+            let octets: &[u8; 4] = bytes_at(packet, place_v4)?;
             Some(Ipv4Addr::from(*octets).into())
         } else {
-            let octets: &[u8; 16] = packet.get(place_v6..)?.first_chunk()?;
+            let octets: &[u8; 16] = bytes_at(packet, place_v6)?;
             Some(Ipv6Addr::from(*octets).into())
         }
     }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use zerocopy::FromBytes;
 
 use crate::proto::checksum::{self, Delta};
+use crate::proto::fields::bytes_at_mut;
 use crate::proto::walk::IpPacket;
 use crate::proto::{EtherType, Ethernet, IpProtocol, Ipv4, MacAddr, ParseError, Udp};
 
@@ -275,7 +276,7 @@ impl Rewrite {
                 delta.add_u32(u32::from_be_bytes(old), new.to_bits());
             }
         }
-        if let (true, Some(checksum)) = (self.changes_ip(), bytes_at(frame, at(10))) {
+        if let (true, Some(checksum)) = (self.changes_ip(), bytes_at_mut(frame, at(10))) {
             let old = u16::from_be_bytes(*checksum);
             *checksum = delta.update(old).to_be_bytes();
         }
@@ -305,15 +306,10 @@ const fn has_ports(protocol: IpProtocol) -> bool {
     )
 }
 
-#[inline]
-fn bytes_at<const LEN: usize>(frame: &mut [u8], at: usize) -> Option<&mut [u8; LEN]> {
-    frame.get_mut(at..)?.first_chunk_mut()
-}
-
 /// Puts bytes into the frame, and gives those that were there.
 #[inline]
 fn replace<const LEN: usize>(frame: &mut [u8], at: usize, new: [u8; LEN]) -> [u8; LEN] {
-    match bytes_at(frame, at) {
+    match bytes_at_mut(frame, at) {
         Some(place) => mem::replace(place, new),
         None => new, // not where a header was found
     }
@@ -357,7 +353,7 @@ impl Field {
 
     #[inline]
     fn adjust(self, frame: &mut [u8], addresses: Delta, ports: Delta) {
-        let Some(place) = bytes_at(frame, self.at) else {
+        let Some(place) = bytes_at_mut(frame, self.at) else {
             return; // it was there before
         };
         let old = u16::from_be_bytes(*place);

@@ -9,6 +9,7 @@ use zerocopy::FromBytes;
 use super::layers::{BuildFault, Carried, Kind, Next, Step};
 use super::{Failed, FrameBuilder};
 use crate::proto::checksum::PseudoHeader;
+use crate::proto::fields::bytes_at;
 use crate::proto::{IpProtocol, Ipv4, Ipv4Option, Ipv4Options, Ipv6, Ipv6Fragment, Ipv6Option};
 
 /// An IPv4 header to write (RFC 791), but for what the builder fills in.
@@ -477,8 +478,9 @@ impl FrameBuilder<'_> {
         }
         self.patch(start, [0x40 | words]);
         let options = self.written_from(start).get(WITHOUT_OPTIONS..);
-        if let Some(last) = options.and_then(|bytes| Ipv4Options::new(bytes).final_destination()) {
-            let source: [u8; 4] = octets(self.written_from(start), 12);
+        let last = options.and_then(|bytes| Ipv4Options::new(bytes).final_destination());
+        let source = bytes_at::<4>(self.written_from(start), 12);
+        if let (Some(last), Some(&source)) = (last, source) {
             self.addresses = PseudoHeader::ipv4(source.into(), last);
         }
         Ok(())
@@ -522,11 +524,6 @@ impl FrameBuilder<'_> {
 #[expect(clippy::cast_possible_truncation, reason = "at most 15")]
 const fn words(len: usize) -> u8 {
     (len / 4) as u8
-}
-
-fn octets<const LEN: usize>(header: &[u8], at: usize) -> [u8; LEN] {
-    let octets = header.get(at..).and_then(|rest| rest.first_chunk());
-    octets.copied().unwrap_or([0; LEN])
 }
 
 /// Copies `from` to the start of `to`, which is at least as long.

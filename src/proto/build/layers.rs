@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::proto::checksum;
+use crate::proto::fields;
 use crate::proto::{EtherType, IpProtocol, Ipv4, Ipv6};
 
 /// A step that adds a header.
@@ -176,10 +177,7 @@ fn length(step: &'static str, length: usize, most: usize) -> Result<u16, BuildEr
 /// Writes the two bytes at `at`.
 #[inline(always)]
 fn put(header: &mut [u8], at: usize, value: u16) {
-    let field = header.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
-    if let Some(field) = field {
-        *field = value.to_be_bytes();
-    }
+    fields::put(header, at, value.to_be_bytes());
 }
 
 /// Checksum of the IPv4 header at the start of `packet`.

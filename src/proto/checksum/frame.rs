@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{PseudoHeader, checksum, nonzero};
+use crate::proto::fields::{bytes_at, put};
 use crate::proto::walk::IpPacket;
 use crate::proto::{IpProtocol, Ipv4, ParseError, Tcp, Udp};
 
@@ -133,15 +134,11 @@ impl Message {
     }
 
     fn field(self, frame: &[u8]) -> [u8; 2] {
-        let field = frame.get(self.at..).and_then(<[u8]>::first_chunk);
-        field.copied().unwrap_or_default()
+        bytes_at(frame, self.at).copied().unwrap_or_default()
     }
 
     fn set(self, frame: &mut [u8], checksum: u16) {
-        let field = frame.get_mut(self.at..);
-        if let Some(field) = field.and_then(<[u8]>::first_chunk_mut) {
-            *field = checksum.to_be_bytes();
-        }
+        put(frame, self.at, checksum.to_be_bytes());
     }
 
     /// The checksum as it should be if its field holds 0; 0 if the field holds that.

@@ -4,6 +4,7 @@
 
 use super::{EditError, link};
 use crate::proto::checksum;
+use crate::proto::fields::bytes_at_mut;
 use crate::proto::walk::{Carried, IpPacket};
 use crate::proto::{EtherType, IpProtocol, Ipv4, Ipv6, ParseError, Tcp, TcpFlags, TcpOption};
 
@@ -142,8 +143,7 @@ fn lower(tcp: &mut Tcp, max: u16, mut places: u64, is_partial: bool) {
         let start = places.trailing_zeros();
         places &= places.wrapping_sub(1);
         let at = (start as usize).wrapping_add(NUMBER);
-        let number = tcp.options_mut().get_mut(at..);
-        let Some(number) = number.and_then(<[u8]>::first_chunk_mut) else {
+        let Some(number) = bytes_at_mut(tcp.options_mut(), at) else {
             return; // it was there before
         };
         let (mut old, mut new) = (u16::from_be_bytes(*number), max);

@@ -4,7 +4,8 @@
 
 use zerocopy::IntoBytes;
 
-use super::{EditError, Room, grow, keep, link, put, typed_link};
+use super::{EditError, Room, grow, keep, link, typed_link};
+use crate::proto::fields::put;
 use crate::proto::walk::Link;
 use crate::proto::{EtherType, Ethernet, Mpls, Vlan, VlanTag};
 

@@ -4,8 +4,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{EditError, Room, grow, keep, put, typed_link};
+use super::{EditError, Room, grow, keep, typed_link};
 use crate::proto::checksum::{self, PseudoHeader};
+use crate::proto::fields::put;
 use crate::proto::walk::IpPacket;
 use crate::proto::{
     EtherType, Ethernet, FlowKey, Gre, GreFields, IpProtocol, Ipv4, Ipv6, MacAddr, ParseError, Udp,

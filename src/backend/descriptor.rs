@@ -14,9 +14,9 @@ pub use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub use none::{AsFd, BorrowedFd, OwnedFd};
 
 /// A file descriptor that is readable while it is rung.
-pub trait Bell: fmt::Debug + Send + Sync {
+pub trait ReadyFd: fmt::Debug + Send + Sync {
     /// Makes it readable, or not. One thread at a time.
-    fn set(&self, rung: bool);
+    fn set_ready(&self, ready: bool);
 
     /// The descriptor.
     fn fd(&self) -> BorrowedFd<'_>;

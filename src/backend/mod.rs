@@ -1,29 +1,40 @@
-//! The seam between this library and whatever stands on the other side of the rings.
+//! The seam between the library and whatever stands on the other side of the rings: a real kernel or a simulated one.
 //!
-//! Traits and plain data, no code of either side: everything above is the same over a real kernel and over a simulated one.
-//! A backend hands out ring memory once and answers a few calls that would be system calls anyway; ring operations never
-//! come through here.
+//! ```text
+//!      socket, engine, asynch            the same code over both sides
+//!   ──────────┼───────────────┼───────
+//!      traits of this module    rings    the seam: calls go by dyn traits, packets by shared memory
+//!   ──────────┼───────────────┼───────
+//!      linux + bpf, or sim               a kernel
+//! ```
 //!
-//! This module is public so that a backend can be written outside this crate (the benchmarks do); it is not covered by the
-//! promise of a stable interface.
+//! - `mod`: the traits [`Backend`] (a network interface) and [`Socket`], and the plain data of requests and answers;
+//! - `wait`: [`Interest`], [`Ready`], [`WaitSet`], [`StopSignal`]: what to wait for and what ends it;
+//! - `steering`: the trait [`Steering`], an XDP program and its map of sockets;
+//! - `descriptor`: file descriptors, where the system has them;
+//! - `linux`, `bpf`: AF_XDP sockets and the XDP program of Linux; `unsupported`: all other systems. The simulator is in `crate::sim`.
+//!
+//! [`Backend::allocate`] gives the packet memory, [`Backend::open`] a socket with its four rings; the fill ring is filled, then
+//! [`Socket::bind`] connects it to the queue and [`Steering::insert`] directs packets to it. From then on packets move through the rings alone;
+//! the calls of the traits are those that would be system calls.
+//!
+//! The module is public so that a backend can be written outside this crate, as the benchmarks do. Its interface is not stable.
 
-pub mod alarm;
 #[cfg(target_os = "linux")]
 pub(crate) mod bpf;
-mod company;
 pub mod descriptor;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
-mod pace;
 mod steering;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, not(target_os = "linux")))]
 pub(crate) mod unsupported;
+mod wait;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux as machine;
-/// The network interfaces of the machine: the only place where the library asks what system it is built for.
+/// The network interfaces of this machine. Only here does the library choose by operating system.
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported as machine;
 
@@ -42,11 +53,9 @@ use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
 use crate::umem::memory::Memory;
 
-pub use alarm::{Alarm, Watcher};
-pub use company::{Company, Interest, Ready};
-pub use descriptor::{AsFd, Bell, BorrowedFd, OwnedFd};
-pub use pace::Pace;
-pub use steering::{FanOut, MEMBERS, MapKey, Steering};
+pub use descriptor::{AsFd, BorrowedFd, OwnedFd, ReadyFd};
+pub use steering::{FanOut, MAX_SOCKETS_PER_QUEUE, MapKey, Steering};
+pub use wait::{Interest, Ready, StopSignal, Throttle, WaitSet, Watcher};
 
 pub use crate::packet::{QueueRelease, ReleasedAtClose};
 
@@ -200,7 +209,7 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
         &self,
         interest: Interest,
         timeout: Option<Duration>,
-        company: &Company<'_>,
+        wait_set: &WaitSet<'_>,
     ) -> Result<Ready>;
 
     /// One moment of busy waiting. With preferred busy polling it is a system call that runs the driver. What goes wrong shows in the next
@@ -257,16 +266,16 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// As [`wait`](Self::wait).
-    fn attend(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
+    fn poll_once(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
         let _ = passed;
         let interest = interest.unwrap_or(Interest::Both);
-        self.wait(interest, Some(Duration::ZERO), &Company::none())
+        self.wait(interest, Some(Duration::ZERO), &WaitSet::none())
     }
 
-    /// Takes a bell, to be rung while packets wait, in place of a file descriptor; returns its descriptor. A socket with a descriptor of
+    /// Takes a ready_fd, to be rung while packets wait, in place of a file descriptor; returns its descriptor. A socket with a descriptor of
     /// its own needs none.
-    fn hang(&self, bell: Arc<dyn Bell>) -> Option<BorrowedFd<'_>> {
-        drop(bell);
+    fn notify_through(&self, ready_fd: Arc<dyn ReadyFd>) -> Option<BorrowedFd<'_>> {
+        drop(ready_fd);
         None
     }
 }

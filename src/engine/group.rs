@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use super::group_run::{Course, GroupStopper};
 use super::group_stats::GroupStatistics;
 use super::outcome::panicked;
-use super::run::lend;
 use super::queue_monitor::{QueueChange, Watch};
+use super::run::lend;
 use super::{EngineStatistics, FluxEngine, Outcome};
 use crate::builder::FluxBuilder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -84,10 +84,10 @@ impl EngineGroup {
         for engine in &engines {
             engine.check_process("making a group of engines")?;
         }
-        let alarms = engines.iter().map(|engine| engine.alarm.clone());
+        let stop_signals = engines.iter().map(|engine| engine.stop_signal.clone());
         Ok(Self {
             watch: Watch::over(&engines),
-            stopper: GroupStopper::new(alarms.collect()),
+            stopper: GroupStopper::new(stop_signals.collect()),
             engines,
             cpus: Vec::new(),
             interval: WATCH,

@@ -22,7 +22,7 @@ pub use port::PortRefused;
 pub use queue_monitor::QueueChange;
 pub use stats::{EngineStatistics, PortStatistics};
 
-use crate::backend::{Alarm, machine};
+use crate::backend::{StopSignal, machine};
 use crate::error::{FluxError, Result};
 use crate::packet::BatchSlots;
 use crate::packet::PacketBatch;
@@ -83,7 +83,7 @@ pub struct FluxEngine {
     outboxes: Vec<PacketBatch>,
     slots: BatchSlots,
     pacer: Pacer,
-    alarm: Alarm,
+    stop_signal: StopSignal,
     when_full: WhenFull,
     copying: bool,
     patience: Duration,
@@ -105,7 +105,7 @@ impl FluxEngine {
             outboxes: Vec::new(),
             slots: BatchSlots::new(batch),
             pacer: Poller::default().pacer(),
-            alarm: machine::alarm(),
+            stop_signal: machine::stop_signal(),
             when_full: WhenFull::default(),
             copying: false,
             patience: PATIENCE,
@@ -247,7 +247,7 @@ impl FluxEngine {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper {
-            alarm: self.alarm.clone(),
+            stop_signal: self.stop_signal.clone(),
         }
     }
 

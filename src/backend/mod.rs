@@ -108,7 +108,7 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever the kernel refuses, translated to its cause.
+    /// Whatever the kernel refuses, with its cause.
     fn open(&self, request: &SocketRequest, umem: &UmemRegion) -> Result<Opened>;
 
     /// A socket that will share the queue of `first`, which is on the same interface and UMEM and bound already.
@@ -178,28 +178,28 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Busy`](crate::ErrorKind::Busy) when the queue is taken, [`Unsupported`](crate::ErrorKind::Unsupported) when zero-copy was demanded in
-    /// vain, [`Down`](crate::ErrorKind::Down), [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`Busy`](crate::ErrorKind::Busy) when the queue is taken, [`Unsupported`](crate::ErrorKind::Unsupported) when zero-copy was
+    /// required and is not available, [`Down`](crate::ErrorKind::Down), [`NotFound`](crate::ErrorKind::NotFound).
     fn bind(&self) -> Result<Bound>;
 
-    /// Makes the kernel look at the fill ring.
+    /// Wakes the kernel to process the fill ring.
     ///
     /// # Errors
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     fn wake_rx(&self) -> Result<()>;
 
-    /// Makes the kernel look at the TX ring.
+    /// Wakes the kernel to process the TX ring.
     ///
     /// # Errors
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     fn wake_tx(&self) -> Result<Kick>;
 
-    /// Waits until packets are there, or TX slots are free, or something in its company ends the wait, or `timeout` is over; `None`
+    /// Waits until packets are there, or TX slots are free, or the wait set ends the wait, or `timeout` is over; `None`
     /// waits for ever. It may return early with nothing, as after a signal.
     ///
-    /// The answer tells of this socket alone, and the error, too: the others want a look of their own.
+    /// Result and error concern this socket only. The caller checks the others of the wait set itself.
     ///
     /// # Errors
     ///
@@ -253,15 +253,15 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     /// The file descriptor, where there is one.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Tells a watcher from now on, for as long as it lives, whenever a look may find what it is interested in. False when the socket has a
-    /// descriptor for that, or none can be told: look now and then.
+    /// Notifies `watcher`, for as long as it lives, whenever the socket may be ready for `interest`. False when the socket has a descriptor
+    /// for that or cannot notify: poll now and then.
     fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
         let _ = (interest, watcher);
         false
     }
 
-    /// A look for somebody who waits by other means, as a [`wait`](Self::wait) without sleep; with nothing to wait for, it tells what is wrong
-    /// alone. A simulated network that nobody moves gets on by the time that has `passed` since the last one.
+    /// Checks once, without sleep, for a caller that waits by other means. Without an interest it only reports errors. A simulated network
+    /// that nobody runs advances by the time `passed` since the last call.
     ///
     /// # Errors
     ///
@@ -272,8 +272,8 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
         self.wait(interest, Some(Duration::ZERO), &WaitSet::none())
     }
 
-    /// Takes a ready_fd, to be rung while packets wait, in place of a file descriptor; returns its descriptor. A socket with a descriptor of
-    /// its own needs none.
+    /// Keeps `ready_fd` readable while packets wait, for a socket without a descriptor of its own; returns the descriptor. `None` when the
+    /// socket needs none.
     fn notify_through(&self, ready_fd: Arc<dyn ReadyFd>) -> Option<BorrowedFd<'_>> {
         drop(ready_fd);
         None
@@ -297,7 +297,7 @@ pub struct Interface {
     pub mac: Option<MacAddr>,
 }
 
-/// A wish for packet memory.
+/// A request for packet memory.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryRequest {
     /// Its size in bytes.
@@ -308,7 +308,7 @@ pub struct MemoryRequest {
     pub numa_node: Option<u32>,
 }
 
-/// Packet memory and what became of the wishes.
+/// Packet memory, and what of the request was achieved.
 #[derive(Debug)]
 pub struct Allocation {
     /// The memory.
@@ -319,7 +319,7 @@ pub struct Allocation {
     pub numa_node: Answer<Option<u32>>,
 }
 
-/// A wish for a socket.
+/// A request for a socket.
 #[derive(Debug, Clone)]
 pub struct SocketRequest {
     /// The queue to bind to.
@@ -384,7 +384,7 @@ pub struct Sharing {
     pub tx: ProducerRing<Desc>,
 }
 
-/// What became of the wishes when a socket was bound.
+/// What of the request was achieved when a socket was bound.
 #[derive(Debug, Clone)]
 pub struct Bound {
     /// Copy or zero-copy.
@@ -400,7 +400,7 @@ pub struct Bound {
     pub release: Arc<dyn QueueRelease>,
 }
 
-/// What a transmit call came to.
+/// The result of a transmit call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kick {
     /// The kernel took what was there.

@@ -116,7 +116,7 @@ impl Readiness {
     }
 }
 
-/// An stop_signal; who waits looks at it now and then.
+/// A stop signal without a descriptor: a wait checks it now and then.
 pub(crate) fn stop_signal() -> StopSignal {
     StopSignal::without_fd()
 }

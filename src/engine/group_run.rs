@@ -78,7 +78,7 @@ struct State {
 impl GroupRun {
     pub(super) fn new(stopper: GroupStopper) -> Self {
         if stopper.is_stopping() {
-            // Its alarms may have been made quiet at the end of the run before.
+            // Its signals may have been lowered at the end of the run before.
             stopper.raise();
         }
         Self {

@@ -9,7 +9,7 @@ use std::thread;
 use crate::backend::Rings;
 use crate::error::ErrorKind;
 use crate::packet::batch::PacketBatch;
-use crate::packet::{Leases, PacketRef, PortContext, Slots, Tally, Verdict};
+use crate::packet::{BatchSlots, Leases, PacketRef, PortContext, Verdict, VerdictCounts};
 use crate::ring::*;
 use crate::socket::SocketRings;
 use crate::umem::{UmemConfig, UmemRegion};
@@ -991,8 +991,8 @@ fn an_entry_that_is_rewritten_once_it_was_seen_stays_what_it_was() {
 fn entries_that_are_rewritten_while_a_callback_has_their_packets_go_where_they_came_from() {
     for sends in [false, true] {
         let mut world = Rewritten::new();
-        let mut slots = Slots::new(4);
-        let mut tally = Tally::default();
+        let mut slots = BatchSlots::new(4);
+        let mut tally = VerdictCounts::default();
         let through = PortContext { port: 0, ports: 1 };
         let rx = &world.rx;
         let shown = world

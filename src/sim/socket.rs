@@ -22,7 +22,7 @@ use crate::stats::SocketStatistics;
 pub(super) const TX_BUDGET: u32 = 32;
 /// Packets that a wait moves without one for its socket; it ends early then.
 const MOST: u32 = 256 * SLICE;
-/// A wake-up may be lost, and who keeps company gives none: nobody sleeps longer without a look.
+/// A wake-up may be lost, and the other entries of a wait set give none: nobody sleeps longer without a look.
 pub(super) const LOOK_UP: Duration = Duration::from_millis(10);
 /// Packets that move while a program spins once.
 const MOMENT: u32 = 64;
@@ -246,7 +246,7 @@ impl Socket for SimSocket {
 
     fn check(&self) -> Result<()> {
         self.shared().process.check("looking for packets")?;
-        // Without the lock: those who wait in company have it.
+        // Without the lock: the conditions of the wait set take it.
         match self.gone.load(Ordering::Acquire) {
             true => Err(removed(&self.nic.name, "looking for packets")),
             false => Ok(()),

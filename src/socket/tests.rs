@@ -5,11 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::backend::Rings;
-use crate::packet::{Leases, PacketRef, PortContext, PortPacket, Slots, VerdictCounts};
+use crate::packet::{BatchSlots, Leases, PacketRef, PortContext, PortPacket, VerdictCounts};
+use crate::packet::{Packet, PacketBatch, ReceivedPacket, Verdict};
+use crate::ring::Desc;
 use crate::ring::{ConsumerRing, ProducerRing, pair_at};
 use crate::socket::fanout::FillMux;
 use crate::socket::*;
-use crate::umem::UmemConfig;
+use crate::umem::{UmemConfig, UmemRegion};
 
 const FRAMES: u32 = 16;
 const CHUNK: u64 = 2048;
@@ -556,7 +558,7 @@ fn check_batch(
     let descs: Vec<_> = frames.iter().map(|frame| good(*frame)).collect();
     world.arrive(&descs);
     let through = PortContext { port: 0, ports: 3 };
-    let mut slots = Slots::new(8);
+    let mut slots = BatchSlots::new(8);
     let mut others = [8, 8, 1].map(PacketBatch::with_capacity);
     let filler = world.umem.alloc().unwrap();
     others[2].push(filler).unwrap();
@@ -763,7 +765,7 @@ fn a_packet_in_place_with_options_never_reaches_the_tx_ring() {
                 let mut world = World::new(path);
                 world.arrive(&strange);
                 let through = PortContext { port: 0, ports: 4 };
-                let mut slots = Slots::new(4);
+                let mut slots = BatchSlots::new(4);
                 let mut others = [(); 4].map(|()| PacketBatch::with_capacity(4));
                 let mut counts = VerdictCounts::default();
                 let shown = world

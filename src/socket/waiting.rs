@@ -274,7 +274,7 @@ impl FluxRaw {
     }
 }
 
-/// The descriptor of a socket, which gets a bell if it has none of its own.
+/// The descriptor of a socket, which gets a `ReadyFd` if it has none of its own.
 pub(crate) fn descriptor_of(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
     if let Some(fd) = socket.fd() {
         return Ok(fd);

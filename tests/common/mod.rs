@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::backend::{
-    Allocation, Backend, BorrowedFd, Bound, FanOut, Interest, Interface, Kick, MemoryRequest,
-    Opened, Place, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering, WaitSet,
+    Allocation, Backend, BorrowedFd, Bound, FanOut, Interest, Interface, Kick, MapKey,
+    MemoryRequest, Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering, WaitSet,
 };
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
 use fluxcap::umem::memory::Memory;
@@ -202,7 +202,7 @@ impl Socket for PlainSocket {
         &self,
         _interest: Interest,
         _timeout: Option<Duration>,
-        _company: &WaitSet<'_>,
+        _wait_set: &WaitSet<'_>,
     ) -> Result<Ready> {
         self.plain.log.add("wait");
         Ok(Ready {
@@ -238,7 +238,7 @@ struct PlainProgram {
 }
 
 impl Steering for PlainProgram {
-    fn insert(&self, place: Place, _socket: &dyn Socket) -> Result<()> {
+    fn insert(&self, place: MapKey, _socket: &dyn Socket) -> Result<()> {
         let queue = place.queue;
         self.log.add(format!("insert {queue}"));
         if queue < self.queues {
@@ -248,7 +248,7 @@ impl Steering for PlainProgram {
         }
     }
 
-    fn remove(&self, place: Place) -> Result<()> {
+    fn remove(&self, place: MapKey) -> Result<()> {
         self.log.add(format!("remove {}", place.queue));
         Ok(())
     }

@@ -22,7 +22,7 @@ fn bound() -> Opened {
     opened
 }
 
-/// Waits for ever, if nothing in the company ends it; how long it took.
+/// Waits for ever, if nothing in the wait set ends it; how long it took.
 fn wait(opened: &Opened, wait_set: &WaitSet<'_>) -> Duration {
     let start = Instant::now();
     let ready = opened.socket.wait(Interest::Receive, None, wait_set);
@@ -38,16 +38,16 @@ fn with(stop_signal: &StopSignal) -> WaitSet<'_> {
 }
 
 #[test]
-fn an_alarm_ends_a_wait_at_once() {
+fn a_stop_signal_ends_a_wait_at_once() {
     in_namespace(|| {
         let opened = bound();
         let stop_signal = stop_signal();
         // The least of several, as the machine may be busy.
         let took = (0..10).map(|_| {
-            let ringer = stop_signal.clone();
+            let raiser = stop_signal.clone();
             let thread = thread::spawn(move || {
                 thread::sleep(Duration::from_millis(20));
-                ringer.raise();
+                raiser.raise();
             });
             let took = wait(&opened, &with(&stop_signal));
             thread.join().unwrap();
@@ -83,7 +83,7 @@ fn is_readable(stop_signal: &StopSignal) -> bool {
 }
 
 #[test]
-fn an_alarm_that_a_forked_child_rings_or_resets_stays_as_it_is_in_the_parent() {
+fn a_stop_signal_that_a_forked_child_raises_or_resets_stays_as_it_is_in_the_parent() {
     let stop_signal = stop_signal();
     assert!(in_child(|| {
         stop_signal.raise();
@@ -96,7 +96,7 @@ fn an_alarm_that_a_forked_child_rings_or_resets_stays_as_it_is_in_the_parent() {
 }
 
 #[test]
-fn an_alarm_without_a_descriptor_ends_a_wait_at_its_next_look() {
+fn a_stop_signal_without_a_descriptor_ends_a_wait_at_its_next_check() {
     in_namespace(|| {
         let opened = bound();
         let stop_signal = StopSignal::without_fd();
@@ -111,7 +111,7 @@ fn an_alarm_without_a_descriptor_ends_a_wait_at_its_next_look() {
 }
 
 #[test]
-fn a_descriptor_left_readable_by_an_alarm_that_is_quiet_does_not_end_a_wait() {
+fn a_descriptor_left_readable_by_a_stop_signal_that_is_not_raised_does_not_end_a_wait() {
     in_namespace(|| {
         let opened = bound();
         let stop_signal = stop_signal();

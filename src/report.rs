@@ -1,4 +1,4 @@
-//! Wishes and their answers: what was requested, what was achieved, and why they differ.
+//! Reports: what was requested, what was achieved, and why they differ.
 
 #![forbid(unsafe_code)]
 
@@ -90,19 +90,19 @@ impl Default for BusyPoll {
     }
 }
 
-/// One wish and what became of it.
+/// A request and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<R, A = R> {
-    /// What was asked for.
+    /// What was requested.
     pub requested: R,
-    /// What it is now.
+    /// What was achieved.
     pub achieved: A,
     /// Why the two differ, if they do.
     pub reason: Option<String>,
 }
 
 impl<R, A> Answer<R, A> {
-    /// The wish came true.
+    /// The request was met.
     pub fn granted(requested: R, achieved: A) -> Self {
         Self {
             requested,
@@ -111,7 +111,7 @@ impl<R, A> Answer<R, A> {
         }
     }
 
-    /// The wish was answered with something else, because of `reason`.
+    /// Something else was achieved, because of `reason`.
     pub fn refused(requested: R, achieved: A, reason: impl Into<String>) -> Self {
         Self {
             requested,
@@ -121,14 +121,14 @@ impl<R, A> Answer<R, A> {
     }
 }
 
-/// What an answer shows of a wish or of what became of it.
+/// How a requested or achieved value is written in a report.
 trait Words {
     fn words(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 macro_rules! answers {
-    ($($wish:ty => $achieved:ty,)*) => {$(
-        impl fmt::Display for Answer<$wish, $achieved> {
+    ($($requested:ty => $achieved:ty,)*) => {$(
+        impl fmt::Display for Answer<$requested, $achieved> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("requested ")?;
                 self.requested.words(f)?;
@@ -242,7 +242,7 @@ pub struct Report {
     pub busy_poll: Answer<Option<BusyPoll>>,
     /// Packets that one transmit call may send in copy mode (`XDP_MAX_TX_SKB_BUDGET`, Linux 6.17; 32 before).
     pub tx_budget: Answer<u32>,
-    /// What does not come to the socket as it was sent, or does not come at all, and the words against it: one sentence each. Offloads that
+    /// Packets that do not reach the socket, or not as they were sent, with the command that changes it: one sentence each. Offloads that
     /// take VLAN tags away or merge segments, queues without a socket, devices without an Ethernet header. Empty for a socket that only sends.
     pub notes: Vec<String>,
 }

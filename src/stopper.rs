@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::backend::Alarm;
+use crate::backend::StopSignal;
 
 /// Ends the waits of a socket or one of its halves, or the run of an engine: from any thread, and from a signal handler. Cheap to clone; it
 /// may outlive what it stops.
@@ -28,7 +28,7 @@ use crate::backend::Alarm;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Stopper {
-    pub(crate) alarm: Alarm,
+    pub(crate) stop_signal: StopSignal,
 }
 
 impl Stopper {
@@ -38,12 +38,12 @@ impl Stopper {
     /// Without one, it ends the next run, or the next wait, so that no stop is ever lost. Async-signal-safe: it stores to an atomic and writes
     /// to a descriptor. In a forked child it does nothing.
     pub fn stop(&self) {
-        self.alarm.ring();
+        self.stop_signal.raise();
     }
 
     /// Whether a stop was requested that has not taken effect yet.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.alarm.is_rung()
+        self.stop_signal.is_raised()
     }
 }

@@ -18,11 +18,9 @@ const LAYERS: [&[&str]; 8] = [
     &["umem", "packet"],
     &[
         "backend",
-        "backend::alarm",
-        "backend::company",
         "backend::descriptor",
-        "backend::pace",
         "backend::steering",
+        "backend::wait",
     ],
     &[
         "backend::linux",
@@ -419,7 +417,7 @@ fn unsafe_code_in_a_safe_module_is_found() {
     assert_eq!(check(safety, "proto/arp.rs", ""), 0);
     assert_eq!(check(safety, "kernel/mod.rs", ""), 0);
     assert_eq!(check(safety, "kernel/mod.rs", "unsafe trait Ring {}"), 0);
-    assert_eq!(check(safety, "kernel/alarm.rs", "unsafe trait Ring {}"), 2);
+    assert_eq!(check(safety, "kernel/wait.rs", "unsafe trait Ring {}"), 2);
     assert_eq!(
         check(safety, "sim/backend.rs", "unsafe impl Ring for A {}"),
         0

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::backend::{
-    Allocation, Backend, BorrowedFd, Bound, Company, Interest, Interface, Kick, MemoryRequest,
-    Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
+    Allocation, Backend, BorrowedFd, Bound, Interest, Interface, Kick, MemoryRequest, Opened,
+    Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering, WaitSet,
 };
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair};
 use fluxcap::umem::memory::Memory;
@@ -158,7 +158,7 @@ impl Socket for PlainSocket {
         &self,
         _interest: Interest,
         _timeout: Option<Duration>,
-        _company: &Company<'_>,
+        _company: &WaitSet<'_>,
     ) -> Result<Ready> {
         Ok(Ready::default())
     }

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::backend::machine::Descriptor;
+use crate::backend::machine::TaskFd;
 use crate::backend::{Interest, Ready, Socket, Watcher};
 use crate::error::{FluxError, Result};
 
@@ -23,7 +23,7 @@ pub(super) enum Caller<K> {
     Network(Arc<Called>),
 }
 
-impl Caller<Descriptor> {
+impl Caller<TaskFd> {
     /// For a socket, in the runtime of this thread.
     pub(super) fn of(socket: &dyn Socket, interest: Interest) -> Result<Self> {
         if Handle::try_current().is_err() {
@@ -40,7 +40,7 @@ impl Caller<Descriptor> {
             return Ok(Self::Network(called));
         }
         Ok(match socket.fd() {
-            Some(fd) => Self::Kernel(Descriptor::of(fd)?),
+            Some(fd) => Self::Kernel(TaskFd::of(fd)?),
             None => Self::Network(called),
         })
     }
@@ -58,25 +58,25 @@ impl Called {
 }
 
 impl Watcher for Called {
-    fn news(&self) {
+    fn notify(&self) {
         self.0.notify_one();
     }
 }
 
 /// When the socket itself was last asked how it is.
 #[derive(Debug, Default)]
-pub(super) struct Attendance(Option<Instant>);
+pub(super) struct PollClock(Option<Instant>);
 
-impl Attendance {
+impl PollClock {
     /// Asks it.
-    pub(super) fn attend(
+    pub(super) fn poll_once(
         &mut self,
         socket: &dyn Socket,
         interest: Option<Interest>,
     ) -> Result<Ready> {
         let now = Instant::now();
         let before = self.0.replace(now).unwrap_or(now);
-        socket.attend(interest, now.duration_since(before).min(LOOK))
+        socket.poll_once(interest, now.duration_since(before).min(LOOK))
     }
 
     /// How long until it is to be asked again.

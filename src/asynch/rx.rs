@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
-use super::caller::{Attendance, Caller, LOOK};
+use super::caller::{Caller, LOOK, PollClock};
 use crate::backend::Interest;
 use crate::backend::machine::Readiness;
 use crate::error::Result;
@@ -43,7 +43,7 @@ const GONE: Duration = Duration::from_secs(1);
 pub struct AsyncFluxRx {
     // The order of closing: the duplicate of the descriptor, and the socket.
     caller: Caller<Readiness>,
-    attendance: Attendance,
+    poll_clock: PollClock,
     rx: FluxRx,
 }
 
@@ -76,7 +76,7 @@ impl AsyncFluxRx {
         };
         Ok(Self {
             caller,
-            attendance: Attendance::default(),
+            poll_clock: PollClock::default(),
             rx,
         })
     }
@@ -149,12 +149,12 @@ impl AsyncFluxRx {
                 // A look costs nothing there, and may be what moves the packets.
                 Caller::Network(_) => Duration::ZERO,
             };
-            if self.attendance.left(every).is_zero() {
+            if self.poll_clock.left(every).is_zero() {
                 self.rx.check()?;
                 let socket = self.rx.socket();
                 if self
-                    .attendance
-                    .attend(socket, Some(Interest::Receive))?
+                    .poll_clock
+                    .poll_once(socket, Some(Interest::Receive))?
                     .receive
                 {
                     continue;
@@ -177,7 +177,7 @@ impl AsyncFluxRx {
     /// How long to sleep at most.
     fn pause(&self) -> Duration {
         let pause = match self.caller {
-            Caller::Kernel(_) => self.attendance.left(GONE),
+            Caller::Kernel(_) => self.poll_clock.left(GONE),
             Caller::Network(_) => LOOK,
         };
         if self.rx.is_short() {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::task::coop::consume_budget;
 use tokio::time::{sleep, timeout};
 
-use super::caller::{Attendance, Caller};
+use super::caller::{Caller, PollClock};
 use crate::backend::Interest;
-use crate::backend::machine::Descriptor;
+use crate::backend::machine::TaskFd;
 use crate::error::Result;
 use crate::packet::Packet;
 use crate::packet::PacketBatch;
@@ -42,8 +42,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct AsyncFluxTx {
     // The order of closing: the duplicate of the descriptor, and the socket.
-    caller: Caller<Descriptor>,
-    attendance: Attendance,
+    caller: Caller<TaskFd>,
+    poll_clock: PollClock,
     tx: FluxTx,
 }
 
@@ -77,7 +77,7 @@ impl AsyncFluxTx {
         }
         Ok(Self {
             caller,
-            attendance: Attendance::default(),
+            poll_clock: PollClock::default(),
             tx,
         })
     }
@@ -169,7 +169,7 @@ impl AsyncFluxTx {
         loop {
             if let Caller::Network(_) = caller {
                 let socket = self.tx.socket();
-                self.attendance.attend(socket, Some(Interest::Send))?;
+                self.poll_clock.poll_once(socket, Some(Interest::Send))?;
             }
             self.tx.kick()?;
             if self.tx.room() > 0 {
@@ -209,7 +209,7 @@ impl AsyncFluxTx {
         loop {
             self.tx.kick()?;
             if let Caller::Network(_) = self.caller {
-                self.attendance.attend(self.tx.socket(), None)?;
+                self.poll_clock.poll_once(self.tx.socket(), None)?;
             }
             self.tx.reap();
             if self.tx.outstanding() == 0 {

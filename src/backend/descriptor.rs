@@ -13,10 +13,10 @@ pub use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[cfg(not(unix))]
 pub use none::{AsFd, BorrowedFd, OwnedFd};
 
-/// A file descriptor that is readable while it is rung.
-pub trait Bell: fmt::Debug + Send + Sync {
-    /// Makes it readable, or not. One thread at a time.
-    fn set(&self, rung: bool);
+/// A file descriptor that is readable while a socket has packets.
+pub trait ReadyFd: fmt::Debug + Send + Sync {
+    /// Makes it readable, or unreadable. One thread at a time.
+    fn set_ready(&self, ready: bool);
 
     /// The descriptor.
     fn fd(&self) -> BorrowedFd<'_>;

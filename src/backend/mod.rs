@@ -1,29 +1,40 @@
-//! The seam between this library and whatever stands on the other side of the rings.
+//! The seam between the library and whatever stands on the other side of the rings: a real kernel or a simulated one.
 //!
-//! Traits and plain data, no code of either side: everything above is the same over a real kernel and over a simulated one.
-//! A backend hands out ring memory once and answers a few calls that would be system calls anyway; ring operations never
-//! come through here.
+//! ```text
+//!      socket, engine, asynch            the same code over both sides
+//!   ──────────┼───────────────┼───────
+//!      traits of this module    rings    the seam: calls go by dyn traits, packets by shared memory
+//!   ──────────┼───────────────┼───────
+//!      linux + bpf, or sim               a kernel
+//! ```
 //!
-//! This module is public so that a backend can be written outside this crate (the benchmarks do); it is not covered by the
-//! promise of a stable interface.
+//! - `mod`: the traits [`Backend`] (a network interface) and [`Socket`], and the plain data of requests and answers;
+//! - `wait`: [`Interest`], [`Ready`], [`WaitSet`], [`StopSignal`]: what to wait for and what ends it;
+//! - `steering`: the trait [`Steering`], an XDP program and its map of sockets;
+//! - `descriptor`: file descriptors, where the system has them;
+//! - `linux`, `bpf`: AF_XDP sockets and the XDP program of Linux; `unsupported`: all other systems. The simulator is in `crate::sim`.
+//!
+//! [`Backend::allocate`] gives the packet memory, [`Backend::open`] a socket with its four rings; the fill ring is filled, then
+//! [`Socket::bind`] connects it to the queue and [`Steering::insert`] directs packets to it. From then on packets move through the rings alone;
+//! the calls of the traits are those that would be system calls.
+//!
+//! The module is public so that a backend can be written outside this crate, as the benchmarks do. Its interface is not stable.
 
-pub mod alarm;
 #[cfg(target_os = "linux")]
 pub(crate) mod bpf;
-mod company;
 pub mod descriptor;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
-mod pace;
 mod steering;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, not(target_os = "linux")))]
 pub(crate) mod unsupported;
+mod wait;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux as machine;
-/// The network interfaces of the machine: the only place where the library asks what system it is built for.
+/// The network interfaces of this machine. Only here does the library choose by operating system.
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported as machine;
 
@@ -42,11 +53,9 @@ use crate::stats::SocketStatistics;
 use crate::umem::UmemRegion;
 use crate::umem::memory::Memory;
 
-pub use alarm::{Alarm, Watcher};
-pub use company::{Company, Interest, Ready};
-pub use descriptor::{AsFd, Bell, BorrowedFd, OwnedFd};
-pub use pace::Pace;
-pub use steering::{FanOut, MEMBERS, MapKey, Steering};
+pub use descriptor::{AsFd, BorrowedFd, OwnedFd, ReadyFd};
+pub use steering::{FanOut, MAX_SOCKETS_PER_QUEUE, MapKey, Steering};
+pub use wait::{Interest, Ready, StopSignal, Throttle, WaitSet, Watcher};
 
 pub use crate::packet::{QueueRelease, ReleasedAtClose};
 
@@ -99,7 +108,7 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever the kernel refuses, translated to its cause.
+    /// Whatever the kernel refuses, with its cause.
     fn open(&self, request: &SocketRequest, umem: &UmemRegion) -> Result<Opened>;
 
     /// A socket that will share the queue of `first`, which is on the same interface and UMEM and bound already.
@@ -169,28 +178,28 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Busy`](crate::ErrorKind::Busy) when the queue is taken, [`Unsupported`](crate::ErrorKind::Unsupported) when zero-copy was demanded in
-    /// vain, [`Down`](crate::ErrorKind::Down), [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`Busy`](crate::ErrorKind::Busy) when the queue is taken, [`Unsupported`](crate::ErrorKind::Unsupported) when zero-copy was
+    /// required and is not available, [`Down`](crate::ErrorKind::Down), [`NotFound`](crate::ErrorKind::NotFound).
     fn bind(&self) -> Result<Bound>;
 
-    /// Makes the kernel look at the fill ring.
+    /// Wakes the kernel to process the fill ring.
     ///
     /// # Errors
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     fn wake_rx(&self) -> Result<()>;
 
-    /// Makes the kernel look at the TX ring.
+    /// Wakes the kernel to process the TX ring.
     ///
     /// # Errors
     ///
     /// [`Down`](crate::ErrorKind::Down) or [`Gone`](crate::ErrorKind::Gone).
     fn wake_tx(&self) -> Result<Kick>;
 
-    /// Waits until packets are there, or TX slots are free, or something in its company ends the wait, or `timeout` is over; `None`
+    /// Waits until packets are there, or TX slots are free, or the wait set ends the wait, or `timeout` is over; `None`
     /// waits for ever. It may return early with nothing, as after a signal.
     ///
-    /// The answer tells of this socket alone, and the error, too: the others want a look of their own.
+    /// Result and error concern this socket only. The caller checks the others of the wait set itself.
     ///
     /// # Errors
     ///
@@ -200,7 +209,7 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
         &self,
         interest: Interest,
         timeout: Option<Duration>,
-        company: &Company<'_>,
+        wait_set: &WaitSet<'_>,
     ) -> Result<Ready>;
 
     /// One moment of busy waiting. With preferred busy polling it is a system call that runs the driver. What goes wrong shows in the next
@@ -244,29 +253,29 @@ pub trait Socket: Any + fmt::Debug + Send + Sync {
     /// The file descriptor, where there is one.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Tells a watcher from now on, for as long as it lives, whenever a look may find what it is interested in. False when the socket has a
-    /// descriptor for that, or none can be told: look now and then.
+    /// Notifies `watcher`, for as long as it lives, whenever the socket may be ready for `interest`. False when the socket has a descriptor
+    /// for that or cannot notify: poll now and then.
     fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
         let _ = (interest, watcher);
         false
     }
 
-    /// A look for somebody who waits by other means, as a [`wait`](Self::wait) without sleep; with nothing to wait for, it tells what is wrong
-    /// alone. A simulated network that nobody moves gets on by the time that has `passed` since the last one.
+    /// Checks once, without sleep, for a caller that waits by other means. Without an interest it only reports errors. A simulated network
+    /// that nobody runs advances by the time `passed` since the last call.
     ///
     /// # Errors
     ///
     /// As [`wait`](Self::wait).
-    fn attend(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
+    fn poll_once(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
         let _ = passed;
         let interest = interest.unwrap_or(Interest::Both);
-        self.wait(interest, Some(Duration::ZERO), &Company::none())
+        self.wait(interest, Some(Duration::ZERO), &WaitSet::none())
     }
 
-    /// Takes a bell, to be rung while packets wait, in place of a file descriptor; returns its descriptor. A socket with a descriptor of
-    /// its own needs none.
-    fn hang(&self, bell: Arc<dyn Bell>) -> Option<BorrowedFd<'_>> {
-        drop(bell);
+    /// Keeps `ready_fd` readable while packets wait, for a socket without a descriptor of its own; returns the descriptor. `None` when the
+    /// socket needs none.
+    fn notify_through(&self, ready_fd: Arc<dyn ReadyFd>) -> Option<BorrowedFd<'_>> {
+        drop(ready_fd);
         None
     }
 }
@@ -288,7 +297,7 @@ pub struct Interface {
     pub mac: Option<MacAddr>,
 }
 
-/// A wish for packet memory.
+/// A request for packet memory.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryRequest {
     /// Its size in bytes.
@@ -299,7 +308,7 @@ pub struct MemoryRequest {
     pub numa_node: Option<u32>,
 }
 
-/// Packet memory and what became of the wishes.
+/// Packet memory, and what of the request was achieved.
 #[derive(Debug)]
 pub struct Allocation {
     /// The memory.
@@ -310,7 +319,7 @@ pub struct Allocation {
     pub numa_node: Answer<Option<u32>>,
 }
 
-/// A wish for a socket.
+/// A request for a socket.
 #[derive(Debug, Clone)]
 pub struct SocketRequest {
     /// The queue to bind to.
@@ -375,7 +384,7 @@ pub struct Sharing {
     pub tx: ProducerRing<Desc>,
 }
 
-/// What became of the wishes when a socket was bound.
+/// What of the request was achieved when a socket was bound.
 #[derive(Debug, Clone)]
 pub struct Bound {
     /// Copy or zero-copy.
@@ -391,7 +400,7 @@ pub struct Bound {
     pub release: Arc<dyn QueueRelease>,
 }
 
-/// What a transmit call came to.
+/// The result of a transmit call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kick {
     /// The kernel took what was there.

@@ -10,14 +10,14 @@ use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
 
 /// Sockets that can share a queue. The XDP program has as many places for each.
-pub const MEMBERS: u32 = 16;
+pub const MAX_SOCKETS_PER_QUEUE: u32 = 16;
 
 /// Where a socket stands in the map of an XDP program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MapKey {
     /// The queue.
     pub queue: u32,
-    /// Which of the sockets that share the queue it is, below [`MEMBERS`]. A socket that has a queue to itself is 0.
+    /// Which of the sockets that share the queue it is, below [`MAX_SOCKETS_PER_QUEUE`]. A socket that has a queue to itself is 0.
     pub member: u32,
 }
 
@@ -32,21 +32,21 @@ pub struct FanOut {
 
 /// An attached XDP program and its map of sockets. Dropping the last handle detaches it.
 pub trait Steering: fmt::Debug + Send + Sync {
-    /// Directs the packets of `place` to `socket`.
+    /// Directs the packets of `key` to `socket`.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) when the map has no such place.
-    fn insert(&self, place: MapKey, socket: &dyn Socket) -> Result<()>;
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the map has no such key.
+    fn insert(&self, key: MapKey, socket: &dyn Socket) -> Result<()>;
 
-    /// Directs the packets of `place` to the kernel again. Removing an absent entry is fine.
+    /// Directs the packets of `key` to the kernel again. Removing an absent entry is fine.
     ///
     /// # Errors
     ///
     /// [`System`](crate::ErrorKind::System).
-    fn remove(&self, place: MapKey) -> Result<()>;
+    fn remove(&self, key: MapKey) -> Result<()>;
 
-    /// Says how the packets of `queue` are shared out from now on, by the hash of their [flow](crate::proto::FlowKey). Those for a place
+    /// Says how the packets of `queue` are shared out from now on, by the hash of their [flow](crate::proto::FlowKey). Those for a key
     /// without a socket go on to the kernel.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use crate::backend::Interest;
 #[cfg(feature = "capi")]
 use crate::backend::OwnedFd;
 use crate::backend::{
-    Alarm, Allocation, Backend, Bell, BorrowedFd, Interface, MemoryRequest, Opened, SocketRequest,
-    Steering,
+    Allocation, Backend, BorrowedFd, Interface, MemoryRequest, Opened, ReadyFd, SocketRequest,
+    Steering, StopSignal,
 };
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::XdpMode;
@@ -41,7 +41,7 @@ pub(crate) fn path(name: &std::ffi::CStr) -> Result<std::path::PathBuf> {
 }
 
 /// A descriptor for a socket without one: there is none to be had here.
-pub(crate) fn bell() -> Result<Arc<dyn Bell>> {
+pub(crate) fn ready_fd() -> Result<Arc<dyn ReadyFd>> {
     Err(FluxError::new(
         ErrorKind::Unsupported,
         errno::EOPNOTSUPP,
@@ -66,10 +66,10 @@ pub(crate) fn duplicate(fd: i32, tried: &str) -> Result<OwnedFd> {
 /// While it lives, this thread is not cancelled. Here no thread is.
 #[derive(Debug)]
 #[cfg_attr(test, allow(dead_code, reason = "Linux has its own"))]
-pub(crate) struct Uncancelled;
+pub(crate) struct CancelGuard;
 
 #[cfg_attr(test, allow(dead_code, reason = "Linux has its own"))]
-impl Uncancelled {
+impl CancelGuard {
     pub(crate) fn new() -> Self {
         Self
     }
@@ -78,11 +78,11 @@ impl Uncancelled {
 /// A descriptor that tasks wait for: there is none here.
 #[cfg(feature = "async")]
 #[derive(Debug)]
-pub(crate) struct Descriptor(Infallible);
+pub(crate) struct TaskFd(Infallible);
 
 #[cfg(feature = "async")]
 #[cfg_attr(test, allow(dead_code, reason = "nobody has one"))]
-impl Descriptor {
+impl TaskFd {
     pub(crate) fn of(_fd: BorrowedFd<'_>) -> Result<Self> {
         Err(FluxError::new(
             ErrorKind::Unsupported,
@@ -116,18 +116,18 @@ impl Readiness {
     }
 }
 
-/// An alarm; who waits looks at it now and then.
-pub(crate) fn alarm() -> Alarm {
-    Alarm::unseen()
+/// A stop signal without a descriptor: a wait checks it now and then.
+pub(crate) fn stop_signal() -> StopSignal {
+    StopSignal::without_fd()
 }
 
 /// A descriptor to wait on: there is none here.
 #[derive(Debug)]
 #[cfg_attr(test, allow(dead_code, reason = "Linux has one of its own"))]
-pub(crate) struct Events(Infallible);
+pub(crate) struct WaitFd(Infallible);
 
 #[cfg_attr(test, allow(dead_code, reason = "Linux has one of its own"))]
-impl Events {
+impl WaitFd {
     pub(crate) fn of(_fd: BorrowedFd<'_>) -> Result<Self> {
         Err(FluxError::new(
             ErrorKind::Unsupported,
@@ -241,7 +241,7 @@ mod tests {
     #[cfg(feature = "capi")]
     #[test]
     fn there_is_no_descriptor_to_be_had() {
-        assert_eq!(bell().unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(ready_fd().unwrap_err().kind(), ErrorKind::Unsupported);
         let error = duplicate(3, "using the given XSKMAP").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
@@ -251,7 +251,7 @@ mod tests {
     fn no_task_waits_for_a_descriptor() {
         let file = File::open("/dev/null").unwrap();
         let file = descriptor::of_file(&file).unwrap();
-        let error = Descriptor::of(file).unwrap_err();
+        let error = TaskFd::of(file).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains("fluxcap::sim"), "{error}");
     }

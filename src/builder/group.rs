@@ -2,7 +2,7 @@
 
 use super::open::no_free_frame;
 use super::{FluxBuilder, Program, bind};
-use crate::backend::{self, FanOut, MEMBERS, Rings, Sharing};
+use crate::backend::{self, FanOut, MAX_SOCKETS_PER_QUEUE, Rings, Sharing};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::LeasedSocket;
 use crate::report::Report;
@@ -130,10 +130,10 @@ impl FluxBuilder {
 
     fn check_group(&self) -> Result<()> {
         let sockets = self.fan_out.sockets;
-        if !(1..=MEMBERS).contains(&sockets) {
+        if !(1..=MAX_SOCKETS_PER_QUEUE).contains(&sockets) {
             return Err(FluxError::invalid(
                 format_args!("a queue shared out among {sockets} sockets"),
-                format_args!("it takes 1 to {MEMBERS}"),
+                format_args!("it takes 1 to {MAX_SOCKETS_PER_QUEUE}"),
                 "use as many as you have processors for them",
             ));
         }

@@ -84,10 +84,10 @@ impl EngineGroup {
         for engine in &engines {
             engine.check_process("making a group of engines")?;
         }
-        let alarms = engines.iter().map(|engine| engine.alarm.clone());
+        let stop_signals = engines.iter().map(|engine| engine.stop_signal.clone());
         Ok(Self {
             watch: Watch::over(&engines),
-            stopper: GroupStopper::new(alarms.collect()),
+            stopper: GroupStopper::new(stop_signals.collect()),
             engines,
             cpus: Vec::new(),
             interval: WATCH,

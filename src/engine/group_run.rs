@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::Alarm;
+use crate::backend::StopSignal;
 use crate::error::FluxError;
 
 /// Stops all engines of a group, from any thread and from a signal handler. Cheap to clone; it may outlive the group.
 #[derive(Debug, Clone)]
 pub struct GroupStopper {
-    alarms: Arc<[Alarm]>,
-    /// A stop that no run has seen: the alarms alone ring for other reasons, too.
+    stop_signals: Arc<[StopSignal]>,
+    /// A stop that no run has seen: the signals alone are raised for other reasons, too.
     wanted: Arc<AtomicBool>,
 }
 
 impl GroupStopper {
-    pub(super) fn new(alarms: Arc<[Alarm]>) -> Self {
+    pub(super) fn new(stop_signals: Arc<[StopSignal]>) -> Self {
         Self {
-            alarms,
+            stop_signals,
             wanted: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -31,7 +31,7 @@ impl GroupStopper {
     /// engine and writes to its descriptor. In a forked child it stops nothing.
     pub fn stop(&self) {
         self.wanted.store(true, Ordering::Release);
-        self.ring();
+        self.raise();
     }
 
     /// Whether a stop is on its way that no run has seen to its end.
@@ -41,14 +41,14 @@ impl GroupStopper {
     }
 
     /// Makes every engine end.
-    pub(super) fn ring(&self) {
-        self.alarms.iter().for_each(Alarm::ring);
+    pub(super) fn raise(&self) {
+        self.stop_signals.iter().for_each(StopSignal::raise);
     }
 
-    /// Between two runs: makes all quiet again. `obeyed`: a stop was what ended the run.
+    /// Between two runs: lowers all signals. `obeyed`: a stop was what ended the run.
     fn settle(&self, obeyed: bool) {
-        for alarm in &*self.alarms {
-            alarm.reset();
+        for stop_signal in &*self.stop_signals {
+            stop_signal.reset();
         }
         if obeyed {
             self.wanted.store(false, Ordering::Release);
@@ -78,8 +78,8 @@ struct State {
 impl GroupRun {
     pub(super) fn new(stopper: GroupStopper) -> Self {
         if stopper.is_stopping() {
-            // Its alarms may have been made quiet at the end of the run before.
-            stopper.ring();
+            // Its signals may have been lowered at the end of the run before.
+            stopper.raise();
         }
         Self {
             stopper,
@@ -102,12 +102,12 @@ impl GroupRun {
     /// Ends the run with an error, unless there is one already.
     pub(super) fn fail(&self, error: FluxError) {
         self.lock().error.get_or_insert(error);
-        self.stopper.ring();
+        self.stopper.raise();
     }
 
     /// Ends the run, without an error.
     pub(super) fn end(&self) {
-        self.stopper.ring();
+        self.stopper.raise();
     }
 
     /// Waits until all threads have ended, or for `time`; returns whether some are at work still.
@@ -153,7 +153,7 @@ impl Drop for Part<'_> {
         }
         let last = state.running == 0;
         drop(state);
-        run.stopper.ring();
+        run.stopper.raise();
         if last {
             run.changed.notify_all();
         }

@@ -19,7 +19,7 @@ pub use queue_monitor::QueueChange;
 pub use run::Outcome;
 pub use stats::{EngineStatistics, GroupStatistics, PortStatistics};
 
-use crate::backend::{Alarm, machine};
+use crate::backend::{StopSignal, machine};
 use crate::error::{FluxError, Result};
 use crate::packet::BatchSlots;
 use crate::packet::PacketBatch;
@@ -80,7 +80,7 @@ pub struct FluxEngine {
     outboxes: Vec<PacketBatch>,
     slots: BatchSlots,
     pacer: Pacer,
-    alarm: Alarm,
+    stop_signal: StopSignal,
     when_full: WhenFull,
     copying: bool,
     patience: Duration,
@@ -102,7 +102,7 @@ impl FluxEngine {
             outboxes: Vec::new(),
             slots: BatchSlots::new(batch),
             pacer: Poller::default().pacer(),
-            alarm: machine::alarm(),
+            stop_signal: machine::stop_signal(),
             when_full: WhenFull::default(),
             copying: false,
             patience: PATIENCE,
@@ -244,7 +244,7 @@ impl FluxEngine {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper {
-            alarm: self.alarm.clone(),
+            stop_signal: self.stop_signal.clone(),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::port::Port;
 use super::{EngineStatistics, FluxEngine, WhenFull};
-use crate::backend::{Company, Interest};
+use crate::backend::{Interest, WaitSet};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{BatchRef, PortPacket};
 use crate::poller::Idle;
@@ -167,7 +167,7 @@ impl FluxEngine {
     ) -> Result<EngineStatistics> {
         let before = self.statistics();
         let mut turns = 0;
-        while !self.alarm.is_rung() {
+        while !self.stop_signal.is_raised() {
             let busy = self.turn(&mut serve)? > 0;
             if busy {
                 self.pacer.worked();
@@ -188,7 +188,7 @@ impl FluxEngine {
                 self.idle(left)?;
             }
         }
-        self.alarm.reset();
+        self.stop_signal.reset();
         Ok(self.statistics().since(&before))
     }
 
@@ -282,14 +282,14 @@ impl FluxEngine {
             let awaited = !stalled || port.raw.rings.tx_is_full();
             Some((port.raw.socket.fd().filter(|_| awaited), interest))
         };
-        let also = || match stalled {
+        let until = || match stalled {
             true => !ports.iter().any(|port| port.raw.rings.tx_is_full()),
             false => ports.iter().any(|port| port.raw.rings.rx_occupied() > 0),
         };
-        let company = Company {
+        let wait_set = WaitSet {
             fds: &fds,
-            alarm: Some(&self.alarm),
-            also: &also,
+            stop_signal: Some(&self.stop_signal),
+            until: &until,
             check: &|| ports.iter().try_for_each(|port| port.raw.check()),
             endless: false,
         };
@@ -300,7 +300,7 @@ impl FluxEngine {
         let timeout = watched.chain(round).chain(room).chain(timeout).min();
         self.watch = (self.watch + 1) % ports.len();
         let keeper = &ports[self.watch].raw.socket;
-        keeper.wait(interest, timeout, &company).map(drop)
+        keeper.wait(interest, timeout, &wait_set).map(drop)
     }
 }
 

@@ -11,7 +11,7 @@ use super::handle::{self, Open, Owner, count, fluxcap_raw};
 use super::lock::Lock;
 use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::timeout;
-use crate::backend::machine::Uncancelled;
+use crate::backend::machine::CancelGuard;
 use crate::engine::FluxEngine;
 use crate::error::{FluxError, Result, errno};
 use crate::packet::PacketBatch;
@@ -311,7 +311,7 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c_int {
     // The write() is a cancellation point.
-    let _uncancelled = Uncancelled::new();
+    let _guard = CancelGuard::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(engine) } {
         Some(running) => running.stopper.stop(),

@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_int};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::backend::machine::Uncancelled;
+use crate::backend::machine::CancelGuard;
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// The longest text kept, with its final NUL.
@@ -40,7 +40,7 @@ pub extern "C" fn fluxcap_last_error() -> *const c_char {
 ///
 /// A panic ends here, as `-ENOTRECOVERABLE`. The thread is not cancelled meanwhile.
 pub(super) fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
-    let _uncancelled = Uncancelled::new();
+    let _guard = CancelGuard::new();
     quick(body)
 }
 

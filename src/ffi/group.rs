@@ -16,7 +16,7 @@ use super::opaque::{self, Emptied, Opaque, shared};
 use super::poller::{poller, timeout};
 use super::queues::queues;
 use super::sized;
-use crate::backend::machine::Uncancelled;
+use crate::backend::machine::CancelGuard;
 use crate::engine::{EngineGroup, FluxEngine, GroupStopper};
 use crate::error::{FluxError, Result, errno};
 
@@ -374,7 +374,7 @@ pub unsafe extern "C" fn fluxcap_group_run_for(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_stop(group: *const fluxcap_group) -> c_int {
     // The write() is a cancellation point.
-    let _uncancelled = Uncancelled::new();
+    let _guard = CancelGuard::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(group) } {
         Some(engines) => {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use super::error::null;
 use super::handle::Port;
-use crate::backend::machine::Uncancelled;
+use crate::backend::machine::CancelGuard;
 use crate::error::{FluxError, Result, errno};
 use crate::stopper::Stopper;
 
@@ -66,7 +66,7 @@ fn place<H: Opaque>(value: H::Value, stopper: Option<Stopper>) -> *mut H {
 /// but within none that takes it away: [`take`] and [`empty`] end what "open" means when they begin.
 pub(super) unsafe fn stop<H: Opaque>(handle: *const H) -> c_int {
     // The write() is a cancellation point.
-    let _uncancelled = Uncancelled::new();
+    let _guard = CancelGuard::new();
     // SAFETY: as the caller promises.
     if !unsafe { is(handle) } {
         return -errno::EINVAL;
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_handle_is_good_but_while_it_is_empty() {
         let stopper = Stopper {
-            alarm: machine::alarm(),
+            stop_signal: machine::stop_signal(),
         };
         let handle = give_stoppable::<Thing>("one".to_owned(), stopper.clone());
         // SAFETY: an open handle, which nobody else uses.

@@ -161,7 +161,7 @@ impl SimBackend {
                     statistics: SocketStatistics::default(),
                     tx_active: false,
                     rx_stopped: false,
-                    bell: None,
+                    ready_fd: None,
                     watchers: Vec::new(),
                 },
             );
@@ -172,7 +172,7 @@ impl SimBackend {
             request: request.clone(),
             zero_copy_mtu: umem.geometry().zero_copy_mtu(),
             id,
-            bell: OnceLock::new(),
+            ready_fd: OnceLock::new(),
             gone,
             first: first.cloned(),
         }))

@@ -9,7 +9,7 @@ use super::config::{NicConfig, NicCounters};
 use super::faults::Faults;
 use super::play::Player;
 use super::record::Recorder;
-use crate::backend::{Bell, FanOut, Interest, Watcher};
+use crate::backend::{FanOut, Interest, ReadyFd, Watcher};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{InFlight, KernelSide};
 use crate::proto::FlowKey;
@@ -141,7 +141,7 @@ pub(super) struct Sock {
     /// In zero-copy mode: the driver found no frame, and waits for a wake-up.
     pub(super) rx_stopped: bool,
     /// Made when the program asks for a file descriptor.
-    pub(super) bell: Option<Arc<dyn Bell>>,
+    pub(super) ready_fd: Option<Arc<dyn ReadyFd>>,
     /// Who waits for it without sleeping in a call, and what for.
     pub(super) watchers: Vec<(Interest, Weak<dyn Watcher>)>,
 }
@@ -150,8 +150,8 @@ impl Sock {
     /// Lets the file descriptor show what stands in the RX ring.
     pub(super) fn show(&mut self) {
         let waiting = self.side.rx_waiting() > 0;
-        if let Some(bell) = &self.bell {
-            bell.set(waiting);
+        if let Some(ready_fd) = &self.ready_fd {
+            ready_fd.set_ready(waiting);
         }
     }
 
@@ -169,7 +169,7 @@ impl Sock {
                 Interest::Both => receives || sends,
             };
             if worth_while {
-                watcher.news();
+                watcher.notify();
             }
             true
         });
@@ -177,7 +177,7 @@ impl Sock {
 
     /// Whether somebody wants to know what stands in its rings.
     pub(super) fn is_followed(&self) -> bool {
-        self.bell.is_some() || !self.watchers.is_empty()
+        self.ready_fd.is_some() || !self.watchers.is_empty()
     }
 
     /// What the kernel counted.

@@ -12,8 +12,8 @@ use super::shared::Shared;
 use super::trace::EventKind;
 use super::world::{SLICE, World};
 use crate::backend::{
-    Bell, BorrowedFd, Bound, Company, Interest, Kick, QueueRelease, Ready, Socket, SocketRequest,
-    Watcher,
+    BorrowedFd, Bound, Interest, Kick, QueueRelease, Ready, ReadyFd, Socket, SocketRequest,
+    WaitSet, Watcher,
 };
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::stats::SocketStatistics;
@@ -22,7 +22,7 @@ use crate::stats::SocketStatistics;
 pub(super) const TX_BUDGET: u32 = 32;
 /// Packets that a wait moves without one for its socket; it ends early then.
 const MOST: u32 = 256 * SLICE;
-/// A wake-up may be lost, and who keeps company gives none: nobody sleeps longer without a look.
+/// A wake-up may be lost, and the other entries of a wait set give none: nobody sleeps longer without a look.
 pub(super) const LOOK_UP: Duration = Duration::from_millis(10);
 /// Packets that move while a program spins once.
 const MOMENT: u32 = 64;
@@ -35,7 +35,7 @@ pub(super) struct SimSocket {
     pub(super) zero_copy_mtu: u32,
     pub(super) id: SocketId,
     /// Its descriptor, made when the program asks for one.
-    pub(super) bell: OnceLock<Arc<dyn Bell>>,
+    pub(super) ready_fd: OnceLock<Arc<dyn ReadyFd>>,
     /// Whether the NIC was removed.
     pub(super) gone: Arc<AtomicBool>,
     /// The socket whose fill and completion ring it uses, if those are not its own. That one must not be closed before.
@@ -173,7 +173,7 @@ impl Socket for SimSocket {
         &self,
         interest: Interest,
         timeout: Option<Duration>,
-        company: &Company<'_>,
+        wait_set: &WaitSet<'_>,
     ) -> Result<Ready> {
         let shared = self.shared();
         let mut world = shared.lock("waiting for packets")?;
@@ -186,8 +186,8 @@ impl Socket for SimSocket {
         shared.announce(&mut world);
         world.allow(1);
         let mut handled = 0;
-        while ready == Ready::default() && !company.is_here() {
-            (company.check)()?;
+        while ready == Ready::default() && !wait_set.is_done() {
+            (wait_set.check)()?;
             if world.running.is_some() {
                 let left = real_end.map(|end| end.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {
@@ -214,7 +214,7 @@ impl Socket for SimSocket {
                     (Some(due), end) if end.is_none_or(|end| due <= end) => world.pass_to(due),
                     (_, Some(end)) if world.now < end => world.pass_to(end),
                     (due, _) => {
-                        ready.interrupted = due.is_none() && company.endless;
+                        ready.interrupted = due.is_none() && wait_set.endless;
                         break;
                     }
                 }
@@ -246,7 +246,7 @@ impl Socket for SimSocket {
 
     fn check(&self) -> Result<()> {
         self.shared().process.check("looking for packets")?;
-        // Without the lock: those who wait in company have it.
+        // Without the lock: the conditions of the wait set take it.
         match self.gone.load(Ordering::Acquire) {
             true => Err(removed(&self.nic.name, "looking for packets")),
             false => Ok(()),
@@ -276,11 +276,11 @@ impl Socket for SimSocket {
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
-        let bell = self.bell.get()?;
+        let ready_fd = self.ready_fd.get()?;
         if let Ok(mut world) = self.shared().lock("asking for a descriptor") {
             world.sockets.get_mut(&self.id)?.show();
         }
-        Some(bell.fd())
+        Some(ready_fd.fd())
     }
 
     fn watch(&self, interest: Interest, watcher: Weak<dyn Watcher>) -> bool {
@@ -295,7 +295,7 @@ impl Socket for SimSocket {
         true
     }
 
-    fn attend(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
+    fn poll_once(&self, interest: Option<Interest>, passed: Duration) -> Result<Ready> {
         let shared = self.shared();
         let mut world = shared.lock("waiting for packets")?;
         let mut ready = self.look(&mut world, interest)?;
@@ -324,17 +324,17 @@ impl Socket for SimSocket {
         Ok(ready)
     }
 
-    fn hang(&self, bell: Arc<dyn Bell>) -> Option<BorrowedFd<'_>> {
+    fn notify_through(&self, ready_fd: Arc<dyn ReadyFd>) -> Option<BorrowedFd<'_>> {
         let mut guard = self.shared().lock("asking for a descriptor").ok()?;
         let world = &mut *guard;
         let socket = world.sockets.get_mut(&self.id)?;
-        let bell = self.bell.get_or_init(|| bell);
-        if socket.bell.is_none() {
-            socket.bell = Some(bell.clone());
+        let ready_fd = self.ready_fd.get_or_init(|| ready_fd);
+        if socket.ready_fd.is_none() {
+            socket.ready_fd = Some(ready_fd.clone());
             world.followed += 1;
         }
         socket.show();
-        Some(bell.fd())
+        Some(ready_fd.fd())
     }
 }
 

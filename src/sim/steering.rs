@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::nic::Nic;
 use super::port::Program;
 use super::socket::SimSocket;
-use crate::backend::{FanOut, MEMBERS, MapKey, Socket, Steering};
+use crate::backend::{FanOut, MAX_SOCKETS_PER_QUEUE, MapKey, Socket, Steering};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::{Answer, XdpMode};
 use crate::stats::ProgramCounters;
@@ -78,10 +78,10 @@ impl Steering for SimSteering {
                     "bind it first",
                 ));
             };
-            if member >= MEMBERS {
+            if member >= MAX_SOCKETS_PER_QUEUE {
                 return Err(FluxError::invalid(
                     tried(),
-                    format_args!("a queue has places for {MEMBERS}, counted from 0"),
+                    format_args!("a queue has places for {MAX_SOCKETS_PER_QUEUE}, counted from 0"),
                     "share the queue among fewer sockets",
                 ));
             }
@@ -108,7 +108,7 @@ impl Steering for SimSteering {
         let mut world = self.nic.shared.lock("sharing out a queue")?;
         let port = &mut world.ports[self.nic.index];
         match port.queues.get_mut(queue as usize) {
-            Some(queue) if fanout.sockets <= MEMBERS => {
+            Some(queue) if fanout.sockets <= MAX_SOCKETS_PER_QUEUE => {
                 queue.fanout = fanout;
                 Ok(())
             }
@@ -118,7 +118,7 @@ impl Steering for SimSteering {
                     port.config.name, fanout.sockets
                 ),
                 format_args!(
-                    "it has {} queues, with places for {MEMBERS} each",
+                    "it has {} queues, with places for {MAX_SOCKETS_PER_QUEUE} each",
                     port.active
                 ),
                 "use a queue that it has, and fewer sockets",

@@ -134,7 +134,7 @@ impl Watchdog {
 
 fn stuck(tx_side: &TxSide, waited: Duration, socket: &dyn Socket) -> FluxError {
     // To describe it, the driver is asked for.
-    let _uncancelled = machine::Uncancelled::new();
+    let _guard = machine::CancelGuard::new();
     let (given, waiting) = (tx_side.outstanding(), tx_side.pending());
     FluxError::new(
         ErrorKind::Stuck,

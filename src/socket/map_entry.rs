@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{self, Pace, Socket, Steering, machine};
+use crate::backend::{self, Socket, Steering, Throttle, machine};
 use crate::error::Result;
 use crate::stats::ProgramCounters;
 use crate::umem::memory::Process;
@@ -20,7 +20,7 @@ pub(crate) struct MapEntry {
     key: backend::MapKey,
     process: Process,
     /// When to ask next how the program is.
-    looks: Pace,
+    throttle: Throttle,
 }
 
 impl MapEntry {
@@ -35,14 +35,14 @@ impl MapEntry {
             steering,
             key,
             process: Process::current(),
-            looks: Pace::default(),
+            throttle: Throttle::default(),
         })
     }
 
     /// Whether packets can still come here. The program is asked once a second at most.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        match self.looks.is_due(machine::coarse_time(), LOOK) {
+        match self.throttle.is_due(machine::coarse_time(), LOOK) {
             true => self.look(),
             false => Ok(()),
         }
@@ -50,7 +50,7 @@ impl MapEntry {
 
     #[cold]
     fn look(&self) -> Result<()> {
-        let _uncancelled = machine::Uncancelled::new();
+        let _guard = machine::CancelGuard::new();
         self.steering.check()
     }
 

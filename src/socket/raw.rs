@@ -276,7 +276,7 @@ impl FluxRaw {
     pub fn wake_rx(&self) -> Result<()> {
         self.umem.process().check("waking the kernel to receive")?;
         if self.rings.rx_needs_wakeup() || !self.report.need_wakeup.achieved {
-            let _uncancelled = machine::Uncancelled::new();
+            let _guard = machine::CancelGuard::new();
             self.socket.wake_rx()
         } else {
             self.socket.check()
@@ -312,7 +312,7 @@ impl FluxRaw {
         let mut kicks = Kicks::new(self.rings.tx_pending());
         let mut called = false;
         while kicks.wanted() && (always || self.rings.tx_needs_wakeup()) {
-            let _uncancelled = machine::Uncancelled::new();
+            let _guard = machine::CancelGuard::new();
             let come_back = self.rings.tx_side.come_back();
             let kick = self.socket.wake_tx()?;
             called = true;

@@ -263,14 +263,14 @@ impl FluxRx {
     }
 
     fn sleep(&mut self, slice: Option<Duration>, left: Option<Duration>) -> Result<Ready> {
-        let _uncancelled = machine::Uncancelled::new();
+        let _guard = machine::CancelGuard::new();
         let (socket, map_entry) = (&*self.shared.socket, self.map_entry.as_ref());
         self.waiting
             .sleep(socket, map_entry, Interest::Receive, slice, left)
     }
 
     fn spin(&mut self) -> Result<()> {
-        let _uncancelled = machine::Uncancelled::new();
+        let _guard = machine::CancelGuard::new();
         if self.rx_side.needs_wakeup() {
             self.shared.socket.wake_rx()?;
         }
@@ -361,7 +361,7 @@ impl FluxRx {
 
     #[cold]
     fn wake(&self) {
-        let _uncancelled = machine::Uncancelled::new();
+        let _guard = machine::CancelGuard::new();
         // What goes wrong shows in the next wait.
         let _ = self.shared.socket.wake_rx();
     }

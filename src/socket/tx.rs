@@ -296,7 +296,7 @@ impl FluxTx {
             self.shared.socket.check()?;
         }
         while kicks.wanted() && (always || self.tx_side.needs_wakeup()) {
-            let _uncancelled = machine::Uncancelled::new();
+            let _guard = machine::CancelGuard::new();
             let kick = self.shared.socket.wake_tx()?;
             match kicks.after(kick, self.tx_side.pending()) {
                 Next::Rest => break,

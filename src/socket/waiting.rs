@@ -5,8 +5,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::backend::machine::Events;
-use crate::backend::{Alarm, BorrowedFd, Company, Interest, Ready, Socket, machine};
+use crate::backend::machine::WaitFd;
+use crate::backend::{BorrowedFd, Interest, Ready, Socket, StopSignal, WaitSet, machine};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::Frames;
 use crate::socket::FluxRaw;
@@ -30,16 +30,16 @@ const ROUNDS: u32 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     /// Made when somebody asks for a stopper.
-    stop: OnceLock<Alarm>,
+    stop: OnceLock<StopSignal>,
     /// Made when somebody asks for a descriptor to wait for packets on.
-    events: OnceLock<Box<Events>>,
+    wait_fd: OnceLock<Box<WaitFd>>,
 }
 
 impl Waiting {
     /// A handle that ends a wait.
     pub(crate) fn stopper(&self) -> Stopper {
         Stopper {
-            alarm: self.stop.get_or_init(machine::alarm).clone(),
+            stop_signal: self.stop.get_or_init(machine::stop_signal).clone(),
         }
     }
 
@@ -51,26 +51,26 @@ impl Waiting {
     #[inline]
     pub(crate) fn take_stop(&self) -> Result<()> {
         match self.stop.get() {
-            Some(alarm) if alarm.is_rung() && alarm.reset() => Err(stopped()),
+            Some(stop_signal) if stop_signal.is_raised() && stop_signal.reset() => Err(stopped()),
             _ => Ok(()),
         }
     }
 
     /// The descriptor to wait for packets on, of a socket with the descriptor `socket`.
     pub(crate) fn rx_fd(&self, socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
-        if let Some(events) = self.events.get() {
-            return Ok(events.fd());
+        if let Some(wait_fd) = self.wait_fd.get() {
+            return Ok(wait_fd.fd());
         }
-        let events = Box::new(Events::of(descriptor_of(socket)?)?);
-        Ok(self.events.get_or_init(|| events).fd())
+        let wait_fd = Box::new(WaitFd::of(descriptor_of(socket)?)?);
+        Ok(self.wait_fd.get_or_init(|| wait_fd).fd())
     }
 
     /// After a look, if somebody waits on the descriptor: makes it unreadable but for packets, and, while the receiving side is starved, which
     /// `refill` tells, for frames that come home.
     #[inline]
     pub(crate) fn settle(&self, frames: &Frames, refill: impl FnMut() -> bool) {
-        if let Some(events) = self.events.get() {
-            settle(events, frames, refill);
+        if let Some(wait_fd) = self.wait_fd.get() {
+            settle(wait_fd, frames, refill);
         }
     }
 
@@ -84,21 +84,21 @@ impl Waiting {
         slice: Option<Duration>,
         left: Option<Duration>,
     ) -> Result<Ready> {
-        let company = Company {
-            alarm: self.stop.get(),
+        let wait_set = WaitSet {
+            stop_signal: self.stop.get(),
             check: &|| map_entry.map_or(Ok(()), MapEntry::check),
             endless: left.is_none(),
-            ..Company::none()
+            ..WaitSet::none()
         };
-        socket.wait(interest, slice, &company)
+        socket.wait(interest, slice, &wait_set)
     }
 }
 
-fn settle(events: &Events, frames: &Frames, mut refill: impl FnMut() -> bool) {
-    events.clear();
+fn settle(wait_fd: &WaitFd, frames: &Frames, mut refill: impl FnMut() -> bool) {
+    wait_fd.clear();
     // Frames that come in between make it go round again; what is left is for the timer.
     for _ in 0..ROUNDS {
-        if !refill() || frames.notify_on_return(events.waker()) {
+        if !refill() || frames.notify_on_return(wait_fd.waker()) {
             break;
         }
     }
@@ -274,13 +274,13 @@ impl FluxRaw {
     }
 }
 
-/// The descriptor of a socket, which gets a bell if it has none of its own.
+/// The descriptor of a socket, which gets a `ReadyFd` if it has none of its own.
 pub(crate) fn descriptor_of(socket: &dyn Socket) -> Result<BorrowedFd<'_>> {
     if let Some(fd) = socket.fd() {
         return Ok(fd);
     }
     // A simulated socket gets one when somebody asks.
-    socket.hang(machine::bell()?).ok_or_else(|| {
+    socket.notify_through(machine::ready_fd()?).ok_or_else(|| {
         FluxError::new(
             ErrorKind::Unsupported,
             errno::EOPNOTSUPP,

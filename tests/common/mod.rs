@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fluxcap::backend::{
-    Allocation, Backend, BorrowedFd, Bound, Company, FanOut, Interest, Interface, Kick, MapKey,
-    MemoryRequest, Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering,
+    Allocation, Backend, BorrowedFd, Bound, FanOut, Interest, Interface, Kick, MapKey,
+    MemoryRequest, Opened, Ready, ReleasedAtClose, Rings, Socket, SocketRequest, Steering, WaitSet,
 };
 use fluxcap::ring::{ConsumerRing, Desc, ProducerRing, pair_at};
 use fluxcap::umem::memory::Memory;
@@ -202,7 +202,7 @@ impl Socket for PlainSocket {
         &self,
         _interest: Interest,
         _timeout: Option<Duration>,
-        _company: &Company<'_>,
+        _wait_set: &WaitSet<'_>,
     ) -> Result<Ready> {
         self.plain.log.add("wait");
         Ok(Ready {

@@ -8,7 +8,7 @@ use libbpf_sys::{XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE};
 use crate::backend::bpf::object::{ENOTSUPP, check};
 use crate::backend::bpf::query;
 use crate::backend::linux::errors::{is_out_of_files, out_of_files, unexpected};
-use crate::backend::linux::privileges::{Right, program_refusal};
+use crate::backend::linux::rights::{Right, program_refusal};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::{Answer, XdpMode};
 
@@ -25,7 +25,7 @@ pub(super) fn attach(
             XdpMode::Generic => XDP_FLAGS_SKB_MODE,
             XdpMode::Native | XdpMode::Auto => XDP_FLAGS_DRV_MODE,
         };
-        link(program, ifindex, flags).map_err(|error| Refused {
+        link(program, ifindex, flags).map_err(|error| AttachError {
             mode,
             error,
             locked,
@@ -96,14 +96,14 @@ pub(super) fn replace(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(
 }
 
 /// An attempt that the kernel refused.
-struct Refused {
+struct AttachError {
     mode: XdpMode,
     error: i32,
     /// The packet memory to come.
     locked: u64,
 }
 
-impl Refused {
+impl AttachError {
     /// Whether the other mode would be refused for the same reason.
     fn is_final(&self, ifindex: u32) -> bool {
         match self.error {

@@ -10,7 +10,7 @@ use libbpf_sys::bpf_map_info;
 use crate::backend::bpf::object::check;
 use crate::backend::bpf::query;
 use crate::backend::linux::errors::unexpected;
-use crate::backend::{FanOut, MEMBERS, MapKey};
+use crate::backend::{FanOut, MAX_SOCKETS_PER_QUEUE, MapKey};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::stats::ProgramCounters;
 
@@ -32,53 +32,56 @@ impl SocketMap {
         self.map.as_fd()
     }
 
-    /// The key of a place, if the map can have it at all.
-    fn key(&self, place: MapKey) -> Option<u32> {
-        let first = place.queue.checked_mul(self.members)?;
-        let member = (place.member < self.members).then_some(place.member)?;
+    /// The key of a key, if the map can have it at all.
+    fn index(&self, key: MapKey) -> Option<u32> {
+        let first = key.queue.checked_mul(self.members)?;
+        let member = (key.member < self.members).then_some(key.member)?;
         first.checked_add(member)
     }
 
-    pub(super) fn insert(&self, place: MapKey, socket: BorrowedFd<'_>) -> Result<()> {
-        let Some(key) = self.key(place) else {
-            return Err(self.refusal("putting the socket into", place, errno::E2BIG));
+    pub(super) fn insert(&self, key: MapKey, socket: BorrowedFd<'_>) -> Result<()> {
+        let Some(index) = self.index(key) else {
+            return Err(self.refusal("putting the socket into", key, errno::E2BIG));
         };
         let value = socket.as_raw_fd();
-        // SAFETY: the map is an XSKMAP, whose keys and values are four bytes, as are `key` and `value`.
+        // SAFETY: the map is an XSKMAP, whose keys and values are four bytes, as are `index` and `value`.
         let result = unsafe {
             libbpf_sys::bpf_map_update_elem(
                 self.map.as_raw_fd(),
-                (&raw const key).cast::<c_void>(),
+                (&raw const index).cast::<c_void>(),
                 (&raw const value).cast::<c_void>(),
-                // A socket that is there already keeps its place.
+                // A socket that is there already keeps its key.
                 libbpf_sys::BPF_NOEXIST.into(),
             )
         };
         match check(result) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.refusal("putting the socket into", place, error)),
+            Err(error) => Err(self.refusal("putting the socket into", key, error)),
         }
     }
 
-    /// Takes the socket of a place out; an absent one is fine.
-    pub(super) fn remove(&self, place: MapKey) -> Result<()> {
-        let Some(key) = self.key(place) else {
+    /// Takes the socket of a key out; an absent one is fine.
+    pub(super) fn remove(&self, key: MapKey) -> Result<()> {
+        let Some(index) = self.index(key) else {
             return Ok(());
         };
-        // SAFETY: the map is an XSKMAP, whose keys are four bytes, as is `key`.
+        // SAFETY: the map is an XSKMAP, whose keys are four bytes, as is `index`.
         let result = unsafe {
-            libbpf_sys::bpf_map_delete_elem(self.map.as_raw_fd(), (&raw const key).cast::<c_void>())
+            libbpf_sys::bpf_map_delete_elem(
+                self.map.as_raw_fd(),
+                (&raw const index).cast::<c_void>(),
+            )
         };
         match check(result) {
             Ok(_) | Err(libc::ENOENT) => Ok(()),
-            // There is nothing at a place that the map has no room for.
+            // There is nothing at a key that the map has no room for.
             Err(errno::EINVAL) => Ok(()),
-            Err(error) => Err(self.refusal("taking the socket out of", place, error)),
+            Err(error) => Err(self.refusal("taking the socket out of", key, error)),
         }
     }
 
-    fn refusal(&self, tried: &str, place: MapKey, error: i32) -> FluxError {
-        let MapKey { queue, member } = place;
+    fn refusal(&self, tried: &str, key: MapKey, error: i32) -> FluxError {
+        let MapKey { queue, member } = key;
         let tried = format!("{tried} the XDP program's map for queue {queue}");
         match error {
             _ if member >= self.members => FluxError::invalid(
@@ -103,7 +106,7 @@ impl SocketMap {
                 )
             }
             // The queue was free, or the socket would not be bound to it.
-            errno::EEXIST if self.members == MEMBERS => FluxError::new(
+            errno::EEXIST if self.members == MAX_SOCKETS_PER_QUEUE => FluxError::new(
                 ErrorKind::Busy,
                 errno::EBUSY,
                 tried,
@@ -114,7 +117,7 @@ impl SocketMap {
                 ErrorKind::Busy,
                 errno::EBUSY,
                 tried,
-                "another socket has this place in the map",
+                "another socket has this key in the map",
                 "use one map for each interface, and each queue once",
             ),
             errno::EOPNOTSUPP | libc::ENOTSOCK => FluxError::new(
@@ -177,13 +180,13 @@ impl UserMap {
 
     /// Enters `socket` for a queue: a bound one with an RX ring, as for [`Program`](crate::backend::bpf::Program::insert). The key is the queue, and
     /// the only member 0.
-    pub(crate) fn insert(&self, place: MapKey, socket: BorrowedFd<'_>) -> Result<()> {
-        self.0.insert(place, socket)
+    pub(crate) fn insert(&self, key: MapKey, socket: BorrowedFd<'_>) -> Result<()> {
+        self.0.insert(key, socket)
     }
 
     /// Takes the socket of a queue out; an absent one is fine.
-    pub(crate) fn remove(&self, place: MapKey) -> Result<()> {
-        self.0.remove(place)
+    pub(crate) fn remove(&self, key: MapKey) -> Result<()> {
+        self.0.remove(key)
     }
 }
 
@@ -227,10 +230,10 @@ impl FanoutMap {
             "sharing queue {queue} out among {} sockets by the XDP program",
             fanout.sockets
         );
-        if fanout.sockets > MEMBERS {
+        if fanout.sockets > MAX_SOCKETS_PER_QUEUE {
             return Err(FluxError::invalid(
                 tried,
-                format_args!("it has {MEMBERS} places for each queue"),
+                format_args!("it has {MAX_SOCKETS_PER_QUEUE} places for each queue"),
                 "use fewer sockets",
             ));
         }
@@ -268,7 +271,7 @@ pub(super) struct CounterMap(OwnedFd);
 
 /// The most CPUs that Linux can be built for, on any architecture (`NR_CPUS` in `arch/*/Kconfig`). The kernel copies out one value for
 /// each that the machine could have; how many these are stands only in /sys, which may not be mounted.
-const MOST_CPUS: usize = 8192;
+const MAX_CPUS: usize = 8192;
 
 impl CounterMap {
     /// The caller knows that `map` is the `counters` map of the bundled program.
@@ -291,7 +294,7 @@ impl CounterMap {
     }
 
     fn sum(&self, counter: u32) -> Result<u64> {
-        let mut values = vec![0_u64; MOST_CPUS];
+        let mut values = vec![0_u64; MAX_CPUS];
         // SAFETY: keys are four bytes, values eight for each possible CPU, and `values` has room for as many as there can be.
         let result = unsafe {
             libbpf_sys::bpf_map_lookup_elem(

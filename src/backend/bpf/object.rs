@@ -6,9 +6,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::backend::MEMBERS;
+use crate::backend::MAX_SOCKETS_PER_QUEUE;
 use crate::backend::linux::errors::{is_out_of_files, out_of_files};
-use crate::backend::linux::privileges::{self, Right, program_refusal};
+use crate::backend::linux::rights::{self, Right, program_refusal};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// ELF structures are read in place, so the bytes start where they may.
@@ -90,7 +90,7 @@ pub(super) fn load_with(
     locked: u64,
 ) -> Result<Loaded> {
     let variant = Variant::of(fan_out);
-    let _quiet = Quiet::new();
+    let _silencer = LibbpfSilencer::new();
     let mut log = log_buffer()?;
     let mut error = errno::EINVAL;
     for &flags in flags {
@@ -139,8 +139,8 @@ fn load_once(variant: Variant, maps: Maps<'_>, flags: u32, log: &mut [u8]) -> Re
         let [sockets, fanouts, counters] = names.map(map);
         match maps {
             Maps::New { queues } => {
-                let queues = queues.clamp(1, u32::MAX / MEMBERS);
-                let places = queues * MEMBERS;
+                let queues = queues.clamp(1, u32::MAX / MAX_SOCKETS_PER_QUEUE);
+                let places = queues * MAX_SOCKETS_PER_QUEUE;
                 check(libbpf_sys::bpf_map__set_max_entries(sockets, places))?;
                 check(libbpf_sys::bpf_map__set_max_entries(fanouts, queues))?;
             }
@@ -227,27 +227,27 @@ fn last_errno() -> i32 {
 ///
 /// The print function is one per process. Loads take turns, and each puts back what it found, so a program that uses
 /// libbpf itself keeps its own. `LIBBPF_LOG_LEVEL` in the environment lets everything through.
-pub(super) struct Quiet {
+pub(super) struct LibbpfSilencer {
     previous: Option<libbpf_sys::libbpf_print_fn_t>,
-    _turn: MutexGuard<'static, ()>,
+    _lock: MutexGuard<'static, ()>,
 }
 
-impl Quiet {
+impl LibbpfSilencer {
     pub(super) fn new() -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        static LOCK: Mutex<()> = Mutex::new(());
+        let lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         let previous = std::env::var_os("LIBBPF_LOG_LEVEL")
             .is_none()
             // SAFETY: libbpf exchanges the function atomically, and takes NULL for "print nothing".
             .then(|| unsafe { libbpf_sys::libbpf_set_print(None) });
         Self {
             previous,
-            _turn: turn,
+            _lock: lock,
         }
     }
 }
 
-impl Drop for Quiet {
+impl Drop for LibbpfSilencer {
     fn drop(&mut self) {
         if let Some(previous) = self.previous {
             // SAFETY: the function was in place before, put there by libbpf or by the program.
@@ -294,7 +294,7 @@ fn refusal(variant: Variant, error: i32, log: &str, locked: u64) -> FluxError {
         errno::EPERM if log.is_empty() => return program_refusal(tried, rights, locked),
         // What it says depends on the kernel's version, but never passes without the right.
         errno::EPERM | errno::EACCES | errno::EINVAL
-            if variant == Variant::FanOut && !privileges::has_right(Right::Perfmon) =>
+            if variant == Variant::FanOut && !rights::has_right(Right::Perfmon) =>
         {
             return program_refusal(tried, rights, locked);
         }

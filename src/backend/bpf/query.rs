@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libbpf_sys::{bpf_link_info, bpf_prog_info, bpf_xdp_query_opts};
 
-use crate::backend::bpf::object::{Quiet, check, is_bundled};
+use crate::backend::bpf::object::{LibbpfSilencer, check, is_bundled};
 use crate::backend::linux::errors::{is_out_of_files, out_of_files};
 use crate::error::{ErrorKind, FluxError, Result};
 
@@ -119,7 +119,7 @@ pub(crate) fn program_ids(ifindex: u32) -> Result<[u32; 3], i32> {
         sz: offset_of!(bpf_xdp_query_opts, feature_flags) as _,
         ..Default::default()
     };
-    let _quiet = Quiet::new();
+    let _silencer = LibbpfSilencer::new();
     // SAFETY: `found` is at least as large as its `sz` says.
     check(unsafe { libbpf_sys::bpf_xdp_query(ifindex as i32, 0, &mut found) })?;
     Ok([found.drv_prog_id, found.skb_prog_id, found.hw_prog_id])
@@ -134,7 +134,7 @@ pub(crate) fn claims_zero_copy(ifindex: u32) -> Option<bool> {
         sz: size_of::<bpf_xdp_query_opts>() as _,
         ..Default::default()
     };
-    let _quiet = Quiet::new();
+    let _silencer = LibbpfSilencer::new();
     // SAFETY: `found` is as large as its `sz` says.
     check(unsafe { libbpf_sys::bpf_xdp_query(ifindex as i32, 0, &mut found) }).ok()?;
     // An older kernel, or a driver without XDP.

@@ -1,15 +1,25 @@
 //! The program on real interfaces: veth pairs in network namespaces that vanish with their test.
+//!
+//! First the tests of [`Program`], then of its hash of flows, which must be that of `proto::FlowKey` to the bit, then what they share.
 
-mod flows;
-mod net;
+mod shared;
+#[path = "../../../tests/common/strange.rs"]
+mod strange;
 
+use std::ffi::CString;
+use std::io;
+use std::os::fd::FromRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::backend::bpf::query::{Holder, Hook, foreign};
+use crate::backend::bpf::query::{Holder, Hook, foreign, owned};
 use crate::backend::bpf::*;
+use crate::backend::linux::tests::{in_namespace, ip};
 use crate::error::{ErrorKind, errno};
-use net::{Child, bound_socket, in_namespace, index, ip, send};
+use crate::proto::{FlowKey, IpProtocol};
+use strange::{Random, packet};
 
 fn attach(interface: &str, mode: XdpMode) -> Result<Program> {
     Program::attach(index(interface), interface, 1, mode, false, 0)
@@ -99,17 +109,17 @@ fn a_demanded_mode_is_the_achieved_mode() {
 #[test]
 fn it_is_seen_where_a_program_runs_whoever_attached_it() {
     in_namespace(|| {
-        let runs = || runs_on(index("near"));
-        assert_eq!(runs(), Some(Runs::Nowhere));
+        let runs = || attached_mode(index("near"));
+        assert_eq!(runs(), Some(AttachedMode::None));
         for (flag, hook) in [
-            (libbpf_sys::XDP_FLAGS_SKB_MODE, Runs::Generic),
-            (libbpf_sys::XDP_FLAGS_DRV_MODE, Runs::Native),
+            (libbpf_sys::XDP_FLAGS_SKB_MODE, AttachedMode::Generic),
+            (libbpf_sys::XDP_FLAGS_DRV_MODE, AttachedMode::Native),
         ] {
             attach_by_netlink("near", flag);
             assert_eq!(runs(), Some(hook));
             ip(&format!(
                 "link set near {} off",
-                if hook == Runs::Generic {
+                if hook == AttachedMode::Generic {
                     "xdpgeneric"
                 } else {
                     "xdpdrv"
@@ -117,9 +127,9 @@ fn it_is_seen_where_a_program_runs_whoever_attached_it() {
             ));
         }
         let program = attach("near", XdpMode::Native).unwrap();
-        assert_eq!(runs(), Some(Runs::Native));
+        assert_eq!(runs(), Some(AttachedMode::Native));
         drop(program);
-        assert_eq!(runs(), Some(Runs::Nowhere));
+        assert_eq!(runs(), Some(AttachedMode::None));
     });
 }
 
@@ -425,7 +435,7 @@ fn netlink_neither_takes_the_program_off_nor_replaces_it() {
             libbpf_sys::XDP_FLAGS_SKB_MODE,
         ] {
             for descriptor in [-1, other.program.as_raw_fd()] {
-                let quiet = object::Quiet::new();
+                let quiet = object::LibbpfSilencer::new();
                 // SAFETY: plain numbers; no options.
                 let result = unsafe {
                     libbpf_sys::bpf_xdp_attach(near as i32, descriptor, flags, std::ptr::null())
@@ -468,5 +478,281 @@ fn a_dispatcher_is_taken_off_by_its_own_loader() {
             "{shown}"
         );
         assert!(ours.removal("eth0").contains("all queues of eth0"));
+    }
+}
+
+const XDP_PASS: u32 = 2;
+const XDP_REDIRECT: u32 = 4;
+
+/// The loaded program, which runs on packets that are given to it. They arrive at queue 0.
+struct Bench {
+    program: OwnedFd,
+    sockets: map::SocketMap,
+    fanouts: map::FanoutMap,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let object = load(true).unwrap();
+        Self {
+            program: object.program,
+            sockets: map::SocketMap::new(object.sockets, MAX_SOCKETS_PER_QUEUE),
+            fanouts: map::FanoutMap::new(object.fanouts),
+        }
+    }
+
+    fn run(&self, packet: &[u8]) -> u32 {
+        let mut options = libbpf_sys::bpf_test_run_opts {
+            sz: size_of::<libbpf_sys::bpf_test_run_opts>() as _,
+            data_in: packet.as_ptr().cast(),
+            data_size_in: packet.len() as u32,
+            repeat: 1,
+            ..Default::default()
+        };
+        // SAFETY: the descriptor is open; the options name a packet of the stated size.
+        let result =
+            unsafe { libbpf_sys::bpf_prog_test_run_opts(self.program.as_raw_fd(), &mut options) };
+        assert_eq!(result, 0, "{packet:02x?}");
+        options.retval
+    }
+
+    /// The member that each packet is for: the one without which it is passed on.
+    fn members(&self, packets: &[Vec<u8>], fanout: FanOut) -> Vec<u32> {
+        self.fanouts.set(0, fanout).unwrap();
+        let socket = bound_socket("near");
+        let mut found = vec![None; packets.len()];
+        for member in 0..MAX_SOCKETS_PER_QUEUE {
+            let place = MapKey { queue: 0, member };
+            self.sockets.insert(place, socket.as_fd()).unwrap();
+            for (packet, found) in packets.iter().zip(&mut found) {
+                match self.run(packet) {
+                    XDP_REDIRECT => assert_eq!(found.replace(member), None),
+                    action => assert_eq!(action, XDP_PASS, "{packet:02x?}"),
+                }
+            }
+            self.sockets.remove(place).unwrap();
+        }
+        found.into_iter().map(|member| member.unwrap()).collect()
+    }
+}
+
+#[test]
+fn the_program_finds_the_member_that_the_library_finds() {
+    in_namespace(|| {
+        let bench = Bench::new();
+        let mut random = Random::new(7);
+        let packets: Vec<_> = (0..3000).map(|_| packet(&mut random)).collect();
+        let keys = || packets.iter().map(|packet| FlowKey::parse(packet));
+        for protocol in [1, 6, 17, 44, 132] {
+            let such = keys().filter(|key| key.protocol() == Some(IpProtocol(protocol)));
+            assert!(such.count() > 100, "protocol {protocol}");
+        }
+        assert!(keys().filter(|key| key.vlan().is_some()).count() > 500);
+        assert!(keys().filter(|key| key.ports().is_some()).count() > 500);
+        for (count, symmetric) in [(16, false), (16, true), (2, true), (3, false), (13, true)] {
+            let found = bench.members(
+                &packets,
+                FanOut {
+                    sockets: count,
+                    symmetric,
+                },
+            );
+            for (packet, member) in packets.iter().zip(found) {
+                let key = FlowKey::parse(packet);
+                let hash = if symmetric {
+                    key.symmetric_hash()
+                } else {
+                    key.hash()
+                };
+                assert_eq!(member, FlowKey::member(hash, count), "{key}: {packet:02x?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn with_fewer_than_two_members_the_first_gets_everything() {
+    in_namespace(|| {
+        let bench = Bench::new();
+        let mut random = Random::new(8);
+        let packets: Vec<_> = (0..100).map(|_| packet(&mut random)).collect();
+        for count in [0, 1] {
+            let fanout = FanOut {
+                sockets: count,
+                symmetric: true,
+            };
+            assert_eq!(bench.members(&packets, fanout), vec![0; packets.len()]);
+        }
+    });
+}
+
+#[test]
+fn the_library_does_not_share_out_more_than_there_are_places() {
+    in_namespace(|| {
+        let bench = Bench::new();
+        let set = |queue, count| {
+            let fanout = FanOut {
+                sockets: count,
+                symmetric: false,
+            };
+            bench.fanouts.set(queue, fanout)
+        };
+        set(0, MAX_SOCKETS_PER_QUEUE).unwrap();
+        for error in [
+            set(0, MAX_SOCKETS_PER_QUEUE + 1),
+            set(1, 2),
+            set(u32::MAX, 2),
+        ] {
+            assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
+        }
+        let socket = bound_socket("near");
+        for (queue, member) in [
+            (0, MAX_SOCKETS_PER_QUEUE),
+            (1, 0),
+            (u32::MAX, 1),
+            (u32::MAX / 16, 15),
+        ] {
+            let place = MapKey { queue, member };
+            let error = bench.sockets.insert(place, socket.as_fd()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            bench.sockets.remove(place).unwrap();
+        }
+    });
+}
+
+fn index(interface: &str) -> u32 {
+    let name = CString::new(interface).unwrap();
+    // SAFETY: a string that ends with NUL.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    assert_ne!(index, 0, "no interface {interface}");
+    index
+}
+
+/// Sends packets out of an interface: of an ethertype that the network stack ignores.
+fn send(interface: &str, packets: usize) {
+    // SAFETY: plain numbers; the result is checked.
+    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    assert!(socket >= 0, "AF_PACKET");
+    // SAFETY: a new descriptor.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: all zeros are a valid address.
+    let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    to.sll_family = libc::AF_PACKET as u16;
+    to.sll_ifindex = index(interface) as i32;
+    let mut packet = [0_u8; 64];
+    packet[..6].fill(0xff);
+    packet[12..14].copy_from_slice(&[0x88, 0xb5]);
+    for _ in 0..packets {
+        // SAFETY: buffer and address with their own sizes.
+        let sent = unsafe {
+            libc::sendto(
+                socket.as_raw_fd(),
+                packet.as_ptr().cast(),
+                packet.len(),
+                0,
+                (&raw const to).cast(),
+                size_of_val(&to) as u32,
+            )
+        };
+        assert_eq!(sent, packet.len() as isize);
+    }
+}
+
+/// An AF_XDP socket that is bound to queue 0 of an interface, and whose fill ring stays empty.
+///
+/// A socket without RX ring does not do: Linux 5.10 crashes when it hands it a packet, and 7.3 does not take it into a map.
+fn bound_socket(interface: &str) -> OwnedFd {
+    const UMEM: usize = 4 * 4096;
+    // SAFETY: plain numbers; the result is checked.
+    let socket =
+        owned(unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) });
+    let socket = socket.expect("CONFIG_XDP_SOCKETS");
+    // SAFETY: new memory; it stays mapped until the test process ends.
+    let umem = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            UMEM,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    assert_ne!(umem, libc::MAP_FAILED);
+    let region = libc::xdp_umem_reg {
+        addr: umem as u64,
+        len: UMEM as u64,
+        chunk_size: 4096,
+        headroom: 0,
+        flags: 0,
+        tx_metadata_len: 0,
+    };
+    set_option(&socket, libc::XDP_UMEM_REG, &region);
+    set_option(&socket, libc::XDP_UMEM_FILL_RING, &4_u32);
+    set_option(&socket, libc::XDP_UMEM_COMPLETION_RING, &4_u32);
+    set_option(&socket, libc::XDP_RX_RING, &4_u32);
+    let address = libc::sockaddr_xdp {
+        sxdp_family: libc::AF_XDP as u16,
+        sxdp_flags: libc::XDP_COPY,
+        sxdp_ifindex: index(interface),
+        sxdp_queue_id: 0,
+        sxdp_shared_umem_fd: 0,
+    };
+    // The kernel gives a queue free some time after its last socket was closed.
+    for _ in 0..100 {
+        // SAFETY: an address with its own size.
+        let bound = unsafe {
+            libc::bind(
+                socket.as_raw_fd(),
+                (&raw const address).cast(),
+                size_of_val(&address) as u32,
+            )
+        };
+        if bound == 0 {
+            return socket;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("bind: {}", io::Error::last_os_error());
+}
+
+fn set_option<T>(socket: &OwnedFd, option: i32, value: &T) {
+    // SAFETY: a value with its own size, of the type that the option takes.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_XDP,
+            option,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as u32,
+        )
+    };
+    assert_eq!(result, 0, "option {option}: {}", io::Error::last_os_error());
+}
+
+/// A process that is killed when the test is done with it.
+struct Child(std::process::Child);
+
+impl Child {
+    /// Starts a process that does nothing but hold a copy of `fd`.
+    fn holding(fd: BorrowedFd<'_>) -> Self {
+        let fd = fd.as_raw_fd();
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        // SAFETY: the closure makes one system call, about an open descriptor, and allocates nothing.
+        unsafe {
+            command.pre_exec(move || match libc::fcntl(fd, libc::F_SETFD, 0) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            })
+        };
+        Self(command.spawn().expect("sleep of coreutils"))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
     }
 }

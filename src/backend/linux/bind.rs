@@ -5,12 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::backend::Bound;
-use crate::backend::bpf::{self, Runs, runs_on};
-use crate::backend::linux::errors::{check, unexpected, words};
-use crate::backend::linux::interface::{absent, virtio_has_iommu};
-use crate::backend::linux::options;
-use crate::backend::linux::patience::{Deadline, patiently};
-use crate::backend::linux::release;
+use crate::backend::bpf::{self, AttachedMode, attached_mode};
+use crate::backend::linux::af_xdp;
+use crate::backend::linux::errors::{Deadline, check, error_text, retry, unexpected};
+use crate::backend::linux::interface::{no_such_interface, virtio_has_iommu};
 use crate::backend::linux::socket::XdpSocket;
 use crate::backend::linux::uapi::{self, SockAddr};
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -23,10 +21,10 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
     if request.queue > u32::from(u16::MAX) {
         return Err(refusal(socket, BindMode::Copy, errno::EINVAL));
     }
-    let busy_poll = options::busy_poll(fd, request.busy_poll);
-    let polls = busy_poll.achieved.is_some();
-    socket.polls.store(polls, Ordering::Relaxed);
-    let tx_budget = options::tx_budget(fd, request.tx_budget, request.sizes.tx);
+    let busy_poll = af_xdp::busy_poll(fd, request.busy_poll);
+    let busy_polls = busy_poll.achieved.is_some();
+    socket.busy_polls.store(busy_polls, Ordering::Relaxed);
+    let tx_budget = af_xdp::tx_budget(fd, request.tx_budget, request.sizes.tx);
     let need_wakeup = need_wakeup(request.need_wakeup, socket.ring_flags);
     let wakeup = if need_wakeup.achieved {
         uapi::XDP_USE_NEED_WAKEUP
@@ -39,7 +37,7 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
             BindMode::Copy => uapi::XDP_COPY,
             _ => uapi::XDP_ZEROCOPY,
         };
-        patiently(
+        retry(
             deadline,
             |error| error == errno::EBUSY,
             || call(socket, wakeup | flag),
@@ -50,7 +48,7 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
         Some(_) => match call(socket, uapi::XDP_SHARED_UMEM) {
             Ok(()) => Answer::granted(
                 request.bind_mode,
-                match (request.bind_mode, options::is_zero_copy(fd)) {
+                match (request.bind_mode, af_xdp::is_zero_copy(fd)) {
                     (BindMode::Auto, Some(true)) => BindMode::ZeroCopy,
                     (BindMode::Auto, _) => BindMode::Copy,
                     (mode, _) => mode,
@@ -61,7 +59,7 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
         None => attempts(socket, attempt)?,
     };
     // Every attempt demanded its mode, so that this only guards against a driver that does something else.
-    if let Some(zero_copy) = options::is_zero_copy(fd) {
+    if let Some(zero_copy) = af_xdp::is_zero_copy(fd) {
         let told = if zero_copy {
             BindMode::ZeroCopy
         } else {
@@ -76,19 +74,19 @@ pub(super) fn bind(socket: &XdpSocket) -> Result<Bound> {
         }
     }
     Ok(Bound {
-        release: release::of(socket),
-        tx_budget: options::tx_budget_in(bind_mode.achieved, tx_budget),
+        release: socket.bound_release(),
+        tx_budget: af_xdp::tx_budget_in(bind_mode.achieved, tx_budget),
         bind_mode,
         need_wakeup,
         busy_poll,
     })
 }
 
-fn need_wakeup(wish: bool, ring_flags: bool) -> Answer<bool> {
-    if wish && !ring_flags {
-        return Answer::refused(wish, false, "rings have flags since Linux 5.4");
+fn need_wakeup(requested: bool, ring_flags: bool) -> Answer<bool> {
+    if requested && !ring_flags {
+        return Answer::refused(requested, false, "rings have flags since Linux 5.4");
     }
-    Answer::granted(wish, wish)
+    Answer::granted(requested, requested)
 }
 
 /// Tries zero-copy and copy mode as requested. A socket that was refused can be bound again.
@@ -131,14 +129,14 @@ fn attempts(
 /// Most drivers bind in zero-copy without such a program, but neither send nor receive then; and once bound, a socket stays in its mode.
 fn lacks_native_program(socket: &XdpSocket) -> Option<String> {
     let name = socket.interface_name();
-    let there = match runs_on(socket.ifindex)? {
-        Runs::Native => return None,
+    let there = match attached_mode(socket.ifindex)? {
+        AttachedMode::Native => return None,
         // What a driver without zero-copy would have said.
-        _ if bpf::query::claims_zero_copy(socket.ifindex) == Some(false) => {
+        _ if bpf::claims_zero_copy(socket.ifindex) == Some(false) => {
             return Some(no_zero_copy(socket, errno::EOPNOTSUPP));
         }
-        Runs::Generic => format!("that of {name} runs in generic mode"),
-        Runs::Nowhere => format!("{name} has none"),
+        AttachedMode::Generic => format!("that of {name} runs in generic mode"),
+        AttachedMode::None => format!("{name} has none"),
     };
     Some(format!(
         "zero-copy takes an XDP program in native mode, and {there}"
@@ -146,17 +144,21 @@ fn lacks_native_program(socket: &XdpSocket) -> Option<String> {
 }
 
 /// What a driver means that binds in zero-copy and then refuses to be woken.
-pub(super) fn not_woken(socket: &XdpSocket, tried: &str, error: i32) -> Option<FluxError> {
-    if options::is_zero_copy(socket.fd.as_fd()) != Some(true) {
+pub(super) fn zero_copy_wake_error(
+    socket: &XdpSocket,
+    tried: &str,
+    error: i32,
+) -> Option<FluxError> {
+    if af_xdp::is_zero_copy(socket.fd.as_fd()) != Some(true) {
         return None;
     }
-    let there = match runs_on(socket.ifindex)? {
-        Runs::Native => return None,
-        Runs::Generic => "that program runs in generic mode",
-        Runs::Nowhere => "there is none",
+    let there = match attached_mode(socket.ifindex)? {
+        AttachedMode::Native => return None,
+        AttachedMode::Generic => "that program runs in generic mode",
+        AttachedMode::None => "there is none",
     };
     let name = socket.interface_name();
-    let driver = socket.control.driver(&name);
+    let driver = socket.ioctl.driver(&name);
     let driver = driver.as_deref().unwrap_or("unknown");
     Some(FluxError::new(
         ErrorKind::Unsupported,
@@ -192,14 +194,14 @@ fn call(socket: &XdpSocket, flags: u16) -> Result<(), i32> {
 /// One clause that says why zero-copy was refused.
 fn no_zero_copy(socket: &XdpSocket, error: i32) -> String {
     let name = socket.interface_name();
-    let driver = socket.control.driver(&name);
+    let driver = socket.ioctl.driver(&name);
     let is_virtio = driver.as_deref() == Some("virtio_net");
     let driver = match driver {
         Some(driver) => format!("the driver of {name} ({driver})"),
         None => format!("the driver of {name}"),
     };
-    let said = words(error);
-    let mtu = socket.control.mtu(&name).unwrap_or(0);
+    let said = error_text(error);
+    let mtu = socket.ioctl.mtu(&name).unwrap_or(0);
     let longest = socket.geometry.zero_copy_mtu();
     match error {
         errno::EOPNOTSUPP => format!("{driver} has no zero-copy for AF_XDP ({said})"),
@@ -255,8 +257,8 @@ fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
     if error == errno::EBUSY {
         return taken(tried, &name, queue, socket.request.bind_patience);
     }
-    if error == errno::ENODEV || socket.control.name(socket.ifindex).is_none() {
-        return absent(tried);
+    if error == errno::ENODEV || socket.ioctl.name(socket.ifindex).is_none() {
+        return no_such_interface(tried);
     }
     if matches!(error, errno::ENETDOWN | errno::ENXIO) {
         return FluxError::new(
@@ -268,7 +270,7 @@ fn refusal(socket: &XdpSocket, mode: BindMode, error: i32) -> FluxError {
         );
     }
     if error == errno::EINVAL {
-        let queues = socket.control.queues(&name, socket.ifindex);
+        let queues = socket.ioctl.queues(&name, socket.ifindex);
         // The kernel takes a queue that exists for either direction.
         let count = queues.map(|queues| queues.rx.max(queues.tx));
         if count.is_some_and(|count| queue >= count) || queue > u32::from(u16::MAX) {

@@ -1,10 +1,11 @@
-//! What the kernel's refusals mean when a socket is opened.
+//! Errors of system calls: what the common ones mean, and trying again for those that pass.
 
+use std::fmt;
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::backend::linux::{memlock, privileges};
 use crate::error::{ErrorKind, FluxError, errno};
-use crate::umem::geometry::Geometry;
 
 /// The number of the last failed system call of this thread.
 pub(super) fn last() -> i32 {
@@ -19,7 +20,7 @@ pub(super) fn check(result: i32) -> Result<i32, i32> {
 }
 
 /// The kernel's own words for a number.
-pub(super) fn words(error: i32) -> String {
+pub(super) fn error_text(error: i32) -> String {
     io::Error::from_raw_os_error(error).to_string()
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn is_out_of_files(error: i32) -> bool {
 }
 
 /// The error for one open file too many.
-pub(crate) fn out_of_files(tried: impl std::fmt::Display, error: i32) -> FluxError {
+pub(crate) fn out_of_files(tried: impl fmt::Display, error: i32) -> FluxError {
     let (happened, fix) = if error == libc::EMFILE {
         (
             "too many files are open in this process",
@@ -53,7 +54,7 @@ pub(super) fn descriptor(tried: &str, error: i32) -> FluxError {
 }
 
 /// A refusal that nobody expects.
-pub(crate) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError {
+pub(crate) fn unexpected(tried: impl fmt::Display, error: i32) -> FluxError {
     if is_out_of_files(error) {
         return out_of_files(tried, error);
     }
@@ -62,7 +63,7 @@ pub(crate) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError
             ErrorKind::Permission,
             error,
             tried,
-            words(error),
+            error_text(error),
             "a seccomp filter or security module of the container or service may forbid it",
         );
     }
@@ -70,90 +71,9 @@ pub(crate) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError
         ErrorKind::System,
         error,
         tried,
-        words(error),
+        error_text(error),
         "the kernel log may say more (`dmesg`)",
     )
-}
-
-/// The kernel made no AF_XDP socket, which was to register `locked` bytes of packet memory.
-pub(super) fn socket(error: i32, locked: u64) -> FluxError {
-    let tried = "opening an AF_XDP socket";
-    match error {
-        errno::EPERM | errno::EACCES => privileges::socket_refusal(tried, error, locked),
-        errno::EAFNOSUPPORT => FluxError::new(
-            ErrorKind::Unsupported,
-            error,
-            tried,
-            "the kernel has no AF_XDP (CONFIG_XDP_SOCKETS is off), or a sandbox forbids it",
-            "use a kernel with CONFIG_XDP_SOCKETS=y, or add AF_XDP to RestrictAddressFamilies= of the systemd unit",
-        ),
-        _ => unexpected(tried, error),
-    }
-}
-
-/// The kernel did not accept the packet memory.
-pub(super) fn umem(error: i32, geometry: Geometry, bytes: u64) -> FluxError {
-    let tried = format!(
-        "registering {bytes} bytes of packet memory ({} frames of {} bytes, headroom {})",
-        geometry.frames(),
-        geometry.chunk_size(),
-        geometry.headroom()
-    );
-    match error {
-        errno::ENOBUFS => memlock::refusal(tried, bytes, geometry.chunk_size()),
-        errno::ENOMEM => FluxError::new(
-            ErrorKind::Memory,
-            error,
-            tried,
-            "the machine has not enough free memory to pin it",
-            "ask for fewer frames",
-        ),
-        errno::EINVAL => FluxError::new(
-            ErrorKind::Unsupported,
-            error,
-            tried,
-            "this kernel does not take such a geometry (chunks above a page need hugepages and Linux 6.6)",
-            "use chunks of 2048 or 4096 bytes and less headroom",
-        ),
-        errno::EFAULT => FluxError::new(
-            ErrorKind::Memory,
-            error,
-            tried,
-            "the pages cannot be pinned: they are not there, or on a node or in a group (cgroup) with none left",
-            "free memory on that node, or raise the group's limit",
-        ),
-        _ => unexpected(tried, error),
-    }
-}
-
-/// The kernel made no ring.
-pub(super) fn ring(error: i32, name: &str, size: u32) -> FluxError {
-    let tried = format!("making the {name} ring of {size} slots");
-    match error {
-        errno::EINVAL => FluxError::new(
-            ErrorKind::Invalid,
-            error,
-            tried,
-            "the kernel refused the size",
-            "use a smaller power of two, for example 2048",
-        ),
-        errno::ENOMEM => FluxError::new(
-            ErrorKind::Memory,
-            error,
-            tried,
-            "the kernel has not enough memory for it",
-            "use a smaller ring",
-        ),
-        errno::EPERM | errno::EACCES => sandboxed_mmap(tried, error),
-        errno::EAGAIN => FluxError::new(
-            ErrorKind::Memory,
-            error,
-            tried,
-            "mapped memory is locked in this process (mlockall), and the limit is reached",
-            "raise the limit (`ulimit -l`, LimitMEMLOCK=)",
-        ),
-        _ => unexpected(tried, error),
-    }
 }
 
 /// What a refusal of mmap() by EPERM or EACCES means: the kernel itself never forbids what this library asks for.
@@ -163,39 +83,89 @@ pub(super) const ALLOW_MMAP: &str =
     "allow it in the seccomp filter or security module of the container or service";
 
 /// The error for memory that a sandbox forbids to map.
-pub(super) fn sandboxed_mmap(tried: impl std::fmt::Display, error: i32) -> FluxError {
+pub(super) fn sandboxed_mmap(tried: impl fmt::Display, error: i32) -> FluxError {
     FluxError::new(
         ErrorKind::Permission,
         error,
         tried,
-        format_args!("{}: {FORBIDS_MMAP}", words(error)),
+        format_args!("{}: {FORBIDS_MMAP}", error_text(error)),
         ALLOW_MMAP,
     )
+}
+
+/// How long queue, locked memory and hugepages of a closed socket may still be taken. Some 25 ms are usual.
+pub(super) const AFTER_CLOSE: Duration = Duration::from_millis(250);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Repeats `attempt` for as long as `is_temporary` says that its error may pass, until `deadline` is over.
+pub(super) fn retry<T>(
+    deadline: Deadline,
+    is_temporary: impl Fn(i32) -> bool,
+    attempt: impl Fn() -> Result<T, i32>,
+) -> Result<T, i32> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let result = attempt();
+        let left = deadline.left();
+        match result {
+            Err(error) if is_temporary(error) && !left.is_zero() => {}
+            result => return result,
+        }
+        thread::sleep(pause.min(left));
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The end of a patience, which may be longer than the clock can count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    start: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    pub(super) fn after(timeout: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            timeout,
+        }
+    }
+
+    pub(super) fn left(self) -> Duration {
+        self.timeout.saturating_sub(self.start.elapsed())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::umem::memory::PAGE_SIZE;
+    use std::cell::Cell;
 
     #[test]
-    fn a_sandbox_is_suspected_when_the_family_is_unknown() {
-        let error = socket(errno::EAFNOSUPPORT, 0);
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("CONFIG_XDP_SOCKETS"), "{error}");
-        assert!(
-            error.to_string().contains("RestrictAddressFamilies"),
-            "{error}"
-        );
+    fn an_error_that_passes_is_waited_for_and_another_one_is_not() {
+        let calls = Cell::new(0);
+        let third = || {
+            calls.set(calls.get() + 1);
+            if calls.get() < 3 {
+                Err(16)
+            } else {
+                Ok("there")
+            }
+        };
+        let deadline = Deadline::after(Duration::MAX);
+        assert_eq!(retry(deadline, |error| error == 16, third), Ok("there"));
+        calls.set(0);
+        assert_eq!(retry(deadline, |error| error == 17, third), Err(16));
+        assert_eq!(calls.get(), 1);
     }
 
     #[test]
-    fn a_refused_geometry_is_repeated_in_the_error() {
-        let geometry = Geometry::new(64, 2048, 100, PAGE_SIZE).unwrap();
-        let error = umem(errno::EINVAL, geometry, geometry.bytes()).to_string();
-        assert!(
-            error.contains("64 frames of 2048 bytes, headroom 100"),
-            "{error}"
-        );
+    fn patience_ends() {
+        let deadline = Deadline::after(Duration::from_millis(5));
+        let never = || Err::<(), _>(16);
+        assert_eq!(retry(deadline, |_| true, never), Err(16));
+        assert!(deadline.left().is_zero());
     }
 }

@@ -1,28 +1,28 @@
-//! What the kernel knows of a network interface.
+//! Network interfaces and network namespaces, by ioctl and sysfs.
 
 use std::ffi::{CStr, CString, c_void};
-use std::fs;
+use std::fs::{self, File};
 use std::mem::zeroed;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use crate::backend::Interface;
-use crate::backend::linux::altname;
 use crate::backend::linux::errors::{check, unexpected};
-use crate::backend::linux::namespace::Namespace;
 use crate::backend::linux::uapi::{self, EthtoolChannels, EthtoolDriver, EthtoolValue};
+use crate::backend::linux::{af_xdp, netlink};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::proto::MacAddr;
 
 /// A way to ask about the interfaces of one network namespace: that of the thread which opened it.
 #[derive(Debug)]
-pub(super) struct Control(OwnedFd);
+pub(super) struct IoctlSocket(OwnedFd);
 
 /// Queues of an interface, now and at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Queues {
     pub(super) rx: u32,
     pub(super) tx: u32,
-    pub(super) most_rx: u32,
+    pub(super) max_rx: u32,
 }
 
 /// What a device or the kernel does to packets that come in.
@@ -36,7 +36,7 @@ pub(super) struct Offloads {
     pub(super) lro: bool,
 }
 
-impl Control {
+impl IoctlSocket {
     /// Opens one in the network namespace of this thread.
     pub(super) fn open() -> Result<Self> {
         // Any family will do for these questions; this one is never forbidden.
@@ -56,30 +56,30 @@ impl Control {
     /// The index of an interface, by its name or an alternative one.
     pub(super) fn index(&self, name: &str) -> Result<u32> {
         let tried = || format!("looking for the interface {name:?}");
-        let found = match Naming::of(name) {
-            Naming::Invalid => {
+        let found = match NameKind::of(name) {
+            NameKind::Invalid => {
                 return Err(FluxError::invalid(
                     tried(),
                     format_args!(
                         "a name has 1 to 15 bytes, an alternative name up to {}, both without slash and white space",
-                        altname::LONGEST
+                        netlink::LONGEST
                     ),
                     "look at `ip link`",
                 ));
             }
             // The kernel finds alternative names that are not longer, too.
-            Naming::Short => {
+            NameKind::Short => {
                 let mut request = named(name);
                 let asked = self.ask(libc::SIOCGIFINDEX as _, &mut request);
                 // SAFETY: the kernel wrote this member.
                 asked.map(|()| unsafe { request.ifr_ifru.ifru_ifindex } as u32)
             }
-            Naming::Alternative => altname::index(name),
+            NameKind::Alternative => netlink::index(name),
         };
         found.map_err(|error| match error {
-            errno::ENODEV => absent(tried()),
+            errno::ENODEV => no_such_interface(tried()),
             libc::EAFNOSUPPORT | errno::EPERM | errno::EACCES
-                if Naming::of(name) == Naming::Alternative =>
+                if NameKind::of(name) == NameKind::Alternative =>
             {
                 FluxError::new(
                     ErrorKind::Permission,
@@ -106,9 +106,9 @@ impl Control {
     /// All that the seam wants to know.
     pub(super) fn interface(&self, index: u32) -> Result<Interface> {
         let tried = || format!("looking at the interface with index {index}");
-        let name = self.name(index).ok_or_else(|| absent(tried()))?;
+        let name = self.name(index).ok_or_else(|| no_such_interface(tried()))?;
         let refusal = |error| match error {
-            errno::ENODEV => absent(tried()),
+            errno::ENODEV => no_such_interface(tried()),
             _ => unexpected(tried(), error),
         };
         let mtu = self.mtu(&name).map_err(refusal)?;
@@ -184,10 +184,10 @@ impl Control {
             Ok(()) => Some(Queues {
                 rx: channels.rx_count + channels.combined_count,
                 tx: channels.tx_count + channels.combined_count,
-                most_rx: channels.max_rx.max(channels.rx_count)
+                max_rx: channels.max_rx.max(channels.rx_count)
                     + channels.max_combined.max(channels.combined_count),
             }),
-            Err(_) => in_sysfs(name, index),
+            Err(_) => queues_in_sysfs(name, index),
         }
     }
 
@@ -244,7 +244,7 @@ fn named(name: &str) -> libc::ifreq {
 
 /// What a name can be the name of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Naming {
+enum NameKind {
     /// An interface, by its name or by an alternative one (the kernel's `dev_valid_name`).
     Short,
     /// An interface, by an alternative name: it is too long for another one, or has a colon.
@@ -253,12 +253,12 @@ enum Naming {
     Invalid,
 }
 
-impl Naming {
+impl NameKind {
     fn of(name: &str) -> Self {
         let forbidden =
             |byte: u8| matches!(byte, b'/' | 0) || byte.is_ascii_whitespace() || byte == 0x0b;
         if matches!(name, "" | "." | "..")
-            || name.len() > altname::LONGEST
+            || name.len() > netlink::LONGEST
             || name.bytes().any(forbidden)
         {
             Self::Invalid
@@ -273,7 +273,7 @@ impl Naming {
 /// The directory of an interface in sysfs.
 ///
 /// Sysfs shows the network namespace that it was mounted in, so it counts only if it knows the interface by the same index.
-fn sysfs(name: &str, index: u32) -> Option<String> {
+fn sysfs_directory(name: &str, index: u32) -> Option<String> {
     let directory = format!("/sys/class/net/{name}");
     let known = fs::read_to_string(format!("{directory}/ifindex")).ok()?;
     (known.trim().parse() == Ok(index)).then_some(directory)
@@ -281,7 +281,7 @@ fn sysfs(name: &str, index: u32) -> Option<String> {
 
 /// Whether a virtio interface and its driver agreed on `VIRTIO_F_ACCESS_PLATFORM`, as far as known.
 pub(super) fn virtio_has_iommu(name: &str, index: u32) -> Option<bool> {
-    let directory = sysfs(name, index)?;
+    let directory = sysfs_directory(name, index)?;
     accesses_platform(&fs::read_to_string(format!("{directory}/device/features")).ok()?)
 }
 
@@ -296,8 +296,8 @@ fn accesses_platform(features: &str) -> Option<bool> {
 }
 
 /// Counts the queues in sysfs, for drivers that do not answer ethtool.
-fn in_sysfs(name: &str, index: u32) -> Option<Queues> {
-    let directory = sysfs(name, index)?;
+fn queues_in_sysfs(name: &str, index: u32) -> Option<Queues> {
+    let directory = sysfs_directory(name, index)?;
     let (mut rx, mut tx) = (0, 0);
     for entry in fs::read_dir(format!("{directory}/queues")).ok()?.flatten() {
         let name = entry.file_name();
@@ -305,17 +305,13 @@ fn in_sysfs(name: &str, index: u32) -> Option<Queues> {
         rx += u32::from(name.starts_with(b"rx-"));
         tx += u32::from(name.starts_with(b"tx-"));
     }
-    (rx > 0).then_some(Queues {
-        rx,
-        tx,
-        most_rx: rx,
-    })
+    (rx > 0).then_some(Queues { rx, tx, max_rx: rx })
 }
 
 /// The error for an interface that does not exist, naming those that do.
-pub(super) fn absent(tried: String) -> FluxError {
+pub(super) fn no_such_interface(tried: String) -> FluxError {
     const ENOUGH: usize = 16;
-    let names = names();
+    let names = interface_names();
     let mut list = names[..names.len().min(ENOUGH)].join(", ");
     if names.len() > ENOUGH {
         list += &format!(" and {} more", names.len() - ENOUGH);
@@ -330,7 +326,7 @@ pub(super) fn absent(tried: String) -> FluxError {
 }
 
 /// The names of all interfaces in the network namespace of this thread.
-fn names() -> Vec<String> {
+fn interface_names() -> Vec<String> {
     let mut names = Vec::new();
     // SAFETY: returns an array, or NULL.
     let array = unsafe { libc::if_nameindex() };
@@ -350,13 +346,57 @@ fn names() -> Vec<String> {
     names
 }
 
+/// The identity of a network namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Namespace {
+    /// A number that the kernel gives to no other one, ever (Linux 5.14).
+    Cookie(u64),
+    /// Device and inode of its file, which may come again when it is gone.
+    File(u64, u64),
+}
+
+impl Namespace {
+    /// That of a socket; `None` where nothing tells.
+    pub(super) fn of(socket: BorrowedFd<'_>) -> Option<Self> {
+        cookie(socket)
+            .or_else(|| by_socket(socket))
+            .or_else(by_thread)
+    }
+}
+
+fn cookie(socket: BorrowedFd<'_>) -> Option<Namespace> {
+    af_xdp::namespace_cookie(socket).map(Namespace::Cookie)
+}
+
+/// By a descriptor of the namespace, which the kernel gives to those who have CAP_NET_ADMIN in it.
+fn by_socket(socket: BorrowedFd<'_>) -> Option<Namespace> {
+    // SAFETY: the call takes a socket and no argument, and returns a new descriptor or an error.
+    let fd = check(unsafe { libc::ioctl(socket.as_raw_fd(), uapi::SIOCGSKNS as _) }).ok()?;
+    // SAFETY: a new descriptor, which nobody else knows.
+    let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    of_file(&file.metadata().ok()?)
+}
+
+/// Of the thread, where /proc is mounted.
+fn by_thread() -> Option<Namespace> {
+    of_file(&fs::metadata("/proc/thread-self/ns/net").ok()?)
+}
+
+fn of_file(file: &fs::Metadata) -> Option<Namespace> {
+    Some(Namespace::File(file.dev(), file.ino()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::linux::tests::in_namespace;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixDatagram;
+    use std::thread;
 
     #[test]
     fn names_that_no_interface_can_have_are_refused_before_the_kernel_is_asked() {
-        let control = Control::open().unwrap();
+        let ioctl = IoctlSocket::open().unwrap();
         let long = "n".repeat(128);
         for name in [
             "",
@@ -368,20 +408,23 @@ mod tests {
             "sixteen bytes ab",
             &long,
         ] {
-            let error = control.index(name).unwrap_err();
+            let error = ioctl.index(name).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{name:?}");
             assert!(error.to_string().contains("up to 127"), "{error}");
         }
         // Nobody has these, but somebody could.
         for name in ["a:b", "sixteen-bytes-ab", &long[1..]] {
-            let error = control.index(name).unwrap_err();
+            let error = ioctl.index(name).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
         }
     }
 
     #[test]
     fn an_absent_interface_is_answered_with_those_that_exist() {
-        let error = Control::open().unwrap().index("no-such-nic").unwrap_err();
+        let error = IoctlSocket::open()
+            .unwrap()
+            .index("no-such-nic")
+            .unwrap_err();
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::NotFound, errno::ENODEV)
@@ -408,14 +451,43 @@ mod tests {
 
     #[test]
     fn loopback_is_known() {
-        let control = Control::open().unwrap();
-        let index = control.index("lo").unwrap();
-        let interface = control.interface(index).unwrap();
+        let ioctl = IoctlSocket::open().unwrap();
+        let index = ioctl.index("lo").unwrap();
+        let interface = ioctl.interface(index).unwrap();
         assert_eq!((interface.name.as_str(), interface.index), ("lo", index));
         assert!(interface.mtu >= 1280);
         assert_eq!(
-            control.interface(u32::MAX >> 1).unwrap_err().kind(),
+            ioctl.interface(u32::MAX >> 1).unwrap_err().kind(),
             ErrorKind::NotFound
         );
+    }
+
+    /// What each way says on this thread.
+    fn here() -> [Option<Namespace>; 3] {
+        let socket = UnixDatagram::unbound().unwrap();
+        let socket = socket.as_fd();
+        [cookie(socket), by_socket(socket), by_thread()]
+    }
+
+    #[test]
+    fn each_way_tells_namespaces_apart_and_knows_one_again() {
+        in_namespace(|| {
+            let first = here();
+            assert_eq!(here(), first);
+            let second = thread::spawn(|| {
+                // SAFETY: concerns only this thread.
+                assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+                here()
+            });
+            let second = second.join().unwrap();
+            for (first, second) in first.into_iter().zip(second) {
+                match (first, second) {
+                    (Some(first), Some(second)) => assert_ne!(first, second),
+                    _ => println!("skipped: one of the ways, which this kernel does not know"),
+                }
+            }
+            // The two files are the same one, so the ways can be mixed.
+            assert_eq!(first[1], first[2]);
+        });
     }
 }

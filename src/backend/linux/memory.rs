@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::backend::linux::errors::{check, last, sandboxed_mmap, words};
-use crate::backend::linux::hugepages::{HugepageFiles, NoHugepages, no_hugepages};
-use crate::backend::linux::patience::{AFTER_CLOSE, Deadline, patiently};
+use crate::backend::linux::errors::{
+    AFTER_CLOSE, ALLOW_MMAP, Deadline, FORBIDS_MMAP, check, error_text, last, retry, sandboxed_mmap,
+};
 use crate::backend::{Allocation, MemoryRequest};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::{Answer, HugepageSize, Hugepages};
@@ -83,7 +83,10 @@ fn ordinary_pages(bytes: usize, node: Option<u32>) -> Result<Pages> {
                 ErrorKind::Memory,
                 error,
                 tried,
-                format_args!("{}: not enough free memory or address space", words(error)),
+                format_args!(
+                    "{}: not enough free memory or address space",
+                    error_text(error)
+                ),
                 "ask for fewer frames",
             ),
         }
@@ -118,7 +121,7 @@ fn huge_pages(bytes: usize, size: HugepageSize, node: Option<u32>) -> Result<Pag
     let enough = HugepageFiles::of(size, node)
         .count("nr_hugepages")
         .is_some_and(|count| count >= bytes.div_ceil(page_size));
-    patiently(Deadline::after(AFTER_CLOSE), |_| enough, attempt)
+    retry(Deadline::after(AFTER_CLOSE), |_| enough, attempt)
         .map_err(|error| no_hugepages(error, bytes, size, node))
 }
 
@@ -148,7 +151,7 @@ fn unbound(error: i32) -> String {
         errno::EINVAL => "the node has no memory, or this program may not use it (cpuset)",
         _ => "the kernel refused",
     };
-    format!("{cause} ({})", words(error))
+    format!("{cause} ({})", error_text(error))
 }
 
 /// The most nodes that Linux can be built for.
@@ -194,10 +197,125 @@ impl Mapping {
     }
 }
 
+/// Why there are no hugepages, and what would help.
+pub(super) struct NoHugepages {
+    kind: ErrorKind,
+    error: i32,
+    pub(super) happened: String,
+    fix: String,
+}
+
+impl NoHugepages {
+    pub(super) fn into_error(self, bytes: usize, size: HugepageSize) -> FluxError {
+        FluxError::new(
+            self.kind,
+            self.error,
+            format_args!(
+                "packet memory of {bytes} bytes in hugepages of {}",
+                name(size)
+            ),
+            self.happened,
+            self.fix,
+        )
+    }
+}
+
+/// What sysfs says of hugepages of one size, in the machine or on a node.
+pub(super) struct HugepageFiles {
+    directory: String,
+    place: String,
+}
+
+impl HugepageFiles {
+    pub(super) fn of(size: HugepageSize, node: Option<u32>) -> Self {
+        let kilobytes = size.bytes() / 1024;
+        let machine = Self {
+            directory: format!("/sys/kernel/mm/hugepages/hugepages-{kilobytes}kB"),
+            place: "the machine".to_owned(),
+        };
+        let Some(node) = node else { return machine };
+        let on_node = Self {
+            directory: format!(
+                "/sys/devices/system/node/node{node}/hugepages/hugepages-{kilobytes}kB"
+            ),
+            place: format!("NUMA node {node}"),
+        };
+        match on_node.count("nr_hugepages") {
+            Some(_) => on_node,
+            None => machine,
+        }
+    }
+
+    pub(super) fn count(&self, file: &str) -> Option<usize> {
+        let text = fs::read_to_string(format!("{}/{file}", self.directory)).ok()?;
+        text.trim().parse().ok()
+    }
+}
+
+/// Finds out why there were none.
+pub(super) fn no_hugepages(
+    error: i32,
+    bytes: usize,
+    size: HugepageSize,
+    node: Option<u32>,
+) -> NoHugepages {
+    if matches!(error, errno::EPERM | errno::EACCES) {
+        return NoHugepages {
+            kind: ErrorKind::Permission,
+            error,
+            happened: format!("{}: {FORBIDS_MMAP}", error_text(error)),
+            fix: ALLOW_MMAP.to_owned(),
+        };
+    }
+    let kind = ErrorKind::Memory;
+    let needed = bytes.div_ceil(size.bytes());
+    let files = HugepageFiles::of(size, node);
+    let HugepageFiles { directory, place } = &files;
+    match files.count("free_hugepages") {
+        Some(free) if free < needed => NoHugepages {
+            kind,
+            error,
+            happened: format!(
+                "{needed} free hugepages of {} are needed, {place} has {free}",
+                name(size)
+            ),
+            fix: format!(
+                "`echo {needed} > {directory}/nr_hugepages` as root, more if others use some"
+            ),
+        },
+        Some(free) => NoHugepages {
+            kind,
+            error,
+            happened: format!(
+                "{}: {needed} hugepages of {} are needed, {place} has {free} free, but they are reserved or a limit (cgroup) forbids them",
+                error_text(error),
+                name(size)
+            ),
+            fix: "reserve more hugepages or raise the limit".to_owned(),
+        },
+        None => NoHugepages {
+            kind,
+            error,
+            happened: format!(
+                "this kernel or processor has no hugepages of {}, or /sys is not mounted",
+                name(size)
+            ),
+            fix: "use another size of hugepage, or none".to_owned(),
+        },
+    }
+}
+
+fn name(size: HugepageSize) -> &'static str {
+    match size {
+        HugepageSize::Size2M => "2 MiB",
+        HugepageSize::Size1G => "1 GiB",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::linux::tests::net::free_hugepages;
+    use crate::backend::linux::tests::free_hugepages;
 
     fn request(bytes: usize, hugepages: Hugepages) -> MemoryRequest {
         MemoryRequest {

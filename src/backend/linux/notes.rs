@@ -1,6 +1,6 @@
 //! What an interface takes away from packets before an AF_XDP socket gets them, with the words against it.
 
-use crate::backend::linux::interface::{Control, Offloads};
+use crate::backend::linux::interface::{IoctlSocket, Offloads};
 use crate::report::XdpMode;
 
 /// `ARPHRD_ETHER` and `ARPHRD_LOOPBACK`: packets begin with an Ethernet header.
@@ -9,15 +9,11 @@ const WITH_ETHERNET_HEADER: [u16; 2] = [1, 772];
 const NO_HEADER: u16 = 0xfffe;
 
 /// The notes for a socket that receives on `name`. `mode` is where the library's own program runs.
-pub(super) fn notes(control: &Control, name: &str, mode: Option<XdpMode>) -> Vec<String> {
-    let driver = control.driver(name).unwrap_or_default();
-    let offloads = control.offloads(name);
+pub(super) fn notes(ioctl: &IoctlSocket, name: &str, mode: Option<XdpMode>) -> Vec<String> {
+    let driver = ioctl.driver(name).unwrap_or_default();
+    let offloads = ioctl.offloads(name);
     let mut notes = Vec::new();
-    notes.extend(
-        control
-            .device_type(name)
-            .and_then(|kind| header(name, kind)),
-    );
+    notes.extend(ioctl.device_type(name).and_then(|kind| header(name, kind)));
     notes.extend(vlan(name, &driver, offloads));
     if mode == Some(XdpMode::Generic) {
         notes.extend(merged(name, &driver, offloads));

@@ -22,17 +22,16 @@
 //! or not an skb still points into the packet memory. So the socket is asked for its `sk_wmem_alloc`, and is kept until that is zero.
 
 use std::collections::BTreeMap;
-use std::mem::zeroed;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::backend::linux::namespace::Namespace;
-use crate::backend::linux::socket::{XdpSocket, new_socket, register_memory};
+use crate::backend::QueueRelease;
+use crate::backend::linux::interface::Namespace;
+use crate::backend::linux::netlink::removal_listener;
 use crate::backend::linux::uapi::{self, SockAddr, UmemReg};
-use crate::backend::linux::{errors, options};
-use crate::backend::{QueueRelease, ReleasedAtClose};
+use crate::backend::linux::{af_xdp, errors};
 use crate::error::{Result, errno};
 use crate::umem::geometry::Geometry;
 use crate::umem::memory::linux::Mapping;
@@ -46,7 +45,7 @@ static BINDS: Mutex<BTreeMap<Queue, u64>> = Mutex::new(BTreeMap::new());
 
 /// Tells when the kernel has let go of a queue.
 #[derive(Debug)]
-pub(super) struct Release {
+pub(super) struct ReleaseProbe {
     ifindex: u32,
     queue: u32,
     process: Process,
@@ -77,19 +76,7 @@ enum State {
     Released,
 }
 
-/// The answer for a socket that was just bound.
-pub(super) fn of(socket: &XdpSocket) -> Arc<dyn QueueRelease> {
-    match &socket.release {
-        Some(release) => {
-            release.count_bind();
-            release.clone()
-        }
-        // The first socket on the queue answers for this one.
-        None => Arc::new(ReleasedAtClose),
-    }
-}
-
-impl Release {
+impl ReleaseProbe {
     /// Makes the socket to probe with. This takes the capabilities and the thread's network namespace of an open; the probe, which
     /// may come after a program has given them up, takes none.
     ///
@@ -97,12 +84,12 @@ impl Release {
     pub(super) fn prepare(ifindex: u32, queue: u32, watched: Geometry) -> Result<Self> {
         const FRAMES: u32 = 1;
         const SLOTS: u32 = 2;
-        let fd = new_socket(0)?;
+        let fd = af_xdp::new_socket(0)?;
         let bytes = PAGE_SIZE as u32;
         let geometry = Geometry::new(FRAMES, bytes, 0, PAGE_SIZE)?;
         // The kernel keeps the page for itself. No frame of it is ever put into a ring.
         let page = Mapping::anonymous(PAGE_SIZE, PAGE_SIZE, 0);
-        let page = page.map_err(|error| errors::umem(error, geometry, bytes.into()))?;
+        let page = page.map_err(|error| af_xdp::umem_error(error, geometry, bytes.into()))?;
         let registration = UmemReg {
             addr: page.start().as_ptr() as u64,
             len: bytes.into(),
@@ -110,22 +97,22 @@ impl Release {
             ..Default::default()
         };
         // SAFETY: the page is mapped now, and its socket has no ring that a frame could be put into: none is mapped.
-        unsafe { register_memory(fd.as_fd(), &registration) }
-            .map_err(|error| errors::umem(error, watched, watched.bytes()))?;
+        unsafe { af_xdp::register_memory(fd.as_fd(), &registration) }
+            .map_err(|error| af_xdp::umem_error(error, watched, watched.bytes()))?;
         for (option, name) in [
             (uapi::XDP_UMEM_FILL_RING, "fill"),
             (uapi::XDP_UMEM_COMPLETION_RING, "completion"),
             (uapi::XDP_RX_RING, "RX"),
         ] {
-            options::set(fd.as_fd(), uapi::SOL_XDP, option, SLOTS)
-                .map_err(|error| errors::ring(error, name, SLOTS))?;
+            af_xdp::set(fd.as_fd(), uapi::SOL_XDP, option, SLOTS)
+                .map_err(|error| af_xdp::ring_error(error, name, SLOTS))?;
         }
         Ok(Self {
             ifindex,
             queue,
             process: Process::current(),
             namespace: Namespace::of(fd.as_fd()),
-            removal: hear_of_removal(ifindex).ok(),
+            removal: removal_listener(ifindex).ok(),
             left_packets: AtomicBool::new(false),
             state: Mutex::new(State::Watching {
                 probe: fd,
@@ -140,7 +127,7 @@ impl Release {
     }
 
     /// Counts the bind of the socket itself.
-    fn count_bind(&self) {
+    pub(super) fn count_bind(&self) {
         if let State::Watching { bind, .. } = &mut *self.state()
             && let Some(namespace) = self.namespace
         {
@@ -153,15 +140,15 @@ impl Release {
     }
 
     /// To be called when a socket is closed that shares the queue.
-    pub(super) fn leave_beside(&self, socket: BorrowedFd<'_>) {
-        if options::queued_for_sending(socket) != Some(0) {
+    pub(super) fn record_shared_close(&self, socket: BorrowedFd<'_>) {
+        if af_xdp::queued_for_sending(socket) != Some(0) {
             self.left_packets.store(true, Ordering::Relaxed);
         }
     }
 
     /// To be called while `socket` is open and its interface seems to be gone; `is_gone` tells whether the kernel has taken the
     /// socket off it. If so, it has let go of the queue. After the close that cannot be asked any more.
-    pub(super) fn see_removal(&self, socket: BorrowedFd<'_>, is_gone: impl Fn() -> bool) {
+    pub(super) fn record_removal(&self, socket: BorrowedFd<'_>, is_gone: impl Fn() -> bool) {
         let mut state = self.state();
         let State::Watching { probe, .. } = &*state else {
             return;
@@ -171,7 +158,7 @@ impl Release {
         if !is_gone() || self.left_packets.load(Ordering::Relaxed) {
             return;
         }
-        match options::queued_for_sending(socket) {
+        match af_xdp::queued_for_sending(socket) {
             Some(0) => *state = State::Released,
             Some(_) => {
                 if let Ok(socket) = socket.try_clone_to_owned() {
@@ -224,7 +211,7 @@ impl Release {
     }
 }
 
-impl QueueRelease for Release {
+impl QueueRelease for ReleaseProbe {
     fn is_released(&self) -> bool {
         // The probe of a forked child is its parent's, too.
         if !self.process.is_current() {
@@ -236,7 +223,7 @@ impl QueueRelease for Release {
             State::Lost => return false,
             State::Watching { probe, bind } => (probe, bind),
             State::Removed { socket } => {
-                let released = options::queued_for_sending(socket.as_fd()) == Some(0);
+                let released = af_xdp::queued_for_sending(socket.as_fd()) == Some(0);
                 if released {
                     *state = State::Released;
                 }
@@ -260,79 +247,4 @@ impl QueueRelease for Release {
         *state = State::Released;
         true
     }
-}
-
-/// A netlink socket in the network namespace of this thread that gets one kind of message: that this interface was removed or moved.
-fn hear_of_removal(ifindex: u32) -> Result<OwnedFd, i32> {
-    // SAFETY: plain numbers; the result is checked.
-    let fd = errors::check(unsafe {
-        libc::socket(
-            libc::AF_NETLINK,
-            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
-            libc::NETLINK_ROUTE,
-        )
-    })?;
-    // SAFETY: a new descriptor, which nobody else knows.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    // Places in a message: header of 16 bytes with the type behind the length, then `struct ifinfomsg`.
-    const TYPE: u32 = 4;
-    const FAMILY: u32 = 16;
-    const INDEX: u32 = 20;
-    let load = |size: u32, k| libc::sock_filter {
-        code: (libc::BPF_LD | size | libc::BPF_ABS) as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    let unless = |k, skip| libc::sock_filter {
-        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-        jt: 0,
-        jf: skip,
-        k,
-    };
-    let end = |k| libc::sock_filter {
-        code: (libc::BPF_RET | libc::BPF_K) as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    };
-    // The filter loads in network byte order, and messages are in that of the machine. A bridge tells by another family that it
-    // gave the interface up.
-    let mut filter = [
-        load(libc::BPF_H, TYPE),
-        unless(u32::from(libc::RTM_DELLINK.to_be()), 5),
-        load(libc::BPF_B, FAMILY),
-        unless(libc::AF_UNSPEC as u32, 3),
-        load(libc::BPF_W, INDEX),
-        unless(ifindex.to_be(), 1),
-        end(u32::MAX),
-        end(0),
-    ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
-    // SAFETY: the kernel reads the program and its filter, and keeps a copy.
-    errors::check(unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            (&raw const program).cast(),
-            size_of_val(&program) as libc::socklen_t,
-        )
-    })?;
-    // SAFETY: numbers, for which zero is valid.
-    let mut address: libc::sockaddr_nl = unsafe { zeroed() };
-    address.nl_family = libc::AF_NETLINK as u16;
-    address.nl_groups = libc::RTMGRP_LINK as u32;
-    // SAFETY: the kernel reads an address of the stated size.
-    errors::check(unsafe {
-        libc::bind(
-            fd.as_raw_fd(),
-            (&raw const address).cast(),
-            size_of_val(&address) as libc::socklen_t,
-        )
-    })?;
-    Ok(fd)
 }

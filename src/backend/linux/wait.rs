@@ -1,28 +1,28 @@
 //! The calls on a bound socket: wake the kernel, wait for it.
 
 use std::hint;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::backend::linux::bind::not_woken;
+use crate::backend::linux::bind::zero_copy_wake_error;
 use crate::backend::linux::errors::{last, unexpected};
-use crate::backend::linux::options;
 use crate::backend::linux::socket::XdpSocket;
-use crate::backend::{Alarm, Company, Interest, Kick, Ready};
+use crate::backend::linux::thread::coarse_time;
+use crate::backend::{Interest, Kick, Ready, StopSignal, WaitSet};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// How long a removal of the interface may go unnoticed: it does not end a `poll`.
-const LOOK_UP: Duration = Duration::from_millis(100);
+const GONE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Descriptors of one `poll` that need no memory of their own.
-const USUAL: usize = 16;
+const INLINE_ENTRIES: usize = 16;
 /// No descriptor: `poll` passes over it.
-const NOTHING: i32 = -1;
+const NO_FD: i32 = -1;
 /// The place of the socket among what is polled.
-const SELF: usize = 0;
-/// The place of the alarm.
-const ALARM: usize = 1;
+const SOCKET: usize = 0;
+/// The place of the stop_signal.
+const STOP: usize = 1;
 
 pub(super) fn wake_rx(socket: &XdpSocket) -> Result<()> {
     // SAFETY: a buffer of length zero is never written.
@@ -46,7 +46,7 @@ pub(super) fn wake_rx(socket: &XdpSocket) -> Result<()> {
             poll(&mut own, Duration::ZERO).map(drop)
         }
         errno::EAGAIN | errno::EBUSY | errno::ENOBUFS | libc::EINTR => Ok(()),
-        error => Err(lost(socket, "waking the kernel to receive", error)),
+        error => Err(wake_error(socket, "waking the kernel to receive", error)),
     }
 }
 
@@ -69,13 +69,13 @@ pub(super) fn wake_tx(socket: &XdpSocket) -> Result<Kick> {
         errno::EAGAIN | errno::EBUSY | errno::ENOBUFS | errno::ENOMEM | libc::EINTR => {
             Ok(Kick::Again)
         }
-        error => Err(lost(socket, "waking the kernel to send", error)),
+        error => Err(wake_error(socket, "waking the kernel to send", error)),
     }
 }
 
-/// A moment of busy waiting, in which the driver runs if the kernel polls it for us.
+/// A moment of busy waiting, in which the driver runs if the kernel busy_polls it for us.
 pub(super) fn spin(socket: &XdpSocket) {
-    if socket.polls.load(Ordering::Relaxed) {
+    if socket.busy_polls.load(Ordering::Relaxed) {
         // A lost interface shows in the next wait.
         let _ = wake_rx(socket);
     } else {
@@ -88,43 +88,43 @@ pub(super) fn wait(
     socket: &XdpSocket,
     interest: Interest,
     timeout: Option<Duration>,
-    company: &Company<'_>,
+    wait_set: &WaitSet<'_>,
 ) -> Result<Ready> {
     // A time beyond what the clock can count is as good as for ever.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let mut few = [entry(NOTHING, interest); USUAL];
-    let mut many = Vec::new();
-    let entries = entries(socket, interest, company, &mut few, &mut many);
+    let mut inline = [entry(NO_FD, interest); INLINE_ENTRIES];
+    let mut heap = Vec::new();
+    let entries = entries(socket, interest, wait_set, &mut inline, &mut heap);
     loop {
-        let here = company.is_here();
+        let here = wait_set.is_done();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let slice = match left {
             _ if here => Duration::ZERO,
-            Some(left) => left.min(LOOK_UP),
-            None => LOOK_UP,
+            Some(left) => left.min(GONE_CHECK_INTERVAL),
+            None => GONE_CHECK_INTERVAL,
         };
         let interrupted = !poll(entries, slice)?;
         let ready = Ready {
-            receive: entries[SELF].revents & libc::POLLIN != 0,
-            send: entries[SELF].revents & libc::POLLOUT != 0,
+            receive: entries[SOCKET].revents & libc::POLLIN != 0,
+            send: entries[SOCKET].revents & libc::POLLOUT != 0,
             interrupted: false,
         };
         if ready != Ready::default() {
             return Ok(ready);
         }
-        if is_gone(socket) {
-            return Err(gone(socket, "waiting for packets"));
+        if socket.is_gone() {
+            return Err(gone_error(socket, "waiting for packets"));
         }
-        (company.check)()?;
+        (wait_set.check)()?;
         // What a ring and a reset at the same time left behind.
-        if let Some(alarm) = company.alarm
-            && entries[ALARM].revents != 0
-            && !alarm.is_rung()
+        if let Some(stop_signal) = wait_set.stop_signal
+            && entries[STOP].revents != 0
+            && !stop_signal.is_raised()
         {
-            alarm.drain();
+            stop_signal.drain();
             continue;
         }
-        let others = entries[ALARM..].iter().any(|entry| entry.revents != 0);
+        let others = entries[STOP..].iter().any(|entry| entry.revents != 0);
         // An interrupted call comes back with nothing, so that the caller can look at what the signal handler did.
         if interrupted || here || others || left.is_some_and(|left| left <= slice) {
             return Ok(Ready {
@@ -135,34 +135,34 @@ pub(super) fn wait(
     }
 }
 
-/// What to poll: the socket at [`SELF`], the alarm at [`ALARM`], and the others.
+/// What to poll: the socket at [`SOCKET`], the stop_signal at [`STOP`], and the others.
 fn entries<'a>(
     socket: &XdpSocket,
     interest: Interest,
-    company: &Company<'_>,
-    few: &'a mut [libc::pollfd; USUAL],
-    many: &'a mut Vec<libc::pollfd>,
+    wait_set: &WaitSet<'_>,
+    inline: &'a mut [libc::pollfd; INLINE_ENTRIES],
+    heap: &'a mut Vec<libc::pollfd>,
 ) -> &'a mut [libc::pollfd] {
-    let number = |fd: Option<BorrowedFd<'_>>| fd.map_or(NOTHING, |fd| fd.as_raw_fd());
-    let alarm = company.alarm.and_then(Alarm::fd);
+    let number = |fd: Option<BorrowedFd<'_>>| fd.map_or(NO_FD, |fd| fd.as_raw_fd());
+    let stop_signal = wait_set.stop_signal.and_then(StopSignal::fd);
     let first = [
         entry(socket.fd.as_raw_fd(), interest),
-        entry(number(alarm), Interest::Receive),
+        entry(number(stop_signal), Interest::Receive),
     ];
-    let others = (0..).map_while(company.fds);
+    let others = (0..).map_while(wait_set.fds);
     let others = others.map(|(fd, interest)| entry(number(fd), interest));
     let mut all = first.into_iter().chain(others);
     let mut count = 0;
-    for (place, entry) in few.iter_mut().zip(&mut all) {
+    for (place, entry) in inline.iter_mut().zip(&mut all) {
         *place = entry;
         count += 1;
     }
-    if count < USUAL {
-        return &mut few[..count];
+    if count < INLINE_ENTRIES {
+        return &mut inline[..count];
     }
-    many.extend_from_slice(few);
-    many.extend(all);
-    many
+    heap.extend_from_slice(inline);
+    heap.extend(all);
+    heap
 }
 
 fn entry(fd: i32, interest: Interest) -> libc::pollfd {
@@ -200,7 +200,7 @@ fn poll(entries: &mut [libc::pollfd], timeout: Duration) -> Result<bool> {
 }
 
 fn closed_descriptor(fd: i32, index: usize) -> FluxError {
-    let happened = if index == SELF {
+    let happened = if index == SOCKET {
         "somebody closed the socket's file descriptor".to_owned()
     } else {
         format!("file descriptor {fd}, to be waited for as well, is not open")
@@ -217,54 +217,31 @@ fn closed_descriptor(fd: i32, index: usize) -> FluxError {
 /// A look that a loop can afford after each call that found nothing.
 pub(super) fn check(socket: &XdpSocket) -> Result<()> {
     let gone = socket.gone.load(Ordering::Relaxed);
-    if gone || (socket.looks.is_due(coarse_time(), LOOK_UP) && is_gone(socket)) {
-        return Err(self::gone(socket, "looking for packets"));
+    if gone || (socket.gone_check.is_due(coarse_time(), GONE_CHECK_INTERVAL) && socket.is_gone()) {
+        return Err(self::gone_error(socket, "looking for packets"));
     }
     Ok(())
 }
 
-/// A clock that costs no system call and stands still for some milliseconds at a time.
-pub(crate) fn coarse_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the kernel, or its page in this process, writes one time. It stays zero where there is no such clock, which is none.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
-}
-
-/// Whether the interface was removed while the socket was bound to it.
-pub(super) fn is_gone(socket: &XdpSocket) -> bool {
-    // The kernel sets ENETDOWN when it takes the socket off its interface, never when the interface goes down.
-    if options::pending_error(socket.fd.as_fd()) == errno::ENETDOWN {
-        socket.gone.store(true, Ordering::Relaxed);
-    }
-    socket.gone.load(Ordering::Relaxed)
-}
-
 /// Tells down from gone.
-fn lost(socket: &XdpSocket, tried: &str, error: i32) -> FluxError {
+fn wake_error(socket: &XdpSocket, tried: &str, error: i32) -> FluxError {
     if matches!(error, errno::EINVAL | errno::ENXIO)
-        && let Some(cause) = not_woken(socket, tried, error)
+        && let Some(cause) = zero_copy_wake_error(socket, tried, error)
     {
         return cause;
     }
     match error {
         errno::ENETDOWN | errno::ENXIO | errno::ENODEV | errno::ESHUTDOWN => {
-            match socket.control.name(socket.ifindex) {
-                Some(name) if !is_gone(socket) => down(&name, tried, error),
-                _ => gone(socket, tried),
+            match socket.ioctl.name(socket.ifindex) {
+                Some(name) if !socket.is_gone() => down_error(&name, tried, error),
+                _ => gone_error(socket, tried),
             }
         }
         _ => unexpected(tried, error),
     }
 }
 
-fn down(name: &str, tried: &str, error: i32) -> FluxError {
+fn down_error(name: &str, tried: &str, error: i32) -> FluxError {
     let happened = if error == errno::ENXIO {
         format!(
             "{name} does not run the queue now: the socket is not bound, the interface down, or its XDP program off"
@@ -281,7 +258,7 @@ fn down(name: &str, tried: &str, error: i32) -> FluxError {
     )
 }
 
-fn gone(socket: &XdpSocket, tried: &str) -> FluxError {
+fn gone_error(socket: &XdpSocket, tried: &str) -> FluxError {
     FluxError::new(
         ErrorKind::Gone,
         errno::ENODEV,

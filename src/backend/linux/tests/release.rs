@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::linux::tests::net::{
+use crate::backend::linux::tests::{
     in_namespace, ip, leave_namespace, near, open, request, succeeds, umem,
 };
 use crate::backend::{Backend, Bound, Opened, QueueRelease};

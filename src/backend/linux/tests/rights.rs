@@ -2,9 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::backend::linux::memlock;
-use crate::backend::linux::privileges::{CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW};
-use crate::backend::linux::tests::net::{
+use crate::backend::linux::rights::{self, CAP_IPC_LOCK, CAP_NET_ADMIN, CAP_NET_RAW};
+use crate::backend::linux::tests::{
     drop_capabilities, forbid, hide, in_namespace, near, open, request, umem, umem_of,
 };
 use crate::backend::{Backend, MapKey, MemoryRequest, SocketRequest};
@@ -103,7 +102,7 @@ fn without_cap_net_raw_the_error_names_it() {
 #[test]
 fn too_little_locked_memory_is_answered_with_limit_need_and_fix() {
     in_namespace(|| {
-        let limit = memlock::limit();
+        let limit = rights::memlock_limit();
         if limit.rlim_max > 1 << 32 {
             println!("skipped: the hard limit is too high to exceed");
             return;
@@ -117,7 +116,7 @@ fn too_little_locked_memory_is_answered_with_limit_need_and_fix() {
             (ErrorKind::Memory, errno::ENOBUFS)
         );
         let text = error.to_string();
-        let limit = memlock::limit().rlim_cur;
+        let limit = rights::memlock_limit().rlim_cur;
         let needed = umem.geometry().bytes() + 4096;
         for part in [
             format!("is {limit} bytes"),
@@ -137,7 +136,7 @@ fn too_little_locked_memory_is_answered_with_limit_need_and_fix() {
 fn packet_memory_of_the_whole_limit_is_too_much() {
     let _alone = alone();
     in_namespace(|| {
-        let limit = memlock::limit().rlim_max;
+        let limit = rights::memlock_limit().rlim_max;
         if limit > 1 << 32 {
             println!("skipped: the hard limit is too high to fill");
             return;
@@ -181,7 +180,7 @@ fn busy_polling_without_cap_net_admin_is_answered_with_the_reason() {
 fn locked_memory_counts_again_for_each_registration_and_once_for_sockets_that_share_a_queue() {
     let _alone = alone();
     in_namespace(|| {
-        let limit = memlock::limit().rlim_max;
+        let limit = rights::memlock_limit().rlim_max;
         if limit > 1 << 32 {
             println!("skipped: the hard limit is too high to fill");
             return;
@@ -201,7 +200,7 @@ fn locked_memory_counts_again_for_each_registration_and_once_for_sockets_that_sh
 fn locked_memory_of_a_closed_socket_does_not_stand_in_the_way_of_the_next_one() {
     let _alone = alone();
     in_namespace(|| {
-        let limit = memlock::limit().rlim_max;
+        let limit = rights::memlock_limit().rlim_max;
         if limit > 1 << 32 {
             println!("skipped: the hard limit is too high to fill");
             return;

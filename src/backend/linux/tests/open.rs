@@ -1,11 +1,15 @@
-//! What becomes of the wishes at bind, and what the refusals say.
+//! Opening and binding: what was requested, what was achieved, and what the errors say.
 
 use std::time::{Duration, Instant};
 
-use crate::backend::linux::tests::net::{in_namespace, ip, near, open, request, umem};
-use crate::backend::{Backend, Bound, Kick, SocketRequest};
+use crate::backend::linux::tests::{
+    Reserved, in_namespace, ip, near, open, request, umem, umem_of,
+};
+use crate::backend::{Backend, Bound, Kick, MemoryRequest, SocketRequest};
 use crate::error::{ErrorKind, Result, errno};
-use crate::report::{BindMode, BusyPoll};
+use crate::report::{BindMode, BusyPoll, HugepageSize, Hugepages};
+use crate::stats::SocketStatistics;
+use crate::umem::{UmemConfig, UmemRegion};
 
 fn bind(request: &SocketRequest) -> Result<Bound> {
     open(request).socket.bind()
@@ -36,9 +40,9 @@ fn copy_mode_binds_on_veth_with_wakeup_flags() {
 #[test]
 fn several_sockets_bind_to_one_queue_and_the_first_stays_open_for_them() {
     in_namespace(|| {
-        let umem = umem();
-        let first = near().open(&request(), &umem).unwrap();
-        let share = |request: &SocketRequest| near().share(request, &first.socket, &umem);
+        let shared = umem();
+        let first = near().open(&request(), &shared).unwrap();
+        let share = |request: &SocketRequest| near().share(request, &first.socket, &shared);
         // The kernel wants the first one bound.
         assert!(share(&request()).unwrap().socket.bind().is_err());
         first.socket.bind().unwrap();
@@ -54,11 +58,7 @@ fn several_sockets_bind_to_one_queue_and_the_first_stays_open_for_them() {
         let error = share(&other_queue).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         let error = near()
-            .share(
-                &request(),
-                &first.socket,
-                &crate::backend::linux::tests::net::umem(),
-            )
+            .share(&request(), &first.socket, &umem())
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
 
@@ -291,13 +291,76 @@ fn a_ring_size_that_the_kernel_refuses_is_named() {
     in_namespace(|| {
         let mut request = request();
         request.sizes.rx = 63;
-        let error = near()
-            .open(&request, &crate::backend::linux::tests::net::umem())
-            .unwrap_err();
+        let error = near().open(&request, &umem()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(
             error.to_string().contains("the RX ring of 63 slots"),
             "{error}"
         );
+    });
+}
+
+#[test]
+fn a_queue_can_be_closed_and_opened_again_200_times_at_once() {
+    in_namespace(|| {
+        let begin = Instant::now();
+        for cycle in 0..200 {
+            let opened = open(&request());
+            opened
+                .socket
+                .bind()
+                .unwrap_or_else(|error| panic!("cycle {cycle}: {error}"));
+        }
+        eprintln!("200 cycles took {:?}", begin.elapsed());
+    });
+}
+
+#[test]
+fn statistics_start_at_zero() {
+    in_namespace(|| {
+        let opened = open(&request());
+        opened.socket.bind().unwrap();
+        let statistics = opened.socket.statistics().unwrap();
+        assert_eq!(statistics, SocketStatistics::default());
+    });
+}
+
+#[test]
+fn hugepages_are_behind_the_packets_when_the_machine_has_them() {
+    in_namespace(|| {
+        let size = HugepageSize::Size2M;
+        let Some(_reserved) = Reserved::new(size, 2) else {
+            println!("skipped: the machine gives none");
+            return;
+        };
+        // One frame more than a hugepage holds.
+        let umem = umem_of(513, Hugepages::Require(size));
+        assert_eq!(umem.page_size(), size.bytes());
+        assert_eq!(umem.memory().len(), 2 * size.bytes());
+        let opened = near().open(&request(), &umem).unwrap();
+        opened.socket.bind().unwrap();
+
+        let config = UmemConfig {
+            frames: 64,
+            chunk_size: 16_384,
+            hugepages: Hugepages::Require(size),
+            ..UmemConfig::default()
+        };
+        drop((opened, umem));
+        let geometry = config.geometry().unwrap();
+        let bytes = geometry.bytes() as usize;
+        let memory = near()
+            .allocate(&MemoryRequest {
+                bytes,
+                hugepages: config.hugepages,
+                numa_node: Some(0),
+            })
+            .unwrap()
+            .memory;
+        let umem = UmemRegion::new(memory, geometry).unwrap();
+        match near().open(&request(), &umem) {
+            Ok(opened) => drop(opened.socket.bind().unwrap()),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}"),
+        }
     });
 }

@@ -1,19 +1,69 @@
-//! The CPUs that a thread runs on.
+//! The calling thread: the CPUs it may run on, and a guard against pthread_cancel(3).
 
+use std::ffi::c_int;
 use std::fmt::Write;
+use std::marker::PhantomData;
 use std::thread;
+use std::time::Duration;
 
 use crate::backend::linux::errors::{check, unexpected};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
+/// `PTHREAD_CANCEL_DISABLE` of glibc and musl.
+const DISABLE: c_int = 1;
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+}
+
+/// While it lives, this thread is not cancelled: a request takes effect at the next cancellation point afterwards.
+///
+/// A cancellation unwinds the stack, which no Rust function may be left by. It happens in functions of libc, of which every one that may
+/// take long, and some others, is such a point: so all calls of those are made under this. Async-signal-safe.
+#[derive(Debug)]
+pub(crate) struct CancelGuard {
+    before: c_int,
+    /// It belongs to this thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl CancelGuard {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self {
+            before: set_cancel_state(DISABLE),
+            _thread: PhantomData,
+        }
+    }
+}
+
+impl Drop for CancelGuard {
+    #[inline]
+    fn drop(&mut self) {
+        set_cancel_state(self.before);
+    }
+}
+
+/// Sets the state of this thread, and returns the one before.
+#[inline]
+fn set_cancel_state(state: c_int) -> c_int {
+    let mut before = DISABLE;
+    // Miri has no such call, and cancels nothing.
+    if !cfg!(miri) {
+        // SAFETY: `before` is writable. It fails for an unknown state only, and this is one of the two, or what the thread had.
+        unsafe { pthread_setcancelstate(state, &mut before) };
+    }
+    before
+}
+
 /// CPUs that a kernel can be built for, at most.
-const MOST: u32 = 8192;
+const MAX_CPUS: u32 = 8192;
 
 /// A set of CPUs, as the kernel reads and writes it: one bit each.
-struct Set([libc::c_ulong; Set::WORDS]);
+struct CpuSet([libc::c_ulong; CpuSet::WORDS]);
 
-impl Set {
-    const WORDS: usize = (MOST / libc::c_ulong::BITS) as usize;
+impl CpuSet {
+    const WORDS: usize = (MAX_CPUS / libc::c_ulong::BITS) as usize;
 
     fn of(cpus: impl Iterator<Item = u32>) -> Self {
         let mut words = [0; Self::WORDS];
@@ -29,7 +79,7 @@ impl Set {
         let bit = |cpu: u32| {
             self.0[(cpu / libc::c_ulong::BITS) as usize] >> (cpu % libc::c_ulong::BITS) & 1 == 1
         };
-        (0..MOST).filter(|&cpu| bit(cpu)).collect()
+        (0..MAX_CPUS).filter(|&cpu| bit(cpu)).collect()
     }
 
     /// Those of this thread.
@@ -54,7 +104,7 @@ impl Set {
 pub(crate) fn pin(cpu: u32) -> Result<()> {
     let tried = || format!("pinning this thread to CPU {cpu}");
     // The set is empty, and refused, for a CPU beyond its end.
-    match Set::of([cpu].into_iter()).apply() {
+    match CpuSet::of([cpu].into_iter()).apply() {
         Ok(()) => Ok(()),
         Err(errno::EINVAL) => Err(FluxError::new(
             ErrorKind::Invalid,
@@ -69,7 +119,7 @@ pub(crate) fn pin(cpu: u32) -> Result<()> {
 
 /// The CPUs that the calling thread may run on.
 pub(crate) fn cpus() -> Result<Vec<u32>> {
-    match Set::current() {
+    match CpuSet::current() {
         Ok(set) => Ok(set.cpus()),
         Err(error) => Err(unexpected("asking for the CPUs of this thread", error)),
     }
@@ -79,8 +129,8 @@ pub(crate) fn cpus() -> Result<Vec<u32>> {
 fn allowed() -> Vec<u32> {
     // The kernel takes from a request for all those that it allows. A thread of its own asks, so that this one stays where it is.
     let ask = || {
-        Set::of(0..MOST).apply().ok()?;
-        Set::current().ok()
+        CpuSet::of(0..MAX_CPUS).apply().ok()?;
+        CpuSet::current().ok()
     };
     let asked = thread::Builder::new().spawn(ask).ok();
     let found = asked.and_then(|thread| thread.join().ok()?);
@@ -103,6 +153,20 @@ fn ranges(numbers: &[u32]) -> String {
         };
     }
     text
+}
+
+/// A clock that costs no system call and stands still for some milliseconds at a time.
+pub(crate) fn coarse_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the kernel, or its page in this process, writes one time. It stays zero where there is no such clock, which is none.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 #[cfg(test)]
@@ -130,7 +194,7 @@ mod tests {
             let before = cpus().unwrap();
             let all = ranges(&allowed());
             pin(before[0]).unwrap();
-            for cpu in [MOST - 1, MOST, u32::MAX] {
+            for cpu in [MAX_CPUS - 1, MAX_CPUS, u32::MAX] {
                 let error = pin(cpu).unwrap_err();
                 assert_eq!(
                     (error.kind(), error.errno()),
@@ -151,7 +215,7 @@ mod tests {
         assert_eq!(ranges(&[]), "");
         assert_eq!(ranges(&[3]), "3");
         assert_eq!(ranges(&[0, 1, 2, 3, 8, 10, 11]), "0-3, 8, 10-11");
-        let cpus = [0, 63, 64, MOST - 1];
-        assert_eq!(Set::of(cpus.into_iter()).cpus(), cpus);
+        let cpus = [0, 63, 64, MAX_CPUS - 1];
+        assert_eq!(CpuSet::of(cpus.into_iter()).cpus(), cpus);
     }
 }

@@ -1,8 +1,10 @@
-//! Capabilities of this thread, and which of them a refused call would have needed.
+//! What this thread may do: its capabilities and its limit of locked memory, and the errors that name what is missing.
 
-use super::errors::words;
-use super::memlock;
+use std::fmt;
+
+use crate::backend::linux::errors::{check, error_text};
 use crate::error::{ErrorKind, FluxError, errno};
+use crate::umem::memory::PAGE_SIZE;
 
 pub(super) const CAP_NET_ADMIN: u32 = 12;
 pub(super) const CAP_NET_RAW: u32 = 13;
@@ -90,7 +92,7 @@ fn missing(rights: &[Right], set: u64) -> Vec<&'static str> {
 
 /// The words that give a program these rights, and those that its socket takes next: CAP_NET_RAW, and CAP_IPC_LOCK when it `exceeds` the limit
 /// of locked memory.
-fn grant(rights: &[Right], exceeds: bool) -> String {
+fn setcap_advice(rights: &[Right], exceeds: bool) -> String {
     let names = rights.iter().chain([&Right::NetRaw]);
     let mut names: Vec<_> = names.map(|right| right.name().to_lowercase()).collect();
     if exceeds {
@@ -107,11 +109,11 @@ fn grant(rights: &[Right], exceeds: bool) -> String {
 }
 
 /// The words that give a program CAP_IPC_LOCK. They name what it has, too: `setcap` takes away what it is not told.
-pub(super) fn grant_ipc_lock() -> String {
-    set_with_ipc_lock(effective().unwrap_or(u64::MAX))
+pub(super) fn ipc_lock_advice() -> String {
+    ipc_lock_advice_for(effective().unwrap_or(u64::MAX))
 }
 
-fn set_with_ipc_lock(set: u64) -> String {
+fn ipc_lock_advice_for(set: u64) -> String {
     let rights = [Right::Bpf, Right::NetAdmin, Right::NetRaw, Right::Perfmon];
     let held = rights.iter().filter(|right| right.is_in(set));
     let mut names: Vec<_> = held.map(|right| right.name().to_lowercase()).collect();
@@ -122,7 +124,7 @@ fn set_with_ipc_lock(set: u64) -> String {
 /// The error for an XDP program that may not be loaded or attached, and takes these rights. `locked` bytes of packet memory are to be
 /// registered next.
 pub(crate) fn program_refusal(tried: &str, rights: &[Right], locked: u64) -> FluxError {
-    let exceeds = memlock::exceeded_by(locked);
+    let exceeds = exceeds_memlock(locked);
     let absent = effective().map(|set| {
         let mut absent = missing(rights, set);
         // The socket, which comes after the program, would be refused next.
@@ -134,7 +136,7 @@ pub(crate) fn program_refusal(tried: &str, rights: &[Right], locked: u64) -> Flu
     let (happened, fix) = match absent.as_deref() {
         None => (
             format!("not permitted, {} needed", missing(rights, 0).join(" and ")),
-            grant(rights, exceeds),
+            setcap_advice(rights, exceeds),
         ),
         Some([]) => (
             "not permitted, although the capabilities are there".to_owned(),
@@ -142,7 +144,7 @@ pub(crate) fn program_refusal(tried: &str, rights: &[Right], locked: u64) -> Flu
         ),
         Some(absent) => (
             format!("not permitted, {} missing", absent.join(" and ")),
-            grant(rights, exceeds),
+            setcap_advice(rights, exceeds),
         ),
     };
     FluxError::new(ErrorKind::Permission, errno::EPERM, tried, happened, fix)
@@ -161,15 +163,87 @@ pub(super) fn socket_refusal(tried: &str, error: i32, locked: u64) -> FluxError 
             }
             (
                 happened,
-                grant(&Right::PROGRAM, memlock::exceeded_by(locked)),
+                setcap_advice(&Right::PROGRAM, exceeds_memlock(locked)),
             )
         }
         _ => (
-            words(error),
+            error_text(error),
             "CAP_NET_RAW is needed, in the user namespace that owns the network namespace; a container's seccomp filter may forbid AF_XDP too".to_owned(),
         ),
     };
     FluxError::new(ErrorKind::Permission, error, tried, happened, fix)
+}
+
+/// The limits of locked memory, soft and hard, in bytes.
+pub(super) fn memlock_limit() -> libc::rlimit {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the kernel writes one `rlimit`.
+    unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
+    limit
+}
+
+/// Raises the limit of locked memory as far as this process may.
+pub(super) fn raise_memlock_limit() {
+    let old = memlock_limit();
+    let set = |soft, hard| {
+        let limit = libc::rlimit {
+            rlim_cur: soft,
+            rlim_max: hard,
+        };
+        // SAFETY: the kernel reads one `rlimit`.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) }).is_ok()
+    };
+    if old.rlim_cur != libc::RLIM_INFINITY && !set(libc::RLIM_INFINITY, libc::RLIM_INFINITY) {
+        set(old.rlim_max, old.rlim_max);
+    }
+}
+
+/// Whether so many bytes of packet memory, with a page to watch the queue by, are above what the limit can be raised to without a right. What
+/// other sockets of the user have locked is not known.
+pub(super) fn exceeds_memlock(bytes: u64) -> bool {
+    bytes.saturating_add(PAGE_SIZE as u64) > memlock_limit().rlim_max
+}
+
+/// The error for `len` bytes of packet memory, in frames of `chunk_size`, beyond the limit of locked memory, which the kernel reports as ENOBUFS.
+pub(super) fn memlock_refusal(tried: impl fmt::Display, len: u64, chunk_size: u32) -> FluxError {
+    let page = PAGE_SIZE as u64;
+    let needed = len + page;
+    let (limit, fewer) = match memlock_limit().rlim_cur {
+        libc::RLIM_INFINITY => ("no limit, by getrlimit".to_owned(), String::new()),
+        bytes => (
+            format!("{bytes} bytes"),
+            format!(
+                ": {} fit, of all sockets together",
+                bytes.saturating_sub(page) / u64::from(chunk_size)
+            ),
+        ),
+    };
+    let (lacking, advice) = if has(CAP_IPC_LOCK) {
+        (
+            "; CAP_IPC_LOCK, which would lift it, does not count in a user namespace",
+            String::new(),
+        )
+    } else {
+        (
+            " and CAP_IPC_LOCK, which would lift it, is missing",
+            format!("give the program CAP_IPC_LOCK ({}), ", ipc_lock_advice()),
+        )
+    };
+    // The program has raised its own limit as far as it may: from here on it takes root.
+    FluxError::new(
+        ErrorKind::Memory,
+        errno::ENOBUFS,
+        tried,
+        format_args!(
+            "the limit of locked memory (RLIMIT_MEMLOCK) is {limit} for all processes of this user, {needed} bytes are needed, with a page to watch the queue by{lacking}"
+        ),
+        format_args!(
+            "{advice}raise the limit as root (`sudo prlimit --memlock={needed} --pid $$` in the shell that starts it, or LimitMEMLOCK=infinity in the systemd unit), or ask for fewer frames{fewer}"
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -188,17 +262,33 @@ mod tests {
         assert_eq!(fan_out(three), ["CAP_PERFMON"]);
         assert!(fan_out(three | 1 << CAP_PERFMON).is_empty());
         assert_eq!(
-            grant(&Right::FAN_OUT, false),
+            setcap_advice(&Right::FAN_OUT, false),
             "run as root, or `setcap cap_bpf,cap_net_admin,cap_perfmon,cap_net_raw+ep PROGRAM`"
         );
-        let with_lock = grant(&Right::PROGRAM, true);
+        let with_lock = setcap_advice(&Right::PROGRAM, true);
         assert!(
             with_lock
                 .contains("`setcap cap_bpf,cap_net_admin,cap_net_raw,cap_ipc_lock+ep PROGRAM`")
         );
         assert_eq!(
-            set_with_ipc_lock(three),
+            ipc_lock_advice_for(three),
             "`setcap cap_bpf,cap_net_admin,cap_net_raw,cap_ipc_lock+ep PROGRAM`"
         );
+    }
+
+    #[test]
+    fn a_memlock_refusal_names_the_limit_what_is_needed_and_the_fix() {
+        let text = memlock_refusal("registering", 1 << 20, 4096).to_string();
+        for part in [
+            "RLIMIT_MEMLOCK",
+            "1052672 bytes",
+            "sudo prlimit --memlock=1052672 --pid $$",
+            "LimitMEMLOCK",
+            "CAP_IPC_LOCK",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let frames = format!("{} fit", memlock_limit().rlim_cur / 4096 - 1);
+        assert!(text.contains(&frames), "{frames} in {text}");
     }
 }

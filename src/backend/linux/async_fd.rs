@@ -12,9 +12,9 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// A duplicate of a socket's descriptor: a runtime takes each number once, and a socket has two halves.
 #[derive(Debug)]
-pub(crate) struct Descriptor(OwnedFd);
+pub(crate) struct TaskFd(OwnedFd);
 
-impl Descriptor {
+impl TaskFd {
     /// Of a descriptor that is open.
     pub(crate) fn of(fd: BorrowedFd<'_>) -> Result<Self> {
         fd.try_clone_to_owned().map(Self).map_err(refusal)
@@ -102,9 +102,9 @@ mod tests {
         runtime.block_on(async {
             let (mut here, mut there) = UnixStream::pair().unwrap();
             here.set_nonblocking(true).unwrap();
-            let receiving = Descriptor::of(here.as_fd()).unwrap();
+            let receiving = TaskFd::of(here.as_fd()).unwrap();
             let receiving = receiving.into_readiness(Interest::Receive).unwrap();
-            let sending = Descriptor::of(here.as_fd()).unwrap();
+            let sending = TaskFd::of(here.as_fd()).unwrap();
             // It can be written to, which is no news to who receives.
             assert!(timeout(SHORT, receiving.changed()).await.is_err());
             let room = sending.readiness(Interest::Send).unwrap();

@@ -1,12 +1,49 @@
-//! Socket options: typed access, and the wishes that are options.
+//! System calls on an AF_XDP socket: made, registered memory, options, bound; and what their refusals mean.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::backend::linux::errors::{check, unexpected, words};
+use crate::backend::linux::errors::{
+    AFTER_CLOSE, Deadline, check, error_text, retry, sandboxed_mmap, unexpected,
+};
+use crate::backend::linux::rights;
 use crate::backend::linux::uapi::{self, Options, Statistics, UmemReg};
-use crate::error::{Result, errno};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::report::{Answer, BindMode, BusyPoll};
 use crate::stats::SocketStatistics;
+use crate::umem::geometry::Geometry;
+
+/// A socket that is going to register `locked` bytes of packet memory.
+pub(super) fn new_socket(locked: u64) -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the result is checked.
+    let fd = unsafe { libc::socket(uapi::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    let fd = check(fd).map_err(|error| socket_error(error, locked))?;
+    // SAFETY: a new descriptor, which nobody else knows.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Registers memory, and makes room for it under the limit of locked memory if it can.
+///
+/// # Safety
+///
+/// As [`register`].
+pub(super) unsafe fn register_memory(
+    fd: BorrowedFd<'_>,
+    registration: &UmemReg,
+) -> Result<(), i32> {
+    // SAFETY: as the caller promises.
+    let register = || unsafe { register(fd, registration) };
+    match register() {
+        Err(errno::ENOBUFS) => {
+            rights::raise_memlock_limit();
+            // Memory of a socket that was just closed may still count.
+            let is_temporary = |error| {
+                error == errno::ENOBUFS && registration.len <= rights::memlock_limit().rlim_cur
+            };
+            retry(Deadline::after(AFTER_CLOSE), is_temporary, register)
+        }
+        result => result,
+    }
+}
 
 /// What the kernel can write an option to: numbers without padding, for which every bit pattern is a value.
 ///
@@ -129,11 +166,14 @@ pub(super) fn pending_error(fd: BorrowedFd<'_>) -> i32 {
 }
 
 /// Turns on preferred busy polling.
-pub(super) fn busy_poll(fd: BorrowedFd<'_>, wish: Option<BusyPoll>) -> Answer<Option<BusyPoll>> {
+pub(super) fn busy_poll(
+    fd: BorrowedFd<'_>,
+    requested: Option<BusyPoll>,
+) -> Answer<Option<BusyPoll>> {
     let Some(BusyPoll {
         microseconds,
         budget,
-    }) = wish
+    }) = requested
     else {
         return Answer::granted(None, None);
     };
@@ -155,16 +195,16 @@ pub(super) fn busy_poll(fd: BorrowedFd<'_>, wish: Option<BusyPoll>) -> Answer<Op
             errno::EINVAL => "the value is out of its range",
             _ => "the kernel refused",
         };
-        let reason = format!("{cause} ({name} = {value}: {})", words(error));
-        return Answer::refused(wish, None, reason);
+        let reason = format!("{cause} ({name} = {value}: {})", error_text(error));
+        return Answer::refused(requested, None, reason);
     }
-    Answer::granted(wish, wish)
+    Answer::granted(requested, requested)
 }
 
 /// Sets how many packets a transmit call may send in copy mode; as many as the ring has slots unless told otherwise.
-pub(super) fn tx_budget(fd: BorrowedFd<'_>, wish: Option<u32>, tx_slots: u32) -> Answer<u32> {
+pub(super) fn tx_budget(fd: BorrowedFd<'_>, requested: Option<u32>, tx_slots: u32) -> Answer<u32> {
     let smallest = uapi::DEFAULT_TX_BUDGET;
-    let wanted = wish.unwrap_or(tx_slots.max(smallest));
+    let wanted = requested.unwrap_or(tx_slots.max(smallest));
     let allowed = wanted.clamp(smallest, tx_slots.max(smallest));
     let limited = (allowed != wanted)
         .then(|| format!("the kernel allows {smallest} up to the {tx_slots} slots of the TX ring"));
@@ -181,7 +221,7 @@ pub(super) fn tx_budget(fd: BorrowedFd<'_>, wish: Option<u32>, tx_slots: u32) ->
             reason: limited,
         },
         Some(errno::ENOPROTOOPT) => Answer::refused(wanted, smallest, "more needs Linux 6.17"),
-        Some(error) => Answer::refused(wanted, smallest, words(error)),
+        Some(error) => Answer::refused(wanted, smallest, error_text(error)),
     }
 }
 
@@ -191,4 +231,112 @@ pub(super) fn tx_budget_in(mode: BindMode, mut answer: Answer<u32>) -> Answer<u3
         answer.reason = Some("zero-copy mode has no such limit".to_owned());
     }
     answer
+}
+
+/// The kernel made no AF_XDP socket, which was to register `locked` bytes of packet memory.
+pub(super) fn socket_error(error: i32, locked: u64) -> FluxError {
+    let tried = "opening an AF_XDP socket";
+    match error {
+        errno::EPERM | errno::EACCES => rights::socket_refusal(tried, error, locked),
+        errno::EAFNOSUPPORT => FluxError::new(
+            ErrorKind::Unsupported,
+            error,
+            tried,
+            "the kernel has no AF_XDP (CONFIG_XDP_SOCKETS is off), or a sandbox forbids it",
+            "use a kernel with CONFIG_XDP_SOCKETS=y, or add AF_XDP to RestrictAddressFamilies= of the systemd unit",
+        ),
+        _ => unexpected(tried, error),
+    }
+}
+
+/// The kernel did not accept the packet memory.
+pub(super) fn umem_error(error: i32, geometry: Geometry, bytes: u64) -> FluxError {
+    let tried = format!(
+        "registering {bytes} bytes of packet memory ({} frames of {} bytes, headroom {})",
+        geometry.frames(),
+        geometry.chunk_size(),
+        geometry.headroom()
+    );
+    match error {
+        errno::ENOBUFS => rights::memlock_refusal(tried, bytes, geometry.chunk_size()),
+        errno::ENOMEM => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "the machine has not enough free memory to pin it",
+            "ask for fewer frames",
+        ),
+        errno::EINVAL => FluxError::new(
+            ErrorKind::Unsupported,
+            error,
+            tried,
+            "this kernel does not take such a geometry (chunks above a page need hugepages and Linux 6.6)",
+            "use chunks of 2048 or 4096 bytes and less headroom",
+        ),
+        errno::EFAULT => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "the pages cannot be pinned: they are not there, or on a node or in a group (cgroup) with none left",
+            "free memory on that node, or raise the group's limit",
+        ),
+        _ => unexpected(tried, error),
+    }
+}
+
+/// The kernel made no ring.
+pub(super) fn ring_error(error: i32, name: &str, size: u32) -> FluxError {
+    let tried = format!("making the {name} ring of {size} slots");
+    match error {
+        errno::EINVAL => FluxError::new(
+            ErrorKind::Invalid,
+            error,
+            tried,
+            "the kernel refused the size",
+            "use a smaller power of two, for example 2048",
+        ),
+        errno::ENOMEM => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "the kernel has not enough memory for it",
+            "use a smaller ring",
+        ),
+        errno::EPERM | errno::EACCES => sandboxed_mmap(tried, error),
+        errno::EAGAIN => FluxError::new(
+            ErrorKind::Memory,
+            error,
+            tried,
+            "mapped memory is locked in this process (mlockall), and the limit is reached",
+            "raise the limit (`ulimit -l`, LimitMEMLOCK=)",
+        ),
+        _ => unexpected(tried, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::umem::memory::PAGE_SIZE;
+
+    #[test]
+    fn a_sandbox_is_suspected_when_the_family_is_unknown() {
+        let error = socket_error(errno::EAFNOSUPPORT, 0);
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("CONFIG_XDP_SOCKETS"), "{error}");
+        assert!(
+            error.to_string().contains("RestrictAddressFamilies"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_refused_geometry_is_repeated_in_the_error() {
+        let geometry = Geometry::new(64, 2048, 100, PAGE_SIZE).unwrap();
+        let error = umem_error(errno::EINVAL, geometry, geometry.bytes()).to_string();
+        assert!(
+            error.contains("64 frames of 2048 bytes, headroom 100"),
+            "{error}"
+        );
+    }
 }

@@ -1,7 +1,6 @@
-//! Alternative names of interfaces: up to 127 bytes long, which no ioctl takes.
-//!
-//! Source: `IFLA_ALT_IFNAME` of `RTM_GETLINK`, since Linux 5.5 (rtnetlink(7), `include/uapi/linux/if_link.h`).
+//! Messages of rtnetlink(7): interfaces by alternative names, and the removal of an interface.
 
+use std::mem::zeroed;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
@@ -101,6 +100,81 @@ fn parse(answer: &[u8]) -> Result<u32, i32> {
         _ => None,
     }
     .ok_or(errno::EIO)
+}
+
+/// A netlink socket in the network namespace of this thread that gets one kind of message: that this interface was removed or moved.
+pub(super) fn removal_listener(ifindex: u32) -> Result<OwnedFd, i32> {
+    // SAFETY: plain numbers; the result is checked.
+    let fd = check(unsafe {
+        libc::socket(
+            libc::AF_NETLINK,
+            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+            libc::NETLINK_ROUTE,
+        )
+    })?;
+    // SAFETY: a new descriptor, which nobody else knows.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // Places in a message: header of 16 bytes with the type behind the length, then `struct ifinfomsg`.
+    const TYPE: u32 = 4;
+    const FAMILY: u32 = 16;
+    const INDEX: u32 = 20;
+    let load = |size: u32, k| libc::sock_filter {
+        code: (libc::BPF_LD | size | libc::BPF_ABS) as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let unless = |k, skip| libc::sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt: 0,
+        jf: skip,
+        k,
+    };
+    let end = |k| libc::sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    // The filter loads in network byte order, and messages are in that of the machine. A bridge tells by another family that it
+    // gave the interface up.
+    let mut filter = [
+        load(libc::BPF_H, TYPE),
+        unless(u32::from(libc::RTM_DELLINK.to_be()), 5),
+        load(libc::BPF_B, FAMILY),
+        unless(libc::AF_UNSPEC as u32, 3),
+        load(libc::BPF_W, INDEX),
+        unless(ifindex.to_be(), 1),
+        end(u32::MAX),
+        end(0),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the kernel reads the program and its filter, and keeps a copy.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of_val(&program) as libc::socklen_t,
+        )
+    })?;
+    // SAFETY: numbers, for which zero is valid.
+    let mut address: libc::sockaddr_nl = unsafe { zeroed() };
+    address.nl_family = libc::AF_NETLINK as u16;
+    address.nl_groups = libc::RTMGRP_LINK as u32;
+    // SAFETY: the kernel reads an address of the stated size.
+    check(unsafe {
+        libc::bind(
+            fd.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of_val(&address) as libc::socklen_t,
+        )
+    })?;
+    Ok(fd)
 }
 
 #[cfg(test)]

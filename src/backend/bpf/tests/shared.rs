@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::backend::bpf::query::{Holder, foreign};
 use crate::backend::linux::LinuxInterface;
-use crate::backend::linux::tests::net::{
+use crate::backend::linux::tests::{
     forbid, hide, in_namespace, ip, leave_namespace, near, open, request,
 };
 use crate::backend::{Backend, FanOut, MapKey, Steering};

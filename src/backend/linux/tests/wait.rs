@@ -1,4 +1,4 @@
-//! Waiting for a socket together with others.
+//! Waiting for a socket: what ends a wait, alone and with a wait set, and what becomes of it when the interface is lost.
 
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::linux::alarm;
-use crate::backend::linux::tests::net::{in_namespace, open, request};
-use crate::backend::{Alarm, Company, Interest, Opened, Ready};
+use crate::backend::linux::stop_signal;
+use crate::backend::linux::tests::{in_namespace, ip, open, request};
+use crate::backend::{Interest, Opened, Ready, StopSignal, WaitSet};
 use crate::error::ErrorKind;
 use crate::report::BusyPoll;
 
@@ -22,43 +22,43 @@ fn bound() -> Opened {
     opened
 }
 
-/// Waits for ever, if nothing in the company ends it; how long it took.
-fn wait(opened: &Opened, company: &Company<'_>) -> Duration {
+/// Waits for ever, if nothing in the wait set ends it; how long it took.
+fn wait(opened: &Opened, wait_set: &WaitSet<'_>) -> Duration {
     let start = Instant::now();
-    let ready = opened.socket.wait(Interest::Receive, None, company);
+    let ready = opened.socket.wait(Interest::Receive, None, wait_set);
     assert_eq!(ready.unwrap(), Ready::default());
     start.elapsed()
 }
 
-fn with(alarm: &Alarm) -> Company<'_> {
-    Company {
-        alarm: Some(alarm),
-        ..Company::none()
+fn with(stop_signal: &StopSignal) -> WaitSet<'_> {
+    WaitSet {
+        stop_signal: Some(stop_signal),
+        ..WaitSet::none()
     }
 }
 
 #[test]
-fn an_alarm_ends_a_wait_at_once() {
+fn a_stop_signal_ends_a_wait_at_once() {
     in_namespace(|| {
         let opened = bound();
-        let alarm = alarm();
+        let stop_signal = stop_signal();
         // The least of several, as the machine may be busy.
         let took = (0..10).map(|_| {
-            let ringer = alarm.clone();
+            let raiser = stop_signal.clone();
             let thread = thread::spawn(move || {
                 thread::sleep(Duration::from_millis(20));
-                ringer.ring();
+                raiser.raise();
             });
-            let took = wait(&opened, &with(&alarm));
+            let took = wait(&opened, &with(&stop_signal));
             thread.join().unwrap();
-            assert!(alarm.reset());
+            assert!(stop_signal.reset());
             took
         });
         assert!(took.min().unwrap() < AT_ONCE);
     });
 }
 
-/// Runs `body` in a forked child; whether it was true there.
+/// AttachedMode `body` in a forked child; whether it was true there.
 fn in_child(body: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child uses its copy of the memory and system calls, and ends.
     let child = unsafe { libc::fork() };
@@ -72,9 +72,9 @@ fn in_child(body: impl FnOnce() -> bool) -> bool {
     status == 0
 }
 
-fn is_readable(alarm: &Alarm) -> bool {
+fn is_readable(stop_signal: &StopSignal) -> bool {
     let mut entry = libc::pollfd {
-        fd: alarm.fd().unwrap().as_raw_fd(),
+        fd: stop_signal.fd().unwrap().as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
@@ -83,49 +83,49 @@ fn is_readable(alarm: &Alarm) -> bool {
 }
 
 #[test]
-fn an_alarm_that_a_forked_child_rings_or_resets_stays_as_it_is_in_the_parent() {
-    let alarm = alarm();
+fn a_stop_signal_that_a_forked_child_raises_or_resets_stays_as_it_is_in_the_parent() {
+    let stop_signal = stop_signal();
     assert!(in_child(|| {
-        alarm.ring();
-        !alarm.is_rung()
+        stop_signal.raise();
+        !stop_signal.is_raised()
     }));
-    assert!(!alarm.is_rung() && !is_readable(&alarm));
-    alarm.ring();
-    assert!(in_child(|| alarm.reset()));
-    assert!(is_readable(&alarm) && alarm.reset());
+    assert!(!stop_signal.is_raised() && !is_readable(&stop_signal));
+    stop_signal.raise();
+    assert!(in_child(|| stop_signal.reset()));
+    assert!(is_readable(&stop_signal) && stop_signal.reset());
 }
 
 #[test]
-fn an_alarm_without_a_descriptor_ends_a_wait_at_its_next_look() {
+fn a_stop_signal_without_a_descriptor_ends_a_wait_at_its_next_check() {
     in_namespace(|| {
         let opened = bound();
-        let alarm = Alarm::unseen();
+        let stop_signal = StopSignal::without_fd();
         thread::scope(|scope| {
             scope.spawn(|| {
                 thread::sleep(Duration::from_millis(20));
-                alarm.ring();
+                stop_signal.raise();
             });
-            wait(&opened, &with(&alarm));
+            wait(&opened, &with(&stop_signal));
         });
     });
 }
 
 #[test]
-fn a_descriptor_left_readable_by_an_alarm_that_is_quiet_does_not_end_a_wait() {
+fn a_descriptor_left_readable_by_a_stop_signal_that_is_not_raised_does_not_end_a_wait() {
     in_namespace(|| {
         let opened = bound();
-        let alarm = alarm();
+        let stop_signal = stop_signal();
         // What a ring leaves that stores before a reset and writes after it.
-        alarm.stray();
+        stop_signal.make_readable();
         let timeout = Duration::from_millis(30);
         let start = Instant::now();
-        let company = with(&alarm);
+        let wait_set = with(&stop_signal);
         let ready = opened
             .socket
-            .wait(Interest::Receive, Some(timeout), &company);
+            .wait(Interest::Receive, Some(timeout), &wait_set);
         assert_eq!(ready.unwrap(), Ready::default());
         assert!(start.elapsed() >= timeout);
-        assert!(!alarm.is_rung());
+        assert!(!stop_signal.is_raised());
     });
 }
 
@@ -143,9 +143,9 @@ fn other_descriptors_end_a_wait_however_many_there_are() {
                     Some((Some(near.as_fd()), Interest::Receive))
                 }
             };
-            let company = Company {
+            let wait_set = WaitSet {
                 fds: &fds,
-                ..Company::none()
+                ..WaitSet::none()
             };
             let (_, last) = pairs.last().unwrap();
             let written = AtomicBool::new(false);
@@ -155,15 +155,15 @@ fn other_descriptors_end_a_wait_however_many_there_are() {
                     written.store(true, Ordering::Relaxed);
                     (&*last).write_all(b"x").unwrap();
                 });
-                wait(&opened, &company);
+                wait(&opened, &wait_set);
                 assert!(written.load(Ordering::Relaxed));
             });
             let sends = |index| (index == 0).then(|| (Some(pairs[0].0.as_fd()), Interest::Send));
             wait(
                 &opened,
-                &Company {
+                &WaitSet {
                     fds: &sends,
-                    ..Company::none()
+                    ..WaitSet::none()
                 },
             );
         }
@@ -177,13 +177,13 @@ fn a_descriptor_that_is_not_open_is_named() {
         // SAFETY: not kept, but nothing is done with it either: somebody closed it behind the library's back.
         let closed = unsafe { BorrowedFd::borrow_raw(1_000_000) };
         let fds = |index| (index == 0).then_some((Some(closed), Interest::Receive));
-        let company = Company {
+        let wait_set = WaitSet {
             fds: &fds,
-            ..Company::none()
+            ..WaitSet::none()
         };
         let error = opened
             .socket
-            .wait(Interest::Receive, None, &company)
+            .wait(Interest::Receive, None, &wait_set)
             .unwrap_err();
         assert_eq!(
             (error.kind(), error.errno()),
@@ -200,10 +200,10 @@ fn a_wait_of_less_than_a_millisecond_takes_less() {
         let timeout = Duration::from_micros(200);
         let took = (0..20).map(|_| {
             let start = Instant::now();
-            let company = Company::none();
+            let wait_set = WaitSet::none();
             let ready = opened
                 .socket
-                .wait(Interest::Receive, Some(timeout), &company);
+                .wait(Interest::Receive, Some(timeout), &wait_set);
             assert_eq!(ready.unwrap(), Ready::default());
             let took = start.elapsed();
             assert!(took >= timeout);
@@ -233,5 +233,87 @@ fn spinning_is_harmless_with_and_without_busy_polling() {
             opened.socket.bind().unwrap();
             (0..1000).for_each(|_| opened.socket.spin());
         }
+    });
+}
+
+#[test]
+fn a_wait_ends_when_its_time_is_over_and_not_before() {
+    in_namespace(|| {
+        let opened = open(&request());
+        opened.socket.bind().unwrap();
+        for millis in [0, 30, 250] {
+            let timeout = Duration::from_millis(millis);
+            let begin = Instant::now();
+            let ready = opened
+                .socket
+                .wait(Interest::Receive, Some(timeout), &WaitSet::none())
+                .unwrap();
+            assert_eq!(ready, Ready::default());
+            assert!(begin.elapsed() >= timeout);
+            assert!(begin.elapsed() < timeout + Duration::from_secs(2));
+        }
+    });
+}
+
+#[test]
+fn an_empty_tx_ring_is_ready_to_send() {
+    in_namespace(|| {
+        let opened = open(&request());
+        opened.socket.bind().unwrap();
+        for interest in [Interest::Send, Interest::Both] {
+            let ready = opened
+                .socket
+                .wait(interest, None, &WaitSet::none())
+                .unwrap();
+            assert_eq!((ready.receive, ready.send), (false, true));
+        }
+    });
+}
+
+#[test]
+fn an_interface_removed_while_somebody_waits_is_gone() {
+    in_namespace(|| {
+        let opened = open(&request());
+        opened.socket.bind().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(50));
+                ip("link del near");
+            });
+            let begin = Instant::now();
+            let error = opened
+                .socket
+                .wait(Interest::Receive, None, &WaitSet::none())
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
+            assert!(error.to_string().contains("near (index "), "{error}");
+            assert!(begin.elapsed() < Duration::from_secs(5));
+        });
+        // For every later call, too.
+        let socket = &opened.socket;
+        assert_eq!(
+            socket
+                .wait(Interest::Receive, None, &WaitSet::none())
+                .unwrap_err()
+                .kind(),
+            ErrorKind::Gone
+        );
+        assert_eq!(socket.wake_tx().unwrap_err().kind(), ErrorKind::Gone);
+        assert_eq!(socket.wake_rx().unwrap_err().kind(), ErrorKind::Gone);
+    });
+}
+
+#[test]
+fn an_interface_that_goes_down_while_somebody_waits_is_waited_for() {
+    in_namespace(|| {
+        let opened = open(&request());
+        opened.socket.bind().unwrap();
+        ip("link set near down");
+        let ready = opened.socket.wait(
+            Interest::Receive,
+            Some(Duration::from_millis(250)),
+            &WaitSet::none(),
+        );
+        assert_eq!(ready.unwrap(), Ready::default());
     });
 }

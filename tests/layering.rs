@@ -13,7 +13,7 @@ mod source;
 
 /// A module imports from its own layer and from those with a lower number.
 const LAYERS: [&[&str]; 8] = [
-    &["error", "stats", "report", "proto"],
+    &["error", "stats", "report", "proto", "capture"],
     &["ring", "rule", "sync", "umem::geometry", "umem::memory"],
     &["umem", "packet"],
     &[
@@ -35,7 +35,7 @@ const LAYERS: [&[&str]; 8] = [
     &[
         "link", "builder", "socket", "program", "poller", "queues", "stopper",
     ],
-    &["engine", "asynch", "doctor", "capture"],
+    &["engine", "asynch", "doctor"],
     &["ffi"],
 ];
 

@@ -55,7 +55,6 @@ mod config;
 mod faults;
 mod network;
 mod nic;
-mod pcap;
 mod play;
 mod port;
 mod random;
@@ -68,12 +67,12 @@ mod trace;
 mod transmit;
 mod world;
 
+pub use crate::capture::{
+    Capture, CaptureFormat, CaptureWriter, CapturedInterface, CapturedPacket, Direction,
+};
 pub use config::{NicConfig, NicCounters};
 pub use faults::Faults;
 pub use network::{Network, Running};
 pub use nic::Nic;
-pub use pcap::{
-    Capture, CaptureFormat, CaptureWriter, CapturedInterface, CapturedPacket, Direction,
-};
 pub use play::{Playback, Speed};
 pub use trace::{Event, EventKind};

@@ -31,6 +31,7 @@ const LAYERS: [&[&str]; 8] = [
         "backend::machine", // another name of linux or unsupported
         "sim",
         "sim::backend",
+        "sim::kernel_rings",
     ],
     &[
         "link", "builder", "socket", "program", "poller", "queues", "stopper",
@@ -40,13 +41,14 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// The modules that may hold unsafe code.
-const UNSAFE: [&str; 9] = [
+const UNSAFE: [&str; 10] = [
     "umem::memory",
     "ring",
     "packet",
     "backend",              // the trait that all memory rests on,
     "backend::unsupported", // and those that keep its promise
-    "sim::backend",
+    "sim::backend",         // the promise of a backend
+    "sim::kernel_rings",
     "backend::linux",
     "backend::bpf",
     "ffi",

@@ -53,6 +53,8 @@ mod backend;
 mod bind;
 mod config;
 mod faults;
+#[allow(unsafe_code, reason = "copies packets into and out of frames")]
+mod kernel_rings;
 mod network;
 mod nic;
 mod play;

@@ -998,7 +998,7 @@ struct fluxcap_headers {
   uint8_t icmp_type;
   // With FLUXCAP_HEADERS_ICMP.
   uint8_t icmp_code;
-  // The number of VLAN tags, at most four: what is behind four is not parsed.
+  // The number of VLAN tags, at most eight: what is behind eight is not parsed.
   uint8_t vlan_tags;
   // How many MPLS labels there are.
   uint8_t mpls_labels;

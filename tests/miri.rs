@@ -2,10 +2,11 @@
 //!
 //! A program of yours can be tested in the same way: few frames, since Miri takes a microsecond for what takes a processor a nanosecond.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use fluxcap::sim::{Network, Nic};
-use fluxcap::{FluxBuilder, FluxEngine, FluxRaw, Packet, PacketBatch, Poller, UmemRegion, Verdict};
+use fluxcap::{FluxBuilder, FluxEngine, FluxRaw, PacketBatch, Poller, UmemRegion, Verdict};
 
 const FRAMES: u32 = 16;
 
@@ -138,6 +139,44 @@ fn an_engine_shows_packets_one_at_a_time_and_survives_a_panic() {
 }
 
 #[test]
+fn packets_are_taken_out_of_a_closure_that_panics_and_out_of_one_within_another() {
+    let nics = [nic(), nic()];
+    let mut raws = [0, 1].map(|number| open(&nics[number]).build().unwrap());
+    let umems = [0, 1].map(|number| raws[number].umem().clone());
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        nics.iter().for_each(|nic| arrive(nic, 3));
+        let [one, other] = &mut raws;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            one.forward_each(3, |mut packet| {
+                change(packet.data_mut());
+                let mut packet = Some(packet);
+                other.recv_each(1, |mut within| {
+                    change(within.data_mut());
+                    let outer = packet.take().unwrap();
+                    kept.extend([outer.into_packet(), within.into_packet()]);
+                });
+                assert!(kept.len() < 4, "as planned");
+                Verdict::Send
+            })
+        }));
+        assert!(result.is_err());
+        kept.iter_mut().for_each(|packet| change(packet.data_mut()));
+        assert_eq!(kept.len(), 4);
+        let away = kept.split_off(2);
+        thread::spawn(move || drop(away)).join().unwrap();
+        kept.clear();
+        for raw in &mut raws {
+            assert_eq!(raw.recv_each(4, |_| ()), 1);
+            raw.refill();
+            assert!(raw.debug_rings().is_conserved());
+        }
+    }
+    drop(raws);
+    umems.iter().for_each(assert_home);
+}
+
+#[test]
 fn halves_receive_send_and_forward_and_packets_end_on_other_threads() {
     let nic = nic();
     let (mut rx, mut tx) = open(&nic).build().unwrap().split();
@@ -161,15 +200,15 @@ fn halves_receive_send_and_forward_and_packets_end_on_other_threads() {
         let count = rx.recv_each(4, |mut packet| {
             change(packet.data_mut());
             if packet.data()[1] == 2 {
-                kept.push(packet);
+                kept.push(packet.into_packet());
             }
         });
         assert_eq!((count, kept.len()), (4, 1));
 
         arrive(&nic, 4);
-        let passed = rx.forward_each(&mut tx, 4, |mut packet: Packet| {
+        let passed = rx.forward_each(&mut tx, 4, |mut packet| {
             change(packet.data_mut());
-            Some(packet)
+            Verdict::Send
         });
         assert_eq!(passed.unwrap(), 4);
         let given = tx.send_each(2, |outbox| {
@@ -199,9 +238,9 @@ fn a_raw_socket_moves_frames_by_each_of_its_calls() {
         arrive(&nic, 4);
         let peeked: Vec<_> = raw.peek(4).iter().map(|desc| desc.len).collect();
         assert_eq!(peeked, [60; 4]);
-        let seen = raw.recv_each(2, |packet| change(packet.data_mut()));
+        let seen = raw.recv_each(2, |mut packet| change(packet.data_mut()));
         assert_eq!(seen, 2);
-        let forwarded = raw.forward_each(2, |packet| {
+        let forwarded = raw.forward_each(2, |mut packet| {
             packet.adjust_head(14).unwrap();
             change(packet.data_mut());
             Verdict::Send

@@ -5,21 +5,23 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Kernel, Plain, Setup, content};
-use fluxcap::{ErrorKind, FluxRaw, FluxRx, FluxTx, Packet, PacketBatch, Poller, UmemRegion};
+use fluxcap::{
+    ErrorKind, FluxRaw, FluxRx, FluxTx, Packet, PacketBatch, Poller, UmemRegion, Verdict,
+};
 
 mod common;
 #[path = "mode_b/forward.rs"]
 mod forward;
 #[path = "mode_b/hostile.rs"]
 mod hostile;
+#[path = "mode_b/in_place.rs"]
+mod in_place;
 #[path = "mode_b/receive.rs"]
 mod receive;
 #[path = "mode_b/send.rs"]
 mod send;
 #[path = "mode_b/split.rs"]
 mod split;
-#[path = "mode_b/window.rs"]
-mod window;
 
 /// Bytes a frame in all these tests.
 const CHUNK: u64 = 2048;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use common::{Kernel, Plain, Setup, content};
 use fluxcap::{
-    Accounting, BindMode, BusyPoll, ErrorKind, FluxBuilder, FluxRaw, PacketBatch, UmemConfig,
-    UmemRegion, Verdict, XdpMode,
+    Accounting, BindMode, BusyPoll, ErrorKind, FluxBuilder, FluxRaw, PacketBatch, ReceivedPacket,
+    UmemConfig, UmemRegion, Verdict, XdpMode,
 };
 use oracle::Oracle;
 
@@ -18,8 +18,8 @@ mod common;
 mod forward;
 #[path = "mode_c/hostile.rs"]
 mod hostile;
-#[path = "mode_c/inspect.rs"]
-mod inspect;
+#[path = "mode_c/in_place.rs"]
+mod in_place;
 #[path = "common/oracle.rs"]
 mod oracle;
 #[path = "mode_c/receive.rs"]

@@ -1,6 +1,6 @@
 //! The protocol layer against parsers that others wrote, on the packets of `tests/proto/corpus`: every field that a view gives is
-//! compared, and every difference has its reason in a table, or the test fails. What tshark does otherwise is done in its stead
-//! (`habits`), so that no field at all may differ.
+//! compared, and every difference has its reason in a table, or the test fails. Where tshark differs, the test does as tshark does
+//! (`tshark_quirks`), so that no field at all may differ.
 
 #[path = "proto/dissect.rs"]
 mod dissect;
@@ -8,8 +8,6 @@ mod dissect;
 mod etherparse_too;
 #[path = "proto/fields.rs"]
 mod fields;
-#[path = "proto/habits.rs"]
-mod habits;
 #[path = "proto/headers.rs"]
 mod headers;
 #[path = "proto/outer.rs"]
@@ -18,6 +16,8 @@ mod outer;
 mod packets;
 #[path = "proto/tshark.rs"]
 mod tshark;
+#[path = "proto/tshark_quirks.rs"]
+mod tshark_quirks;
 #[path = "proto/value.rs"]
 mod value;
 #[path = "proto/walk.rs"]

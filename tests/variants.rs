@@ -1,5 +1,5 @@
 //! Frames that differ in one thing from those that everybody sends, by the hundred: what is expected of each follows from a rule
-//! that the test itself spells out, and where there is tshark, it judges too.
+//! that the test itself spells out, and where tshark is installed, it is compared too.
 
 #![forbid(unsafe_code)]
 
@@ -11,10 +11,10 @@ mod captures;
 mod carriers;
 #[path = "variants/cuts.rs"]
 mod cuts;
-#[path = "variants/judge.rs"]
-mod judge;
 #[path = "variants/parser.rs"]
 mod parser;
+#[path = "variants/tshark.rs"]
+mod tshark;
 
 /// The sum of 16-bit words, one's complement, not complemented.
 fn sum(pieces: &[&[u8]]) -> u16 {

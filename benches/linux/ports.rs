@@ -272,7 +272,7 @@ impl Port for Ours {
 
     fn answer(&mut self) -> Result<()> {
         self.wait(Instant::now() + PATIENCE)?;
-        let count = self.raw.forward_each(1, |packet| {
+        let count = self.raw.forward_each(1, |mut packet| {
             swap(packet.data_mut());
             Verdict::Send
         });

@@ -1,6 +1,6 @@
 //! Turns the requested configuration into several sockets on one queue.
 
-use super::fill::no_free_frame;
+use super::open::no_free_frame;
 use super::{FluxBuilder, Program, bind};
 use crate::backend::{self, FanOut, MEMBERS, Rings, Sharing};
 use crate::error::{ErrorKind, FluxError, Result, errno};

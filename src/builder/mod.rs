@@ -1,12 +1,12 @@
 //! Turns the requested configuration into a bound socket.
+//!
+//! `mod` has the requests and the order of the steps, `open` the steps: sizes, interface, memory, first frames, notes for the report; `group` opens
+//! several sockets on one queue.
 
 #![forbid(unsafe_code)]
 
-mod check;
-mod fill;
 mod group;
-mod notes;
-mod umem;
+mod open;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,9 @@ use crate::packet::{LeasedSocket, Leases};
 use crate::report::{BindMode, BusyPoll, Hugepages, XdpMode};
 use crate::socket::{FluxRaw, MapEntry, SocketRings, Waiting};
 use crate::umem::{UmemConfig, UmemRegion};
-use check::check_up;
-use umem::PreparedUmem;
+use open::{PreparedUmem, check_up};
 
-pub(crate) use check::check_queue;
+pub(crate) use open::check_queue;
 
 /// Sets up a socket: where to bind, how much memory, which rings, which XDP program.
 ///

@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use super::group_run::{Course, GroupStopper};
-use super::group_stats::GroupStatistics;
-use super::outcome::panicked;
+use super::group_run::{GroupRun, GroupStopper};
 use super::queue_monitor::{QueueChange, Watch};
 use super::run::lend;
+use super::run::panicked;
+use super::stats::GroupStatistics;
 use super::{EngineStatistics, FluxEngine, Outcome};
 use crate::builder::FluxBuilder;
 use crate::error::{ErrorKind, FluxError, Result, errno};
@@ -213,24 +213,24 @@ impl EngineGroup {
         let before = self.each();
         let start = Instant::now();
         let mut run = GroupStatistics::default();
-        let course = Course::new(self.stopper.clone());
+        let shared = GroupRun::new(self.stopper.clone());
         let watched = thread::scope(|scope| {
             let mut threads = Vec::with_capacity(callbacks.len());
             for (number, (engine, callback)) in self.engines.iter_mut().zip(callbacks).enumerate() {
                 let cpu = self.cpus.get(number).copied();
-                let (course, part) = (&course, course.part());
+                let (shared, part) = (&shared, shared.part());
                 let work = move || {
                     // Also when a callback panics as it is dropped.
                     let _part = part;
                     if let Err(error) = engage(engine, cpu, time, callback) {
-                        course.fail(of_engine(number, error));
+                        shared.fail(of_engine(number, error));
                     }
                 };
                 let name = format!("fluxcap-{number}");
                 match Builder::new().name(name).spawn_scoped(scope, work) {
                     Ok(thread) => threads.push(thread),
                     Err(error) => {
-                        course.fail(of_engine(number, not_started("run an engine", &error)));
+                        shared.fail(of_engine(number, not_started("run an engine", &error)));
                         break;
                     }
                 }
@@ -247,18 +247,18 @@ impl EngineGroup {
             };
             let watched = catch_unwind(AssertUnwindSafe(|| {
                 look();
-                while course.wait(self.interval) {
+                while shared.wait(self.interval) {
                     look();
                 }
                 look();
             }));
             if watched.is_err() {
-                course.end();
+                shared.end();
             }
-            join(threads, &course);
+            join(threads, &shared);
             watched
         });
-        let error = course.finish();
+        let error = shared.finish();
         run.time = start.elapsed();
         self.past.add(&run);
         if let Err(panic) = watched {
@@ -338,10 +338,10 @@ fn engage<O: Outcome>(
 }
 
 /// Waits for the ends of threads, in which all has been said, unless one panicked where nothing catches it.
-fn join(threads: Vec<ScopedJoinHandle<'_, ()>>, course: &Course) {
+fn join(threads: Vec<ScopedJoinHandle<'_, ()>>, shared: &GroupRun) {
     for (number, thread) in threads.into_iter().enumerate() {
         if let Err(panic) = thread.join() {
-            course.fail(of_engine(number, panicked(&*panic)));
+            shared.fail(of_engine(number, panicked(&*panic)));
         }
     }
 }

@@ -58,7 +58,7 @@ impl GroupStopper {
 
 /// A run of a group.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct GroupRun {
     stopper: GroupStopper,
     state: Mutex<State>,
     changed: Condvar,
@@ -75,7 +75,7 @@ struct State {
     error: Option<FluxError>,
 }
 
-impl Course {
+impl GroupRun {
     pub(super) fn new(stopper: GroupStopper) -> Self {
         if stopper.is_stopping() {
             // Its alarms may have been made quiet at the end of the run before.
@@ -140,22 +140,22 @@ impl Course {
 
 /// One thread's part in a run.
 #[derive(Debug)]
-pub(super) struct Part<'a>(&'a Course);
+pub(super) struct Part<'a>(&'a GroupRun);
 
 impl Drop for Part<'_> {
     fn drop(&mut self) {
-        let course = self.0;
-        let mut state = course.lock();
+        let run = self.0;
+        let mut state = run.lock();
         state.running -= 1;
         if !state.ending {
             state.ending = true;
-            state.obeyed = course.stopper.is_stopping();
+            state.obeyed = run.stopper.is_stopping();
         }
         let last = state.running == 0;
         drop(state);
-        course.stopper.ring();
+        run.stopper.ring();
         if last {
-            course.changed.notify_all();
+            run.changed.notify_all();
         }
     }
 }

@@ -4,8 +4,6 @@
 
 mod group;
 mod group_run;
-mod group_stats;
-mod outcome;
 mod port;
 mod queue_monitor;
 mod run;
@@ -16,11 +14,10 @@ use std::time::Duration;
 
 pub use group::EngineGroup;
 pub use group_run::GroupStopper;
-pub use group_stats::GroupStatistics;
-pub use outcome::Outcome;
 pub use port::PortRefused;
 pub use queue_monitor::QueueChange;
-pub use stats::{EngineStatistics, PortStatistics};
+pub use run::Outcome;
+pub use stats::{EngineStatistics, GroupStatistics, PortStatistics};
 
 use crate::backend::{Alarm, machine};
 use crate::error::{FluxError, Result};

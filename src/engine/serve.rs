@@ -5,8 +5,8 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::outcome::panicked;
 use super::port::Port;
+use super::run::panicked;
 use super::{FluxEngine, Outcome, WhenFull};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{BatchRef, Handled, NotSent, PortContext, PortPacket, ReceivedPacket};
@@ -54,9 +54,14 @@ impl FluxEngine {
                 let result = look(&mut packet.of_port(context)).into_result();
                 (packet.exit(), result.err())
             };
-            let pass_on = |port, packet| match outboxes[port as usize].push(packet) {
-                Ok(()) => counts.passed_on += 1,
-                Err(_) => counts.no_room += 1,
+            let pass_on = |port, packet: ReceivedPacket<'_>| {
+                let outbox = &mut outboxes[port as usize];
+                if outbox.room() > 0 {
+                    outbox.append(packet.into_packet());
+                    counts.passed_on += 1;
+                } else {
+                    counts.no_room += 1;
+                }
             };
             raw.rings.each(max, &handled, context.port, look, pass_on)
         }));

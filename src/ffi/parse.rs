@@ -98,7 +98,7 @@ pub struct fluxcap_headers {
     pub icmp_type: u8,
     /// With FLUXCAP_HEADERS_ICMP.
     pub icmp_code: u8,
-    /// The number of VLAN tags, at most four: what is behind four is not parsed.
+    /// The number of VLAN tags, at most eight: what is behind eight is not parsed.
     pub vlan_tags: u8,
     /// How many MPLS labels there are.
     pub mpls_labels: u8,

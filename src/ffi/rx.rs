@@ -137,9 +137,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
             }
             done = 1;
         }
-        done += half
-            .rx
-            .recv_each(count - done, |packet| put(packet.into_packet()));
+        done += half.rx.recv_to(count - done, put);
         if done == 0 {
             half.rx.check()?;
         }

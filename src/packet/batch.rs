@@ -103,13 +103,6 @@ impl PacketBatch {
         self.packets.push(packet);
     }
 
-    /// Adds packets at the back of a batch that the caller knows to have room for them all.
-    #[inline]
-    pub(crate) fn append_all(&mut self, packets: impl Iterator<Item = Packet>) {
-        self.packets.extend(packets);
-        debug_assert!(self.packets.len() <= self.capacity);
-    }
-
     /// Takes packets off the front whose frames have got another owner.
     #[inline]
     pub(crate) fn forget_front(&mut self, count: usize) {

@@ -1,6 +1,7 @@
 //! A packet borrowed while it stands in its RX ring slot, and what becomes of it.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::slice;
 
 use super::transfer::Lender;
@@ -29,10 +30,27 @@ pub enum Verdict {
 /// raw.recv_each(64, |packet| kept = Some(packet.data()));
 /// # }
 /// ```
+///
+/// Nor can two be exchanged:
+///
+/// ```compile_fail,E0521
+/// # fn example(one: &mut fluxcap::FluxRaw, other: &mut fluxcap::FluxRaw) {
+/// one.recv_each(64, |first| {
+///     let mut first = Some(first);
+///     other.recv_each(64, |mut second| {
+///         let mut first = first.take().unwrap();
+///         std::mem::swap(&mut *first, &mut *second); // error: borrowed data escapes
+///     });
+/// });
+/// # }
+/// ```
 pub struct PacketRef<'a> {
     pub(super) slot: &'a mut PacketSlot,
     options: u32,
     pub(super) state: &'a SharedFrameState,
+    /// Makes it invariant in `'a`: no two packets in two closures have the same type, so that they cannot be swapped. What has a packet with
+    /// its chunk may rely on that.
+    _invariant: PhantomData<fn(&'a ()) -> &'a ()>,
 }
 
 impl<'a> PacketRef<'a> {
@@ -51,6 +69,7 @@ impl<'a> PacketRef<'a> {
             slot,
             options,
             state,
+            _invariant: PhantomData,
         }
     }
 

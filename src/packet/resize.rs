@@ -1,7 +1,7 @@
 //! Packets that grow and shrink at both ends, within their frames.
 
+use super::{Packet, PacketRef, PortPacket, ReceivedPacket, too_long};
 use crate::error::Result;
-use crate::packet::{Packet, PacketRef, PortPacket, too_long};
 use crate::proto::Room;
 
 /// Where a packet lies in its frame.
@@ -228,6 +228,7 @@ has_room!(Packet, Packet);
 has_room!(PacketRef<'_>, PacketRef);
 // By what it dereferences to.
 has_room!(PortPacket<'_>, PacketRef);
+has_room!(ReceivedPacket<'_>, PacketRef);
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,10 @@ use std::net::Ipv4Addr;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::proto::fields::{field_type, fields, view};
 use crate::proto::{EtherType, MacAddr, ParseError};
 
-/// What an ARP packet asks or tells.
+/// Operation of an ARP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArpOperation(pub u16);
 
@@ -20,6 +21,8 @@ impl ArpOperation {
     /// The sender IP address is at the sender MAC address.
     pub const REPLY: Self = Self(2);
 }
+
+field_type!(ArpOperation: U16, |field: U16| ArpOperation(field.get()), |value: ArpOperation| U16::new(value.0));
 
 impl fmt::Display for ArpOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,36 +69,11 @@ pub struct Arp {
 const ETHERNET: u16 = 1;
 const IEEE_802: u16 = 6;
 
-impl Arp {
-    /// Length of the packet in bytes.
-    pub const LEN: usize = size_of::<Self>();
-
+view!(Arp, "ARP", check "if the packet is not about IPv4 over Ethernet":
     /// The ARP packet at the start of `bytes`, and what follows it: Ethernet padding, if any.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Arp::LEN`] bytes,
-    /// [`Fault::Malformed`](crate::proto::Fault) if the packet is not about IPv4 over Ethernet.
-    #[inline]
-    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        let (arp, rest) = Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))?;
-        arp.check()?;
-        Ok((arp, rest))
-    }
+);
 
-    /// Like [`Arp::parse`], to change the packet in place.
-    ///
-    /// # Errors
-    ///
-    /// As [`Arp::parse`].
-    #[inline]
-    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
-        let available = bytes.len();
-        let (arp, rest) = Self::mut_from_prefix(bytes).map_err(|_| truncated(available))?;
-        arp.check()?;
-        Ok((arp, rest))
-    }
-
+impl Arp {
     #[inline]
     fn check(&self) -> Result<(), ParseError> {
         let is_ethernet = self.hardware_type == ETHERNET || self.hardware_type == IEEE_802;
@@ -112,79 +90,34 @@ impl Arp {
         };
         Err(ParseError::malformed(("ARP", field, offset), value))
     }
+}
 
+fields!(Arp:
     /// 1 for Ethernet, or 6 for IEEE 802, which some send for the same.
-    #[inline]
-    #[must_use]
-    pub fn hardware_type(&self) -> u16 {
-        self.hardware_type.get()
-    }
-
-    /// What the packet asks or tells.
-    #[inline]
-    #[must_use]
-    pub fn operation(&self) -> ArpOperation {
-        ArpOperation(self.operation.get())
-    }
-
+    hardware_type() -> u16;
+    /// The operation.
+    operation() -> ArpOperation;
     /// Ethernet address of the sender.
-    #[inline]
-    #[must_use]
-    pub fn sender_mac(&self) -> MacAddr {
-        self.sender_mac
-    }
-
+    sender_mac() -> MacAddr;
     /// IPv4 address of the sender; `0.0.0.0` in a probe (RFC 5227).
-    #[inline]
-    #[must_use]
-    pub fn sender_ip(&self) -> Ipv4Addr {
-        Ipv4Addr::from(self.sender_ip)
-    }
-
+    sender_ip() -> Ipv4Addr;
     /// Ethernet address of the target; without meaning in a request.
-    #[inline]
-    #[must_use]
-    pub fn target_mac(&self) -> MacAddr {
-        self.target_mac
-    }
-
+    target_mac() -> MacAddr;
     /// IPv4 address of the target: in a request, the one asked for.
-    #[inline]
-    #[must_use]
-    pub fn target_ip(&self) -> Ipv4Addr {
-        Ipv4Addr::from(self.target_ip)
-    }
-
-    /// Sets what the packet asks or tells.
-    #[inline]
-    pub fn set_operation(&mut self, operation: ArpOperation) {
-        self.operation.set(operation.0);
-    }
-
+    target_ip() -> Ipv4Addr;
+    /// Sets the operation.
+    set_operation(operation: ArpOperation);
     /// Sets the Ethernet address of the sender.
-    #[inline]
-    pub fn set_sender_mac(&mut self, mac: MacAddr) {
-        self.sender_mac = mac;
-    }
-
+    set_sender_mac(sender_mac: MacAddr);
     /// Sets the IPv4 address of the sender.
-    #[inline]
-    pub fn set_sender_ip(&mut self, ip: Ipv4Addr) {
-        self.sender_ip = ip.octets();
-    }
-
+    set_sender_ip(sender_ip: Ipv4Addr);
     /// Sets the Ethernet address of the target.
-    #[inline]
-    pub fn set_target_mac(&mut self, mac: MacAddr) {
-        self.target_mac = mac;
-    }
-
+    set_target_mac(target_mac: MacAddr);
     /// Sets the IPv4 address of the target.
-    #[inline]
-    pub fn set_target_ip(&mut self, ip: Ipv4Addr) {
-        self.target_ip = ip.octets();
-    }
+    set_target_ip(target_ip: Ipv4Addr);
+);
 
+impl Arp {
     /// Turns a request for our IP address into the reply that it is at `our_mac`.
     ///
     /// The caller has checked that this is an [`ArpOperation::REQUEST`] whose target IP is its
@@ -197,10 +130,6 @@ impl Arp {
         self.target_mac = self.sender_mac;
         self.sender_mac = our_mac;
     }
-}
-
-const fn truncated(available: usize) -> ParseError {
-    ParseError::truncated(("ARP", "header", 0), Arp::LEN, available)
 }
 
 impl fmt::Display for Arp {
@@ -248,7 +177,7 @@ mod tests {
     fn a_truncated_packet_names_what_is_missing() {
         for available in 0..Arp::LEN {
             let mut bytes = WHO_HAS;
-            let error = truncated(available);
+            let error = Arp::truncated(available);
             assert_eq!(Arp::parse(&bytes[..available]), Err(error));
             assert_eq!(Arp::parse_mut(&mut bytes[..available]), Err(error));
         }

@@ -9,7 +9,7 @@
 //!
 //! After an error the packet is as it was, to the byte.
 //!
-//! A checksum that the sender left to its network card stays unfinished, and in a tunnel nobody finishes it any more:
+//! A checksum that the sender left to its network card stays unfinished, and no card finishes it in a tunnel:
 //! [`complete`](crate::proto::checksum::complete) such packets, those of senders on the same machine, before they go in.
 //!
 //! ```
@@ -34,24 +34,59 @@
 
 #![forbid(unsafe_code)]
 
-mod gre;
-mod label;
-mod mss;
-mod outer;
-mod tag;
-mod ttl;
-mod vxlan;
+mod forward;
+mod tags;
+mod tunnel;
 
-pub use gre::{GrePayload, gre_decap, gre_encap};
-pub use label::{pop_mpls, push_mpls};
-pub use mss::clamp_mss;
-pub use outer::Outer;
-pub use tag::{pop_vlan, push_vlan};
-pub use ttl::decrement_ttl;
-pub use vxlan::{VxlanFields, vxlan_decap, vxlan_encap};
+pub use forward::{clamp_mss, decrement_ttl};
+pub use tags::{pop_mpls, pop_vlan, push_mpls, push_vlan};
+pub use tunnel::{GrePayload, Outer, VxlanFields, gre_decap, gre_encap, vxlan_decap, vxlan_encap};
 
-use crate::proto::locate::{MAX_TAGS, carried};
-use crate::proto::{EtherType, Ethernet, ParseError, Room, Vlan};
+use crate::error::FluxError;
+use crate::proto::ParseError;
+use crate::proto::walk::{Link, MAX_VLAN_TAGS};
+
+/// A packet with free room in front and behind, into which it can grow.
+///
+/// [`Packet`](crate::Packet), [`PacketRef`](crate::PacketRef) and [`PortPacket`](crate::PortPacket) are such packets: their room is that of
+/// their frame. The functions of [`edit`](crate::proto::edit) take any.
+///
+/// Rules for implementations; where one is broken, functions give errors or wrong bytes, but do not panic:
+///
+/// - An adjustment that fails changes nothing.
+/// - Bytes that stay in view keep their values. Those that come into view may hold anything.
+/// - An adjustment within [`headroom`](Self::headroom), [`tailroom`](Self::tailroom) and length succeeds, as long as a byte stays.
+pub trait Room {
+    /// The bytes of the packet.
+    #[must_use]
+    fn bytes(&self) -> &[u8];
+
+    /// The bytes of the packet, to change in place.
+    #[must_use]
+    fn bytes_mut(&mut self) -> &mut [u8];
+
+    /// Free bytes in front of the packet.
+    #[must_use]
+    fn headroom(&self) -> usize;
+
+    /// Free bytes behind the packet.
+    #[must_use]
+    fn tailroom(&self) -> usize;
+
+    /// Moves the start by `delta` bytes: a negative one puts so many bytes in front, a positive one takes them off.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) beyond the headroom or the packet's length; the packet stays as it was.
+    fn adjust_head(&mut self, delta: i32) -> Result<(), FluxError>;
+
+    /// Moves the end by `delta` bytes: a positive one puts so many bytes behind, a negative one takes them off.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) (`EMSGSIZE`) beyond the tailroom or the packet's length; the packet stays as it was.
+    fn adjust_tail(&mut self, delta: i32) -> Result<(), FluxError>;
+}
 
 /// Why a packet was not changed. It is as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -85,13 +120,13 @@ pub enum EditError {
         /// What it should be.
         value: u32,
     },
-    /// The frame has a length where others tell what they carry (IEEE 802.3), so that cannot be told any more behind the new header.
+    /// The frame has an IEEE 802.3 length instead of an ether type, so the new header could not announce what it carries.
     #[error("the frame does not say what it carries, it has an IEEE 802.3 length")]
     NoEtherType,
-    /// More VLAN tags than anyone stacks: what they are in front of is not looked for.
-    #[error("the frame has more than {MAX_TAGS} VLAN tags")]
+    /// More VLAN tags than are skipped: what they are in front of is not looked for.
+    #[error("the frame has more than {MAX_VLAN_TAGS} VLAN tags")]
     TooManyTags,
-    /// What is behind the last label is neither told nor seen.
+    /// What is behind the last label is neither given nor recognised.
     #[error("it is unknown what is behind the last label")]
     UnknownPayload,
     /// Part of a packet, which must be put together before it leaves the tunnel.
@@ -100,7 +135,7 @@ pub enum EditError {
     /// Neither IPv4 nor IPv6.
     #[error("the frame carries no IP packet")]
     NotIp,
-    /// The packet has come to the end of its way.
+    /// The time to live, or hop limit, is used up.
     #[error("no hop is left, so the packet must not be forwarded")]
     NoHopsLeft,
     /// The packet does not move although there is room: it breaks the rules of [`Room`], or would begin at the very end of its frame.
@@ -108,58 +143,22 @@ pub enum EditError {
     Immovable,
 }
 
-/// What a frame has in front of its payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Link {
-    /// Length of the Ethernet header and all VLAN tags.
-    len: usize,
-    /// What follows them.
-    ether_type: EtherType,
+/// The Ethernet header of a frame and all its VLAN tags.
+fn link(frame: &[u8]) -> Result<Link, EditError> {
+    let link = Link::find(frame)?;
+    if link.ether_type.is_vlan() {
+        return Err(EditError::TooManyTags);
+    }
+    Ok(link)
 }
 
-/// The longest [`Link`].
-const LINK_LEN: usize = Ethernet::LEN + MAX_TAGS * Vlan::LEN;
-
-impl Link {
-    fn find(frame: &[u8]) -> Result<Self, EditError> {
-        let (ethernet, mut rest) = Ethernet::parse(frame)?;
-        let mut ether_type = ethernet.ether_type();
-        for tag in 0..=MAX_TAGS {
-            // Within the frame.
-            let len = frame.len().wrapping_sub(rest.len());
-            if !ether_type.is_vlan() {
-                return Ok(Self { len, ether_type });
-            }
-            if tag < MAX_TAGS {
-                let (vlan, inner) = Vlan::parse(rest).map_err(|error| error.at(len))?;
-                ether_type = vlan.ether_type();
-                rest = inner;
-            }
-        }
-        Err(EditError::TooManyTags)
+/// The same of a frame that says what it carries.
+fn typed_link(frame: &[u8]) -> Result<Link, EditError> {
+    let link = link(frame)?;
+    if link.ether_type.is_length() {
+        return Err(EditError::NoEtherType);
     }
-
-    /// With LLC and SNAP (RFC 1042) of a frame with a length, if there is that.
-    #[cold]
-    fn behind_snap(self, frame: &[u8]) -> Result<Self, EditError> {
-        let bytes = frame.get(self.len..).unwrap_or_default();
-        match carried(self.ether_type, bytes, self.len)? {
-            Some(found) => Ok(Self {
-                len: found.at,
-                ether_type: found.ether_type,
-            }),
-            None => Ok(self),
-        }
-    }
-
-    /// [`find`](Self::find), of a frame that says what it carries.
-    fn find_typed(frame: &[u8]) -> Result<Self, EditError> {
-        let link = Self::find(frame)?;
-        if link.ether_type.is_length() {
-            return Err(EditError::NoEtherType);
-        }
-        Ok(link)
-    }
+    Ok(link)
 }
 
 /// Puts `bytes` of room in front of the packet.

@@ -46,7 +46,7 @@ pub enum Fault {
 impl ParseError {
     /// The header, or what `field` at byte `offset` of it announces, ends beyond the bytes.
     #[inline]
-    pub(in crate::proto) const fn truncated(
+    pub(super) const fn truncated(
         (protocol, field, offset): (&'static str, &'static str, usize),
         needed: usize,
         available: usize,
@@ -64,7 +64,7 @@ impl ParseError {
 
     /// `field` at byte `offset` of the header holds what it must not.
     #[inline]
-    pub(in crate::proto) const fn malformed(
+    pub(super) const fn malformed(
         (protocol, field, offset): (&'static str, &'static str, usize),
         value: u32,
     ) -> Self {
@@ -78,7 +78,7 @@ impl ParseError {
 
     /// The same, of a header that starts at byte `start`.
     #[inline]
-    pub(in crate::proto) const fn at(mut self, start: usize) -> Self {
+    pub(super) const fn at(mut self, start: usize) -> Self {
         self.offset = self.offset.saturating_add(number(start));
         self
     }

@@ -4,17 +4,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::proto::walk::MAX_VLAN_TAGS;
 use crate::proto::{EtherType, IpProtocol, Ipv6, TcpFlags};
 
-mod cut;
-mod parser;
-mod plain;
+mod parse;
 mod tunnel;
-mod walk;
 
-pub use parser::Parser;
-pub use tunnel::Tunnel;
-use walk::Walk;
+pub use parse::Parser;
 
 /// Where the headers of a frame are, from Ethernet to TCP, UDP and ICMP, and the fields that most programs look at.
 ///
@@ -27,11 +23,11 @@ use walk::Walk;
 ///   [`Ipv6::MAX_EXTENSION_HEADERS`](crate::proto::Ipv6::MAX_EXTENSION_HEADERS) extension headers.
 /// - TCP, UDP, ICMP, ICMPv6; the ports of SCTP, DCCP and UDP-Lite.
 ///
-/// What is not known is no error: the payload starts where knowledge ends, and [`ip_version`](Self::ip_version) or
-/// [`l4_offset`](Self::l4_offset) is `None`. More VLAN tags than that are not known.
+/// An unknown protocol is no error: the payload starts behind the last known header, and [`ip_version`](Self::ip_version) or
+/// [`l4_offset`](Self::l4_offset) is `None`. So it is behind more VLAN tags than that.
 ///
 /// Of a fragment, only the first has the header of its [`protocol`](Self::protocol), and its data are a part only: lengths that
-/// TCP and UDP announce are not held against it. A later one has no [`l4_offset`](Self::l4_offset) and no ports.
+/// TCP and UDP announce are not checked against it. A later one has no [`l4_offset`](Self::l4_offset) and no ports.
 ///
 /// Checksums are not looked at.
 ///
@@ -83,6 +79,19 @@ pub struct Headers {
     tunnel: Option<Tunnel>,
 }
 
+/// What a packet travels in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Tunnel {
+    /// An IP packet directly in another: all four pairs of versions (RFC 2003, RFC 2473, RFC 4213).
+    Ip = 1,
+    /// Generic routing encapsulation (RFC 2784, RFC 2890) of IP, MPLS or Ethernet; on UDP too (RFC 8086), on the ports given to a [`Parser`].
+    Gre = 2,
+    /// Virtual extensible LAN (RFC 7348), on UDP port 4789 or those given to a [`Parser`]: Ethernet.
+    Vxlan = 3,
+}
+
 /// What is known, and what is unusual.
 mod flag {
     pub(super) const IPV4: u16 = 1;
@@ -104,7 +113,29 @@ mod flag {
 
 impl Headers {
     /// Maximum number of VLAN tags skipped. More than two are unusual.
-    pub const MAX_VLAN_TAGS: usize = 4;
+    pub const MAX_VLAN_TAGS: usize = MAX_VLAN_TAGS;
+
+    /// Of a frame without a header.
+    const EMPTY: Self = Self {
+        start: 0,
+        l3: 0,
+        l4: 0,
+        payload: 0,
+        payload_end: 0,
+        end: 0,
+        ether_type: 0,
+        outer_tag: 0,
+        inner_tag: 0,
+        flags: 0,
+        traffic_class: 0,
+        ttl: 0,
+        protocol: 0,
+        tcp_flags: 0,
+        first: [0; 4],
+        vlan_tags: 0,
+        mpls_labels: 0,
+        tunnel: None,
+    };
 
     /// What the frame carries, behind its VLAN tags: that of MPLS if there are labels. A value below `0x0600` is an IEEE 802.3 length,
     /// behind which there is LLC without a known EtherType.
@@ -205,7 +236,7 @@ impl Headers {
         self.ttl
     }
 
-    /// Whether the IP packet is a part only.
+    /// Whether the IP packet is a fragment.
     #[inline]
     #[must_use]
     pub const fn is_fragment(&self) -> bool {
@@ -219,7 +250,7 @@ impl Headers {
         self.has(flag::LATER_FRAGMENT)
     }
 
-    /// Whether an IPv6 routing header or an IPv4 option says where the packet really goes: `destination_ip` is a station on the way,
+    /// Whether an IPv6 routing header or an IPv4 option lists nodes that the packet has yet to pass: `destination_ip` is a node on the way,
     /// and checksums cover the last one.
     #[inline]
     #[must_use]
@@ -349,14 +380,14 @@ impl Headers {
             .unwrap_or_default()
     }
 
-    /// Who sent the IP packet, from the bytes that were parsed.
+    /// Source address of the IP packet, from the bytes that were parsed.
     #[inline]
     #[must_use]
     pub fn source_ip(&self, frame: &[u8]) -> Option<IpAddr> {
         self.ip_at(frame, 12, 8)
     }
 
-    /// Whom the IP packet is for, from the bytes that were parsed.
+    /// Destination address of the IP packet, from the bytes that were parsed.
     #[inline]
     #[must_use]
     pub fn destination_ip(&self, frame: &[u8]) -> Option<IpAddr> {
@@ -376,17 +407,16 @@ impl Headers {
         }
     }
 
-    /// Whether this is a whole IPv4 packet, in at most two VLAN tags and nothing else.
+    /// Whether this is a whole IPv4 packet, behind VLAN tags or right behind Ethernet.
     #[inline]
-    pub(in crate::proto) const fn is_plain_ipv4(&self) -> bool {
-        self.flags & flag::NOT_PLAIN == flag::IPV4 && self.vlan_tags <= 2 && self.mpls_labels == 0
+    pub(super) const fn is_plain_ipv4(&self) -> bool {
+        self.flags & flag::NOT_PLAIN == flag::IPV4 && self.mpls_labels == 0
     }
 
-    /// Whether this is a whole IPv6 packet without extension headers, in at most two VLAN tags and nothing else.
+    /// Whether this is a whole IPv6 packet without extension headers, behind VLAN tags or right behind Ethernet.
     #[inline]
-    pub(in crate::proto) const fn is_plain_ipv6(&self) -> bool {
+    pub(super) const fn is_plain_ipv6(&self) -> bool {
         self.flags & flag::NOT_PLAIN == flag::IPV6
-            && self.vlan_tags <= 2
             && self.mpls_labels == 0
             && self.l4.wrapping_sub(self.l3) as usize == Ipv6::LEN
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::proto::fields::{fields, view};
 use crate::proto::{EtherType, ParseError};
 
 /// Header of logical link control (IEEE 802.2, section 3.2), which says what a frame of IEEE 802.3 carries.
@@ -104,21 +105,20 @@ impl Llc {
     pub fn header_len(&self) -> usize {
         size_of_val(self)
     }
+}
 
+fields!(Llc:
     /// Which service the frame is for (DSAP); the lowest bit says that it is a group of them.
-    #[inline]
-    #[must_use]
-    pub fn destination_sap(&self) -> u8 {
-        self.destination_sap
-    }
-
+    destination_sap() -> u8;
     /// Which service sent the frame (SSAP); the lowest bit says that it is a response.
-    #[inline]
-    #[must_use]
-    pub fn source_sap(&self) -> u8 {
-        self.source_sap
-    }
+    source_sap() -> u8;
+    /// Sets which service the frame is for.
+    set_destination_sap(destination_sap: u8);
+    /// Sets which service sent the frame.
+    set_source_sap(source_sap: u8);
+);
 
+impl Llc {
     /// The control field: one byte in unnumbered frames, two in all others, of which the first is the upper one.
     #[inline]
     #[must_use]
@@ -135,18 +135,6 @@ impl Llc {
     pub fn is_snap(&self) -> bool {
         (self.destination_sap, self.source_sap) == (Self::SNAP, Self::SNAP)
             && self.control == Self::UNNUMBERED_INFORMATION
-    }
-
-    /// Sets which service the frame is for.
-    #[inline]
-    pub fn set_destination_sap(&mut self, sap: u8) {
-        self.destination_sap = sap;
-    }
-
-    /// Sets which service sent the frame.
-    #[inline]
-    pub fn set_source_sap(&mut self, sap: u8) {
-        self.source_sap = sap;
     }
 }
 
@@ -200,45 +188,27 @@ pub struct Snap {
 /// Of frames translated between kinds of networks (IEEE 802.1H).
 const BRIDGE_TUNNEL: [u8; 3] = [0x00, 0x00, 0xf8];
 
-impl Snap {
-    /// Length of the header in bytes.
-    pub const LEN: usize = size_of::<Self>();
-
+view!(Snap, "SNAP":
     /// The header at the start of `bytes`, the payload of [`Llc`], and all that follows it.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Snap::LEN`] bytes.
-    #[inline]
-    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        Self::ref_from_prefix(bytes).map_err(|_| truncated_snap(bytes.len()))
-    }
+);
 
-    /// Like [`Snap::parse`], to change the frame in place.
-    ///
-    /// # Errors
-    ///
-    /// As [`Snap::parse`].
-    #[inline]
-    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
-        let available = bytes.len();
-        Self::mut_from_prefix(bytes).map_err(|_| truncated_snap(available))
-    }
-
+impl Snap {
     /// Whose number the protocol is: an organizationally unique identifier (OUI).
     #[inline]
     #[must_use]
     pub fn organization(&self) -> [u8; 3] {
         self.organization
     }
+}
 
+fields!(Snap:
     /// What follows, as the organization numbers it.
-    #[inline]
-    #[must_use]
-    pub fn protocol(&self) -> u16 {
-        self.protocol.get()
-    }
+    protocol() -> u16;
+    /// Sets what follows, as the organization numbers it.
+    set_protocol(protocol: u16);
+);
 
+impl Snap {
     /// What follows, if the organization says that it is an ether type (RFC 1042, IEEE 802.1H).
     #[inline]
     #[must_use]
@@ -253,22 +223,12 @@ impl Snap {
         self.organization = organization;
     }
 
-    /// Sets what follows, as the organization numbers it.
-    #[inline]
-    pub fn set_protocol(&mut self, protocol: u16) {
-        self.protocol.set(protocol);
-    }
-
     /// Sets what follows, and that it is an ether type (RFC 1042).
     #[inline]
     pub fn set_ether_type(&mut self, ether_type: EtherType) {
         self.organization = [0; 3];
         self.protocol.set(ether_type.0);
     }
-}
-
-const fn truncated_snap(available: usize) -> ParseError {
-    ParseError::truncated(("SNAP", "header", 0), Snap::LEN, available)
 }
 
 impl fmt::Display for Snap {
@@ -365,7 +325,7 @@ mod tests {
         assert!(Llc::parse(&TREE[..3]).unwrap().1.is_empty());
         for available in 0..Snap::LEN {
             let mut bytes = IPV4;
-            let error = truncated_snap(available);
+            let error = Snap::truncated(available);
             assert_eq!(Snap::parse(&bytes[..available]), Err(error));
             assert_eq!(Snap::parse_mut(&mut bytes[..available]), Err(error));
         }

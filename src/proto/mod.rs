@@ -21,7 +21,7 @@
 //! [`Headers::parse`] finds all headers of a frame in one pass, with the fields that most programs look at, and the packet
 //! within a tunnel when asked for; [`FlowKey::of`] makes a flow of them.
 //!
-//! [`FrameBuilder`] writes whole frames: see [`build`]. [`summary`](fn@summary) tells of one in a line, as tcpdump does.
+//! [`FrameBuilder`] writes whole frames: see [`build`]. [`summary`](fn@summary) describes one in a line, as tcpdump does.
 //!
 //! Besides the views, [`checksum::complete`] finishes checksums that a sender on the same machine
 //! left to its network card, [`nat::Rewrite`] changes addresses and ports of a whole frame, and [`edit`]
@@ -75,15 +75,27 @@
 
 #![forbid(unsafe_code)]
 
+// What lives where, and how data flows. A file imports from lines above its own; no two import each other.
+//
+//   error, fields, tlv   what views share: errors, macros for fixed parts and fields, lists of options
+//   checksum             the Internet checksum; checksum/simd sums many bytes
+//   ethernet … vxlan     a view for each header, one protocol a file: fields, view, accessors, setters, display, tests
+//   walk                 bytes → Link → Carried → IpPacket: the one walk over a frame, by offsets
+//   headers, flow        bytes → walk → Headers → FlowKey: what programs look at, and which packets belong together
+//   summary              bytes → walk and views → one line for people
+//   checksum/frame, nat, edit   bytes → walk → views, which change the bytes in place
+//   build                steps → bytes; the end completes lengths and checksums from the innermost layer outwards
+//   samples              random frames for the tests of all these
+
 pub mod build;
 pub mod checksum;
 pub mod edit;
 pub mod nat;
 
 mod arp;
-mod authentication;
 mod error;
 mod ethernet;
+mod fields;
 mod flow;
 mod gre;
 mod headers;
@@ -93,31 +105,28 @@ mod ip;
 mod ipv4;
 mod ipv6;
 mod llc;
-mod locate;
-mod message;
 mod mpls;
 mod ndp;
-mod room;
 #[cfg(test)]
 mod samples;
 mod summary;
 mod tcp;
 mod tlv;
 mod udp;
-mod vlan;
 mod vxlan;
+mod walk;
 
 pub use arp::{Arp, ArpOperation};
-pub use authentication::Authentication;
 pub use build::{BuildError, FrameBuilder};
+pub use edit::Room;
 pub use error::{Fault, ParseError};
-pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError};
+pub use ethernet::{EtherType, Ethernet, MacAddr, ParseMacAddrError, Vlan, VlanTag};
 pub use flow::FlowKey;
 pub use gre::{Gre, GreFields};
 pub use headers::{Headers, Parser, Tunnel};
 pub use icmp::{Icmp, IcmpEcho, IcmpError, IcmpType};
 pub use icmpv6::{Icmpv6, Icmpv6Echo, Icmpv6Error, Icmpv6Type};
-pub use ip::IpProtocol;
+pub use ip::{Authentication, IpProtocol};
 pub use ipv4::{Ipv4, Ipv4Option, Ipv4Options, Ipv4Route, Ipv4Timestamps};
 pub use ipv6::{
     Ipv6, Ipv6Extension, Ipv6Extensions, Ipv6Fragment, Ipv6FragmentHeader, Ipv6Option, Ipv6Options,
@@ -129,9 +138,7 @@ pub use ndp::{
     NdpOption, NdpOptions, NdpRedirect, NeighborAdvertisement, NeighborSolicitation,
     PrefixInformation, RouterAdvertisement, RouterSolicitation,
 };
-pub use room::Room;
 pub use summary::{Summary, summary};
 pub use tcp::{SackBlock, Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
-pub use vlan::{Vlan, VlanTag};
 pub use vxlan::Vxlan;

@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 /// Numbers that look random and are the same on every run (xorshift64).
-pub(in crate::proto) struct Random(pub(in crate::proto) u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    pub(in crate::proto) fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -14,16 +14,16 @@ impl Random {
     }
 
     /// A number from zero up to but not including `end`.
-    pub(in crate::proto) fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
     }
 
-    pub(in crate::proto) fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         self.next().to_be_bytes()[3]
     }
 
     /// Bytes in which 0 and 0xff are frequent.
-    pub(in crate::proto) fn bytes(&mut self, len: usize) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, len: usize) -> Vec<u8> {
         std::iter::repeat_with(|| match self.next().to_be_bytes() {
             [0..64, ..] => 0x00,
             [64..128, ..] => 0xff,
@@ -48,37 +48,37 @@ fn sum(pieces: &[&[u8]]) -> u16 {
 
 /// What a test frame is like; [`Sample::frame`] makes it.
 #[derive(Debug, Clone)]
-pub(in crate::proto) struct Sample {
-    pub(in crate::proto) tags: usize,
+pub(super) struct Sample {
+    pub(super) tags: usize,
     /// Addresses of 4 or 16 bytes.
-    pub(in crate::proto) source: Vec<u8>,
-    pub(in crate::proto) destination: Vec<u8>,
+    pub(super) source: Vec<u8>,
+    pub(super) destination: Vec<u8>,
     /// IPv4 options, or IPv6 destination options headers, in bytes.
-    pub(in crate::proto) options: usize,
-    pub(in crate::proto) protocol: u8,
+    pub(super) options: usize,
+    pub(super) protocol: u8,
     /// The message with its header, and zeros for the checksum.
-    pub(in crate::proto) message: Vec<u8>,
-    pub(in crate::proto) padding: usize,
+    pub(super) message: Vec<u8>,
+    pub(super) padding: usize,
 }
 
 /// What is in the checksum field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::proto) enum Fill {
+pub(super) enum Fill {
     Full,
     Partial,
     /// This number.
     Value(u16),
 }
 
-pub(in crate::proto) const TCP: u8 = 6;
-pub(in crate::proto) const UDP: u8 = 17;
-pub(in crate::proto) const DCCP: u8 = 33;
-pub(in crate::proto) const ICMPV6: u8 = 58;
-pub(in crate::proto) const UDP_LITE: u8 = 136;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+pub(super) const DCCP: u8 = 33;
+pub(super) const ICMPV6: u8 = 58;
+pub(super) const UDP_LITE: u8 = 136;
 
 impl Sample {
     /// Any frame with this protocol.
-    pub(in crate::proto) fn random(random: &mut Random, is_ipv6: bool, protocol: u8) -> Self {
+    pub(super) fn random(random: &mut Random, is_ipv6: bool, protocol: u8) -> Self {
         let address = if is_ipv6 { 16 } else { 4 };
         let payload = match random.below(4) {
             0 => 0,
@@ -108,7 +108,7 @@ impl Sample {
     }
 
     /// Makes the message `len` bytes long, if it was longer.
-    pub(in crate::proto) fn cut(&mut self, len: usize) {
+    pub(super) fn cut(&mut self, len: usize) {
         self.message.truncate(len);
         if self.protocol == UDP {
             let len = u16::try_from(self.message.len()).unwrap();
@@ -116,22 +116,22 @@ impl Sample {
         }
     }
 
-    pub(in crate::proto) fn is_ipv6(&self) -> bool {
+    pub(super) fn is_ipv6(&self) -> bool {
         self.source.len() == 16
     }
 
     /// Where the IP header starts.
-    pub(in crate::proto) fn ip_at(&self) -> usize {
+    pub(super) fn ip_at(&self) -> usize {
         14 + 4 * self.tags
     }
 
     /// Where the message starts.
-    pub(in crate::proto) fn message_at(&self) -> usize {
+    pub(super) fn message_at(&self) -> usize {
         self.ip_at() + self.options + if self.is_ipv6() { 40 } else { 20 }
     }
 
     /// Where the checksum is in the message.
-    pub(in crate::proto) fn checksum_at(&self) -> usize {
+    pub(super) fn checksum_at(&self) -> usize {
         match self.protocol {
             TCP => 16,
             ICMPV6 => 2,
@@ -140,7 +140,7 @@ impl Sample {
     }
 
     /// The sum of the pseudo header.
-    pub(in crate::proto) fn partial(&self) -> u16 {
+    pub(super) fn partial(&self) -> u16 {
         let length = u32::try_from(self.message.len()).unwrap().to_be_bytes();
         sum(&[
             &self.source,
@@ -151,7 +151,7 @@ impl Sample {
     }
 
     /// The right checksum.
-    pub(in crate::proto) fn full(&self) -> u16 {
+    pub(super) fn full(&self) -> u16 {
         let at = self.checksum_at();
         let partial = self.partial().to_be_bytes();
         let checksum = !sum(&[&partial, &self.message[..at], &self.message[at + 2..]]);
@@ -162,14 +162,14 @@ impl Sample {
     }
 
     /// Chooses the source port with which the full checksum is the same as the partial one.
-    pub(in crate::proto) fn coincide(&mut self) {
+    pub(super) fn coincide(&mut self) {
         self.message[..2].fill(0);
         let port = sum(&[&(!self.partial()).to_be_bytes(), &self.full().to_be_bytes()]);
         self.message[..2].copy_from_slice(&port.to_be_bytes());
         assert_eq!(self.full(), self.partial());
     }
 
-    pub(in crate::proto) fn frame(&self, fill: Fill) -> Vec<u8> {
+    pub(super) fn frame(&self, fill: Fill) -> Vec<u8> {
         let mut frame = vec![0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1];
         for tag in 0..self.tags {
             let announced = if tag == 0 && self.tags > 1 {

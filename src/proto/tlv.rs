@@ -7,28 +7,28 @@ use crate::proto::ParseError;
 
 /// Options that are read one by one.
 #[derive(Debug, Clone)]
-pub(in crate::proto) struct Walk<'a> {
+pub(super) struct Reader<'a> {
     /// What is left to read.
     rest: &'a [u8],
     /// Where it ends, counted from the start of the header.
     end: usize,
 }
 
-/// An option, of which the kind says what the data is.
-pub(in crate::proto) struct Found<'a> {
-    pub(in crate::proto) kind: u8,
+/// An option before its data is read.
+pub(super) struct RawOption<'a> {
+    pub(super) kind: u8,
     /// What is behind kind and length.
-    pub(in crate::proto) data: &'a [u8],
+    pub(super) data: &'a [u8],
     /// The options behind it.
-    pub(in crate::proto) behind: &'a [u8],
+    pub(super) behind: &'a [u8],
     /// The error if an option of this kind has no such length.
-    pub(in crate::proto) wrong: ParseError,
+    pub(super) wrong: ParseError,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Reader<'a> {
     /// Of all the bytes behind the first `start` of the header.
     #[inline]
-    pub(in crate::proto) const fn new(start: usize, options: &'a [u8]) -> Self {
+    pub(super) const fn new(start: usize, options: &'a [u8]) -> Self {
         Self {
             rest: options,
             end: start.wrapping_add(options.len()),
@@ -37,13 +37,13 @@ impl<'a> Walk<'a> {
 
     /// What is left to read.
     #[inline]
-    pub(in crate::proto) const fn rest(&self) -> &'a [u8] {
+    pub(super) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// The next option as `read` gives it, with what is behind it: none behind an error.
     #[inline]
-    pub(in crate::proto) fn next<O: Copy>(
+    pub(super) fn next<O: Copy>(
         &mut self,
         read: impl FnOnce(&Self) -> Result<(O, &'a [u8]), ParseError>,
     ) -> Option<Result<O, ParseError>> {
@@ -58,11 +58,11 @@ impl<'a> Walk<'a> {
     /// Splits off the next option, which has a length: `data_len` says how many bytes of data that is, `None` for a
     /// length that does not even cover kind and length.
     #[inline]
-    pub(in crate::proto) fn split(
+    pub(super) fn split(
         &self,
         protocol: &'static str,
         data_len: impl FnOnce(u8) -> Option<usize>,
-    ) -> Result<Found<'a>, ParseError> {
+    ) -> Result<RawOption<'a>, ParseError> {
         let start = self.end.wrapping_sub(self.rest.len());
         let place = (protocol, "option length", start.wrapping_add(1));
         let short = |data_len: usize| {
@@ -78,7 +78,7 @@ impl<'a> Walk<'a> {
         let (data, behind) = rest
             .split_at_checked(data_len)
             .ok_or_else(|| short(data_len))?;
-        Ok(Found {
+        Ok(RawOption {
             kind,
             data,
             behind,
@@ -87,8 +87,26 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Makes `$Options`, which holds a [`Reader`], an iterator of `$Option`, which has a `read`.
+macro_rules! options_iterator {
+    ($Options:ident, $Option:ident) => {
+        impl<'a> Iterator for $Options<'a> {
+            type Item = Result<$Option<'a>, ParseError>;
+
+            #[inline]
+            fn next(&mut self) -> Option<Self::Item> {
+                self.0.next($Option::read)
+            }
+        }
+
+        impl std::iter::FusedIterator for $Options<'_> {}
+    };
+}
+
+pub(super) use options_iterator;
+
 /// An option to write.
-pub(in crate::proto) trait Tlv {
+pub(super) trait Tlv {
     /// How many bytes it takes in a packet.
     fn len(&self) -> usize;
 
@@ -97,17 +115,14 @@ pub(in crate::proto) trait Tlv {
 }
 
 /// How many bytes `options` take together.
-pub(in crate::proto) fn total_len(options: &[impl Tlv]) -> usize {
+pub(super) fn total_len(options: &[impl Tlv]) -> usize {
     options
         .iter()
         .fold(0, |sum: usize, option| sum.saturating_add(option.len()))
 }
 
 /// Writes `options` to `room`, one behind the other, and gives what is left of it; `None` if they do not fit.
-pub(in crate::proto) fn write<'r>(
-    options: &[impl Tlv],
-    room: &'r mut [u8],
-) -> Option<&'r mut [u8]> {
+pub(super) fn write<'r>(options: &[impl Tlv], room: &'r mut [u8]) -> Option<&'r mut [u8]> {
     options.iter().try_fold(room, |room, option| {
         let (bytes, rest) = room.split_at_mut_checked(option.len())?;
         option.write(bytes)?;

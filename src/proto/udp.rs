@@ -7,7 +7,8 @@ use std::fmt;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::proto::checksum::{self, Accumulator, PseudoHeader};
+use crate::proto::checksum::{self, PseudoHeader};
+use crate::proto::fields::fields;
 use crate::proto::{IpProtocol, ParseError};
 
 /// UDP header (RFC 768).
@@ -62,61 +63,30 @@ impl Udp {
         let datagram = bytes.get_mut(..length).ok_or(too_short)?;
         Self::mut_from_prefix(datagram).map_err(|_| too_short)
     }
+}
 
+fields!(Udp:
     /// The sender's port; 0 if it expects no answer.
-    #[inline]
-    #[must_use]
-    pub fn source_port(&self) -> u16 {
-        self.source_port.get()
-    }
-
+    source_port() -> u16;
     /// The receiver's port.
-    #[inline]
-    #[must_use]
-    pub fn destination_port(&self) -> u16 {
-        self.destination_port.get()
-    }
-
+    destination_port() -> u16;
     /// Length of header and payload in bytes.
-    #[inline]
-    #[must_use]
-    pub fn length(&self) -> u16 {
-        self.length.get()
-    }
-
+    length() -> u16;
     /// The checksum as it stands in the header.
-    #[inline]
-    #[must_use]
-    pub fn checksum(&self) -> u16 {
-        self.checksum.get()
-    }
-
+    checksum() -> u16;
     /// Sets the sender's port.
-    #[inline]
-    pub fn set_source_port(&mut self, port: u16) {
-        self.source_port.set(port);
-    }
-
+    set_source_port(source_port: u16);
     /// Sets the receiver's port.
-    #[inline]
-    pub fn set_destination_port(&mut self, port: u16) {
-        self.destination_port.set(port);
-    }
-
+    set_destination_port(destination_port: u16);
     /// Sets the length of header and payload in bytes; at least [`Udp::LEN`].
     ///
     /// The payload that parsing gave keeps its length.
-    #[inline]
-    pub fn set_length(&mut self, length: u16) {
-        self.length.set(length);
-    }
-
+    set_length(length: u16);
     /// Sets the checksum field as given; 0 for none, which IPv4 alone allows.
-    #[inline]
-    pub fn set_checksum(&mut self, checksum: u16) {
-        self.checksum.set(checksum);
-    }
+    set_checksum(checksum: u16);
+);
 
+impl Udp {
     /// Exchanges the ports, to answer. No checksum changes by that.
     #[inline]
     pub fn swap_ports(&mut self) {
@@ -144,14 +114,8 @@ impl Udp {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "at most 65535 in a packet")]
     fn sum(&self, pseudo_header: PseudoHeader, payload: &[u8]) -> u16 {
-        let mut accumulator = Accumulator::new();
-        let length = Self::LEN.wrapping_add(payload.len()) as u32;
-        accumulator.add_pseudo_header(pseudo_header, IpProtocol::UDP, length);
-        accumulator.add_bytes(self.as_bytes());
-        accumulator.add_bytes(payload);
-        accumulator.finish()
+        pseudo_header.checksum_of_parts(IpProtocol::UDP, self.as_bytes(), payload)
     }
 }
 

@@ -8,6 +8,7 @@ use zerocopy::network_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::proto::ParseError;
+use crate::proto::fields::{fields, view};
 
 /// VXLAN header (RFC 7348, section 5). The payload is an Ethernet frame.
 ///
@@ -39,40 +40,15 @@ pub struct Vxlan {
 
 const VNI_PRESENT: u8 = 0x08;
 
-impl Vxlan {
-    /// Length of the header in bytes.
-    pub const LEN: usize = size_of::<Self>();
-
-    /// The UDP port that VXLAN is sent to. Linux uses 8472 unless told otherwise.
-    pub const PORT: u16 = 4789;
-
+view!(Vxlan, "VXLAN", check "if the flags say that there is no network identifier":
     /// The header at the start of `bytes`, a UDP payload, and the frame behind it.
     ///
     /// Of the reserved bits any value is taken (RFC 7348, section 5).
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Truncated`](crate::proto::Fault) if there are fewer than [`Vxlan::LEN`] bytes,
-    /// [`Fault::Malformed`](crate::proto::Fault) if the flags say that there is no network identifier.
-    #[inline]
-    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), ParseError> {
-        let (vxlan, frame) = Self::ref_from_prefix(bytes).map_err(|_| truncated(bytes.len()))?;
-        vxlan.check()?;
-        Ok((vxlan, frame))
-    }
+);
 
-    /// Like [`Vxlan::parse`], to change the packet in place.
-    ///
-    /// # Errors
-    ///
-    /// As [`Vxlan::parse`].
-    #[inline]
-    pub fn parse_mut(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), ParseError> {
-        let available = bytes.len();
-        let (vxlan, frame) = Self::mut_from_prefix(bytes).map_err(|_| truncated(available))?;
-        vxlan.check()?;
-        Ok((vxlan, frame))
-    }
+impl Vxlan {
+    /// The UDP port that VXLAN is sent to. Linux uses 8472 unless told otherwise.
+    pub const PORT: u16 = 4789;
 
     /// Makes the start of `bytes` a header of this network, of which the lower 24 bits count, and gives it and the room for
     /// the frame.
@@ -83,7 +59,8 @@ impl Vxlan {
     #[inline]
     pub fn write(bytes: &mut [u8], vni: u32) -> Result<(&mut Self, &mut [u8]), ParseError> {
         let available = bytes.len();
-        let (vxlan, frame) = Self::mut_from_prefix(bytes).map_err(|_| truncated(available))?;
+        let (vxlan, frame) =
+            Self::mut_from_prefix(bytes).map_err(|_| Self::truncated(available))?;
         *vxlan = Self {
             flags: VNI_PRESENT,
             reserved: [0; 3],
@@ -100,14 +77,14 @@ impl Vxlan {
         }
         Ok(())
     }
+}
 
+fields!(Vxlan:
     /// The flags: 0x08, and what extensions of the protocol add.
-    #[inline]
-    #[must_use]
-    pub fn flags(&self) -> u8 {
-        self.flags
-    }
+    flags() -> u8;
+);
 
+impl Vxlan {
     /// VXLAN network identifier: which virtual network, 0 to 16,777,215.
     #[inline]
     #[must_use]
@@ -121,10 +98,6 @@ impl Vxlan {
         let reserved = self.vni_and_reserved.get() & 0xff;
         self.vni_and_reserved.set(vni << 8 | reserved);
     }
-}
-
-const fn truncated(available: usize) -> ParseError {
-    ParseError::truncated(("VXLAN", "header", 0), Vxlan::LEN, available)
 }
 
 impl fmt::Display for Vxlan {
@@ -156,7 +129,7 @@ mod tests {
     fn a_truncated_header_names_what_is_missing() {
         for available in 0..Vxlan::LEN {
             let mut bytes = PACKET;
-            let error = truncated(available);
+            let error = Vxlan::truncated(available);
             assert_eq!(Vxlan::parse(&bytes[..available]), Err(error));
             assert_eq!(Vxlan::parse_mut(&mut bytes[..available]), Err(error));
             assert_eq!(Vxlan::write(&mut bytes[..available], 1), Err(error));

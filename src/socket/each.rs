@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 
 use crate::packet::FramePool;
-use crate::packet::{Handled, Lender, Outlets, Packet, RECYCLE, ReceivedPacket, SEND, Verdict};
+use crate::packet::{Handled, Lender, Outlets, RECYCLE, ReceivedPacket, SEND, Verdict};
 use crate::ring::{Desc, Entries, Reservation};
 use crate::socket::{RxSide, SocketRings, TxSide};
 
@@ -18,22 +18,21 @@ impl RxSide {
     #[inline]
     pub(crate) fn each<B>(
         &mut self,
-        lender: &mut Lender,
-        pool: &mut FramePool,
+        (lender, pool): (&mut Lender, &mut FramePool),
         to: Option<Target<'_>>,
         max: u32,
         handled: &Cell<Handled>,
-        port: u32,
         decide: impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
-        pass_on: impl FnMut(u32, Packet),
+        pass_on: impl FnMut(u32, ReceivedPacket<'_>),
     ) -> Option<B> {
         let entries = self.rx.peek(max);
         if entries.is_empty() {
             return None;
         }
         let count = entries.len();
+        let port = to.as_ref().map_or(0, |to| to.port);
         let (tx, sent, sender) = match to {
-            Some(Target { rings, sender }) => {
+            Some(Target { rings, sender, .. }) => {
                 (Some(rings.tx.reserve(count)), Some(&mut rings.sent), sender)
             }
             None => (None, None, None),
@@ -84,7 +83,7 @@ impl RxSide {
             look(packet);
             (RECYCLE, None::<Infallible>)
         };
-        self.each(lender, pool, None, max, &handled, 0, look, |_, _| ());
+        self.each((lender, pool), None, max, &handled, look, |_, _| ());
         handled.get().packets()
     }
 
@@ -101,11 +100,12 @@ impl RxSide {
     ) -> u32 {
         let handled = Cell::default();
         let room = to.rings.tx.free(max).min(max);
+        let own = SEND + to.port;
         let judge = |packet: ReceivedPacket<'_>| match judge(packet) {
             Verdict::Recycle => (RECYCLE, None::<Infallible>),
-            Verdict::Send => (SEND, None),
+            Verdict::Send => (own, None),
         };
-        self.each(lender, pool, Some(to), room, &handled, 0, judge, |_, _| ());
+        self.each((lender, pool), Some(to), room, &handled, judge, |_, _| ());
         handled.get().packets()
     }
 }
@@ -113,11 +113,13 @@ impl RxSide {
 /// Where packets to send go.
 pub(crate) struct Target<'a> {
     pub(crate) rings: &'a mut TxSide,
+    /// Number of these rings in an engine.
+    pub(crate) port: u32,
     /// Of these rings, unless it is the one that receives.
     pub(crate) sender: Option<&'a mut Lender>,
 }
 
-/// The ends of the rings in a pass. Dropped, also by a panic, they tell the kernel what was done.
+/// The guard of the rings in a pass. Dropped, also by a panic, they tell the kernel what was done.
 struct PassGuard<'a> {
     entries: Option<Entries<'a, Desc>>,
     fill: Option<Reservation<'a, u64>>,
@@ -158,22 +160,16 @@ impl SocketRings {
         handled: &Cell<Handled>,
         port: u32,
         decide: impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
-        pass_on: impl FnMut(u32, Packet),
+        pass_on: impl FnMut(u32, ReceivedPacket<'_>),
     ) -> Option<B> {
         let to = Target {
             rings: &mut self.tx_side,
+            port,
             sender: None,
         };
-        self.rx_side.each(
-            &mut self.lender,
-            &mut self.pool,
-            Some(to),
-            max,
-            handled,
-            port,
-            decide,
-            pass_on,
-        )
+        let from = (&mut self.lender, &mut self.pool);
+        self.rx_side
+            .each(from, Some(to), max, handled, decide, pass_on)
     }
 
     /// Shows up to `max` received packets to `look`; returns how many there were.
@@ -193,6 +189,7 @@ impl SocketRings {
     ) -> u32 {
         let to = Target {
             rings: &mut self.tx_side,
+            port: 0,
             sender: None,
         };
         self.rx_side

@@ -70,6 +70,7 @@ impl FluxRx {
         }
         let to = Target {
             rings: &mut tx.tx_side,
+            port: 0,
             sender: Some(&mut tx.lender),
         };
         let packets = self

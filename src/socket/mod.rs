@@ -12,6 +12,8 @@
 //! - `kick`: how often to call the kernel; `waiting`: how to sleep and what ends it;
 //! - `fanout`: several sockets on one queue; `map_entry`: a socket's entry in the XDP program's map; `state`: rings for people.
 
+#![forbid(unsafe_code)]
+
 mod batch;
 mod each;
 mod fanout;

@@ -64,7 +64,7 @@ impl SocketRings {
     }
 
     pub(crate) fn receive(&mut self, batch: &mut PacketBatch, max: u32) -> u32 {
-        self.rx_side.receive(&mut self.lender, batch, max)
+        self.rx_side.receive_batch(&mut self.lender, max, batch)
     }
 
     pub(crate) fn recycle(&mut self, batch: &mut PacketBatch) -> Result<()> {

@@ -74,7 +74,20 @@ impl FluxRx {
         if !self.shared.umem.process().is_current() {
             return 0;
         }
-        let received = self.rx_side.receive(&mut self.lender, batch, u32::MAX);
+        let received = self
+            .rx_side
+            .receive_batch(&mut self.lender, u32::MAX, batch);
+        self.top_up();
+        received
+    }
+
+    /// Gives up to `max` received packets to `put`, which does not panic, and returns how many there were.
+    #[cfg(feature = "capi")]
+    pub(crate) fn recv_to(&mut self, max: u32, put: impl FnMut(Packet)) -> u32 {
+        if !self.shared.umem.process().is_current() {
+            return 0;
+        }
+        let received = self.rx_side.receive(&mut self.lender, max, put);
         self.top_up();
         received
     }

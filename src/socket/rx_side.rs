@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::packet::FramePool;
-use crate::packet::Lender;
-use crate::packet::PacketBatch;
+use crate::packet::{FramePool, Lender, Packet, PacketBatch};
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
 use crate::socket::fanout::MuxMember;
 use crate::socket::peek::Peeked;
@@ -94,20 +92,32 @@ impl RxSide {
         }
     }
 
+    /// Gives up to `max` received packets to `put`, which does not panic; returns how many there were.
+    #[inline]
     pub(crate) fn receive(
         &mut self,
         lender: &mut Lender,
-        batch: &mut PacketBatch,
         max: u32,
+        put: impl FnMut(Packet),
     ) -> u32 {
-        let room = u32::try_from(batch.room()).unwrap_or(u32::MAX);
-        let entries = self.rx.peek(room.min(max));
+        let entries = self.rx.peek(max);
         let seen = entries.len();
-        let taken = lender.receive_batch(entries.iter(), batch);
+        let taken = lender.receive(entries.iter(), put);
         entries.release(seen);
         self.received += u64::from(taken);
         self.refused += u64::from(seen - taken);
         taken
+    }
+
+    /// [`receive`](Self::receive), as far as the batch has room.
+    pub(crate) fn receive_batch(
+        &mut self,
+        lender: &mut Lender,
+        max: u32,
+        batch: &mut PacketBatch,
+    ) -> u32 {
+        let room = u32::try_from(batch.room()).unwrap_or(u32::MAX);
+        self.receive(lender, room.min(max), |packet| batch.append(packet))
     }
 
     /// Gives the frames of what has arrived to `pool`: nobody will ask for the packets.

@@ -136,8 +136,8 @@ impl Oracle {
             1 => self.kernel_sends(amount),
             2 => self.kernel_receives_garbage(amount),
             3 => self.kernel_completes_garbage(amount),
-            4 | 5 => self.recv_each(amount),
-            6 | 7 => self.forward_each(amount),
+            4 | 5 => self.recv_each(amount, in_place_only),
+            6 | 7 => self.forward_each(amount, in_place_only),
             8 => {
                 self.raw.refill();
                 self.note_refilled();
@@ -287,21 +287,32 @@ impl Oracle {
         }
     }
 
-    fn inspect(&mut self, amount: u32) {
+    fn recv_each(&mut self, amount: u32, in_place_only: bool) {
         let mut shown = Vec::new();
         let start = self.raw.umem().memory().start().as_ptr() as u64;
-        let count = self
-            .raw
-            .recv_each(amount, |packet| shown.push(look(packet, start)));
+        let (random, packets) = (&mut self.random, &mut self.packets);
+        let count = self.raw.recv_each(amount, |mut packet| {
+            let desc = look(&mut packet, start);
+            let takes = !in_place_only && random.below(3) == 0;
+            if takes {
+                packets.push(packet.into_packet());
+            }
+            shown.push((desc, takes));
+        });
         self.note_shown(&shown, count);
     }
 
-    fn forward(&mut self, amount: u32) {
+    fn forward_each(&mut self, amount: u32, in_place_only: bool) {
         let mut shown = Vec::new();
         let start = self.raw.umem().memory().start().as_ptr() as u64;
-        let random = &mut self.random;
-        let count = self.raw.forward_each(amount, |packet| {
-            shown.push(look(packet, start));
+        let (random, packets) = (&mut self.random, &mut self.packets);
+        let count = self.raw.forward_each(amount, |mut packet| {
+            let desc = look(&mut packet, start);
+            let takes = !in_place_only && random.below(3) == 0;
+            if takes {
+                packets.push(packet.into_packet());
+            }
+            shown.push((desc, takes));
             if random.below(2) == 0 {
                 Verdict::Send
             } else {
@@ -311,13 +322,13 @@ impl Oracle {
         self.note_shown(&shown, count);
     }
 
-    /// Packets were shown in place: the acceptable ones of those that were consumed. A frame that comes several times in one
-    /// call may be refused after the first time, because it went to the pool in between.
-    fn note_shown(&mut self, shown: &[Desc], count: u32) {
+    /// Packets were shown in place, and some taken: the acceptable ones of those that were consumed. A frame that comes several times in one
+    /// call may be refused after the first time, because it went to the pool in between, or was taken.
+    fn note_shown(&mut self, shown: &[(Desc, bool)], count: u32) {
         assert_eq!(count as usize, shown.len());
         self.delivered += u64::from(count);
         let consumed = self.rx.len() - self.kernel.waiting().0 as usize;
-        let mut next = shown.iter().peekable();
+        let mut next = shown.iter().map(|(desc, _)| desc).peekable();
         let mut frames = Vec::new();
         for desc in self.rx.drain(..consumed).collect::<Vec<_>>() {
             let frame = desc.addr / CHUNK;
@@ -332,7 +343,7 @@ impl Oracle {
         assert_eq!(next.next(), None);
         // A frame that did not go on into a ring went into the pool, once.
         let mut lent = self.note_lent();
-        for desc in shown {
+        for (desc, _) in shown.iter().filter(|(_, taken)| !taken) {
             let place = lent
                 .iter()
                 .position(|addr| addr / CHUNK == desc.addr / CHUNK);
@@ -345,6 +356,9 @@ impl Oracle {
             }
         }
         assert_eq!(lent, []);
+        for (desc, _) in shown.iter().filter(|(_, taken)| *taken) {
+            self.set(desc.addr, Owner::User);
+        }
     }
 
     fn alloc(&mut self) {

@@ -10,6 +10,8 @@ struct Token {
 
 /// A file.
 pub(super) struct Source {
+    /// The path below `src`.
+    pub(super) name: String,
     /// The file's module: `["backend", "bpf", "map"]`; of lib.rs nothing.
     pub(super) module: Vec<String>,
     tokens: Vec<Token>,
@@ -20,7 +22,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// `name` is the path below `src`.
+    /// `name` is the path below `src`, joined by slashes.
     pub(super) fn new(name: &str, text: &str) -> Self {
         let mut module: Vec<String> = name
             .trim_end_matches(".rs")
@@ -35,6 +37,7 @@ impl Source {
         }
         let (product, test_lines) = without_tests(tokens(text));
         Self {
+            name: name.into(),
             module,
             tokens: tokens(text),
             product,

@@ -38,7 +38,7 @@ fn a_batch_without_room_is_refused_where_it_would_wait_for_ever() {
         }
     }
     assert_eq!(number(rx.try_recv_one().unwrap().data()), 1);
-    assert_eq!(rx.recv_each(0, drop), 0);
+    assert_eq!(rx.recv_each(0, |_| ()), 0);
     close(rx, tx);
 }
 
@@ -127,10 +127,10 @@ fn the_kernel_is_called_for_frames_only_when_it_asks() {
     let (mut rx, tx) = raw.split();
     plain.events();
     kernel.deliver(0..9, 60);
-    rx.recv_each(4, drop);
+    rx.recv_each(4, |_| ());
     assert_eq!(plain.events(), [""; 0]);
     kernel.set_need_wakeup(true, false);
-    rx.recv_each(4, drop);
+    rx.recv_each(4, |_| ());
     assert_eq!(plain.events(), ["wake rx"]);
     kernel.set_need_wakeup(false, false);
     assert!(rx.try_recv_one().is_some());

@@ -89,7 +89,7 @@ fn packets_put_one_by_one_leave_in_order_across_the_end_of_the_ring() {
         assert_eq!(kernel.deliver(first..first + 11, 60), 11);
         let sent = tx.send_each(64, |outbox| {
             assert_eq!(outbox.room(), 16);
-            let count = rx.recv_each(64, |packet| outbox.put(packet).unwrap());
+            let count = rx.recv_each(64, |packet| outbox.put(packet.into_packet()).unwrap());
             assert_eq!((count, outbox.room()), (11, 5));
         });
         assert_eq!((sent.unwrap(), tx.outstanding()), (11, 11));
@@ -146,7 +146,7 @@ fn a_panic_between_two_packets_loses_neither() {
         tx.send_each(64, |outbox| {
             rx.recv_each(64, |packet| {
                 assert!(number(packet.data()) < 4, "enough");
-                outbox.put(packet).unwrap();
+                outbox.put(packet.into_packet()).unwrap();
             });
         })
     }));

@@ -1,4 +1,4 @@
-//! What tshark says of the packets, run over their files now.
+//! The dissection of the corpus by tshark, which the test runs.
 
 use std::collections::BTreeMap;
 use std::fs;

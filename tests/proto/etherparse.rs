@@ -1,4 +1,4 @@
-//! Against the etherparse crate.
+//! The views against the etherparse crate, over the corpus.
 
 use std::collections::BTreeMap;
 
@@ -100,7 +100,7 @@ const EXPLAINED: &[(When, &str)] = &[
     ),
     (
         |case| case.field == "tags",
-        "etherparse looks behind three link extensions, we behind four VLAN tags",
+        "etherparse skips three link extensions, we eight VLAN tags",
     ),
     (
         |case| case.field == "ip.checksum.status",

@@ -4,9 +4,9 @@ use etherparse::{LaxSlicedPacket, SlicedPacket};
 use fluxcap::proto::{Headers, ParseError};
 
 use crate::dissect;
-use crate::habits::Habit;
 use crate::outer::Outer;
 use crate::packets;
+use crate::tshark_quirks::Quirk;
 use crate::value::Value;
 use crate::walk::Walk;
 
@@ -21,8 +21,8 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn has(&self, habits: &[Habit]) -> bool {
-        self.walk.habits.iter().any(|habit| habits.contains(habit))
+    fn has(&self, quirks: &[Quirk]) -> bool {
+        self.walk.quirks.iter().any(|quirk| quirks.contains(quirk))
     }
 
     /// Whether a view ends at one of these fields.
@@ -75,47 +75,39 @@ const EXTENSIONS: &[&str] = &["IPv6 options", "IPv6 routing", "IPv6 fragment", "
 const TSHARK: &[Explained] = &[
     OLD_TAG,
     (
-        |case| {
-            case.is("tags", &["4"])
-                && case.theirs.0["tags"].as_str() > "4"
-                && (matches!(case.key, "tags" | "inner tag") || case.ours_ends())
-        },
-        "more than four VLAN tags are not looked behind",
-    ),
-    (
-        |case| case.has(&[Habit::ChannelLabel]) && case.theirs_ends(),
+        |case| case.has(&[Quirk::ChannelLabel]) && case.theirs_ends(),
         "tshark does not guess what is behind the label of an associated channel",
     ),
     (
-        |case| case.has(&[Habit::LlcIp]) && case.ours_ends(),
+        |case| case.has(&[Quirk::LlcIp]) && case.ours_ends(),
         "IP over LLC without SNAP is data",
     ),
     EXTENSIONS_IN_IPV4,
     OTHER_ICMP,
     (
         |case| {
-            case.has(&[Habit::Ipv4SourceRoute, Habit::Ipv4BrokenRoute]) && case.key == "destination"
+            case.has(&[Quirk::Ipv4SourceRoute, Quirk::Ipv4BrokenRoute]) && case.key == "destination"
         },
         "with a source route, tshark calls its last station the destination",
     ),
     (
         |case| {
             let stops = [
-                Habit::Ipv4OptionTooShort,
-                Habit::SegmentRouting,
-                Habit::MobileRouting,
-                Habit::CompactRouting,
-                Habit::Calipso,
+                Quirk::Ipv4OptionTooShort,
+                Quirk::SegmentRouting,
+                Quirk::MobileRouting,
+                Quirk::CompactRouting,
+                Quirk::Calipso,
             ];
             case.has(&stops)
                 && (case.is_behind() && !case.is_theirs
-                    || case.key == "protocol" && case.has(&[Habit::Calipso]))
+                    || case.key == "protocol" && case.has(&[Quirk::Calipso]))
         },
         "tshark ends at contents of an option or routing header that it cannot read; they are not looked at",
     ),
     (
         |case| {
-            (case.has(&[Habit::NinthExtension, Habit::Jumbogram]))
+            (case.has(&[Quirk::NinthExtension, Quirk::Jumbogram]))
                 && (case.key == "protocol"
                     || case.key == "cut"
                     || case.is_behind() && !case.is_ours)
@@ -137,7 +129,7 @@ const TSHARK: &[Explained] = &[
             case.is_behind()
                 && !case.is_theirs
                 && case.ends_at(&["ICMP", "ICMPv6", "TCP"], &["header"])
-                || case.key == "icmp" && !case.is_theirs && case.has(&[Habit::IcmpTooShort])
+                || case.key == "icmp" && !case.is_theirs && case.has(&[Quirk::IcmpTooShort])
         },
         "of a header of ICMP that is cut short, tshark shows nothing, nor the flags of TCP",
     ),
@@ -210,7 +202,7 @@ const LAX: &[Explained] = &[
             let is_short = |end: &ParseError| end.is_truncated() && end.field() == "header";
             let is_cut = case.is("short", &["true"])
                 || case.walk.ends.iter().any(is_short)
-                || case.has(&[Habit::IcmpTooShort]);
+                || case.has(&[Quirk::IcmpTooShort]);
             let is_tag = matches!(case.key, "tags" | "outer tag" | "inner tag" | "labels");
             is_cut && (is_tag || case.theirs_ends())
         },
@@ -227,12 +219,12 @@ const LAX: &[Explained] = &[
         "etherparse ends at a hop-by-hop header that is not the first",
     ),
     (
-        |case| case.has(&[Habit::Ipv6InIpv4]) && !case.is_ours && case.is_of_ip(),
+        |case| case.has(&[Quirk::Ipv6InIpv4]) && !case.is_ours && case.is_of_ip(),
         "etherparse goes by the version in the IP header alone",
     ),
     (
         |case| {
-            case.has(&[Habit::NinthExtension])
+            case.has(&[Quirk::NinthExtension])
                 && (case.key == "protocol" || case.is_behind() && !case.is_ours)
         },
         "behind a ninth extension header nothing is looked for",
@@ -250,14 +242,14 @@ const LAX: &[Explained] = &[
 
 const OLD_TAG: Explained = (
     |case| {
-        case.has(&[Habit::OldTag]) && (!case.is_ours || matches!(case.key, "tags" | "inner tag"))
+        case.has(&[Quirk::OldTag]) && (!case.is_ours || matches!(case.key, "tags" | "inner tag"))
     },
     "0x9100 is no VLAN tag",
 );
 
 const EXTENSIONS_IN_IPV4: Explained = (
     |case| {
-        case.has(&[Habit::AuthenticationInIpv4, Habit::ExtensionsInIpv4])
+        case.has(&[Quirk::AuthenticationInIpv4, Quirk::ExtensionsInIpv4])
             && (case.is("protocol", &["0", "43", "44", "51", "60"]))
             && (matches!(case.key, "protocol" | "fragment" | "later")
                 || case.is_behind() && !case.is_ours)
@@ -266,7 +258,7 @@ const EXTENSIONS_IN_IPV4: Explained = (
 );
 
 const OTHER_ICMP: Explained = (
-    |case| case.has(&[Habit::IcmpOfOtherVersion]) && case.key == "icmp" && !case.is_ours,
+    |case| case.has(&[Quirk::IcmpOfOtherVersion]) && case.key == "icmp" && !case.is_ours,
     "ICMP in IPv6, and ICMPv6 in IPv4, are data",
 );
 
@@ -277,11 +269,11 @@ const OTHER_TRANSPORTS: Explained = (
 
 const THREE_EXTENSIONS: Explained = (
     |case| {
-        case.is("tags", &["4"])
+        case.is("tags", &["4", "5", "6", "7", "8"])
             && case.theirs.0["tags"] == "3"
             && (matches!(case.key, "tags" | "inner tag") || case.theirs_ends())
     },
-    "etherparse looks behind three VLAN tags, we behind four",
+    "etherparse skips three VLAN tags, we eight",
 );
 
 const NEITHER_LLC_NOR_MPLS: Explained = (
@@ -342,7 +334,7 @@ impl Comparison {
                     let ends: Vec<_> = walk.ends.iter().map(ToString::to_string).collect();
                     self.differences.push(format!(
                         "{place}: {key}: {a:?}, but there {b:?}; {ends:?} {:?}",
-                        walk.habits
+                        walk.quirks
                     ));
                 }
             }

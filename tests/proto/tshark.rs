@@ -1,11 +1,11 @@
-//! Against tshark.
+//! The views against tshark: field by field, over the corpus.
 
 use fluxcap::proto::ParseError;
 
 use crate::dissect::{self, Dissected, REMARKS};
 use crate::fields::FIELDS;
-use crate::habits::HABITS;
 use crate::packets;
+use crate::tshark_quirks::QUIRKS;
 use crate::value::{Value, read_as};
 use crate::walk::Walk;
 
@@ -89,7 +89,7 @@ fn every_field_is_as_tshark_has_it() {
         return;
     };
     let mut compared = 0;
-    let mut uses = vec![0; HABITS.len()];
+    let mut uses = vec![0; QUIRKS.len()];
     let mut differences = Vec::new();
     for (file, dissected) in dissected {
         let packets = packets::read(file);
@@ -120,14 +120,14 @@ fn every_field_is_as_tshark_has_it() {
             if walk.complaint != is_wrong && !walk.is_behind {
                 differ(&format!("wrong: {}, but tshark {is_wrong}", walk.complaint));
             }
-            for habit in &walk.habits {
-                let at = HABITS.iter().position(|(known, _)| known == habit);
-                uses[at.unwrap_or_else(|| panic!("no reason for {habit:?}"))] += 1;
+            for quirk in &walk.quirks {
+                let at = QUIRKS.iter().position(|(known, _)| known == quirk);
+                uses[at.unwrap_or_else(|| panic!("no reason for {quirk:?}"))] += 1;
             }
         }
     }
     println!("{compared} values compared");
-    for ((_, reason), uses) in HABITS.iter().zip(&uses) {
+    for ((_, reason), uses) in QUIRKS.iter().zip(&uses) {
         println!("{uses:5} times: {reason}");
     }
     let count = differences.len();
@@ -136,7 +136,7 @@ fn every_field_is_as_tshark_has_it() {
         "{count} differences:\n{}",
         differences.join("\n")
     );
-    let unused = HABITS.iter().zip(&uses).find(|(_, uses)| **uses == 0);
+    let unused = QUIRKS.iter().zip(&uses).find(|(_, uses)| **uses == 0);
     let unused = unused.map(|((_, reason), _)| reason);
     assert_eq!(unused, None, "explains nothing any more");
 }

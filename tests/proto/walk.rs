@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use fluxcap::proto::{Arp, EtherType, Ethernet, Llc, MacAddr, Mpls, ParseError, Snap, Vlan};
 
-use crate::habits::{Habit, not_minded};
+use crate::tshark_quirks::{Quirk, quirk_of};
 use crate::value::Value;
 
 #[path = "walk/extension.rs"]
@@ -49,7 +49,7 @@ pub(crate) struct Walk {
     /// Inside a packet that an ICMP error quotes, which as a rule is cut short: no reason to complain.
     pub(crate) is_quoted: bool,
     /// Where the walk went as tshark goes.
-    pub(crate) habits: Vec<Habit>,
+    pub(crate) quirks: Vec<Quirk>,
     /// tshark goes on where there is no view of ours, and may find things wrong there.
     pub(crate) is_behind: bool,
     goes_as_tshark: bool,
@@ -62,7 +62,7 @@ pub(crate) struct Walk {
 enum End {
     Fault(ParseError),
     /// tshark ends here.
-    Habit,
+    Quirk,
 }
 
 impl From<ParseError> for End {
@@ -79,7 +79,7 @@ impl Walk {
         Self::default().through(frame)
     }
 
-    /// As tshark goes, where it has a [`Habit`].
+    /// As tshark goes, where it has a [`Quirk`].
     pub(crate) fn as_tshark(frame: &[u8]) -> Self {
         let walk = Self {
             goes_as_tshark: true,
@@ -98,10 +98,10 @@ impl Walk {
     /// Something is wrong here.
     fn fault(&mut self, error: ParseError) {
         let is_part = matches!(self.scope, Scope::Part);
-        match not_minded(error, is_part).filter(|_| self.goes_as_tshark) {
-            Some(habit) => {
-                self.habits.push(habit);
-                self.is_behind = !matches!(habit, Habit::FirstFragment | Habit::NoByte);
+        match quirk_of(error, is_part).filter(|_| self.goes_as_tshark) {
+            Some(quirk) => {
+                self.quirks.push(quirk);
+                self.is_behind = !matches!(quirk, Quirk::FirstFragment | Quirk::NoByte);
             }
             // As a rule it is cut short; but for the header of IP.
             None if self.is_quoted
@@ -119,25 +119,25 @@ impl Walk {
     }
 
     /// Something that tshark alone minds.
-    fn complain(&mut self, habit: Habit) {
-        if self.is_tshark(habit) && !self.is_quoted {
+    fn complain(&mut self, quirk: Quirk) {
+        if self.is_tshark(quirk) && !self.is_quoted {
             self.complaint = true;
         }
     }
 
     /// Where tshark alone ends.
-    fn end(&mut self, habit: Habit) -> Parsed {
+    fn end(&mut self, quirk: Quirk) -> Parsed {
         if !self.goes_as_tshark {
             return Ok(());
         }
-        self.complain(habit);
-        Err(End::Habit)
+        self.complain(quirk);
+        Err(End::Quirk)
     }
 
     /// Whether to do as tshark does.
-    fn is_tshark(&mut self, habit: Habit) -> bool {
+    fn is_tshark(&mut self, quirk: Quirk) -> bool {
         if self.goes_as_tshark {
-            self.habits.push(habit);
+            self.quirks.push(quirk);
         }
         self.goes_as_tshark
     }
@@ -208,10 +208,10 @@ impl Walk {
         ether_type: EtherType,
         payload: &[u8],
     ) -> Parsed {
-        if ether_type.0 == 0 && self.is_tshark(Habit::LengthZero) {
+        if ether_type.0 == 0 && self.is_tshark(Quirk::LengthZero) {
             self.number(type_name, 0u16);
             self.data(payload);
-        } else if (1501..1536).contains(&ether_type.0) && self.is_tshark(Habit::LengthAbove1500) {
+        } else if (1501..1536).contains(&ether_type.0) && self.is_tshark(Quirk::LengthAbove1500) {
             if type_name != "eth.type" {
                 self.number(type_name, ether_type.0);
             }
@@ -230,12 +230,12 @@ impl Walk {
         self.number("llc.dsap", llc.destination_sap());
         self.number("llc.ssap", llc.source_sap());
         let control = llc.control();
-        if bytes[2] & 3 != 3 && self.is_tshark(Habit::LlcControl) {
+        if bytes[2] & 3 != 3 && self.is_tshark(Quirk::LlcControl) {
             self.number("llc.control", control.swap_bytes());
         } else {
             self.number("llc.control", control);
         }
-        if llc.destination_sap() == 6 && self.is_tshark(Habit::LlcIp) {
+        if llc.destination_sap() == 6 && self.is_tshark(Quirk::LlcIp) {
             return self.ipv4(rest);
         }
         if !llc.is_snap() {
@@ -268,7 +268,7 @@ impl Walk {
                 Ok(())
             }
             EtherType::VLAN | EtherType::QINQ => self.vlan(ether_type, bytes),
-            EtherType(0x9100) if self.is_tshark(Habit::OldTag) => self.vlan(EtherType::VLAN, bytes),
+            EtherType(0x9100) if self.is_tshark(Quirk::OldTag) => self.vlan(EtherType::VLAN, bytes),
             EtherType::MPLS | EtherType::MPLS_UPSTREAM => {
                 let (stack, rest) = Mpls::parse_stack(bytes)?;
                 for entry in stack {
@@ -279,9 +279,9 @@ impl Walk {
                 }
                 let bottom = stack.last().expect("a stack has a bottom");
                 if rest.is_empty() && self.goes_as_tshark {
-                    return self.end(Habit::MplsNothing);
+                    return self.end(Quirk::MplsNothing);
                 }
-                if bottom.label() == 13 && self.is_tshark(Habit::ChannelLabel) {
+                if bottom.label() == 13 && self.is_tshark(Quirk::ChannelLabel) {
                     self.data(rest);
                     return Ok(());
                 }
@@ -327,7 +327,7 @@ impl Walk {
         self.mac("arp.src.hw_mac", arp.sender_mac());
         self.ip("arp.src.proto_ipv4", arp.sender_ip());
         self.mac("arp.dst.hw_mac", arp.target_mac());
-        if !(arp.operation().0 == 7 && self.is_tshark(Habit::ArpError)) {
+        if !(arp.operation().0 == 7 && self.is_tshark(Quirk::ArpError)) {
             self.ip("arp.dst.proto_ipv4", arp.target_ip());
         }
         self.bytes("padding", padding);

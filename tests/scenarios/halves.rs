@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use fluxcap::{FluxRaw, FluxRx, FluxTx, Packet, PacketBatch};
+use fluxcap::{FluxRaw, FluxRx, FluxTx, Packet, PacketBatch, Verdict};
 
 use super::rust::{Home, Toil, counted, occupied, program, swap_addresses};
 use super::scene::PATIENCE;
@@ -96,8 +96,10 @@ impl HalvesSocket {
         if !self.arrived.is_empty() {
             return early;
         }
-        let passed = self.rx().forward_each(to.tx(), max - early as u32, Some);
-        early + passed.expect("one UMEM, and no packet is empty") as usize
+        let passed = self
+            .rx()
+            .forward_each(to.tx(), max - early as u32, |_| Verdict::Send);
+        early + passed.expect("one UMEM") as usize
     }
 }
 
@@ -190,7 +192,7 @@ impl Socket for HalvesSocket {
             // One by one, from ring to ring.
             rx.recv_each(outbox.room() as u32, |mut packet| {
                 swap_addresses(packet.data_mut());
-                outbox.put(packet).expect("room");
+                outbox.put(packet.into_packet()).expect("room");
             });
         });
         sent.unwrap() as usize
@@ -263,7 +265,7 @@ impl Socket for HalvesSocket {
         let tx = self.tx.take().expect("open, and not on a thread");
         let frames = frames.to_vec();
         self.toil = Some(Work {
-            rx: Toil::start(rx, |rx| rx.recv_each(BATCH as u32, drop)),
+            rx: Toil::start(rx, |rx| rx.recv_each(BATCH as u32, |_| ())),
             tx: Sending::Flood(Toil::start(tx, move |tx| {
                 put(tx, &frames);
                 0

@@ -312,7 +312,7 @@ impl Socket for RawSocket {
     }
 
     fn echo(&mut self, max: u32) -> usize {
-        self.raw().forward_each(max, |packet| {
+        self.raw().forward_each(max, |mut packet| {
             swap_addresses(packet.data_mut());
             Verdict::Send
         }) as usize
@@ -394,7 +394,7 @@ impl Socket for RawSocket {
         self.toil = Some(Toil::start(raw, |raw| {
             raw.wait_rx(Some(Duration::from_millis(1))).unwrap();
             raw.refill();
-            let count = raw.forward_each(64, |packet| {
+            let count = raw.forward_each(64, |mut packet| {
                 swap_addresses(packet.data_mut());
                 Verdict::Send
             });

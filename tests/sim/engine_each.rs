@@ -237,3 +237,76 @@ fn a_run_of_limited_time_ends_then() {
     assert_eq!((statistics.unwrap().total().received, count), (3, 3));
     finish(engine);
 }
+
+#[test]
+fn an_error_or_a_panic_after_packets_went_to_another_port_loses_none() {
+    for panics in [false, true] {
+        let network = Network::new();
+        let nics = ["left", "right"].map(|name| network.nic(name).unwrap());
+        let here = small(&nics[0]).build().unwrap();
+        let there = small(&nics[1]).umem(here.umem()).build().unwrap();
+        let mut engine = FluxEngine::new(here);
+        engine.add_port(there).unwrap();
+        // More often than there are frames.
+        for round in 0..100 {
+            arrive(&nics[0], round, 6);
+            let mut number = 0;
+            let result = engine.run_each_once(|shown| {
+                number += 1;
+                shown.send_to(1).unwrap();
+                match number {
+                    3 if panics => panic!("at packet 3"),
+                    3 => Err("at packet 3"),
+                    _ => Ok(()),
+                }
+            });
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Callback);
+            assert!(error.to_string().contains("at packet 3"), "{error}");
+            // The packet of an error goes where it shall, that of a panic is recycled.
+            let left = if panics { 2 } else { 3 };
+            let crossed: Vec<_> = (round..round + left)
+                .map(|number| packet(number, 60))
+                .collect();
+            assert_eq!(sent(&nics[1]), crossed);
+            let mut rest = Vec::new();
+            let count = engine.run_each_once(|shown| rest.push(shown.data().to_vec()));
+            assert_eq!(count.unwrap(), 3);
+            let behind = (round + 3..round + 6).map(|number| packet(number, 60));
+            assert!(behind.eq(rest));
+            for port in 0..2 {
+                assert_conserved(engine.port(port));
+                assert_eq!(engine.port(port).umem().accounting().user, 0);
+            }
+        }
+        let total = engine.statistics().total();
+        let left = if panics { 200 } else { 300 };
+        assert_eq!((total.received, total.sent, total.dropped), (600, left, 0));
+        finish(engine);
+    }
+}
+
+#[test]
+fn what_another_port_has_no_room_for_is_recycled_and_counted_when_told_so() {
+    let network = Network::new();
+    let nics = ["left", "right"].map(|name| network.nic(name).unwrap());
+    let here = small(&nics[0]).build().unwrap();
+    let there = small(&nics[1]).tx_size(8).umem(here.umem());
+    let mut engine = FluxEngine::new(here);
+    engine.add_port(there.build().unwrap()).unwrap();
+    engine.set_when_full(WhenFull::Drop);
+    for round in 0..50 {
+        arrive(&nics[0], round, 20);
+        let count = engine.run_each_once(|shown| shown.send_to(1).unwrap());
+        assert_eq!(count.unwrap(), 20);
+        let first: Vec<_> = (round..round + 8)
+            .map(|number| packet(number, 60))
+            .collect();
+        assert_eq!(sent(&nics[1]), first);
+        assert_conserved(engine.port(0));
+        assert_conserved(engine.port(1));
+    }
+    let total = engine.statistics().total();
+    assert_eq!((total.sent, total.dropped), (400, 600));
+    finish(engine);
+}

@@ -105,7 +105,7 @@ fn a_packet_that_a_child_drops_wakes_nobody_in_the_parent() {
             nic.inject(0, &packet(number, 60)).unwrap();
         }
         network.settle();
-        arrived = rx.recv_each(64, |packet| held.push(packet));
+        arrived = rx.recv_each(64, |packet| held.push(packet.into_packet()));
     }
     network.settle();
     // Shortly after a tick, of which there is one a second.

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use fluxcap::sim::{Faults, Network, NicConfig, Running};
@@ -75,6 +76,54 @@ fn a_sending_half_of_a_group_gets_its_frames_back_while_nobody_receives() {
             }
         }
     }
+}
+
+#[test]
+fn a_frame_that_another_member_lends_before_a_closure_panics_has_one_owner() {
+    let network = Network::new();
+    let nic = network.nic("sim0").unwrap();
+    let fan_out = FanOut {
+        sockets: 2,
+        symmetric: false,
+    };
+    let mut group = small(&nic).fan_out(fan_out).build_group().unwrap();
+    let umem = group[0].umem().clone();
+    let arrive = || {
+        nic.inject(0, &[0xff; 60]).unwrap();
+        network.settle();
+    };
+    // All come to one member. All frames but those in the fill ring are the user's.
+    arrive();
+    if group[0].debug_rings().rx.occupied == 0 {
+        group.swap(0, 1);
+    }
+    let [one, other] = &mut group[..] else {
+        panic!("two members");
+    };
+    let mut held = Vec::new();
+    for raw in [&mut *one, &mut *other] {
+        held.extend(std::iter::from_fn(|| raw.alloc()));
+    }
+    one.recv_each(1, |packet| held.push(packet.into_packet()));
+    assert_eq!((one.refill(), other.refill()), (0, 0));
+    let before = umem.accounting();
+    assert_eq!(before.pool, 0, "{before}");
+    arrive();
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        one.recv_each(1, |packet| {
+            drop(packet.into_packet());
+            assert_eq!(other.refill(), 1);
+            panic!("with its frame in the fill ring");
+        })
+    }));
+    assert!(panic.is_err());
+    assert_eq!(umem.accounting(), before);
+    assert!(one.alloc().is_none() && other.alloc().is_none());
+    for raw in &group {
+        assert!(raw.debug_rings().is_conserved());
+    }
+    drop(held);
+    group::close(group);
 }
 
 #[test]

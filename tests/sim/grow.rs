@@ -184,8 +184,8 @@ fn the_rings_send_packets_whose_ends_moved_whole() {
         let (packets, wanted) = round(number);
         arrive(&nic, &packets);
         let mut moves = MOVES.iter();
-        let count = raw.forward_each(64, |packet| {
-            adjust(packet, *moves.next().unwrap()).unwrap();
+        let count = raw.forward_each(64, |mut packet| {
+            adjust(&mut packet, *moves.next().unwrap()).unwrap();
             Verdict::Send
         });
         assert_eq!(count as usize, MOVES.len());
@@ -195,9 +195,9 @@ fn the_rings_send_packets_whose_ends_moved_whole() {
         raw.refill();
         arrive(&nic, &packets);
         let mut moves = MOVES.iter();
-        raw.recv_each(64, |packet| {
+        raw.recv_each(64, |mut packet| {
             assert_eq!((packet.headroom(), packet.tailroom()), (256, 1732));
-            adjust(packet, *moves.next().unwrap()).unwrap();
+            adjust(&mut packet, *moves.next().unwrap()).unwrap();
         });
         raw.refill();
         assert_conserved(&raw);
@@ -256,8 +256,8 @@ fn a_packet_goes_into_a_tunnel_in_each_mode_and_comes_out_whole() {
     let nic = Network::new().nic("sim0").unwrap();
     let mut raw = small(&nic).build().unwrap();
     arrive(&nic, &packets);
-    raw.forward_each(64, |packet| {
-        into_tunnel(packet);
+    raw.forward_each(64, |mut packet| {
+        into_tunnel(&mut packet);
         Verdict::Send
     });
     raw.wake_tx().unwrap();

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::sim::{Faults, Network, Nic, NicConfig, Playback, Speed};
-use fluxcap::{ErrorKind, FluxBuilder, FluxRx, FluxTx, PacketBatch, Poller, UmemRegion};
+use fluxcap::{ErrorKind, FluxBuilder, FluxRx, FluxTx, PacketBatch, Poller, UmemRegion, Verdict};
 
 use super::tools::{packet, small};
 
@@ -404,11 +404,11 @@ fn pass_on(rx: &mut FluxRx, tx: &mut FluxTx, count: u32) -> u64 {
     while came < count {
         assert!(start.elapsed() < PATIENCE, "{came} of {count} came");
         let passed = rx.forward_each(tx, 16, |packet| {
-            if !packet.data()[0].is_multiple_of(5) {
-                return Some(packet);
+            if packet.data()[0].is_multiple_of(5) {
+                kept.push(packet.into_packet());
             }
-            kept.push(packet);
-            None
+            // Those that were kept are not sent.
+            Verdict::Send
         });
         came += passed.unwrap();
         if kept.len() > 4 {

@@ -6,7 +6,7 @@ use fluxcap::proto::checksum::{Completion, Verdict, complete, fill, verify};
 use fluxcap::proto::nat::{Rewrite, RewriteError};
 use fluxcap::proto::{FrameBuilder, Headers, Ipv6Option};
 
-use crate::judge::tshark;
+use crate::tshark::tshark;
 use crate::{ethernet, sum};
 
 const HERE: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);

@@ -17,14 +17,14 @@ fn echo(far: &mut FluxRaw, near: &mut FluxRaw, frames: &[Vec<u8>]) {
         let end = frames.len().min(back + WINDOW);
         sent += send(far, &frames[sent..end]);
         near.refill();
-        near.forward_each(64, |packet| {
+        near.forward_each(64, |mut packet| {
             let (ethernet, _) = Ethernet::parse_mut(packet.data_mut()).unwrap();
             ethernet.swap_addresses();
             Verdict::Send
         });
         near.wake_tx().unwrap();
         far.refill();
-        let count = far.recv_each(64, |packet| {
+        let count = far.recv_each(64, |mut packet| {
             let (ethernet, _) = Ethernet::parse_mut(packet.data_mut()).unwrap();
             ethernet.swap_addresses();
             let (is, should) = (packet.data(), &frames[back]);

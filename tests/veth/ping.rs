@@ -24,7 +24,7 @@ fn answer(raw: &mut FluxRaw, stop: &AtomicBool) -> u32 {
     let mut pings = 0;
     while !stop.load(Ordering::Relaxed) {
         raw.refill();
-        let count = raw.forward_each(64, |packet| match reply(packet.data_mut(), mac) {
+        let count = raw.forward_each(64, |mut packet| match reply(packet.data_mut(), mac) {
             Some(is_ping) => {
                 pings += u32::from(is_ping);
                 Verdict::Send

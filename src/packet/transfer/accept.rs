@@ -144,22 +144,20 @@ impl Lender {
         self.reap_each(received.map(|desc| desc.addr), pool)
     }
 
-    /// Makes owned packets of received ones, for all of which the batch has room; returns how many.
-    pub(crate) fn receive_batch(
-        &mut self,
-        received: Iter<'_, Desc>,
-        batch: &mut PacketBatch,
-    ) -> u32 {
+    /// Makes owned packets of received ones for `put`, which does not panic; returns how many.
+    #[inline]
+    pub(crate) fn receive(&mut self, received: Iter<'_, Desc>, mut put: impl FnMut(Packet)) -> u32 {
         let counted = received.len() as u32;
         self.frames.count_up(counted);
-        let (state, before) = (self.frames.state(), batch.len());
+        let state = self.frames.state();
         let loans = self.loans();
-        let packets = received.filter_map(|desc| {
-            let chunk = loans.receive(desc)?;
-            Some(Packet::at(loans.base, state, desc, chunk))
-        });
-        batch.append_all(packets);
-        let count = (batch.len() - before) as u32;
+        let mut count = 0;
+        for desc in received {
+            if let Some(chunk) = loans.receive(desc) {
+                put(Packet::at(loans.base, state, desc, chunk));
+                count += 1;
+            }
+        }
         self.frames.uncount(counted - count);
         self.count_returned(count);
         count

@@ -1,18 +1,16 @@
 //! A batch shown to a callback, and each of its packets brought where the callback wants it.
 
-use std::ops::BitOr;
-use std::ptr::NonNull;
-
 use crate::error::{FluxError, Result};
-use crate::packet::FramePool;
-use crate::packet::PacketBatch;
 use crate::packet::batch_ref::{PacketSlot, RECYCLE, SEND};
 use crate::packet::ledger::POOL;
 use crate::packet::transfer::accept::Loans;
-use crate::packet::transfer::counts::{NotSent, VerdictCounts};
-use crate::packet::{BatchRef, Lender, Packet, PortContext, SharedFrameState};
+use crate::packet::{
+    BatchRef, FramePool, Lender, Packet, PacketBatch, PortContext, SharedFrameState,
+};
 use crate::ring::{Desc, Iter, Writer};
 use crate::umem::memory;
+use std::ops::BitOr;
+use std::ptr::NonNull;
 
 /// Room for a batch: the slots that a callback sees and may write to, and the descriptors that they were made of, which it never sees.
 #[derive(Debug)]
@@ -371,4 +369,32 @@ enum Sent {
     PassedOn,
     /// Its frame went another way before.
     Twice,
+}
+
+/// What became of the packets that were not just recycled, ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct VerdictCounts {
+    /// Into the TX ring of the same socket.
+    pub(crate) sent: u64,
+    /// Into the batches of other ports.
+    pub(crate) passed_on: u64,
+    /// Recycled although they should be sent, because there was no room.
+    pub(crate) no_room: u64,
+    /// The first of the last batch that was recycled because what its slot says can't be sent.
+    pub(crate) unfit: Option<(usize, NotSent)>,
+}
+
+/// Why a packet can't be sent. All but the first two only C programs can cause, which write what they like into a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotSent {
+    /// It is empty, or not a whole packet.
+    Unsendable,
+    /// There is no room for it.
+    NoRoom,
+    /// It begins in another frame than it came in.
+    OtherFrame,
+    /// It ends behind its frame.
+    TooLong,
+    /// It names a port that is not there.
+    NoPort,
 }

@@ -1,48 +1,78 @@
 //! Received packets one at a time, in one pass: each is looked at in its frame and brought where it shall go before the next.
 
 use std::cell::Cell;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use crate::packet::FramePool;
 use crate::packet::batch_ref::{PacketSlot, RECYCLE, SEND};
 use crate::packet::ledger::{POOL, USER};
 use crate::packet::transfer::accept::{Lender, Loans, count_returned};
+use crate::packet::FramePool;
 use crate::packet::{Packet, PacketRef, PortContext, PortPacket, SharedFrameState};
 use crate::ring::{Desc, Iter, Run, Writer};
 
-/// A packet that was just received, still in the frame that it came in.
+/// A packet that was just received, in the frame that the kernel wrote it to.
 ///
-/// Look at it and change it in place, as a [`PacketRef`], without a copy or bookkeeping; its frame goes back to the kernel when it is dropped.
-/// [`into_packet`](Self::into_packet) keeps it. It lives for one call of a closure; keeping it otherwise does not compile:
+/// It is lent to a closure for one call. Read and change it there as a [`PacketRef`], without a copy. What becomes of it then:
+///
+/// - dropped, as at the end of the closure: its frame goes back to the kernel, for a new packet, or to where the closure's
+///   [verdict](crate::Verdict) says;
+/// - [`into_packet`](Self::into_packet): it is yours, as a [`Packet`], to keep for as long as you like, to send, or to give to another thread.
+///
+/// ```
+/// # let network = fluxcap::sim::Network::new();
+/// # let nic = network.nic("eth0")?;
+/// # let mut raw = fluxcap::FluxBuilder::new(&nic).build()?;
+/// # for first in [0x60, 0x45, 0x45] {
+/// #     nic.inject(0, &[first; 60])?;
+/// # }
+/// # network.step(100);
+/// let mut kept = Vec::new();
+/// let count = raw.recv_each(64, |packet| {
+///     // Most are only looked at; a few stay.
+///     if packet.data()[0] == 0x60 {
+///         kept.push(packet.into_packet());
+///     }
+/// });
+/// assert_eq!((count, kept.len()), (3, 1));
+/// // The frame of one that was kept comes back when that is dropped, here or on another thread.
+/// std::thread::spawn(move || drop(kept)).join().unwrap();
+/// assert_eq!(raw.umem().accounting().user, 0);
+/// # Ok::<(), fluxcap::FluxError>(())
+/// ```
+///
+/// Otherwise it cannot be kept. This does not compile:
 ///
 /// ```compile_fail,E0521
 /// # fn example(raw: &mut fluxcap::FluxRaw) {
 /// let mut kept = None;
-/// raw.recv_each(64, |packet| kept = Some(packet));
+/// raw.recv_each(64, |packet| kept = Some(packet)); // error: borrowed data escapes
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct ReceivedPacket<'a> {
+    /// The one that this was made with: as it is invariant in `'a`, safe code has no other one to put in its place.
     packet: PacketRef<'a>,
     state: NonNull<SharedFrameState>,
     chunk: u32,
-    counted: &'a CountedAhead,
+    taking: &'a Taking,
 }
 
 /// Verdict of the [`PacketSlot`] of a packet that was taken. No engine has so many ports.
 const TAKEN: u32 = u32::MAX;
 
 impl ReceivedPacket<'_> {
-    /// The packet as one that you own: it may be kept, and go to another thread. Whatever the closure returns, it is neither sent nor
-    /// recycled then.
+    /// The packet as one that you own. What the closure returns does not matter to it then: it is neither sent nor recycled.
+    ///
+    /// Its frame is missing to the receiving side until the packet is dropped, [recycled](crate::FluxRx::recycle) or sent. While packets that
+    /// are kept have all frames, nothing can be received.
     #[inline]
     #[must_use]
     pub fn into_packet(self) -> Packet {
         let options = self.packet.options();
         let PacketRef { slot, state, .. } = self.packet;
-        self.counted.take_one(state);
+        self.taking.take_one(state);
         state.set_owner(self.chunk, USER);
         slot.verdict = TAKEN;
         let desc = slot.desc(state.memory().start(), options);
@@ -82,23 +112,37 @@ impl<'a> DerefMut for ReceivedPacket<'a> {
     }
 }
 
-/// Packets that were counted as the user's ahead of being taken: one addition serves many.
+impl fmt::Debug for ReceivedPacket<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedPacket")
+            .field("packet", &self.packet)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The packets that are taken out of a pass.
 #[derive(Debug, Default)]
-struct CountedAhead(Cell<u32>);
+struct Taking {
+    /// Packets that are counted as the user's, but not taken yet: one addition serves many.
+    ahead: Cell<u32>,
+    /// Whether the packet that the closure has, or had last, was taken.
+    current: Cell<bool>,
+}
 
 /// How many packets are counted at a time.
 const AHEAD: u32 = 64;
 
-impl CountedAhead {
-    /// Counts one more packet.
+impl Taking {
+    /// Counts the current packet.
     #[inline]
     fn take_one(&self, state: &SharedFrameState) {
-        let mut ahead = self.0.get();
+        let mut ahead = self.ahead.get();
         if ahead == 0 {
             state.count_up(AHEAD);
             ahead = AHEAD;
         }
-        self.0.set(ahead - 1);
+        self.ahead.set(ahead - 1);
+        self.current.set(true);
     }
 }
 
@@ -149,6 +193,9 @@ impl Handled {
 impl Lender {
     /// Shows each received packet to `decide` and brings it where that says, before the next. What `decide` returns besides ends it early.
     ///
+    /// `own` is the exit to the TX ring; packets with another exit than that go to `pass_on`, with the number of the port. Those that it does
+    /// not take are recycled.
+    ///
     /// It says in `handled` what became of them, also when `decide` panics: that packet is recycled.
     #[inline]
     pub(crate) fn each<B>(
@@ -158,7 +205,7 @@ impl Lender {
         handled: &Cell<Handled>,
         own: u32,
         mut decide: impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
-        mut pass_on: impl FnMut(u32, Packet),
+        mut pass_on: impl FnMut(u32, ReceivedPacket<'_>),
     ) -> Option<B> {
         let state = self.frames.state();
         let (loans, lent) = self.loans_and_lent();
@@ -177,7 +224,7 @@ impl Lender {
             received: received.clone(),
             written: Written { fill, tx },
             others: Cell::default(),
-            counted: CountedAhead::default(),
+            taking: Taking::default(),
             pool,
             is_over: false,
             lent,
@@ -187,14 +234,13 @@ impl Lender {
         let mut end = None;
         for run in received.runs() {
             if end.is_none() {
-                let others = (&pass.others, &pass.counted, &mut *pass.pool);
+                let books = (state, &pass.others, &pass.taking, &mut *pass.pool);
+                let exit = (own, sending_mark);
                 end = loans.each(
-                    state,
                     run,
                     &mut pass.written,
-                    others,
-                    sending_mark,
-                    own,
+                    books,
+                    exit,
                     &mut decide,
                     &mut pass_on,
                 );
@@ -210,14 +256,12 @@ impl Loans<'_> {
     #[inline(never)]
     fn each<'r, B>(
         &self,
-        state: NonNull<SharedFrameState>,
         run: Run<'_, Desc>,
         written: &mut Written<'r>,
-        (others, counted, pool): (&Cell<Others>, &CountedAhead, &mut FramePool),
-        sender: Option<u32>,
-        own: u32,
+        (state, others, taking, pool): Books<'_>,
+        (own, sender): (u32, Option<u32>),
         decide: &mut impl FnMut(ReceivedPacket<'_>) -> (u32, Option<B>),
-        pass_on: &mut impl FnMut(u32, Packet),
+        pass_on: &mut impl FnMut(u32, ReceivedPacket<'_>),
     ) -> Option<B> {
         let loans = *self;
         let mut to = InRegisters {
@@ -238,23 +282,31 @@ impl Loans<'_> {
                 packet,
                 state,
                 chunk,
-                counted,
+                taking,
             });
+            if slot.verdict != TAKEN && exit != RECYCLE && exit != own {
+                let leaving = slot.desc(loans.base, desc.options);
+                if can_leave(leaving) {
+                    // SAFETY: as above; the closure's packet is gone.
+                    let packet = unsafe { PacketRef::new(loans.frames, &mut slot, 0) };
+                    pass_on(
+                        exit - SEND,
+                        ReceivedPacket {
+                            packet,
+                            state,
+                            chunk,
+                            taking,
+                        },
+                    );
+                }
+            }
             if slot.verdict == TAKEN {
                 count(others, |others| &mut others.taken);
+                taking.current.set(false);
             } else if exit == own && to.send(slot.desc(loans.base, desc.options), others) {
                 if let Some(mark) = sender {
                     entry.store(mark, Ordering::Relaxed);
                 }
-            } else if exit != RECYCLE
-                && exit != own
-                && can_leave(slot.desc(loans.base, desc.options))
-            {
-                count(others, |others| &mut others.taken);
-                counted.take_one(loans.frames);
-                entry.store(USER, Ordering::Relaxed);
-                let packet = Packet::new(state, slot.desc(loans.base, 0), chunk);
-                pass_on(exit - SEND, packet);
             } else if to.fill.has_room() {
                 loans.share(chunk);
                 to.fill.write(desc.addr);
@@ -269,6 +321,14 @@ impl Loans<'_> {
         None
     }
 }
+
+/// What a pass needs besides the rings: the UMEM's state, what is counted, and the pool.
+type Books<'a> = (
+    NonNull<SharedFrameState>,
+    &'a Cell<Others>,
+    &'a Taking,
+    &'a mut FramePool,
+);
 
 /// The rings that a pass writes to.
 struct Written<'r> {
@@ -333,7 +393,7 @@ struct Pass<'r, 'a> {
     /// Into the fill and the TX ring.
     written: Written<'r>,
     others: Cell<Others>,
-    counted: CountedAhead,
+    taking: Taking,
     pool: &'a mut FramePool,
     is_over: bool,
     lent: &'a mut u32,
@@ -348,8 +408,9 @@ impl Drop for Pass<'_, '_> {
         let mut others = self.others.get();
         let mut seen = recycled + sent + others.refused + others.taken + others.pooled;
         if !self.is_over {
-            // The closure panicked, with this entry's packet. If it is still here, it has not taken it.
-            let current = self.received.nth(seen as usize);
+            // The closure panicked, with this entry's packet.
+            let is_taken = self.taking.current.get();
+            let current = self.received.nth(seen as usize).filter(|_| !is_taken);
             match current.and_then(|desc| self.loans.accept(desc)) {
                 Some(chunk) => {
                     put_into_pool(self.loans.frames, self.pool, chunk);
@@ -368,7 +429,7 @@ impl Drop for Pass<'_, '_> {
             taken: others.taken,
             no_room: others.no_room,
         });
-        self.loans.frames.uncount(self.counted.0.get());
+        self.loans.frames.uncount(self.taking.ahead.get());
         count_returned(self.lent, others.taken + others.pooled);
         if let Some(sender_lent) = &mut self.sender_lent {
             count_returned(self.lent, sent);

@@ -6,10 +6,118 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use zerocopy::FromBytes;
 
-use super::place::{Carried, Kind, Next, Step};
-use super::{BuildFault, Failed, FrameBuilder, Ipv4Spec, Ipv6Spec};
+use super::layers::{BuildFault, Carried, Kind, Next, Step};
+use super::{Failed, FrameBuilder};
 use crate::proto::checksum::PseudoHeader;
-use crate::proto::{IpProtocol, Ipv4Option, Ipv4Options, Ipv6, Ipv6Fragment, Ipv6Option};
+use crate::proto::{IpProtocol, Ipv4, Ipv4Option, Ipv4Options, Ipv6, Ipv6Fragment, Ipv6Option};
+
+/// An IPv4 header to write (RFC 791), but for what the builder fills in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv4Spec {
+    /// Source address.
+    pub source: Ipv4Addr,
+    /// Destination address.
+    pub destination: Ipv4Addr,
+    /// Time to live: how many hops the packet may take.
+    pub ttl: u8,
+    /// Differentiated services code point (RFC 2474), 0 to 63.
+    pub dscp: u8,
+    /// Explicit congestion notification (RFC 3168), 0 to 3.
+    pub ecn: u8,
+    /// Identification: the same in all fragments of a packet; without meaning where there are none.
+    pub identification: u16,
+    /// Whether routers must drop this packet instead of fragmenting it.
+    pub dont_fragment: bool,
+    /// Whether this is a fragment, but not the last.
+    pub more_fragments: bool,
+    /// Fragment offset in bytes: a multiple of 8.
+    pub fragment_offset: u16,
+}
+
+impl Ipv4Spec {
+    /// A whole packet that must not be fragmented, of 64 hops and all else 0.
+    #[inline]
+    #[must_use]
+    pub const fn new(source: Ipv4Addr, destination: Ipv4Addr) -> Self {
+        Self {
+            source,
+            destination,
+            ttl: 64,
+            dscp: 0,
+            ecn: 0,
+            identification: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+        }
+    }
+}
+
+/// What a header that was parsed says, to write one like it.
+impl From<&Ipv4> for Ipv4Spec {
+    #[inline]
+    fn from(ip: &Ipv4) -> Self {
+        Self {
+            source: ip.source(),
+            destination: ip.destination(),
+            ttl: ip.ttl(),
+            dscp: ip.dscp(),
+            ecn: ip.ecn(),
+            identification: ip.identification(),
+            dont_fragment: ip.dont_fragment(),
+            more_fragments: ip.more_fragments(),
+            fragment_offset: ip.fragment_offset(),
+        }
+    }
+}
+
+/// An IPv6 header to write (RFC 8200), but for what the builder fills in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ipv6Spec {
+    /// Source address.
+    pub source: Ipv6Addr,
+    /// Destination address; with a routing header, the next node on the way.
+    pub destination: Ipv6Addr,
+    /// How many hops the packet may take.
+    pub hop_limit: u8,
+    /// Differentiated services code point (RFC 2474), 0 to 63.
+    pub dscp: u8,
+    /// Explicit congestion notification (RFC 3168), 0 to 3.
+    pub ecn: u8,
+    /// Flow label (RFC 6437), 20 bits; 0 for none.
+    pub flow_label: u32,
+}
+
+impl Ipv6Spec {
+    /// A packet of 64 hops and all else 0.
+    #[inline]
+    #[must_use]
+    pub const fn new(source: Ipv6Addr, destination: Ipv6Addr) -> Self {
+        Self {
+            source,
+            destination,
+            hop_limit: 64,
+            dscp: 0,
+            ecn: 0,
+            flow_label: 0,
+        }
+    }
+}
+
+/// What a header that was parsed says, to write one like it.
+impl From<&Ipv6> for Ipv6Spec {
+    #[inline]
+    fn from(ip: &Ipv6) -> Self {
+        Self {
+            source: ip.source(),
+            destination: ip.destination(),
+            hop_limit: ip.hop_limit(),
+            dscp: ip.dscp(),
+            ecn: ip.ecn(),
+            flow_label: ip.flow_label(),
+        }
+    }
+}
 
 /// The most bytes of options in an IPv4 or TCP header.
 const MOST_OPTIONS: usize = 40;
@@ -136,7 +244,7 @@ impl FrameBuilder<'_> {
         self.append("IPv6", parts)
     }
 
-    /// IPv6 options for every station on the way (RFC 8200, section 4.3), such as a router alert; right behind the IPv6
+    /// IPv6 options for every node on the way (RFC 8200, section 4.3), such as a router alert; right behind the IPv6
     /// header. They are padded to whole units of 8 bytes, 2,048 at most.
     ///
     /// An option with more than 255 bytes of data is an error. Some want to be at a certain place: the padding in front of

@@ -1,12 +1,12 @@
-//! Steps for what is in front of IP: Ethernet, tags and labels; and ARP.
+//! Steps for what is in front of IP and around it: Ethernet, tags, labels, ARP, and the headers of tunnels.
 
 #![forbid(unsafe_code)]
 
 use std::net::Ipv4Addr;
 
-use super::place::{Carrier, Kind, Next, Step};
-use super::{BuildFault, Failed, FrameBuilder, VlanTag};
-use crate::proto::{ArpOperation, MacAddr};
+use super::layers::{Carrier, Kind, Next, Step};
+use super::{Failed, FrameBuilder, VlanTag};
+use crate::proto::{ArpOperation, GreFields, MacAddr};
 
 impl FrameBuilder<'_> {
     /// An Ethernet header (RFC 894), at the start or in a tunnel.
@@ -161,43 +161,59 @@ impl FrameBuilder<'_> {
         self.arp(ArpOperation::REQUEST, (sender_mac, sender_ip), target)
     }
 
-    /// The ARP packet that tells asked, the target, that the sender has an address.
+    /// The ARP packet that answers: the sender has the address that the target asked for.
     #[inline(always)]
     pub fn arp_reply(self, sender: (MacAddr, Ipv4Addr), target: (MacAddr, Ipv4Addr)) -> Self {
         self.arp(ArpOperation::REPLY, sender, target)
     }
 
-    /// The last two bytes are the ether type, which the next step fills in.
-    #[inline]
-    pub(super) fn ends_with_ether_type(&mut self, of: Carrier) -> Result<(), Failed> {
-        let at = self.len.wrapping_sub(2);
-        self.next = Next::EtherType { at, of };
-        Ok(())
+    /// A GRE header (RFC 2784) without optional fields, behind either version of IP. IP, MPLS or Ethernet follows, or
+    /// [`ether_type`](Self::ether_type) and a payload.
+    #[inline(always)]
+    pub fn gre(self) -> Self {
+        self.gre_with(GreFields::default())
     }
 
-    /// An error if the value of a field is above the most that it holds.
-    #[inline]
-    pub(super) fn check(
-        &mut self,
-        step: &'static str,
-        field: &'static str,
-        value: u32,
-        most: u32,
-    ) -> Result<(), Failed> {
-        if value > most {
-            return Err(self.invalid(step, field, value));
-        }
-        Ok(())
+    /// Like [`gre`](Self::gre), with checksum, key or sequence number (RFC 2890).
+    #[inline(always)]
+    pub fn gre_with(self, fields: GreFields) -> Self {
+        self.then(move |frame| {
+            frame.place(Step::Gre)?;
+            let mut flags = 0;
+            if fields.checksum {
+                frame.open(Kind::Gre)?;
+                flags |= 0x80;
+            }
+            if fields.key.is_some() {
+                flags |= 0x20;
+            }
+            if fields.sequence_number.is_some() {
+                flags |= 0x10;
+            }
+            frame.append("GRE", [&[flags, 0, 0, 0]])?;
+            frame.ends_with_ether_type(Carrier::Gre)?;
+            let checksum = fields.checksum.then_some(0);
+            for field in [checksum, fields.key, fields.sequence_number]
+                .into_iter()
+                .flatten()
+            {
+                frame.append("GRE", [&field.to_be_bytes()])?;
+            }
+            Ok(())
+        })
     }
 
-    #[cold]
-    #[inline(never)]
-    pub(super) fn invalid(
-        &mut self,
-        step: &'static str,
-        field: &'static str,
-        value: u32,
-    ) -> Failed {
-        self.fail(step, BuildFault::Invalid { field, value })
+    /// A VXLAN header (RFC 7348) of this network, right behind UDP, mostly to port [`Vxlan::PORT`](crate::proto::Vxlan).
+    /// Ethernet follows, or a frame as payload.
+    ///
+    /// A network above 16,777,215 is an error.
+    #[inline(always)]
+    pub fn vxlan(self, network: u32) -> Self {
+        self.then(move |frame| {
+            frame.check("VXLAN", "network", network, 0xff_ffff)?;
+            frame.place(Step::Vxlan)?;
+            frame.next = Next::Frame;
+            frame.append("VXLAN", [&[0x08, 0, 0, 0], &(network << 8).to_be_bytes()])
+        })
     }
 }

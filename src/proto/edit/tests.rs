@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::*;
 use crate::error::{FluxError, Result};
 use crate::proto::samples::Random;
-use crate::proto::{GreFields, Ipv4, Ipv6, MacAddr, Mpls, Udp, VlanTag, Vxlan};
+use crate::proto::{EtherType, GreFields, Ipv4, Ipv6, MacAddr, Mpls, Udp, VlanTag, Vxlan};
 
 /// A packet in the middle of a small memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -366,6 +366,28 @@ fn a_mere_packet_in_gre_loses_its_tags() {
 }
 
 #[test]
+fn a_packet_with_more_tags_than_the_tunnel_has_headers_shrinks() {
+    for tags in 0..=MAX_VLAN_TAGS {
+        let mut packet = Buffer::new(&FRAME, 64);
+        for _ in 0..tags {
+            push_vlan(&mut packet, 7).unwrap();
+        }
+        let mut room = packet.headroom();
+        gre_encap(
+            &mut packet,
+            &ipv4(),
+            GrePayload::Packet,
+            GreFields::default(),
+        )
+        .unwrap();
+        let front = over_ipv4(0x37, 47, [0x6d, 0xa9], &[0, 0, 8, 0]);
+        assert_eq!(packet.bytes(), [&front[..], &FRAME[LINK..]].concat());
+        room += LINK + 4 * tags;
+        assert_eq!(packet.headroom() + front.len(), room);
+    }
+}
+
+#[test]
 fn what_is_behind_the_tunnel_goes_with_it() {
     let mut packet = Buffer::new(&FRAME[..LINK], 64);
     vxlan_encap(&mut packet, &ipv4(), 1).unwrap();
@@ -540,9 +562,9 @@ fn a_frame_that_does_not_say_what_it_carries_is_neither_labelled_nor_stripped() 
 }
 
 #[test]
-fn more_tags_than_anyone_stacks_are_not_looked_behind() {
+fn what_is_behind_too_many_tags_is_not_looked_for() {
     let mut packet = Buffer::new(&FRAME, 100);
-    for _ in 0..=MAX_TAGS {
+    for _ in 0..=MAX_VLAN_TAGS {
         push_vlan(&mut packet, 7).unwrap();
     }
     for edit in [PUSHES[1].0, PUSHES[4].0, POPS[1]] {
@@ -550,7 +572,7 @@ fn more_tags_than_anyone_stacks_are_not_looked_behind() {
     }
     pop_vlan(&mut packet).unwrap();
     PUSHES[1].0(&mut packet).unwrap();
-    assert_eq!(packet.bytes().len(), FRAME.len() + 4 * MAX_TAGS + 4);
+    assert_eq!(packet.bytes().len(), FRAME.len() + 4 * MAX_VLAN_TAGS + 4);
 }
 
 #[test]
@@ -634,11 +656,11 @@ fn a_packet_that_does_not_move_stays_as_it_was() {
 
 /// Parses all headers of a frame, tunnels included; every length must reach to the end, and every checksum be right.
 fn assert_whole(frame: &[u8]) {
-    match Link::find(frame) {
+    match link(frame) {
         Err(EditError::TooManyTags) => {}
-        link => {
-            let link = link.unwrap();
-            assert_packet(link.ether_type, &frame[link.len..]);
+        found => {
+            let link = found.unwrap();
+            assert_packet(link.ether_type, &frame[link.at..]);
         }
     }
 }
@@ -702,7 +724,7 @@ fn push_at_random(packet: &mut Buffer, random: &mut Random) -> Result<Edit, Edit
             POPS[0]
         }
         2 => {
-            let below = Link::find_typed(packet.bytes())?.ether_type;
+            let below = typed_link(packet.bytes())?.ether_type;
             push_mpls(packet, Mpls::new(16 + u32::try_from(number).unwrap(), 64))?;
             match below {
                 EtherType::IPV6 => |packet| pop_mpls(packet, None).map(drop),
@@ -744,11 +766,11 @@ fn a_packet_stays_a_packet_whatever_comes_and_goes() {
                     pop(&mut packet).unwrap();
                     // A mere packet in GRE has got the addresses of the tunnel, and has lost its tags.
                     if packet.bytes() != frame {
-                        let (lost, now) = (Link::find(&frame), Link::find(packet.bytes()));
+                        let (lost, now) = (link(&frame), link(packet.bytes()));
                         let (lost, now) = (lost.unwrap(), now.unwrap());
                         assert_eq!(now.ether_type, lost.ether_type);
-                        assert_eq!((now.len, &packet.bytes()[..12]), (LINK, &MACS[..]));
-                        assert_eq!(packet.bytes()[LINK..], frame[lost.len..]);
+                        assert_eq!((now.at, &packet.bytes()[..12]), (LINK, &MACS[..]));
+                        assert_eq!(packet.bytes()[LINK..], frame[lost.at..]);
                         // Nor is there anything left that was to be taken off before.
                         stack.clear();
                     }

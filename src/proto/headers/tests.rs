@@ -236,9 +236,9 @@ fn protocols_that_have_ports_show_them_and_what_is_behind() {
 }
 
 #[test]
-fn vlan_tags_are_looked_behind_up_to_four() {
+fn vlan_tags_are_skipped_up_to_eight() {
     let datagram = ipv4(IpProtocol::UDP, &UDP_DATAGRAM);
-    for tags in 0..=5 {
+    for tags in 0..=9 {
         let mut bytes = ETHERNET.to_vec();
         for tag in 0..tags {
             bytes.extend([0x81, 0, 0xa0, tag]);
@@ -252,13 +252,13 @@ fn vlan_tags_are_looked_behind_up_to_four() {
         let inner = 0xa000 + u16::try_from(known.saturating_sub(1)).unwrap();
         assert_eq!(headers.inner_tag(), (tags > 1).then_some(inner));
         assert_eq!(headers.vlan(), (tags > 0).then_some(0));
-        if tags <= 4 {
+        if tags <= 8 {
             assert_eq!(headers.l3_offset(), Some(14 + 4 * known));
             assert_eq!(headers.payload(&bytes), b"dns");
         } else {
             assert_eq!(headers.ether_type(), EtherType::VLAN);
             assert_eq!((headers.ip_version(), headers.l3_offset()), (None, None));
-            assert_eq!(headers.payload_offset(), 14 + 16);
+            assert_eq!(headers.payload_offset(), 14 + 32);
         }
     }
 }

@@ -2,21 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Headers, Parser, Walk};
+use super::parse::{Collector, Parser};
+use super::{Headers, Tunnel};
 use crate::proto::{EtherType, Gre, IpProtocol, ParseError, Vxlan};
-
-/// What a packet travels in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Tunnel {
-    /// An IP packet directly in another: all four pairs of versions (RFC 2003, RFC 2473, RFC 4213).
-    Ip = 1,
-    /// Generic routing encapsulation (RFC 2784, RFC 2890) of IP, MPLS or Ethernet; on UDP too (RFC 8086), if a [`Parser`] is told so.
-    Gre = 2,
-    /// Virtual extensible LAN (RFC 7348), on UDP port 4789 or those that a [`Parser`] is told: Ethernet.
-    Vxlan = 3,
-}
 
 /// A packet in another.
 struct Inside {
@@ -104,7 +92,7 @@ impl Parser<'_> {
     pub fn inner(&self, outer: &Headers, frame: &[u8]) -> Result<Option<Headers>, ParseError> {
         match self.inside(outer, frame)? {
             Some(inside) => {
-                let (headers, error) = self.walk(outer, frame, &inside, false);
+                let (headers, error) = self.collect(outer, frame, &inside, false);
                 error.map_or(Ok(Some(headers)), Err)
             }
             None => Ok(None),
@@ -119,10 +107,10 @@ impl Parser<'_> {
         frame: &[u8],
     ) -> Option<(Headers, Option<ParseError>)> {
         let inside = self.inside(outer, frame).ok()??;
-        Some(self.walk(outer, frame, &inside, true))
+        Some(self.collect(outer, frame, &inside, true))
     }
 
-    fn walk(
+    fn collect(
         &self,
         outer: &Headers,
         frame: &[u8],
@@ -131,13 +119,13 @@ impl Parser<'_> {
     ) -> (Headers, Option<ParseError>) {
         // What is behind the outer payload does not belong to it.
         let frame = frame.get(..outer.payload_end()).unwrap_or(frame);
-        let mut walk = Walk::new(frame, self, is_partial);
-        walk.headers.tunnel = Some(inside.tunnel);
+        let mut collector = Collector::new(frame, self, is_partial);
+        collector.headers.tunnel = Some(inside.tunnel);
         let result = match inside.ether_type {
-            EtherType::ETHERNET => walk.ethernet(inside.at),
-            ether_type => walk.packet(ether_type, inside.at),
+            EtherType::ETHERNET => collector.ethernet(inside.at),
+            ether_type => collector.packet(ether_type, inside.at),
         };
-        walk.finish(result.err())
+        collector.finish(result.err())
     }
 
     fn inside(&self, outer: &Headers, frame: &[u8]) -> Result<Option<Inside>, ParseError> {

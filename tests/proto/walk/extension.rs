@@ -6,7 +6,7 @@ use fluxcap::proto::{
 };
 
 use super::{Parsed, Walk};
-use crate::habits::Habit;
+use crate::tshark_quirks::Quirk;
 
 /// Options without a type of ours that tshark shows by fields of their own.
 const KNOWN: [u8; 13] = [
@@ -76,7 +76,7 @@ impl Walk {
                 self.number("ipv6.routing.rpl.cmprE", compressed & 15);
                 self.number("ipv6.routing.rpl.pad", padding >> 4);
             }
-            5 if self.goes_as_tshark => return self.end(Habit::CompactRouting),
+            5 if self.goes_as_tshark => return self.end(Quirk::CompactRouting),
             _ => self.raw(
                 "ipv6.routing.unknown_data",
                 &[&specific, header.segments()].concat(),
@@ -87,9 +87,9 @@ impl Walk {
         }
         let (all, _) = header.segments().as_chunks::<16>();
         match header.routing_type() {
-            Ipv6Routing::HOME_ADDRESS if all.is_empty() => self.end(Habit::MobileRouting),
+            Ipv6Routing::HOME_ADDRESS if all.is_empty() => self.end(Quirk::MobileRouting),
             Ipv6Routing::SEGMENT if all.len() <= usize::from(specific[0]) => {
-                self.end(Habit::SegmentRouting)
+                self.end(Quirk::SegmentRouting)
             }
             _ => Ok(()),
         }
@@ -129,10 +129,10 @@ impl Walk {
                     [_, _, _, _, words, ..]
                         if 4 * usize::from(words) + 8
                             <= data.len() + header.options_bytes().len() - done => {}
-                    _ => return self.end(Habit::Calipso),
+                    _ => return self.end(Quirk::Calipso),
                 },
                 Ipv6Option::Other { kind, data } if is_wrong(kind, data.len()) => {
-                    self.complain(Habit::Ipv6OptionLength);
+                    self.complain(Quirk::Ipv6OptionLength);
                 }
                 _ => {}
             }
@@ -146,7 +146,7 @@ impl Walk {
             [kind, len, ref data @ ..] if usize::from(len) <= data.len() => {
                 if is_wrong(kind, len.into()) {
                     self.ends_at(error);
-                } else if self.is_tshark(Habit::Ipv6OptionBehindHeader) {
+                } else if self.is_tshark(Quirk::Ipv6OptionBehindHeader) {
                     self.error.get_or_insert(error);
                     self.ends.push(error);
                 }

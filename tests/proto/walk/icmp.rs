@@ -8,13 +8,13 @@ use fluxcap::proto::{
 };
 
 use super::{Parsed, UNKNOWN, Walk};
-use crate::habits::Habit;
+use crate::tshark_quirks::Quirk;
 
 impl Walk {
     pub(super) fn icmp(&mut self, bytes: &[u8]) -> Parsed {
         let (icmp, rest) = Icmp::parse(bytes)?;
-        if rest.len() < 2 && self.is_tshark(Habit::IcmpTooShort) {
-            return self.end(Habit::IcmpTooShort);
+        if rest.len() < 2 && self.is_tshark(Quirk::IcmpTooShort) {
+            return self.end(Quirk::IcmpTooShort);
         }
         self.number("icmp.type", icmp.icmp_type().0);
         self.number("icmp.code", icmp.code());
@@ -34,16 +34,16 @@ impl Walk {
             }
             if let Some(pointer) = error.pointer() {
                 self.number("icmp.pointer", pointer);
-            } else if icmp.icmp_type().0 == 12 && self.is_tshark(Habit::IcmpPointer) {
+            } else if icmp.icmp_type().0 == 12 && self.is_tshark(Quirk::IcmpPointer) {
                 self.number("icmp.pointer", rest[0]);
             }
             let mut quoted = error.quoted(payload);
             let is_redirect = icmp.icmp_type() == IcmpType::REDIRECT;
             if is_redirect && quoted.is_empty() && self.goes_as_tshark {
-                return self.end(Habit::Redirect);
+                return self.end(Quirk::Redirect);
             }
             self.is_quoted = true;
-            if is_redirect && self.is_tshark(Habit::Redirect) {
+            if is_redirect && self.is_tshark(Quirk::Redirect) {
                 let header_len = quoted
                     .first()
                     .map_or(0, |first| usize::from(first & 15) * 4);
@@ -62,19 +62,19 @@ impl Walk {
         }
         match *rest {
             [a, b, c, d, ..]
-                if matches!(icmp.icmp_type().0, 13..=18) && self.is_tshark(Habit::IcmpQuery) =>
+                if matches!(icmp.icmp_type().0, 13..=18) && self.is_tshark(Quirk::IcmpQuery) =>
             {
                 self.number("icmp.ident", u16::from_be_bytes([a, b]));
                 self.number("icmp.seq", u16::from_be_bytes([c, d]));
             }
             [a, b, ..]
-                if matches!(icmp.icmp_type().0, 42 | 43) && self.is_tshark(Habit::IcmpQuery) =>
+                if matches!(icmp.icmp_type().0, 42 | 43) && self.is_tshark(Quirk::IcmpQuery) =>
             {
                 self.number("icmp.ident", u16::from_be_bytes([a, b]));
             }
             // No routers are listed.
             [0, _, _, _, ref data @ ..]
-                if icmp.icmp_type().0 == 9 && self.is_tshark(Habit::IcmpAdvertisement) =>
+                if icmp.icmp_type().0 == 9 && self.is_tshark(Quirk::IcmpAdvertisement) =>
             {
                 self.data(data);
             }
@@ -162,11 +162,11 @@ impl Walk {
                 self.ndp_options(message.options(options))
             }
             // The corpus has these with nothing but zeros.
-            Icmpv6Type(138 | 145) if self.goes_as_tshark => self.end(Habit::Icmpv6Others),
+            Icmpv6Type(138 | 145) if self.goes_as_tshark => self.end(Quirk::Icmpv6Others),
             Icmpv6Type(141 | 142 | 148 | 149) if self.goes_as_tshark => {
                 self.number("icmpv6.opt.type", 0u8);
                 self.number("icmpv6.opt.length", 0u8);
-                self.end(Habit::Icmpv6Others)
+                self.end(Quirk::Icmpv6Others)
             }
             _ => Ok(()),
         }
@@ -175,10 +175,10 @@ impl Walk {
     fn quoted_ipv6(&mut self, bytes: &[u8]) -> Parsed {
         let version = bytes.first().map(|first| first >> 4);
         if version.is_none() && self.goes_as_tshark {
-            return self.end(Habit::QuotedNothing);
+            return self.end(Quirk::QuotedNothing);
         }
         self.is_quoted = true;
-        if version != Some(6) && self.is_tshark(Habit::QuotedVersion) {
+        if version != Some(6) && self.is_tshark(Quirk::QuotedVersion) {
             self.data(bytes);
             return Ok(());
         }
@@ -204,15 +204,15 @@ impl Walk {
                     self.ip("icmpv6.opt.prefix", prefix.prefix());
                 }
                 NdpOption::Mtu(mtu) => self.number("icmpv6.opt.mtu", mtu),
-                NdpOption::RedirectedHeader([]) if self.is_tshark(Habit::QuotedNothing) => {}
+                NdpOption::RedirectedHeader([]) if self.is_tshark(Quirk::QuotedNothing) => {}
                 NdpOption::RedirectedHeader(quoted) => {
                     self.quoted_ipv6(quoted)?;
                     self.is_quoted = false;
                 }
-                NdpOption::Other { kind: 1, data } if self.is_tshark(Habit::NdpAddress) => {
+                NdpOption::Other { kind: 1, data } if self.is_tshark(Quirk::NdpAddress) => {
                     self.bytes("icmpv6.opt.src_linkaddr", data);
                 }
-                NdpOption::Other { kind: 2, data } if self.is_tshark(Habit::NdpAddress) => {
+                NdpOption::Other { kind: 2, data } if self.is_tshark(Quirk::NdpAddress) => {
                     self.bytes("icmpv6.opt.target_linkaddr", data);
                 }
                 NdpOption::Other { kind, data }
@@ -224,9 +224,9 @@ impl Walk {
                         _ => false,
                     } && self.goes_as_tshark =>
                 {
-                    self.end(Habit::NdpOptionTooShort)?;
+                    self.end(Quirk::NdpOptionTooShort)?;
                 }
-                NdpOption::Other { kind: 24, data } if self.is_tshark(Habit::NdpRoute) => {
+                NdpOption::Other { kind: 24, data } if self.is_tshark(Quirk::NdpRoute) => {
                     let mut prefix = [0; 16];
                     let len = data.len() - 6;
                     prefix[..len].copy_from_slice(&data[6..]);

@@ -8,17 +8,17 @@ use fluxcap::proto::{
 };
 
 use super::{End, Parsed, Scope, Walk};
-use crate::habits::Habit;
+use crate::tshark_quirks::Quirk;
 
 impl Walk {
     pub(super) fn ipv4(&mut self, bytes: &[u8]) -> Parsed {
         let is_other = bytes.first().is_some_and(|first| first >> 4 == 6);
-        if is_other && self.is_tshark(Habit::Ipv6InIpv4) {
+        if is_other && self.is_tshark(Quirk::Ipv6InIpv4) {
             return self.ipv6(bytes);
         }
         // The length is looked at before the version, in tshark after it.
         let is_cut = (1..Ipv4::LEN).contains(&bytes.len()) && bytes[0] >> 4 != 4;
-        if self.is_quoted && is_cut && self.is_tshark(Habit::QuotedVersion) {
+        if self.is_quoted && is_cut && self.is_tshark(Quirk::QuotedVersion) {
             self.complaint = true;
         }
         let (ip, payload) = match Ipv4::parse(bytes) {
@@ -51,14 +51,14 @@ impl Walk {
         let mut last = ip.destination();
         let options = self.ipv4_options(ip, &mut last);
         let is_lost = matches!(options, Err(End::Fault(error)) if is_broken_route(ip, error));
-        if !(is_lost && self.is_tshark(Habit::Ipv4BrokenRoute)) {
+        if !(is_lost && self.is_tshark(Quirk::Ipv4BrokenRoute)) {
             self.ip("ip.dst", last);
         }
         match options {
             Err(End::Fault(error)) => {
                 self.ends_at(error);
                 if is_too_short(ip, error) {
-                    self.end(Habit::Ipv4OptionTooShort)?;
+                    self.end(Quirk::Ipv4OptionTooShort)?;
                 }
             }
             _ => options?,
@@ -95,7 +95,7 @@ impl Walk {
         self.is_empty = ip.payload_length() == 0;
         let is_jumbo = self.is_empty && ip.next_header() == IpProtocol::IPV6_HOP_BY_HOP;
         if is_jumbo && bytes.len() > Ipv6::LEN && self.goes_as_tshark {
-            self.complain(Habit::Jumbogram);
+            self.complain(Quirk::Jumbogram);
             self.ends.extend(ip.upper_layer(payload).err());
             return Ok(());
         }
@@ -126,7 +126,7 @@ impl Walk {
             .fragment
             .is_some_and(|fragment| fragment.more_fragments);
         let addresses = match last {
-            Some(last) if self.is_tshark(Habit::Ipv6SourceRoute) => {
+            Some(last) if self.is_tshark(Quirk::Ipv6SourceRoute) => {
                 PseudoHeader::ipv6(ip.source(), last)
             }
             _ => ip.pseudo_header(),
@@ -153,7 +153,7 @@ impl Walk {
         let end = self.carried(protocol, addresses, bytes);
         match end {
             Err(End::Fault(error))
-                if bytes.is_empty() && !self.is_empty && self.is_tshark(Habit::NoByte) =>
+                if bytes.is_empty() && !self.is_empty && self.is_tshark(Quirk::NoByte) =>
             {
                 self.error.get_or_insert(error);
                 self.ends.push(error);
@@ -168,17 +168,17 @@ impl Walk {
         match protocol {
             IpProtocol::UDP => self.udp(addresses, bytes),
             IpProtocol::TCP => self.tcp(addresses, bytes),
-            IpProtocol::ICMP if !is_ipv6 || self.is_tshark(Habit::IcmpOfOtherVersion) => {
+            IpProtocol::ICMP if !is_ipv6 || self.is_tshark(Quirk::IcmpOfOtherVersion) => {
                 self.icmp(bytes)
             }
-            IpProtocol::ICMPV6 if is_ipv6 || self.is_tshark(Habit::IcmpOfOtherVersion) => {
+            IpProtocol::ICMPV6 if is_ipv6 || self.is_tshark(Quirk::IcmpOfOtherVersion) => {
                 self.icmpv6(addresses, bytes)
             }
             IpProtocol::GRE => self.gre(bytes),
             IpProtocol::IPV4 => self.ipv4(bytes),
             IpProtocol::IPV6 => self.ipv6(bytes),
             IpProtocol::MPLS => self.network(EtherType::MPLS, bytes),
-            IpProtocol::AH if !is_ipv6 && self.is_tshark(Habit::AuthenticationInIpv4) => {
+            IpProtocol::AH if !is_ipv6 && self.is_tshark(Quirk::AuthenticationInIpv4) => {
                 let (header, rest) = Authentication::parse(bytes)?;
                 self.authentication(header);
                 self.message(header.next_header(), addresses, rest)
@@ -187,7 +187,7 @@ impl Walk {
             | IpProtocol::IPV6_ROUTING
             | IpProtocol::IPV6_FRAGMENT
             | IpProtocol::IPV6_DESTINATION
-                if !is_ipv6 && self.is_tshark(Habit::ExtensionsInIpv4) =>
+                if !is_ipv6 && self.is_tshark(Quirk::ExtensionsInIpv4) =>
             {
                 let (extension, rest) = super::extension::parse(protocol, bytes)?;
                 self.extension(extension, rest)?;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use fluxcap::proto::{Ipv4, Ipv4Option, Ipv4Route};
 
 use super::{Parsed, Walk};
-use crate::habits::Habit;
+use crate::tshark_quirks::Quirk;
 
 /// Options without a type of ours of which tshark shows type and length, how many bytes they need for
 /// what it reads of them, and how many they must have, if so.
@@ -32,7 +32,7 @@ impl Walk {
                 continue;
             }
             if option.kind() == 25 && option.wire_len() == 2 && self.goes_as_tshark {
-                self.end(Habit::Ipv4OptionTooShort)?;
+                self.end(Quirk::Ipv4OptionTooShort)?;
             }
             self.number("ip.opt.type", option.kind());
             if !matches!(option, Ipv4Option::EndOfList | Ipv4Option::NoOperation) {
@@ -59,10 +59,10 @@ impl Walk {
                     let len = option.wire_len();
                     match known {
                         Some((_, needed, _)) if len < *needed => {
-                            self.end(Habit::Ipv4OptionTooShort)?;
+                            self.end(Quirk::Ipv4OptionTooShort)?;
                         }
                         Some((_, _, exact)) if *exact != 0 && len != *exact => {
-                            self.complain(Habit::Ipv4OptionLength);
+                            self.complain(Quirk::Ipv4OptionLength);
                         }
                         _ => {}
                     }
@@ -75,7 +75,7 @@ impl Walk {
 
     fn route(&mut self, route: Ipv4Route<'_>, to_come: &'static str) {
         self.number("ip.opt.ptr", route.pointer);
-        if is_off(route) && self.is_tshark(Habit::Ipv4Pointer) {
+        if is_off(route) && self.is_tshark(Quirk::Ipv4Pointer) {
             return;
         }
         for (at, address) in route.addresses().enumerate() {
@@ -90,7 +90,7 @@ impl Walk {
         let last = route.addresses().last();
         if is_off(route)
             || route.done() == route.slots.len()
-            || !self.is_tshark(Habit::Ipv4SourceRoute)
+            || !self.is_tshark(Quirk::Ipv4SourceRoute)
         {
             self.route(route, "ip.src_rt");
             return None;

@@ -6,7 +6,7 @@ use fluxcap::proto::checksum::PseudoHeader;
 use fluxcap::proto::{EtherType, Gre, Tcp, TcpFlags, TcpOption, Udp, Vxlan};
 
 use super::{End, ILLEGAL, NONE, Parsed, Walk};
-use crate::habits::Habit;
+use crate::tshark_quirks::Quirk;
 
 /// How long TCP options may be, that tshark reads.
 const LENGTHS: [(u8, RangeInclusive<usize>); 13] = [
@@ -39,14 +39,14 @@ impl Walk {
             _ => self.checked("udp.checksum.status", is_right),
         }
         let behind = &bytes[Udp::LEN..];
-        if behind.len() > payload.len() && !payload.is_empty() && self.is_tshark(Habit::UdpPayload)
+        if behind.len() > payload.len() && !payload.is_empty() && self.is_tshark(Quirk::UdpPayload)
         {
             self.bytes("udp.payload", behind);
         } else {
             self.bytes("udp.payload", payload);
         }
         let is_reply = udp.source_port() == Vxlan::PORT;
-        if udp.destination_port() == Vxlan::PORT || is_reply && self.is_tshark(Habit::VxlanSource) {
+        if udp.destination_port() == Vxlan::PORT || is_reply && self.is_tshark(Quirk::VxlanSource) {
             return self.vxlan(payload);
         }
         self.data(payload);
@@ -68,7 +68,7 @@ impl Walk {
         self.number("tcp.ack", tcp.acknowledgment_number());
         self.number("tcp.hdr_len", tcp.header_len() as u64);
         let reserved = bytes[12] & 15;
-        if reserved != 0 && self.is_tshark(Habit::TcpReserved) {
+        if reserved != 0 && self.is_tshark(Quirk::TcpReserved) {
             self.number("tcp.flags", u16::from_be_bytes([reserved, tcp.flags().0]));
         } else {
             self.number("tcp.flags", tcp.flags().0);
@@ -82,7 +82,7 @@ impl Walk {
             self.ends_at(error);
         }
         let is_reset = tcp.flags().contains(TcpFlags::RST) && !data.is_empty();
-        if !(is_reset && self.is_tshark(Habit::TcpReset)) {
+        if !(is_reset && self.is_tshark(Quirk::TcpReset)) {
             self.bytes("tcp.payload", data);
             self.data(data);
         }
@@ -119,14 +119,14 @@ impl Walk {
                             .rev()
                             .take(left)
                             .all(|&byte| byte == 0)
-                        && self.is_tshark(Habit::TcpPadding) =>
+                        && self.is_tshark(Quirk::TcpPadding) =>
                 {
                     for _ in 0..left {
                         self.number("tcp.option_kind", 0u8);
                     }
                 }
                 TcpOption::Other { kind: 30, data: [] } if self.goes_as_tshark => {
-                    self.complain(Habit::MultipathTcp);
+                    self.complain(Quirk::MultipathTcp);
                     break;
                 }
                 TcpOption::Other { kind, data } => {
@@ -134,7 +134,7 @@ impl Walk {
                         *known == kind && !lengths.contains(&(data.len() + 2))
                     });
                     if is_wrong {
-                        self.complain(Habit::TcpOptionLength);
+                        self.complain(Quirk::TcpOptionLength);
                     }
                 }
                 _ => {}

@@ -37,6 +37,7 @@
 //!   the kernel (after a close, until it has [let go](Accounting::quarantined)); [`FluxRaw::debug_rings`] proves it.
 //! - [`proto`] has views of protocol headers, over any bytes.
 //! - [`sim`] is a network without a kernel: the same sockets on simulated links, without root, on every operating system.
+//! - [`capture`] reads and writes capture files, pcap and pcapng.
 //! - [`ring`] has the rings themselves.
 //!
 //! # What it needs
@@ -64,6 +65,7 @@ pub mod asynch;
 #[doc(hidden)]
 pub mod backend;
 pub mod builder;
+pub mod capture;
 pub mod engine;
 pub mod error;
 #[cfg(feature = "capi")]

@@ -13,7 +13,7 @@ mod source;
 
 /// A module imports from its own layer and from those with a lower number.
 const LAYERS: [&[&str]; 8] = [
-    &["error", "stats", "report", "proto"],
+    &["error", "stats", "report", "proto", "capture"],
     &["ring", "rule", "sync", "umem::geometry", "umem::memory"],
     &["umem", "packet"],
     &[
@@ -29,22 +29,24 @@ const LAYERS: [&[&str]; 8] = [
         "backend::machine", // another name of linux or unsupported
         "sim",
         "sim::backend",
+        "sim::kernel_rings",
     ],
     &[
         "link", "builder", "socket", "program", "poller", "queues", "stopper",
     ],
-    &["engine", "asynch", "doctor", "capture"],
+    &["engine", "asynch", "doctor"],
     &["ffi"],
 ];
 
 /// The modules that may hold unsafe code.
-const UNSAFE: [&str; 9] = [
+const UNSAFE: [&str; 10] = [
     "umem::memory",
     "ring",
     "packet",
     "backend",              // the trait that all memory rests on,
     "backend::unsupported", // and those that keep its promise
-    "sim::backend",
+    "sim::backend",         // the promise of a backend
+    "sim::kernel_rings",
     "backend::linux",
     "backend::bpf",
     "ffi",

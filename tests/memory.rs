@@ -7,9 +7,12 @@ use std::cell::Cell;
 use std::ptr;
 use std::time::Duration;
 
-use fluxcap::sim::{Capture, CaptureFormat, CaptureWriter, Network, Playback};
 use fluxcap::{
     ErrorKind, FanOut, FluxBuilder, FluxEngine, FluxError, Result, UmemConfig, UmemRegion,
+};
+use fluxcap::{
+    capture::{Capture, CaptureFormat, CaptureWriter},
+    sim::{Network, Playback},
 };
 
 /// A piece of this size is large.

@@ -10,7 +10,7 @@ use super::nic::{rounds, speed_of};
 use super::sized::{self, Sized32};
 use crate::backend::machine;
 use crate::error::{FluxError, Result};
-use crate::sim::{Capture, Playback};
+use crate::{capture::Capture, sim::Playback};
 
 /// `flags`: of a file that is cut off or damaged, play the packets before that place.
 pub const FLUXCAP_SIM_REPLAY_DAMAGED: u32 = 0x01;

@@ -23,7 +23,6 @@ mod packet_ref;
 #[cfg(feature = "capi")]
 pub(crate) mod plain;
 mod resize;
-mod side;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transfer;
@@ -43,7 +42,6 @@ pub(crate) use build::build_into;
 pub(crate) use ledger::{Frames, Lease, LeasedSocket, Leases, Returned, SharedFrameState};
 pub use ledger::{QueueRelease, ReleasedAtClose};
 pub use packet_ref::{PacketRef, Verdict};
-pub(crate) use side::{InFlight, KernelSide, Received};
 pub(crate) use transfer::{
     BatchOutlets, BatchSlots, FramePool, Handled, Lender, NotSent, Outlets, VerdictCounts,
 };

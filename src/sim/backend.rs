@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
+use super::kernel_rings::KernelRings;
 use super::nic::Nic;
 use super::port::Sock;
 use super::socket::{SimSocket, TX_BUDGET};
@@ -12,7 +13,6 @@ use crate::backend::{
     SocketRequest, Steering,
 };
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::packet::KernelSide;
 use crate::proto::MacAddr;
 use crate::report::{Answer, Hugepages, XdpMode};
 use crate::ring::pair;
@@ -25,7 +25,7 @@ pub(super) struct SimBackend {
     pub(super) nic: Nic,
 }
 
-// SAFETY: memory from the heap, rings whose other ends the socket's `KernelSide` has, with a handle to the UMEM; that is dropped before
+// SAFETY: memory from the heap, rings whose other ends the socket's `KernelRings` has, with a handle to the UMEM; that is dropped before
 // the release is told, and touches only frames that are on loan.
 unsafe impl Backend for SimBackend {
     fn interface(&self) -> Result<Interface> {
@@ -67,8 +67,8 @@ unsafe impl Backend for SimBackend {
         let (tx, kernel_tx) = pair(request.sizes.tx)?;
         let (kernel_completion, completion) = pair(request.sizes.completion)?;
         let frames = umem.frames().clone();
-        let side = KernelSide::new(frames, kernel_fill, kernel_rx, kernel_tx, kernel_completion);
-        let socket = self.add(request, umem, side, None)?;
+        let rings = KernelRings::new(frames, kernel_fill, kernel_rx, kernel_tx, kernel_completion);
+        let socket = self.add(request, umem, rings, None)?;
         Ok(Opened {
             socket,
             rings: Rings {
@@ -88,8 +88,8 @@ unsafe impl Backend for SimBackend {
     ) -> Result<Sharing> {
         let (kernel_rx, rx) = pair(request.sizes.rx)?;
         let (tx, kernel_tx) = pair(request.sizes.tx)?;
-        let side = KernelSide::sharing(umem.frames().clone(), kernel_rx, kernel_tx);
-        let socket = self.add(request, umem, side, Some(first))?;
+        let rings = KernelRings::new_shared(umem.frames().clone(), kernel_rx, kernel_tx);
+        let socket = self.add(request, umem, rings, Some(first))?;
         Ok(Sharing { socket, rx, tx })
     }
 
@@ -122,7 +122,7 @@ impl SimBackend {
         &self,
         request: &SocketRequest,
         umem: &UmemRegion,
-        side: KernelSide,
+        rings: KernelRings,
         first: Option<&Arc<dyn Socket>>,
     ) -> Result<Arc<dyn Socket>> {
         let beside = first.map(|first| {
@@ -139,7 +139,7 @@ impl SimBackend {
                     .filter(|owner| {
                         let owner = world.sockets.get(owner);
                         owner.is_some_and(|owner| {
-                            let same_umem = owner.side.is_of(umem.frames());
+                            let same_umem = owner.rings.belongs_to(umem.frames());
                             same_umem && owner.port == port && owner.queue == request.queue
                         })
                     })
@@ -149,7 +149,7 @@ impl SimBackend {
             world.sockets.insert(
                 id,
                 Sock {
-                    side,
+                    rings,
                     owner,
                     port,
                     queue: request.queue,

@@ -51,7 +51,7 @@ impl SimSocket {
             socket.zero_copy = zero_copy;
             socket.budget = tx_budget.achieved;
             // The kernel wants to be called for the first packet, and in copy mode for each (`xp_assign_dev`).
-            socket.side.set_tx_wakeup(socket.need_wakeup);
+            socket.rings.set_tx_wakeup(socket.need_wakeup);
         }
         Ok(Bound {
             release: self.release(),
@@ -92,7 +92,7 @@ impl SimSocket {
             socket.zero_copy = zero_copy;
             socket.need_wakeup = need_wakeup;
             socket.budget = tx_budget.achieved;
-            socket.side.set_tx_wakeup(need_wakeup);
+            socket.rings.set_tx_wakeup(need_wakeup);
         }
         Ok(Bound {
             release: self.release(),

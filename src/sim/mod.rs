@@ -53,9 +53,10 @@ mod backend;
 mod bind;
 mod config;
 mod faults;
+#[allow(unsafe_code, reason = "copies packets into and out of frames")]
+mod kernel_rings;
 mod network;
 mod nic;
-mod pcap;
 mod play;
 mod port;
 mod random;
@@ -68,12 +69,12 @@ mod trace;
 mod transmit;
 mod world;
 
+pub use crate::capture::{
+    Capture, CaptureFormat, CaptureWriter, CapturedInterface, CapturedPacket, Direction,
+};
 pub use config::{NicConfig, NicCounters};
 pub use faults::Faults;
 pub use network::{Network, Running};
 pub use nic::Nic;
-pub use pcap::{
-    Capture, CaptureFormat, CaptureWriter, CapturedInterface, CapturedPacket, Direction,
-};
 pub use play::{Playback, Speed};
 pub use trace::{Event, EventKind};

@@ -198,14 +198,14 @@ impl World {
         let Some(owner) = self.receiver(port, queue) else {
             return true;
         };
-        if on_the_way || !owner.side.has_frame() {
+        if on_the_way || !owner.rings.has_frame() {
             return false;
         }
         // Which of several sockets it will be for is not known yet.
         let bound = &self.ports[port].queues[queue].sockets;
         bound.iter().all(|id| {
             let socket = self.sockets.get_mut(id);
-            socket.is_none_or(|socket| socket.side.rx_has_room())
+            socket.is_none_or(|socket| socket.rings.rx_has_room())
         })
     }
 

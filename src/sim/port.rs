@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::config::{NicConfig, NicCounters};
 use super::faults::Faults;
+use super::kernel_rings::{InFlight, KernelRings};
 use super::play::Player;
 use super::record::Recorder;
 use crate::backend::{FanOut, Interest, ReadyFd, Watcher};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::packet::{InFlight, KernelSide};
 use crate::proto::FlowKey;
 use crate::report::XdpMode;
 use crate::stats::{ProgramCounters, SocketStatistics};
@@ -123,7 +123,7 @@ pub(super) struct Program {
 /// One socket.
 #[derive(Debug)]
 pub(super) struct Sock {
-    pub(super) side: KernelSide,
+    pub(super) rings: KernelRings,
     /// The socket whose fill and completion ring it uses: itself, or the first on its queue.
     pub(super) owner: SocketId,
     pub(super) port: usize,
@@ -149,7 +149,7 @@ pub(super) struct Sock {
 impl Sock {
     /// Lets the file descriptor show what stands in the RX ring.
     pub(super) fn show(&mut self) {
-        let waiting = self.side.rx_waiting() > 0;
+        let waiting = self.rings.rx_waiting() > 0;
         if let Some(ready_fd) = &self.ready_fd {
             ready_fd.set_ready(waiting);
         }
@@ -157,8 +157,8 @@ impl Sock {
 
     /// Tells those who watch it; `sends` is whether a call would get packets out of the TX ring.
     pub(super) fn tell(&mut self, sends: bool) {
-        let receives = self.side.rx_waiting() > 0;
-        let sends = sends || self.side.is_writable();
+        let receives = self.rings.rx_waiting() > 0;
+        let sends = sends || self.rings.is_writable();
         self.watchers.retain(|(interest, watcher)| {
             let Some(watcher) = watcher.upgrade() else {
                 return false;
@@ -182,7 +182,7 @@ impl Sock {
 
     /// What the kernel counted.
     pub(super) fn statistics(&self) -> SocketStatistics {
-        let (rx_invalid_descs, tx_invalid_descs) = self.side.invalid();
+        let (rx_invalid_descs, tx_invalid_descs) = self.rings.invalid();
         SocketStatistics {
             rx_invalid_descs,
             tx_invalid_descs,

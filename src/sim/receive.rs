@@ -1,9 +1,9 @@
 //! The simulated kernel: what happens when packets arrive.
 
+use super::kernel_rings::Received;
 use super::port::{Frame, Sock, SocketId};
 use super::trace::EventKind;
 use super::world::World;
-use crate::packet::Received;
 
 impl World {
     /// Takes packets off the cable.
@@ -61,7 +61,7 @@ impl World {
         if socket.rx_stopped && socket.need_wakeup {
             return true;
         }
-        if socket.side.has_frame() {
+        if socket.rings.has_frame() {
             socket.rx_stopped = false;
             return false;
         }
@@ -70,10 +70,10 @@ impl World {
             socket.statistics.rx_fill_ring_empty_descs += 1;
         }
         if socket.need_wakeup {
-            socket.side.set_rx_wakeup(true);
+            socket.rings.set_rx_wakeup(true);
             // The program may have looked at the flag just before.
-            if socket.side.has_frame() {
-                socket.side.set_rx_wakeup(false);
+            if socket.rings.has_frame() {
+                socket.rings.set_rx_wakeup(false);
                 socket.rx_stopped = false;
             }
         }
@@ -99,23 +99,23 @@ impl World {
         };
         let owner = socket.owner;
         if owner == id {
-            return socket.side.receive(bytes);
+            return socket.rings.receive(bytes);
         }
-        if !socket.side.fits(bytes) {
+        if !socket.rings.fits(bytes) {
             return Received::TooLong;
         }
         let frame = self
             .sockets
             .get_mut(&owner)
-            .and_then(|owner| owner.side.take_frame());
+            .and_then(|owner| owner.rings.take_frame());
         let (Some(frame), Some(socket)) = (frame, self.sockets.get_mut(&id)) else {
             return Received::NoFrame;
         };
-        match socket.side.receive_into(frame, bytes) {
+        match socket.rings.receive_into(frame, bytes) {
             Ok(()) => Received::Done,
             Err(frame) => {
                 if let Some(owner) = self.sockets.get_mut(&owner) {
-                    owner.side.keep_frame(frame);
+                    owner.rings.keep_frame(frame);
                 }
                 Received::RxFull
             }
@@ -201,7 +201,7 @@ impl World {
         }
         for id in &port.queues[queue].sockets {
             if let Some(socket) = self.sockets.get_mut(id)
-                && socket.side.flush() > 0
+                && socket.rings.flush() > 0
             {
                 self.news = true;
             }

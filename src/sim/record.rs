@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::nic::Nic;
-use super::pcap::{Capture, CaptureWriter, Direction};
 use super::play::Playback;
+use crate::capture::{Capture, CaptureWriter, Direction};
 use crate::error::{ErrorKind, FluxError, Result, errno};
 
 /// Writes the packets of one NIC.

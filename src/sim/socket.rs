@@ -80,7 +80,7 @@ impl SimSocket {
         match world.sockets.get_mut(&self.id) {
             Some(socket) if socket.zero_copy => {
                 socket.tx_active = true;
-                socket.side.set_tx_wakeup(false);
+                socket.rings.set_tx_wakeup(false);
                 Kick::Done
             }
             _ => world.transmit_generic(self.id),
@@ -109,7 +109,7 @@ impl SimSocket {
             && socket.zero_copy
         {
             socket.rx_stopped = false;
-            socket.side.set_rx_wakeup(false);
+            socket.rings.set_rx_wakeup(false);
         }
     }
 
@@ -133,8 +133,8 @@ impl SimSocket {
             return Ready::default();
         }
         Ready {
-            receive: interest != Interest::Send && socket.side.rx_waiting() > 0,
-            send: interest != Interest::Receive && socket.side.is_writable(),
+            receive: interest != Interest::Send && socket.rings.rx_waiting() > 0,
+            send: interest != Interest::Receive && socket.rings.is_writable(),
             interrupted: false,
         }
     }

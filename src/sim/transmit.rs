@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::kernel_rings::InFlight;
 use super::port::{Frame, Sock, SocketId};
 use super::trace::EventKind;
 use super::world::World;
 use crate::backend::Kick;
-use crate::packet::InFlight;
 
 /// Packets that one other may overtake.
 const OVERTAKEN: u64 = 8;
@@ -24,7 +24,7 @@ impl World {
             let Some(socket) = self.sockets.get_mut(&id) else {
                 return Kick::Done;
             };
-            if !socket.side.has_packet() {
+            if !socket.rings.has_packet() {
                 socket.statistics.tx_ring_empty_descs += 1;
                 return Kick::Done;
             }
@@ -66,7 +66,7 @@ impl World {
             if !socket.zero_copy || !socket.tx_active {
                 break;
             }
-            if !socket.side.has_packet() {
+            if !socket.rings.has_packet() {
                 socket.statistics.tx_ring_empty_descs += 1;
                 go_idle(socket);
                 if socket.tx_active {
@@ -126,14 +126,14 @@ impl World {
         bytes: &mut Vec<u8>,
     ) -> Option<InFlight> {
         if id == owner {
-            return self.sockets.get_mut(&id)?.side.transmit(bytes);
+            return self.sockets.get_mut(&id)?.rings.transmit(bytes);
         }
-        if !self.sockets.get_mut(&owner)?.side.reserve() {
+        if !self.sockets.get_mut(&owner)?.rings.reserve() {
             return None;
         }
-        let packet = self.sockets.get_mut(&id)?.side.transmit_reserved(bytes);
+        let packet = self.sockets.get_mut(&id)?.rings.transmit_reserved(bytes);
         if packet.is_none() {
-            self.sockets.get_mut(&owner)?.side.unreserve();
+            self.sockets.get_mut(&owner)?.rings.unreserve();
         }
         packet
     }
@@ -314,10 +314,10 @@ enum Transmitted {
 fn go_idle(socket: &mut Sock) {
     socket.tx_active = false;
     if socket.need_wakeup {
-        socket.side.set_tx_wakeup(true);
+        socket.rings.set_tx_wakeup(true);
         // The program may have looked at the flag just before.
-        if socket.side.can_transmit() {
-            socket.side.set_tx_wakeup(false);
+        if socket.rings.can_transmit() {
+            socket.rings.set_tx_wakeup(false);
             socket.tx_active = true;
         }
     }

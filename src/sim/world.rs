@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::faults::Faults;
+use super::kernel_rings::InFlight;
 use super::play::GAP;
 use super::port::{Port, Sock, SocketId};
 use super::random::Random;
 use super::trace::{Event, EventKind, Trace, digest};
-use crate::packet::InFlight;
 
 /// Packets that one queue handles before the next has its turn, as NAPI does.
 const TURN: u32 = 64;
@@ -275,7 +275,7 @@ impl World {
     fn complete_now(&mut self, id: SocketId, packet: InFlight) {
         // The frames of a socket that was closed went home with it.
         if let Some(socket) = self.sockets.get_mut(&id) {
-            socket.side.complete(packet);
+            socket.rings.complete(packet);
             self.news = true;
             let (port, queue) = (socket.port, socket.queue as usize);
             self.note(port, queue, EventKind::Completed, &[]);

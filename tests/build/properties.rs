@@ -5,8 +5,8 @@ use std::net::Ipv6Addr;
 use std::ops::Range;
 use std::path::Path;
 
+use fluxcap::capture::Capture;
 use fluxcap::proto::{FrameBuilder, Headers, IpProtocol, Ipv6Option, Ipv6OptionsHeader, TcpOption};
-use fluxcap::sim::Capture;
 
 use super::layers::{Layer, build, build_into};
 use super::random::{self, Random};

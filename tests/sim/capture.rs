@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fluxcap::ErrorKind;
-use fluxcap::sim::{Capture, Direction, Network, Nic, Playback, Speed};
+use fluxcap::capture::{Capture, Direction};
+use fluxcap::sim::{Network, Nic, Playback, Speed};
 
 use super::tools::{assert_conserved, drain, packet, small};
 

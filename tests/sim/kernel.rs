@@ -1,6 +1,6 @@
 //! What the kernel does, rule by rule. The names in the comments are functions of Linux 6.18, `net/xdp/xsk.c` unless said otherwise.
 //!
-//! Rules for invalid descriptors, which the safe API cannot make, have their tests in `src/packet/side.rs`.
+//! Rules for invalid descriptors, which the safe API cannot make, have their tests in `src/sim/kernel_rings.rs`.
 
 #[cfg(unix)]
 use std::fs::File;

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fluxcap::capture::Capture;
 use fluxcap::proto::checksum::{Verdict, verify};
 use fluxcap::proto::{Arp, Headers, IcmpEcho, summary};
-use fluxcap::sim::Capture;
 
 /// A packet as tshark and this library have it: nanoseconds since 1970, and how long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

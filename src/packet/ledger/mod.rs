@@ -121,6 +121,20 @@ impl SharedFrameState {
         unsafe { self.memory.start().add(addr as usize) }
     }
 
+    /// The byte at `addr`, if its frame is on loan to a kernel. For the simulator, whose kernel lives in this process.
+    pub(crate) fn lent_frame(&self, addr: u64) -> Option<NonNull<u8>> {
+        let chunk = self.chunk_of(addr)?;
+        let is_lent = !matches!(self.owner(chunk), POOL | USER);
+        // SAFETY: `chunk_of` knows the address.
+        is_lent.then(|| unsafe { self.pointer(addr) })
+    }
+
+    /// Lends a chunk, as a socket does when it puts it into a ring.
+    #[cfg(test)]
+    pub(crate) fn lend_for_test(&self, chunk: u32, lease: &Lease) {
+        self.set_owner(chunk, lease.mark());
+    }
+
     /// Who owns a chunk: [`POOL`], [`USER`] or the mark of a socket.
     #[inline]
     pub(in crate::packet) fn owner(&self, chunk: u32) -> u32 {

@@ -1,6 +1,6 @@
-//! From packets to a capture file, little-endian and with times in nanoseconds.
+//! From packets to a capture file: little-endian, times in nanoseconds.
 //!
-//! Each record or block is put together first and given away whole, so that nothing of it is there when it is refused.
+//! Each record or block is built in memory and written at once, so that a refused one leaves nothing in the file.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,25 +11,25 @@ use std::time::Duration;
 
 use super::{
     BYTE_ORDER, Block, CaptureFormat, CapturedPacket, Direction, LINK_ETHERNET, MAX_PACKET,
-    OptionCode, system,
+    OptionCode, system_error,
 };
 use crate::error::{FluxError, Result};
 
-/// What a pcap file with times in nanoseconds begins with.
+/// The magic number of a pcap file with times in nanoseconds.
 const PCAP_MAGIC: u32 = 0xa1b2_3c4d;
 
-/// The most bytes of a record or block beside those of the packet or name in it.
-const MOST_BESIDE: usize = 64;
+/// The maximum size of a record or block without the packet or name in it.
+const MAX_OVERHEAD: usize = 64;
 
 /// Writes packets into a capture file, for tcpdump and Wireshark.
 ///
-/// [`finish`](Self::finish) it: a writer that is just dropped writes what it holds, but cannot tell when that fails.
+/// Call [`finish`](Self::finish) at the end: dropping the writer writes what it holds, but ignores errors.
 ///
 /// ```
 /// use std::time::Duration;
-/// use fluxcap::sim::{Capture, CaptureFormat, CaptureWriter, Direction};
+/// use fluxcap::capture::{Capture, CaptureFormat, CaptureWriter, Direction};
 ///
-/// // Into memory here; `CaptureWriter::create("network.pcapng")` makes a file.
+/// // Writes to memory; `CaptureWriter::create("network.pcapng")` creates a file.
 /// let mut writer = CaptureWriter::new(Vec::new(), CaptureFormat::PcapNg)?;
 /// writer.write("eth0", Some(Direction::In), Duration::from_micros(7), &[0xff; 60])?;
 /// let file = writer.finish()?;
@@ -45,22 +45,23 @@ pub struct CaptureWriter<W: Write = File> {
     name: String,
     /// The interfaces that have a block, and their numbers.
     interfaces: HashMap<String, u32>,
-    /// The record or block at hand.
+    /// The current record or block.
     item: Vec<u8>,
-    /// Since when the file is of no use.
+    /// The first error; the file is incomplete from then on.
     failure: Option<FluxError>,
 }
 
 impl CaptureWriter<File> {
-    /// Makes a file, or overwrites it: a pcap file if its name ends so, and otherwise a pcapng file.
+    /// Creates a file or overwrites it: pcap if the name ends in `.pcap`, pcapng otherwise.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such directory, [`Permission`](crate::ErrorKind::Permission) when it
-    /// must not be written to, [`System`](crate::ErrorKind::System) for other errors of the operating system.
+    /// - [`NotFound`](crate::ErrorKind::NotFound): there is no such directory.
+    /// - [`Permission`](crate::ErrorKind::Permission): the program may not write there.
+    /// - [`System`](crate::ErrorKind::System): any other error of the operating system.
     ///
     /// ```no_run
-    /// use fluxcap::sim::CaptureWriter;
+    /// use fluxcap::capture::CaptureWriter;
     ///
     /// let writer = CaptureWriter::create("network.pcapng")?;
     /// # Ok::<(), fluxcap::FluxError>(())
@@ -73,10 +74,10 @@ impl CaptureWriter<File> {
         };
         let name = format!("capture file {}", path.display());
         let file = File::create(path).map_err(|error| {
-            system(
-                &format!("making {name}"),
+            system_error(
+                &format!("creating {name}"),
                 &error,
-                "check the path and the rights to its directory",
+                "check the path and the permissions of its directory",
             )
         })?;
         Self::begin(file, format, name)
@@ -84,14 +85,14 @@ impl CaptureWriter<File> {
 }
 
 impl<W: Write> CaptureWriter<W> {
-    /// Writes to anything that takes bytes.
+    /// Writes to any writer.
     ///
     /// # Errors
     ///
-    /// [`System`](crate::ErrorKind::System) when it does not take them.
+    /// [`System`](crate::ErrorKind::System) if the writer fails.
     ///
     /// ```
-    /// use fluxcap::sim::{CaptureFormat, CaptureWriter};
+    /// use fluxcap::capture::{CaptureFormat, CaptureWriter};
     ///
     /// let writer = CaptureWriter::new(Vec::new(), CaptureFormat::Pcap)?;
     /// assert_eq!(writer.finish()?.len(), 24); // the header of the file
@@ -112,20 +113,20 @@ impl<W: Write> CaptureWriter<W> {
         };
         match format {
             CaptureFormat::Pcap => {
-                this.word(PCAP_MAGIC);
-                this.half(2); // version 2.4
-                this.half(4);
-                this.word(0); // times are UTC
-                this.word(0);
-                this.word(MAX_PACKET as u32);
-                this.word(LINK_ETHERNET);
-                this.give()?;
+                this.u32(PCAP_MAGIC);
+                this.u16(2); // version 2.4
+                this.u16(4);
+                this.u32(0); // times are UTC
+                this.u32(0);
+                this.u32(MAX_PACKET as u32);
+                this.u32(LINK_ETHERNET);
+                this.write_item()?;
             }
             CaptureFormat::PcapNg => {
                 this.begin_block(Block::SECTION);
-                this.word(BYTE_ORDER);
-                this.half(1); // version 1.0
-                this.half(0);
+                this.u32(BYTE_ORDER);
+                this.u16(1); // version 1.0
+                this.u16(0);
                 this.bytes(&u64::MAX.to_le_bytes()); // a section of unknown length
                 this.option(OptionCode::APPLICATION, b"fluxcap");
                 this.end_block()?;
@@ -134,17 +135,18 @@ impl<W: Write> CaptureWriter<W> {
         Ok(this)
     }
 
-    /// Makes an interface known, so that the file tells of it also if no packet comes; a known one and pcap files are left alone.
+    /// Describes an interface in the file, even if no packet follows. Does nothing for a known interface, and in a pcap file.
     ///
-    /// [`write`](Self::write) does it by itself.
+    /// [`write`](Self::write) does this as needed.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) when the name has more than 65535 bytes, [`Memory`](crate::ErrorKind::Memory) when there is none
-    /// for it, and those of [`flush`](Self::flush).
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the name has more than 65,535 bytes.
+    /// - [`Memory`](crate::ErrorKind::Memory): there is not enough memory.
+    /// - Those of [`flush`](Self::flush).
     ///
     /// ```
-    /// use fluxcap::sim::{Capture, CaptureFormat, CaptureWriter};
+    /// use fluxcap::capture::{Capture, CaptureFormat, CaptureWriter};
     ///
     /// let mut writer = CaptureWriter::new(Vec::new(), CaptureFormat::PcapNg)?;
     /// writer.interface("eth0")?;
@@ -154,22 +156,23 @@ impl<W: Write> CaptureWriter<W> {
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
     pub fn interface(&mut self, name: &str) -> Result<()> {
-        self.number(name).map(drop)
+        self.interface_number(name).map(drop)
     }
 
-    /// Writes a packet of the interface called `interface`, captured at `time` since the Unix epoch or any other beginning.
+    /// Writes a packet of the interface `interface`, captured at `time` since the Unix epoch or any other start.
     ///
-    /// A pcap file takes neither the interface nor the direction.
+    /// A pcap file has neither interface nor direction.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) when the packet is longer than 256 KiB, or the time beyond what the format can tell: 136 years
-    /// for pcap, 584 for pcapng; [`Memory`](crate::ErrorKind::Memory) when there is none for a copy of the packet. Nothing is written then, and the
-    /// file stays good. And those of [`flush`](Self::flush).
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the packet is longer than 256 KiB, or the time exceeds the range of the format, 136 years for
+    ///   pcap and 584 years for pcapng. Nothing is written; the file stays valid.
+    /// - [`Memory`](crate::ErrorKind::Memory): there is not enough memory for a copy of the packet. Nothing is written; the file stays valid.
+    /// - Those of [`flush`](Self::flush).
     ///
     /// ```
     /// use std::time::Duration;
-    /// use fluxcap::sim::{CaptureFormat, CaptureWriter, Direction};
+    /// use fluxcap::capture::{CaptureFormat, CaptureWriter, Direction};
     ///
     /// let mut writer = CaptureWriter::new(Vec::new(), CaptureFormat::PcapNg)?;
     /// writer.write("eth0", Some(Direction::In), Duration::from_nanos(10), &[0xff; 60])?;
@@ -187,14 +190,14 @@ impl<W: Write> CaptureWriter<W> {
         self.record(interface, direction, time, bytes, bytes.len())
     }
 
-    /// Writes a packet that was read, as a packet of the interface called `interface`. One that was cut stays marked as such.
+    /// Writes a packet of a [`Capture`](super::Capture), as a packet of the interface `interface`. A cut packet keeps its original length.
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write); [`Invalid`](crate::ErrorKind::Invalid) also when the packet has more bytes than its original length.
+    /// As [`write`](Self::write); also [`Invalid`](crate::ErrorKind::Invalid) if the packet has more bytes than its original length.
     ///
     /// ```no_run
-    /// use fluxcap::sim::{Capture, CaptureWriter};
+    /// use fluxcap::capture::{Capture, CaptureWriter};
     ///
     /// let capture = Capture::read("office.pcap")?;
     /// let mut writer = CaptureWriter::create("office.pcapng")?;
@@ -208,8 +211,11 @@ impl<W: Write> CaptureWriter<W> {
         let CapturedPacket { time, bytes, .. } = packet;
         let length = packet.original_len as usize;
         if length < bytes.len() {
-            return Err(self.refuse(
-                format!("a packet of {} bytes was {length} bytes long", bytes.len()),
+            return Err(self.invalid(
+                format!(
+                    "a packet of {} bytes has the original length {length}",
+                    bytes.len()
+                ),
                 "correct its original_len",
             ));
         }
@@ -225,17 +231,17 @@ impl<W: Write> CaptureWriter<W> {
         original_len: usize,
     ) -> Result<()> {
         if bytes.len() > MAX_PACKET {
-            return Err(self.refuse(
+            return Err(self.invalid(
                 format!(
-                    "a packet of {} bytes; the longest possible has {MAX_PACKET}",
+                    "a packet of {} bytes; the maximum is {MAX_PACKET}",
                     bytes.len()
                 ),
-                "write its beginning only",
+                "write only its first bytes",
             ));
         }
         let too_late = |this: &Self| {
-            this.refuse(
-                format!("the time {time:?} is beyond what the format can tell"),
+            this.invalid(
+                format!("the time {time:?} exceeds the range of the format"),
                 "count from the Unix epoch or any later time",
             )
         };
@@ -243,23 +249,23 @@ impl<W: Write> CaptureWriter<W> {
             CaptureFormat::Pcap => {
                 let seconds = u32::try_from(time.as_secs()).map_err(|_| too_late(self))?;
                 self.reserve(bytes.len())?;
-                self.word(seconds);
-                self.word(time.subsec_nanos());
-                self.word(bytes.len() as u32);
-                self.word(original_len as u32);
+                self.u32(seconds);
+                self.u32(time.subsec_nanos());
+                self.u32(bytes.len() as u32);
+                self.u32(original_len as u32);
                 self.bytes(bytes);
-                self.give()
+                self.write_item()
             }
             CaptureFormat::PcapNg => {
                 let nanos = u64::try_from(time.as_nanos()).map_err(|_| too_late(self))?;
-                let number = self.number(interface)?;
+                let number = self.interface_number(interface)?;
                 self.reserve(bytes.len())?;
                 self.begin_block(Block::ENHANCED_PACKET);
-                self.word(number);
-                self.word((nanos >> 32) as u32);
-                self.word(nanos as u32);
-                self.word(bytes.len() as u32);
-                self.word(original_len as u32);
+                self.u32(number);
+                self.u32((nanos >> 32) as u32);
+                self.u32(nanos as u32);
+                self.u32(bytes.len() as u32);
+                self.u32(original_len as u32);
                 self.bytes(bytes);
                 self.pad();
                 if let Some(direction) = direction {
@@ -274,32 +280,32 @@ impl<W: Write> CaptureWriter<W> {
         }
     }
 
-    /// Hands everything over to the operating system, so that others see it.
+    /// Writes everything to the file, so that others can read it.
     ///
     /// # Errors
     ///
-    /// Those of the operating system, such as [`System`](crate::ErrorKind::System) with `ENOSPC`. After an error the file is incomplete;
-    /// every further call returns the same error.
+    /// An error of the operating system, such as [`System`](crate::ErrorKind::System) with `ENOSPC`. The file is incomplete after an error,
+    /// and every further call returns the same error.
     ///
     /// ```
-    /// use fluxcap::sim::{CaptureFormat, CaptureWriter};
+    /// use fluxcap::capture::{CaptureFormat, CaptureWriter};
     ///
     /// let mut writer = CaptureWriter::new(Vec::new(), CaptureFormat::Pcap)?;
     /// writer.flush()?;
     /// # Ok::<(), fluxcap::FluxError>(())
     /// ```
     pub fn flush(&mut self) -> Result<()> {
-        self.guarded(|out, _| out.flush())
+        self.unless_failed(|out, _| out.flush())
     }
 
-    /// Ends the file, and returns what it was written to.
+    /// Ends the file and returns the writer.
     ///
     /// # Errors
     ///
     /// Those of [`flush`](Self::flush).
     ///
     /// ```
-    /// use fluxcap::sim::{CaptureFormat, CaptureWriter};
+    /// use fluxcap::capture::{CaptureFormat, CaptureWriter};
     ///
     /// let file = CaptureWriter::new(Vec::new(), CaptureFormat::PcapNg)?.finish()?;
     /// assert!(file.starts_with(b"\n\r\r\n"));
@@ -307,21 +313,21 @@ impl<W: Write> CaptureWriter<W> {
     /// ```
     pub fn finish(mut self) -> Result<W> {
         self.flush()?;
-        let tried = self.tried();
+        let attempt = self.attempt();
         self.out
             .into_inner()
-            .map_err(|error| system(&tried, error.error(), "make the file anew"))
+            .map_err(|error| system_error(&attempt, error.error(), "write the file again"))
     }
 
-    /// The number of an interface, which gets its block now if it has none.
-    fn number(&mut self, name: &str) -> Result<u32> {
+    /// The number of an interface; writes its block if it has none.
+    fn interface_number(&mut self, name: &str) -> Result<u32> {
         if let Some(number) = self.interfaces.get(name) {
             return Ok(*number);
         }
         if name.len() > usize::from(u16::MAX) {
-            return Err(self.refuse(
-                format!("an interface has a name of {} bytes", name.len()),
-                "use one of at most 65535 bytes",
+            return Err(self.invalid(
+                format!("an interface name of {} bytes", name.len()),
+                "use at most 65535 bytes",
             ));
         }
         let mut known = String::new();
@@ -332,9 +338,9 @@ impl<W: Write> CaptureWriter<W> {
         if self.format == CaptureFormat::PcapNg {
             self.reserve(name.len())?;
             self.begin_block(Block::INTERFACE);
-            self.half(LINK_ETHERNET as u16);
-            self.half(0);
-            self.word(MAX_PACKET as u32);
+            self.u16(LINK_ETHERNET as u16);
+            self.u16(0);
+            self.u32(MAX_PACKET as u32);
             self.option(OptionCode::INTERFACE_NAME, name.as_bytes());
             self.option(OptionCode::TIME_RESOLUTION, &[9]); // nanoseconds
             self.end_block()?;
@@ -344,11 +350,11 @@ impl<W: Write> CaptureWriter<W> {
         Ok(number)
     }
 
-    // The item at hand.
+    // The current item.
 
-    /// Makes room for an item with so many bytes beside its numbers, so that none of it is written when there is no memory for all.
+    /// Reserves memory for an item with a packet or name of `bytes` bytes, so that it is written whole or not at all.
     fn reserve(&mut self, bytes: usize) -> Result<()> {
-        let all = bytes + MOST_BESIDE;
+        let all = bytes + MAX_OVERHEAD;
         match self.item.try_reserve(all) {
             Ok(()) => Ok(()),
             Err(_) => Err(self.no_memory()),
@@ -358,16 +364,16 @@ impl<W: Write> CaptureWriter<W> {
     #[cold]
     fn no_memory(&self) -> FluxError {
         FluxError::no_memory(
-            self.tried(),
-            "free some: nothing of this packet was written",
+            self.attempt(),
+            "free memory and write this packet again: nothing of it was written",
         )
     }
 
-    fn half(&mut self, value: u16) {
+    fn u16(&mut self, value: u16) {
         self.bytes(&value.to_le_bytes());
     }
 
-    fn word(&mut self, value: u32) {
+    fn u32(&mut self, value: u32) {
         self.bytes(&value.to_le_bytes());
     }
 
@@ -380,33 +386,33 @@ impl<W: Write> CaptureWriter<W> {
     }
 
     fn option(&mut self, code: u16, value: &[u8]) {
-        self.half(code);
-        self.half(value.len() as u16);
+        self.u16(code);
+        self.u16(value.len() as u16);
         self.bytes(value);
         self.pad();
     }
 
     fn begin_block(&mut self, kind: u32) {
-        self.word(kind);
-        self.word(0); // its length, once that is known
+        self.u32(kind);
+        self.u32(0); // its length, set by `end_block`
     }
 
     fn end_block(&mut self) -> Result<()> {
-        self.word(0); // the end of options, of which there may be none
+        self.u32(0); // the end of the options
         let length = self.item.len() as u32 + 4;
-        self.word(length);
+        self.u32(length);
         self.item[4..8].copy_from_slice(&length.to_le_bytes());
-        self.give()
+        self.write_item()
     }
 
-    fn give(&mut self) -> Result<()> {
-        let result = self.guarded(|out, item| out.write_all(item));
+    fn write_item(&mut self) -> Result<()> {
+        let result = self.unless_failed(|out, item| out.write_all(item));
         self.item.clear();
         result
     }
 
-    /// Does it unless something failed before, and keeps in mind if it fails.
-    fn guarded(
+    /// Writes, unless an earlier write failed; remembers the first error.
+    fn unless_failed(
         &mut self,
         act: impl FnOnce(&mut BufWriter<W>, &[u8]) -> std::io::Result<()>,
     ) -> Result<()> {
@@ -414,19 +420,19 @@ impl<W: Write> CaptureWriter<W> {
             return Err(failure.clone());
         }
         act(&mut self.out, &self.item).map_err(|error| {
-            let fix = "the file is incomplete; make it anew where there is room";
-            let failure = system(&self.tried(), &error, fix);
+            let fix = "the file is incomplete; write it again where there is room";
+            let failure = system_error(&self.attempt(), &error, fix);
             self.failure = Some(failure.clone());
             failure
         })
     }
 
-    fn tried(&self) -> String {
+    fn attempt(&self) -> String {
         format!("writing {}", self.name)
     }
 
-    fn refuse(&self, happened: impl fmt::Display, fix: &str) -> FluxError {
-        FluxError::invalid(self.tried(), happened, fix)
+    fn invalid(&self, happened: impl fmt::Display, fix: &str) -> FluxError {
+        FluxError::invalid(self.attempt(), happened, fix)
     }
 }
 

@@ -1,9 +1,10 @@
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use super::*;
+use crate::error::{ErrorKind, FluxError, Result, errno};
 
 const LITTLE: Bytes = Bytes { big: false };
 const BIG: Bytes = Bytes { big: true };
@@ -608,12 +609,12 @@ fn a_length_beyond_reason_is_refused_without_taking_memory() {
                 order.words(&[1, 1, length, length]),
             ]
             .concat();
-            refused(&file, &["longest possible", &length.to_string()]);
+            refused(&file, &["the maximum is", &length.to_string()]);
         }
         for length in [u32::MAX - 3, 0x8000_0000, MAX_BLOCK_AND_MORE] {
             for kind in [1, 3, 6] {
                 let file = [order.section(), order.words(&[kind, length, 0])].concat();
-                refused(&file, &["at most", &length.to_string()]);
+                refused(&file, &["the maximum is", &length.to_string()]);
             }
             let unknown = [order.section(), order.words(&[77, length, 0])].concat();
             refused(&unknown, &["within a block"]);
@@ -625,7 +626,7 @@ fn a_length_beyond_reason_is_refused_without_taking_memory() {
             file.extend(order.enhanced(0, 0, &packet(60), u32::MAX, &[]));
             file.extend(packet(8192));
             file[at..at + 4].copy_from_slice(&order.word(length));
-            refused(&file, &["contradicts itself"]);
+            refused(&file, &["contradict each other"]);
         }
         let big = vec![0; MAX_PACKET + 1];
         let file = [
@@ -633,13 +634,13 @@ fn a_length_beyond_reason_is_refused_without_taking_memory() {
             order.interface(1, 0, &[]),
             order.enhanced(0, 0, &big, big.len() as u32, &[]),
         ];
-        refused(&file.concat(), &["longest possible"]);
+        refused(&file.concat(), &["the maximum is"]);
         let file = [
             order.section(),
             order.interface(1, 0, &[]),
             order.simple(&padded(&big), big.len() as u32),
         ];
-        refused(&file.concat(), &["longest possible"]);
+        refused(&file.concat(), &["the maximum is"]);
     }
 }
 
@@ -668,7 +669,7 @@ fn two_lengths_of_a_block_that_differ_are_refused() {
     let mut file = LITTLE.section();
     let end = file.len() - 4;
     file[end] += 4;
-    refused(&file, &["another length at its end"]);
+    refused(&file, &["lengths of a block differ"]);
 }
 
 #[test]

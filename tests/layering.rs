@@ -73,6 +73,19 @@ const CHOICES: [&str; 2] = ["kernel", "mem"];
 /// The lines a file may have, without its tests.
 const LINES: usize = 450;
 
+/// The files that have more, and why: one idea that is better read in one place.
+const LONGER: &[(&str, &str)] = &[
+    ("ffi/edit.rs", MANUAL),
+    ("ffi/group.rs", MANUAL),
+    ("ffi/nic.rs", MANUAL),
+    ("ffi/parse.rs", MANUAL),
+    ("ffi/rx.rs", MANUAL),
+    ("ffi/sim.rs", MANUAL),
+    ("ffi/tx.rs", MANUAL),
+];
+
+const MANUAL: &str = "half of it is the manual of its functions, as it stands in the header";
+
 #[test]
 fn modules_import_only_from_their_own_and_lower_layers() {
     hold(imports);
@@ -212,9 +225,10 @@ fn portability(source: &Source) -> Vec<String> {
 
 fn length(source: &Source) -> Vec<String> {
     let lines = source.lines - source.test_lines;
-    if lines > LINES {
+    let is_longer = LONGER.iter().any(|(file, _)| *file == source.name);
+    if lines > LINES && !is_longer {
         vec![format!(
-            "has {lines} lines without its tests; from {LINES} on, a file is two"
+            "has {lines} lines without its tests; from {LINES} on, a file is two, or stands in LONGER with a reason"
         )]
     } else {
         Vec::new()
@@ -430,6 +444,20 @@ fn what_every_system_has_is_free() {
         "use std::{io, sync::Arc};",
     ] {
         assert_eq!(check(portability, "pool.rs", text), 0, "{text}");
+    }
+}
+
+#[test]
+fn files_that_may_be_longer_are_there_and_longer() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (file, reason) in LONGER {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let source = Source::new(file, &text);
+        assert!(
+            source.lines - source.test_lines > LINES,
+            "{file} is not longer"
+        );
+        assert!(!reason.is_empty());
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) const MAX_PACKETS: u32 = MAX_FRAMES;
 /// The most handles, queues or CPUs of one call: more than any machine has.
 pub(super) const MAX_HANDLES: u32 = 1 << 16;
 
-/// No object is larger than half the address space: a longer length is a negative number gone wrong.
+/// No object is larger than half the address space: a longer length is a negative number gone
+/// wrong.
 ///
 /// # Errors
 ///
@@ -77,7 +78,8 @@ fn too_many(name: &str, count: u32, most: u32) -> FluxError {
 ///
 /// # Safety
 ///
-/// `at` is null, or points to `len` initialised elements that do not change during `'a`, together no larger than an object can be.
+/// `at` is null, or points to `len` initialised elements that do not change during `'a`, together
+/// no larger than an object can be.
 #[inline]
 unsafe fn found<'a, T>(name: &str, at: *const T, len: usize) -> Result<&'a [T]> {
     match (at.is_null(), len) {
@@ -145,7 +147,8 @@ pub(super) unsafe fn entries<'a, T>(
 ///
 /// # Safety
 ///
-/// `at` is null, or points to `len` writable bytes that nobody else uses during `'a`. They need not be initialised.
+/// `at` is null, or points to `len` writable bytes that nobody else uses during `'a`. They need not
+/// be initialised.
 #[inline]
 pub(super) unsafe fn bytes_room<'a, T>(
     name: &str,
@@ -171,7 +174,8 @@ pub(super) fn clear(room: &mut [MaybeUninit<u8>]) -> &mut [u8] {
 ///
 /// # Safety
 ///
-/// `at` is null, or points to `count` writable entries that nobody else uses during `'a`. They need not be initialised.
+/// `at` is null, or points to `count` writable entries that nobody else uses during `'a`. They need
+/// not be initialised.
 #[inline]
 pub(super) unsafe fn room<'a, T>(
     name: &str,

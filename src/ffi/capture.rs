@@ -46,12 +46,26 @@ unsafe impl Sized32 for fluxcap_sim_replay_config {
     const NAME: &'static str = "fluxcap_sim_replay_config";
 }
 
-/// Starts to play a capture file, pcap or pcapng, into a queue of a simulated NIC, in place of what is played there now.
+/// Starts to play a capture file into a queue of a simulated NIC, in place of what is played there.
 ///
-/// `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all of it; 0: for ever. The file is read whole before this returns how many
-/// packets it has. Packets of interfaces that are not Ethernet are left out; fluxcap_sim_replay_with() counts them. -ENOENT: no such file; -EACCES: it may not be read; -EINVAL: it is no capture file, a damaged or an empty one, there is
-/// no such queue, or the speed is unknown; -EOPNOTSUPP: its packets are not of Ethernet; -EMSGSIZE: a packet is too short or too long for the
-/// NIC, and named. Nothing is played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+/// The file is pcap or pcapng. `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all
+/// of it; 0: for ever. The file is read whole before this returns. Packets of interfaces that are
+/// not Ethernet are left out; fluxcap_sim_replay_with() counts them.
+///
+/// Returns how many packets it has.
+///
+/// Errors, after which nothing is played:
+/// - -ENOENT: no such file.
+/// - -EACCES: it may not be read.
+/// - -EINVAL: it is no capture file, a damaged or an empty one; there is no such queue, or the
+///   speed is unknown.
+/// - -EOPNOTSUPP: its packets are not of Ethernet.
+/// - -EMSGSIZE: a packet is too short or too long for the NIC, and named.
+/// - -ENETDOWN: the NIC is down.
+/// - -ENODEV: it was removed.
+/// - -ENOMEM: not enough memory.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_replay(
     link: *const fluxcap_link,
@@ -71,10 +85,17 @@ pub unsafe extern "C" fn fluxcap_sim_replay(
     })
 }
 
-/// fluxcap_sim_replay() of a file of which not everything can be played. Returns how many packets are.
+/// As fluxcap_sim_replay(), of a file of which not everything can be played.
 ///
-/// `replay->struct_size` must be set, and what the call sets is 0 or anything. The errors are those of fluxcap_sim_replay(), but for what
-/// `flags` allow; a file without a single packet that can be played is an error all the same. Any thread.
+/// Returns how many packets are played. `replay->struct_size` must be set, and what the call sets
+/// is 0 or anything.
+///
+/// Errors, after which nothing is played:
+/// - -EINVAL: `flags` has unknown bits.
+/// - Those of fluxcap_sim_replay(), but for what `flags` allow; a file without a single packet that
+///   can be played is an error all the same.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_replay_with(
     link: *const fluxcap_link,
@@ -124,11 +145,21 @@ pub unsafe extern "C" fn fluxcap_sim_replay_with(
     })
 }
 
-/// Writes what arrives at a simulated NIC and what leaves it into a capture file, until fluxcap_sim_record_end(): a pcap file if its name
-/// ends so, and otherwise a pcapng file. Times count from when the network was made.
+/// Writes what arrives at a simulated NIC and what leaves it into a capture file.
 ///
-/// A file that is there is overwritten. -EBUSY: the NIC is recorded already; -ENOENT: no such directory; -EACCES: it may not be written to;
-/// -ENODEV: the NIC was removed; or another errno of the operating system. Any thread.
+/// It ends with fluxcap_sim_record_end(). It is a pcap file if its name ends so, and otherwise a
+/// pcapng file. Times count from when the network was made. A file that is there is overwritten.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EBUSY: the NIC is recorded already.
+/// - -ENOENT: no such directory.
+/// - -EACCES: the file may not be written to.
+/// - -ENODEV: the NIC was removed.
+/// - Another errno of the operating system.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_record(
     link: *const fluxcap_link,
@@ -141,9 +172,16 @@ pub unsafe extern "C" fn fluxcap_sim_record(
     })
 }
 
-/// Ends the recording of a simulated NIC, and the file is complete. Without one it is a no-op.
+/// Ends the recording of a simulated NIC, and the file is complete.
 ///
-/// A negative result, such as -ENOSPC, tells what went wrong since the recording began: the file is incomplete then. Any thread.
+/// Without one it is a no-op.
+///
+/// Returns 0.
+///
+/// Errors, after which the file is incomplete:
+/// - -ENOSPC, or another errno of the operating system: what went wrong since the recording began.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_record_end(link: *const fluxcap_link) -> c_int {
     guard(|| {

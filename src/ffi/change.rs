@@ -36,8 +36,8 @@ pub(super) trait Editable {
     ///
     /// # Safety
     ///
-    /// `packet` is null, or points to a packet that nobody else uses, or to a copy of its struct. A packet of a callback is recognised by where
-    /// it is, before it is followed.
+    /// `packet` is null, or points to a packet that nobody else uses, or to a copy of its struct. A
+    /// packet of a callback is recognised by where it is, before it is followed.
     unsafe fn change<T>(
         packet: *mut Self,
         edit: impl FnOnce(&mut Self::Packet<'_>) -> Result<T>,

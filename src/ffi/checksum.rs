@@ -18,10 +18,15 @@ pub const FLUXCAP_CHECKSUM_PARTIAL: u32 = 2;
 /// There is no checksum that can be checked: a fragment, or another protocol.
 pub const FLUXCAP_CHECKSUM_UNKNOWN: u32 = 3;
 
-/// The Internet checksum `checksum` after `len` of the bytes that it covers changed from `old_bytes` to `new_bytes` (RFC 1624).
+/// An Internet checksum after some of the bytes that it covers have changed (RFC 1624).
 ///
-/// They start at an even distance from the first byte covered, and are an even number or the last ones. A checksum that was wrong
-/// stays wrong. For UDP, leave a 0 alone, and send 0xffff for 0. NULL counts as no bytes.
+/// `len` of them changed from `old_bytes` to `new_bytes`. They start at an even distance from the
+/// first byte covered, and are an even number or the last ones. A checksum that was wrong stays
+/// wrong. For UDP, leave a 0 alone, and send 0xffff for 0. NULL counts as no bytes.
+///
+/// Returns the new checksum, in host byte order as `checksum` is.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_update(
     checksum: u16,
@@ -39,11 +44,18 @@ pub unsafe extern "C" fn fluxcap_checksum_update(
     checksum::update_bytes(checksum, old.unwrap_or_default(), new.unwrap_or_default())
 }
 
-/// Checks the checksums of `packet`, which begins with its Ethernet header: that of the IPv4 header, and that of TCP, UDP, ICMP or
-/// ICMPv6, pseudo header included: with the last station of a source-routed packet, and the home address of a mobile node (RFC 6275).
-/// VLAN tags, IP options and extension headers are passed over.
+/// Checks the checksums of `packet`, which begins with its Ethernet header.
 ///
-/// Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN; -EINVAL when headers are malformed.
+/// That of the IPv4 header, and that of TCP, UDP, ICMP or ICMPv6, pseudo header included: with the
+/// last station of a source-routed packet, and the home address of a mobile node (RFC 6275). VLAN
+/// tags, IP options and extension headers are passed over.
+///
+/// Returns FLUXCAP_CHECKSUM_WRONG, …_RIGHT, …_PARTIAL or …_UNKNOWN.
+///
+/// Errors:
+/// - -EINVAL: headers are malformed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usize) -> c_int {
     quick(|| {
@@ -61,8 +73,13 @@ pub unsafe extern "C" fn fluxcap_checksum_verify(packet: *const c_void, len: usi
 
 /// Writes the checksums that fluxcap_checksum_verify() checks.
 ///
-/// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet is a fragment, of another protocol, or
-/// has yet to pass stations of which the last is not known. -EINVAL when headers are malformed, and then nothing is written.
+/// Returns 1, or 0 when only that of the IPv4 header could be written, if there is one: the packet
+/// is a fragment, of another protocol, or has yet to pass stations of which the last is not known.
+///
+/// Errors, after which nothing is written:
+/// - -EINVAL: headers are malformed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) -> c_int {
     quick(|| {
@@ -72,10 +89,16 @@ pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) 
     })
 }
 
-/// Takes one hop off the TTL or hop limit of `packet`, which begins with its Ethernet header, as routers do, and adjusts the checksum
-/// of an IPv4 header.
+/// Takes one hop off the TTL or hop limit of a packet, as routers do.
 ///
-/// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was. -EINVAL when it is not IP, or malformed.
+/// `packet` begins with its Ethernet header. The checksum of an IPv4 header follows.
+///
+/// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is not IP, or malformed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) -> c_int {
     quick(|| {
@@ -89,11 +112,17 @@ pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) 
     })
 }
 
-/// Lowers the maximum segment size that a TCP connection is opened with, where it is larger than `max`, in `packet`, which begins with
-/// its Ethernet header. The checksum follows, a partial one too.
+/// Lowers the maximum segment size that a TCP connection is opened with, where it is above `max`.
 ///
-/// Returns 1, or 0 when the packet is as it was: the size is no larger, it has none, opens no connection, or is no TCP. -EINVAL when
-/// headers or TCP options are malformed, and then nothing is changed.
+/// `packet` begins with its Ethernet header. The checksum follows, a partial one too.
+///
+/// Returns 1, or 0 when the packet is as it was: the size is no larger, it has none, opens no
+/// connection, or is no TCP.
+///
+/// Errors, after which nothing is changed:
+/// - -EINVAL: headers or TCP options are malformed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_clamp_mss(packet: *mut c_void, len: usize, max: u16) -> c_int {
     quick(|| {

@@ -1,4 +1,37 @@
-//! What a socket shall be, as plain data.
+//! What to bind to, in which memory, with which options.
+//!
+//! fluxcap_open() opens one socket, fluxcap_open_queues() one for each queue of an interface, and
+//! fluxcap_open_fan_out() several on one queue. Each is a struct fluxcap_raw: use it as it is (mode
+//! C), split it (mode B), or give it to an engine (mode A). What to bind to is a name, an index, or
+//! a struct fluxcap_link, which may be a simulated NIC.
+//!
+//! Sockets on one UMEM pass packets on to each other without a copy:
+//!
+//! ```c
+//! static int open_two(const char *one, const char *other, struct fluxcap_raw *raws[2])
+//! {
+//!     struct fluxcap_config config = {0};
+//!     struct fluxcap_umem *umem = NULL;
+//!     int result;
+//!
+//!     config.struct_size = sizeof(config);
+//!     config.ifname = one;
+//!     config.frames = 16384;
+//!     result = fluxcap_open(&config, &raws[0]);
+//!     if (result < 0)
+//!         return result;
+//!     result = fluxcap_raw_umem(raws[0], &umem);
+//!     if (result == 0) {
+//!         config.ifname = other;
+//!         config.umem = umem;
+//!         result = fluxcap_open(&config, &raws[1]);
+//!     }
+//!     fluxcap_umem_free(umem); // The sockets keep the memory.
+//!     if (result < 0)
+//!         fluxcap_raw_free(raws[0]);
+//!     return result;
+//! }
+//! ```
 
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
@@ -16,21 +49,23 @@ use crate::kernel::machine;
 use crate::link::Link;
 use crate::report::{BindMode, BusyPoll, HugepageSize, Hugepages, XdpMode};
 
-/// Zero-copy where the driver can and an XDP program is attached in native mode, copy otherwise: without such a program most drivers
-/// take a zero-copy socket, but neither send nor receive for it.
+/// Zero-copy where the driver can and an XDP program is attached in native mode, copy otherwise:
+/// without such a program most drivers take a zero-copy socket, but neither send nor receive for
+/// it.
 pub const FLUXCAP_BIND_AUTO: u32 = 0;
 /// The kernel copies each packet once. Works with every driver.
 pub const FLUXCAP_BIND_COPY: u32 = 1;
-/// The driver reads and writes the UMEM itself. An error where it cannot. Where it can, but only with a native XDP program and there is
-/// none, sending fails: -EINVAL.
+/// The driver reads and writes the UMEM itself. An error where it cannot. Where it can, but only
+/// with a native XDP program and there is none, sending fails: -EINVAL.
 pub const FLUXCAP_BIND_ZERO_COPY: u32 = 2;
 
 /// Native where the driver can, generic otherwise.
 pub const FLUXCAP_XDP_AUTO: u32 = 0;
 /// The XDP program runs in the driver. An error where it cannot.
 pub const FLUXCAP_XDP_NATIVE: u32 = 1;
-/// The XDP program runs in the network stack. Works with every driver, slower. Segments that GRO has merged come in one piece, and are
-/// dropped when no frame has room: switch it off (`ethtool -K DEVICE gro off lro off`).
+/// The XDP program runs in the network stack. Works with every driver, slower. Segments that GRO
+/// has merged come in one piece, and are dropped when no frame has room: switch it off (`ethtool -K
+/// DEVICE gro off lro off`).
 pub const FLUXCAP_XDP_GENERIC: u32 = 2;
 
 /// Attach the bundled XDP program, which directs the packets of bound queues to their sockets.
@@ -39,8 +74,8 @@ pub const FLUXCAP_PROGRAM_BUNDLED: u32 = 0;
 pub const FLUXCAP_PROGRAM_NONE: u32 = 1;
 /// Enter the socket into the XSKMAP of your own program, `xskmap_fd`.
 pub const FLUXCAP_PROGRAM_XSKMAP: u32 = 2;
-/// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at most, because some drivers need some
-/// there when the socket is bound; none if there is only one.
+/// No XDP program, and nearly all frames for sending: the fill ring gets an eighth of them, 64 at
+/// most, because some drivers need some there when the socket is bound; none if there is only one.
 pub const FLUXCAP_PROGRAM_SEND_ONLY: u32 = 3;
 
 /// Ordinary pages behind the UMEM.
@@ -69,8 +104,9 @@ pub const FLUXCAP_WAKEUP_NEEDED: u32 = 0;
 /// The kernel is called each time.
 pub const FLUXCAP_WAKEUP_ALWAYS: u32 = 1;
 
-/// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a good start:
-/// `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "veth0" };`
+/// What a socket shall be. Zero everywhere but in struct_size and ifname (or ifindex, or link) is a
+/// good start: `struct fluxcap_config config = { .struct_size = sizeof(config), .ifname = "veth0"
+/// };`
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_config {
@@ -78,13 +114,15 @@ pub struct fluxcap_config {
     pub struct_size: u32,
     /// The queue to bind to, from 0.
     pub queue: u32,
-    /// The interface's name, or one of its alternative names (up to 127 bytes); NULL to use `ifindex` or `link`. Read during the call only.
+    /// The interface's name, or one of its alternative names (up to 127 bytes); NULL to use
+    /// `ifindex` or `link`. Read during the call only.
     pub ifname: *const c_char,
     /// The interface's index, used when `ifname` is NULL.
     pub ifindex: u32,
     /// Frames in the UMEM, 1 to 16777216. 0: 8192.
     pub frames: u32,
-    /// Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux 6.6). 0: 4096.
+    /// Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux
+    /// 6.6). 0: 4096.
     pub chunk_size: u32,
     /// Bytes to keep free in front of each packet, besides the kernel's own 256.
     pub headroom: u32,
@@ -102,7 +140,8 @@ pub struct fluxcap_config {
     pub xdp_mode: u32,
     /// FLUXCAP_PROGRAM_….
     pub program: u32,
-    /// The XSKMAP of your own program, with FLUXCAP_PROGRAM_XSKMAP. It is duplicated and stays yours.
+    /// The XSKMAP of your own program, with FLUXCAP_PROGRAM_XSKMAP. It is duplicated and stays
+    /// yours.
     pub xskmap_fd: i32,
     /// FLUXCAP_HUGEPAGES_….
     pub hugepages: u32,
@@ -116,15 +155,17 @@ pub struct fluxcap_config {
     pub busy_poll_us: u32,
     /// Preferred busy polling: packets that one poll may handle, 1 to 65535. 0: 64.
     pub busy_poll_budget: u32,
-    /// Packets that one transmit call may send in copy mode, 32 to tx_size (Linux 6.17; 32 before). 0: tx_size.
+    /// Packets that one transmit call may send in copy mode, 32 to tx_size (Linux 6.17; 32 before).
+    /// 0: tx_size.
     pub tx_budget: u32,
     /// How long a taken queue is tried again, in milliseconds. 0: 2000.
     pub bind_patience_ms: u32,
-    /// What to bind to, such as a simulated NIC, in place of `ifname` and `ifindex`, which must be NULL and 0 then. NULL: those.
-    /// Used during the call only.
+    /// What to bind to, such as a simulated NIC, in place of `ifname` and `ifindex`, which must be
+    /// NULL and 0 then. NULL: those. Used during the call only.
     pub link: *const fluxcap_link,
-    /// The UMEM to work on, that of another socket. NULL: a new one. The frames are as they are then: frames, chunk_size, headroom,
-    /// hugepages and numa say nothing. Used during the call only.
+    /// The UMEM to work on, that of another socket. NULL: a new one. The frames are as they are
+    /// then: frames, chunk_size, headroom, hugepages and numa say nothing. Used during the call
+    /// only.
     pub umem: *const fluxcap_umem,
     /// FLUXCAP_CORE_DUMP_….
     pub core_dump: u32,
@@ -143,13 +184,25 @@ unsafe impl Sized32 for fluxcap_config {
     const NAME: &'static str = "fluxcap_config";
 }
 
-/// Opens a socket: UMEM, rings, XDP program, bind. All numbers are checked against each other before the first system call.
+/// Opens a socket: UMEM, rings, XDP program, bind.
 ///
-/// On success `*raw` is a handle to be freed with fluxcap_raw_free(), and the result 0. Otherwise the result is negative, `*raw` is not
-/// written, nothing is left behind, and fluxcap_last_error() tells the cause and the remedy:
-/// -EINVAL numbers that cannot work, -E2BIG a config with fields this version does not know, -ENODEV no such interface,
-/// -ENETDOWN it is down, -EBUSY queue taken or foreign XDP program attached, -EPERM missing capability, -ENOBUFS locked-memory
-/// limit, -ENOMEM memory or hugepages, -EOPNOTSUPP mode demanded in vain, -EAFNOSUPPORT no AF_XDP. Any thread.
+/// All numbers are checked against each other before the first system call. A queue that another
+/// socket has is tried again for `bind_patience_ms`.
+///
+/// Returns 0; `*raw` is a handle to be freed with fluxcap_raw_free().
+///
+/// Errors, after which nothing is left behind:
+/// - -EINVAL: numbers that cannot work.
+/// - -ENODEV: there is no such interface.
+/// - -ENETDOWN: it is down.
+/// - -EBUSY: the queue is taken, or a foreign XDP program is attached.
+/// - -EPERM: a capability is missing.
+/// - -ENOBUFS: the limit of locked memory.
+/// - -ENOMEM: not enough memory or hugepages.
+/// - -EOPNOTSUPP: a mode was demanded that cannot be had.
+/// - -EAFNOSUPPORT: the kernel has no AF_XDP sockets, or they are forbidden here.
+///
+/// Threads: any. Rights: see the top of this file. Linux 5.9.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_open(
     config: *const fluxcap_config,

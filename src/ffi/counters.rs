@@ -68,7 +68,14 @@ unsafe impl Sized32 for fluxcap_port_statistics {
     const NAME: &'static str = "fluxcap_port_statistics";
 }
 
-/// What an engine did. `statistics->struct_size` must be set. -EBUSY: it runs.
+/// What an engine did.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: it runs.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_get_statistics(
     engine: *const fluxcap_engine,
@@ -102,7 +109,15 @@ impl From<EngineStatistics> for fluxcap_engine_statistics {
     }
 }
 
-/// What passed through a port. `statistics->struct_size` must be set. -EINVAL: there is no such port; -EBUSY: the engine runs.
+/// What passed through a port.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: the engine runs.
+/// - -EINVAL: there is no such port.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_port_statistics(
     engine: *const fluxcap_engine,
@@ -129,9 +144,14 @@ pub unsafe extern "C" fn fluxcap_engine_port_statistics(
     })
 }
 
-/// What an engine did as text, for a person: a line for each port, and one for the whole. -EBUSY: it runs.
+/// What an engine did as text, for a person: a line for each port, and one for the whole.
 ///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: it runs.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_text(
     engine: *const fluxcap_engine,

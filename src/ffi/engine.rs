@@ -1,4 +1,34 @@
-//! Mode A behind its opaque handle.
+//! A loop that the library runs: it gives packets to your callback, and does the rest.
+//!
+//! An engine owns one socket or several, its ports. The callback gets what came in through a port,
+//! a batch at a time; a packet whose verdict it leaves as it is is recycled, another one leaves
+//! through the port that the verdict names. A group runs several engines, each on a thread of its
+//! own.
+//!
+//! ```c
+//! // Sends packets on from port 0 to port 1 and back; drops what is shorter than a header.
+//! static int cross(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+//! {
+//!     (void)user;
+//!     for (uint32_t i = 0; i < count; i++) {
+//!         if (packets[i].len >= 14)
+//!             packets[i].verdict = FLUXCAP_SEND + (1 - port);
+//!     }
+//!     return 0;
+//! }
+//!
+//! static int bridge(struct fluxcap_raw *raws[2])
+//! {
+//!     struct fluxcap_engine *engine;
+//!     int result = fluxcap_engine_new(raws, 2, NULL, &engine);
+//!
+//!     if (result < 0)
+//!         return result;
+//!     result = fluxcap_engine_run(engine, cross, NULL); // Until fluxcap_engine_stop().
+//!     fluxcap_engine_free(engine);
+//!     return result;
+//! }
+//! ```
 
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, RwLockReadGuard};
@@ -17,12 +47,15 @@ use crate::error::{FluxError, Result, errno};
 use crate::kernel::machine::Uncancelled;
 use crate::stopper::Stopper;
 
-/// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch at a time.
+/// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch
+/// at a time.
 ///
-/// What the callback leaves as it is is recycled, what it wants sent is sent. Refilling, taking sent frames back, waking the kernel, and waiting
-/// are the engine's. A packet that leaves through another port on the same UMEM is not copied.
+/// What the callback leaves as it is is recycled, what it wants sent is sent. Refilling, taking
+/// sent frames back, waking the kernel, and waiting are the engine's. A packet that leaves through
+/// another port on the same UMEM is not copied.
 ///
-/// One call at a time runs it; another one meanwhile, from the callback or another thread, is -EBUSY and does no harm.
+/// One call at a time runs it; another one meanwhile, from the callback or another thread, is
+/// -EBUSY and does no harm.
 pub struct fluxcap_engine {
     _opaque: [u8; 0],
 }
@@ -92,11 +125,17 @@ impl Running {
 
 /// Makes an engine of `count` sockets, its ports, counted from 0.
 ///
-/// On success `*engine` is a handle to be freed with fluxcap_engine_free(), the sockets are the engine's, their handles are gone, the array is
-/// all NULL, and the result is 0. Otherwise all sockets are still yours. `config` may be NULL. Any thread.
+/// The sockets are the engine's then, their handles are gone, and the array is all NULL. `config`
+/// may be NULL.
 ///
-/// -EINVAL: no socket, or one twice, or one on another UMEM than the first without `copying`, or a number out of its range.
-/// -ENOMEM: not enough memory for batches of that size.
+/// Returns 0; `*engine` is a handle to be freed with fluxcap_engine_free().
+///
+/// Errors, after which all sockets are still yours:
+/// - -EINVAL: no socket, or one twice; one on another UMEM than the first, without `copying`; a
+///   number out of its range.
+/// - -ENOMEM: not enough memory for batches of that size.
+///
+/// Threads: any, which has all the sockets for itself.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_new(
     raws: *mut *mut fluxcap_raw,
@@ -201,20 +240,29 @@ fn no_ports() -> FluxError {
     )
 }
 
-/// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
+/// Gives packets to `callback` until fluxcap_engine_stop() ends it.
+///
+/// A stop that came before ends it at once. `user` is for your callback.
+///
+/// Returns 0 after a stop.
 ///
 /// Errors, after which no frame is lost, and the engine can run again:
-/// - A negative number that the callback returned, after the packets of its batch went where the callback wanted them.
+/// - A negative number that the callback returned, after the packets of its batch went where the
+///   callback wanted them.
 /// - -EMSGSIZE: the callback made a packet that is to be sent end behind its frame.
-/// - -EINVAL: an entry that is to be sent names the frame of another packet, or a port that is not there. That packet was recycled, the others
-///   went where they should. Or an argument is NULL or no handle of its kind, or this is a forked child: nothing was done.
-/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
-///   taken off, within a second.
-/// - -ENETDOWN: an interface is down, and the kernel had to be called for it, as when it has packets to send.
-/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+/// - -EINVAL: an entry that is to be sent names the frame of another packet, or a port that is not
+///   there. That packet was recycled, the others went where they should.
+/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a
+///   tenth of a second, or its XDP program was taken off, within a second.
+/// - -ENETDOWN: an interface is down, and the kernel had to be called for it, as when it has
+///   packets to send.
+/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct
+///   fluxcap_engine_config.
 /// - -EBUSY: it runs already.
 ///
-/// Any thread, one at a time: a second call meanwhile, from the callback or another thread, is -EBUSY and does no harm.
+/// Threads: any, one at a time: a second call meanwhile, from the callback or another thread, is
+/// -EBUSY and does no harm. System calls: recvfrom() and sendto(), where the kernel asks for a
+/// wake-up; ppoll() to sleep.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run(
     engine: *mut fluxcap_engine,
@@ -228,13 +276,15 @@ pub unsafe extern "C" fn fluxcap_engine_run(
     })
 }
 
-/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end. Returns 0.
+/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+///
+/// Returns 0 after that time, or a stop.
 ///
 /// Errors:
-/// - -EINVAL: `timeout_ms` is below -1.
-/// - Those of fluxcap_engine_run(): the number of the callback, -EMSGSIZE, -EINVAL, -ENODEV, -ENETDOWN, -ETIME, -EBUSY.
+/// - Those of fluxcap_engine_run(): the number of the callback, -EMSGSIZE, -EINVAL, -ENODEV,
+///   -ENETDOWN, -ETIME, -EBUSY.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run_for(
     engine: *mut fluxcap_engine,
@@ -255,14 +305,18 @@ pub unsafe extern "C" fn fluxcap_engine_run_for(
     })
 }
 
-/// One turn: a batch of each port that has packets, and whatever the kernel needs. Returns how many packets there were.
+/// One turn: a batch of each port that has packets, and whatever the kernel needs.
 ///
-/// It never waits, and ignores a stop. For a loop of your own, with fluxcap_engine_wait() after a turn without packets.
+/// It never waits, and ignores a stop. For a loop of your own, with fluxcap_engine_wait() after a
+/// turn without packets.
+///
+/// Returns how many packets there were.
 ///
 /// Errors:
-/// - Those of fluxcap_engine_run(), but not -ETIME, which fluxcap_engine_wait() reports. -ENODEV may show only in a turn without packets.
+/// - Those of fluxcap_engine_run(), but not -ETIME, which fluxcap_engine_wait() reports. -ENODEV
+///   may show only in a turn without packets.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run_once(
     engine: *mut fluxcap_engine,
@@ -276,18 +330,21 @@ pub unsafe extern "C" fn fluxcap_engine_run_once(
     })
 }
 
-/// Waits as the engine's poller says, for packets, a stop, or the end of `timeout_ms` milliseconds; -1: for no end. Returns 0, perhaps early.
+/// Waits for packets as the engine's poller says.
 ///
-/// A stop ends the wait, with 0; it stays for the next run, which it ends before it begins, and ends further waits until then.
+/// It waits for at most `timeout_ms` milliseconds; -1: for ever. A stop ends the wait, with 0; it
+/// stays for the next run, which it ends before it begins, and ends further waits until then.
+///
+/// Returns 0, perhaps early.
 ///
 /// Errors:
-/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
-///   taken off, within a second.
-/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a
+///   tenth of a second, or its XDP program was taken off, within a second.
+/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct
+///   fluxcap_engine_config.
 /// - -EBUSY: the engine runs.
-/// - -EINVAL: `timeout_ms` is below -1; `engine` is NULL or no open engine, or this is a forked child.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time. System calls: ppoll(), to sleep.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_wait(
     engine: *mut fluxcap_engine,
@@ -304,10 +361,17 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
     })
 }
 
-/// Ends the run at the end of the turn that it is in, or its sleep. Without one it ends the next run before it begins, so that no stop is lost.
+/// Ends the run at the end of the turn that it is in, or its sleep.
 ///
-/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; from the callback; and
-/// from a signal handler, where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no engine.
+/// Without one it ends the next run before it begins, so that no stop is lost.
+///
+/// Returns 0.
+///
+/// Errors, without a text:
+/// - -EINVAL: `engine` is no open engine.
+///
+/// Threads: any, at any time while the handle is open; the callback; and signal handlers, where a
+/// write() to a descriptor is all it does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c_int {
     // The write() is a cancellation point.
@@ -320,9 +384,14 @@ pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c
     0
 }
 
-/// A handle to look at the socket of a port, for all functions that take a `const struct fluxcap_raw *`; NULL when there is no such port.
+/// A handle to look at the socket of a port.
 ///
-/// It is the engine's and goes with it. While the engine runs those functions return -EBUSY, or NULL.
+/// It is for all functions that take a const struct fluxcap_raw. It is the engine's and goes with
+/// it. While the engine runs those functions return -EBUSY, or NULL.
+///
+/// Returns the handle; NULL when there is no such port.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_port(
     engine: *const fluxcap_engine,
@@ -358,10 +427,12 @@ pub(super) unsafe fn inspect<'a>(
     unsafe { shared(engine)? }.engine.look()
 }
 
-/// Ends an engine and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
+/// Ends an engine and closes its sockets.
 ///
-/// While it runs, as in its own callback, nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards, and must
-/// not be in use on another thread.
+/// Packets that you still hold stay good. NULL is a no-op. While it runs, as in its own callback,
+/// nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_free(engine: *mut fluxcap_engine) {
     if engine.is_null() {

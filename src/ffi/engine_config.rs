@@ -29,8 +29,8 @@ pub struct fluxcap_engine_config {
     pub when_full: u32,
     /// 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
     pub copying: u32,
-    /// How long a port may keep packets to send without any of them leaving, in milliseconds, until a run ends with -ETIME. 0: 1000;
-    /// UINT32_MAX: for ever.
+    /// How long a port may keep packets to send without any of them leaving, in milliseconds, until
+    /// a run ends with -ETIME. 0: 1000; UINT32_MAX: for ever.
     pub patience_ms: u32,
 }
 

@@ -24,18 +24,17 @@ fn with_ethernet(flags: u32) -> Result<bool> {
 
 /// Writes one line about a packet, in the style of `tcpdump -nn`, without a line end.
 ///
-/// `data` are `len` bytes, which begin with the Ethernet header. A line is `IP 10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 64240,
-/// length 0`. Any bytes will do: what is cut off is told as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or
-/// FLUXCAP_FORMAT_…. The words are for people, and may get better from version to version.
+/// `data` are `len` bytes, which begin with the Ethernet header. A line is `IP 10.0.0.1.1234 >
+/// 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told
+/// as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or FLUXCAP_FORMAT_…. Nothing is
+/// allocated. `text` and `data` do not overlap.
 ///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Nothing
-/// is allocated. `text` and `data` do not overlap.
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
 /// Errors:
-/// - -EINVAL: `flags` has unknown bits; `data` is NULL and `len` is not 0; `text` is NULL and `size` is not 0; or a length is a negative
-///   number gone wrong.
+/// - -EINVAL: `flags` has unknown bits.
 ///
-/// Any thread.
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_format(
     data: *const c_void,

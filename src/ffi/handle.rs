@@ -125,10 +125,12 @@ pub(super) unsafe fn look<'a>(raw: *const fluxcap_raw) -> Result<Look<'a>> {
     Ok(Look::Own(&unsafe { opaque::shared(raw)? }.raw))
 }
 
-/// Closes a socket: takes it out of the XDP program, which goes with its last socket, closes it, and frees the handle.
+/// Closes a socket, and frees the handle.
 ///
-/// NULL is a no-op. Packets that you still hold stay good; free them whenever you like. The handle is gone afterwards, and must not
-/// be in use on another thread.
+/// It is taken out of the XDP program, which goes with its last socket. Packets that you still hold
+/// stay good; free them whenever you like. NULL is a no-op. The handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_free(raw: *mut fluxcap_raw) {
     guard(|| {

@@ -50,7 +50,8 @@ pub struct fluxcap_ipv6_header {
     pub identification: u32,
     /// Length of extension headers and payload, in bytes. What is behind it is padding.
     pub payload_length: u16,
-    /// Where this fragment belongs, in bytes. Fragments but the first lack the header of `protocol`.
+    /// Where this fragment belongs, in bytes. Fragments but the first lack the header of
+    /// `protocol`.
     pub fragment_offset: u16,
     /// Differentiated services codepoint, 6 bits.
     pub dscp: u8,
@@ -64,9 +65,11 @@ pub struct fluxcap_ipv6_header {
     pub protocol: u8,
     /// 1 when more fragments follow.
     pub more_fragments: u8,
-    /// 1 when a routing header tells the last destination, and `destination` is a station on the way.
+    /// 1 when a routing header tells the last destination, and `destination` is a station on the
+    /// way.
     pub source_routed: u8,
-    /// 1 when a destination option tells the home address of a mobile node (RFC 6275), and `source` is where it is now.
+    /// 1 when a destination option tells the home address of a mobile node (RFC 6275), and `source`
+    /// is where it is now.
     pub home_address: u8,
 }
 
@@ -108,7 +111,14 @@ pub struct fluxcap_tcp_header {
     pub flags: u8,
 }
 
-/// Parses the VLAN tag at the start of `data`, behind the Ethernet header. Returns its length, 4; -EINVAL when there is none.
+/// Reads the VLAN tag at the start of `data`, which is behind the Ethernet header.
+///
+/// Returns its length, 4, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_vlan_header_parse(
     data: *const c_void,
@@ -129,9 +139,18 @@ pub unsafe extern "C" fn fluxcap_vlan_header_parse(
     })
 }
 
-/// Parses the IPv6 header at the start of `data`, behind the Ethernet header. Returns its length with extension headers, behind
-/// which `protocol` starts; -EINVAL when there is none, when `payload_length` exceeds `len`, or when there are more than eight
-/// extension headers.
+/// Reads the IPv6 header and its extension headers at the start of `data`.
+///
+/// `data` is what is behind the Ethernet header.
+///
+/// Returns the length with extension headers, behind which `protocol` starts, and fills in
+/// `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none, its `payload_length` exceeds `len`, or there are more than eight
+///   extension headers.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_ipv6_header_parse(
     data: *const c_void,
@@ -167,8 +186,14 @@ pub unsafe extern "C" fn fluxcap_ipv6_header_parse(
     })
 }
 
-/// Parses the UDP header at the start of `data`, behind the IP header. Returns its length, 8; -EINVAL when there is none, or when
-/// `length` exceeds `len`.
+/// Reads the UDP header at the start of `data`, which is behind the IP header.
+///
+/// Returns its length, 8, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none, or its `length` exceeds `len`.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_udp_header_parse(
     data: *const c_void,
@@ -189,7 +214,14 @@ pub unsafe extern "C" fn fluxcap_udp_header_parse(
     })
 }
 
-/// Parses the TCP header at the start of `data`, behind the IP header. Returns its length with options; -EINVAL when there is none.
+/// Reads the TCP header at the start of `data`, which is behind the IP header.
+///
+/// Returns its length with options, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tcp_header_parse(
     data: *const c_void,

@@ -8,7 +8,8 @@ use crate::error::{FluxError, Result};
 use crate::link::Link;
 use crate::sim::Nic;
 
-/// A place to bind to: a network interface of this machine, or a simulated NIC. Goes into struct fluxcap_config.
+/// A place to bind to: a network interface of this machine, or a simulated NIC. Goes into struct
+/// fluxcap_config.
 pub struct fluxcap_link {
     _opaque: [u8; 0],
 }
@@ -54,10 +55,16 @@ pub(super) unsafe fn nic<'a>(link: *const fluxcap_link) -> Result<&'a Nic> {
     nic.network().check().map(|()| nic)
 }
 
-/// A link to the network interface `name`, in the network namespace of the thread that uses it.
+/// Makes a link to a network interface of this machine.
 ///
-/// On success `*link` is a handle to be freed with fluxcap_link_free(), and the result 0. Whether there is such an interface is seen
-/// when it is used. Any thread.
+/// Whether there is such an interface is seen when the link is used, in the network namespace of
+/// the thread that uses it.
+///
+/// Returns 0; `*link` is a handle to be freed with fluxcap_link_free().
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_link_interface(
     name: *const c_char,
@@ -82,9 +89,12 @@ pub unsafe extern "C" fn fluxcap_link_interface(
     })
 }
 
-/// Frees a link. NULL is a no-op. Sockets on it stay open, and a simulated NIC stays in its network.
+/// Frees a link.
 ///
-/// The handle is gone afterwards, and must not be in use on another thread.
+/// Sockets on it stay open, and a simulated NIC stays in its network. NULL is a no-op. The handle
+/// is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_link_free(link: *mut fluxcap_link) {
     guard(|| {

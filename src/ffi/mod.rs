@@ -1,7 +1,7 @@
 //! The C face: a thin layer over the safe Rust API, and the only source of `include/fluxcap.h`.
 //!
-//! Every exported function checks its pointers, calls the Rust API within `guard` and turns the result into an `int`. The rules
-//! that the header promises are written in `cbindgen.toml`.
+//! Every exported function checks its pointers, calls the Rust API within `guard` and turns the
+//! result into an `int`. The rules that the header promises are written in `cbindgen.toml`.
 
 #![allow(non_camel_case_types, reason = "the names are those of C")]
 #![allow(

@@ -15,9 +15,11 @@ use crate::sim::{Playback, Speed};
 
 /// At the recorded times, counted from the start of the playback.
 pub const FLUXCAP_SIM_SPEED_RECORDED: u32 = 0;
-/// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a real link.
+/// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a
+/// real link.
 pub const FLUXCAP_SIM_SPEED_FULL: u32 = 1;
-/// As fast as the receiving socket takes them, so that none is dropped. Without a socket: as FLUXCAP_SIM_SPEED_FULL.
+/// As fast as the receiving socket takes them, so that none is dropped. Without a socket: as
+/// FLUXCAP_SIM_SPEED_FULL.
 pub const FLUXCAP_SIM_SPEED_PACED: u32 = 2;
 
 /// Bytes that come to a simulated NIC. Read during the call only.
@@ -28,7 +30,8 @@ pub struct fluxcap_sim_packet {
     pub data: *const u8,
     /// The length in bytes.
     pub len: usize,
-    /// When, in nanoseconds from the start of a playback, not going back. For fluxcap_sim_play() with FLUXCAP_SIM_SPEED_RECORDED.
+    /// When, in nanoseconds from the start of a playback, not going back. For fluxcap_sim_play()
+    /// with FLUXCAP_SIM_SPEED_RECORDED.
     pub time_ns: u64,
 }
 
@@ -63,7 +66,8 @@ unsafe impl Sized32 for fluxcap_sim_counters {
     const NAME: &'static str = "fluxcap_sim_counters";
 }
 
-/// The longest packet that any simulated NIC takes: the largest MTU, an Ethernet header and a VLAN tag.
+/// The longest packet that any simulated NIC takes: the largest MTU, an Ethernet header and a VLAN
+/// tag.
 const LONGEST: usize = 65535 + 14 + 4;
 
 /// The bytes of a packet for a NIC, which looks at the length more closely.
@@ -82,7 +86,8 @@ unsafe fn packet<'a>(name: &str, data: *const u8, len: usize) -> Result<&'a [u8]
 
 /// # Safety
 ///
-/// `packets` is null or points to `count` packets, whose `data` is null or points to `len` bytes; nothing of it changes during `'a`.
+/// `packets` is null or points to `count` packets, whose `data` is null or points to `len` bytes;
+/// nothing of it changes during `'a`.
 unsafe fn array<'a>(
     packets: *const fluxcap_sim_packet,
     count: u32,
@@ -111,10 +116,20 @@ fn too_long(len: usize) -> FluxError {
     )
 }
 
-/// Lets a packet arrive at a queue of a simulated NIC, as if it came over the cable; it is handled in the network's next step.
+/// Lets a packet arrive at a queue of a simulated NIC, as if it came over the cable.
 ///
-/// -EINVAL: no such queue; -EMSGSIZE: shorter than an Ethernet header, or longer than the MTU with header and VLAN tag; -ENOBUFS: the cable
-/// is full; -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+/// It is handled in the network's next step.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: no such queue.
+/// - -EMSGSIZE: shorter than an Ethernet header, or longer than the MTU with header and VLAN tag.
+/// - -ENOBUFS: the cable is full.
+/// - -ENETDOWN: the NIC is down.
+/// - -ENODEV: it was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_inject(
     link: *const fluxcap_link,
@@ -129,10 +144,15 @@ pub unsafe extern "C" fn fluxcap_sim_inject(
     })
 }
 
-/// Lets packets arrive at a queue of a simulated NIC in order, at once. Returns how many had room on the cable.
+/// Lets packets arrive at a queue of a simulated NIC in order, at once.
 ///
-/// The errors are those of fluxcap_sim_inject(), but for a full cable, which shows as a smaller count; no packet arrives if one of them is
-/// invalid. Any thread.
+/// Returns how many had room on the cable.
+///
+/// Errors, after which no packet arrives:
+/// - Those of fluxcap_sim_inject(), but for a full cable, which shows as a smaller count.
+/// - -ENOMEM: not enough memory.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_inject_batch(
     link: *const fluxcap_link,
@@ -149,7 +169,14 @@ pub unsafe extern "C" fn fluxcap_sim_inject_batch(
     })
 }
 
-/// Lets the host's network stack send a packet through a simulated NIC. The errors are those of fluxcap_sim_inject(). Any thread.
+/// Lets the host's network stack send a packet through a simulated NIC.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - Those of fluxcap_sim_inject().
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_host_send(
     link: *const fluxcap_link,
@@ -164,9 +191,16 @@ pub unsafe extern "C" fn fluxcap_sim_host_send(
     })
 }
 
-/// Takes the oldest packet that left a simulated NIC and was not taken yet. Only a NIC without a cable keeps what it sent.
+/// Takes the oldest packet that left a simulated NIC and was not taken yet.
 ///
-/// Returns its length; 0 when there is none. -EMSGSIZE: it is longer than `size`, and waits. Any thread.
+/// Only a NIC without a cable keeps what it sent.
+///
+/// Returns its length, and writes it to `buffer`; 0 when there is none.
+///
+/// Errors:
+/// - -EMSGSIZE: it is longer than `size`, and waits.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_take_sent(
     link: *const fluxcap_link,
@@ -180,9 +214,14 @@ pub unsafe extern "C" fn fluxcap_sim_take_sent(
     })
 }
 
-/// Takes the oldest packet that the host's network stack received from a simulated NIC and that was not taken yet.
+/// Takes the oldest packet that the host's network stack received and that was not taken yet.
 ///
-/// Returns its length; 0 when there is none. -EMSGSIZE: it is longer than `size`, and waits. Any thread.
+/// Returns its length, and writes it to `buffer`; 0 when there is none.
+///
+/// Errors:
+/// - -EMSGSIZE: it is longer than `size`, and waits.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_take_passed(
     link: *const fluxcap_link,
@@ -205,8 +244,17 @@ fn give(packet: Option<Vec<u8>>, buffer: &mut [MaybeUninit<u8>]) -> Result<c_int
     count(packet.len() as u32)
 }
 
-/// Sets a simulated NIC up (1) or down (0). It begins up. What arrives while it is down is lost, and counted. -ENODEV: it was removed.
-/// Any thread.
+/// Sets a simulated NIC up (1) or down (0). It begins up.
+///
+/// What arrives while it is down is lost, and counted.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `up` is neither 0 nor 1.
+/// - -ENODEV: it was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) -> c_int {
     guard(|| {
@@ -225,7 +273,13 @@ pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) 
 
 /// Changes the number of queues of a simulated NIC, as `ethtool -L` does.
 ///
-/// -EINVAL: a number that cannot be, or a queue that would go has a socket; -ENODEV: the NIC was removed. Any thread.
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: a number that cannot be, or a queue that would go has a socket.
+/// - -ENODEV: the NIC was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_set_queues(link: *const fluxcap_link, queues: u32) -> c_int {
     guard(|| {
@@ -235,7 +289,15 @@ pub unsafe extern "C" fn fluxcap_sim_set_queues(link: *const fluxcap_link, queue
     })
 }
 
-/// Changes the MTU of a simulated NIC. -EINVAL: it cannot be; -ENODEV: the NIC was removed. Any thread.
+/// Changes the MTU of a simulated NIC.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: it cannot be.
+/// - -ENODEV: the NIC was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_set_mtu(link: *const fluxcap_link, mtu: u32) -> c_int {
     guard(|| {
@@ -247,7 +309,13 @@ pub unsafe extern "C" fn fluxcap_sim_set_mtu(link: *const fluxcap_link, mtu: u32
 
 /// What goes wrong on the way into this simulated NIC and in its sockets, from now on.
 ///
-/// -EINVAL: a chance or the delay is out of its range; -ENODEV: the NIC was removed. Any thread.
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: a chance or the delay is out of its range.
+/// - -ENODEV: the NIC was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_link_faults(
     link: *const fluxcap_link,
@@ -260,11 +328,21 @@ pub unsafe extern "C" fn fluxcap_sim_link_faults(
     })
 }
 
-/// Starts to play packets into a queue of a simulated NIC, in place of what is played there now: `speed` (FLUXCAP_SIM_SPEED_…) says how
-/// fast, `times` how often all of them; 0: for ever.
+/// Starts to play packets into a queue of a simulated NIC, in place of what is played there now.
 ///
-/// The packets are copied. -EINVAL: none, no such queue, or an unknown speed; -EMSGSIZE: one is too short or too long, and named; nothing is
-/// played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+/// `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all of them; 0: for ever. The
+/// packets are copied.
+///
+/// Returns 0.
+///
+/// Errors, after which nothing is played:
+/// - -EINVAL: no packet, no such queue, or an unknown speed.
+/// - -EMSGSIZE: a packet is too short or too long, and named.
+/// - -ENETDOWN: the NIC is down.
+/// - -ENODEV: it was removed.
+/// - -ENOMEM: not enough memory for the copies.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_play(
     link: *const fluxcap_link,
@@ -311,12 +389,13 @@ pub(super) fn speed_of(speed: u32) -> Result<Speed> {
     }
 }
 
-/// Ends all playbacks into a simulated NIC. Returns 0.
+/// Ends all playbacks into a simulated NIC.
 ///
-/// Errors:
-/// - -EINVAL: `link` is NULL or no open link, or that of an interface of the machine, or this is a forked child.
+/// Returns 0.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_int {
     guard(|| {
@@ -327,7 +406,13 @@ pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_in
     })
 }
 
-/// What a simulated NIC counted. `counters->struct_size` must be set. Any thread.
+/// What a simulated NIC counted.
+///
+/// Returns 0, and fills in `*counters`, whose `struct_size` must be set.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_get_counters(
     link: *const fluxcap_link,
@@ -354,8 +439,15 @@ pub unsafe extern "C" fn fluxcap_sim_get_counters(
     })
 }
 
-/// Takes a simulated NIC out of its network, as when a card is unplugged. Its sockets learn that it is gone (-ENODEV); the handle still has
-/// to be freed. Any thread.
+/// Takes a simulated NIC out of its network, as when a card is unplugged.
+///
+/// Its sockets learn that it is gone (-ENODEV); the handle still has to be freed.
+///
+/// Returns 0.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_remove(link: *const fluxcap_link) -> c_int {
     guard(|| {

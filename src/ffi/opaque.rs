@@ -15,7 +15,8 @@ use crate::stopper::Stopper;
 ///
 /// # Safety
 ///
-/// [`KIND`](Self::KIND) is that of no other implementation: it decides what a pointer from C is followed as.
+/// [`KIND`](Self::KIND) is that of no other implementation: it decides what a pointer from C is
+/// followed as.
 pub(super) unsafe trait Opaque {
     /// What is behind the handle.
     type Value;
@@ -29,7 +30,8 @@ pub(super) unsafe trait Opaque {
     const GIVER: &'static str;
 }
 
-/// `repr(C)`, so that the word is in front whatever the value: the wrong handle can be told from the right one by looking there.
+/// `repr(C)`, so that the word is in front whatever the value: the wrong handle can be told from
+/// the right one by looking there.
 #[repr(C)]
 struct Marked<T> {
     kind: AtomicU64,
@@ -57,13 +59,14 @@ fn place<H: Opaque>(value: H::Value, stopper: Option<Stopper>) -> *mut H {
     Box::into_raw(Box::new(marked)).cast()
 }
 
-/// Ends a wait behind a handle, now or as soon as there is one; -EINVAL, without a text, for what is no such handle. Signal handlers may call
-/// it.
+/// Ends a wait behind a handle, now or as soon as there is one; -EINVAL, without a text, for what
+/// is no such handle. Signal handlers may call it.
 ///
 /// # Safety
 ///
-/// `handle` is null or an open handle, until this returns. Other threads, and the one that a signal interrupted, may be within calls that use it,
-/// but within none that takes it away: [`take`] and [`empty`] end what "open" means when they begin.
+/// `handle` is null or an open handle, until this returns. Other threads, and the one that a signal
+/// interrupted, may be within calls that use it, but within none that takes it away: [`take`] and
+/// [`empty`] end what "open" means when they begin.
 pub(super) unsafe fn stop<H: Opaque>(handle: *const H) -> c_int {
     // The write() is a cancellation point.
     let _uncancelled = Uncancelled::new();
@@ -83,7 +86,8 @@ pub(super) unsafe fn stop<H: Opaque>(handle: *const H) -> c_int {
     }
 }
 
-/// Takes back what is behind a handle, which is gone then; `None` for null and for a handle of another kind.
+/// Takes back what is behind a handle, which is gone then; `None` for null and for a handle of
+/// another kind.
 ///
 /// # Safety
 ///
@@ -100,7 +104,8 @@ pub(super) unsafe fn take<H: Opaque>(handle: *mut H) -> Option<H::Value> {
     Some(marked.value)
 }
 
-/// Takes the value out of a handle, which stays where it is, empty and of no kind, until it gets a value back or goes.
+/// Takes the value out of a handle, which stays where it is, empty and of no kind, until it gets a
+/// value back or goes.
 ///
 /// # Safety
 ///
@@ -117,8 +122,8 @@ pub(super) unsafe fn empty<H: Opaque>(handle: *mut H) -> Result<(Emptied<H>, H::
     }
 }
 
-/// For whoever uses a handle later, or stops it in a signal handler meanwhile, which is forbidden, but should not go unnoticed where it can be
-/// noticed.
+/// For whoever uses a handle later, or stops it in a signal handler meanwhile, which is forbidden,
+/// but should not go unnoticed where it can be noticed.
 #[inline]
 fn disown(kind: &AtomicU64) {
     kind.store(0, Ordering::Relaxed);
@@ -150,7 +155,8 @@ impl<H: Opaque> Drop for Emptied<H> {
     }
 }
 
-/// What is behind a handle, if it is one of this kind. Nothing is written and nothing allocated, so that signal handlers may call it.
+/// What is behind a handle, if it is one of this kind. Nothing is written and nothing allocated, so
+/// that signal handlers may call it.
 ///
 /// # Safety
 ///

@@ -1,4 +1,25 @@
-//! Owned packets in C: 32 plain bytes that prove themselves when they come back.
+//! Owned packets: a small struct that names a frame, and may go to any thread.
+//!
+//! Modes B and C give them and take them: fluxcap_rx_recv(), fluxcap_tx_alloc(), fluxcap_tx_send()
+//! and their like. Their bytes are changed in place; see also @ref fluxcap_editing. A packet in the
+//! callback of an engine is not owned: it is a struct fluxcap_packet_ref, and good until the
+//! callback returns.
+//!
+//! ```c
+//! // Gives back the packets that are shorter than `least`, and closes the gaps.
+//! static uint32_t keep_long(struct fluxcap_packet *packets, uint32_t count, uint32_t least)
+//! {
+//!     uint32_t kept = 0;
+//!
+//!     for (uint32_t i = 0; i < count; i++) {
+//!         if (packets[i].len < least)
+//!             fluxcap_packet_free(&packets[i]);
+//!         else
+//!             packets[kept++] = packets[i]; // Of the copies, only this one is used from now on.
+//!     }
+//!     return kept;
+//! }
+//! ```
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -15,10 +36,11 @@ use crate::packet::{Frames, Packet};
 
 /// A packet that you own, in a frame of a UMEM.
 ///
-/// You may change `data` and `len` within the frame, and the bytes. The other fields are the library's. Sending or freeing a packet
-/// sets `data` to NULL: it has moved away. The struct may be copied, but only one copy may be used: the others become stale, and using them
-/// is an error. Copies are one packet: no two are used on two threads at once. A packet may outlive the socket it came from, and may be freed
-/// on any thread.
+/// You may change `data` and `len` within the frame, and the bytes. The other fields are the
+/// library's. Sending or freeing a packet sets `data` to NULL: it has moved away. The struct may be
+/// copied, but only one copy may be used: the others become stale, and using them is an error.
+/// Copies are one packet: no two are used on two threads at once. A packet may outlive the socket
+/// it came from, and may be freed on any thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_packet {
@@ -86,7 +108,8 @@ impl From<Packet> for fluxcap_packet {
 ///
 /// # Safety
 ///
-/// `packets` is null or points to `count` packets, each of which was written before, that nobody else uses during `'a`.
+/// `packets` is null or points to `count` packets, each of which was written before, that nobody
+/// else uses during `'a`.
 pub(super) unsafe fn array<'a>(
     packets: *mut fluxcap_packet,
     count: u32,
@@ -125,7 +148,8 @@ impl Editable for fluxcap_packet {
     }
 }
 
-/// Moves the packets of the array, at most a batch, into the empty batch: all lie in these frames. After an error they are all back.
+/// Moves the packets of the array, at most a batch, into the empty batch: all lie in these frames.
+/// After an error they are all back.
 pub(super) fn take_home(
     packets: &mut [fluxcap_packet],
     frames: &Frames,
@@ -143,7 +167,8 @@ pub(super) fn take_for_sending(
     take(packets, frames, batch, RawPacket::check_for_sending)
 }
 
-/// [`take_home`], of packets that pass a check, which includes that of home. One that does not leaves all untouched.
+/// [`take_home`], of packets that pass a check, which includes that of home. One that does not
+/// leaves all untouched.
 #[inline]
 fn take(
     packets: &mut [fluxcap_packet],
@@ -182,10 +207,20 @@ pub(super) fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) {
     }
 }
 
-/// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
+/// Takes up to `count` received packets, and tops the fill ring up.
 ///
-/// Returns how many; 0: none now. Each packet is yours until you send or free it. -ENODEV: none, and the interface was removed, or moved to
-/// another network namespace, which shows within a tenth of a second, or its XDP program was taken off, within a second.
+/// It does not wait: see fluxcap_raw_wait().
+///
+/// Returns how many packets it wrote to `packets`; 0: none now. Each is yours until you send or
+/// free it.
+///
+/// Errors:
+/// - -ENODEV: there is no packet, and the interface was removed, or moved to another network
+///   namespace, which shows within a tenth of a second, or its XDP program was taken off, within a
+///   second.
+///
+/// Threads: one at a time. System calls: none while packets arrive; without any it looks whether
+/// the interface is still there, every tenth of a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_receive(
     raw: *mut fluxcap_raw,
@@ -204,7 +239,8 @@ pub unsafe extern "C" fn fluxcap_raw_receive(
     })
 }
 
-/// Fills the places from the front with packets that `more` adds to the batch, as far as it has any.
+/// Fills the places from the front with packets that `more` adds to the batch, as far as it has
+/// any.
 pub(super) fn fill(
     places: &mut [MaybeUninit<fluxcap_packet>],
     batch: &mut PacketBatch,
@@ -225,16 +261,19 @@ pub(super) fn fill(
     done as c_int
 }
 
-/// Writes up to `count` fresh packets of length 0 to `packets`, each in a free frame. Set `len`, fill in the bytes, and send them.
+/// Takes up to `count` free frames, for packets to send.
 ///
-/// Takes sent frames back if the pool has not enough. Returns how many; fewer, even 0, when frames run out, and 0 in a forked child. Frames
-/// return with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but at most
-/// an eighth of all, divided by the number of sockets that there were when it was opened.
+/// They become packets of length 0. Set `len`, fill in the bytes, and send them. If the pool has
+/// not enough, sent frames are taken back. Frames return with fluxcap_raw_reap() and
+/// fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but
+/// at most an eighth of all, divided by the number of sockets that there were when it was opened.
 ///
-/// Errors:
-/// - -EINVAL: `raw` is NULL or no open socket; `packets` is NULL and `count` is not 0, or `count` is above 2^24.
+/// Returns how many packets it wrote to `packets`; fewer, even 0, when frames run out, and 0 in a
+/// forked child.
 ///
-/// One thread at a time.
+/// Errors: the usual ones.
+///
+/// Threads: one at a time. System calls: none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_alloc(
     raw: *mut fluxcap_raw,
@@ -251,14 +290,24 @@ pub unsafe extern "C" fn fluxcap_raw_alloc(
     })
 }
 
-/// Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
+/// Puts packets into the TX ring, in order from the front of the array.
 ///
-/// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all while
-/// the peer of a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool -S DEVICE` have them.
+/// They leave with fluxcap_raw_wake_tx(). Sent means that the kernel took the packet. What the
+/// device drops then, it tells nobody here: a packet longer than its MTU, and all while the peer of
+/// a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool
+/// -S DEVICE` have them.
 ///
-/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
-/// A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
-/// than 256 packets, or of more than the TX ring has room for, those before may be taken first: the count says so, and a later call the error.
+/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the
+/// kernel, reap, and try again.
+///
+/// Errors, after which none is taken:
+/// - -EINVAL: a packet is stale, or of another UMEM.
+/// - -EMSGSIZE: a packet is empty, or leaves its frame.
+///
+/// In an array of more than 256 packets, or of more than the TX ring has room for, those before may
+/// be taken first: the count says so, and a later call the error.
+///
+/// Threads: one at a time. System calls: none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_send(
     raw: *mut fluxcap_raw,
@@ -288,8 +337,8 @@ pub unsafe extern "C" fn fluxcap_raw_send(
 
 /// Sends up to a batch from the front of the array.
 ///
-/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken as there is room for,
-/// and only when all of them can be sent.
+/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken
+/// as there is room for, and only when all of them can be sent.
 fn send_part(handle: &mut Open, part: &mut [fluxcap_packet]) -> Result<usize> {
     let room = handle.raw.tx_room() as usize;
     let count = part.len().min(room);
@@ -300,18 +349,32 @@ fn send_part(handle: &mut Open, part: &mut [fluxcap_packet]) -> Result<usize> {
     sent.map(|sent| sent as usize)
 }
 
-/// Frees a packet: its frame returns to the pool. Any thread.
+/// Frees a packet: its frame returns to the pool.
 ///
-/// NULL, and a packet that has moved away, are no-ops. A stale copy is -EINVAL.
+/// NULL, and a packet that has moved away, are no-ops.
+///
+/// Returns 0; its `data` is NULL then.
+///
+/// Errors:
+/// - -EINVAL: it is a stale copy.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_packet_free(packet: *mut fluxcap_packet) -> c_int {
     // SAFETY: null, or one packet, as the header asks.
     unsafe { fluxcap_packets_free(packet, u32::from(!packet.is_null())) }
 }
 
-/// Frees all packets of an array. Any thread. Those that have moved away are skipped.
+/// Frees all packets of an array.
 ///
-/// A stale copy is -EINVAL; the others are freed all the same.
+/// Those that have moved away are skipped.
+///
+/// Returns 0; their `data` is NULL then.
+///
+/// Errors:
+/// - -EINVAL: one is a stale copy, and the others were freed all the same.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_packets_free(packets: *mut fluxcap_packet, count: u32) -> c_int {
     quick(|| {

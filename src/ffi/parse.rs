@@ -1,4 +1,23 @@
-//! All headers of a packet in C, in one flat struct.
+//! Where the headers of a packet are, and what they say.
+//!
+//! fluxcap_parse() finds all headers of a packet in one pass, and has the fields that most programs
+//! look at; fluxcap_parse_batch() does so for an array. Where you need every field of one header,
+//! the function of that protocol reads it from its place: fluxcap_ipv4_header_parse() at
+//! `l3_offset`, fluxcap_tcp_header_parse() at `l4_offset`. Then there are checksums, and a line of
+//! text about a packet.
+//!
+//! ```c
+//! // Whether a packet opens a TCP connection to this port.
+//! static int opens(const struct fluxcap_packet *packet, uint16_t port)
+//! {
+//!     struct fluxcap_headers headers = {0};
+//!
+//!     headers.struct_size = sizeof(headers);
+//!     return fluxcap_parse(packet->data, packet->len, 0, &headers) == 0 &&
+//!            (headers.flags & FLUXCAP_HEADERS_TCP) != 0 && headers.destination_port == port &&
+//!            (headers.tcp_flags & (FLUXCAP_TCP_SYN | FLUXCAP_TCP_ACK)) == FLUXCAP_TCP_SYN;
+//! }
+//! ```
 
 use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
@@ -17,7 +36,8 @@ use crate::proto::{Headers, ParseError, Parser, Tunnel};
 
 /// Look into tunnels (GRE, VXLAN, IP in IP): the headers are those of the innermost packet.
 pub const FLUXCAP_PARSE_TUNNELS: u32 = 0x01;
-/// Of a packet that is cut short or damaged, tell what can be read, and set FLUXCAP_HEADERS_PARTIAL.
+/// Of a packet that is cut short or damaged, tell what can be read, and set
+/// FLUXCAP_HEADERS_PARTIAL.
 pub const FLUXCAP_PARSE_PARTIAL: u32 = 0x02;
 
 /// Knows the standards' numbers alone.
@@ -37,11 +57,13 @@ pub const FLUXCAP_HEADERS_ICMP: u32 = 0x10;
 pub const FLUXCAP_HEADERS_FRAGMENT: u32 = 0x20;
 /// The IP packet is a fragment other than the first, which lacks the header of `protocol`.
 pub const FLUXCAP_HEADERS_LATER_FRAGMENT: u32 = 0x40;
-/// An IPv6 routing header or an IPv4 option tells the last destination, and `destination_ip` is a station on the way.
+/// An IPv6 routing header or an IPv4 option tells the last destination, and `destination_ip` is a
+/// station on the way.
 pub const FLUXCAP_HEADERS_SOURCE_ROUTED: u32 = 0x80;
 /// The packet is cut short or damaged: this is what can be read.
 pub const FLUXCAP_HEADERS_PARTIAL: u32 = 0x100;
-/// An IPv6 destination option tells the home address of a mobile node (RFC 6275), which checksums cover; `source_ip` is where it is now.
+/// An IPv6 destination option tells the home address of a mobile node (RFC 6275), which checksums
+/// cover; `source_ip` is where it is now.
 pub const FLUXCAP_HEADERS_HOME_ADDRESS: u32 = 0x200;
 
 /// `tunnel`: an IP packet directly in another.
@@ -51,8 +73,9 @@ pub const FLUXCAP_IN_GRE: u32 = 2;
 /// `tunnel`: VXLAN, on UDP port 4789 or those of a struct fluxcap_parser.
 pub const FLUXCAP_IN_VXLAN: u32 = 3;
 
-/// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most programs look at, in host byte order.
-/// Offsets are in bytes from the start of what was parsed. What is not there is 0.
+/// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most
+/// programs look at, in host byte order. Offsets are in bytes from the start of what was parsed.
+/// What is not there is 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_headers {
@@ -72,7 +95,8 @@ pub struct fluxcap_headers {
     pub payload_end: u32,
     /// Where the packet ends; padding may follow.
     pub end: u32,
-    /// What the frame carries, behind its VLAN tags, or LLC with SNAP: 0x0800 IPv4, 0x86dd IPv6, 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
+    /// What the frame carries, behind its VLAN tags, or LLC with SNAP: 0x0800 IPv4, 0x86dd IPv6,
+    /// 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
     pub ether_type: u16,
     /// The outermost of `vlan_tags`: priority, drop eligible, VLAN id, 3 + 1 + 12 bits.
     pub outer_tag: u16,
@@ -245,12 +269,19 @@ fn read_what_is_there(parser: &Parser<'_>, packet: &[u8], flags: u32) -> fluxcap
     value
 }
 
-/// Finds all headers of `data`, a packet of `len` bytes that begins with its Ethernet header, in one pass: VLAN tags, MPLS labels, IPv4,
-/// IPv6 with its extension headers, TCP, UDP, ICMP. Unknown protocols are payload. Checksums are not looked at.
+/// Finds all headers of `data`, a packet that begins with its Ethernet header, in one pass.
 ///
-/// `flags` are FLUXCAP_PARSE_…, joined with |, or 0; `headers->struct_size` must be set. Returns 0. -EINVAL when a header is cut short or
-/// a length cannot be, and then fluxcap_last_error() names field and offset, and `headers` is as it was; with FLUXCAP_PARSE_PARTIAL, that
-/// is 0 and FLUXCAP_HEADERS_PARTIAL.
+/// VLAN tags, MPLS labels, IPv4, IPv6 with its extension headers, TCP, UDP, ICMP. Unknown protocols
+/// are payload. Checksums are not looked at. `flags` are FLUXCAP_PARSE_…, joined with |, or 0.
+///
+/// Returns 0, and fills in `*headers`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EINVAL: a header is cut short or a length cannot be, and fluxcap_last_error() names field and
+///   offset; with FLUXCAP_PARSE_PARTIAL that is 0 and FLUXCAP_HEADERS_PARTIAL. Or `flags` has
+///   unknown bits.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse(
     data: *const c_void,
@@ -262,9 +293,14 @@ pub unsafe extern "C" fn fluxcap_parse(
     quick(|| unsafe { parse_one(&STANDARD, data, len, flags, headers) })
 }
 
-/// fluxcap_parse() in a network that uses other numbers than the standards.
+/// As fluxcap_parse(), in a network that uses other numbers than the standards.
 ///
-/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+/// Returns 0, and fills in `*headers`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - Those of fluxcap_parse().
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse_with(
     parser: *const fluxcap_parser,
@@ -283,7 +319,8 @@ pub unsafe extern "C" fn fluxcap_parse_with(
 
 /// # Safety
 ///
-/// `data` is null or points to `len` readable bytes; `headers` is null or as long as its `struct_size` says.
+/// `data` is null or points to `len` readable bytes; `headers` is null or as long as its
+/// `struct_size` says.
 #[inline]
 unsafe fn parse_one(
     parser: &Parser<'_>,
@@ -304,17 +341,18 @@ unsafe fn parse_one(
     Ok(0)
 }
 
-/// fluxcap_parse() of `count` packets, as FLUXCAP_PARSE_PARTIAL has it: those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and
-/// one that has moved away is empty.
+/// Finds the headers of `count` packets, as fluxcap_parse() with FLUXCAP_PARSE_PARTIAL does.
 ///
-/// `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it counts for all, and is written into
-/// each. Returns how many packets are whole. A packet is never an error.
+/// Those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and one that has moved away is
+/// empty. A packet is never an error. `headers` is an array of `count` structs, of which the first
+/// one's `struct_size` must be set: it counts for all, and is written into each.
 ///
-/// Errors:
-/// - -EINVAL: `flags` has unknown bits; `count` is above 2^24; or it is not 0, and `packets` or `headers` is NULL, or the first
-///   `struct_size` is one that no version has. Nothing is written then.
+/// Returns how many packets are whole, and fills in `headers`.
 ///
-/// Any thread. It changes nothing but `headers`.
+/// Errors, after which nothing is written:
+/// - -EINVAL: `flags` has unknown bits.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse_batch(
     packets: *const fluxcap_packet,
@@ -330,9 +368,14 @@ pub unsafe extern "C" fn fluxcap_parse_batch(
     })
 }
 
-/// fluxcap_parse_batch() in a network that uses other numbers than the standards.
+/// As fluxcap_parse_batch(), in a network that uses other numbers than the standards.
 ///
-/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+/// Returns how many packets are whole, and fills in `headers`.
+///
+/// Errors, after which nothing is written:
+/// - Those of fluxcap_parse_batch().
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse_batch_with(
     parser: *const fluxcap_parser,
@@ -353,13 +396,14 @@ pub unsafe extern "C" fn fluxcap_parse_batch_with(
     })
 }
 
-/// fluxcap_parse_batch() of the packets that a callback gets. Returns how many packets are whole.
+/// As fluxcap_parse_batch(), of the packets that a callback gets.
 ///
-/// Errors:
-/// - -EINVAL: `flags` has unknown bits; `count` is above 2^24; or it is not 0, and `packets` or `headers` is NULL, or the first
-///   `struct_size` is one that no version has. Nothing is written then.
+/// Returns how many packets are whole, and fills in `headers`.
 ///
-/// For the thread that the callback runs on.
+/// Errors, after which nothing is written:
+/// - -EINVAL: `flags` has unknown bits.
+///
+/// Threads: the one that the callback runs on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse_refs(
     packets: *const fluxcap_packet_ref,
@@ -375,9 +419,14 @@ pub unsafe extern "C" fn fluxcap_parse_refs(
     })
 }
 
-/// fluxcap_parse_refs() in a network that uses other numbers than the standards.
+/// As fluxcap_parse_refs(), in a network that uses other numbers than the standards.
 ///
-/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
+/// Returns how many packets are whole, and fills in `headers`.
+///
+/// Errors, after which nothing is written:
+/// - Those of fluxcap_parse_refs().
+///
+/// Threads: the one that the callback runs on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse_refs_with(
     parser: *const fluxcap_parser,
@@ -400,8 +449,9 @@ pub unsafe extern "C" fn fluxcap_parse_refs_with(
 
 /// # Safety
 ///
-/// `packets` is null or points to `count` packets, of which `bytes_of` gives null or an address and how many bytes are readable there;
-/// `headers` is null or points to `count` structs as long as the first one's `struct_size` says.
+/// `packets` is null or points to `count` packets, of which `bytes_of` gives null or an address and
+/// how many bytes are readable there; `headers` is null or points to `count` structs as long as the
+/// first one's `struct_size` says.
 #[inline]
 unsafe fn parse_all<P>(
     parser: &Parser<'_>,

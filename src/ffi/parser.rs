@@ -4,8 +4,9 @@ use super::sized::Sized32;
 use crate::error::{FluxError, Result};
 use crate::proto::{EtherType, Parser};
 
-/// What packets are parsed as in networks that use other numbers than the standards, for fluxcap_parse_with(). A list of fewer than four
-/// numbers ends with 0; all 0 is what fluxcap_parse() does.
+/// What packets are parsed as in networks that use other numbers than the standards, for
+/// fluxcap_parse_with(). A list of fewer than four numbers ends with 0; all 0 is what
+/// fluxcap_parse() does.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_parser {
@@ -13,7 +14,8 @@ pub struct fluxcap_parser {
     pub struct_size: u32,
     /// 0.
     pub reserved: u32,
-    /// What announces a VLAN tag besides 0x8100 and 0x88a8: devices from before IEEE 802.1ad use 0x9100, 0x9200 and 0x9300.
+    /// What announces a VLAN tag besides 0x8100 and 0x88a8: devices from before IEEE 802.1ad use
+    /// 0x9100, 0x9200 and 0x9300.
     pub vlan_types: [u16; 4],
     /// UDP ports that VXLAN comes to besides 4789: 8472 is what Linux takes unless told otherwise.
     pub vxlan_ports: [u16; 4],

@@ -123,7 +123,14 @@ fn expect(is: bool, what: &str) -> Result<()> {
     ))
 }
 
-/// Parses the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
+/// Reads the Ethernet header at the start of `data`.
+///
+/// Returns its length, 14, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_ethernet_header_parse(
     data: *const c_void,
@@ -143,7 +150,14 @@ pub unsafe extern "C" fn fluxcap_ethernet_header_parse(
     })
 }
 
-/// Swaps the addresses of the Ethernet header at the start of `data`. Returns its length, 14; -EINVAL when there is none.
+/// Swaps the addresses of the Ethernet header at the start of `data`.
+///
+/// Returns its length, 14.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_ethernet_header_swap(data: *mut c_void, len: usize) -> c_int {
     quick(|| {
@@ -155,7 +169,14 @@ pub unsafe extern "C" fn fluxcap_ethernet_header_swap(data: *mut c_void, len: us
     })
 }
 
-/// Parses the ARP message at the start of `data`, behind the Ethernet header. Returns its length, 28; -EINVAL when there is none.
+/// Reads the ARP message at the start of `data`, which is behind the Ethernet header.
+///
+/// Returns its length, 28, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_arp_header_parse(
     data: *const c_void,
@@ -177,9 +198,16 @@ pub unsafe extern "C" fn fluxcap_arp_header_parse(
     })
 }
 
-/// Turns the ARP request at the start of `packet`, which begins with its Ethernet header, into the reply that names `mac`.
+/// Turns the ARP request in `packet` into the reply that names `mac`.
 ///
-/// Returns the length of both headers, 42; -EINVAL when there is none.
+/// The packet begins with its Ethernet header. `mac` may lie in it.
+///
+/// Returns the length of both headers, 42.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is no ARP request.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_arp_reply(
     packet: *mut c_void,
@@ -204,8 +232,14 @@ pub unsafe extern "C" fn fluxcap_arp_reply(
     })
 }
 
-/// Parses the IPv4 header at the start of `data`, behind the Ethernet header. Returns its length with options; -EINVAL when there is
-/// none, or when `total_length` exceeds `len`.
+/// Reads the IPv4 header at the start of `data`, which is behind the Ethernet header.
+///
+/// Returns its length with options, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none, or its `total_length` exceeds `len`.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_ipv4_header_parse(
     data: *const c_void,
@@ -236,9 +270,16 @@ pub unsafe extern "C" fn fluxcap_ipv4_header_parse(
     })
 }
 
-/// Parses the ICMP echo message at the start of `data`, which ends with the message, so that its checksum can be checked.
+/// Reads the ICMP echo message at the start of `data`.
 ///
-/// Returns the length of its header, 8; -EINVAL when it is no echo request or reply.
+/// `data` ends with the message, so that its checksum can be checked.
+///
+/// Returns the length of its header, 8, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: it is no echo request or reply.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_icmp_echo_header_parse(
     data: *const c_void,
@@ -261,8 +302,17 @@ pub unsafe extern "C" fn fluxcap_icmp_echo_header_parse(
     })
 }
 
-/// Turns the ICMP echo request in `packet`, which begins with its Ethernet header, into the reply: swaps the addresses, changes the
-/// type, updates the checksum. Returns the length of all headers; -EINVAL when it is none.
+/// Turns the ICMP echo request in `packet` into the reply.
+///
+/// The packet begins with its Ethernet header. The addresses are swapped, the type is changed, the
+/// checksum is updated.
+///
+/// Returns the length of all headers.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is no ICMP echo request over IPv4, or a fragment of one.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_icmp_echo_reply(packet: *mut c_void, len: usize) -> c_int {
     quick(|| {
@@ -285,9 +335,12 @@ pub unsafe extern "C" fn fluxcap_icmp_echo_reply(packet: *mut c_void, len: usize
     })
 }
 
-/// The Internet checksum (RFC 1071) of `len` bytes, in host byte order: 0 over data that contains its right checksum.
+/// The Internet checksum of `len` bytes (RFC 1071).
 ///
-/// NULL counts as no bytes.
+/// Returns it in host byte order: 0 over data that contains its right checksum. NULL counts as no
+/// bytes.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum(data: *const c_void, len: usize) -> u16 {
     // SAFETY: as the header asks.

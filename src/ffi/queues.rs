@@ -12,12 +12,21 @@ use crate::kernel::FanOut;
 use crate::queues::Queues;
 use crate::raw::FluxRaw;
 
-/// Opens a socket on each of `count` queues, in the order of their numbers in `queues`, all behind one XDP program; with NULL for
-/// `queues`, on each that the interface has for receiving, of which there may be `count` at most.
+/// Opens a socket on each of `count` queues, all behind one XDP program.
 ///
-/// Each socket has a UMEM of its own, so that threads share nothing, unless the config gives one. Its `queue` says nothing here. On
-/// success the handles are in `raws`, to be freed with fluxcap_raw_free(), and the result says how many. Otherwise `raws` is not written and
-/// nothing is left behind: -EINVAL no queue, one twice, or one that is not there, -ENOSPC more queues than `count`, and as fluxcap_open().
+/// `queues` are their numbers; with NULL it is each queue that the interface has for receiving, of
+/// which there may be `count` at most. Each socket has a UMEM of its own, so that threads share
+/// nothing, unless the config gives one. The config's `queue` says nothing here.
+///
+/// Returns how many sockets were opened; the first entries of `raws` are their handles, in the
+/// order of `queues`, to be freed with fluxcap_raw_free().
+///
+/// Errors, after which nothing is left behind:
+/// - -EINVAL: no queue, one twice, or one that is not there.
+/// - -ENOSPC: the interface has more queues than `count`.
+/// - Those of fluxcap_open().
+///
+/// Threads: any. Rights: as fluxcap_open().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_open_queues(
     config: *const fluxcap_config,
@@ -36,12 +45,20 @@ pub unsafe extern "C" fn fluxcap_open_queues(
     })
 }
 
-/// Opens `count` sockets, up to 16, on one queue and one UMEM, for an interface with fewer queues than threads that shall work on its packets.
+/// Opens `count` sockets, up to 16, on one queue and one UMEM.
 ///
-/// All packets of a flow come to the same socket, with `symmetric` 1 those of both its directions; with 0 the directions may differ. The
-/// sockets can be used on threads of their own, and closed in any order. On success the handles are in `raws`, to be freed with
-/// fluxcap_raw_free(), and the result is `count`. Otherwise `raws` is not written and nothing is left behind: -EINVAL a `count` out of
-/// its range, -EOPNOTSUPP with an XSKMAP of your own, and as fluxcap_open(); -EPERM also without CAP_PERFMON.
+/// For an interface with fewer queues than threads that shall work on its packets. All packets of a
+/// flow come to the same socket, with `symmetric` 1 those of both its directions; with 0 the
+/// directions may differ. The sockets can be used on threads of their own, and closed in any order.
+///
+/// Returns `count`; `raws` has the handles, to be freed with fluxcap_raw_free().
+///
+/// Errors, after which nothing is left behind:
+/// - -EINVAL: `count` is out of its range; `symmetric` is neither 0 nor 1.
+/// - -EOPNOTSUPP: the config has an XSKMAP of your own.
+/// - Those of fluxcap_open(); -EPERM also without CAP_PERFMON.
+///
+/// Threads: any. Rights: those of fluxcap_open(), and CAP_PERFMON.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_open_fan_out(
     config: *const fluxcap_config,

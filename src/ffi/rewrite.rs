@@ -104,12 +104,20 @@ impl fluxcap_rewrite {
     }
 }
 
-/// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow; a UDP checksum of
-/// 0 stays. A checksum that its sender left to the network card (veth, virtio) stays unfinished, and whoever gets the packet from another
-/// machine drops it: a forwarder calls fluxcap_checksum_complete(), too. VLAN tags, IP options and extension headers are passed over.
+/// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place.
 ///
-/// Returns 0. -EINVAL when not everything can be changed, and then nothing is: the packet is of the other IP version, has no ports,
-/// or is malformed.
+/// All checksums follow; a UDP checksum of 0 stays. A checksum that its sender left to the network
+/// card (veth, virtio) stays unfinished, and whoever gets the packet from another machine drops it:
+/// a forwarder calls fluxcap_checksum_complete(), too. VLAN tags, IP options and extension headers
+/// are passed over.
+///
+/// Returns 0.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: not everything can be changed: the packet is of the other IP version, has no ports,
+///   or is malformed. Or `change` has unknown bits, or `ip_version` is neither 4 nor 6.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rewrite_apply(
     rewrite: *const fluxcap_rewrite,
@@ -138,15 +146,20 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
     })
 }
 
-/// Finishes the TCP or UDP checksum of `packet`, which begins with its Ethernet header, if its sender left that to the network card,
-/// as Linux does for packets that stay on the machine (veth, virtio). Without that, who receives the packet drops it.
+/// Finishes the TCP or UDP checksum of `packet`, if its sender left that to the network card.
 ///
-/// Such a checksum is recognised by its value, the sum of the pseudo header; of other checksums one in 65536 has it by coincidence.
-/// Where that is the right checksum, the packet stays as it is, but a damaged one gets a right checksum: do not call this for packets
-/// that came over a wire.
+/// Linux does so for packets that stay on the machine (veth, virtio). Without that, who receives
+/// the packet drops it. The packet begins with its Ethernet header. Such a checksum is recognised
+/// by its value, the sum of the pseudo header; of other checksums one in 65536 has it by
+/// coincidence. Where that is the right checksum, the packet stays as it is, but a damaged one gets
+/// a right checksum: do not call this for packets that came over a wire.
 ///
-/// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not partial or right all the same, or it is
-/// neither TCP nor UDP, a fragment, or malformed.
+/// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not
+/// partial or right all the same, or it is neither TCP nor UDP, a fragment, or malformed.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_checksum_complete(packet: *mut c_void, len: usize) -> c_int {
     quick(|| {

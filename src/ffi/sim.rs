@@ -1,4 +1,41 @@
-//! A simulated network, behind its opaque handle.
+//! The world around your program, in a test: NICs, cables, traffic, faults. Without root.
+//!
+//! Sockets are opened on links of a simulated network in place of an interface's name; all the rest
+//! of your program is as in production. Time is simulated, and a seed decides what goes wrong, so
+//! that a test sees the same each time. NICs play and record capture files.
+//!
+//! Functions on a NIC take its link; the link of an interface of the machine is -EINVAL.
+//!
+//! ```c
+//! // A packet arrives at a simulated NIC, and is received.
+//! static int receive_one(const void *data, size_t len)
+//! {
+//!     struct fluxcap_sim_nic_config nic = {0};
+//!     struct fluxcap_config config = {0};
+//!     struct fluxcap_sim *sim = NULL;
+//!     struct fluxcap_link *link = NULL;
+//!     struct fluxcap_raw *raw = NULL;
+//!     struct fluxcap_packet packet;
+//!     int result = -1;
+//!
+//!     nic.struct_size = sizeof(nic);
+//!     nic.name = "nic0";
+//!     config.struct_size = sizeof(config);
+//!     if (fluxcap_sim_create(1, &sim) == 0 && fluxcap_sim_add(sim, &nic, &link) == 0) {
+//!         config.link = link;
+//!         if (fluxcap_open(&config, &raw) == 0 &&
+//!             fluxcap_sim_inject(link, 0, (const uint8_t *)data, len) == 0 &&
+//!             fluxcap_sim_settle(sim) >= 0)
+//!             result = fluxcap_raw_receive(raw, &packet, 1);
+//!     }
+//!     if (result == 1)
+//!         fluxcap_packet_free(&packet);
+//!     fluxcap_raw_free(raw);
+//!     fluxcap_link_free(link);
+//!     fluxcap_sim_free(sim);
+//!     return result;
+//! }
+//! ```
 
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
@@ -17,14 +54,17 @@ use crate::sim::{Faults, Network, NicConfig, Running};
 /// For `keep` of struct fluxcap_sim_nic_config: nothing is kept, only counted.
 pub const FLUXCAP_SIM_KEEP_NOTHING: u32 = 0xffff_ffff;
 
-/// A network without a kernel: NICs that sockets can be opened on, and cables between them. Needs no root, and no network.
+/// A network without a kernel: NICs that sockets can be opened on, and cables between them. Needs
+/// no root, and no network.
 ///
-/// Your program opens its sockets on links of this network, in place of an interface's name, and runs as in production: the rings, the
-/// counters and the errors are those of the kernel. Your test plays the world around it.
+/// Your program opens its sockets on links of this network, in place of an interface's name, and
+/// runs as in production: the rings, the counters and the errors are those of the kernel. Your test
+/// plays the world around it.
 ///
-/// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
-/// or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
-/// thread give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
+/// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a
+/// socket waits or flushes, or, in real time, while the network's thread runs
+/// (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one thread
+/// give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
 /// one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
 pub struct fluxcap_sim {
     _opaque: [u8; 0],
@@ -57,28 +97,33 @@ pub struct fluxcap_sim_nic_config {
     pub name: *const c_char,
     /// Its queues, 1 to 256. 0: 1.
     pub queues: u32,
-    /// Packets on the way to one of its queues, at most; a sender finds the device busy then. 0: 2048.
+    /// Packets on the way to one of its queues, at most; a sender finds the device busy then. 0:
+    /// 2048.
     pub cable: u32,
-    /// Packets kept for fluxcap_sim_take_sent() and for fluxcap_sim_take_passed(), at most; a sender finds the device busy then, and
-    /// the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING: what is sent without a cable, or passed, is only counted.
+    /// Packets kept for fluxcap_sim_take_sent() and for fluxcap_sim_take_passed(), at most; a
+    /// sender finds the device busy then, and the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING:
+    /// what is sent without a cable, or passed, is only counted.
     pub keep: u32,
     /// 1: its driver has zero-copy. 0: it has not, as that of veth.
     pub zero_copy: u32,
-    /// 1: the kernel does not know the TX budget option (Linux before 6.17), so one transmit call sends 32 packets. 0: it does.
+    /// 1: the kernel does not know the TX budget option (Linux before 6.17), so one transmit call
+    /// sends 32 packets. 0: it does.
     pub no_tx_budget: u32,
     /// Its Ethernet address. All 0: 02:00:00:00:00:01 for the first NIC of a network, and so on.
     pub mac: [u8; 6],
     /// 0.
     pub reserved: [u8; 6],
-    /// How long, in nanoseconds, its driver takes to let go of the queue after a zero-copy socket was closed. So long the queue is taken, and
-    /// the socket's frames are in quarantine (struct fluxcap_accounting).
+    /// How long, in nanoseconds, its driver takes to let go of the queue after a zero-copy socket
+    /// was closed. So long the queue is taken, and the socket's frames are in quarantine (struct
+    /// fluxcap_accounting).
     pub release_delay_ns: u64,
 }
 
-/// What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size: nothing.
+/// What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size:
+/// nothing.
 ///
-/// All but max_delay_ns are chances, in parts per million of packets (or of calls), 0 to 1000000. Which packets are hit follows from the
-/// network's seed alone.
+/// All but max_delay_ns are chances, in parts per million of packets (or of calls), 0 to 1000000.
+/// Which packets are hit follows from the network's seed alone.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_sim_faults {
@@ -154,9 +199,16 @@ pub(super) unsafe fn network_of<'a>(sim: *const fluxcap_sim) -> Result<&'a Simul
     sim.network.check().map(|()| sim)
 }
 
-/// Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
+/// Makes a network without NICs.
 ///
-/// On success `*sim` is a handle to be freed with fluxcap_sim_free(), and the result 0. Any thread.
+/// Its faults follow from `seed`: the same seed and the same calls on one thread give the same
+/// trace.
+///
+/// Returns 0; `*sim` is a handle to be freed with fluxcap_sim_free().
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_create(seed: u64, sim: *mut *mut fluxcap_sim) -> c_int {
     guard(|| {
@@ -173,10 +225,12 @@ pub unsafe extern "C" fn fluxcap_sim_create(seed: u64, sim: *mut *mut fluxcap_si
     })
 }
 
-/// Frees a network's handle, and ends its thread. NULL is a no-op.
+/// Frees a network's handle, and ends its thread.
 ///
-/// Links and sockets of the network stay good: it goes with the last of them. The handle is gone afterwards, and must not be in use on
-/// another thread.
+/// Links and sockets of the network stay good: it goes with the last of them. NULL is a no-op. The
+/// handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_free(sim: *mut fluxcap_sim) {
     guard(|| {
@@ -188,8 +242,13 @@ pub unsafe extern "C" fn fluxcap_sim_free(sim: *mut fluxcap_sim) {
 
 /// Adds a NIC to the network. It is up, and without a cable.
 ///
-/// On success `*link` is a handle to it, to be freed with fluxcap_link_free(), and the result 0. -EINVAL: a number out of its range;
-/// -EEXIST: a name that the network has already. Any thread.
+/// Returns 0; `*link` is a handle to it, to be freed with fluxcap_link_free().
+///
+/// Errors:
+/// - -EINVAL: a number out of its range.
+/// - -EEXIST: the network has a NIC of that name already.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_add(
     sim: *const fluxcap_sim,
@@ -257,9 +316,14 @@ fn field(name: &str, wrong: &str, fix: &str) -> FluxError {
     )
 }
 
-/// Finds the NIC of this name. On success `*link` is one more handle to it, to be freed with fluxcap_link_free(), and the result 0.
+/// Finds the NIC of this name.
 ///
-/// -ENODEV: there is none. Any thread.
+/// Returns 0; `*link` is one more handle to it, to be freed with fluxcap_link_free().
+///
+/// Errors:
+/// - -ENODEV: there is none.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_find(
     sim: *const fluxcap_sim,
@@ -284,9 +348,18 @@ pub unsafe extern "C" fn fluxcap_sim_find(
     })
 }
 
-/// Joins two NICs of the network by a cable: what one sends, the other receives, on the queue of the same number.
+/// Joins two NICs of the network by a cable.
 ///
-/// -EINVAL: twice the same, or not of this network; -EBUSY: one has a cable already; -ENODEV: one was removed. Any thread.
+/// What one sends, the other receives, on the queue of the same number.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: twice the same, or not of this network.
+/// - -EBUSY: one has a cable already.
+/// - -ENODEV: one was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_join(
     sim: *const fluxcap_sim,
@@ -303,14 +376,15 @@ pub unsafe extern "C" fn fluxcap_sim_join(
     })
 }
 
-/// Handles up to `budget` packets that are due, and returns how many; 0: nothing is left to do at this time.
+/// Handles up to `budget` packets that are due.
 ///
 /// Those are packets that leave a zero-copy socket, are played, arrive, or are completed late.
 ///
-/// Errors:
-/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+/// Returns how many; 0: nothing is left to do at this time.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) -> c_int {
     guard(|| {
@@ -320,14 +394,15 @@ pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) 
     })
 }
 
-/// Steps until nothing is left to do at this time, and returns how many packets were handled (INT_MAX: that many or more).
+/// Steps until nothing is left to do at this time.
 ///
 /// Ends after some hundred million packets at the latest: a playback for ever has no end.
 ///
-/// Errors:
-/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+/// Returns how many packets were handled; INT_MAX: that many or more.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
@@ -337,15 +412,17 @@ pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
     })
 }
 
-/// Lets `nanoseconds` of simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played. Returns 0.
+/// Lets `nanoseconds` of simulated time pass, in which all happens that is due.
 ///
-/// While the network's thread runs, real time counts, and this waits for it. Without it, traffic at full speed comes at one packet a
+/// Delayed packets arrive, recorded traffic is played. While the network's thread runs, real time
+/// counts, and this waits for it. Without it, traffic at full speed comes at one packet a
 /// microsecond.
 ///
-/// Errors:
-/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+/// Returns 0.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanoseconds: u64) -> c_int {
     guard(|| {
@@ -356,7 +433,13 @@ pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanosecond
     })
 }
 
-/// The nanoseconds since the network was made, as its packets see it, into `*nanoseconds`. Any thread.
+/// The nanoseconds since the network was made, as its packets see it.
+///
+/// Returns 0, and writes them to `*nanoseconds`.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *mut u64) -> c_int {
     guard(|| {
@@ -372,9 +455,17 @@ pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *
     })
 }
 
-/// Starts a thread that moves packets as they come, in real time. -EBUSY: it runs already. Any thread.
+/// Starts a thread that moves packets as they come, in real time.
 ///
-/// With it, programs of several threads run as on a real machine; without it, a single thread sees the same happen each time.
+/// With it, programs of several threads run as on a real machine; without it, a single thread sees
+/// the same happen each time.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EBUSY: it runs already.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
@@ -387,7 +478,15 @@ pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
     })
 }
 
-/// Ends the thread; time is simulated again, and goes on from where it is. Without a thread it is a no-op. Any thread.
+/// Ends the thread.
+///
+/// Time is simulated again, and goes on from where it is. Without a thread it is a no-op.
+///
+/// Returns 0.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_stop(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
@@ -399,7 +498,14 @@ pub unsafe extern "C" fn fluxcap_sim_stop(sim: *const fluxcap_sim) -> c_int {
     })
 }
 
-/// What goes wrong from now on, at all NICs, and at those to come. -EINVAL: a chance or the delay is out of its range. Any thread.
+/// What goes wrong from now on, at all NICs, and at those to come.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: a chance or the delay is out of its range.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_set_faults(
     sim: *const fluxcap_sim,

@@ -47,7 +47,14 @@ unsafe impl Sized32 for fluxcap_group_statistics {
     const NAME: &'static str = "fluxcap_group_statistics";
 }
 
-/// What the engines did, all together. `statistics->struct_size` must be set. -EBUSY: they run.
+/// What the engines did, all together.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: they run.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_get_statistics(
     group: *const fluxcap_group,
@@ -78,7 +85,15 @@ pub unsafe extern "C" fn fluxcap_group_get_statistics(
     })
 }
 
-/// What one engine did. `statistics->struct_size` must be set. -EINVAL: there is no such engine; -EBUSY: they run.
+/// What one engine did.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: they run.
+/// - -EINVAL: there is no such engine.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_engine_statistics(
     group: *const fluxcap_group,
@@ -96,9 +111,16 @@ pub unsafe extern "C" fn fluxcap_group_engine_statistics(
     })
 }
 
-/// What the engines did as text, for a person: a line for each, one for the whole, and one for each change of a number of queues. -EBUSY: they run.
+/// What the engines did as text, for a person.
 ///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+/// A line for each, one for the whole, and one for each change of a number of queues.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: they run.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_text(
     group: *const fluxcap_group,

@@ -11,16 +11,16 @@ use crate::error::Result;
 
 /// What became of each requested setting, as text, one a line: requested, achieved, and why.
 ///
-/// Then a line `note: …` for each thing that keeps packets, or parts of them, from the socket: queues without one, offloads that take VLAN
-/// tags away or merge segments, a device without Ethernet header; with the ethtool words against it.
+/// Then a line `note: …` for each thing that keeps packets, or parts of them, from the socket:
+/// queues without one, offloads that take VLAN tags away or merge segments, a device without
+/// Ethernet header; with the ethtool words against it.
 ///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it.
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
 /// Errors:
-/// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `raw` is NULL or no open socket.
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_report(
     raw: *const fluxcap_raw,
@@ -37,14 +37,14 @@ pub unsafe extern "C" fn fluxcap_raw_report(
 
 /// The rings and the owner of every frame, as text for a person.
 ///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Time grows with
-/// the number of frames.
+/// Time grows with the number of frames.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
 /// Errors:
-/// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `raw` is NULL or no open socket.
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_debug_text(
     raw: *const fluxcap_raw,

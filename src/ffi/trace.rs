@@ -16,7 +16,8 @@ pub const FLUXCAP_SIM_ARRIVED: u32 = 1;
 pub const FLUXCAP_SIM_RECEIVED: u32 = 2;
 /// The packet went on to the host's network stack.
 pub const FLUXCAP_SIM_PASSED: u32 = 3;
-/// The packet was dropped on arrival: the host's queue or the RX ring full, no frame, too long, or the NIC down.
+/// The packet was dropped on arrival: the host's queue or the RX ring full, no frame, too long, or
+/// the NIC down.
 pub const FLUXCAP_SIM_DROPPED: u32 = 4;
 /// The packet was taken out of a TX ring.
 pub const FLUXCAP_SIM_SENT: u32 = 5;
@@ -91,7 +92,15 @@ impl From<&Event> for fluxcap_sim_event {
     }
 }
 
-/// Notes down what happens in the network from now on, up to `events` of it; 0 ends that. What was noted before is gone. Any thread.
+/// Notes down what happens in the network from now on, up to `events` of it; 0 ends that.
+///
+/// What was noted before is gone.
+///
+/// Returns 0.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_trace_start(sim: *const fluxcap_sim, events: u32) -> c_int {
     guard(|| {
@@ -102,14 +111,15 @@ pub unsafe extern "C" fn fluxcap_sim_trace_start(sim: *const fluxcap_sim, events
     })
 }
 
-/// Writes the first `count` events since fluxcap_sim_trace_start() to `events`, in order, or fewer if there are fewer.
+/// The first `count` events since fluxcap_sim_trace_start(), in order, or fewer if there are fewer.
 ///
-/// Returns how many there are in all. Times are nanoseconds since the network was made.
+/// Times are nanoseconds since the network was made.
 ///
-/// Errors:
-/// - -EINVAL: `events` is NULL and `count` is not 0, or `count` is above INT_MAX; `sim` is NULL or no open network, or this is a forked child.
+/// Returns how many there are in all, and writes the first ones to `events`.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_trace_events(
     sim: *const fluxcap_sim,
@@ -134,7 +144,11 @@ pub unsafe extern "C" fn fluxcap_sim_trace_events(
 
 /// What happened since fluxcap_sim_trace_start(), in order, as text: one event a line.
 ///
-/// Writes at most `size` bytes including the final NUL, like snprintf(), and returns the length of the whole text without it. Any thread.
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_trace_text(
     sim: *const fluxcap_sim,

@@ -11,11 +11,12 @@ use super::poller::timeout;
 use crate::error::Result;
 use crate::umem::UmemRegion;
 
-/// The memory that packets live in, cut into equal frames. Sockets that share one can pass packets on uncopied.
+/// The memory that packets live in, cut into equal frames. Sockets that share one can pass packets
+/// on uncopied.
 ///
-/// It stays mapped until the last handle, socket and packet is gone. Then it is unmapped, also when frames are still in quarantine
-/// (`quarantined` of struct fluxcap_accounting): the kernel holds their pages for itself, and gives them to nobody else before it has
-/// released them.
+/// It stays mapped until the last handle, socket and packet is gone. Then it is unmapped, also when
+/// frames are still in quarantine (`quarantined` of struct fluxcap_accounting): the kernel holds
+/// their pages for itself, and gives them to nobody else before it has released them.
 pub struct fluxcap_umem {
     _opaque: [u8; 0],
 }
@@ -29,16 +30,17 @@ unsafe impl Opaque for fluxcap_umem {
     const GIVER: &'static str = "fluxcap_raw_umem";
 }
 
-/// The UMEM of a socket, to open more sockets on it (`umem` in struct fluxcap_config), or to count its frames.
+/// Gives a handle to the UMEM of a socket.
 ///
-/// On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0. The memory stays mapped until the last handle,
-/// socket and packet is gone.
+/// It is for opening more sockets on it (`umem` in struct fluxcap_config), and for counting its
+/// frames. The memory stays mapped until the last handle, socket and packet is gone.
+///
+/// Returns 0; `*umem` is a handle to be freed with fluxcap_umem_free().
 ///
 /// Errors:
-/// - -EINVAL: `umem` is NULL; `raw` is NULL or no open socket.
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_umem(
     raw: *const fluxcap_raw,
@@ -65,15 +67,16 @@ pub(super) unsafe fn write_umem(
     Ok(0)
 }
 
-/// Counts who has the frames of a UMEM now, by the ledger, into `*accounting`. Returns 0.
+/// Counts who has the frames of a UMEM now, by the ledger.
 ///
-/// Exact when nobody moves frames meanwhile. First it asks, by a system call or more for each closed socket, whether the kernel has released
-/// frames in quarantine. In a forked child the numbers are those of the fork.
+/// Exact when nobody moves frames meanwhile. In a forked child the numbers are those of the fork.
 ///
-/// Errors:
-/// - -EINVAL: `accounting` is NULL; `umem` is NULL or no open handle to a UMEM.
+/// Returns 0, and fills in `*accounting`.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any. System calls: first it asks, by one or more for each closed socket, whether the
+/// kernel has released frames in quarantine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_umem_accounting(
     umem: *const fluxcap_umem,
@@ -91,18 +94,19 @@ pub unsafe extern "C" fn fluxcap_umem_accounting(
     })
 }
 
-/// Waits until the kernel has released the frames of closed sockets, or `timeout_ms` milliseconds are over; -1 waits for ever.
+/// Waits until the kernel has released the frames of closed sockets.
 ///
-/// Calling it is optional: frames return without it. It is for a program that wants all of them before it goes on. Returns how many frames
-/// are still in quarantine; 0: none.
+/// It waits for at most `timeout_ms` milliseconds; -1: for ever. Calling it is optional: frames
+/// return without it. It is for a program that wants all of them before it goes on. It sleeps
+/// between looks at the kernel. Neither a stop nor a signal ends it: with -1 it returns only when
+/// all frames have been released, which may be never (see `quarantined`). On a simulated network
+/// simulated time passes meanwhile. In a forked child it does not wait.
 ///
-/// It sleeps between looks at the kernel. Neither a stop nor a signal ends it: with -1 it returns only when all frames have been released,
-/// which may be never (see `quarantined`). On a simulated network simulated time passes meanwhile. In a forked child it does not wait.
+/// Returns how many frames are still in quarantine; 0: none.
 ///
-/// Errors:
-/// - -EINVAL: `timeout_ms` is below -1; `umem` is NULL or no open handle to a UMEM.
+/// Errors: the usual ones.
 ///
-/// Any thread. Sockets on the UMEM may be used, opened and closed meanwhile.
+/// Threads: any. Sockets on the UMEM may be used, opened and closed meanwhile.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_umem_reclaim(
     umem: *const fluxcap_umem,
@@ -116,9 +120,11 @@ pub unsafe extern "C" fn fluxcap_umem_reclaim(
     })
 }
 
-/// Frees a handle to a UMEM. NULL is a no-op. Sockets and packets on it stay good.
+/// Frees a handle to a UMEM.
 ///
-/// The handle is gone afterwards, and must not be in use on another thread.
+/// Sockets and packets on it stay good. NULL is a no-op. The handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_umem_free(umem: *mut fluxcap_umem) {
     guard(|| {

@@ -10,6 +10,8 @@ struct Token {
 
 /// A file.
 pub(super) struct Source {
+    /// The path below `src`.
+    pub(super) name: String,
     /// The file's module: `["kernel", "bpf", "map"]`; of lib.rs nothing.
     pub(super) module: Vec<String>,
     tokens: Vec<Token>,
@@ -35,6 +37,7 @@ impl Source {
         }
         let (product, test_lines) = without_tests(tokens(text));
         Self {
+            name: name.to_owned(),
             module,
             tokens: tokens(text),
             product,

@@ -202,8 +202,8 @@
 extern "C" {
 #endif
 
-struct fluxcap_accounting;
 struct fluxcap_link;
+struct fluxcap_poller_statistics;
 struct fluxcap_raw;
 struct fluxcap_tx;
 struct fluxcap_umem;
@@ -533,6 +533,27 @@ struct fluxcap_umem;
 /// Threads: several at once.
 int fluxcap_raw_umem(const struct fluxcap_raw *raw, struct fluxcap_umem **umem);
 
+/// Who has the frames. pool + user + kernel + quarantined = frames, always.
+struct fluxcap_accounting {
+  /// All frames.
+  uint32_t frames;
+  /// Free frames.
+  uint32_t pool;
+  /// Frames of packets in your hands.
+  uint32_t user;
+  /// Frames in the four rings or in the kernel behind them.
+  uint32_t kernel;
+  /// Frames that the kernel had when a socket was closed, and may still use: a device in
+  /// zero-copy mode may write to them. They return to the pool when the kernel is seen to have
+  /// released the queue, usually some 25 ms after the close: the library looks whenever the pool
+  /// is empty, a socket is opened on the UMEM, the frames are counted, or fluxcap_umem_reclaim()
+  /// is called. If it is never seen, they are lost to the pool for as long as the UMEM exists: a
+  /// child of fork() keeps the socket open, another process took the queue at once, or the
+  /// interface was removed just then. They do not keep the memory mapped: see struct
+  /// fluxcap_umem.
+  uint32_t quarantined;
+};
+
 /// Counts who has the frames of a UMEM now, by the ledger.
 ///
 /// Exact when nobody moves frames meanwhile. In a forked child the numbers are those of the fork.
@@ -691,27 +712,6 @@ struct fluxcap_ring_state {
   uint64_t refused;
 };
 
-/// Who has the frames. pool + user + kernel + quarantined = frames, always.
-struct fluxcap_accounting {
-  /// All frames.
-  uint32_t frames;
-  /// Free frames.
-  uint32_t pool;
-  /// Frames of packets in your hands.
-  uint32_t user;
-  /// Frames in the four rings or in the kernel behind them.
-  uint32_t kernel;
-  /// Frames that the kernel had when a socket was closed, and may still use: a device in
-  /// zero-copy mode may write to them. They return to the pool when the kernel is seen to have
-  /// released the queue, usually some 25 ms after the close: the library looks whenever the pool
-  /// is empty, a socket is opened on the UMEM, the frames are counted, or fluxcap_umem_reclaim()
-  /// is called. If it is never seen, they are lost to the pool for as long as the UMEM exists: a
-  /// child of fork() keeps the socket open, another process took the queue at once, or the
-  /// interface was removed just then. They do not keep the memory mapped: see struct
-  /// fluxcap_umem.
-  uint32_t quarantined;
-};
-
 /// The four rings and the frames of a socket, as they stand.
 struct fluxcap_rings {
   /// sizeof(struct fluxcap_rings), set by you.
@@ -857,57 +857,6 @@ struct fluxcap_packet {
   uint32_t generation;
 };
 
-/// Takes up to `count` received packets, and tops the fill ring up.
-///
-/// It does not wait: see fluxcap_raw_wait().
-///
-/// Returns how many packets it wrote to `packets`; 0: none now. Each is yours until you send or
-/// free it.
-///
-/// Errors:
-/// - -ENODEV: there is no packet, and the interface was removed, or moved to another network
-///   namespace, which shows within a tenth of a second, or its XDP program was taken off, within a
-///   second.
-///
-/// Threads: one at a time. System calls: none while packets arrive; without any it looks whether
-/// the interface is still there, every tenth of a second.
-int fluxcap_raw_receive(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
-
-/// Takes up to `count` free frames, for packets to send.
-///
-/// They become packets of length 0. Set `len`, fill in the bytes, and send them. If the pool has
-/// not enough, sent frames are taken back. Frames return with fluxcap_raw_reap() and
-/// fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but
-/// at most an eighth of all, divided by the number of sockets that there were when it was opened.
-///
-/// Returns how many packets it wrote to `packets`; fewer, even 0, when frames run out, and 0 in a
-/// forked child.
-///
-/// Errors: the usual ones.
-///
-/// Threads: one at a time. System calls: none.
-int fluxcap_raw_alloc(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
-
-/// Puts packets into the TX ring, in order from the front of the array.
-///
-/// They leave with fluxcap_raw_wake_tx(). Sent means that the kernel took the packet. What the
-/// device drops then, it tells nobody here: a packet longer than its MTU, and all while the peer of
-/// a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool
-/// -S DEVICE` have them.
-///
-/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the
-/// kernel, reap, and try again.
-///
-/// Errors, after which none is taken:
-/// - -EINVAL: a packet is stale, or of another UMEM.
-/// - -EMSGSIZE: a packet is empty, or leaves its frame.
-///
-/// In an array of more than 256 packets, or of more than the TX ring has room for, those before may
-/// be taken first: the count says so, and a later call the error.
-///
-/// Threads: one at a time. System calls: none.
-int fluxcap_raw_send(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
-
 /// Frees a packet: its frame returns to the pool.
 ///
 /// NULL, and a packet that has moved away, are no-ops.
@@ -974,14 +923,6 @@ int fluxcap_packets_free(struct fluxcap_packet *packets, uint32_t count);
 /// A socket in Mode C: its four rings, its frames, its UMEM.
 struct fluxcap_raw;
 
-/// Closes a socket, and frees the handle.
-///
-/// It is taken out of the XDP program, which goes with its last socket. Packets that you still hold
-/// stay good; free them whenever you like. NULL is a no-op. The handle is gone afterwards.
-///
-/// Threads: one at a time.
-void fluxcap_raw_free(struct fluxcap_raw *raw);
-
 /// Wait for received packets.
 #define FLUXCAP_WAIT_RECEIVE 1
 
@@ -997,6 +938,57 @@ struct fluxcap_desc {
   /// 0 for a plain packet.
   uint32_t options;
 };
+
+/// Takes up to `count` received packets, and tops the fill ring up.
+///
+/// It does not wait: see fluxcap_raw_wait().
+///
+/// Returns how many packets it wrote to `packets`; 0: none now. Each is yours until you send or
+/// free it.
+///
+/// Errors:
+/// - -ENODEV: there is no packet, and the interface was removed, or moved to another network
+///   namespace, which shows within a tenth of a second, or its XDP program was taken off, within a
+///   second.
+///
+/// Threads: one at a time. System calls: none while packets arrive; without any it looks whether
+/// the interface is still there, every tenth of a second.
+int fluxcap_raw_receive(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
+
+/// Takes up to `count` free frames, for packets to send.
+///
+/// They become packets of length 0. Set `len`, fill in the bytes, and send them. If the pool has
+/// not enough, sent frames are taken back. Frames return with fluxcap_raw_reap() and
+/// fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but
+/// at most an eighth of all, divided by the number of sockets that there were when it was opened.
+///
+/// Returns how many packets it wrote to `packets`; fewer, even 0, when frames run out, and 0 in a
+/// forked child.
+///
+/// Errors: the usual ones.
+///
+/// Threads: one at a time. System calls: none.
+int fluxcap_raw_alloc(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
+
+/// Puts packets into the TX ring, in order from the front of the array.
+///
+/// They leave with fluxcap_raw_wake_tx(). Sent means that the kernel took the packet. What the
+/// device drops then, it tells nobody here: a packet longer than its MTU, and all while the peer of
+/// a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool
+/// -S DEVICE` have them.
+///
+/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the
+/// kernel, reap, and try again.
+///
+/// Errors, after which none is taken:
+/// - -EINVAL: a packet is stale, or of another UMEM.
+/// - -EMSGSIZE: a packet is empty, or leaves its frame.
+///
+/// In an array of more than 256 packets, or of more than the TX ring has room for, those before may
+/// be taken first: the count says so, and a later call the error.
+///
+/// Threads: one at a time. System calls: none.
+int fluxcap_raw_send(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
 
 /// Shows up to `max` received packets in place.
 ///
@@ -1179,6 +1171,14 @@ int fluxcap_raw_fd(const struct fluxcap_raw *raw);
 /// Threads: several at once.
 int fluxcap_raw_rx_fd(const struct fluxcap_raw *raw);
 
+/// Closes a socket, and frees the handle.
+///
+/// It is taken out of the XDP program, which goes with its last socket. Packets that you still hold
+/// stay good; free them whenever you like. NULL is a no-op. The handle is gone afterwards.
+///
+/// Threads: one at a time.
+void fluxcap_raw_free(struct fluxcap_raw *raw);
+
 /// @}
 
 /// @defgroup fluxcap_mode_b Mode B, the halves
@@ -1214,20 +1214,6 @@ int fluxcap_raw_rx_fd(const struct fluxcap_raw *raw);
 /// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel
 /// the frames of those that were freed, on whatever thread, or sent.
 struct fluxcap_rx;
-
-/// How a loop that waits for packets spent its time.
-struct fluxcap_poller_statistics {
-  /// sizeof(struct fluxcap_poller_statistics), set by you.
-  uint32_t struct_size;
-  /// 0.
-  uint32_t reserved;
-  /// Turns without packets in which it kept looking.
-  uint64_t spins;
-  /// Turns without packets in which it slept.
-  uint64_t sleeps;
-  /// Times that it went over from spinning to sleeping, or back.
-  uint64_t switches;
-};
 
 /// Makes two halves of a socket, which may be used on different threads at once.
 ///
@@ -2246,6 +2232,20 @@ int fluxcap_group_text(const struct fluxcap_group *group, char *text, size_t siz
 /// Sleep at once.
 #define FLUXCAP_POLLER_WAIT 2
 
+/// How a loop that waits for packets spent its time.
+struct fluxcap_poller_statistics {
+  /// sizeof(struct fluxcap_poller_statistics), set by you.
+  uint32_t struct_size;
+  /// 0.
+  uint32_t reserved;
+  /// Turns without packets in which it kept looking.
+  uint64_t spins;
+  /// Turns without packets in which it slept.
+  uint64_t sleeps;
+  /// Times that it went over from spinning to sleeping, or back.
+  uint64_t switches;
+};
+
 /// Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo.
 ///
 /// A thread that spins wants one that nothing else uses.
@@ -2518,16 +2518,6 @@ int fluxcap_ethernet_header_parse(const void *data,
                                   size_t len,
                                   struct fluxcap_ethernet_header *header);
 
-/// Swaps the addresses of the Ethernet header at the start of `data`.
-///
-/// Returns its length, 14.
-///
-/// Errors:
-/// - -EINVAL: there is none.
-///
-/// Threads: any.
-int fluxcap_ethernet_header_swap(void *data, size_t len);
-
 /// Reads the ARP message at the start of `data`, which is behind the Ethernet header.
 ///
 /// Returns its length, 28, and fills in `*header`.
@@ -2537,18 +2527,6 @@ int fluxcap_ethernet_header_swap(void *data, size_t len);
 ///
 /// Threads: any.
 int fluxcap_arp_header_parse(const void *data, size_t len, struct fluxcap_arp_header *header);
-
-/// Turns the ARP request in `packet` into the reply that names `mac`.
-///
-/// The packet begins with its Ethernet header. `mac` may lie in it.
-///
-/// Returns the length of both headers, 42.
-///
-/// Errors, after which the packet is as it was:
-/// - -EINVAL: it is no ARP request.
-///
-/// Threads: any.
-int fluxcap_arp_reply(void *packet, size_t len, const uint8_t *mac);
 
 /// Reads the IPv4 header at the start of `data`, which is behind the Ethernet header.
 ///
@@ -2573,27 +2551,6 @@ int fluxcap_ipv4_header_parse(const void *data, size_t len, struct fluxcap_ipv4_
 int fluxcap_icmp_echo_header_parse(const void *data,
                                    size_t len,
                                    struct fluxcap_icmp_echo_header *header);
-
-/// Turns the ICMP echo request in `packet` into the reply.
-///
-/// The packet begins with its Ethernet header. The addresses are swapped, the type is changed, the
-/// checksum is updated.
-///
-/// Returns the length of all headers.
-///
-/// Errors, after which the packet is as it was:
-/// - -EINVAL: it is no ICMP echo request over IPv4, or a fragment of one.
-///
-/// Threads: any.
-int fluxcap_icmp_echo_reply(void *packet, size_t len);
-
-/// The Internet checksum of `len` bytes (RFC 1071).
-///
-/// Returns it in host byte order: 0 over data that contains its right checksum. NULL counts as no
-/// bytes.
-///
-/// Threads: any.
-uint16_t fluxcap_checksum(const void *data, size_t len);
 
 /// What packets are parsed as in networks that use other numbers than the standards, for
 /// fluxcap_parse_with(). A list of fewer than four numbers ends with 0; all 0 is what
@@ -2808,6 +2765,24 @@ int fluxcap_parse_refs_with(const struct fluxcap_parser *parser,
                             uint32_t flags,
                             struct fluxcap_headers *headers);
 
+/// Show the Ethernet header, as `tcpdump -e` does.
+#define FLUXCAP_FORMAT_ETHERNET 1
+
+/// Writes one line about a packet, in the style of `tcpdump -nn`, without a line end.
+///
+/// `data` are `len` bytes, which begin with the Ethernet header. A line is `IP 10.0.0.1.1234 >
+/// 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told
+/// as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or FLUXCAP_FORMAT_…. Nothing is
+/// allocated. `text` and `data` do not overlap.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EINVAL: `flags` has unknown bits.
+///
+/// Threads: any.
+int fluxcap_format(const void *data, size_t len, uint32_t flags, char *text, size_t size);
+
 /// A checksum is wrong: the packet was damaged.
 #define FLUXCAP_CHECKSUM_WRONG 0
 
@@ -2819,6 +2794,14 @@ int fluxcap_parse_refs_with(const struct fluxcap_parser *parser,
 
 /// There is no checksum that can be checked: a fragment, or another protocol.
 #define FLUXCAP_CHECKSUM_UNKNOWN 3
+
+/// The Internet checksum of `len` bytes (RFC 1071).
+///
+/// Returns it in host byte order: 0 over data that contains its right checksum. NULL counts as no
+/// bytes.
+///
+/// Threads: any.
+uint16_t fluxcap_checksum(const void *data, size_t len);
 
 /// An Internet checksum after some of the bytes that it covers have changed (RFC 1624).
 ///
@@ -2859,48 +2842,21 @@ int fluxcap_checksum_verify(const void *packet, size_t len);
 /// Threads: any.
 int fluxcap_checksum_fill(void *packet, size_t len);
 
-/// Takes one hop off the TTL or hop limit of a packet, as routers do.
+/// Finishes the TCP or UDP checksum of `packet`, if its sender left that to the network card.
 ///
-/// `packet` begins with its Ethernet header. The checksum of an IPv4 header follows.
+/// Linux does so for packets that stay on the machine (veth, virtio). Without that, who receives
+/// the packet drops it. The packet begins with its Ethernet header. Such a checksum is recognised
+/// by its value, the sum of the pseudo header; of other checksums one in 65536 has it by
+/// coincidence. Where that is the right checksum, the packet stays as it is, but a damaged one gets
+/// a right checksum: do not call this for packets that came over a wire.
 ///
-/// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was.
+/// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not
+/// partial or right all the same, or it is neither TCP nor UDP, a fragment, or malformed.
 ///
-/// Errors, after which the packet is as it was:
-/// - -EINVAL: it is not IP, or malformed.
-///
-/// Threads: any.
-int fluxcap_decrement_ttl(void *packet, size_t len);
-
-/// Lowers the maximum segment size that a TCP connection is opened with, where it is above `max`.
-///
-/// `packet` begins with its Ethernet header. The checksum follows, a partial one too.
-///
-/// Returns 1, or 0 when the packet is as it was: the size is no larger, it has none, opens no
-/// connection, or is no TCP.
-///
-/// Errors, after which nothing is changed:
-/// - -EINVAL: headers or TCP options are malformed.
+/// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_clamp_mss(void *packet, size_t len, uint16_t max);
-
-/// Show the Ethernet header, as `tcpdump -e` does.
-#define FLUXCAP_FORMAT_ETHERNET 1
-
-/// Writes one line about a packet, in the style of `tcpdump -nn`, without a line end.
-///
-/// `data` are `len` bytes, which begin with the Ethernet header. A line is `IP 10.0.0.1.1234 >
-/// 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told
-/// as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or FLUXCAP_FORMAT_…. Nothing is
-/// allocated. `text` and `data` do not overlap.
-///
-/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
-///
-/// Errors:
-/// - -EINVAL: `flags` has unknown bits.
-///
-/// Threads: any.
-int fluxcap_format(const void *data, size_t len, uint32_t flags, char *text, size_t size);
+int fluxcap_checksum_complete(void *packet, size_t len);
 
 /// @}
 
@@ -3378,21 +3334,65 @@ struct fluxcap_rewrite {
 /// Threads: any.
 int fluxcap_rewrite_apply(const struct fluxcap_rewrite *rewrite, void *packet, size_t len);
 
-/// Finishes the TCP or UDP checksum of `packet`, if its sender left that to the network card.
+/// Takes one hop off the TTL or hop limit of a packet, as routers do.
 ///
-/// Linux does so for packets that stay on the machine (veth, virtio). Without that, who receives
-/// the packet drops it. The packet begins with its Ethernet header. Such a checksum is recognised
-/// by its value, the sum of the pseudo header; of other checksums one in 65536 has it by
-/// coincidence. Where that is the right checksum, the packet stays as it is, but a damaged one gets
-/// a right checksum: do not call this for packets that came over a wire.
+/// `packet` begins with its Ethernet header. The checksum of an IPv4 header follows.
 ///
-/// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not
-/// partial or right all the same, or it is neither TCP nor UDP, a fragment, or malformed.
+/// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was.
 ///
-/// Errors: the usual ones.
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is not IP, or malformed.
 ///
 /// Threads: any.
-int fluxcap_checksum_complete(void *packet, size_t len);
+int fluxcap_decrement_ttl(void *packet, size_t len);
+
+/// Lowers the maximum segment size that a TCP connection is opened with, where it is above `max`.
+///
+/// `packet` begins with its Ethernet header. The checksum follows, a partial one too.
+///
+/// Returns 1, or 0 when the packet is as it was: the size is no larger, it has none, opens no
+/// connection, or is no TCP.
+///
+/// Errors, after which nothing is changed:
+/// - -EINVAL: headers or TCP options are malformed.
+///
+/// Threads: any.
+int fluxcap_clamp_mss(void *packet, size_t len, uint16_t max);
+
+/// Swaps the addresses of the Ethernet header at the start of `data`.
+///
+/// Returns its length, 14.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
+int fluxcap_ethernet_header_swap(void *data, size_t len);
+
+/// Turns the ARP request in `packet` into the reply that names `mac`.
+///
+/// The packet begins with its Ethernet header. `mac` may lie in it.
+///
+/// Returns the length of both headers, 42.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is no ARP request.
+///
+/// Threads: any.
+int fluxcap_arp_reply(void *packet, size_t len, const uint8_t *mac);
+
+/// Turns the ICMP echo request in `packet` into the reply.
+///
+/// The packet begins with its Ethernet header. The addresses are swapped, the type is changed, the
+/// checksum is updated.
+///
+/// Returns the length of all headers.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is no ICMP echo request over IPv4, or a fragment of one.
+///
+/// Threads: any.
+int fluxcap_icmp_echo_reply(void *packet, size_t len);
 
 /// UDP over IP.
 #define FLUXCAP_FRAME_UDP 0
@@ -3809,6 +3809,104 @@ int fluxcap_sim_stop(const struct fluxcap_sim *sim);
 /// Threads: any.
 int fluxcap_sim_set_faults(const struct fluxcap_sim *sim, const struct fluxcap_sim_faults *faults);
 
+/// The packet reached the NIC.
+#define FLUXCAP_SIM_ARRIVED 1
+
+/// The packet stands in the RX ring of the queue's socket.
+#define FLUXCAP_SIM_RECEIVED 2
+
+/// The packet went on to the host's network stack.
+#define FLUXCAP_SIM_PASSED 3
+
+/// The packet was dropped on arrival: the host's queue or the RX ring full, no frame, too long, or
+/// the NIC down.
+#define FLUXCAP_SIM_DROPPED 4
+
+/// The packet was taken out of a TX ring.
+#define FLUXCAP_SIM_SENT 5
+
+/// A frame came back through the completion ring.
+#define FLUXCAP_SIM_COMPLETED 6
+
+/// A fault took the packet.
+#define FLUXCAP_SIM_LOST 7
+
+/// A fault made a second packet.
+#define FLUXCAP_SIM_DUPLICATED 8
+
+/// A fault let the packet overtake others.
+#define FLUXCAP_SIM_REORDERED 9
+
+/// A fault changed a bit of the packet.
+#define FLUXCAP_SIM_CORRUPTED 10
+
+/// A fault cut the packet.
+#define FLUXCAP_SIM_TRUNCATED 11
+
+/// A fault held the packet up.
+#define FLUXCAP_SIM_DELAYED 12
+
+/// A fault made a kick or a wait pass without effect.
+#define FLUXCAP_SIM_WAKEUP_LOST 13
+
+/// A fault ended a wait early.
+#define FLUXCAP_SIM_WAKEUP_SPURIOUS 14
+
+/// A fault hid the frames of the fill ring.
+#define FLUXCAP_SIM_STARVED 15
+
+/// A fault holds a sent frame back.
+#define FLUXCAP_SIM_STALLED 16
+
+/// One thing that happened in a simulated network. There may be more kinds in later versions.
+struct fluxcap_sim_event {
+  /// When, in nanoseconds since the network was made.
+  uint64_t time_ns;
+  /// A hash of the packet's bytes (FNV-1a); 0 where there is none.
+  uint64_t digest;
+  /// The number of the NIC, from 0, in the order they were added.
+  uint32_t nic;
+  /// The queue.
+  uint32_t queue;
+  /// FLUXCAP_SIM_…: what.
+  uint32_t kind;
+  /// The packet's length in bytes; 0 where there is none.
+  uint32_t len;
+};
+
+/// Notes down what happens in the network from now on, up to `events` of it; 0 ends that.
+///
+/// What was noted before is gone.
+///
+/// Returns 0.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
+int fluxcap_sim_trace_start(const struct fluxcap_sim *sim, uint32_t events);
+
+/// The first `count` events since fluxcap_sim_trace_start(), in order, or fewer if there are fewer.
+///
+/// Times are nanoseconds since the network was made.
+///
+/// Returns how many there are in all, and writes the first ones to `events`.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
+int fluxcap_sim_trace_events(const struct fluxcap_sim *sim,
+                             struct fluxcap_sim_event *events,
+                             uint32_t count);
+
+/// What happened since fluxcap_sim_trace_start(), in order, as text: one event a line.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
+int fluxcap_sim_trace_text(const struct fluxcap_sim *sim, char *text, size_t size);
+
 /// At the recorded times, counted from the start of the playback.
 #define FLUXCAP_SIM_SPEED_RECORDED 0
 
@@ -4119,104 +4217,6 @@ int fluxcap_sim_record(const struct fluxcap_link *link, const char *path);
 ///
 /// Threads: any.
 int fluxcap_sim_record_end(const struct fluxcap_link *link);
-
-/// The packet reached the NIC.
-#define FLUXCAP_SIM_ARRIVED 1
-
-/// The packet stands in the RX ring of the queue's socket.
-#define FLUXCAP_SIM_RECEIVED 2
-
-/// The packet went on to the host's network stack.
-#define FLUXCAP_SIM_PASSED 3
-
-/// The packet was dropped on arrival: the host's queue or the RX ring full, no frame, too long, or
-/// the NIC down.
-#define FLUXCAP_SIM_DROPPED 4
-
-/// The packet was taken out of a TX ring.
-#define FLUXCAP_SIM_SENT 5
-
-/// A frame came back through the completion ring.
-#define FLUXCAP_SIM_COMPLETED 6
-
-/// A fault took the packet.
-#define FLUXCAP_SIM_LOST 7
-
-/// A fault made a second packet.
-#define FLUXCAP_SIM_DUPLICATED 8
-
-/// A fault let the packet overtake others.
-#define FLUXCAP_SIM_REORDERED 9
-
-/// A fault changed a bit of the packet.
-#define FLUXCAP_SIM_CORRUPTED 10
-
-/// A fault cut the packet.
-#define FLUXCAP_SIM_TRUNCATED 11
-
-/// A fault held the packet up.
-#define FLUXCAP_SIM_DELAYED 12
-
-/// A fault made a kick or a wait pass without effect.
-#define FLUXCAP_SIM_WAKEUP_LOST 13
-
-/// A fault ended a wait early.
-#define FLUXCAP_SIM_WAKEUP_SPURIOUS 14
-
-/// A fault hid the frames of the fill ring.
-#define FLUXCAP_SIM_STARVED 15
-
-/// A fault holds a sent frame back.
-#define FLUXCAP_SIM_STALLED 16
-
-/// One thing that happened in a simulated network. There may be more kinds in later versions.
-struct fluxcap_sim_event {
-  /// When, in nanoseconds since the network was made.
-  uint64_t time_ns;
-  /// A hash of the packet's bytes (FNV-1a); 0 where there is none.
-  uint64_t digest;
-  /// The number of the NIC, from 0, in the order they were added.
-  uint32_t nic;
-  /// The queue.
-  uint32_t queue;
-  /// FLUXCAP_SIM_…: what.
-  uint32_t kind;
-  /// The packet's length in bytes; 0 where there is none.
-  uint32_t len;
-};
-
-/// Notes down what happens in the network from now on, up to `events` of it; 0 ends that.
-///
-/// What was noted before is gone.
-///
-/// Returns 0.
-///
-/// Errors: the usual ones.
-///
-/// Threads: any.
-int fluxcap_sim_trace_start(const struct fluxcap_sim *sim, uint32_t events);
-
-/// The first `count` events since fluxcap_sim_trace_start(), in order, or fewer if there are fewer.
-///
-/// Times are nanoseconds since the network was made.
-///
-/// Returns how many there are in all, and writes the first ones to `events`.
-///
-/// Errors: the usual ones.
-///
-/// Threads: any.
-int fluxcap_sim_trace_events(const struct fluxcap_sim *sim,
-                             struct fluxcap_sim_event *events,
-                             uint32_t count);
-
-/// What happened since fluxcap_sim_trace_start(), in order, as text: one event a line.
-///
-/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
-///
-/// Errors: the usual ones.
-///
-/// Threads: any.
-int fluxcap_sim_trace_text(const struct fluxcap_sim *sim, char *text, size_t size);
 
 /// @}
 

@@ -1,10 +1,12 @@
 //! Arrays and bytes of the caller. Their lengths are checked before anything is read.
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
+use std::fmt::{self, Display, Write};
 use std::mem::MaybeUninit;
-use std::{ptr, slice};
+use std::ptr;
+use std::slice;
 
-use super::error::null;
+use super::error::{count, null};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::{FluxError, Result};
@@ -224,6 +226,53 @@ pub(super) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
     copy.try_reserve_exact(bytes.len()).ok()?;
     copy.extend_from_slice(bytes);
     Some(copy)
+}
+
+/// # Safety
+///
+/// `text` is null or points to `size` writable bytes.
+pub(super) unsafe fn print(value: &dyn Display, text: *mut c_char, size: usize) -> Result<c_int> {
+    check_len("text", size)?;
+    if size > 0 && text.is_null() {
+        return Err(null("text"));
+    }
+    let mut sink = Text {
+        text,
+        room: size.saturating_sub(1),
+        len: 0,
+    };
+    // It fails only where a `Display` does by itself; what is there then is all there is.
+    let _ = write!(sink, "{value}");
+    if size > 0 {
+        // SAFETY: one of the `size` bytes, which are writable as the caller promises, was kept for this.
+        unsafe { sink.text.write(0) };
+    }
+    count(u32::try_from(sink.len).unwrap_or(u32::MAX))
+}
+
+/// Where a text goes, as far as there is room for it.
+struct Text {
+    /// Where the next byte goes: `room` bytes from here on are writable.
+    text: *mut c_char,
+    room: usize,
+    /// How long the whole text is so far.
+    len: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        let fits = piece.len().min(self.room);
+        if fits > 0 {
+            // SAFETY: `fits` is at most `room`; the text is the caller's, who has promised that nothing else is there.
+            unsafe {
+                ptr::copy_nonoverlapping(piece.as_ptr(), self.text.cast(), fits);
+                self.text = self.text.add(fits);
+            }
+        }
+        self.room -= fits;
+        self.len += piece.len();
+        Ok(())
+    }
 }
 
 #[cfg(test)]

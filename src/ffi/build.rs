@@ -5,11 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::array::{bytes, bytes_room, check_len, clear};
 use super::callback::fluxcap_packet_ref;
-use super::change::Editable;
-use super::error::quick;
-use super::handle::count;
-use super::packet::fluxcap_packet;
-
+use super::error::{count, quick};
+use super::packet::{Editable, fluxcap_packet};
 use super::sized::{self, Sized32};
 use super::tunnel::fluxcap_vlan_tag;
 use crate::error::{FluxError, Result};

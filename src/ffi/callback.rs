@@ -3,10 +3,13 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io::{self, Write};
-use std::{mem, process, ptr, thread};
+use std::mem;
+use std::process;
+use std::ptr;
+use std::thread;
 
-use super::change::Editable;
 use super::error::null;
+use super::packet::Editable;
 use crate::engine::Outcome;
 use crate::error::{ErrorKind, FluxError, Result};
 use crate::packet::raw::in_place;

@@ -3,11 +3,8 @@
 use std::ffi::{c_int, c_void};
 
 use super::array::{bytes, bytes_mut};
-use super::change::refused;
-use super::error::quick;
-use super::proto::malformed;
-use crate::proto::checksum::{self, Verdict};
-use crate::proto::edit::{self, EditError};
+use super::error::{malformed, quick};
+use crate::proto::checksum::{self, Completion, Verdict};
 
 /// A checksum is wrong: the packet was damaged.
 pub const FLUXCAP_CHECKSUM_WRONG: u32 = 0;
@@ -17,6 +14,18 @@ pub const FLUXCAP_CHECKSUM_RIGHT: u32 = 1;
 pub const FLUXCAP_CHECKSUM_PARTIAL: u32 = 2;
 /// There is no checksum that can be checked: a fragment, or another protocol.
 pub const FLUXCAP_CHECKSUM_UNKNOWN: u32 = 3;
+
+/// The Internet checksum of `len` bytes (RFC 1071).
+///
+/// Returns it in host byte order: 0 over data that contains its right checksum. NULL counts as no
+/// bytes.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_checksum(data: *const c_void, len: usize) -> u16 {
+    // SAFETY: as the header asks.
+    checksum::checksum(unsafe { bytes("data", data, len) }.unwrap_or_default())
+}
 
 /// An Internet checksum after some of the bytes that it covers have changed (RFC 1624).
 ///
@@ -89,45 +98,25 @@ pub unsafe extern "C" fn fluxcap_checksum_fill(packet: *mut c_void, len: usize) 
     })
 }
 
-/// Takes one hop off the TTL or hop limit of a packet, as routers do.
+/// Finishes the TCP or UDP checksum of `packet`, if its sender left that to the network card.
 ///
-/// `packet` begins with its Ethernet header. The checksum of an IPv4 header follows.
+/// Linux does so for packets that stay on the machine (veth, virtio). Without that, who receives
+/// the packet drops it. The packet begins with its Ethernet header. Such a checksum is recognised
+/// by its value, the sum of the pseudo header; of other checksums one in 65536 has it by
+/// coincidence. Where that is the right checksum, the packet stays as it is, but a damaged one gets
+/// a right checksum: do not call this for packets that came over a wire.
 ///
-/// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was.
+/// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not
+/// partial or right all the same, or it is neither TCP nor UDP, a fragment, or malformed.
 ///
-/// Errors, after which the packet is as it was:
-/// - -EINVAL: it is not IP, or malformed.
-///
-/// Threads: any.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let packet = unsafe { bytes_mut("packet", packet, len)? };
-        match edit::decrement_ttl(packet) {
-            Ok(()) => Ok(1),
-            Err(EditError::NoHopsLeft) => Ok(0),
-            Err(error) => Err(refused(error)),
-        }
-    })
-}
-
-/// Lowers the maximum segment size that a TCP connection is opened with, where it is above `max`.
-///
-/// `packet` begins with its Ethernet header. The checksum follows, a partial one too.
-///
-/// Returns 1, or 0 when the packet is as it was: the size is no larger, it has none, opens no
-/// connection, or is no TCP.
-///
-/// Errors, after which nothing is changed:
-/// - -EINVAL: headers or TCP options are malformed.
+/// Errors: the usual ones.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_clamp_mss(packet: *mut c_void, len: usize, max: u16) -> c_int {
+pub unsafe extern "C" fn fluxcap_checksum_complete(packet: *mut c_void, len: usize) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
-        Ok(edit::clamp_mss(packet, max).map_err(refused)?.into())
+        Ok((checksum::complete(packet) == Completion::Completed).into())
     })
 }

@@ -37,17 +37,20 @@ use std::ffi::{CStr, c_char, c_int};
 use std::mem::offset_of;
 use std::time::Duration;
 
-use super::error::{guard, null};
-use super::handle::{self, fluxcap_raw};
-use super::link::fluxcap_link;
-use super::opaque;
+use super::array::{MAX_HANDLES, check_count, entries, reserved};
+use super::error::{count, guard, null};
+use super::opaque::{self, Opaque};
+use super::raw::{self, fluxcap_raw};
 use super::sized::{self, Sized32};
 use super::umem::fluxcap_umem;
 use crate::builder::FluxBuilder;
-use crate::error::{FluxError, Result};
-use crate::kernel::machine;
+use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::kernel::{FanOut, machine};
 use crate::link::Link;
+use crate::queues::Queues;
+use crate::raw::FluxRaw;
 use crate::report::{BindMode, BusyPoll, HugepageSize, Hugepages, XdpMode};
+use crate::sim::Nic;
 
 /// Zero-copy where the driver can and an XDP program is attached in native mode, copy otherwise:
 /// without such a program most drivers take a zero-copy socket, but neither send nor receive for
@@ -216,7 +219,7 @@ pub unsafe extern "C" fn fluxcap_open(
         let config = unsafe { sized::read("config", config)? };
         // SAFETY: `ifname` is null or a C string, and `link` and `umem` are null or open handles, as the header asks.
         let builder = unsafe { builder(&config)? };
-        let opened = handle::open(builder.build()?)?;
+        let opened = raw::open(builder.build()?)?;
         // SAFETY: not null, so writable as the header asks.
         unsafe { raw.write(opened) };
         Ok(0)
@@ -353,4 +356,245 @@ fn unknown(field: &str, names: &str, value: u32) -> FluxError {
         format_args!("{value} is not known"),
         format_args!("use one of {names}..."),
     )
+}
+
+/// Opens a socket on each of `count` queues, all behind one XDP program.
+///
+/// `queues` are their numbers; with NULL it is each queue that the interface has for receiving, of
+/// which there may be `count` at most. Each socket has a UMEM of its own, so that threads share
+/// nothing, unless the config gives one. The config's `queue` says nothing here.
+///
+/// Returns how many sockets were opened; the first entries of `raws` are their handles, in the
+/// order of `queues`, to be freed with fluxcap_raw_free().
+///
+/// Errors, after which nothing is left behind:
+/// - -EINVAL: no queue, one twice, or one that is not there.
+/// - -ENOSPC: the interface has more queues than `count`.
+/// - Those of fluxcap_open().
+///
+/// Threads: any. Rights: as fluxcap_open().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_open_queues(
+    config: *const fluxcap_config,
+    queues: *const u32,
+    count: u32,
+    raws: *mut *mut fluxcap_raw,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe {
+            let queues = self::queues(queues, count)?;
+            write(raws, count, || {
+                builder(&sized::read("config", config)?)?.build_queues(queues)
+            })
+        }
+    })
+}
+
+/// Opens `count` sockets, up to 16, on one queue and one UMEM.
+///
+/// For an interface with fewer queues than threads that shall work on its packets. All packets of a
+/// flow come to the same socket, with `symmetric` 1 those of both its directions; with 0 the
+/// directions may differ. The sockets can be used on threads of their own, and closed in any order.
+///
+/// Returns `count`; `raws` has the handles, to be freed with fluxcap_raw_free().
+///
+/// Errors, after which nothing is left behind:
+/// - -EINVAL: `count` is out of its range; `symmetric` is neither 0 nor 1.
+/// - -EOPNOTSUPP: the config has an XSKMAP of your own.
+/// - Those of fluxcap_open(); -EPERM also without CAP_PERFMON.
+///
+/// Threads: any. Rights: those of fluxcap_open(), and CAP_PERFMON.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_open_fan_out(
+    config: *const fluxcap_config,
+    count: u32,
+    symmetric: u32,
+    raws: *mut *mut fluxcap_raw,
+) -> c_int {
+    guard(|| {
+        let symmetric = match symmetric {
+            0 | 1 => symmetric == 1,
+            other => {
+                return Err(FluxError::invalid(
+                    "argument symmetric",
+                    format_args!("{other} is not known"),
+                    "use 0 or 1",
+                ));
+            }
+        };
+        let fan_out = FanOut {
+            sockets: count,
+            symmetric,
+        };
+        // SAFETY: as the header asks.
+        unsafe {
+            write(raws, count, || {
+                builder(&sized::read("config", config)?)?
+                    .fan_out(fan_out)
+                    .build_group()
+            })
+        }
+    })
+}
+
+/// The numbers of queues, or all for null.
+///
+/// # Safety
+///
+/// `queues` is null or points to `count` numbers.
+pub(super) unsafe fn queues(queues: *const u32, count: u32) -> Result<Queues> {
+    match queues.is_null() {
+        true => Ok(Queues::All),
+        // SAFETY: as the caller promises.
+        false => unsafe { entries("queues", queues, (count, MAX_HANDLES)) }.map(Queues::from),
+    }
+}
+
+/// Writes handles of what `open` opens.
+///
+/// # Safety
+///
+/// `raws` is null or has room for `room` handles.
+unsafe fn write(
+    raws: *mut *mut fluxcap_raw,
+    room: u32,
+    open: impl FnOnce() -> Result<Vec<FluxRaw>>,
+) -> Result<c_int> {
+    if raws.is_null() {
+        return Err(null("raws"));
+    }
+    check_count("raws", room, MAX_HANDLES)?;
+    let opened = open()?;
+    let number = opened.len();
+    if number > room as usize {
+        return Err(no_room(number, room));
+    }
+    let mut handles = reserved(number, "raws")?;
+    let mut result = Ok(());
+    for raw in opened {
+        match raw::open(raw) {
+            Ok(handle) => handles.push(handle),
+            Err(error) => result = Err(error),
+        }
+    }
+    if let Err(error) = result {
+        for handle in handles {
+            // SAFETY: made just now, and known to nobody.
+            unsafe { raw::fluxcap_raw_free(handle) };
+        }
+        return Err(error);
+    }
+    for (index, handle) in handles.into_iter().enumerate() {
+        // SAFETY: not null, with room for so many, as the caller promises.
+        unsafe { raws.add(index).write(handle) };
+    }
+    count(number as u32)
+}
+
+#[cold]
+fn no_room(number: usize, room: u32) -> FluxError {
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::ENOSPC,
+        "open all queues of an interface",
+        format_args!("it has {number}, and there is room for {room} handles"),
+        "make room for more, or name the queues",
+    )
+}
+
+/// A place to bind to: a network interface of this machine, or a simulated NIC. Goes into struct
+/// fluxcap_config.
+pub struct fluxcap_link {
+    _opaque: [u8; 0],
+}
+
+/// What is behind the handle.
+pub(super) struct Place {
+    pub(super) link: Link,
+    nic: Option<Nic>,
+}
+
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_link {
+    type Value = Place;
+    const KIND: u64 = u64::from_le_bytes(*b"fluxlink");
+    const NAME: &'static str = "fluxcap_link";
+    const ARGUMENT: &'static str = "link";
+    const GIVER: &'static str = "fluxcap_sim_add or fluxcap_link_interface";
+}
+
+/// Makes a handle of a simulated NIC.
+pub(super) fn simulated(nic: Nic) -> *mut fluxcap_link {
+    opaque::give(Place {
+        link: Link::from(&nic),
+        nic: Some(nic),
+    })
+}
+
+/// The simulated NIC behind a link, in the process whose it is.
+///
+/// # Safety
+///
+/// `link` is null or an open handle.
+pub(super) unsafe fn nic<'a>(link: *const fluxcap_link) -> Result<&'a Nic> {
+    // SAFETY: as the caller promises.
+    let place = unsafe { opaque::shared(link)? };
+    let nic = place.nic.as_ref().ok_or_else(|| {
+        FluxError::invalid(
+            "argument link",
+            "it is an interface of this machine, and no simulated NIC",
+            "pass what fluxcap_sim_add gave",
+        )
+    })?;
+    nic.network().check().map(|()| nic)
+}
+
+/// Makes a link to a network interface of this machine.
+///
+/// Whether there is such an interface is seen when the link is used, in the network namespace of
+/// the thread that uses it.
+///
+/// Returns 0; `*link` is a handle to be freed with fluxcap_link_free().
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_link_interface(
+    name: *const c_char,
+    link: *mut *mut fluxcap_link,
+) -> c_int {
+    guard(|| {
+        if name.is_null() {
+            return Err(null("name"));
+        }
+        if link.is_null() {
+            return Err(null("link"));
+        }
+        // SAFETY: not null, so a C string as the header asks.
+        let name = unsafe { CStr::from_ptr(name) };
+        let place = Place {
+            link: Link::interface(&name.to_string_lossy()),
+            nic: None,
+        };
+        // SAFETY: not null, so writable as the header asks.
+        unsafe { link.write(opaque::give(place)) };
+        Ok(0)
+    })
+}
+
+/// Frees a link.
+///
+/// Sockets on it stay open, and a simulated NIC stays in its network. NULL is a no-op. The handle
+/// is gone afterwards.
+///
+/// Threads: one at a time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_link_free(link: *mut fluxcap_link) {
+    guard(|| {
+        // SAFETY: null, or a handle that nobody else uses, as the header asks.
+        drop(unsafe { opaque::take(link) });
+        Ok(0)
+    });
 }

@@ -27,9 +27,178 @@
 use std::ffi::c_int;
 
 use super::callback::fluxcap_packet_ref;
-use super::change;
-use super::packet::fluxcap_packet;
-use super::tunnel::{fluxcap_gre_tunnel, fluxcap_mpls_label, fluxcap_tunnel, fluxcap_vlan_tag};
+use super::error::{null, quick, refused};
+use super::packet::{Editable, fluxcap_packet};
+use super::sized;
+use super::tunnel::{
+    fluxcap_gre_tunnel, fluxcap_mpls_label, fluxcap_tunnel, fluxcap_vlan_tag, vxlan_port,
+};
+use crate::error::Result;
+use crate::proto::{EtherType, Room, edit};
+
+/// # Safety
+///
+/// `from` is null or readable.
+unsafe fn read<T: Copy>(from: *const T, what: &str) -> Result<T> {
+    // SAFETY: as the caller promises.
+    unsafe { from.as_ref() }.copied().ok_or_else(|| null(what))
+}
+
+/// Writes an output that the caller may not want.
+///
+/// # Safety
+///
+/// `to` is null or writable.
+unsafe fn write<T>(to: *mut T, value: impl Into<T>) {
+    if !to.is_null() {
+        // SAFETY: not null, so writable as the caller promises.
+        unsafe { to.write(value.into()) };
+    }
+}
+
+/// Runs a body that has no number to tell.
+fn run(body: impl FnOnce() -> Result<()>) -> c_int {
+    quick(|| body().map(|()| 0))
+}
+
+/// # Safety
+///
+/// As [`Editable::change`].
+pub(super) unsafe fn adjust_head<P: Editable>(packet: *mut P, delta: i32) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe { P::change(packet, |packet| packet.adjust_head(delta)) })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`].
+pub(super) unsafe fn adjust_tail<P: Editable>(packet: *mut P, delta: i32) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe { P::change(packet, |packet| packet.adjust_tail(delta)) })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`]; `tag` is null or readable.
+pub(super) unsafe fn push_vlan<P: Editable>(packet: *mut P, tag: *const fluxcap_vlan_tag) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe {
+        let tag = read(tag, "tag")?;
+        P::change(packet, |packet| {
+            edit::push_vlan(packet, tag).map_err(refused)
+        })
+    })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`]; `tag` is null or writable.
+pub(super) unsafe fn pop_vlan<P: Editable>(packet: *mut P, tag: *mut fluxcap_vlan_tag) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe {
+        let popped = P::change(packet, |packet| edit::pop_vlan(packet).map_err(refused))?;
+        write(tag, popped);
+        Ok(())
+    })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`]; `label` is null or readable.
+pub(super) unsafe fn push_mpls<P: Editable>(
+    packet: *mut P,
+    label: *const fluxcap_mpls_label,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe {
+        let label = read(label, "label")?;
+        P::change(packet, |packet| {
+            edit::push_mpls(packet, label.to_rust()?).map_err(refused)
+        })
+    })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`]; `label` is null or writable.
+pub(super) unsafe fn pop_mpls<P: Editable>(
+    packet: *mut P,
+    ether_type: u16,
+    label: *mut fluxcap_mpls_label,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe {
+        let below = (ether_type != 0).then_some(EtherType(ether_type));
+        let entry = P::change(packet, |packet| {
+            edit::pop_mpls(packet, below).map_err(refused)
+        })?;
+        write(label, entry);
+        Ok(())
+    })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`]; `tunnel` is null or readable.
+pub(super) unsafe fn gre_encap<P: Editable>(
+    packet: *mut P,
+    tunnel: *const fluxcap_tunnel,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe {
+        let tunnel = sized::read("tunnel", tunnel)?;
+        let (payload, fields) = tunnel.gre();
+        P::change(packet, |packet| {
+            edit::gre_encap(packet, &tunnel.outer()?, payload, fields).map_err(refused)
+        })
+    })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`]; `tunnel` is null or writable.
+pub(super) unsafe fn gre_decap<P: Editable>(
+    packet: *mut P,
+    tunnel: *mut fluxcap_gre_tunnel,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe {
+        let fields = P::change(packet, |packet| edit::gre_decap(packet).map_err(refused))?;
+        write(tunnel, fields);
+        Ok(())
+    })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`]; `tunnel` is null or readable.
+pub(super) unsafe fn vxlan_encap<P: Editable>(
+    packet: *mut P,
+    tunnel: *const fluxcap_tunnel,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe {
+        let tunnel = sized::read("tunnel", tunnel)?;
+        P::change(packet, |packet| {
+            edit::vxlan_encap(packet, &tunnel.outer()?, tunnel.vxlan()).map_err(refused)
+        })
+    })
+}
+
+/// # Safety
+///
+/// As [`Editable::change`]; `vni` is null or writable.
+pub(super) unsafe fn vxlan_decap<P: Editable>(packet: *mut P, port: u16, vni: *mut u32) -> c_int {
+    // SAFETY: as the caller promises.
+    run(|| unsafe {
+        let port = vxlan_port(port);
+        let told = P::change(packet, |packet| {
+            edit::vxlan_decap(packet, port).map_err(refused)
+        })?;
+        write(vni, told);
+        Ok(())
+    })
+}
 
 /// Moves the start of a packet by `delta` bytes, as bpf_xdp_adjust_head() does.
 ///
@@ -50,7 +219,7 @@ pub unsafe extern "C" fn fluxcap_packet_adjust_head(
     delta: i32,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::adjust_head(packet, delta) }
+    unsafe { adjust_head(packet, delta) }
 }
 
 /// Moves the end of a packet by `delta` bytes, as bpf_xdp_adjust_tail() does.
@@ -71,7 +240,7 @@ pub unsafe extern "C" fn fluxcap_packet_adjust_tail(
     delta: i32,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::adjust_tail(packet, delta) }
+    unsafe { adjust_tail(packet, delta) }
 }
 
 /// Puts a VLAN tag in front of what the frame carries, outermost.
@@ -92,7 +261,7 @@ pub unsafe extern "C" fn fluxcap_packet_push_vlan(
     tag: *const fluxcap_vlan_tag,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::push_vlan(packet, tag) }
+    unsafe { push_vlan(packet, tag) }
 }
 
 /// Takes the outermost VLAN tag off, into `*tag` if that is not NULL.
@@ -111,7 +280,7 @@ pub unsafe extern "C" fn fluxcap_packet_pop_vlan(
     tag: *mut fluxcap_vlan_tag,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::pop_vlan(packet, tag) }
+    unsafe { pop_vlan(packet, tag) }
 }
 
 /// Puts an MPLS label on top of the stack, behind the Ethernet header and its VLAN tags.
@@ -133,7 +302,7 @@ pub unsafe extern "C" fn fluxcap_packet_push_mpls(
     label: *const fluxcap_mpls_label,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::push_mpls(packet, label) }
+    unsafe { push_mpls(packet, label) }
 }
 
 /// Takes the label on top of the stack off, into `*label` if that is not NULL.
@@ -155,7 +324,7 @@ pub unsafe extern "C" fn fluxcap_packet_pop_mpls(
     label: *mut fluxcap_mpls_label,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::pop_mpls(packet, ether_type, label) }
+    unsafe { pop_mpls(packet, ether_type, label) }
 }
 
 /// Puts a packet into a GRE tunnel (RFC 2784, RFC 2890).
@@ -178,7 +347,7 @@ pub unsafe extern "C" fn fluxcap_packet_gre_encap(
     tunnel: *const fluxcap_tunnel,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::gre_encap(packet, tunnel) }
+    unsafe { gre_encap(packet, tunnel) }
 }
 
 /// Takes a packet out of a GRE tunnel, with what is behind it, such as padding.
@@ -200,7 +369,7 @@ pub unsafe extern "C" fn fluxcap_packet_gre_decap(
     tunnel: *mut fluxcap_gre_tunnel,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::gre_decap(packet, tunnel) }
+    unsafe { gre_decap(packet, tunnel) }
 }
 
 /// Puts a frame into a VXLAN tunnel (RFC 7348).
@@ -224,7 +393,7 @@ pub unsafe extern "C" fn fluxcap_packet_vxlan_encap(
     tunnel: *const fluxcap_tunnel,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::vxlan_encap(packet, tunnel) }
+    unsafe { vxlan_encap(packet, tunnel) }
 }
 
 /// Takes a frame out of a VXLAN tunnel, with what is behind it, such as padding.
@@ -247,7 +416,7 @@ pub unsafe extern "C" fn fluxcap_packet_vxlan_decap(
     vni: *mut u32,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::vxlan_decap(packet, port, vni) }
+    unsafe { vxlan_decap(packet, port, vni) }
 }
 
 /// As fluxcap_packet_adjust_head(), of a packet of the callback that runs on this thread.
@@ -268,7 +437,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_adjust_head(
     delta: i32,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::adjust_head(packet, delta) }
+    unsafe { adjust_head(packet, delta) }
 }
 
 /// As fluxcap_packet_adjust_tail(), of a packet of the callback that runs on this thread.
@@ -289,7 +458,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_adjust_tail(
     delta: i32,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::adjust_tail(packet, delta) }
+    unsafe { adjust_tail(packet, delta) }
 }
 
 /// As fluxcap_packet_push_vlan(), of a packet of the callback that runs on this thread.
@@ -310,7 +479,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_push_vlan(
     tag: *const fluxcap_vlan_tag,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::push_vlan(packet, tag) }
+    unsafe { push_vlan(packet, tag) }
 }
 
 /// As fluxcap_packet_pop_vlan(), of a packet of the callback that runs on this thread.
@@ -331,7 +500,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_pop_vlan(
     tag: *mut fluxcap_vlan_tag,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::pop_vlan(packet, tag) }
+    unsafe { pop_vlan(packet, tag) }
 }
 
 /// As fluxcap_packet_push_mpls(), of a packet of the callback that runs on this thread.
@@ -352,7 +521,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_push_mpls(
     label: *const fluxcap_mpls_label,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::push_mpls(packet, label) }
+    unsafe { push_mpls(packet, label) }
 }
 
 /// As fluxcap_packet_pop_mpls(), of a packet of the callback that runs on this thread.
@@ -374,7 +543,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_pop_mpls(
     label: *mut fluxcap_mpls_label,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::pop_mpls(packet, ether_type, label) }
+    unsafe { pop_mpls(packet, ether_type, label) }
 }
 
 /// As fluxcap_packet_gre_encap(), of a packet of the callback that runs on this thread.
@@ -395,7 +564,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_gre_encap(
     tunnel: *const fluxcap_tunnel,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::gre_encap(packet, tunnel) }
+    unsafe { gre_encap(packet, tunnel) }
 }
 
 /// As fluxcap_packet_gre_decap(), of a packet of the callback that runs on this thread.
@@ -416,7 +585,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_gre_decap(
     tunnel: *mut fluxcap_gre_tunnel,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::gre_decap(packet, tunnel) }
+    unsafe { gre_decap(packet, tunnel) }
 }
 
 /// As fluxcap_packet_vxlan_encap(), of a packet of the callback that runs on this thread.
@@ -437,7 +606,7 @@ pub unsafe extern "C" fn fluxcap_packet_ref_vxlan_encap(
     tunnel: *const fluxcap_tunnel,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::vxlan_encap(packet, tunnel) }
+    unsafe { vxlan_encap(packet, tunnel) }
 }
 
 /// As fluxcap_packet_vxlan_decap(), of a packet of the callback that runs on this thread.
@@ -459,5 +628,5 @@ pub unsafe extern "C" fn fluxcap_packet_ref_vxlan_decap(
     vni: *mut u32,
 ) -> c_int {
     // SAFETY: as the header asks.
-    unsafe { change::vxlan_decap(packet, port, vni) }
+    unsafe { vxlan_decap(packet, port, vni) }
 }

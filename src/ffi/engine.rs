@@ -30,22 +30,122 @@
 //! }
 //! ```
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::sync::{Arc, RwLockReadGuard};
+use std::time::Duration;
 
-use super::array::{MAX_HANDLES, entries_mut};
+use super::array::{MAX_HANDLES, entries_mut, print};
 use super::callback::{caller, fluxcap_callback};
-use super::engine_config::{Settings, fluxcap_engine_config};
-use super::error::{guard, null};
-use super::handle::{self, Open, Owner, count, fluxcap_raw};
-use super::lock::Lock;
-use super::opaque::{self, Emptied, Opaque, shared};
-use super::poller::timeout;
+use super::error::{count, guard, null};
+use super::opaque::{self, Emptied, Lock, Opaque, shared};
+use super::poller::{poller, timeout};
+use super::raw::{self, Open, Owner, fluxcap_raw};
+use super::sized::{self, Sized32};
 use crate::batch::PacketBatch;
-use crate::engine::FluxEngine;
+use crate::engine::{EngineStatistics, FluxEngine, WhenFull};
 use crate::error::{FluxError, Result, errno};
 use crate::kernel::machine::Uncancelled;
+use crate::poller::Poller;
 use crate::stopper::Stopper;
+
+/// Packets for a full port wait in the RX rings, so that none is lost within the engine.
+pub const FLUXCAP_WHEN_FULL_WAIT: u32 = 0;
+/// Packets for a full port are dropped and counted, so that it never holds up another one.
+pub const FLUXCAP_WHEN_FULL_DROP: u32 = 1;
+
+/// How an engine shall run. Zero everywhere but in struct_size is a good start.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_engine_config {
+    /// sizeof(struct fluxcap_engine_config).
+    pub struct_size: u32,
+    /// FLUXCAP_POLLER_…: how it waits for packets.
+    pub poller: u32,
+    /// How long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds. 0: 50.
+    pub spin_us: u32,
+    /// The most packets that one call of the callback gets, 1 to 4096. 0: 64.
+    pub batch: u32,
+    /// FLUXCAP_WHEN_FULL_…: what becomes of packets for a port whose TX ring is full.
+    pub when_full: u32,
+    /// 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
+    pub copying: u32,
+    /// How long a port may keep packets to send without any of them leaving, in milliseconds, until
+    /// a run ends with -ETIME. 0: 1000; UINT32_MAX: for ever.
+    pub patience_ms: u32,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_engine_config {
+    const NAME: &'static str = "fluxcap_engine_config";
+}
+
+/// A config, checked.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Settings {
+    poller: Poller,
+    batch: Option<u32>,
+    when_full: WhenFull,
+    copying: bool,
+    patience: Option<Duration>,
+}
+
+impl Settings {
+    /// # Safety
+    ///
+    /// `config` is null, or points to at least as many readable bytes as its `struct_size` says.
+    pub(super) unsafe fn read(name: &str, config: *const fluxcap_engine_config) -> Result<Self> {
+        match config.is_null() {
+            true => Ok(Self::default()),
+            // SAFETY: as the caller promises.
+            false => Self::new(&unsafe { sized::read(name, config)? }),
+        }
+    }
+
+    fn new(config: &fluxcap_engine_config) -> Result<Self> {
+        Ok(Self {
+            poller: poller(config.poller, config.spin_us)?,
+            batch: (config.batch != 0).then_some(config.batch),
+            when_full: match config.when_full {
+                FLUXCAP_WHEN_FULL_WAIT => WhenFull::Wait,
+                FLUXCAP_WHEN_FULL_DROP => WhenFull::Drop,
+                other => {
+                    return Err(field(
+                        "when_full",
+                        other,
+                        "use one of FLUXCAP_WHEN_FULL_...",
+                    ));
+                }
+            },
+            copying: match config.copying {
+                0 | 1 => config.copying == 1,
+                other => return Err(field("copying", other, "use 0 or 1")),
+            },
+            patience: match config.patience_ms {
+                0 => None,
+                u32::MAX => Some(Duration::MAX),
+                time => Some(Duration::from_millis(time.into())),
+            },
+        })
+    }
+
+    pub(super) fn apply(self, engine: &mut FluxEngine) -> Result<()> {
+        engine.set_poller(self.poller);
+        engine.set_when_full(self.when_full);
+        engine.set_copying(self.copying);
+        if let Some(patience) = self.patience {
+            engine.set_patience(patience);
+        }
+        self.batch.map_or(Ok(()), |batch| engine.set_batch(batch))
+    }
+}
+
+fn field(name: &str, value: u32, fix: &str) -> FluxError {
+    FluxError::invalid(
+        format_args!("field {name} of struct fluxcap_engine_config"),
+        format_args!("{value} is not known"),
+        fix,
+    )
+}
 
 /// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch
 /// at a time.
@@ -92,8 +192,8 @@ impl Ports {
 impl Drop for Ports {
     fn drop(&mut self) {
         for &port in &self.0 {
-            // SAFETY: it comes from `handle::port`, and is good for as long as the engine, as the header says.
-            unsafe { handle::close_port(port) };
+            // SAFETY: it comes from `raw::port`, and is good for as long as the engine, as the header says.
+            unsafe { raw::close_port(port) };
         }
     }
 }
@@ -102,7 +202,7 @@ impl Running {
     pub(super) fn new(engine: FluxEngine) -> Self {
         let (ports, stopper) = (engine.ports(), engine.stopper());
         let engine = Arc::new(Lock::new(engine));
-        let port = |port| handle::port(Owner::Engine(engine.clone()), port);
+        let port = |port| raw::port(Owner::Engine(engine.clone()), port);
         Self {
             ports: Ports((0..ports).map(port).collect()),
             engine,
@@ -445,4 +545,160 @@ pub unsafe extern "C" fn fluxcap_engine_free(engine: *mut fluxcap_engine) {
         drop(unsafe { opaque::take(engine) });
         Ok(0)
     });
+}
+
+/// What an engine did in all its runs. The packets are the sum over all ports.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_engine_statistics {
+    /// sizeof(struct fluxcap_engine_statistics), set by you.
+    pub struct_size: u32,
+    /// The number of ports.
+    pub ports: u32,
+    /// Packets that came in and were shown to the callback.
+    pub received: u64,
+    /// Packets that went out.
+    pub sent: u64,
+    /// Packets that came in and were recycled.
+    pub recycled: u64,
+    /// Packets that should have gone out and found no room.
+    pub dropped: u64,
+    /// Packets among the sent ones that were copied from another UMEM.
+    pub copied: u64,
+    /// Calls of the callback.
+    pub batches: u64,
+    /// Turns in which packets waited because a TX ring was full.
+    pub stalls: u64,
+    /// Turns without packets in which it kept looking.
+    pub spins: u64,
+    /// Turns without packets in which it slept.
+    pub sleeps: u64,
+    /// Times that it went over from spinning to sleeping, or back.
+    pub switches: u64,
+}
+
+/// What passed through one port of an engine.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_port_statistics {
+    /// sizeof(struct fluxcap_port_statistics), set by you.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Packets that came in and were shown to the callback.
+    pub received: u64,
+    /// Packets that went out.
+    pub sent: u64,
+    /// Packets that came in and were recycled.
+    pub recycled: u64,
+    /// Packets that should have gone out and found no room.
+    pub dropped: u64,
+    /// Packets among the sent ones that were copied from another UMEM.
+    pub copied: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_engine_statistics {
+    const NAME: &'static str = "fluxcap_engine_statistics";
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_port_statistics {
+    const NAME: &'static str = "fluxcap_port_statistics";
+}
+
+/// What an engine did.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: it runs.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_get_statistics(
+    engine: *const fluxcap_engine,
+    statistics: *mut fluxcap_engine_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let counted = unsafe { inspect(engine)? }.statistics();
+        // SAFETY: as the header asks.
+        unsafe { sized::write("statistics", statistics, &counted.into()) }.map(|()| 0)
+    })
+}
+
+impl From<EngineStatistics> for fluxcap_engine_statistics {
+    fn from(counted: EngineStatistics) -> Self {
+        let total = counted.total();
+        Self {
+            struct_size: 0,
+            ports: counted.ports.len() as u32,
+            received: total.received,
+            sent: total.sent,
+            recycled: total.recycled,
+            dropped: total.dropped,
+            copied: total.copied,
+            batches: counted.batches,
+            stalls: counted.stalls,
+            spins: counted.poller.spins,
+            sleeps: counted.poller.sleeps,
+            switches: counted.poller.switches,
+        }
+    }
+}
+
+/// What passed through a port.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: the engine runs.
+/// - -EINVAL: there is no such port.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_port_statistics(
+    engine: *const fluxcap_engine,
+    port: u32,
+    statistics: *mut fluxcap_port_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let ports = unsafe { inspect(engine)? }.statistics().ports;
+        let counted = ports
+            .get(port as usize)
+            .ok_or_else(|| no_port(port, ports.len()))?;
+        let value = fluxcap_port_statistics {
+            struct_size: 0,
+            reserved: 0,
+            received: counted.received,
+            sent: counted.sent,
+            recycled: counted.recycled,
+            dropped: counted.dropped,
+            copied: counted.copied,
+        };
+        // SAFETY: as the header asks.
+        unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
+    })
+}
+
+/// What an engine did as text, for a person: a line for each port, and one for the whole.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: it runs.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_text(
+    engine: *const fluxcap_engine,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe { print(&inspect(engine)?.statistics(), text, size) }
+    })
 }

@@ -26,6 +26,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::kernel::machine::Uncancelled;
+use crate::proto::ParseError;
+use crate::proto::edit::EditError;
 
 /// The longest text kept, with its final NUL.
 const LONGEST: usize = 1024;
@@ -120,6 +122,38 @@ pub(super) fn null(what: impl Display) -> FluxError {
         format_args!("argument {what}"),
         "it is NULL",
         "pass a valid pointer",
+    )
+}
+
+/// A count as C functions return it.
+#[inline]
+pub(super) fn count(value: u32) -> Result<c_int> {
+    Ok(c_int::try_from(value).unwrap_or(c_int::MAX))
+}
+
+pub(super) fn malformed(error: ParseError) -> FluxError {
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::EINVAL,
+        "parse a packet",
+        error,
+        "pass it on, or drop it",
+    )
+}
+
+#[cold]
+pub(super) fn refused(error: EditError) -> FluxError {
+    let (errno, fix) = match error {
+        EditError::NoHeadroom { .. } => (errno::EMSGSIZE, "ask for more headroom in the config"),
+        EditError::TooLong { .. } => (errno::EMSGSIZE, "send shorter packets into the tunnel"),
+        _ => (errno::EINVAL, "pass it on, or drop it"),
+    };
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno,
+        "change a packet's headers",
+        error,
+        fix,
     )
 }
 

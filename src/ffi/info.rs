@@ -20,22 +20,24 @@
 //! }
 //! ```
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 
+use super::array::print;
 use super::config::{
     FLUXCAP_BIND_COPY, FLUXCAP_BIND_ZERO_COPY, FLUXCAP_XDP_AUTO, FLUXCAP_XDP_GENERIC,
     FLUXCAP_XDP_NATIVE,
 };
 use super::error::guard;
-use super::handle::{fluxcap_raw, look};
+use super::raw::{fluxcap_raw, look};
 use super::sized::{self, Sized32};
+use super::umem::{accounting, fluxcap_accounting};
 use crate::error::Result;
 use crate::kernel::Interface;
 use crate::proto::MacAddr;
 use crate::raw::RingState;
 use crate::report::{BindMode, Report, XdpMode};
 use crate::stats::{ProgramCounters, SocketStatistics};
-use crate::umem::{Accounting, UmemRegion};
+use crate::umem::UmemRegion;
 
 /// What a socket is: what became of the wishes in its config. fluxcap_raw_report() says why.
 #[repr(C)]
@@ -139,29 +141,6 @@ pub struct fluxcap_ring_state {
     pub violations: u64,
     /// Entries that named a frame which was not the kernel's to give. Anything but 0 is a fault.
     pub refused: u64,
-}
-
-/// Who has the frames. pool + user + kernel + quarantined = frames, always.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct fluxcap_accounting {
-    /// All frames.
-    pub frames: u32,
-    /// Free frames.
-    pub pool: u32,
-    /// Frames of packets in your hands.
-    pub user: u32,
-    /// Frames in the four rings or in the kernel behind them.
-    pub kernel: u32,
-    /// Frames that the kernel had when a socket was closed, and may still use: a device in
-    /// zero-copy mode may write to them. They return to the pool when the kernel is seen to have
-    /// released the queue, usually some 25 ms after the close: the library looks whenever the pool
-    /// is empty, a socket is opened on the UMEM, the frames are counted, or fluxcap_umem_reclaim()
-    /// is called. If it is never seen, they are lost to the pool for as long as the UMEM exists: a
-    /// child of fork() keeps the socket open, another process took the queue at once, or the
-    /// interface was removed just then. They do not keep the memory mapped: see struct
-    /// fluxcap_umem.
-    pub quarantined: u32,
 }
 
 /// The four rings and the frames of a socket, as they stand.
@@ -395,12 +374,52 @@ pub(super) fn ring(state: RingState) -> fluxcap_ring_state {
     }
 }
 
-pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
-    fluxcap_accounting {
-        frames: accounting.frames,
-        pool: accounting.pool,
-        user: accounting.user,
-        kernel: accounting.kernel,
-        quarantined: accounting.quarantined,
-    }
+/// What became of each requested setting, as text, one a line: requested, achieved, and why.
+///
+/// Then a line `note: …` for each thing that keeps packets, or parts of them, from the socket:
+/// queues without one, offloads that take VLAN tags away or merge segments, a device without
+/// Ethernet header; with the ethtool words against it.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_report(
+    raw: *const fluxcap_raw,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let raw = unsafe { look(raw)? };
+        // SAFETY: as the header asks.
+        unsafe { print(raw.report(), text, size) }
+    })
+}
+
+/// The rings and the owner of every frame, as text for a person.
+///
+/// Time grows with the number of frames.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_debug_text(
+    raw: *const fluxcap_raw,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let raw = unsafe { look(raw)? };
+        // SAFETY: as the header asks.
+        unsafe { print(&raw.debug_rings(), text, size) }
+    })
 }

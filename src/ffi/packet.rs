@@ -25,14 +25,15 @@ use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 
 use super::array::{self, MAX_PACKETS, entries_mut};
-use super::change::Editable;
 use super::error::{null, quick};
-use super::handle::{BATCH, Open, fluxcap_raw};
-use super::opaque::exclusive;
 use crate::batch::PacketBatch;
 use crate::error::{FluxError, Result};
 use crate::packet::raw::{Ending, RawPacket};
 use crate::packet::{Frames, Packet};
+use crate::proto::Room;
+
+/// Packets that one call into the Rust API handles.
+pub(super) const BATCH: usize = 256;
 
 /// A packet that you own, in a frame of a UMEM.
 ///
@@ -131,6 +132,23 @@ pub(super) unsafe fn places<'a>(
     unsafe { array::room("packets", packets, (count, MAX_PACKETS)) }
 }
 
+/// A struct that stands for a packet in C: an owned one, or one of a callback.
+pub(super) trait Editable {
+    /// The packet in Rust.
+    type Packet<'a>: Room;
+
+    /// Changes the packet, and has the struct tell where it is then.
+    ///
+    /// # Safety
+    ///
+    /// `packet` is null, or points to a packet that nobody else uses, or to a copy of its struct. A
+    /// packet of a callback is recognised by where it is, before it is followed.
+    unsafe fn change<T>(
+        packet: *mut Self,
+        edit: impl FnOnce(&mut Self::Packet<'_>) -> Result<T>,
+    ) -> Result<T>;
+}
+
 impl Editable for fluxcap_packet {
     type Packet<'a> = Packet;
 
@@ -207,38 +225,6 @@ pub(super) fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) {
     }
 }
 
-/// Takes up to `count` received packets, and tops the fill ring up.
-///
-/// It does not wait: see fluxcap_raw_wait().
-///
-/// Returns how many packets it wrote to `packets`; 0: none now. Each is yours until you send or
-/// free it.
-///
-/// Errors:
-/// - -ENODEV: there is no packet, and the interface was removed, or moved to another network
-///   namespace, which shows within a tenth of a second, or its XDP program was taken off, within a
-///   second.
-///
-/// Threads: one at a time. System calls: none while packets arrive; without any it looks whether
-/// the interface is still there, every tenth of a second.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_receive(
-    raw: *mut fluxcap_raw,
-    packets: *mut fluxcap_packet,
-    count: u32,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let (handle, places) = unsafe { (exclusive(raw)?, places(packets, count)?) };
-        let Open { raw, batch } = handle;
-        let received = fill(places, batch, |batch, max| raw.receive_at_most(batch, max));
-        if received == 0 {
-            raw.check()?;
-        }
-        Ok(received)
-    })
-}
-
 /// Fills the places from the front with packets that `more` adds to the batch, as far as it has
 /// any.
 pub(super) fn fill(
@@ -259,94 +245,6 @@ pub(super) fn fill(
         }
     }
     done as c_int
-}
-
-/// Takes up to `count` free frames, for packets to send.
-///
-/// They become packets of length 0. Set `len`, fill in the bytes, and send them. If the pool has
-/// not enough, sent frames are taken back. Frames return with fluxcap_raw_reap() and
-/// fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but
-/// at most an eighth of all, divided by the number of sockets that there were when it was opened.
-///
-/// Returns how many packets it wrote to `packets`; fewer, even 0, when frames run out, and 0 in a
-/// forked child.
-///
-/// Errors: the usual ones.
-///
-/// Threads: one at a time. System calls: none.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_alloc(
-    raw: *mut fluxcap_raw,
-    packets: *mut fluxcap_packet,
-    count: u32,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let (handle, places) = unsafe { (exclusive(raw)?, places(packets, count)?) };
-        let Open { raw, batch } = handle;
-        Ok(fill(places, batch, |batch, max| {
-            raw.alloc_at_most(batch, max)
-        }))
-    })
-}
-
-/// Puts packets into the TX ring, in order from the front of the array.
-///
-/// They leave with fluxcap_raw_wake_tx(). Sent means that the kernel took the packet. What the
-/// device drops then, it tells nobody here: a packet longer than its MTU, and all while the peer of
-/// a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool
-/// -S DEVICE` have them.
-///
-/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the
-/// kernel, reap, and try again.
-///
-/// Errors, after which none is taken:
-/// - -EINVAL: a packet is stale, or of another UMEM.
-/// - -EMSGSIZE: a packet is empty, or leaves its frame.
-///
-/// In an array of more than 256 packets, or of more than the TX ring has room for, those before may
-/// be taken first: the count says so, and a later call the error.
-///
-/// Threads: one at a time. System calls: none.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_send(
-    raw: *mut fluxcap_raw,
-    packets: *mut fluxcap_packet,
-    count: u32,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
-        let mut done = 0;
-        for part in packets.chunks_mut(BATCH) {
-            match send_part(handle, part) {
-                Ok(sent) => {
-                    done += sent;
-                    if sent < part.len() {
-                        break;
-                    }
-                }
-                Err(error) if done == 0 => return Err(error),
-                // What was sent is sent; the caller meets the error at the front of the rest.
-                Err(_) => break,
-            }
-        }
-        Ok(done as c_int)
-    })
-}
-
-/// Sends up to a batch from the front of the array.
-///
-/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken
-/// as there is room for, and only when all of them can be sent.
-fn send_part(handle: &mut Open, part: &mut [fluxcap_packet]) -> Result<usize> {
-    let room = handle.raw.tx_room() as usize;
-    let count = part.len().min(room);
-    let part = &mut part[..count];
-    take_for_sending(part, handle.raw.umem().frames(), &mut handle.batch)?;
-    let sent = handle.raw.send(&mut handle.batch);
-    give(&mut handle.batch, part);
-    sent.map(|sent| sent as usize)
 }
 
 /// Frees a packet: its frame returns to the pool.

@@ -19,20 +19,66 @@
 //! }
 //! ```
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::net::IpAddr;
 use std::slice;
 
-use super::array::{MAX_PACKETS, bytes, entries};
+use super::array::{MAX_PACKETS, bytes, entries, print};
 use super::callback::fluxcap_packet_ref;
-use super::error::quick;
-use super::handle::count as counted;
+use super::error::{count as counted, malformed, quick};
 use super::packet::fluxcap_packet;
-use super::parser::fluxcap_parser;
-use super::proto::malformed;
 use super::sized::{self, Sized32};
 use crate::error::{FluxError, Result};
-use crate::proto::{Headers, ParseError, Parser, Tunnel};
+use crate::proto::{EtherType, Headers, ParseError, Parser, Tunnel, summary};
+
+/// What packets are parsed as in networks that use other numbers than the standards, for
+/// fluxcap_parse_with(). A list of fewer than four numbers ends with 0; all 0 is what
+/// fluxcap_parse() does.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_parser {
+    /// sizeof(struct fluxcap_parser).
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// What announces a VLAN tag besides 0x8100 and 0x88a8: devices from before IEEE 802.1ad use
+    /// 0x9100, 0x9200 and 0x9300.
+    pub vlan_types: [u16; 4],
+    /// UDP ports that VXLAN comes to besides 4789: 8472 is what Linux takes unless told otherwise.
+    pub vxlan_ports: [u16; 4],
+    /// UDP ports that GRE comes to, such as 4754 (RFC 8086).
+    pub gre_ports: [u16; 4],
+}
+
+// SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
+unsafe impl Sized32 for fluxcap_parser {
+    const NAME: &'static str = "fluxcap_parser";
+}
+
+const _: () = assert!(size_of::<fluxcap_parser>() == 32);
+
+impl fluxcap_parser {
+    /// Calls `then` with the parser that this describes.
+    pub(super) fn with<R>(&self, then: impl FnOnce(&Parser<'_>) -> Result<R>) -> Result<R> {
+        if self.reserved != 0 {
+            return Err(FluxError::invalid(
+                "struct fluxcap_parser",
+                "reserved is not 0",
+                "set all that is not used to zero",
+            ));
+        }
+        let vlan_types = self.vlan_types.map(EtherType);
+        let up_to_0 = |numbers: &[u16; 4]| {
+            let end = numbers.iter().position(|&number| number == 0);
+            end.unwrap_or(numbers.len())
+        };
+        let parser = Parser::new()
+            .vlan_types(&vlan_types[..up_to_0(&self.vlan_types)])
+            .vxlan_ports(&self.vxlan_ports[..up_to_0(&self.vxlan_ports)])
+            .gre_ports(&self.gre_ports[..up_to_0(&self.gre_ports)]);
+        then(&parser)
+    }
+}
 
 /// Look into tunnels (GRE, VXLAN, IP in IP): the headers are those of the innermost packet.
 pub const FLUXCAP_PARSE_TUNNELS: u32 = 0x01;
@@ -487,4 +533,51 @@ unsafe fn parse_all<P>(
         }
     }
     counted(whole)
+}
+
+/// Show the Ethernet header, as `tcpdump -e` does.
+pub const FLUXCAP_FORMAT_ETHERNET: u32 = 0x01;
+
+fn with_ethernet(flags: u32) -> Result<bool> {
+    if flags & !FLUXCAP_FORMAT_ETHERNET != 0 {
+        return Err(FluxError::invalid(
+            format_args!("flags of {flags:#x}"),
+            "they have bits that this version does not know",
+            "join FLUXCAP_FORMAT_… with |, or pass 0",
+        ));
+    }
+    Ok(flags & FLUXCAP_FORMAT_ETHERNET != 0)
+}
+
+/// Writes one line about a packet, in the style of `tcpdump -nn`, without a line end.
+///
+/// `data` are `len` bytes, which begin with the Ethernet header. A line is `IP 10.0.0.1.1234 >
+/// 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told
+/// as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or FLUXCAP_FORMAT_…. Nothing is
+/// allocated. `text` and `data` do not overlap.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EINVAL: `flags` has unknown bits.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_format(
+    data: *const c_void,
+    len: usize,
+    flags: u32,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    quick(|| {
+        let with_ethernet = with_ethernet(flags)?;
+        // SAFETY: as the header asks.
+        let mut line = summary(unsafe { bytes("data", data, len)? });
+        if with_ethernet {
+            line = line.with_ethernet();
+        }
+        // SAFETY: as the header asks.
+        unsafe { print(&line, text, size) }
+    })
 }

@@ -23,6 +23,7 @@ use std::ffi::c_int;
 use std::time::Duration;
 
 use super::error::guard;
+use super::sized::Sized32;
 use crate::error::{FluxError, Result};
 use crate::poller::{self, Poller};
 
@@ -73,6 +74,27 @@ fn no_time(name: &str, time_ms: c_int) -> FluxError {
         "it is a number of milliseconds, and of the negative ones -1 alone means something",
         "use 0 or more, or -1 for no end",
     )
+}
+
+/// How a loop that waits for packets spent its time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_poller_statistics {
+    /// sizeof(struct fluxcap_poller_statistics), set by you.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Turns without packets in which it kept looking.
+    pub spins: u64,
+    /// Turns without packets in which it slept.
+    pub sleeps: u64,
+    /// Times that it went over from spinning to sleeping, or back.
+    pub switches: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_poller_statistics {
+    const NAME: &'static str = "fluxcap_poller_statistics";
 }
 
 /// Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo.

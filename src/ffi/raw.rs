@@ -31,16 +31,141 @@
 //! ```
 
 use std::ffi::c_int;
+use std::ops::Deref;
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
-use super::error::{guard, null, quick};
-use super::handle::{count, fluxcap_raw, look};
-use super::opaque::{self, exclusive};
+use super::error::{count, guard, null, quick};
+use super::opaque::{self, Lock, Opaque, exclusive};
+use super::packet::{BATCH, array, fill, fluxcap_packet, give, places, take_for_sending};
 use super::poller::timeout;
+use crate::batch::PacketBatch;
+use crate::engine::{EngineGroup, FluxEngine};
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::error::{FluxError, Result};
 use crate::kernel::Interest;
 use crate::kernel::descriptor::number;
+use crate::raw::FluxRaw;
 use crate::ring::Desc;
+
+/// A socket in Mode C: its four rings, its frames, its UMEM.
+pub struct fluxcap_raw {
+    _opaque: [u8; 0],
+}
+
+/// What is behind the handle.
+pub(super) struct Open {
+    pub(super) raw: FluxRaw,
+    pub(super) batch: PacketBatch,
+}
+
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for fluxcap_raw {
+    type Value = Open;
+    const KIND: u64 = u64::from_le_bytes(*b"flux_raw");
+    const NAME: &'static str = "fluxcap_raw";
+    const ARGUMENT: &'static str = "raw";
+    const GIVER: &'static str = "fluxcap_open";
+
+    fn mistaken(kind: u64) -> Option<FluxError> {
+        (kind == Port::KIND).then(|| {
+            FluxError::invalid(
+                format_args!("argument {}", Self::ARGUMENT),
+                "it is a port of an engine, to look at alone: the engine has the socket",
+                "pass it where a const struct fluxcap_raw is asked for, or use the engine",
+            )
+        })
+    }
+}
+
+/// Makes a handle of a socket, to be freed with `fluxcap_raw_free`.
+///
+/// # Errors
+///
+/// [`Memory`](ErrorKind::Memory).
+pub fn open(raw: FluxRaw) -> Result<*mut fluxcap_raw> {
+    let batch = PacketBatch::try_with_capacity(BATCH)?;
+    let stopper = raw.stopper();
+    Ok(opaque::give_stoppable(Open { raw, batch }, stopper))
+}
+
+/// A socket that is a port of an engine: what a `const struct fluxcap_raw *` may also be.
+pub(super) struct Port;
+
+/// Where it is.
+pub(super) struct Place {
+    owner: Owner,
+    port: u32,
+}
+
+/// Who has a port.
+pub(super) enum Owner {
+    Engine(Arc<Lock<FluxEngine>>),
+    /// The engine of this number.
+    Group(Arc<Lock<EngineGroup>>, usize),
+}
+
+// SAFETY: the only one of this kind.
+unsafe impl Opaque for Port {
+    type Value = Place;
+    const KIND: u64 = u64::from_le_bytes(*b"fluxport");
+    const NAME: &'static str = "fluxcap_raw";
+    const ARGUMENT: &'static str = "raw";
+    const GIVER: &'static str = "fluxcap_engine_port";
+}
+
+/// Makes a handle to look at a port of an engine, to be freed with [`close_port`].
+pub(super) fn port(owner: Owner, port: u32) -> *mut fluxcap_raw {
+    opaque::give::<Port>(Place { owner, port }).cast()
+}
+
+/// # Safety
+///
+/// `raw` comes from [`port`], and nobody uses it any more.
+pub(super) unsafe fn close_port(raw: *mut fluxcap_raw) {
+    // SAFETY: as the caller promises.
+    drop(unsafe { opaque::take::<Port>(raw.cast()) });
+}
+
+/// A socket to look at.
+pub(super) enum Look<'a> {
+    Own(&'a FluxRaw),
+    Port(RwLockReadGuard<'a, FluxEngine>, u32),
+    OfGroup(RwLockReadGuard<'a, EngineGroup>, usize, u32),
+}
+
+impl Deref for Look<'_> {
+    type Target = FluxRaw;
+
+    #[inline]
+    fn deref(&self) -> &FluxRaw {
+        match self {
+            Self::Own(raw) => raw,
+            Self::Port(engine, port) => engine.port(*port),
+            Self::OfGroup(group, engine, port) => group.engines()[*engine].port(*port),
+        }
+    }
+}
+
+/// Looks at a socket, through a handle of its own or as a port of an engine.
+///
+/// # Safety
+///
+/// `raw` is null or an open handle that no other thread changes during `'a`.
+#[inline]
+pub(super) unsafe fn look<'a>(raw: *const fluxcap_raw) -> Result<Look<'a>> {
+    // SAFETY: as the caller promises.
+    if let Some(place) = unsafe { opaque::find::<Port>(raw.cast()) } {
+        let port = place.port;
+        return Ok(match &place.owner {
+            Owner::Engine(engine) => Look::Port(engine.look()?, port),
+            Owner::Group(group, engine) => Look::OfGroup(group.look()?, *engine, port),
+        });
+    }
+    // SAFETY: as the caller promises.
+    Ok(Look::Own(&unsafe { opaque::shared(raw)? }.raw))
+}
 
 /// Wait for received packets.
 pub const FLUXCAP_WAIT_RECEIVE: u32 = 1;
@@ -59,6 +184,126 @@ pub struct fluxcap_desc {
 }
 
 const _: () = assert!(size_of::<fluxcap_desc>() == size_of::<Desc>());
+
+/// Takes up to `count` received packets, and tops the fill ring up.
+///
+/// It does not wait: see fluxcap_raw_wait().
+///
+/// Returns how many packets it wrote to `packets`; 0: none now. Each is yours until you send or
+/// free it.
+///
+/// Errors:
+/// - -ENODEV: there is no packet, and the interface was removed, or moved to another network
+///   namespace, which shows within a tenth of a second, or its XDP program was taken off, within a
+///   second.
+///
+/// Threads: one at a time. System calls: none while packets arrive; without any it looks whether
+/// the interface is still there, every tenth of a second.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_receive(
+    raw: *mut fluxcap_raw,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let (handle, places) = unsafe { (exclusive(raw)?, places(packets, count)?) };
+        let Open { raw, batch } = handle;
+        let received = fill(places, batch, |batch, max| raw.receive_at_most(batch, max));
+        if received == 0 {
+            raw.check()?;
+        }
+        Ok(received)
+    })
+}
+
+/// Takes up to `count` free frames, for packets to send.
+///
+/// They become packets of length 0. Set `len`, fill in the bytes, and send them. If the pool has
+/// not enough, sent frames are taken back. Frames return with fluxcap_raw_reap() and
+/// fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but
+/// at most an eighth of all, divided by the number of sockets that there were when it was opened.
+///
+/// Returns how many packets it wrote to `packets`; fewer, even 0, when frames run out, and 0 in a
+/// forked child.
+///
+/// Errors: the usual ones.
+///
+/// Threads: one at a time. System calls: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_alloc(
+    raw: *mut fluxcap_raw,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let (handle, places) = unsafe { (exclusive(raw)?, places(packets, count)?) };
+        let Open { raw, batch } = handle;
+        Ok(fill(places, batch, |batch, max| {
+            raw.alloc_at_most(batch, max)
+        }))
+    })
+}
+
+/// Puts packets into the TX ring, in order from the front of the array.
+///
+/// They leave with fluxcap_raw_wake_tx(). Sent means that the kernel took the packet. What the
+/// device drops then, it tells nobody here: a packet longer than its MTU, and all while the peer of
+/// a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool
+/// -S DEVICE` have them.
+///
+/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the
+/// kernel, reap, and try again.
+///
+/// Errors, after which none is taken:
+/// - -EINVAL: a packet is stale, or of another UMEM.
+/// - -EMSGSIZE: a packet is empty, or leaves its frame.
+///
+/// In an array of more than 256 packets, or of more than the TX ring has room for, those before may
+/// be taken first: the count says so, and a later call the error.
+///
+/// Threads: one at a time. System calls: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_send(
+    raw: *mut fluxcap_raw,
+    packets: *mut fluxcap_packet,
+    count: u32,
+) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
+        let mut done = 0;
+        for part in packets.chunks_mut(BATCH) {
+            match send_part(handle, part) {
+                Ok(sent) => {
+                    done += sent;
+                    if sent < part.len() {
+                        break;
+                    }
+                }
+                Err(error) if done == 0 => return Err(error),
+                // What was sent is sent; the caller meets the error at the front of the rest.
+                Err(_) => break,
+            }
+        }
+        Ok(done as c_int)
+    })
+}
+
+/// Sends up to a batch from the front of the array.
+///
+/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken
+/// as there is room for, and only when all of them can be sent.
+fn send_part(handle: &mut Open, part: &mut [fluxcap_packet]) -> Result<usize> {
+    let room = handle.raw.tx_room() as usize;
+    let count = part.len().min(room);
+    let part = &mut part[..count];
+    take_for_sending(part, handle.raw.umem().frames(), &mut handle.batch)?;
+    let sent = handle.raw.send(&mut handle.batch);
+    give(&mut handle.batch, part);
+    sent.map(|sent| sent as usize)
+}
 
 /// Shows up to `max` received packets in place.
 ///
@@ -363,4 +608,19 @@ pub unsafe extern "C" fn fluxcap_raw_rx_fd(raw: *const fluxcap_raw) -> c_int {
         let raw = unsafe { look(raw)? };
         raw.rx_fd().map(number)
     })
+}
+
+/// Closes a socket, and frees the handle.
+///
+/// It is taken out of the XDP program, which goes with its last socket. Packets that you still hold
+/// stay good; free them whenever you like. NULL is a no-op. The handle is gone afterwards.
+///
+/// Threads: one at a time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_free(raw: *mut fluxcap_raw) {
+    guard(|| {
+        // SAFETY: null, or a handle that nobody else uses, as the header asks.
+        drop(unsafe { opaque::take(raw) });
+        Ok(0)
+    });
 }

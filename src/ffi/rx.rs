@@ -25,17 +25,17 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::error::{guard, null, quick};
-use super::handle::{self, BATCH, Open, fluxcap_raw};
+use super::array::print;
+use super::error::{self, guard, null, quick};
 use super::info::{
     fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, ring,
     write_counters, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
-use super::packet::{array, fluxcap_packet, places, take_home};
-use super::poller::{poller, timeout};
-use super::sized::{self, Sized32};
-use super::text::print;
+use super::packet::{BATCH, array, fluxcap_packet, places, take_home};
+use super::poller::{fluxcap_poller_statistics, poller, timeout};
+use super::raw::{Open, fluxcap_raw};
+use super::sized;
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
 use crate::batch::PacketBatch;
@@ -61,27 +61,6 @@ unsafe impl Opaque for fluxcap_rx {
     const NAME: &'static str = "fluxcap_rx";
     const ARGUMENT: &'static str = "rx";
     const GIVER: &'static str = "fluxcap_raw_split";
-}
-
-/// How a loop that waits for packets spent its time.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct fluxcap_poller_statistics {
-    /// sizeof(struct fluxcap_poller_statistics), set by you.
-    pub struct_size: u32,
-    /// 0.
-    pub reserved: u32,
-    /// Turns without packets in which it kept looking.
-    pub spins: u64,
-    /// Turns without packets in which it slept.
-    pub sleeps: u64,
-    /// Times that it went over from spinning to sleeping, or back.
-    pub switches: u64,
-}
-
-// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
-unsafe impl Sized32 for fluxcap_poller_statistics {
-    const NAME: &'static str = "fluxcap_poller_statistics";
 }
 
 /// Makes two halves of a socket, which may be used on different threads at once.
@@ -169,7 +148,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
         if timeout_ms != 0 {
             let first = match (count, timeout("timeout_ms", timeout_ms)?) {
                 // For its error.
-                (0, _) => return half.rx.recv(&mut nothing()).and_then(handle::count),
+                (0, _) => return half.rx.recv(&mut nothing()).and_then(error::count),
                 (_, Some(time)) => half.rx.recv_one_timeout(time)?,
                 (_, None) => half.rx.recv_one()?,
             };
@@ -183,7 +162,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
         if done == 0 {
             half.rx.check()?;
         }
-        handle::count(done)
+        error::count(done)
     })
 }
 
@@ -234,7 +213,7 @@ pub unsafe extern "C" fn fluxcap_rx_recycle(
 pub unsafe extern "C" fn fluxcap_rx_refill(rx: *mut fluxcap_rx) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
-        handle::count(unsafe { exclusive(rx)? }.rx.refill())
+        error::count(unsafe { exclusive(rx)? }.rx.refill())
     })
 }
 

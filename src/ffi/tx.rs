@@ -3,16 +3,14 @@
 use std::ffi::{c_char, c_int};
 use std::time::Duration;
 
-use super::array::bytes;
-use super::error::{guard, null, quick};
-use super::handle::{BATCH, count};
+use super::array::{bytes, print};
+use super::error::{count, guard, null, quick};
 use super::info::{
     fluxcap_info, fluxcap_ring_state, fluxcap_statistics, ring, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
-use super::packet::{array, fill, fluxcap_packet, give, places, take_for_sending};
+use super::packet::{BATCH, array, fill, fluxcap_packet, give, places, take_for_sending};
 use super::poller::timeout;
-use super::text::print;
 use super::umem::{fluxcap_umem, write_umem};
 use crate::batch::PacketBatch;
 use crate::error::{ErrorKind, Result};

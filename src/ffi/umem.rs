@@ -4,12 +4,11 @@ use std::ffi::c_int;
 use std::time::Duration;
 
 use super::error::{guard, null};
-use super::handle::{fluxcap_raw, look};
-use super::info::{accounting, fluxcap_accounting};
 use super::opaque::{self, Opaque};
 use super::poller::timeout;
+use super::raw::{fluxcap_raw, look};
 use crate::error::Result;
-use crate::umem::UmemRegion;
+use crate::umem::{Accounting, UmemRegion};
 
 /// The memory that packets live in, cut into equal frames. Sockets that share one can pass packets
 /// on uncopied.
@@ -65,6 +64,39 @@ pub(super) unsafe fn write_umem(
     // SAFETY: not null, so writable as the caller promises.
     unsafe { umem.write(opaque::give(region.clone())) };
     Ok(0)
+}
+
+/// Who has the frames. pool + user + kernel + quarantined = frames, always.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_accounting {
+    /// All frames.
+    pub frames: u32,
+    /// Free frames.
+    pub pool: u32,
+    /// Frames of packets in your hands.
+    pub user: u32,
+    /// Frames in the four rings or in the kernel behind them.
+    pub kernel: u32,
+    /// Frames that the kernel had when a socket was closed, and may still use: a device in
+    /// zero-copy mode may write to them. They return to the pool when the kernel is seen to have
+    /// released the queue, usually some 25 ms after the close: the library looks whenever the pool
+    /// is empty, a socket is opened on the UMEM, the frames are counted, or fluxcap_umem_reclaim()
+    /// is called. If it is never seen, they are lost to the pool for as long as the UMEM exists: a
+    /// child of fork() keeps the socket open, another process took the queue at once, or the
+    /// interface was removed just then. They do not keep the memory mapped: see struct
+    /// fluxcap_umem.
+    pub quarantined: u32,
+}
+
+pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
+    fluxcap_accounting {
+        frames: accounting.frames,
+        pool: accounting.pool,
+        user: accounting.user,
+        kernel: accounting.kernel,
+        quarantined: accounting.quarantined,
+    }
 }
 
 /// Counts who has the frames of a UMEM now, by the ledger.

@@ -24,13 +24,13 @@ const TOPICS: [Topic; 11] = [
         id: "fluxcap_setup",
         title: "Set-up",
         text: "config.rs",
-        files: &["config.rs", "queues.rs", "link.rs", "umem.rs"],
+        files: &["config.rs", "umem.rs"],
     },
     Topic {
         id: "fluxcap_info",
         title: "Reports and statistics",
         text: "info.rs",
-        files: &["info.rs", "text.rs"],
+        files: &["info.rs"],
     },
     Topic {
         id: "fluxcap_packets",
@@ -42,7 +42,7 @@ const TOPICS: [Topic; 11] = [
         id: "fluxcap_mode_c",
         title: "Mode C, the rings",
         text: "raw.rs",
-        files: &["handle.rs", "raw.rs"],
+        files: &["raw.rs"],
     },
     Topic {
         id: "fluxcap_mode_b",
@@ -54,14 +54,7 @@ const TOPICS: [Topic; 11] = [
         id: "fluxcap_mode_a",
         title: "Mode A, the engine",
         text: "engine.rs",
-        files: &[
-            "callback.rs",
-            "engine_config.rs",
-            "engine.rs",
-            "counters.rs",
-            "group.rs",
-            "tally.rs",
-        ],
+        files: &["callback.rs", "engine.rs", "group.rs"],
     },
     Topic {
         id: "fluxcap_waiting",
@@ -73,14 +66,7 @@ const TOPICS: [Topic; 11] = [
         id: "fluxcap_parsing",
         title: "Looking at packets",
         text: "parse.rs",
-        files: &[
-            "headers.rs",
-            "proto.rs",
-            "parser.rs",
-            "parse.rs",
-            "checksum.rs",
-            "format.rs",
-        ],
+        files: &["headers.rs", "parse.rs", "checksum.rs"],
     },
     Topic {
         id: "fluxcap_editing",
@@ -92,7 +78,7 @@ const TOPICS: [Topic; 11] = [
         id: "fluxcap_simulator",
         title: "Simulator",
         text: "sim.rs",
-        files: &["sim.rs", "nic.rs", "capture.rs", "trace.rs"],
+        files: &["sim.rs", "nic.rs"],
     },
 ];
 

@@ -22,7 +22,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// `name` is the path below `src`.
+    /// `name` is the path below `src`, joined by slashes.
     pub(super) fn new(name: &str, text: &str) -> Self {
         let mut module: Vec<String> = name
             .trim_end_matches(".rs")
@@ -37,7 +37,7 @@ impl Source {
         }
         let (product, test_lines) = without_tests(tokens(text));
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             module,
             tokens: tokens(text),
             product,

@@ -161,7 +161,7 @@ static void print_counters(const struct echo *echo)
 
     printf("received %" PRIu64 ": echoed %" PRIu64 ", ARP answered %" PRIu64 ", ignored %" PRIu64 "\n", echo->received,
            echo->echoed, echo->arp_answered, echo->ignored);
-    if (fluxcap_rx_statistics(echo->rx, &kernel) == 0)
+    if (fluxcap_rx_get_statistics(echo->rx, &kernel) == 0)
         printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", kernel.rx_dropped,
                kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs);
     fflush(stdout);
@@ -207,14 +207,14 @@ static bool chat(struct neighbour *neighbour)
     uint8_t frame[2048];
     int length, result = 0;
 
-    while ((length = fluxcap_sim_take_sent(neighbour->link, frame, sizeof(frame))) > 0) {
+    while ((length = fluxcap_sim_nic_take_sent(neighbour->link, frame, sizeof(frame))) > 0) {
         bool good = length == DATAGRAM_LENGTH && memcmp(frame, neighbour->expected, DATAGRAM_LENGTH) == 0;
 
         neighbour->back += good;
         neighbour->wrong += !good;
     }
     while (result == 0 && neighbour->sent < DATAGRAMS && neighbour->sent - neighbour->back < UNDER_WAY) {
-        result = fluxcap_sim_inject(neighbour->link, neighbour->queue, neighbour->datagram, DATAGRAM_LENGTH);
+        result = fluxcap_sim_nic_inject(neighbour->link, neighbour->queue, neighbour->datagram, DATAGRAM_LENGTH);
         neighbour->sent += result == 0;
     }
     return (result == 0 || result == -EBUSY) && neighbour->back < DATAGRAMS && neighbour->wrong == 0;
@@ -293,12 +293,12 @@ static bool open_halves(struct echo *echo, const struct fluxcap_config *config)
     struct fluxcap_info info = {.struct_size = sizeof(info)};
     struct fluxcap_raw *raw = NULL;
 
-    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_info(raw, &info) < 0) {
+    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_get_info(raw, &info) < 0) {
         complain();
         fluxcap_raw_free(raw);
         return false;
     }
-    print_text(raw, fluxcap_raw_report);
+    print_text(raw, fluxcap_raw_format_report);
     if (fluxcap_raw_split(raw, &echo->rx, &echo->tx) < 0) {
         complain();
         fluxcap_raw_free(raw);
@@ -378,7 +378,7 @@ int main(int argc, char **argv)
                 watch(&echo, interval);
     if (good && simulation.wanted) {
         /* A thread moves the packets, as a kernel would. */
-        good = fluxcap_sim_start(simulation.sim) == 0;
+        good = fluxcap_sim_start_thread(simulation.sim) == 0;
         neighbour.link = simulation.link;
         neighbour.queue = config.queue;
         greet(&neighbour, &echo);
@@ -396,7 +396,7 @@ int main(int argc, char **argv)
     }
     fluxcap_packets_free(echo.unsent, echo.unsent_count);
     struct fluxcap_umem *umem = NULL;
-    if (echo.rx != NULL && fluxcap_rx_umem(echo.rx, &umem) == 0)
+    if (echo.rx != NULL && fluxcap_rx_get_umem(echo.rx, &umem) == 0)
         good = umem_adds_up(umem) && good;
     fluxcap_umem_free(umem);
     fluxcap_rx_free(echo.rx);

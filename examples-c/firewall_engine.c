@@ -166,11 +166,11 @@ static void print_statistics(const struct firewall *firewall)
 
         printf("%d > %d: passed %" PRIu64 ", denied %" PRIu64 " (%" PRIu64 " malformed), checksums completed %" PRIu64 "\n",
                port, 1 - port, totals->passed, totals->denied, totals->malformed, totals->completed);
-        if (fluxcap_raw_statistics(fluxcap_engine_port(engine, (uint32_t)port), &kernel) == 0)
+        if (fluxcap_raw_get_statistics(fluxcap_engine_port(engine, (uint32_t)port), &kernel) == 0)
             printf("kernel, port %d: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", port,
                    kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs);
     }
-    if (fluxcap_engine_text(engine, text, sizeof(text)) >= 0)
+    if (fluxcap_engine_format_statistics(engine, text, sizeof(text)) >= 0)
         printf("%s\n", text);
     fflush(stdout);
 }
@@ -233,16 +233,16 @@ static bool open_engine(const struct fluxcap_config *configs, const struct fluxc
 {
     struct fluxcap_raw *raws[PORTS] = {NULL, NULL};
     struct fluxcap_config second = configs[1];
-    bool good = fluxcap_open(&configs[0], &raws[0]) == 0 && fluxcap_raw_umem(raws[0], umem) == 0;
+    bool good = fluxcap_open(&configs[0], &raws[0]) == 0 && fluxcap_raw_get_umem(raws[0], umem) == 0;
 
     if (good) {
         second.umem = *umem;
         good = fluxcap_open(&second, &raws[1]) == 0;
     }
     if (good) {
-        print_text(raws[0], fluxcap_raw_report);
-        print_text(raws[1], fluxcap_raw_report);
-        good = fluxcap_engine_new(raws, PORTS, engine_config, &engine) == 0;
+        print_text(raws[0], fluxcap_raw_format_report);
+        print_text(raws[1], fluxcap_raw_format_report);
+        good = fluxcap_engine_create(raws, PORTS, engine_config, &engine) == 0;
     }
     if (!good) {
         complain();

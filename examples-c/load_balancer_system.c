@@ -112,7 +112,7 @@ static void print_statistics(const struct program *program)
     struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
 
     print_balancer(&program->balancer, milliseconds(program));
-    if (fluxcap_rx_statistics(program->rx, &kernel) == 0)
+    if (fluxcap_rx_get_statistics(program->rx, &kernel) == 0)
         printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", kernel.rx_dropped,
                kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs);
     fflush(stdout);
@@ -185,12 +185,12 @@ static bool open_halves(struct program *program, const struct fluxcap_config *co
         perror("sessions");
         return false;
     }
-    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_info(raw, &info) < 0) {
+    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_get_info(raw, &info) < 0) {
         complain();
         fluxcap_raw_free(raw);
         return false;
     }
-    print_text(raw, fluxcap_raw_report);
+    print_text(raw, fluxcap_raw_format_report);
     if (fluxcap_raw_split(raw, &program->rx, &program->tx) < 0) {
         complain();
         fluxcap_raw_free(raw);
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
         good = (flushed >= 0 || flushed == -ENETDOWN) && good;
         print_statistics(&program);
         fluxcap_packets_free(program.outgoing, program.count);
-        good = fluxcap_rx_umem(program.rx, &umem) == 0 && umem_adds_up(umem) && good;
+        good = fluxcap_rx_get_umem(program.rx, &umem) == 0 && umem_adds_up(umem) && good;
         if (simulation.wanted)
             good = finish(&neighbours) && good;
     }

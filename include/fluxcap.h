@@ -82,15 +82,23 @@
 /// ### Names
 ///
 /// fluxcap_noun_verb(): the noun is the struct that the function works on, its first argument. A
-/// verb means the same for every noun.
+/// verb means the same for every noun:
+///
+/// - open makes sockets on an interface, create makes a handle of what there is, free ends a
+///   handle.
+/// - recv and send move packets that you own; recycle gives frames to the kernel, for new packets;
+///   refill and reap serve the rings.
+/// - get fills in what you point at, set changes how something works, format writes a text. A
+///   function without a verb, as fluxcap_raw_fd(), returns the value itself.
+/// - wait waits, run runs until it is stopped, stop ends a wait or a run.
 ///
 /// ### Ownership
 ///
 /// fluxcap_open() gives a handle, fluxcap_raw_free() takes it; links, engines and simulated
 /// networks likewise. They are freed in any order. Freeing NULL is a no-op. A packet is yours until
 /// you send or free it. A handle is open until a call begins that frees it (fluxcap_..._free()) or
-/// takes it over: fluxcap_raw_split(), fluxcap_engine_new(), fluxcap_group_new(). When such a call
-/// fails, the handle is open again. When it succeeds, the handle is gone.
+/// takes it over: fluxcap_raw_split(), fluxcap_engine_create(), fluxcap_group_create(). When such a
+/// call fails, the handle is open again. When it succeeds, the handle is gone.
 ///
 /// ### Threads
 ///
@@ -111,8 +119,9 @@
 ///
 /// ### Times
 ///
-/// timeout_ms, patience_ms and interval_ms of type int are milliseconds; -1 is for ever, and any
-/// other negative number is -EINVAL.
+/// What may last for ever is an int: timeout_ms, patience_ms and interval_ms are milliseconds, -1
+/// is for ever, and any other negative number is -EINVAL. In a struct 0 is the default. What cannot
+/// is a uint32_t, as spin_us and busy_poll_us, in microseconds.
 ///
 /// ### Structs that begin with struct_size
 ///
@@ -275,7 +284,7 @@ const char *fluxcap_last_error(void);
 ///     result = fluxcap_open(&config, &raws[0]);
 ///     if (result < 0)
 ///         return result;
-///     result = fluxcap_raw_umem(raws[0], &umem);
+///     result = fluxcap_raw_get_umem(raws[0], &umem);
 ///     if (result == 0) {
 ///         config.ifname = other;
 ///         config.umem = umem;
@@ -411,8 +420,8 @@ struct fluxcap_config {
   /// Packets that one transmit call may send in copy mode, 32 to tx_size (Linux 6.17; 32 before).
   /// 0: tx_size.
   uint32_t tx_budget;
-  /// How long a taken queue is tried again, in milliseconds. 0: 2000.
-  uint32_t bind_patience_ms;
+  /// How long a taken queue is tried again, in milliseconds. 0: 2000; -1: for ever.
+  int bind_patience_ms;
   /// What to bind to, such as a simulated NIC, in place of `ifname` and `ifindex`, which must be
   /// NULL and 0 then. NULL: those. Used during the call only.
   const struct fluxcap_link *link;
@@ -501,7 +510,7 @@ struct fluxcap_link;
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_link_interface(const char *name, struct fluxcap_link **link);
+int fluxcap_link_create(const char *name, struct fluxcap_link **link);
 
 /// Frees a link.
 ///
@@ -531,7 +540,7 @@ struct fluxcap_umem;
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
 /// Threads: several at once.
-int fluxcap_raw_umem(const struct fluxcap_raw *raw, struct fluxcap_umem **umem);
+int fluxcap_raw_get_umem(const struct fluxcap_raw *raw, struct fluxcap_umem **umem);
 
 /// Who has the frames. pool + user + kernel + quarantined = frames, always.
 struct fluxcap_accounting {
@@ -564,7 +573,8 @@ struct fluxcap_accounting {
 ///
 /// Threads: any. System calls: first it asks, by one or more for each closed socket, whether the
 /// kernel has released frames in quarantine.
-int fluxcap_umem_accounting(const struct fluxcap_umem *umem, struct fluxcap_accounting *accounting);
+int fluxcap_umem_get_accounting(const struct fluxcap_umem *umem,
+                                struct fluxcap_accounting *accounting);
 
 /// Waits until the kernel has released the frames of closed sockets.
 ///
@@ -605,10 +615,10 @@ void fluxcap_umem_free(struct fluxcap_umem *umem);
 ///     struct fluxcap_statistics statistics = {0};
 ///     char text[4096];
 ///
-///     if (fluxcap_raw_report(raw, text, sizeof(text)) >= 0)
+///     if (fluxcap_raw_format_report(raw, text, sizeof(text)) >= 0)
 ///         fputs(text, stdout);
 ///     statistics.struct_size = sizeof(statistics);
-///     if (fluxcap_raw_statistics(raw, &statistics) == 0)
+///     if (fluxcap_raw_get_statistics(raw, &statistics) == 0)
 ///         printf("no room in the RX ring: %llu packets\n",
 ///                (unsigned long long)statistics.rx_ring_full);
 /// }
@@ -616,7 +626,7 @@ void fluxcap_umem_free(struct fluxcap_umem *umem);
 ///
 /// @{
 
-/// What a socket is: what became of the wishes in its config. fluxcap_raw_report() says why.
+/// What a socket is: what became of the wishes in its config. fluxcap_raw_format_report() says why.
 struct fluxcap_info {
   /// sizeof(struct fluxcap_info), set by you.
   uint32_t struct_size;
@@ -741,7 +751,7 @@ struct fluxcap_rings {
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
 /// Threads: several at once.
-int fluxcap_raw_info(const struct fluxcap_raw *raw, struct fluxcap_info *info);
+int fluxcap_raw_get_info(const struct fluxcap_raw *raw, struct fluxcap_info *info);
 
 /// What the kernel counted for the socket, and the packets that it received and sent.
 ///
@@ -752,7 +762,8 @@ int fluxcap_raw_info(const struct fluxcap_raw *raw, struct fluxcap_info *info);
 /// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
 ///
 /// Threads: several at once. System calls: getsockopt().
-int fluxcap_raw_statistics(const struct fluxcap_raw *raw, struct fluxcap_statistics *statistics);
+int fluxcap_raw_get_statistics(const struct fluxcap_raw *raw,
+                               struct fluxcap_statistics *statistics);
 
 /// What the XDP program counted for the whole interface.
 ///
@@ -765,8 +776,8 @@ int fluxcap_raw_statistics(const struct fluxcap_raw *raw, struct fluxcap_statist
 /// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
 ///
 /// Threads: several at once. System calls: bpf().
-int fluxcap_raw_program_counters(const struct fluxcap_raw *raw,
-                                 struct fluxcap_program_counters *counters);
+int fluxcap_raw_get_program_counters(const struct fluxcap_raw *raw,
+                                     struct fluxcap_program_counters *counters);
 
 /// The rings and the owner of every frame.
 ///
@@ -778,7 +789,7 @@ int fluxcap_raw_program_counters(const struct fluxcap_raw *raw,
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
 /// Threads: several at once.
-int fluxcap_raw_debug_rings(const struct fluxcap_raw *raw, struct fluxcap_rings *rings);
+int fluxcap_raw_get_rings(const struct fluxcap_raw *raw, struct fluxcap_rings *rings);
 
 /// What became of each requested setting, as text, one a line: requested, achieved, and why.
 ///
@@ -792,7 +803,7 @@ int fluxcap_raw_debug_rings(const struct fluxcap_raw *raw, struct fluxcap_rings 
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
 /// Threads: several at once.
-int fluxcap_raw_report(const struct fluxcap_raw *raw, char *text, size_t size);
+int fluxcap_raw_format_report(const struct fluxcap_raw *raw, char *text, size_t size);
 
 /// The rings and the owner of every frame, as text for a person.
 ///
@@ -804,7 +815,7 @@ int fluxcap_raw_report(const struct fluxcap_raw *raw, char *text, size_t size);
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
 /// Threads: several at once.
-int fluxcap_raw_debug_text(const struct fluxcap_raw *raw, char *text, size_t size);
+int fluxcap_raw_format_rings(const struct fluxcap_raw *raw, char *text, size_t size);
 
 /// @}
 
@@ -887,10 +898,10 @@ int fluxcap_packets_free(struct fluxcap_packet *packets, uint32_t count);
 ///
 /// You serve the four rings yourself, in batches.
 ///
-/// Received packets are taken as packets that you own (fluxcap_raw_receive()), or looked at in
-/// place: peek, work on the bytes, and consume them from the front by recycling or forwarding. Two
-/// things must happen regularly, in whatever order: the fill ring gets free frames (refill), or the
-/// kernel drops what arrives; and sent frames are taken back (reap), or it stops sending.
+/// Received packets are taken as packets that you own (fluxcap_raw_recv()), or looked at in place:
+/// peek, work on the bytes, and consume them from the front by recycling or forwarding. Two things
+/// must happen regularly, in whatever order: the fill ring gets free frames (refill), or the kernel
+/// drops what arrives; and sent frames are taken back (reap), or it stops sending.
 /// fluxcap_raw_wait() does both.
 ///
 /// ```c
@@ -910,7 +921,7 @@ int fluxcap_packets_free(struct fluxcap_packet *packets, uint32_t count);
 ///             break;
 ///         for (int i = 0; i < result; i++)
 ///             fluxcap_ethernet_header_swap(umem + descs[i].addr, descs[i].len);
-///         fluxcap_raw_forward(raw, (uint32_t)result);
+///         fluxcap_raw_forward_front(raw, (uint32_t)result);
 ///         result = fluxcap_raw_wake_tx(raw);
 ///     } while (result >= 0);
 ///     return result;
@@ -953,7 +964,7 @@ struct fluxcap_desc {
 ///
 /// Threads: one at a time. System calls: none while packets arrive; without any it looks whether
 /// the interface is still there, every tenth of a second.
-int fluxcap_raw_receive(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
+int fluxcap_raw_recv(struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count);
 
 /// Takes up to `count` free frames, for packets to send.
 ///
@@ -995,8 +1006,8 @@ int fluxcap_raw_send(struct fluxcap_raw *raw, struct fluxcap_packet *packets, ui
 /// `*descs` points at copies of their descriptors. All are checked: each lies within one frame that
 /// is on loan from this socket. They end before one that is not, so there may be more: call again
 /// after consuming these. You may read and change the bytes until you consume the packets from the
-/// front, with fluxcap_raw_recycle(), fluxcap_raw_forward() or fluxcap_raw_receive(); `*descs` is
-/// good until then, too.
+/// front, with fluxcap_raw_recycle_front(), fluxcap_raw_forward_front() or fluxcap_raw_recv();
+/// `*descs` is good until then, too.
 ///
 /// Returns how many it shows; 0: none now.
 ///
@@ -1019,7 +1030,7 @@ int fluxcap_raw_peek(struct fluxcap_raw *raw, uint32_t max, const struct fluxcap
 /// Errors: the usual ones.
 ///
 /// Threads: one at a time. System calls: none.
-int fluxcap_raw_recycle(struct fluxcap_raw *raw, uint32_t max);
+int fluxcap_raw_recycle_front(struct fluxcap_raw *raw, uint32_t max);
 
 /// Consumes the first `max` received packets by putting them into the TX ring.
 ///
@@ -1034,7 +1045,7 @@ int fluxcap_raw_recycle(struct fluxcap_raw *raw, uint32_t max);
 /// Errors: the usual ones.
 ///
 /// Threads: one at a time. System calls: none.
-int fluxcap_raw_forward(struct fluxcap_raw *raw, uint32_t max);
+int fluxcap_raw_forward_front(struct fluxcap_raw *raw, uint32_t max);
 
 /// The start of the UMEM, to which descriptor addresses are offsets.
 ///
@@ -1143,7 +1154,7 @@ int fluxcap_raw_stop(const struct fluxcap_raw *raw);
 ///
 /// It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups
 /// may be spurious. Neither that the interface was removed nor that frames came home shows there:
-/// with packets of fluxcap_raw_receive(), wait on fluxcap_raw_rx_fd().
+/// with packets of fluxcap_raw_recv(), wait on fluxcap_raw_rx_fd().
 ///
 /// Returns the descriptor. It stays the socket's own: do not close it.
 ///
@@ -1158,8 +1169,9 @@ int fluxcap_raw_fd(const struct fluxcap_raw *raw);
 /// A file descriptor to wait for packets on, as fluxcap_rx_fd().
 ///
 /// It is readable while packets wait, when frames return that the fill ring was out of, and about
-/// once a second. Then call fluxcap_raw_receive() until it returns 0 or an error, or
-/// fluxcap_raw_refill() after fluxcap_raw_peek(), fluxcap_raw_recycle() or fluxcap_raw_forward().
+/// once a second. Then call fluxcap_raw_recv() until it returns 0 or an error, or
+/// fluxcap_raw_refill() after fluxcap_raw_peek(), fluxcap_raw_recycle_front() or
+/// fluxcap_raw_forward_front().
 ///
 /// Returns the descriptor. It stays the socket's own: do not close it.
 ///
@@ -1281,8 +1293,8 @@ int fluxcap_rx_refill(struct fluxcap_rx *rx);
 /// Sets how fluxcap_rx_recv() waits. At first it is FLUXCAP_POLLER_ADAPTIVE.
 ///
 /// `poller` is one of FLUXCAP_POLLER_…; `spin_us` is how long FLUXCAP_POLLER_ADAPTIVE spins after
-/// the last packet, in microseconds; 0: 50. The counters of fluxcap_rx_poller_statistics() begin
-/// anew.
+/// the last packet, in microseconds; 0: 50. The counters of fluxcap_rx_get_poller_statistics()
+/// begin anew.
 ///
 /// Returns 0.
 ///
@@ -1299,8 +1311,8 @@ int fluxcap_rx_set_poller(struct fluxcap_rx *rx, uint32_t poller, uint32_t spin_
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_rx_poller_statistics(const struct fluxcap_rx *rx,
-                                 struct fluxcap_poller_statistics *statistics);
+int fluxcap_rx_get_poller_statistics(const struct fluxcap_rx *rx,
+                                     struct fluxcap_poller_statistics *statistics);
 
 /// Ends a wait in fluxcap_rx_recv(), which is -ECANCELED then.
 ///
@@ -1334,14 +1346,14 @@ int fluxcap_rx_stop(const struct fluxcap_rx *rx);
 /// Threads: several at once.
 int fluxcap_rx_fd(const struct fluxcap_rx *rx);
 
-/// What the socket is, as fluxcap_raw_info().
+/// What the socket is, as fluxcap_raw_get_info().
 ///
 /// Returns 0, and fills in `*info`, whose `struct_size` must be set.
 ///
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_rx_info(const struct fluxcap_rx *rx, struct fluxcap_info *info);
+int fluxcap_rx_get_info(const struct fluxcap_rx *rx, struct fluxcap_info *info);
 
 /// What the kernel counted for the socket, both halves, and what this one received.
 ///
@@ -1353,7 +1365,7 @@ int fluxcap_rx_info(const struct fluxcap_rx *rx, struct fluxcap_info *info);
 /// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
 ///
 /// Threads: several at once. System calls: getsockopt().
-int fluxcap_rx_statistics(const struct fluxcap_rx *rx, struct fluxcap_statistics *statistics);
+int fluxcap_rx_get_statistics(const struct fluxcap_rx *rx, struct fluxcap_statistics *statistics);
 
 /// What the XDP program counted for the whole interface.
 ///
@@ -1365,8 +1377,8 @@ int fluxcap_rx_statistics(const struct fluxcap_rx *rx, struct fluxcap_statistics
 /// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
 ///
 /// Threads: several at once. System calls: bpf().
-int fluxcap_rx_program_counters(const struct fluxcap_rx *rx,
-                                struct fluxcap_program_counters *counters);
+int fluxcap_rx_get_program_counters(const struct fluxcap_rx *rx,
+                                    struct fluxcap_program_counters *counters);
 
 /// The fill ring and the RX ring, as they stand.
 ///
@@ -1377,27 +1389,27 @@ int fluxcap_rx_program_counters(const struct fluxcap_rx *rx,
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_rx_debug_rings(const struct fluxcap_rx *rx,
-                           struct fluxcap_ring_state *fill,
-                           struct fluxcap_ring_state *ring);
+int fluxcap_rx_get_rings(const struct fluxcap_rx *rx,
+                         struct fluxcap_ring_state *fill,
+                         struct fluxcap_ring_state *ring);
 
-/// What became of each requested setting, as text: see fluxcap_raw_report().
+/// What became of each requested setting, as text: see fluxcap_raw_format_report().
 ///
 /// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_rx_report(const struct fluxcap_rx *rx, char *text, size_t size);
+int fluxcap_rx_format_report(const struct fluxcap_rx *rx, char *text, size_t size);
 
-/// Gives a handle to the UMEM of the socket: see fluxcap_raw_umem().
+/// Gives a handle to the UMEM of the socket: see fluxcap_raw_get_umem().
 ///
 /// Returns 0; `*umem` is a handle to be freed with fluxcap_umem_free().
 ///
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_rx_umem(const struct fluxcap_rx *rx, struct fluxcap_umem **umem);
+int fluxcap_rx_get_umem(const struct fluxcap_rx *rx, struct fluxcap_umem **umem);
 
 /// Closes the receiving half: no more packets come.
 ///
@@ -1461,7 +1473,7 @@ int fluxcap_tx_alloc(struct fluxcap_tx *tx, struct fluxcap_packet *packets, uint
 ///
 /// Threads: one at a time. System calls: none.
 int fluxcap_tx_copy(struct fluxcap_tx *tx,
-                    const uint8_t *data,
+                    const void *data,
                     size_t len,
                     struct fluxcap_packet *packet);
 
@@ -1575,14 +1587,14 @@ int fluxcap_tx_set_patience(struct fluxcap_tx *tx, int patience_ms);
 /// Threads: several at once.
 int fluxcap_tx_fd(const struct fluxcap_tx *tx);
 
-/// What the socket is, as fluxcap_raw_info().
+/// What the socket is, as fluxcap_raw_get_info().
 ///
 /// Returns 0, and fills in `*info`, whose `struct_size` must be set.
 ///
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_tx_info(const struct fluxcap_tx *tx, struct fluxcap_info *info);
+int fluxcap_tx_get_info(const struct fluxcap_tx *tx, struct fluxcap_info *info);
 
 /// What the kernel counted for the socket, both halves, and what this one sent.
 ///
@@ -1594,7 +1606,7 @@ int fluxcap_tx_info(const struct fluxcap_tx *tx, struct fluxcap_info *info);
 /// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
 ///
 /// Threads: several at once. System calls: getsockopt().
-int fluxcap_tx_statistics(const struct fluxcap_tx *tx, struct fluxcap_statistics *statistics);
+int fluxcap_tx_get_statistics(const struct fluxcap_tx *tx, struct fluxcap_statistics *statistics);
 
 /// The TX ring and the completion ring, as they stand.
 ///
@@ -1605,27 +1617,27 @@ int fluxcap_tx_statistics(const struct fluxcap_tx *tx, struct fluxcap_statistics
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_tx_debug_rings(const struct fluxcap_tx *tx,
-                           struct fluxcap_ring_state *ring,
-                           struct fluxcap_ring_state *completion);
+int fluxcap_tx_get_rings(const struct fluxcap_tx *tx,
+                         struct fluxcap_ring_state *ring,
+                         struct fluxcap_ring_state *completion);
 
-/// What became of each requested setting, as text: see fluxcap_raw_report().
+/// What became of each requested setting, as text: see fluxcap_raw_format_report().
 ///
 /// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_tx_report(const struct fluxcap_tx *tx, char *text, size_t size);
+int fluxcap_tx_format_report(const struct fluxcap_tx *tx, char *text, size_t size);
 
-/// Gives a handle to the UMEM of the socket: see fluxcap_raw_umem().
+/// Gives a handle to the UMEM of the socket: see fluxcap_raw_get_umem().
 ///
 /// Returns 0; `*umem` is a handle to be freed with fluxcap_umem_free().
 ///
 /// Errors: the usual ones.
 ///
 /// Threads: several at once.
-int fluxcap_tx_umem(const struct fluxcap_tx *tx, struct fluxcap_umem **umem);
+int fluxcap_tx_get_umem(const struct fluxcap_tx *tx, struct fluxcap_umem **umem);
 
 /// Closes the sending half.
 ///
@@ -1661,7 +1673,7 @@ void fluxcap_tx_free(struct fluxcap_tx *tx);
 /// static int bridge(struct fluxcap_raw *raws[2])
 /// {
 ///     struct fluxcap_engine *engine;
-///     int result = fluxcap_engine_new(raws, 2, NULL, &engine);
+///     int result = fluxcap_engine_create(raws, 2, NULL, &engine);
 ///
 ///     if (result < 0)
 ///         return result;
@@ -1742,8 +1754,8 @@ struct fluxcap_engine_config {
   /// 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
   uint32_t copying;
   /// How long a port may keep packets to send without any of them leaving, in milliseconds, until
-  /// a run ends with -ETIME. 0: 1000; UINT32_MAX: for ever.
-  uint32_t patience_ms;
+  /// a run ends with -ETIME. 0: 1000; -1: for ever.
+  int patience_ms;
 };
 
 /// @struct fluxcap_engine
@@ -1771,10 +1783,10 @@ struct fluxcap_engine;
 /// - -ENOMEM: not enough memory for batches of that size.
 ///
 /// Threads: any, which has all the sockets for itself.
-int fluxcap_engine_new(struct fluxcap_raw **raws,
-                       uint32_t count,
-                       const struct fluxcap_engine_config *config,
-                       struct fluxcap_engine **engine);
+int fluxcap_engine_create(struct fluxcap_raw **raws,
+                          uint32_t count,
+                          const struct fluxcap_engine_config *config,
+                          struct fluxcap_engine **engine);
 
 /// Gives packets to `callback` until fluxcap_engine_stop() ends it.
 ///
@@ -1943,9 +1955,9 @@ int fluxcap_engine_get_statistics(const struct fluxcap_engine *engine,
 /// - -EINVAL: there is no such port.
 ///
 /// Threads: several at once.
-int fluxcap_engine_port_statistics(const struct fluxcap_engine *engine,
-                                   uint32_t port,
-                                   struct fluxcap_port_statistics *statistics);
+int fluxcap_engine_get_port_statistics(const struct fluxcap_engine *engine,
+                                       uint32_t port,
+                                       struct fluxcap_port_statistics *statistics);
 
 /// What an engine did as text, for a person: a line for each port, and one for the whole.
 ///
@@ -1955,7 +1967,7 @@ int fluxcap_engine_port_statistics(const struct fluxcap_engine *engine,
 /// - -EBUSY: it runs.
 ///
 /// Threads: several at once.
-int fluxcap_engine_text(const struct fluxcap_engine *engine, char *text, size_t size);
+int fluxcap_engine_format_statistics(const struct fluxcap_engine *engine, char *text, size_t size);
 
 /// @struct fluxcap_group
 /// Several engines, each on a thread of its own, which run and stop together: in the common case
@@ -1986,9 +1998,9 @@ typedef void (*fluxcap_queue_callback)(void *user,
 /// - -EBUSY: one runs.
 ///
 /// Threads: any, which has all the engines for itself.
-int fluxcap_group_new(struct fluxcap_engine **engines,
-                      uint32_t count,
-                      struct fluxcap_group **group);
+int fluxcap_group_create(struct fluxcap_engine **engines,
+                         uint32_t count,
+                         struct fluxcap_group **group);
 
 /// Opens sockets, and makes a group of one engine for each.
 ///
@@ -1999,7 +2011,7 @@ int fluxcap_group_new(struct fluxcap_engine **engines,
 /// Returns 0; `*group` is a handle to be freed with fluxcap_group_free().
 ///
 /// Errors, after which nothing is left behind:
-/// - Those of fluxcap_open_queues() and fluxcap_engine_new().
+/// - Those of fluxcap_open_queues() and fluxcap_engine_create().
 ///
 /// Threads: any. Rights: as fluxcap_open().
 int fluxcap_group_open(const struct fluxcap_config *config,
@@ -2180,9 +2192,9 @@ int fluxcap_group_get_statistics(const struct fluxcap_group *group,
 /// - -EINVAL: there is no such engine.
 ///
 /// Threads: several at once.
-int fluxcap_group_engine_statistics(const struct fluxcap_group *group,
-                                    uint32_t engine,
-                                    struct fluxcap_engine_statistics *statistics);
+int fluxcap_group_get_engine_statistics(const struct fluxcap_group *group,
+                                        uint32_t engine,
+                                        struct fluxcap_engine_statistics *statistics);
 
 /// What the engines did as text, for a person.
 ///
@@ -2194,7 +2206,7 @@ int fluxcap_group_engine_statistics(const struct fluxcap_group *group,
 /// - -EBUSY: they run.
 ///
 /// Threads: several at once.
-int fluxcap_group_text(const struct fluxcap_group *group, char *text, size_t size);
+int fluxcap_group_format_statistics(const struct fluxcap_group *group, char *text, size_t size);
 
 /// @}
 
@@ -2267,7 +2279,7 @@ int fluxcap_poller_pin(uint32_t cpu);
 /// Where the headers of a packet are, and what they say.
 ///
 /// fluxcap_parse() finds all headers of a packet in one pass, and has the fields that most programs
-/// look at; fluxcap_parse_batch() does so for an array. Where you need every field of one header,
+/// look at; fluxcap_packets_parse() does so for an array. Where you need every field of one header,
 /// the function of that protocol reads it from its place: fluxcap_ipv4_header_parse() at
 /// `l3_offset`, fluxcap_tcp_header_parse() at `l4_offset`. Then there are checksums, and a line of
 /// text about a packet.
@@ -2279,7 +2291,7 @@ int fluxcap_poller_pin(uint32_t cpu);
 ///     struct fluxcap_headers headers = {0};
 ///
 ///     headers.struct_size = sizeof(headers);
-///     return fluxcap_parse(packet->data, packet->len, 0, &headers) == 0 &&
+///     return fluxcap_parse(packet->data, packet->len, 0, NULL, &headers) == 0 &&
 ///            (headers.flags & FLUXCAP_HEADERS_TCP) != 0 && headers.destination_port == port &&
 ///            (headers.tcp_flags & (FLUXCAP_TCP_SYN | FLUXCAP_TCP_ACK)) == FLUXCAP_TCP_SYN;
 /// }
@@ -2287,274 +2299,9 @@ int fluxcap_poller_pin(uint32_t cpu);
 ///
 /// @{
 
-/// TCP control bit: no more data.
-#define FLUXCAP_TCP_FIN 1
-
-/// TCP control bit: opens a connection.
-#define FLUXCAP_TCP_SYN 2
-
-/// TCP control bit: resets the connection.
-#define FLUXCAP_TCP_RST 4
-
-/// TCP control bit: the data should reach the program at once.
-#define FLUXCAP_TCP_PSH 8
-
-/// TCP control bit: the acknowledgment number counts.
-#define FLUXCAP_TCP_ACK 16
-
-/// TCP control bit: the urgent pointer counts.
-#define FLUXCAP_TCP_URG 32
-
-/// TCP control bit: congestion was met (RFC 3168).
-#define FLUXCAP_TCP_ECE 64
-
-/// TCP control bit: the congestion window was reduced (RFC 3168).
-#define FLUXCAP_TCP_CWR 128
-
-/// A VLAN tag (IEEE 802.1Q), in host byte order.
-struct fluxcap_vlan_header {
-  /// Which VLAN; 0 for none.
-  uint16_t id;
-  /// What follows: 0x0800 IPv4, 0x86dd IPv6, 0x8100 another tag, ….
-  uint16_t ether_type;
-  /// Priority, 3 bits.
-  uint8_t priority;
-  /// 1 when this frame may be dropped before others.
-  uint8_t drop_eligible;
-};
-
-/// An IPv6 header (RFC 8200) and what its extension headers tell, in host byte order.
-struct fluxcap_ipv6_header {
-  /// From.
-  uint8_t source[16];
-  /// To.
-  uint8_t destination[16];
-  /// Which packets belong to one flow, 20 bits.
-  uint32_t flow_label;
-  /// Groups fragments; 0 when this is none.
-  uint32_t identification;
-  /// Length of extension headers and payload, in bytes. What is behind it is padding.
-  uint16_t payload_length;
-  /// Where this fragment belongs, in bytes. Fragments but the first lack the header of
-  /// `protocol`.
-  uint16_t fragment_offset;
-  /// Differentiated services codepoint, 6 bits.
-  uint8_t dscp;
-  /// Explicit congestion notification, 2 bits.
-  uint8_t ecn;
-  /// How many more hops the packet may take.
-  uint8_t hop_limit;
-  /// What follows this header: an extension header, or the same as `protocol`.
-  uint8_t next_header;
-  /// What follows the extension headers: 6 TCP, 17 UDP, 58 ICMPv6, ….
-  uint8_t protocol;
-  /// 1 when more fragments follow.
-  uint8_t more_fragments;
-  /// 1 when a routing header tells the last destination, and `destination` is a station on the
-  /// way.
-  uint8_t source_routed;
-  /// 1 when a destination option tells the home address of a mobile node (RFC 6275), and `source`
-  /// is where it is now.
-  uint8_t home_address;
-};
-
-/// A UDP header (RFC 768), in host byte order.
-struct fluxcap_udp_header {
-  /// From.
-  uint16_t source_port;
-  /// To.
-  uint16_t destination_port;
-  /// Length of header and payload, in bytes.
-  uint16_t length;
-  /// The checksum as it stands; 0 for none.
-  uint16_t checksum;
-};
-
-/// A TCP header (RFC 9293), in host byte order.
-struct fluxcap_tcp_header {
-  /// Number of the first byte of data.
-  uint32_t sequence_number;
-  /// Number of the next byte expected, with FLUXCAP_TCP_ACK.
-  uint32_t acknowledgment_number;
-  /// From.
-  uint16_t source_port;
-  /// To.
-  uint16_t destination_port;
-  /// How many bytes the sender has room for, before scaling.
-  uint16_t window;
-  /// The checksum as it stands.
-  uint16_t checksum;
-  /// Where urgent data end, with FLUXCAP_TCP_URG.
-  uint16_t urgent_pointer;
-  /// Length of the header with its options, in bytes. The options start at byte 20.
-  uint8_t header_len;
-  /// FLUXCAP_TCP_…, joined with |.
-  uint8_t flags;
-};
-
-/// Reads the VLAN tag at the start of `data`, which is behind the Ethernet header.
+/// What packets are parsed as in networks that use other numbers than the standards.
 ///
-/// Returns its length, 4, and fills in `*header`.
-///
-/// Errors:
-/// - -EINVAL: there is none.
-///
-/// Threads: any.
-int fluxcap_vlan_header_parse(const void *data, size_t len, struct fluxcap_vlan_header *header);
-
-/// Reads the IPv6 header and its extension headers at the start of `data`.
-///
-/// `data` is what is behind the Ethernet header.
-///
-/// Returns the length with extension headers, behind which `protocol` starts, and fills in
-/// `*header`.
-///
-/// Errors:
-/// - -EINVAL: there is none, its `payload_length` exceeds `len`, or there are more than eight
-///   extension headers.
-///
-/// Threads: any.
-int fluxcap_ipv6_header_parse(const void *data, size_t len, struct fluxcap_ipv6_header *header);
-
-/// Reads the UDP header at the start of `data`, which is behind the IP header.
-///
-/// Returns its length, 8, and fills in `*header`.
-///
-/// Errors:
-/// - -EINVAL: there is none, or its `length` exceeds `len`.
-///
-/// Threads: any.
-int fluxcap_udp_header_parse(const void *data, size_t len, struct fluxcap_udp_header *header);
-
-/// Reads the TCP header at the start of `data`, which is behind the IP header.
-///
-/// Returns its length with options, and fills in `*header`.
-///
-/// Errors:
-/// - -EINVAL: there is none.
-///
-/// Threads: any.
-int fluxcap_tcp_header_parse(const void *data, size_t len, struct fluxcap_tcp_header *header);
-
-/// An Ethernet header, in host byte order.
-struct fluxcap_ethernet_header {
-  /// To.
-  uint8_t destination[6];
-  /// From.
-  uint8_t source[6];
-  /// What follows: 0x0800 IPv4, 0x0806 ARP, ….
-  uint16_t ether_type;
-};
-
-/// An ARP message for IPv4 over Ethernet (RFC 826), in host byte order.
-struct fluxcap_arp_header {
-  /// 1 request, 2 reply.
-  uint16_t operation;
-  /// From.
-  uint8_t sender_mac[6];
-  /// From.
-  uint8_t sender_ip[4];
-  /// To.
-  uint8_t target_mac[6];
-  /// To, or asked for.
-  uint8_t target_ip[4];
-};
-
-/// An IPv4 header (RFC 791), in host byte order.
-struct fluxcap_ipv4_header {
-  /// Length of the header with its options, in bytes.
-  uint8_t header_len;
-  /// Differentiated services codepoint, 6 bits.
-  uint8_t dscp;
-  /// Explicit congestion notification, 2 bits.
-  uint8_t ecn;
-  /// Time to live.
-  uint8_t ttl;
-  /// What follows: 1 ICMP, 6 TCP, 17 UDP, ….
-  uint8_t protocol;
-  /// 1 when routers must not fragment.
-  uint8_t dont_fragment;
-  /// 1 when more fragments follow.
-  uint8_t more_fragments;
-  /// 1 when the header checksum is right.
-  uint8_t checksum_ok;
-  /// Length of header and payload, in bytes. What is behind it is padding.
-  uint16_t total_length;
-  /// Groups fragments.
-  uint16_t identification;
-  /// Where this fragment belongs, in bytes.
-  uint16_t fragment_offset;
-  /// The header checksum as it stands.
-  uint16_t header_checksum;
-  /// From.
-  uint8_t source[4];
-  /// To.
-  uint8_t destination[4];
-};
-
-/// An ICMP echo request or reply (RFC 792), in host byte order.
-struct fluxcap_icmp_echo_header {
-  /// 8 request, 0 reply.
-  uint8_t icmp_type;
-  /// 1 when the checksum over header and data is right.
-  uint8_t checksum_ok;
-  /// The checksum as it stands.
-  uint16_t checksum;
-  /// Who asks.
-  uint16_t identifier;
-  /// Which question.
-  uint16_t sequence;
-};
-
-/// Reads the Ethernet header at the start of `data`.
-///
-/// Returns its length, 14, and fills in `*header`.
-///
-/// Errors:
-/// - -EINVAL: there is none.
-///
-/// Threads: any.
-int fluxcap_ethernet_header_parse(const void *data,
-                                  size_t len,
-                                  struct fluxcap_ethernet_header *header);
-
-/// Reads the ARP message at the start of `data`, which is behind the Ethernet header.
-///
-/// Returns its length, 28, and fills in `*header`.
-///
-/// Errors:
-/// - -EINVAL: there is none.
-///
-/// Threads: any.
-int fluxcap_arp_header_parse(const void *data, size_t len, struct fluxcap_arp_header *header);
-
-/// Reads the IPv4 header at the start of `data`, which is behind the Ethernet header.
-///
-/// Returns its length with options, and fills in `*header`.
-///
-/// Errors:
-/// - -EINVAL: there is none, or its `total_length` exceeds `len`.
-///
-/// Threads: any.
-int fluxcap_ipv4_header_parse(const void *data, size_t len, struct fluxcap_ipv4_header *header);
-
-/// Reads the ICMP echo message at the start of `data`.
-///
-/// `data` ends with the message, so that its checksum can be checked.
-///
-/// Returns the length of its header, 8, and fills in `*header`.
-///
-/// Errors:
-/// - -EINVAL: it is no echo request or reply.
-///
-/// Threads: any.
-int fluxcap_icmp_echo_header_parse(const void *data,
-                                   size_t len,
-                                   struct fluxcap_icmp_echo_header *header);
-
-/// What packets are parsed as in networks that use other numbers than the standards, for
-/// fluxcap_parse_with(). A list of fewer than four numbers ends with 0; all 0 is what
-/// fluxcap_parse() does.
+/// A list of fewer than four numbers ends with 0. All 0 is the same as no parser.
 struct fluxcap_parser {
   /// sizeof(struct fluxcap_parser).
   uint32_t struct_size;
@@ -2682,6 +2429,7 @@ struct fluxcap_headers {
 ///
 /// VLAN tags, MPLS labels, IPv4, IPv6 with its extension headers, TCP, UDP, ICMP. Unknown protocols
 /// are payload. Checksums are not looked at. `flags` are FLUXCAP_PARSE_…, joined with |, or 0.
+/// `parser` is for networks that use other numbers than the standards; NULL: the standards.
 ///
 /// Returns 0, and fills in `*headers`, whose `struct_size` must be set.
 ///
@@ -2691,27 +2439,18 @@ struct fluxcap_headers {
 ///   unknown bits.
 ///
 /// Threads: any.
-int fluxcap_parse(const void *data, size_t len, uint32_t flags, struct fluxcap_headers *headers);
-
-/// As fluxcap_parse(), in a network that uses other numbers than the standards.
-///
-/// Returns 0, and fills in `*headers`, whose `struct_size` must be set.
-///
-/// Errors:
-/// - Those of fluxcap_parse().
-///
-/// Threads: any.
-int fluxcap_parse_with(const struct fluxcap_parser *parser,
-                       const void *data,
-                       size_t len,
-                       uint32_t flags,
-                       struct fluxcap_headers *headers);
+int fluxcap_parse(const void *data,
+                  size_t len,
+                  uint32_t flags,
+                  const struct fluxcap_parser *parser,
+                  struct fluxcap_headers *headers);
 
 /// Finds the headers of `count` packets, as fluxcap_parse() with FLUXCAP_PARSE_PARTIAL does.
 ///
-/// Those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and one that has moved away is
-/// empty. A packet is never an error. `headers` is an array of `count` structs, of which the first
-/// one's `struct_size` must be set: it counts for all, and is written into each.
+/// `flags` and `parser` are those of fluxcap_parse(). Packets that are cut short or damaged have
+/// FLUXCAP_HEADERS_PARTIAL, and one that has moved away is empty. A packet is never an error.
+/// `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it
+/// counts for all, and is written into each.
 ///
 /// Returns how many packets are whole, and fills in `headers`.
 ///
@@ -2719,26 +2458,13 @@ int fluxcap_parse_with(const struct fluxcap_parser *parser,
 /// - -EINVAL: `flags` has unknown bits.
 ///
 /// Threads: any.
-int fluxcap_parse_batch(const struct fluxcap_packet *packets,
-                        uint32_t count,
-                        uint32_t flags,
-                        struct fluxcap_headers *headers);
+int fluxcap_packets_parse(const struct fluxcap_packet *packets,
+                          uint32_t count,
+                          uint32_t flags,
+                          const struct fluxcap_parser *parser,
+                          struct fluxcap_headers *headers);
 
-/// As fluxcap_parse_batch(), in a network that uses other numbers than the standards.
-///
-/// Returns how many packets are whole, and fills in `headers`.
-///
-/// Errors, after which nothing is written:
-/// - Those of fluxcap_parse_batch().
-///
-/// Threads: any.
-int fluxcap_parse_batch_with(const struct fluxcap_parser *parser,
-                             const struct fluxcap_packet *packets,
-                             uint32_t count,
-                             uint32_t flags,
-                             struct fluxcap_headers *headers);
-
-/// As fluxcap_parse_batch(), of the packets that a callback gets.
+/// As fluxcap_packets_parse(), of the packets that a callback gets.
 ///
 /// Returns how many packets are whole, and fills in `headers`.
 ///
@@ -2746,24 +2472,11 @@ int fluxcap_parse_batch_with(const struct fluxcap_parser *parser,
 /// - -EINVAL: `flags` has unknown bits.
 ///
 /// Threads: the one that the callback runs on.
-int fluxcap_parse_refs(const struct fluxcap_packet_ref *packets,
-                       uint32_t count,
-                       uint32_t flags,
-                       struct fluxcap_headers *headers);
-
-/// As fluxcap_parse_refs(), in a network that uses other numbers than the standards.
-///
-/// Returns how many packets are whole, and fills in `headers`.
-///
-/// Errors, after which nothing is written:
-/// - Those of fluxcap_parse_refs().
-///
-/// Threads: the one that the callback runs on.
-int fluxcap_parse_refs_with(const struct fluxcap_parser *parser,
-                            const struct fluxcap_packet_ref *packets,
-                            uint32_t count,
-                            uint32_t flags,
-                            struct fluxcap_headers *headers);
+int fluxcap_packet_refs_parse(const struct fluxcap_packet_ref *packets,
+                              uint32_t count,
+                              uint32_t flags,
+                              const struct fluxcap_parser *parser,
+                              struct fluxcap_headers *headers);
 
 /// Show the Ethernet header, as `tcpdump -e` does.
 #define FLUXCAP_FORMAT_ETHERNET 1
@@ -2782,6 +2495,271 @@ int fluxcap_parse_refs_with(const struct fluxcap_parser *parser,
 ///
 /// Threads: any.
 int fluxcap_format(const void *data, size_t len, uint32_t flags, char *text, size_t size);
+
+/// An Ethernet header, in host byte order.
+struct fluxcap_ethernet_header {
+  /// To.
+  uint8_t destination[6];
+  /// From.
+  uint8_t source[6];
+  /// What follows: 0x0800 IPv4, 0x0806 ARP, ….
+  uint16_t ether_type;
+};
+
+/// Reads the Ethernet header at the start of `data`.
+///
+/// Returns its length, 14, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
+int fluxcap_ethernet_header_parse(const void *data,
+                                  size_t len,
+                                  struct fluxcap_ethernet_header *header);
+
+/// A VLAN tag (IEEE 802.1Q), in host byte order.
+struct fluxcap_vlan_header {
+  /// Which VLAN; 0 for none.
+  uint16_t id;
+  /// What follows: 0x0800 IPv4, 0x86dd IPv6, 0x8100 another tag, ….
+  uint16_t ether_type;
+  /// Priority, 3 bits.
+  uint8_t priority;
+  /// 1 when this frame may be dropped before others.
+  uint8_t drop_eligible;
+};
+
+/// Reads the VLAN tag at the start of `data`, which is behind the Ethernet header.
+///
+/// Returns its length, 4, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
+int fluxcap_vlan_header_parse(const void *data, size_t len, struct fluxcap_vlan_header *header);
+
+/// An ARP message for IPv4 over Ethernet (RFC 826), in host byte order.
+struct fluxcap_arp_header {
+  /// 1 request, 2 reply.
+  uint16_t operation;
+  /// From.
+  uint8_t sender_mac[6];
+  /// From.
+  uint8_t sender_ip[4];
+  /// To.
+  uint8_t target_mac[6];
+  /// To, or asked for.
+  uint8_t target_ip[4];
+};
+
+/// Reads the ARP message at the start of `data`, which is behind the Ethernet header.
+///
+/// Returns its length, 28, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
+int fluxcap_arp_header_parse(const void *data, size_t len, struct fluxcap_arp_header *header);
+
+/// An IPv4 header (RFC 791), in host byte order.
+struct fluxcap_ipv4_header {
+  /// Length of the header with its options, in bytes.
+  uint8_t header_len;
+  /// Differentiated services codepoint, 6 bits.
+  uint8_t dscp;
+  /// Explicit congestion notification, 2 bits.
+  uint8_t ecn;
+  /// Time to live.
+  uint8_t ttl;
+  /// What follows: 1 ICMP, 6 TCP, 17 UDP, ….
+  uint8_t protocol;
+  /// 1 when routers must not fragment.
+  uint8_t dont_fragment;
+  /// 1 when more fragments follow.
+  uint8_t more_fragments;
+  /// 1 when the header checksum is right.
+  uint8_t checksum_ok;
+  /// Length of header and payload, in bytes. What is behind it is padding.
+  uint16_t total_length;
+  /// Groups fragments.
+  uint16_t identification;
+  /// Where this fragment belongs, in bytes.
+  uint16_t fragment_offset;
+  /// The header checksum as it stands.
+  uint16_t header_checksum;
+  /// From.
+  uint8_t source[4];
+  /// To.
+  uint8_t destination[4];
+};
+
+/// Reads the IPv4 header at the start of `data`, which is behind the Ethernet header.
+///
+/// Returns its length with options, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none, or its `total_length` exceeds `len`.
+///
+/// Threads: any.
+int fluxcap_ipv4_header_parse(const void *data, size_t len, struct fluxcap_ipv4_header *header);
+
+/// An IPv6 header (RFC 8200) and what its extension headers tell, in host byte order.
+struct fluxcap_ipv6_header {
+  /// From.
+  uint8_t source[16];
+  /// To.
+  uint8_t destination[16];
+  /// Which packets belong to one flow, 20 bits.
+  uint32_t flow_label;
+  /// Groups fragments; 0 when this is none.
+  uint32_t identification;
+  /// Length of extension headers and payload, in bytes. What is behind it is padding.
+  uint16_t payload_length;
+  /// Where this fragment belongs, in bytes. Fragments but the first lack the header of
+  /// `protocol`.
+  uint16_t fragment_offset;
+  /// Differentiated services codepoint, 6 bits.
+  uint8_t dscp;
+  /// Explicit congestion notification, 2 bits.
+  uint8_t ecn;
+  /// How many more hops the packet may take.
+  uint8_t hop_limit;
+  /// What follows this header: an extension header, or the same as `protocol`.
+  uint8_t next_header;
+  /// What follows the extension headers: 6 TCP, 17 UDP, 58 ICMPv6, ….
+  uint8_t protocol;
+  /// 1 when more fragments follow.
+  uint8_t more_fragments;
+  /// 1 when a routing header tells the last destination, and `destination` is a station on the
+  /// way.
+  uint8_t source_routed;
+  /// 1 when a destination option tells the home address of a mobile node (RFC 6275), and `source`
+  /// is where it is now.
+  uint8_t home_address;
+};
+
+/// Reads the IPv6 header and its extension headers at the start of `data`.
+///
+/// `data` is what is behind the Ethernet header.
+///
+/// Returns the length with extension headers, behind which `protocol` starts, and fills in
+/// `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none, its `payload_length` exceeds `len`, or there are more than eight
+///   extension headers.
+///
+/// Threads: any.
+int fluxcap_ipv6_header_parse(const void *data, size_t len, struct fluxcap_ipv6_header *header);
+
+/// An ICMP echo request or reply (RFC 792), in host byte order.
+struct fluxcap_icmp_echo_header {
+  /// 8 request, 0 reply.
+  uint8_t icmp_type;
+  /// 1 when the checksum over header and data is right.
+  uint8_t checksum_ok;
+  /// The checksum as it stands.
+  uint16_t checksum;
+  /// Who asks.
+  uint16_t identifier;
+  /// Which question.
+  uint16_t sequence;
+};
+
+/// Reads the ICMP echo message at the start of `data`.
+///
+/// `data` ends with the message, so that its checksum can be checked.
+///
+/// Returns the length of its header, 8, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: it is no echo request or reply.
+///
+/// Threads: any.
+int fluxcap_icmp_echo_header_parse(const void *data,
+                                   size_t len,
+                                   struct fluxcap_icmp_echo_header *header);
+
+/// A UDP header (RFC 768), in host byte order.
+struct fluxcap_udp_header {
+  /// From.
+  uint16_t source_port;
+  /// To.
+  uint16_t destination_port;
+  /// Length of header and payload, in bytes.
+  uint16_t length;
+  /// The checksum as it stands; 0 for none.
+  uint16_t checksum;
+};
+
+/// Reads the UDP header at the start of `data`, which is behind the IP header.
+///
+/// Returns its length, 8, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none, or its `length` exceeds `len`.
+///
+/// Threads: any.
+int fluxcap_udp_header_parse(const void *data, size_t len, struct fluxcap_udp_header *header);
+
+/// TCP control bit: no more data.
+#define FLUXCAP_TCP_FIN 1
+
+/// TCP control bit: opens a connection.
+#define FLUXCAP_TCP_SYN 2
+
+/// TCP control bit: resets the connection.
+#define FLUXCAP_TCP_RST 4
+
+/// TCP control bit: the data should reach the program at once.
+#define FLUXCAP_TCP_PSH 8
+
+/// TCP control bit: the acknowledgment number counts.
+#define FLUXCAP_TCP_ACK 16
+
+/// TCP control bit: the urgent pointer counts.
+#define FLUXCAP_TCP_URG 32
+
+/// TCP control bit: congestion was met (RFC 3168).
+#define FLUXCAP_TCP_ECE 64
+
+/// TCP control bit: the congestion window was reduced (RFC 3168).
+#define FLUXCAP_TCP_CWR 128
+
+/// A TCP header (RFC 9293), in host byte order.
+struct fluxcap_tcp_header {
+  /// Number of the first byte of data.
+  uint32_t sequence_number;
+  /// Number of the next byte expected, with FLUXCAP_TCP_ACK.
+  uint32_t acknowledgment_number;
+  /// From.
+  uint16_t source_port;
+  /// To.
+  uint16_t destination_port;
+  /// How many bytes the sender has room for, before scaling.
+  uint16_t window;
+  /// The checksum as it stands.
+  uint16_t checksum;
+  /// Where urgent data end, with FLUXCAP_TCP_URG.
+  uint16_t urgent_pointer;
+  /// Length of the header with its options, in bytes. The options start at byte 20.
+  uint8_t header_len;
+  /// FLUXCAP_TCP_…, joined with |.
+  uint8_t flags;
+};
+
+/// Reads the TCP header at the start of `data`, which is behind the IP header.
+///
+/// Returns its length with options, and fills in `*header`.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
+int fluxcap_tcp_header_parse(const void *data, size_t len, struct fluxcap_tcp_header *header);
 
 /// A checksum is wrong: the packet was damaged.
 #define FLUXCAP_CHECKSUM_WRONG 0
@@ -3344,7 +3322,7 @@ int fluxcap_rewrite_apply(const struct fluxcap_rewrite *rewrite, void *packet, s
 /// - -EINVAL: it is not IP, or malformed.
 ///
 /// Threads: any.
-int fluxcap_decrement_ttl(void *packet, size_t len);
+int fluxcap_ttl_decrement(void *packet, size_t len);
 
 /// Lowers the maximum segment size that a TCP connection is opened with, where it is above `max`.
 ///
@@ -3357,7 +3335,7 @@ int fluxcap_decrement_ttl(void *packet, size_t len);
 /// - -EINVAL: headers or TCP options are malformed.
 ///
 /// Threads: any.
-int fluxcap_clamp_mss(void *packet, size_t len, uint16_t max);
+int fluxcap_mss_clamp(void *packet, size_t len, uint16_t max);
 
 /// Swaps the addresses of the Ethernet header at the start of `data`.
 ///
@@ -3371,7 +3349,7 @@ int fluxcap_ethernet_header_swap(void *data, size_t len);
 
 /// Turns the ARP request in `packet` into the reply that names `mac`.
 ///
-/// The packet begins with its Ethernet header. `mac` may lie in it.
+/// The packet begins with its Ethernet header. `mac` are 6 bytes, which may lie in it.
 ///
 /// Returns the length of both headers, 42.
 ///
@@ -3379,7 +3357,7 @@ int fluxcap_ethernet_header_swap(void *data, size_t len);
 /// - -EINVAL: it is no ARP request.
 ///
 /// Threads: any.
-int fluxcap_arp_reply(void *packet, size_t len, const uint8_t *mac);
+int fluxcap_arp_reply(void *packet, size_t len, const uint8_t mac[6]);
 
 /// Turns the ICMP echo request in `packet` into the reply.
 ///
@@ -3570,12 +3548,12 @@ int fluxcap_packet_ref_build(struct fluxcap_packet_ref *packet,
 ///     nic.struct_size = sizeof(nic);
 ///     nic.name = "nic0";
 ///     config.struct_size = sizeof(config);
-///     if (fluxcap_sim_create(1, &sim) == 0 && fluxcap_sim_add(sim, &nic, &link) == 0) {
+///     if (fluxcap_sim_create(1, &sim) == 0 && fluxcap_sim_add_nic(sim, &nic, &link) == 0) {
 ///         config.link = link;
 ///         if (fluxcap_open(&config, &raw) == 0 &&
-///             fluxcap_sim_inject(link, 0, (const uint8_t *)data, len) == 0 &&
+///             fluxcap_sim_nic_inject(link, 0, data, len) == 0 &&
 ///             fluxcap_sim_settle(sim) >= 0)
-///             result = fluxcap_raw_receive(raw, &packet, 1);
+///             result = fluxcap_raw_recv(raw, &packet, 1);
 ///     }
 ///     if (result == 1)
 ///         fluxcap_packet_free(&packet);
@@ -3601,9 +3579,9 @@ int fluxcap_packet_ref_build(struct fluxcap_packet_ref *packet,
 ///
 /// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a
 /// socket waits or flushes, or, in real time, while the network's thread runs
-/// (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one thread
-/// give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
-/// one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
+/// (fluxcap_sim_start_thread()). Without the thread time is simulated, and the same calls on one
+/// thread give the same results each time. On Linux a socket here has a file descriptor, too, as
+/// soon as one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
 struct fluxcap_sim;
 
 /// What a simulated NIC shall be. Zero everywhere but in struct_size and name is an ordinary one.
@@ -3619,8 +3597,8 @@ struct fluxcap_sim_nic_config {
   /// Packets on the way to one of its queues, at most; a sender finds the device busy then. 0:
   /// 2048.
   uint32_t cable;
-  /// Packets kept for fluxcap_sim_take_sent() and for fluxcap_sim_take_passed(), at most; a
-  /// sender finds the device busy then, and the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING:
+  /// Packets kept for fluxcap_sim_nic_take_sent() and for fluxcap_sim_nic_take_passed(), at most;
+  /// a sender finds the device busy then, and the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING:
   /// what is sent without a cable, or passed, is only counted.
   uint32_t keep;
   /// 1: its driver has zero-copy. 0: it has not, as that of veth.
@@ -3701,9 +3679,9 @@ void fluxcap_sim_free(struct fluxcap_sim *sim);
 /// - -EEXIST: the network has a NIC of that name already.
 ///
 /// Threads: any.
-int fluxcap_sim_add(const struct fluxcap_sim *sim,
-                    const struct fluxcap_sim_nic_config *config,
-                    struct fluxcap_link **link);
+int fluxcap_sim_add_nic(const struct fluxcap_sim *sim,
+                        const struct fluxcap_sim_nic_config *config,
+                        struct fluxcap_link **link);
 
 /// Finds the NIC of this name.
 ///
@@ -3713,7 +3691,9 @@ int fluxcap_sim_add(const struct fluxcap_sim *sim,
 /// - -ENODEV: there is none.
 ///
 /// Threads: any.
-int fluxcap_sim_find(const struct fluxcap_sim *sim, const char *name, struct fluxcap_link **link);
+int fluxcap_sim_find_nic(const struct fluxcap_sim *sim,
+                         const char *name,
+                         struct fluxcap_link **link);
 
 /// Joins two NICs of the network by a cable.
 ///
@@ -3773,7 +3753,7 @@ int fluxcap_sim_advance(const struct fluxcap_sim *sim, uint64_t nanoseconds);
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_sim_now(const struct fluxcap_sim *sim, uint64_t *nanoseconds);
+int fluxcap_sim_get_time(const struct fluxcap_sim *sim, uint64_t *nanoseconds);
 
 /// Starts a thread that moves packets as they come, in real time.
 ///
@@ -3786,7 +3766,7 @@ int fluxcap_sim_now(const struct fluxcap_sim *sim, uint64_t *nanoseconds);
 /// - -EBUSY: it runs already.
 ///
 /// Threads: any.
-int fluxcap_sim_start(const struct fluxcap_sim *sim);
+int fluxcap_sim_start_thread(const struct fluxcap_sim *sim);
 
 /// Ends the thread.
 ///
@@ -3797,7 +3777,7 @@ int fluxcap_sim_start(const struct fluxcap_sim *sim);
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_sim_stop(const struct fluxcap_sim *sim);
+int fluxcap_sim_stop_thread(const struct fluxcap_sim *sim);
 
 /// What goes wrong from now on, at all NICs, and at those to come.
 ///
@@ -3883,9 +3863,9 @@ struct fluxcap_sim_event {
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_sim_trace_start(const struct fluxcap_sim *sim, uint32_t events);
+int fluxcap_sim_start_trace(const struct fluxcap_sim *sim, uint32_t events);
 
-/// The first `count` events since fluxcap_sim_trace_start(), in order, or fewer if there are fewer.
+/// The first `count` events since fluxcap_sim_start_trace(), in order, or fewer if there are fewer.
 ///
 /// Times are nanoseconds since the network was made.
 ///
@@ -3894,18 +3874,18 @@ int fluxcap_sim_trace_start(const struct fluxcap_sim *sim, uint32_t events);
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_sim_trace_events(const struct fluxcap_sim *sim,
-                             struct fluxcap_sim_event *events,
-                             uint32_t count);
+int fluxcap_sim_get_trace(const struct fluxcap_sim *sim,
+                          struct fluxcap_sim_event *events,
+                          uint32_t count);
 
-/// What happened since fluxcap_sim_trace_start(), in order, as text: one event a line.
+/// What happened since fluxcap_sim_start_trace(), in order, as text: one event a line.
 ///
 /// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_sim_trace_text(const struct fluxcap_sim *sim, char *text, size_t size);
+int fluxcap_sim_format_trace(const struct fluxcap_sim *sim, char *text, size_t size);
 
 /// At the recorded times, counted from the start of the playback.
 #define FLUXCAP_SIM_SPEED_RECORDED 0
@@ -3924,14 +3904,14 @@ struct fluxcap_sim_packet {
   const uint8_t *data;
   /// The length in bytes.
   size_t len;
-  /// When, in nanoseconds from the start of a playback, not going back. For fluxcap_sim_play()
-  /// with FLUXCAP_SIM_SPEED_RECORDED.
+  /// When, in nanoseconds from the start of a playback, not going back. For
+  /// fluxcap_sim_nic_play() with FLUXCAP_SIM_SPEED_RECORDED.
   uint64_t time_ns;
 };
 
 /// What a simulated NIC counted.
-struct fluxcap_sim_counters {
-  /// sizeof(struct fluxcap_sim_counters), set by you.
+struct fluxcap_sim_nic_counters {
+  /// sizeof(struct fluxcap_sim_nic_counters), set by you.
   uint32_t struct_size;
   /// 1 while a playback is under way.
   uint32_t playing;
@@ -3967,37 +3947,37 @@ struct fluxcap_sim_counters {
 /// - -ENODEV: it was removed.
 ///
 /// Threads: any.
-int fluxcap_sim_inject(const struct fluxcap_link *link,
-                       uint32_t queue,
-                       const uint8_t *data,
-                       size_t len);
+int fluxcap_sim_nic_inject(const struct fluxcap_link *link,
+                           uint32_t queue,
+                           const void *data,
+                           size_t len);
 
 /// Lets packets arrive at a queue of a simulated NIC in order, at once.
 ///
 /// Returns how many had room on the cable.
 ///
 /// Errors, after which no packet arrives:
-/// - Those of fluxcap_sim_inject(), but for a full cable, which shows as a smaller count.
+/// - Those of fluxcap_sim_nic_inject(), but for a full cable, which shows as a smaller count.
 /// - -ENOMEM: not enough memory.
 ///
 /// Threads: any.
-int fluxcap_sim_inject_batch(const struct fluxcap_link *link,
-                             uint32_t queue,
-                             const struct fluxcap_sim_packet *packets,
-                             uint32_t count);
+int fluxcap_sim_nic_inject_batch(const struct fluxcap_link *link,
+                                 uint32_t queue,
+                                 const struct fluxcap_sim_packet *packets,
+                                 uint32_t count);
 
 /// Lets the host's network stack send a packet through a simulated NIC.
 ///
 /// Returns 0.
 ///
 /// Errors:
-/// - Those of fluxcap_sim_inject().
+/// - Those of fluxcap_sim_nic_inject().
 ///
 /// Threads: any.
-int fluxcap_sim_host_send(const struct fluxcap_link *link,
-                          uint32_t queue,
-                          const uint8_t *data,
-                          size_t len);
+int fluxcap_sim_nic_host_send(const struct fluxcap_link *link,
+                              uint32_t queue,
+                              const void *data,
+                              size_t len);
 
 /// Takes the oldest packet that left a simulated NIC and was not taken yet.
 ///
@@ -4009,7 +3989,7 @@ int fluxcap_sim_host_send(const struct fluxcap_link *link,
 /// - -EMSGSIZE: it is longer than `size`, and waits.
 ///
 /// Threads: any.
-int fluxcap_sim_take_sent(const struct fluxcap_link *link, uint8_t *buffer, size_t size);
+int fluxcap_sim_nic_take_sent(const struct fluxcap_link *link, void *buffer, size_t size);
 
 /// Takes the oldest packet that the host's network stack received and that was not taken yet.
 ///
@@ -4019,7 +3999,7 @@ int fluxcap_sim_take_sent(const struct fluxcap_link *link, uint8_t *buffer, size
 /// - -EMSGSIZE: it is longer than `size`, and waits.
 ///
 /// Threads: any.
-int fluxcap_sim_take_passed(const struct fluxcap_link *link, uint8_t *buffer, size_t size);
+int fluxcap_sim_nic_take_passed(const struct fluxcap_link *link, void *buffer, size_t size);
 
 /// Sets a simulated NIC up (1) or down (0). It begins up.
 ///
@@ -4032,7 +4012,7 @@ int fluxcap_sim_take_passed(const struct fluxcap_link *link, uint8_t *buffer, si
 /// - -ENODEV: it was removed.
 ///
 /// Threads: any.
-int fluxcap_sim_set_up(const struct fluxcap_link *link, uint32_t up);
+int fluxcap_sim_nic_set_up(const struct fluxcap_link *link, uint32_t up);
 
 /// Changes the number of queues of a simulated NIC, as `ethtool -L` does.
 ///
@@ -4043,7 +4023,7 @@ int fluxcap_sim_set_up(const struct fluxcap_link *link, uint32_t up);
 /// - -ENODEV: the NIC was removed.
 ///
 /// Threads: any.
-int fluxcap_sim_set_queues(const struct fluxcap_link *link, uint32_t queues);
+int fluxcap_sim_nic_set_queues(const struct fluxcap_link *link, uint32_t queues);
 
 /// Changes the MTU of a simulated NIC.
 ///
@@ -4054,7 +4034,7 @@ int fluxcap_sim_set_queues(const struct fluxcap_link *link, uint32_t queues);
 /// - -ENODEV: the NIC was removed.
 ///
 /// Threads: any.
-int fluxcap_sim_set_mtu(const struct fluxcap_link *link, uint32_t mtu);
+int fluxcap_sim_nic_set_mtu(const struct fluxcap_link *link, uint32_t mtu);
 
 /// What goes wrong on the way into this simulated NIC and in its sockets, from now on.
 ///
@@ -4065,8 +4045,8 @@ int fluxcap_sim_set_mtu(const struct fluxcap_link *link, uint32_t mtu);
 /// - -ENODEV: the NIC was removed.
 ///
 /// Threads: any.
-int fluxcap_sim_link_faults(const struct fluxcap_link *link,
-                            const struct fluxcap_sim_faults *faults);
+int fluxcap_sim_nic_set_faults(const struct fluxcap_link *link,
+                               const struct fluxcap_sim_faults *faults);
 
 /// Starts to play packets into a queue of a simulated NIC, in place of what is played there now.
 ///
@@ -4083,12 +4063,12 @@ int fluxcap_sim_link_faults(const struct fluxcap_link *link,
 /// - -ENOMEM: not enough memory for the copies.
 ///
 /// Threads: any.
-int fluxcap_sim_play(const struct fluxcap_link *link,
-                     uint32_t queue,
-                     const struct fluxcap_sim_packet *packets,
-                     uint32_t count,
-                     uint32_t speed,
-                     uint64_t times);
+int fluxcap_sim_nic_play(const struct fluxcap_link *link,
+                         uint32_t queue,
+                         const struct fluxcap_sim_packet *packets,
+                         uint32_t count,
+                         uint32_t speed,
+                         uint64_t times);
 
 /// Ends all playbacks into a simulated NIC.
 ///
@@ -4097,7 +4077,7 @@ int fluxcap_sim_play(const struct fluxcap_link *link,
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_sim_play_end(const struct fluxcap_link *link);
+int fluxcap_sim_nic_play_end(const struct fluxcap_link *link);
 
 /// What a simulated NIC counted.
 ///
@@ -4106,8 +4086,8 @@ int fluxcap_sim_play_end(const struct fluxcap_link *link);
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_sim_get_counters(const struct fluxcap_link *link,
-                             struct fluxcap_sim_counters *counters);
+int fluxcap_sim_nic_get_counters(const struct fluxcap_link *link,
+                                 struct fluxcap_sim_nic_counters *counters);
 
 /// Takes a simulated NIC out of its network, as when a card is unplugged.
 ///
@@ -4118,7 +4098,7 @@ int fluxcap_sim_get_counters(const struct fluxcap_link *link,
 /// Errors: the usual ones.
 ///
 /// Threads: any.
-int fluxcap_sim_remove(const struct fluxcap_link *link);
+int fluxcap_sim_nic_remove(const struct fluxcap_link *link);
 
 /// `flags`: of a file that is cut off or damaged, play the packets before that place.
 #define FLUXCAP_SIM_REPLAY_DAMAGED 1
@@ -4129,7 +4109,7 @@ int fluxcap_sim_remove(const struct fluxcap_link *link);
 /// `flags`: refuse a file that has packets other than of Ethernet, which are left out without this.
 #define FLUXCAP_SIM_REPLAY_ETHERNET_ONLY 4
 
-/// How fluxcap_sim_replay_with() plays a capture file, and what of it cannot be played.
+/// How fluxcap_sim_nic_replay_with() plays a capture file, and what of it cannot be played.
 struct fluxcap_sim_replay_config {
   /// sizeof(struct fluxcap_sim_replay_config).
   uint32_t struct_size;
@@ -4151,7 +4131,7 @@ struct fluxcap_sim_replay_config {
 ///
 /// The file is pcap or pcapng. `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all
 /// of it; 0: for ever. The file is read whole before this returns. Packets of interfaces that are
-/// not Ethernet are left out; fluxcap_sim_replay_with() counts them.
+/// not Ethernet are left out; fluxcap_sim_nic_replay_with() counts them.
 ///
 /// Returns how many packets it has.
 ///
@@ -4167,32 +4147,32 @@ struct fluxcap_sim_replay_config {
 /// - -ENOMEM: not enough memory.
 ///
 /// Threads: any.
-int fluxcap_sim_replay(const struct fluxcap_link *link,
-                       uint32_t queue,
-                       const char *path,
-                       uint32_t speed,
-                       uint64_t times);
+int fluxcap_sim_nic_replay(const struct fluxcap_link *link,
+                           uint32_t queue,
+                           const char *path,
+                           uint32_t speed,
+                           uint64_t times);
 
-/// As fluxcap_sim_replay(), of a file of which not everything can be played.
+/// As fluxcap_sim_nic_replay(), of a file of which not everything can be played.
 ///
 /// Returns how many packets are played. `replay->struct_size` must be set, and what the call sets
 /// is 0 or anything.
 ///
 /// Errors, after which nothing is played:
 /// - -EINVAL: `flags` has unknown bits.
-/// - Those of fluxcap_sim_replay(), but for what `flags` allow; a file without a single packet that
-///   can be played is an error all the same.
+/// - Those of fluxcap_sim_nic_replay(), but for what `flags` allow; a file without a single packet
+///   that can be played is an error all the same.
 ///
 /// Threads: any.
-int fluxcap_sim_replay_with(const struct fluxcap_link *link,
-                            uint32_t queue,
-                            const char *path,
-                            struct fluxcap_sim_replay_config *replay);
+int fluxcap_sim_nic_replay_with(const struct fluxcap_link *link,
+                                uint32_t queue,
+                                const char *path,
+                                struct fluxcap_sim_replay_config *replay);
 
 /// Writes what arrives at a simulated NIC and what leaves it into a capture file.
 ///
-/// It ends with fluxcap_sim_record_end(). It is a pcap file if its name ends so, and otherwise a
-/// pcapng file. Times count from when the network was made. A file that is there is overwritten.
+/// It ends with fluxcap_sim_nic_record_end(). It is a pcap file if its name ends so, and otherwise
+/// a pcapng file. Times count from when the network was made. A file that is there is overwritten.
 ///
 /// Returns 0.
 ///
@@ -4204,7 +4184,7 @@ int fluxcap_sim_replay_with(const struct fluxcap_link *link,
 /// - Another errno of the operating system.
 ///
 /// Threads: any.
-int fluxcap_sim_record(const struct fluxcap_link *link, const char *path);
+int fluxcap_sim_nic_record(const struct fluxcap_link *link, const char *path);
 
 /// Ends the recording of a simulated NIC, and the file is complete.
 ///
@@ -4216,7 +4196,7 @@ int fluxcap_sim_record(const struct fluxcap_link *link, const char *path);
 /// - -ENOSPC, or another errno of the operating system: what went wrong since the recording began.
 ///
 /// Threads: any.
-int fluxcap_sim_record_end(const struct fluxcap_link *link);
+int fluxcap_sim_nic_record_end(const struct fluxcap_link *link);
 
 /// @}
 

@@ -1,4 +1,4 @@
-//! Arrays and bytes of the caller. Their lengths are checked before anything is read.
+//! Arrays, bytes and texts of the caller. Their lengths are checked before anything is read.
 
 use std::ffi::{c_char, c_int};
 use std::fmt::{self, Display, Write};

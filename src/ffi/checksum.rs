@@ -1,4 +1,4 @@
-//! Checksums of whole packets, and the fields that routers change, in C.
+//! The Internet checksum of bytes, and the checksums of whole packets.
 
 use std::ffi::{c_int, c_void};
 

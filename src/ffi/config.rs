@@ -20,7 +20,7 @@
 //!     result = fluxcap_open(&config, &raws[0]);
 //!     if (result < 0)
 //!         return result;
-//!     result = fluxcap_raw_umem(raws[0], &umem);
+//!     result = fluxcap_raw_get_umem(raws[0], &umem);
 //!     if (result == 0) {
 //!         config.ifname = other;
 //!         config.umem = umem;
@@ -40,6 +40,7 @@ use std::time::Duration;
 use super::array::{MAX_HANDLES, check_count, entries, reserved};
 use super::error::{count, guard, null};
 use super::opaque::{self, Opaque};
+use super::poller::timeout;
 use super::raw::{self, fluxcap_raw};
 use super::sized::{self, Sized32};
 use super::umem::fluxcap_umem;
@@ -161,8 +162,8 @@ pub struct fluxcap_config {
     /// Packets that one transmit call may send in copy mode, 32 to tx_size (Linux 6.17; 32 before).
     /// 0: tx_size.
     pub tx_budget: u32,
-    /// How long a taken queue is tried again, in milliseconds. 0: 2000.
-    pub bind_patience_ms: u32,
+    /// How long a taken queue is tried again, in milliseconds. 0: 2000; -1: for ever.
+    pub bind_patience_ms: c_int,
     /// What to bind to, such as a simulated NIC, in place of `ifname` and `ifindex`, which must be
     /// NULL and 0 then. NULL: those. Used during the call only.
     pub link: *const fluxcap_link,
@@ -345,7 +346,9 @@ pub(super) unsafe fn builder(config: &fluxcap_config) -> Result<FluxBuilder> {
         });
     }
     if config.bind_patience_ms != 0 {
-        builder = builder.bind_patience(Duration::from_millis(config.bind_patience_ms.into()));
+        let patience = timeout("bind_patience_ms", config.bind_patience_ms)
+            .map_err(|error| error.with_note("the field of struct fluxcap_config"))?;
+        builder = builder.bind_patience(patience.unwrap_or(Duration::MAX));
     }
     Ok(builder)
 }
@@ -521,7 +524,7 @@ unsafe impl Opaque for fluxcap_link {
     const KIND: u64 = u64::from_le_bytes(*b"fluxlink");
     const NAME: &'static str = "fluxcap_link";
     const ARGUMENT: &'static str = "link";
-    const GIVER: &'static str = "fluxcap_sim_add or fluxcap_link_interface";
+    const GIVER: &'static str = "fluxcap_sim_add_nic or fluxcap_link_create";
 }
 
 /// Makes a handle of a simulated NIC.
@@ -544,7 +547,7 @@ pub(super) unsafe fn nic<'a>(link: *const fluxcap_link) -> Result<&'a Nic> {
         FluxError::invalid(
             "argument link",
             "it is an interface of this machine, and no simulated NIC",
-            "pass what fluxcap_sim_add gave",
+            "pass what fluxcap_sim_add_nic gave",
         )
     })?;
     nic.network().check().map(|()| nic)
@@ -561,7 +564,7 @@ pub(super) unsafe fn nic<'a>(link: *const fluxcap_link) -> Result<&'a Nic> {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_link_interface(
+pub unsafe extern "C" fn fluxcap_link_create(
     name: *const c_char,
     link: *mut *mut fluxcap_link,
 ) -> c_int {

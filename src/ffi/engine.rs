@@ -20,7 +20,7 @@
 //! static int bridge(struct fluxcap_raw *raws[2])
 //! {
 //!     struct fluxcap_engine *engine;
-//!     int result = fluxcap_engine_new(raws, 2, NULL, &engine);
+//!     int result = fluxcap_engine_create(raws, 2, NULL, &engine);
 //!
 //!     if (result < 0)
 //!         return result;
@@ -70,8 +70,8 @@ pub struct fluxcap_engine_config {
     /// 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
     pub copying: u32,
     /// How long a port may keep packets to send without any of them leaving, in milliseconds, until
-    /// a run ends with -ETIME. 0: 1000; UINT32_MAX: for ever.
-    pub patience_ms: u32,
+    /// a run ends with -ETIME. 0: 1000; -1: for ever.
+    pub patience_ms: c_int,
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
@@ -122,8 +122,12 @@ impl Settings {
             },
             patience: match config.patience_ms {
                 0 => None,
-                u32::MAX => Some(Duration::MAX),
-                time => Some(Duration::from_millis(time.into())),
+                time => {
+                    let time = timeout("patience_ms", time).map_err(|error| {
+                        error.with_note("the field of struct fluxcap_engine_config")
+                    })?;
+                    Some(time.unwrap_or(Duration::MAX))
+                }
             },
         })
     }
@@ -173,7 +177,7 @@ unsafe impl Opaque for fluxcap_engine {
     const KIND: u64 = u64::from_le_bytes(*b"flux_eng");
     const NAME: &'static str = "fluxcap_engine";
     const ARGUMENT: &'static str = "engine";
-    const GIVER: &'static str = "fluxcap_engine_new";
+    const GIVER: &'static str = "fluxcap_engine_create";
 }
 
 /// Handles to look at ports, which are gone with this.
@@ -237,7 +241,7 @@ impl Running {
 ///
 /// Threads: any, which has all the sockets for itself.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_engine_new(
+pub unsafe extern "C" fn fluxcap_engine_create(
     raws: *mut *mut fluxcap_raw,
     count: u32,
     config: *const fluxcap_engine_config,
@@ -658,7 +662,7 @@ impl From<EngineStatistics> for fluxcap_engine_statistics {
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_engine_port_statistics(
+pub unsafe extern "C" fn fluxcap_engine_get_port_statistics(
     engine: *const fluxcap_engine,
     port: u32,
     statistics: *mut fluxcap_port_statistics,
@@ -692,7 +696,7 @@ pub unsafe extern "C" fn fluxcap_engine_port_statistics(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_engine_text(
+pub unsafe extern "C" fn fluxcap_engine_format_statistics(
     engine: *const fluxcap_engine,
     text: *mut c_char,
     size: usize,

@@ -1,4 +1,4 @@
-//! Several engines side by side, behind their opaque handle.
+//! Several engines, each on a thread of its own, and what they did.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::{Arc, RwLockReadGuard};
@@ -41,7 +41,7 @@ unsafe impl Opaque for fluxcap_group {
     const KIND: u64 = u64::from_le_bytes(*b"fluxgrup");
     const NAME: &'static str = "fluxcap_group";
     const ARGUMENT: &'static str = "group";
-    const GIVER: &'static str = "fluxcap_group_new or fluxcap_group_open";
+    const GIVER: &'static str = "fluxcap_group_create or fluxcap_group_open";
 }
 
 /// Told of an interface whose number of receive queues changed from `before` to `now` during a run:
@@ -65,7 +65,7 @@ pub type fluxcap_queue_callback = Option<
 ///
 /// Threads: any, which has all the engines for itself.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_group_new(
+pub unsafe extern "C" fn fluxcap_group_create(
     engines: *mut *mut fluxcap_engine,
     count: u32,
     group: *mut *mut fluxcap_group,
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn fluxcap_group_new(
 /// Returns 0; `*group` is a handle to be freed with fluxcap_group_free().
 ///
 /// Errors, after which nothing is left behind:
-/// - Those of fluxcap_open_queues() and fluxcap_engine_new().
+/// - Those of fluxcap_open_queues() and fluxcap_engine_create().
 ///
 /// Threads: any. Rights: as fluxcap_open().
 #[unsafe(no_mangle)]
@@ -201,7 +201,7 @@ fn no_engine() -> FluxError {
     FluxError::invalid(
         "make a group of engines",
         "it got none",
-        "make one at least with fluxcap_engine_new()",
+        "make one at least with fluxcap_engine_create()",
     )
 }
 
@@ -583,7 +583,7 @@ pub unsafe extern "C" fn fluxcap_group_get_statistics(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_group_engine_statistics(
+pub unsafe extern "C" fn fluxcap_group_get_engine_statistics(
     group: *const fluxcap_group,
     engine: u32,
     statistics: *mut fluxcap_engine_statistics,
@@ -610,7 +610,7 @@ pub unsafe extern "C" fn fluxcap_group_engine_statistics(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_group_text(
+pub unsafe extern "C" fn fluxcap_group_format_statistics(
     group: *const fluxcap_group,
     text: *mut c_char,
     size: usize,

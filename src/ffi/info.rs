@@ -11,10 +11,10 @@
 //!     struct fluxcap_statistics statistics = {0};
 //!     char text[4096];
 //!
-//!     if (fluxcap_raw_report(raw, text, sizeof(text)) >= 0)
+//!     if (fluxcap_raw_format_report(raw, text, sizeof(text)) >= 0)
 //!         fputs(text, stdout);
 //!     statistics.struct_size = sizeof(statistics);
-//!     if (fluxcap_raw_statistics(raw, &statistics) == 0)
+//!     if (fluxcap_raw_get_statistics(raw, &statistics) == 0)
 //!         printf("no room in the RX ring: %llu packets\n",
 //!                (unsigned long long)statistics.rx_ring_full);
 //! }
@@ -39,7 +39,7 @@ use crate::report::{BindMode, Report, XdpMode};
 use crate::stats::{ProgramCounters, SocketStatistics};
 use crate::umem::UmemRegion;
 
-/// What a socket is: what became of the wishes in its config. fluxcap_raw_report() says why.
+/// What a socket is: what became of the wishes in its config. fluxcap_raw_format_report() says why.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_info {
@@ -186,7 +186,7 @@ sized!(fluxcap_info fluxcap_statistics fluxcap_program_counters fluxcap_rings);
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_info(
+pub unsafe extern "C" fn fluxcap_raw_get_info(
     raw: *const fluxcap_raw,
     info: *mut fluxcap_info,
 ) -> c_int {
@@ -246,7 +246,7 @@ pub(super) unsafe fn write_info(
 ///
 /// Threads: several at once. System calls: getsockopt().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_statistics(
+pub unsafe extern "C" fn fluxcap_raw_get_statistics(
     raw: *const fluxcap_raw,
     statistics: *mut fluxcap_statistics,
 ) -> c_int {
@@ -296,7 +296,7 @@ pub(super) unsafe fn write_statistics(
 ///
 /// Threads: several at once. System calls: bpf().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_program_counters(
+pub unsafe extern "C" fn fluxcap_raw_get_program_counters(
     raw: *const fluxcap_raw,
     counters: *mut fluxcap_program_counters,
 ) -> c_int {
@@ -338,7 +338,7 @@ pub(super) unsafe fn write_counters(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_debug_rings(
+pub unsafe extern "C" fn fluxcap_raw_get_rings(
     raw: *const fluxcap_raw,
     rings: *mut fluxcap_rings,
 ) -> c_int {
@@ -387,7 +387,7 @@ pub(super) fn ring(state: RingState) -> fluxcap_ring_state {
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_report(
+pub unsafe extern "C" fn fluxcap_raw_format_report(
     raw: *const fluxcap_raw,
     text: *mut c_char,
     size: usize,
@@ -411,7 +411,7 @@ pub unsafe extern "C" fn fluxcap_raw_report(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_debug_text(
+pub unsafe extern "C" fn fluxcap_raw_format_rings(
     raw: *const fluxcap_raw,
     text: *mut c_char,
     size: usize,

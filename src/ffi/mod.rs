@@ -16,8 +16,8 @@
 //! | `sim`, `nic` | the simulator |
 //!
 //! A file is a part of a topic of the header. `tests/header/manual.rs` has the list of topics;
-//! `overview.md` is how the header begins, and the `//!` of a topic's first file is its text.
-//! No file imports one that imports it.
+//! `overview.md` is how the header begins, and the `//!` of a topic's first file is its text. No
+//! file imports one that imports it.
 
 #![allow(non_camel_case_types, reason = "the names are those of C")]
 #![allow(

@@ -1,6 +1,6 @@
-//! A simulated NIC: what its link offers beyond those of a machine's interfaces.
+//! A simulated NIC: traffic into it and out of it, captures, and what it counted.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,16 +31,16 @@ pub struct fluxcap_sim_packet {
     pub data: *const u8,
     /// The length in bytes.
     pub len: usize,
-    /// When, in nanoseconds from the start of a playback, not going back. For fluxcap_sim_play()
-    /// with FLUXCAP_SIM_SPEED_RECORDED.
+    /// When, in nanoseconds from the start of a playback, not going back. For
+    /// fluxcap_sim_nic_play() with FLUXCAP_SIM_SPEED_RECORDED.
     pub time_ns: u64,
 }
 
 /// What a simulated NIC counted.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct fluxcap_sim_counters {
-    /// sizeof(struct fluxcap_sim_counters), set by you.
+pub struct fluxcap_sim_nic_counters {
+    /// sizeof(struct fluxcap_sim_nic_counters), set by you.
     pub struct_size: u32,
     /// 1 while a playback is under way.
     pub playing: u32,
@@ -63,8 +63,8 @@ pub struct fluxcap_sim_counters {
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
-unsafe impl Sized32 for fluxcap_sim_counters {
-    const NAME: &'static str = "fluxcap_sim_counters";
+unsafe impl Sized32 for fluxcap_sim_nic_counters {
+    const NAME: &'static str = "fluxcap_sim_nic_counters";
 }
 
 /// The longest packet that any simulated NIC takes: the largest MTU, an Ethernet header and a VLAN
@@ -76,7 +76,7 @@ const LONGEST: usize = 65535 + 14 + 4;
 /// # Safety
 ///
 /// `data` is null or points to `len` bytes that do not change during `'a`.
-unsafe fn packet<'a>(name: &str, data: *const u8, len: usize) -> Result<&'a [u8]> {
+unsafe fn packet<'a, T>(name: &str, data: *const T, len: usize) -> Result<&'a [u8]> {
     check_len(name, len)?;
     if len > LONGEST {
         return Err(too_long(len));
@@ -132,10 +132,10 @@ fn too_long(len: usize) -> FluxError {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_inject(
+pub unsafe extern "C" fn fluxcap_sim_nic_inject(
     link: *const fluxcap_link,
     queue: u32,
-    data: *const u8,
+    data: *const c_void,
     len: usize,
 ) -> c_int {
     guard(|| {
@@ -150,12 +150,12 @@ pub unsafe extern "C" fn fluxcap_sim_inject(
 /// Returns how many had room on the cable.
 ///
 /// Errors, after which no packet arrives:
-/// - Those of fluxcap_sim_inject(), but for a full cable, which shows as a smaller count.
+/// - Those of fluxcap_sim_nic_inject(), but for a full cable, which shows as a smaller count.
 /// - -ENOMEM: not enough memory.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_inject_batch(
+pub unsafe extern "C" fn fluxcap_sim_nic_inject_batch(
     link: *const fluxcap_link,
     queue: u32,
     packets: *const fluxcap_sim_packet,
@@ -175,14 +175,14 @@ pub unsafe extern "C" fn fluxcap_sim_inject_batch(
 /// Returns 0.
 ///
 /// Errors:
-/// - Those of fluxcap_sim_inject().
+/// - Those of fluxcap_sim_nic_inject().
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_host_send(
+pub unsafe extern "C" fn fluxcap_sim_nic_host_send(
     link: *const fluxcap_link,
     queue: u32,
-    data: *const u8,
+    data: *const c_void,
     len: usize,
 ) -> c_int {
     guard(|| {
@@ -203,9 +203,9 @@ pub unsafe extern "C" fn fluxcap_sim_host_send(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_take_sent(
+pub unsafe extern "C" fn fluxcap_sim_nic_take_sent(
     link: *const fluxcap_link,
-    buffer: *mut u8,
+    buffer: *mut c_void,
     size: usize,
 ) -> c_int {
     guard(|| {
@@ -224,9 +224,9 @@ pub unsafe extern "C" fn fluxcap_sim_take_sent(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_take_passed(
+pub unsafe extern "C" fn fluxcap_sim_nic_take_passed(
     link: *const fluxcap_link,
-    buffer: *mut u8,
+    buffer: *mut c_void,
     size: usize,
 ) -> c_int {
     guard(|| {
@@ -257,7 +257,7 @@ fn give(packet: Option<Vec<u8>>, buffer: &mut [MaybeUninit<u8>]) -> Result<c_int
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_set_up(link: *const fluxcap_link, up: u32) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -282,7 +282,10 @@ pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) 
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_set_queues(link: *const fluxcap_link, queues: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_set_queues(
+    link: *const fluxcap_link,
+    queues: u32,
+) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -300,7 +303,7 @@ pub unsafe extern "C" fn fluxcap_sim_set_queues(link: *const fluxcap_link, queue
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_set_mtu(link: *const fluxcap_link, mtu: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_set_mtu(link: *const fluxcap_link, mtu: u32) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -318,7 +321,7 @@ pub unsafe extern "C" fn fluxcap_sim_set_mtu(link: *const fluxcap_link, mtu: u32
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_link_faults(
+pub unsafe extern "C" fn fluxcap_sim_nic_set_faults(
     link: *const fluxcap_link,
     faults: *const fluxcap_sim_faults,
 ) -> c_int {
@@ -345,7 +348,7 @@ pub unsafe extern "C" fn fluxcap_sim_link_faults(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_play(
+pub unsafe extern "C" fn fluxcap_sim_nic_play(
     link: *const fluxcap_link,
     queue: u32,
     packets: *const fluxcap_sim_packet,
@@ -398,7 +401,7 @@ pub(super) fn speed_of(speed: u32) -> Result<Speed> {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_play_end(link: *const fluxcap_link) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -415,15 +418,15 @@ pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_in
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_get_counters(
+pub unsafe extern "C" fn fluxcap_sim_nic_get_counters(
     link: *const fluxcap_link,
-    counters: *mut fluxcap_sim_counters,
+    counters: *mut fluxcap_sim_nic_counters,
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
         let counted = nic.counters();
-        let value = fluxcap_sim_counters {
+        let value = fluxcap_sim_nic_counters {
             struct_size: 0,
             playing: nic.is_playing().into(),
             rx_packets: counted.rx_packets,
@@ -450,7 +453,7 @@ pub unsafe extern "C" fn fluxcap_sim_get_counters(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_remove(link: *const fluxcap_link) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_remove(link: *const fluxcap_link) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -466,7 +469,7 @@ pub const FLUXCAP_SIM_REPLAY_UNFIT: u32 = 0x02;
 /// `flags`: refuse a file that has packets other than of Ethernet, which are left out without this.
 pub const FLUXCAP_SIM_REPLAY_ETHERNET_ONLY: u32 = 0x04;
 
-/// How fluxcap_sim_replay_with() plays a capture file, and what of it cannot be played.
+/// How fluxcap_sim_nic_replay_with() plays a capture file, and what of it cannot be played.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_sim_replay_config {
@@ -497,7 +500,7 @@ unsafe impl Sized32 for fluxcap_sim_replay_config {
 ///
 /// The file is pcap or pcapng. `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all
 /// of it; 0: for ever. The file is read whole before this returns. Packets of interfaces that are
-/// not Ethernet are left out; fluxcap_sim_replay_with() counts them.
+/// not Ethernet are left out; fluxcap_sim_nic_replay_with() counts them.
 ///
 /// Returns how many packets it has.
 ///
@@ -514,7 +517,7 @@ unsafe impl Sized32 for fluxcap_sim_replay_config {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_replay(
+pub unsafe extern "C" fn fluxcap_sim_nic_replay(
     link: *const fluxcap_link,
     queue: u32,
     path: *const c_char,
@@ -532,19 +535,19 @@ pub unsafe extern "C" fn fluxcap_sim_replay(
     })
 }
 
-/// As fluxcap_sim_replay(), of a file of which not everything can be played.
+/// As fluxcap_sim_nic_replay(), of a file of which not everything can be played.
 ///
 /// Returns how many packets are played. `replay->struct_size` must be set, and what the call sets
 /// is 0 or anything.
 ///
 /// Errors, after which nothing is played:
 /// - -EINVAL: `flags` has unknown bits.
-/// - Those of fluxcap_sim_replay(), but for what `flags` allow; a file without a single packet that
-///   can be played is an error all the same.
+/// - Those of fluxcap_sim_nic_replay(), but for what `flags` allow; a file without a single packet
+///   that can be played is an error all the same.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_replay_with(
+pub unsafe extern "C" fn fluxcap_sim_nic_replay_with(
     link: *const fluxcap_link,
     queue: u32,
     path: *const c_char,
@@ -594,8 +597,8 @@ pub unsafe extern "C" fn fluxcap_sim_replay_with(
 
 /// Writes what arrives at a simulated NIC and what leaves it into a capture file.
 ///
-/// It ends with fluxcap_sim_record_end(). It is a pcap file if its name ends so, and otherwise a
-/// pcapng file. Times count from when the network was made. A file that is there is overwritten.
+/// It ends with fluxcap_sim_nic_record_end(). It is a pcap file if its name ends so, and otherwise
+/// a pcapng file. Times count from when the network was made. A file that is there is overwritten.
 ///
 /// Returns 0.
 ///
@@ -608,7 +611,7 @@ pub unsafe extern "C" fn fluxcap_sim_replay_with(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_record(
+pub unsafe extern "C" fn fluxcap_sim_nic_record(
     link: *const fluxcap_link,
     path: *const c_char,
 ) -> c_int {
@@ -630,7 +633,7 @@ pub unsafe extern "C" fn fluxcap_sim_record(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_record_end(link: *const fluxcap_link) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_record_end(link: *const fluxcap_link) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };

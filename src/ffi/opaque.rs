@@ -1,4 +1,5 @@
-//! Values behind opaque handles, each with a word in front that tells its kind.
+//! Values behind opaque handles, each with a word in front that tells its kind; and a lock for
+//! those that several calls may reach.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;

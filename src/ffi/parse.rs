@@ -1,7 +1,7 @@
 //! Where the headers of a packet are, and what they say.
 //!
 //! fluxcap_parse() finds all headers of a packet in one pass, and has the fields that most programs
-//! look at; fluxcap_parse_batch() does so for an array. Where you need every field of one header,
+//! look at; fluxcap_packets_parse() does so for an array. Where you need every field of one header,
 //! the function of that protocol reads it from its place: fluxcap_ipv4_header_parse() at
 //! `l3_offset`, fluxcap_tcp_header_parse() at `l4_offset`. Then there are checksums, and a line of
 //! text about a packet.
@@ -13,7 +13,7 @@
 //!     struct fluxcap_headers headers = {0};
 //!
 //!     headers.struct_size = sizeof(headers);
-//!     return fluxcap_parse(packet->data, packet->len, 0, &headers) == 0 &&
+//!     return fluxcap_parse(packet->data, packet->len, 0, NULL, &headers) == 0 &&
 //!            (headers.flags & FLUXCAP_HEADERS_TCP) != 0 && headers.destination_port == port &&
 //!            (headers.tcp_flags & (FLUXCAP_TCP_SYN | FLUXCAP_TCP_ACK)) == FLUXCAP_TCP_SYN;
 //! }
@@ -31,9 +31,9 @@ use super::sized::{self, Sized32};
 use crate::error::{FluxError, Result};
 use crate::proto::{EtherType, Headers, ParseError, Parser, Tunnel, summary};
 
-/// What packets are parsed as in networks that use other numbers than the standards, for
-/// fluxcap_parse_with(). A list of fewer than four numbers ends with 0; all 0 is what
-/// fluxcap_parse() does.
+/// What packets are parsed as in networks that use other numbers than the standards.
+///
+/// A list of fewer than four numbers ends with 0. All 0 is the same as no parser.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_parser {
@@ -319,6 +319,7 @@ fn read_what_is_there(parser: &Parser<'_>, packet: &[u8], flags: u32) -> fluxcap
 ///
 /// VLAN tags, MPLS labels, IPv4, IPv6 with its extension headers, TCP, UDP, ICMP. Unknown protocols
 /// are payload. Checksums are not looked at. `flags` are FLUXCAP_PARSE_…, joined with |, or 0.
+/// `parser` is for networks that use other numbers than the standards; NULL: the standards.
 ///
 /// Returns 0, and fills in `*headers`, whose `struct_size` must be set.
 ///
@@ -333,34 +334,32 @@ pub unsafe extern "C" fn fluxcap_parse(
     data: *const c_void,
     len: usize,
     flags: u32,
+    parser: *const fluxcap_parser,
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
-    quick(|| unsafe { parse_one(&STANDARD, data, len, flags, headers) })
+    quick(|| unsafe {
+        parsing(parser, |parser| {
+            parse_one(parser, data, len, flags, headers)
+        })
+    })
 }
 
-/// As fluxcap_parse(), in a network that uses other numbers than the standards.
+/// Calls `then` with the parser that the struct describes, or that of the standards for null.
 ///
-/// Returns 0, and fills in `*headers`, whose `struct_size` must be set.
+/// # Safety
 ///
-/// Errors:
-/// - Those of fluxcap_parse().
-///
-/// Threads: any.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_with(
+/// `parser` is null or as long as its `struct_size` says.
+#[inline]
+unsafe fn parsing(
     parser: *const fluxcap_parser,
-    data: *const c_void,
-    len: usize,
-    flags: u32,
-    headers: *mut fluxcap_headers,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let parser = unsafe { sized::read("parser", parser)? };
-        // SAFETY: as the header asks.
-        parser.with(|parser| unsafe { parse_one(parser, data, len, flags, headers) })
-    })
+    then: impl FnOnce(&Parser<'_>) -> Result<c_int>,
+) -> Result<c_int> {
+    if parser.is_null() {
+        return then(&STANDARD);
+    }
+    // SAFETY: as the caller promises.
+    unsafe { sized::read("parser", parser)? }.with(then)
 }
 
 /// # Safety
@@ -389,9 +388,10 @@ unsafe fn parse_one(
 
 /// Finds the headers of `count` packets, as fluxcap_parse() with FLUXCAP_PARSE_PARTIAL does.
 ///
-/// Those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and one that has moved away is
-/// empty. A packet is never an error. `headers` is an array of `count` structs, of which the first
-/// one's `struct_size` must be set: it counts for all, and is written into each.
+/// `flags` and `parser` are those of fluxcap_parse(). Packets that are cut short or damaged have
+/// FLUXCAP_HEADERS_PARTIAL, and one that has moved away is empty. A packet is never an error.
+/// `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it
+/// counts for all, and is written into each.
 ///
 /// Returns how many packets are whole, and fills in `headers`.
 ///
@@ -400,41 +400,16 @@ unsafe fn parse_one(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_batch(
+pub unsafe extern "C" fn fluxcap_packets_parse(
     packets: *const fluxcap_packet,
     count: u32,
     flags: u32,
+    parser: *const fluxcap_parser,
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
     quick(|| unsafe {
-        parse_all(&STANDARD, packets, count, flags, headers, |packet| {
-            (packet.data, packet.len)
-        })
-    })
-}
-
-/// As fluxcap_parse_batch(), in a network that uses other numbers than the standards.
-///
-/// Returns how many packets are whole, and fills in `headers`.
-///
-/// Errors, after which nothing is written:
-/// - Those of fluxcap_parse_batch().
-///
-/// Threads: any.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_batch_with(
-    parser: *const fluxcap_parser,
-    packets: *const fluxcap_packet,
-    count: u32,
-    flags: u32,
-    headers: *mut fluxcap_headers,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let parser = unsafe { sized::read("parser", parser)? };
-        // SAFETY: as the header asks.
-        parser.with(|parser| unsafe {
+        parsing(parser, |parser| {
             parse_all(parser, packets, count, flags, headers, |packet| {
                 (packet.data, packet.len)
             })
@@ -442,7 +417,7 @@ pub unsafe extern "C" fn fluxcap_parse_batch_with(
     })
 }
 
-/// As fluxcap_parse_batch(), of the packets that a callback gets.
+/// As fluxcap_packets_parse(), of the packets that a callback gets.
 ///
 /// Returns how many packets are whole, and fills in `headers`.
 ///
@@ -451,41 +426,16 @@ pub unsafe extern "C" fn fluxcap_parse_batch_with(
 ///
 /// Threads: the one that the callback runs on.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_refs(
+pub unsafe extern "C" fn fluxcap_packet_refs_parse(
     packets: *const fluxcap_packet_ref,
     count: u32,
     flags: u32,
+    parser: *const fluxcap_parser,
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
     quick(|| unsafe {
-        parse_all(&STANDARD, packets, count, flags, headers, |packet| {
-            (packet.data, packet.len)
-        })
-    })
-}
-
-/// As fluxcap_parse_refs(), in a network that uses other numbers than the standards.
-///
-/// Returns how many packets are whole, and fills in `headers`.
-///
-/// Errors, after which nothing is written:
-/// - Those of fluxcap_parse_refs().
-///
-/// Threads: the one that the callback runs on.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_refs_with(
-    parser: *const fluxcap_parser,
-    packets: *const fluxcap_packet_ref,
-    count: u32,
-    flags: u32,
-    headers: *mut fluxcap_headers,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let parser = unsafe { sized::read("parser", parser)? };
-        // SAFETY: as the header asks.
-        parser.with(|parser| unsafe {
+        parsing(parser, |parser| {
             parse_all(parser, packets, count, flags, headers, |packet| {
                 (packet.data, packet.len)
             })

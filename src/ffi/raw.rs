@@ -1,9 +1,9 @@
 //! You serve the four rings yourself, in batches.
 //!
-//! Received packets are taken as packets that you own (fluxcap_raw_receive()), or looked at in
-//! place: peek, work on the bytes, and consume them from the front by recycling or forwarding. Two
-//! things must happen regularly, in whatever order: the fill ring gets free frames (refill), or the
-//! kernel drops what arrives; and sent frames are taken back (reap), or it stops sending.
+//! Received packets are taken as packets that you own (fluxcap_raw_recv()), or looked at in place:
+//! peek, work on the bytes, and consume them from the front by recycling or forwarding. Two things
+//! must happen regularly, in whatever order: the fill ring gets free frames (refill), or the kernel
+//! drops what arrives; and sent frames are taken back (reap), or it stops sending.
 //! fluxcap_raw_wait() does both.
 //!
 //! ```c
@@ -23,7 +23,7 @@
 //!             break;
 //!         for (int i = 0; i < result; i++)
 //!             fluxcap_ethernet_header_swap(umem + descs[i].addr, descs[i].len);
-//!         fluxcap_raw_forward(raw, (uint32_t)result);
+//!         fluxcap_raw_forward_front(raw, (uint32_t)result);
 //!         result = fluxcap_raw_wake_tx(raw);
 //!     } while (result >= 0);
 //!     return result;
@@ -200,7 +200,7 @@ const _: () = assert!(size_of::<fluxcap_desc>() == size_of::<Desc>());
 /// Threads: one at a time. System calls: none while packets arrive; without any it looks whether
 /// the interface is still there, every tenth of a second.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_receive(
+pub unsafe extern "C" fn fluxcap_raw_recv(
     raw: *mut fluxcap_raw,
     packets: *mut fluxcap_packet,
     count: u32,
@@ -310,8 +310,8 @@ fn send_part(handle: &mut Open, part: &mut [fluxcap_packet]) -> Result<usize> {
 /// `*descs` points at copies of their descriptors. All are checked: each lies within one frame that
 /// is on loan from this socket. They end before one that is not, so there may be more: call again
 /// after consuming these. You may read and change the bytes until you consume the packets from the
-/// front, with fluxcap_raw_recycle(), fluxcap_raw_forward() or fluxcap_raw_receive(); `*descs` is
-/// good until then, too.
+/// front, with fluxcap_raw_recycle_front(), fluxcap_raw_forward_front() or fluxcap_raw_recv();
+/// `*descs` is good until then, too.
 ///
 /// Returns how many it shows; 0: none now.
 ///
@@ -355,7 +355,7 @@ pub unsafe extern "C" fn fluxcap_raw_peek(
 ///
 /// Threads: one at a time. System calls: none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_raw_recycle_front(raw: *mut fluxcap_raw, max: u32) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
@@ -377,7 +377,7 @@ pub unsafe extern "C" fn fluxcap_raw_recycle(raw: *mut fluxcap_raw, max: u32) ->
 ///
 /// Threads: one at a time. System calls: none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_forward(raw: *mut fluxcap_raw, max: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_raw_forward_front(raw: *mut fluxcap_raw, max: u32) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
         let handle = unsafe { exclusive(raw)? };
@@ -568,7 +568,7 @@ pub unsafe extern "C" fn fluxcap_raw_stop(raw: *const fluxcap_raw) -> c_int {
 ///
 /// It is readable while packets wait, and writable while the TX ring is at most half full. Wake-ups
 /// may be spurious. Neither that the interface was removed nor that frames came home shows there:
-/// with packets of fluxcap_raw_receive(), wait on fluxcap_raw_rx_fd().
+/// with packets of fluxcap_raw_recv(), wait on fluxcap_raw_rx_fd().
 ///
 /// Returns the descriptor. It stays the socket's own: do not close it.
 ///
@@ -590,8 +590,9 @@ pub unsafe extern "C" fn fluxcap_raw_fd(raw: *const fluxcap_raw) -> c_int {
 /// A file descriptor to wait for packets on, as fluxcap_rx_fd().
 ///
 /// It is readable while packets wait, when frames return that the fill ring was out of, and about
-/// once a second. Then call fluxcap_raw_receive() until it returns 0 or an error, or
-/// fluxcap_raw_refill() after fluxcap_raw_peek(), fluxcap_raw_recycle() or fluxcap_raw_forward().
+/// once a second. Then call fluxcap_raw_recv() until it returns 0 or an error, or
+/// fluxcap_raw_refill() after fluxcap_raw_peek(), fluxcap_raw_recycle_front() or
+/// fluxcap_raw_forward_front().
 ///
 /// Returns the descriptor. It stays the socket's own: do not close it.
 ///

@@ -1,4 +1,4 @@
-//! Changing addresses and ports, and finishing checksums, in C.
+//! Packets changed or answered in place: addresses, ports, TTL, MSS; ARP and echo replies.
 
 use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) -> c_int {
+pub unsafe extern "C" fn fluxcap_ttl_decrement(packet: *mut c_void, len: usize) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
@@ -183,7 +183,7 @@ pub unsafe extern "C" fn fluxcap_decrement_ttl(packet: *mut c_void, len: usize) 
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_clamp_mss(packet: *mut c_void, len: usize, max: u16) -> c_int {
+pub unsafe extern "C" fn fluxcap_mss_clamp(packet: *mut c_void, len: usize, max: u16) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn fluxcap_ethernet_header_swap(data: *mut c_void, len: us
 
 /// Turns the ARP request in `packet` into the reply that names `mac`.
 ///
-/// The packet begins with its Ethernet header. `mac` may lie in it.
+/// The packet begins with its Ethernet header. `mac` are 6 bytes, which may lie in it.
 ///
 /// Returns the length of both headers, 42.
 ///
@@ -220,6 +220,7 @@ pub unsafe extern "C" fn fluxcap_ethernet_header_swap(data: *mut c_void, len: us
 /// - -EINVAL: it is no ARP request.
 ///
 /// Threads: any.
+/// cbindgen:ptrs-as-arrays=[[mac; 6]]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_arp_reply(
     packet: *mut c_void,

@@ -220,8 +220,8 @@ pub unsafe extern "C" fn fluxcap_rx_refill(rx: *mut fluxcap_rx) -> c_int {
 /// Sets how fluxcap_rx_recv() waits. At first it is FLUXCAP_POLLER_ADAPTIVE.
 ///
 /// `poller` is one of FLUXCAP_POLLER_…; `spin_us` is how long FLUXCAP_POLLER_ADAPTIVE spins after
-/// the last packet, in microseconds; 0: 50. The counters of fluxcap_rx_poller_statistics() begin
-/// anew.
+/// the last packet, in microseconds; 0: 50. The counters of fluxcap_rx_get_poller_statistics()
+/// begin anew.
 ///
 /// Returns 0.
 ///
@@ -251,7 +251,7 @@ pub unsafe extern "C" fn fluxcap_rx_set_poller(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_poller_statistics(
+pub unsafe extern "C" fn fluxcap_rx_get_poller_statistics(
     rx: *const fluxcap_rx,
     statistics: *mut fluxcap_poller_statistics,
 ) -> c_int {
@@ -312,7 +312,7 @@ pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     })
 }
 
-/// What the socket is, as fluxcap_raw_info().
+/// What the socket is, as fluxcap_raw_get_info().
 ///
 /// Returns 0, and fills in `*info`, whose `struct_size` must be set.
 ///
@@ -320,7 +320,10 @@ pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_info(rx: *const fluxcap_rx, info: *mut fluxcap_info) -> c_int {
+pub unsafe extern "C" fn fluxcap_rx_get_info(
+    rx: *const fluxcap_rx,
+    info: *mut fluxcap_info,
+) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let rx = &unsafe { shared(rx)? }.rx;
@@ -340,7 +343,7 @@ pub unsafe extern "C" fn fluxcap_rx_info(rx: *const fluxcap_rx, info: *mut fluxc
 ///
 /// Threads: several at once. System calls: getsockopt().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_statistics(
+pub unsafe extern "C" fn fluxcap_rx_get_statistics(
     rx: *const fluxcap_rx,
     statistics: *mut fluxcap_statistics,
 ) -> c_int {
@@ -363,7 +366,7 @@ pub unsafe extern "C" fn fluxcap_rx_statistics(
 ///
 /// Threads: several at once. System calls: bpf().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_program_counters(
+pub unsafe extern "C" fn fluxcap_rx_get_program_counters(
     rx: *const fluxcap_rx,
     counters: *mut fluxcap_program_counters,
 ) -> c_int {
@@ -385,7 +388,7 @@ pub unsafe extern "C" fn fluxcap_rx_program_counters(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_debug_rings(
+pub unsafe extern "C" fn fluxcap_rx_get_rings(
     rx: *const fluxcap_rx,
     fill: *mut fluxcap_ring_state,
     ring: *mut fluxcap_ring_state,
@@ -408,7 +411,7 @@ pub unsafe extern "C" fn fluxcap_rx_debug_rings(
     })
 }
 
-/// What became of each requested setting, as text: see fluxcap_raw_report().
+/// What became of each requested setting, as text: see fluxcap_raw_format_report().
 ///
 /// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
@@ -416,7 +419,7 @@ pub unsafe extern "C" fn fluxcap_rx_debug_rings(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_report(
+pub unsafe extern "C" fn fluxcap_rx_format_report(
     rx: *const fluxcap_rx,
     text: *mut c_char,
     size: usize,
@@ -427,7 +430,7 @@ pub unsafe extern "C" fn fluxcap_rx_report(
     })
 }
 
-/// Gives a handle to the UMEM of the socket: see fluxcap_raw_umem().
+/// Gives a handle to the UMEM of the socket: see fluxcap_raw_get_umem().
 ///
 /// Returns 0; `*umem` is a handle to be freed with fluxcap_umem_free().
 ///
@@ -435,7 +438,7 @@ pub unsafe extern "C" fn fluxcap_rx_report(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_umem(
+pub unsafe extern "C" fn fluxcap_rx_get_umem(
     rx: *const fluxcap_rx,
     umem: *mut *mut fluxcap_umem,
 ) -> c_int {

@@ -21,12 +21,12 @@
 //!     nic.struct_size = sizeof(nic);
 //!     nic.name = "nic0";
 //!     config.struct_size = sizeof(config);
-//!     if (fluxcap_sim_create(1, &sim) == 0 && fluxcap_sim_add(sim, &nic, &link) == 0) {
+//!     if (fluxcap_sim_create(1, &sim) == 0 && fluxcap_sim_add_nic(sim, &nic, &link) == 0) {
 //!         config.link = link;
 //!         if (fluxcap_open(&config, &raw) == 0 &&
-//!             fluxcap_sim_inject(link, 0, (const uint8_t *)data, len) == 0 &&
+//!             fluxcap_sim_nic_inject(link, 0, data, len) == 0 &&
 //!             fluxcap_sim_settle(sim) >= 0)
-//!             result = fluxcap_raw_receive(raw, &packet, 1);
+//!             result = fluxcap_raw_recv(raw, &packet, 1);
 //!     }
 //!     if (result == 1)
 //!         fluxcap_packet_free(&packet);
@@ -64,9 +64,9 @@ pub const FLUXCAP_SIM_KEEP_NOTHING: u32 = 0xffff_ffff;
 ///
 /// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a
 /// socket waits or flushes, or, in real time, while the network's thread runs
-/// (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one thread
-/// give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
-/// one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
+/// (fluxcap_sim_start_thread()). Without the thread time is simulated, and the same calls on one
+/// thread give the same results each time. On Linux a socket here has a file descriptor, too, as
+/// soon as one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
 pub struct fluxcap_sim {
     _opaque: [u8; 0],
 }
@@ -101,8 +101,8 @@ pub struct fluxcap_sim_nic_config {
     /// Packets on the way to one of its queues, at most; a sender finds the device busy then. 0:
     /// 2048.
     pub cable: u32,
-    /// Packets kept for fluxcap_sim_take_sent() and for fluxcap_sim_take_passed(), at most; a
-    /// sender finds the device busy then, and the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING:
+    /// Packets kept for fluxcap_sim_nic_take_sent() and for fluxcap_sim_nic_take_passed(), at most;
+    /// a sender finds the device busy then, and the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING:
     /// what is sent without a cable, or passed, is only counted.
     pub keep: u32,
     /// 1: its driver has zero-copy. 0: it has not, as that of veth.
@@ -251,7 +251,7 @@ pub unsafe extern "C" fn fluxcap_sim_free(sim: *mut fluxcap_sim) {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_add(
+pub unsafe extern "C" fn fluxcap_sim_add_nic(
     sim: *const fluxcap_sim,
     config: *const fluxcap_sim_nic_config,
     link: *mut *mut fluxcap_link,
@@ -326,7 +326,7 @@ fn field(name: &str, wrong: &str, fix: &str) -> FluxError {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_find(
+pub unsafe extern "C" fn fluxcap_sim_find_nic(
     sim: *const fluxcap_sim,
     name: *const c_char,
     link: *mut *mut fluxcap_link,
@@ -442,7 +442,10 @@ pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanosecond
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *mut u64) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_get_time(
+    sim: *const fluxcap_sim,
+    nanoseconds: *mut u64,
+) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let sim = unsafe { network_of(sim)? };
@@ -468,7 +471,7 @@ pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_start_thread(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let sim = unsafe { network_of(sim)? };
@@ -489,7 +492,7 @@ pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_stop(sim: *const fluxcap_sim) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_stop_thread(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let sim = unsafe { network_of(sim)? };
@@ -611,7 +614,7 @@ impl From<&Event> for fluxcap_sim_event {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_trace_start(sim: *const fluxcap_sim, events: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_start_trace(sim: *const fluxcap_sim, events: u32) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let sim = unsafe { network_of(sim)? };
@@ -620,7 +623,7 @@ pub unsafe extern "C" fn fluxcap_sim_trace_start(sim: *const fluxcap_sim, events
     })
 }
 
-/// The first `count` events since fluxcap_sim_trace_start(), in order, or fewer if there are fewer.
+/// The first `count` events since fluxcap_sim_start_trace(), in order, or fewer if there are fewer.
 ///
 /// Times are nanoseconds since the network was made.
 ///
@@ -630,7 +633,7 @@ pub unsafe extern "C" fn fluxcap_sim_trace_start(sim: *const fluxcap_sim, events
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_trace_events(
+pub unsafe extern "C" fn fluxcap_sim_get_trace(
     sim: *const fluxcap_sim,
     events: *mut fluxcap_sim_event,
     count: u32,
@@ -651,7 +654,7 @@ pub unsafe extern "C" fn fluxcap_sim_trace_events(
     })
 }
 
-/// What happened since fluxcap_sim_trace_start(), in order, as text: one event a line.
+/// What happened since fluxcap_sim_start_trace(), in order, as text: one event a line.
 ///
 /// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
@@ -659,7 +662,7 @@ pub unsafe extern "C" fn fluxcap_sim_trace_events(
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_trace_text(
+pub unsafe extern "C" fn fluxcap_sim_format_trace(
     sim: *const fluxcap_sim,
     text: *mut c_char,
     size: usize,

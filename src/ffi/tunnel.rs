@@ -1,4 +1,4 @@
-//! What is pushed in front of packets, in C: tags, labels, tunnels.
+//! What is pushed in front of packets: tags, labels, tunnels.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

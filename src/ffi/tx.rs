@@ -1,6 +1,6 @@
-//! The sending half of a socket behind its opaque handle.
+//! The sending half of a socket.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::time::Duration;
 
 use super::array::{bytes, print};
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn fluxcap_tx_alloc(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_copy(
     tx: *mut fluxcap_tx,
-    data: *const u8,
+    data: *const c_void,
     len: usize,
     packet: *mut fluxcap_packet,
 ) -> c_int {
@@ -344,7 +344,7 @@ pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     })
 }
 
-/// What the socket is, as fluxcap_raw_info().
+/// What the socket is, as fluxcap_raw_get_info().
 ///
 /// Returns 0, and fills in `*info`, whose `struct_size` must be set.
 ///
@@ -352,7 +352,10 @@ pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_info(tx: *const fluxcap_tx, info: *mut fluxcap_info) -> c_int {
+pub unsafe extern "C" fn fluxcap_tx_get_info(
+    tx: *const fluxcap_tx,
+    info: *mut fluxcap_info,
+) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let tx = &unsafe { shared(tx)? }.tx;
@@ -372,7 +375,7 @@ pub unsafe extern "C" fn fluxcap_tx_info(tx: *const fluxcap_tx, info: *mut fluxc
 ///
 /// Threads: several at once. System calls: getsockopt().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_statistics(
+pub unsafe extern "C" fn fluxcap_tx_get_statistics(
     tx: *const fluxcap_tx,
     statistics: *mut fluxcap_statistics,
 ) -> c_int {
@@ -394,7 +397,7 @@ pub unsafe extern "C" fn fluxcap_tx_statistics(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_debug_rings(
+pub unsafe extern "C" fn fluxcap_tx_get_rings(
     tx: *const fluxcap_tx,
     ring: *mut fluxcap_ring_state,
     completion: *mut fluxcap_ring_state,
@@ -417,7 +420,7 @@ pub unsafe extern "C" fn fluxcap_tx_debug_rings(
     })
 }
 
-/// What became of each requested setting, as text: see fluxcap_raw_report().
+/// What became of each requested setting, as text: see fluxcap_raw_format_report().
 ///
 /// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
@@ -425,7 +428,7 @@ pub unsafe extern "C" fn fluxcap_tx_debug_rings(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_report(
+pub unsafe extern "C" fn fluxcap_tx_format_report(
     tx: *const fluxcap_tx,
     text: *mut c_char,
     size: usize,
@@ -436,7 +439,7 @@ pub unsafe extern "C" fn fluxcap_tx_report(
     })
 }
 
-/// Gives a handle to the UMEM of the socket: see fluxcap_raw_umem().
+/// Gives a handle to the UMEM of the socket: see fluxcap_raw_get_umem().
 ///
 /// Returns 0; `*umem` is a handle to be freed with fluxcap_umem_free().
 ///
@@ -444,7 +447,7 @@ pub unsafe extern "C" fn fluxcap_tx_report(
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_umem(
+pub unsafe extern "C" fn fluxcap_tx_get_umem(
     tx: *const fluxcap_tx,
     umem: *mut *mut fluxcap_umem,
 ) -> c_int {

@@ -1,4 +1,4 @@
-//! The packet memory behind its opaque handle.
+//! The packet memory: to share it, to count its frames, to wait for them.
 
 use std::ffi::c_int;
 use std::time::Duration;
@@ -26,7 +26,7 @@ unsafe impl Opaque for fluxcap_umem {
     const KIND: u64 = u64::from_le_bytes(*b"fluxumem");
     const NAME: &'static str = "fluxcap_umem";
     const ARGUMENT: &'static str = "umem";
-    const GIVER: &'static str = "fluxcap_raw_umem";
+    const GIVER: &'static str = "fluxcap_raw_get_umem";
 }
 
 /// Gives a handle to the UMEM of a socket.
@@ -41,7 +41,7 @@ unsafe impl Opaque for fluxcap_umem {
 ///
 /// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_umem(
+pub unsafe extern "C" fn fluxcap_raw_get_umem(
     raw: *const fluxcap_raw,
     umem: *mut *mut fluxcap_umem,
 ) -> c_int {
@@ -110,7 +110,7 @@ pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
 /// Threads: any. System calls: first it asks, by one or more for each closed socket, whether the
 /// kernel has released frames in quarantine.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_umem_accounting(
+pub unsafe extern "C" fn fluxcap_umem_get_accounting(
     umem: *const fluxcap_umem,
     accounting: *mut fluxcap_accounting,
 ) -> c_int {

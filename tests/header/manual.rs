@@ -66,7 +66,7 @@ const TOPICS: [Topic; 11] = [
         id: "fluxcap_parsing",
         title: "Looking at packets",
         text: "parse.rs",
-        files: &["headers.rs", "parse.rs", "checksum.rs"],
+        files: &["parse.rs", "headers.rs", "checksum.rs"],
     },
     Topic {
         id: "fluxcap_editing",

@@ -27,7 +27,7 @@ macro_rules! calls {
 fn calls() -> impl IntoIterator<Item = (&'static str, *const c_void)> {
     calls![
         engine::fluxcap_engine_free,
-        engine::fluxcap_engine_new,
+        engine::fluxcap_engine_create,
         engine::fluxcap_engine_run_once,
         engine::fluxcap_engine_wait,
         handle::fluxcap_raw_free,
@@ -35,10 +35,10 @@ fn calls() -> impl IntoIterator<Item = (&'static str, *const c_void)> {
         packet::fluxcap_raw_alloc,
         packet::fluxcap_raw_send,
         raw::fluxcap_raw_data,
-        raw::fluxcap_raw_forward,
+        raw::fluxcap_raw_forward_front,
         raw::fluxcap_raw_peek,
         raw::fluxcap_raw_reap,
-        raw::fluxcap_raw_recycle,
+        raw::fluxcap_raw_recycle_front,
         raw::fluxcap_raw_refill,
         raw::fluxcap_raw_wait,
         raw::fluxcap_raw_wake_tx,

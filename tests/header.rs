@@ -78,7 +78,7 @@ fn every_function_is_described_by_the_same_skeleton() {
         let prose = comment.iter().filter(|line| !line.starts_with(['-', ' ']));
         let tells = |line: &&str| line.contains(": -E") || line.starts_with("-E");
         need(
-            !prose.clone().any(|line| tells(line)),
+            !prose.clone().any(tells),
             "has an error outside of the list",
         );
     }

@@ -1,4 +1,4 @@
-/* What the load balancer does with each packet, and how its backends are. Full NAT: load_balancer_system.c says what that means. */
+/* The load balancer: sessions, backends, and what it does with each packet. load_balancer_system.c explains its full NAT. */
 #ifndef BALANCER_H
 #define BALANCER_H
 
@@ -12,15 +12,15 @@
 #include <string.h>
 
 enum {
-    MOST_BACKENDS = 64,
-    PARTS = 4096, /* that all flows are dealt out in */
-    NOBODY = 0xff,
-    FIRST_PORT = 32768, /* of those that stand for flows */
+    MAX_BACKENDS = 64,
+    BUCKETS = 4096, /* of flows; each belongs to a backend */
+    NO_BACKEND = 0xff,
+    FIRST_PORT = 32768, /* of the ports that stand for flows */
     SETS = 7168,
     WAYS = 4,
     SESSIONS = SETS * WAYS,
-    IDLE_MS = 60000,       /* without a packet, after which a session may make room for another one */
-    PROBE_INTERVAL = 1000, /* milliseconds between two questions to each backend */
+    IDLE_MS = 60000,       /* a session without packets for so long may be replaced */
+    PROBE_INTERVAL = 1000, /* milliseconds between two ARP requests to a backend */
     PROBE_LENGTH = 60,
 };
 
@@ -28,11 +28,11 @@ struct backend {
     uint8_t ip[4], mac[6];
     uint16_t port;
     bool found, up;
-    uint64_t seen; /* when something last came from it, in milliseconds */
+    uint64_t seen; /* time of the last packet from it, in milliseconds */
     uint64_t flows, to, from;
 };
 
-/* A flow of a client. Its place in the array is the port under which a backend knows it. */
+/* A flow of a client. Its index in the array gives the port under which a backend knows it. */
 struct session {
     bool used;
     uint8_t ip[4], mac[6], protocol, backend;
@@ -43,9 +43,9 @@ struct session {
 struct balancer {
     uint8_t ip[4], mac[6];
     uint16_t port;
-    struct backend backends[MOST_BACKENDS];
+    struct backend backends[MAX_BACKENDS];
     uint8_t count;
-    uint8_t parts[PARTS];
+    uint8_t buckets[BUCKETS];
     struct session *sessions;
     uint64_t down_after, probed;
     bool has_probed;
@@ -62,30 +62,30 @@ static inline uint64_t mix(uint64_t number)
 }
 
 /*
- * Consistent hashing, by rendezvous: each backend bids for each part of the flows, with a number that follows from the two alone; the
- * highest bid of those that are up has it. So when one goes, its parts go to others, and no other part moves.
+ * Rendezvous hashing: each backend has a score for each bucket, which depends on the two alone; the backend with the highest score of those
+ * that are up gets the bucket. When a backend goes down, only its own buckets move.
  */
-static inline void deal(struct balancer *balancer)
+static inline void assign_buckets(struct balancer *balancer)
 {
-    for (uint64_t part = 0; part < PARTS; part++) {
+    for (uint64_t bucket = 0; bucket < BUCKETS; bucket++) {
         uint64_t best = 0;
 
-        balancer->parts[part] = NOBODY;
+        balancer->buckets[bucket] = NO_BACKEND;
         for (uint8_t i = 0; i < balancer->count; i++) {
             const struct backend *backend = &balancer->backends[i];
             uint64_t name = (uint64_t)backend->ip[0] << 40 | (uint64_t)backend->ip[1] << 32 | (uint64_t)backend->ip[2] << 24 |
                             (uint64_t)backend->ip[3] << 16 | backend->port;
-            uint64_t bid = mix(mix(name) ^ mix(part));
+            uint64_t bid = mix(mix(name) ^ mix(bucket));
 
-            if (backend->up && (balancer->parts[part] == NOBODY || bid > best)) {
-                balancer->parts[part] = i;
+            if (backend->up && (balancer->buckets[bucket] == NO_BACKEND || bid > best)) {
+                balancer->buckets[bucket] = i;
                 best = bid;
             }
         }
     }
 }
 
-/* The session of a client's flow, a new one if need be; NULL when all places where it could be are in use. */
+/* Finds or makes the session of a flow. Returns NULL if all entries of its set are in use. */
 static inline struct session *find_session(struct balancer *balancer, const uint8_t *ip, uint16_t port, uint8_t protocol,
                                            uint64_t hash, uint64_t now)
 {
@@ -100,14 +100,14 @@ static inline struct session *find_session(struct balancer *balancer, const uint
             free_place = session;
     }
     if (free_place != NULL) {
-        *free_place = (struct session){.used = true, .protocol = protocol, .backend = NOBODY, .port = port};
+        *free_place = (struct session){.used = true, .protocol = protocol, .backend = NO_BACKEND, .port = port};
         memcpy(free_place->ip, ip, 4);
     }
     return free_place;
 }
 
-/* Changes all six addresses of a packet; its checksums follow. */
-static inline bool readdress(struct balancer *balancer, uint8_t *data, uint32_t length, uint16_t from_port, const uint8_t *to_mac,
+/* Rewrites MAC and IP addresses and ports, and adjusts the checksums. */
+static inline bool rewrite_addresses(struct balancer *balancer, uint8_t *data, uint32_t length, uint16_t from_port, const uint8_t *to_mac,
                              const uint8_t *to_ip, uint16_t to_port)
 {
     struct fluxcap_rewrite rewrite = {
@@ -126,7 +126,7 @@ static inline bool readdress(struct balancer *balancer, uint8_t *data, uint32_t 
     return fluxcap_rewrite_apply(&rewrite, data, length) == 0;
 }
 
-/* Sends a client's packet on to its backend. */
+/* Turns a packet of a client into one for its backend. Returns false if it has none. */
 static inline bool pass_to_backend(struct balancer *balancer, uint8_t *data, uint32_t length, const uint8_t *client_ip,
                                    uint16_t client_port, uint8_t protocol, uint64_t now)
 {
@@ -140,20 +140,20 @@ static inline bool pass_to_backend(struct balancer *balancer, uint8_t *data, uin
     }
     session->seen = now;
     memcpy(session->mac, data + 6, 6);
-    if (session->backend == NOBODY || !balancer->backends[session->backend].up) {
-        uint8_t chosen = balancer->parts[hash % PARTS];
+    if (session->backend == NO_BACKEND || !balancer->backends[session->backend].up) {
+        uint8_t chosen = balancer->buckets[hash % BUCKETS];
 
-        if (chosen == NOBODY) {
+        if (chosen == NO_BACKEND) {
             balancer->no_backend++;
             return false;
         }
-        balancer->moved += session->backend != NOBODY;
+        balancer->moved += session->backend != NO_BACKEND;
         balancer->backends[chosen].flows++;
         session->backend = chosen;
     }
     struct backend *backend = &balancer->backends[session->backend];
     uint16_t port = (uint16_t)(FIRST_PORT + (session - balancer->sessions));
-    if (!readdress(balancer, data, length, port, backend->mac, backend->ip, backend->port)) {
+    if (!rewrite_addresses(balancer, data, length, port, backend->mac, backend->ip, backend->port)) {
         balancer->ignored++;
         return false;
     }
@@ -161,21 +161,21 @@ static inline bool pass_to_backend(struct balancer *balancer, uint8_t *data, uin
     return true;
 }
 
-/* Sends a backend's packet, for one of our ports, on to the client. */
+/* Turns a packet of a backend, to one of our ports, into one for the client. Returns false if it belongs to no session. */
 static inline bool pass_to_client(struct balancer *balancer, uint8_t *data, uint32_t length, const uint8_t *backend_ip,
                                   uint16_t backend_port, uint16_t our_port, uint8_t protocol, uint64_t now)
 {
     struct session *session = &balancer->sessions[our_port - FIRST_PORT];
     struct backend *backend = balancer->backends;
 
-    if (!session->used || session->backend == NOBODY) {
+    if (!session->used || session->backend == NO_BACKEND) {
         balancer->ignored++;
         return false;
     }
     backend += session->backend;
     if (session->protocol != protocol || backend->port != backend_port ||
         memcmp(backend->ip, backend_ip, 4) != 0 ||
-        !readdress(balancer, data, length, balancer->port, session->mac, session->ip, session->port)) {
+        !rewrite_addresses(balancer, data, length, balancer->port, session->mac, session->ip, session->port)) {
         balancer->ignored++;
         return false;
     }
@@ -184,8 +184,8 @@ static inline bool pass_to_client(struct balancer *balancer, uint8_t *data, uint
     return true;
 }
 
-/* Answers those who look for the service; a backend that answers us is there. */
-static inline bool take_arp(struct balancer *balancer, uint8_t *data, uint32_t length, uint64_t now)
+/* Answers ARP requests for the service, and learns the addresses of backends. Returns whether there is an answer to send. */
+static inline bool handle_arp(struct balancer *balancer, uint8_t *data, uint32_t length, uint64_t now)
 {
     struct fluxcap_arp_header arp;
 
@@ -207,7 +207,7 @@ static inline bool take_arp(struct balancer *balancer, uint8_t *data, uint32_t l
     return good;
 }
 
-/* Turns a packet into what shall leave in its place. False: nothing. */
+/* Turns a packet into the one to send in its place. Returns false if there is none. */
 static inline bool balance(struct balancer *balancer, uint8_t *data, uint32_t length, uint64_t now)
 {
     struct fluxcap_ethernet_header ethernet;
@@ -219,7 +219,7 @@ static inline bool balance(struct balancer *balancer, uint8_t *data, uint32_t le
         return false;
     }
     if (ethernet.ether_type == 0x0806)
-        return take_arp(balancer, data, length, now);
+        return handle_arp(balancer, data, length, now);
     if (ethernet.ether_type != 0x0800 || memcmp(ethernet.destination, balancer->mac, 6) != 0 ||
         (header = fluxcap_ipv4_header_parse(data + 14, length - 14, &ipv4)) < 0 ||
         memcmp(ipv4.destination, balancer->ip, 4) != 0 || (ipv4.protocol != 6 && ipv4.protocol != 17) ||
@@ -227,10 +227,10 @@ static inline bool balance(struct balancer *balancer, uint8_t *data, uint32_t le
         balancer->ignored++;
         return false;
     }
-    /* Both protocols have their ports in the same place. */
+    /* TCP and UDP headers both begin with the ports. */
     const uint8_t *ports = data + 14 + header;
     uint16_t from = (uint16_t)(ports[0] << 8 | ports[1]), to = (uint16_t)(ports[2] << 8 | ports[3]);
-    /* A stack on the same machine leaves the checksum to its card. */
+    /* A sender on the same machine leaves the checksum to its device. */
     fluxcap_checksum_complete(data, length);
     if (to == balancer->port)
         return pass_to_backend(balancer, data, length, ipv4.source, from, ipv4.protocol, now);
@@ -240,8 +240,8 @@ static inline bool balance(struct balancer *balancer, uint8_t *data, uint32_t le
     return false;
 }
 
-/* Sees which backends are up, and deals the flows out anew when that has changed. Returns whether it is time to ask for all of them. */
-static inline bool look_after(struct balancer *balancer, uint64_t now)
+/* Updates which backends are up, and which flows they get. Returns whether it is time for the next ARP requests. */
+static inline bool update_backends(struct balancer *balancer, uint64_t now)
 {
     bool changed = false;
 
@@ -256,7 +256,7 @@ static inline bool look_after(struct balancer *balancer, uint64_t now)
         backend->up = up;
     }
     if (changed)
-        deal(balancer);
+        assign_buckets(balancer);
     bool due = !balancer->has_probed || now - balancer->probed >= PROBE_INTERVAL;
     if (due) {
         balancer->probed = now;

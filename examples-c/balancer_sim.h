@@ -14,13 +14,13 @@
 enum {
     FLOWS = 1000,
     ROUNDS = 2,
-    FLOWS_UNDER_WAY = 32,
+    FLOWS_IN_FLIGHT = 32,
     QUESTION_LENGTH = 60,
-    ANSWER_LENGTH = 100, /* and as many bytes more as the number of the backend says */
-    START_MS = 3000,     /* the backends have been found then */
-    REST_MS = 6000,      /* so that the silent one is noticed */
+    ANSWER_LENGTH = 100, /* plus the number of the backend, so that the length tells it */
+    START_MS = 3000,     /* by then the backends have answered */
+    REST_MS = 6000,      /* long enough to notice that one is silent */
     STEP_MS = 500,
-    TURNS_WITHOUT_ANSWER = 100,
+    MAX_IDLE_TURNS = 100,
 };
 
 struct neighbours {
@@ -40,7 +40,7 @@ static inline uint64_t simulated_ms(const struct neighbours *neighbours)
     return nanoseconds / 1000000;
 }
 
-static inline void begin(struct neighbours *neighbours, const struct simulation *simulation, uint32_t queue,
+static inline void init_neighbours(struct neighbours *neighbours, const struct simulation *simulation, uint32_t queue,
                          const struct balancer *balancer)
 {
     *neighbours = (struct neighbours){
@@ -50,10 +50,10 @@ static inline void begin(struct neighbours *neighbours, const struct simulation 
         .queue = queue,
         .begin_ms = START_MS,
     };
-    memset(neighbours->served, NOBODY, sizeof(neighbours->served));
+    memset(neighbours->served, NO_BACKEND, sizeof(neighbours->served));
 }
 
-/* A datagram of a checksum of its own, from one end to the other. */
+/* Writes a datagram with a checksum. */
 static inline void write_udp(uint8_t *frame, uint32_t length, const uint8_t *from_mac, const uint8_t *from, uint32_t from_port,
                              const uint8_t *to_mac, const uint8_t *to, uint32_t to_port)
 {
@@ -71,7 +71,7 @@ static inline void write_udp(uint8_t *frame, uint32_t length, const uint8_t *fro
     uint16_t checksum = htons(fluxcap_checksum(ip, 20));
     memcpy(ip + 10, &checksum, sizeof(checksum));
     memcpy(udp, words, sizeof(words));
-    /* The sum of the pseudo header, which is what a stack leaves to its card to finish. */
+    /* The sum of the pseudo header: an unfinished checksum, as a stack leaves it to its device. */
     uint32_t sum = 17 + (length - 34);
     for (int i = 0; i < 8; i += 2)
         sum += (uint32_t)(ip[12 + i] << 8 | ip[13 + i]);
@@ -98,12 +98,12 @@ static inline bool is_silent(const struct neighbours *neighbours, uint32_t backe
     return neighbours->round == 1 && backend + 1u == neighbours->balancer->count;
 }
 
-/* A backend answers: a question, or the balancer that looks for it. False when what came is wrong. */
+/* A backend answers an ARP or UDP request. Returns false if the request is wrong. */
 static inline bool backend_takes(struct neighbours *neighbours, uint32_t number, const uint8_t *frame, uint32_t length, bool is_arp)
 {
     const struct balancer *balancer = neighbours->balancer;
     const struct backend *backend = &balancer->backends[number];
-    uint8_t mac[6], reply[ANSWER_LENGTH + MOST_BACKENDS], expected[QUESTION_LENGTH];
+    uint8_t mac[6], reply[ANSWER_LENGTH + MAX_BACKENDS], expected[QUESTION_LENGTH];
 
     backend_mac(number, mac);
     if (is_silent(neighbours, number))
@@ -122,18 +122,18 @@ static inline bool backend_takes(struct neighbours *neighbours, uint32_t number,
     return fluxcap_sim_nic_inject(neighbours->link, neighbours->queue, reply, length) == 0;
 }
 
-/* A client gets its answer, whose length tells the backend. */
+/* A client takes an answer. Its length tells the backend. */
 static inline bool client_takes(struct neighbours *neighbours, const uint8_t *frame, uint32_t length)
 {
     const struct balancer *balancer = neighbours->balancer;
     uint32_t flow = (uint32_t)(frame[32] << 8 | frame[33]), number = length - ANSWER_LENGTH;
-    uint8_t ip[4], expected[ANSWER_LENGTH + MOST_BACKENDS];
+    uint8_t ip[4], expected[ANSWER_LENGTH + MAX_BACKENDS];
 
     if (length < ANSWER_LENGTH || number >= balancer->count || flow >= FLOWS)
         return false;
     client(flow, ip);
     write_udp(expected, length, balancer->mac, balancer->ip, balancer->port, client_mac, ip, 40000);
-    if (memcmp(frame, expected, length) != 0 || neighbours->served[neighbours->round][flow] != NOBODY)
+    if (memcmp(frame, expected, length) != 0 || neighbours->served[neighbours->round][flow] != NO_BACKEND)
         return false;
     neighbours->served[neighbours->round][flow] = (uint8_t)number;
     neighbours->answered++;
@@ -153,8 +153,8 @@ static inline bool neighbours_take(struct neighbours *neighbours, const uint8_t 
     return !is_arp && client_takes(neighbours, frame, length);
 }
 
-/* One turn: takes what came, and asks more. False when it is over, for better or for worse. */
-static inline bool meet(struct neighbours *neighbours)
+/* Takes what the balancer sent, and sends more requests. Returns false at the end, good or bad. */
+static inline bool step_neighbours(struct neighbours *neighbours)
 {
     const struct balancer *balancer = neighbours->balancer;
     uint8_t frame[2048], ip[4];
@@ -172,17 +172,17 @@ static inline bool meet(struct neighbours *neighbours)
     if (simulated_ms(neighbours) < neighbours->begin_ms)
         fluxcap_sim_advance(neighbours->sim, STEP_MS * UINT64_C(1000000));
     else
-        while (result == 0 && neighbours->asked < FLOWS && neighbours->asked - neighbours->answered < FLOWS_UNDER_WAY) {
+        while (result == 0 && neighbours->asked < FLOWS && neighbours->asked - neighbours->answered < FLOWS_IN_FLIGHT) {
             client(neighbours->asked++, ip);
             write_udp(frame, QUESTION_LENGTH, client_mac, ip, 40000, balancer->mac, balancer->ip, balancer->port);
             result = fluxcap_sim_nic_inject(neighbours->link, neighbours->queue, frame, QUESTION_LENGTH);
         }
     fluxcap_sim_settle(neighbours->sim);
     return result == 0 && neighbours->answered < FLOWS && neighbours->wrong == 0 &&
-           neighbours->patience < TURNS_WITHOUT_ANSWER;
+           neighbours->patience < MAX_IDLE_TURNS;
 }
 
-/* Says how it ended; whether every flow was answered, and none went elsewhere without need. */
+/* Prints the result. Returns whether every flow was answered, and no flow moved without need. */
 static inline bool finish(const struct neighbours *neighbours)
 {
     uint32_t last = neighbours->balancer->count - 1u, moved = 0, astray = 0, lost = 0;
@@ -190,7 +190,7 @@ static inline bool finish(const struct neighbours *neighbours)
     for (uint32_t flow = 0; flow < FLOWS; flow++) {
         uint8_t first = neighbours->served[0][flow], second = neighbours->served[1][flow];
 
-        lost += second == NOBODY;
+        lost += second == NO_BACKEND;
         moved += first != second && first == last;
         astray += first != second && first != last;
     }

@@ -1,13 +1,17 @@
+/* cc -O2 epoll_echo.c -o epoll_echo $(pkg-config --cflags --libs fluxcap) */
+
 /*
- * Sends UDP datagrams back to those who sent them, with plain epoll: the two halves of a socket beside other descriptors, as in a program
- * that has an event loop of its own (libuv and libevent wait in the same way). Answers ARP requests, too. Mode B.
+ * Sends UDP datagrams back to their senders, in a plain epoll loop (mode B). Shows how to use the library in a program that has an event
+ * loop of its own; libuv and libevent wait in the same way. Answers ARP requests, too.
  *
- *     cc -O2 epoll_echo.c -o epoll_echo $(pkg-config --cflags --libs fluxcap)
+ * Opens a socket on each queue of the interface, or on the one that -q names. Each socket is split into a receiving and a sending half.
  *
- * Three rules for such loops. Wake-ups may be spurious: receive without waiting, and be content with nothing. Wait for EPOLLOUT only while
- * packets wait to be sent: a socket is writable nearly always. And go back to epoll only when there is nothing left to receive.
+ * Three rules for such loops:
+ * - Wake-ups may be spurious: receive without waiting, and accept that there may be nothing.
+ * - Wait for EPOLLOUT only while packets wait to be sent: a socket is writable nearly always.
+ * - Go back to epoll only when nothing is left to receive.
  *
- * With --sim it needs no root and no network: a neighbour on a simulated link sends datagrams and counts what comes back.
+ * --sim needs no root and no network: a neighbour on a simulated link sends datagrams and counts what comes back.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,31 +23,27 @@
 #include <unistd.h>
 
 #include "program.h"
+#include "queues.h"
 #include "simulate.h"
 
 enum {
-    BATCH = 64,
     ETHERNET_LENGTH = 14,
     PROTOCOL_UDP = 17,
     DATAGRAMS = 20000, /* of --sim */
-    UNDER_WAY = 256,
+    IN_FLIGHT = 256,
     DATAGRAM_LENGTH = 60,
 };
 
 struct echo {
-    struct fluxcap_rx *rx;
-    struct fluxcap_tx *tx;
+    struct queue queues[MAX_QUEUES];
+    uint32_t count;
     uint8_t mac[6], address[4];
     uint16_t port;
     int epoll, timer;
-    bool waits_to_send;
-    /* Packets that found no room in the TX ring: nothing is received before they have left. */
-    struct fluxcap_packet unsent[BATCH];
-    uint32_t unsent_count;
     uint64_t received, arp_answered, echoed, ignored;
 };
 
-/* Turns a datagram for us into its echo. */
+/* Turns a datagram to our address and port into its echo. */
 static bool echo_datagram(const struct echo *echo, struct fluxcap_packet *packet, const struct fluxcap_ethernet_header *ethernet)
 {
     const uint8_t *data = packet->data + ETHERNET_LENGTH;
@@ -56,7 +56,7 @@ static bool echo_datagram(const struct echo *echo, struct fluxcap_packet *packet
         fluxcap_udp_header_parse(data + header, ipv4.total_length - (size_t)header, &udp) < 0 ||
         udp.destination_port != echo->port)
         return false;
-    /* A stack on the same machine leaves the checksum to its card. */
+    /* A sender on the same machine leaves the checksum to its device. */
     fluxcap_checksum_complete(packet->data, packet->len);
 
     struct fluxcap_rewrite rewrite = {
@@ -74,7 +74,7 @@ static bool echo_datagram(const struct echo *echo, struct fluxcap_packet *packet
     return fluxcap_rewrite_apply(&rewrite, packet->data, packet->len) == 0;
 }
 
-/* Turns a packet into its answer. False: there is none. */
+/* Turns a packet into its answer. Returns false if there is none. */
 static bool answer(struct echo *echo, struct fluxcap_packet *packet)
 {
     struct fluxcap_ethernet_header ethernet;
@@ -96,78 +96,58 @@ static bool answer(struct echo *echo, struct fluxcap_packet *packet)
     return good;
 }
 
-/* Sends what waits. Returns 0, or a negative errno. */
-static int send_unsent(struct echo *echo)
-{
-    if (echo->unsent_count == 0)
-        return 0;
-    int sent = fluxcap_tx_send(echo->tx, echo->unsent, echo->unsent_count);
-    if (sent == -ENETDOWN)
-        return 0; /* they leave when the line is up again */
-    if (sent < 0)
-        return sent;
-    echo->unsent_count -= (uint32_t)sent;
-    /* A packet may be moved like this: only the copy is used from now on. */
-    memmove(echo->unsent, echo->unsent + sent, echo->unsent_count * sizeof(echo->unsent[0]));
-    return 0;
-}
-
-/* Answers until nothing is left to receive, or no more can be sent. Returns 0, or a negative errno. */
-static int answer_all(struct echo *echo)
+/* Answers until a queue has nothing left to receive, or no more can be sent. Returns 0, or a negative errno. */
+static int answer_all(struct echo *echo, struct queue *queue)
 {
     struct fluxcap_packet packets[BATCH], others[BATCH];
 
     for (;;) {
-        int result = send_unsent(echo);
-        if (result < 0 || echo->unsent_count > 0)
+        int result = send_unsent(queue);
+        if (result < 0 || queue->unsent_count > 0)
             return result;
-        result = fluxcap_rx_recv(echo->rx, packets, BATCH, 0);
+        result = fluxcap_rx_recv(queue->rx, packets, BATCH, 0);
         if (result <= 0)
             return result == -ENETDOWN ? 0 : result;
         echo->received += (uint32_t)result;
         uint32_t left = 0;
         for (int i = 0; i < result; i++) {
             if (answer(echo, &packets[i]))
-                echo->unsent[echo->unsent_count++] = packets[i];
+                queue->unsent[queue->unsent_count++] = packets[i];
             else
                 others[left++] = packets[i];
         }
-        /* What nobody wants goes straight back to the kernel. */
-        result = fluxcap_rx_recycle(echo->rx, others, left);
+        /* The frames of all other packets go back to the fill ring. */
+        result = fluxcap_rx_recycle(queue->rx, others, left);
         if (result < 0)
             return result;
     }
 }
 
 /* Waits for packets to receive, or for room to send, whichever is missing. Each half has a descriptor of its own. */
-static int update_epoll(struct echo *echo)
+static int update_epoll(const struct echo *echo, struct queue *queue)
 {
-    bool waits_to_send = echo->unsent_count > 0;
-    struct epoll_event receive = {.events = waits_to_send ? 0 : EPOLLIN, .data.ptr = echo};
-    struct epoll_event send = {.events = waits_to_send ? EPOLLOUT : 0, .data.ptr = echo};
+    bool waits_to_send = queue->unsent_count > 0;
+    struct epoll_event receive = {.events = waits_to_send ? 0 : EPOLLIN, .data.ptr = queue};
+    struct epoll_event send = {.events = waits_to_send ? EPOLLOUT : 0, .data.ptr = queue};
 
-    if (waits_to_send == echo->waits_to_send)
+    if (waits_to_send == queue->waits_to_send)
         return 0;
-    echo->waits_to_send = waits_to_send;
-    if (epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_rx_fd(echo->rx), &receive) < 0 ||
-        epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_tx_fd(echo->tx), &send) < 0)
+    queue->waits_to_send = waits_to_send;
+    if (epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_rx_fd(queue->rx), &receive) < 0 ||
+        epoll_ctl(echo->epoll, EPOLL_CTL_MOD, fluxcap_tx_fd(queue->tx), &send) < 0)
         return -errno;
     return 0;
 }
 
 static void print_counters(const struct echo *echo)
 {
-    struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
-
     printf("received %" PRIu64 ": echoed %" PRIu64 ", ARP answered %" PRIu64 ", ignored %" PRIu64 "\n", echo->received,
            echo->echoed, echo->arp_answered, echo->ignored);
-    if (fluxcap_rx_get_statistics(echo->rx, &kernel) == 0)
-        printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", kernel.rx_dropped,
-               kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs);
+    print_queue_counters(echo->queues, echo->count);
     fflush(stdout);
 }
 
-/* What --sim has at the other end of the link. */
+/* The other end of the simulated link. */
 struct neighbour {
     const struct fluxcap_link *link;
     uint32_t queue;
@@ -193,7 +173,7 @@ static void write_datagram(uint8_t *frame, const uint8_t *to_mac, const uint8_t 
     memcpy(ip + 20, udp, sizeof(udp));
 }
 
-static void greet(struct neighbour *neighbour, const struct echo *echo)
+static void write_datagrams(struct neighbour *neighbour, const struct echo *echo)
 {
     static const uint8_t mac[6] = {2, 0, 0, 0, 0x99, 1}, address[4] = {10, 111, 0, 1};
 
@@ -201,8 +181,8 @@ static void greet(struct neighbour *neighbour, const struct echo *echo)
     write_datagram(neighbour->expected, mac, echo->mac, echo->address, echo->port, address, 40000);
 }
 
-/* Takes what came back, and sends more. False when it is over, for better or for worse. */
-static bool chat(struct neighbour *neighbour)
+/* Takes what came back, and sends more. Returns false at the end, good or bad. */
+static bool exchange_datagrams(struct neighbour *neighbour)
 {
     uint8_t frame[2048];
     int length, result = 0;
@@ -213,7 +193,7 @@ static bool chat(struct neighbour *neighbour)
         neighbour->back += good;
         neighbour->wrong += !good;
     }
-    while (result == 0 && neighbour->sent < DATAGRAMS && neighbour->sent - neighbour->back < UNDER_WAY) {
+    while (result == 0 && neighbour->sent < DATAGRAMS && neighbour->sent - neighbour->back < IN_FLIGHT) {
         result = fluxcap_sim_nic_inject(neighbour->link, neighbour->queue, neighbour->datagram, DATAGRAM_LENGTH);
         neighbour->sent += result == 0;
     }
@@ -232,80 +212,67 @@ static int run(struct echo *echo, struct neighbour *neighbour)
             report_wanted = 0;
             print_counters(echo);
         }
-        if (neighbour != NULL && (!chat(neighbour) || idle == 1000))
+        if (neighbour != NULL && (!exchange_datagrams(neighbour) || idle == 1000))
             return 0;
-        /* A signal may come just before the wait: so it is short. */
+        /* A signal may come just before the wait, so the wait is short. */
         int count = epoll_wait(echo->epoll, events, 8, neighbour != NULL ? 10 : 200);
         if (count < 0 && errno != EINTR)
             return -errno;
         uint64_t before = echo->received;
         for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr == &echo->timer) {
+            struct queue *queue = events[i].data.ptr;
+
+            if (queue == NULL) {
                 if (read(echo->timer, &ticks, sizeof(ticks)) == sizeof(ticks))
                     print_counters(echo);
                 continue;
             }
-            int result = answer_all(echo);
+            int result = answer_all(echo, queue);
             if (result == 0)
-                result = update_epoll(echo);
+                result = update_epoll(echo, queue);
             if (result < 0) {
-                complain();
+                print_error();
                 return result;
             }
         }
-        /* Wake-ups may be spurious: only waits that ended with nothing count. */
+        /* Wake-ups may be spurious: only waits that timed out count. */
         if (echo->received != before)
             idle = 0;
         else if (count == 0)
             idle++;
-        /* Frames that were sent come home, also while nothing is sent; the receiving half hears of it by its descriptor. And while it waits
-         * to send, this tells whether the interface is still there. */
-        int result = fluxcap_tx_kick(echo->tx);
-        if (result < 0 && result != -ENETDOWN) {
-            complain();
-            return result;
+        /* Frees the frames of sent packets, also while nothing is sent, so that the fill ring does not run dry. And it fails when the
+         * interface is gone. */
+        for (uint32_t i = 0; i < echo->count; i++) {
+            int result = fluxcap_tx_kick(echo->queues[i].tx);
+            if (result < 0 && result != -ENETDOWN) {
+                print_error();
+                return result;
+            }
         }
     }
     return 0;
 }
 
-/* The two halves and a timer in one epoll. */
+/* Adds the halves of all sockets and a timer to one epoll. The event of the timer has no queue. */
 static bool watch(struct echo *echo, uint32_t interval)
 {
-    struct epoll_event receive = {.events = EPOLLIN, .data.ptr = echo}, send = {.events = 0, .data.ptr = echo};
-    struct epoll_event timer = {.events = EPOLLIN, .data.ptr = &echo->timer};
+    struct epoll_event timer = {.events = EPOLLIN, .data.ptr = NULL};
     struct itimerspec every = {.it_interval.tv_sec = interval, .it_value.tv_sec = interval};
 
     echo->epoll = epoll_create1(EPOLL_CLOEXEC);
     echo->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (echo->epoll >= 0 && echo->timer >= 0 && timerfd_settime(echo->timer, 0, &every, NULL) == 0 &&
-        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_rx_fd(echo->rx), &receive) == 0 &&
-        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_tx_fd(echo->tx), &send) == 0 &&
-        epoll_ctl(echo->epoll, EPOLL_CTL_ADD, echo->timer, &timer) == 0)
-        return true;
-    perror("epoll");
-    return false;
-}
+    bool good = echo->epoll >= 0 && echo->timer >= 0 && timerfd_settime(echo->timer, 0, &every, NULL) == 0 &&
+                epoll_ctl(echo->epoll, EPOLL_CTL_ADD, echo->timer, &timer) == 0;
+    for (uint32_t i = 0; i < echo->count && good; i++) {
+        struct queue *queue = &echo->queues[i];
+        struct epoll_event receive = {.events = EPOLLIN, .data.ptr = queue}, send = {.events = 0, .data.ptr = queue};
 
-/* Opens a socket, and splits it. */
-static bool open_halves(struct echo *echo, const struct fluxcap_config *config)
-{
-    struct fluxcap_info info = {.struct_size = sizeof(info)};
-    struct fluxcap_raw *raw = NULL;
-
-    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_get_info(raw, &info) < 0) {
-        complain();
-        fluxcap_raw_free(raw);
-        return false;
+        good = epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_rx_fd(queue->rx), &receive) == 0 &&
+               epoll_ctl(echo->epoll, EPOLL_CTL_ADD, fluxcap_tx_fd(queue->tx), &send) == 0;
     }
-    print_text(raw, fluxcap_raw_format_report);
-    if (fluxcap_raw_split(raw, &echo->rx, &echo->tx) < 0) {
-        complain();
-        fluxcap_raw_free(raw);
-        return false;
-    }
-    memcpy(echo->mac, info.mac, sizeof(echo->mac));
-    return true;
+    if (!good)
+        perror("epoll");
+    return good;
 }
 
 static void usage(FILE *file, const char *program)
@@ -313,17 +280,17 @@ static void usage(FILE *file, const char *program)
     fprintf(file,
             "usage: %s -i INTERFACE -a ADDRESS [-u PORT] [-q QUEUE] [-I SECONDS]\n"
             "       %s --sim [--record FILE] [OPTION...]\n"
-            "Sends UDP datagrams back to those who sent them, and answers ARP requests.\n\n"
+            "Sends UDP datagrams back to their senders, and answers ARP requests.\n\n"
             "  -i, --interface NAME   the interface to receive on\n"
-            "  -a, --address ADDRESS  the address to answer for, one that the kernel does not have\n"
+            "  -a, --address ADDRESS  the IPv4 address to answer for; the kernel must not have it\n"
             "  -u, --port PORT        the UDP port (7)\n"
-            "  -q, --queue NUMBER     the queue to bind to (0)\n"
+            "  -q, --queue NUMBER     receive on this queue only (default: all queues)\n"
             "  -I, --interval SECONDS print the counters this often\n"
-            "      --sim              no interface and no root: echo %d datagrams on a simulated link, and end\n"
+            "      --sim              use a simulated link: echo %d datagrams, then end; needs no root\n"
             "      --record FILE      write what the simulated link carries into a capture file\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
-            "It takes every packet of its queue: do not use an interface that you are logged in through.\n"
+            "It takes every packet of its queues: do not use an interface that you are logged in through.\n"
             "SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.\n",
             program, program, DATAGRAMS);
 }
@@ -343,8 +310,9 @@ int main(int argc, char **argv)
     struct fluxcap_config config = {.struct_size = sizeof(config)};
     struct simulation simulation = {.wanted = false};
     struct neighbour neighbour = {.sent = 0};
-    struct echo echo = {.port = 7, .epoll = -1, .timer = -1};
+    static struct echo echo = {.port = 7, .epoll = -1, .timer = -1};
     const char *address = NULL;
+    bool all = true;
     uint32_t interval = 0;
     int option;
 
@@ -353,7 +321,10 @@ int main(int argc, char **argv)
         case 'i': config.ifname = optarg; break;
         case 'a': address = optarg; break;
         case 'u': echo.port = (uint16_t)number("a port", optarg, 1, UINT16_MAX); break;
-        case 'q': config.queue = number("a queue", optarg, 0, UINT16_MAX); break;
+        case 'q':
+            config.queue = number("a queue", optarg, 0, UINT16_MAX);
+            all = false;
+            break;
         case 'I': interval = number("an interval", optarg, 1, 86400); break;
         case OPTION_SIM:
         case OPTION_RECORD:
@@ -373,34 +344,35 @@ int main(int argc, char **argv)
         return 2;
     }
 
+    /* On the simulated link packets arrive on one queue only. */
+    all = all && !simulation.wanted;
+    config.frames = all ? FRAMES_PER_QUEUE : 0;
     catch_signals();
-    bool good = (!simulation.wanted || simulate_link(&simulation, &config, 0)) && open_halves(&echo, &config) &&
-                watch(&echo, interval);
+    bool good = !simulation.wanted || simulate_link(&simulation, &config, 0);
+    int opened = good ? open_queues(&config, all, echo.queues, echo.mac) : 0;
+    echo.count = opened < 0 ? 0 : (uint32_t)opened;
+    good = echo.count > 0 && watch(&echo, interval);
     if (good && simulation.wanted) {
-        /* A thread moves the packets, as a kernel would. */
+        /* A thread moves the packets, as the kernel would. */
         good = fluxcap_sim_start_thread(simulation.sim) == 0;
         neighbour.link = simulation.link;
         neighbour.queue = config.queue;
-        greet(&neighbour, &echo);
+        write_datagrams(&neighbour, &echo);
     }
     if (good) {
-        printf("echoing UDP datagrams to %s port %u\n", address, echo.port);
+        printf("echoing UDP datagrams to %s port %u on ", address, echo.port);
+        print_queues(config.queue, echo.count);
+        printf("\n");
         fflush(stdout);
         good = run(&echo, simulation.wanted ? &neighbour : NULL) == 0;
-        good = fluxcap_tx_flush(echo.tx, 1000) >= 0 && good;
+        good = flush_queues(echo.queues, echo.count) && good;
         print_counters(&echo);
     }
     if (good && simulation.wanted) {
         printf("sent %u datagrams, %u came back, %u wrong\n", neighbour.sent, neighbour.back, neighbour.wrong);
         good = neighbour.back == DATAGRAMS && neighbour.wrong == 0;
     }
-    fluxcap_packets_free(echo.unsent, echo.unsent_count);
-    struct fluxcap_umem *umem = NULL;
-    if (echo.rx != NULL && fluxcap_rx_get_umem(echo.rx, &umem) == 0)
-        good = umem_adds_up(umem) && good;
-    fluxcap_umem_free(umem);
-    fluxcap_rx_free(echo.rx);
-    fluxcap_tx_free(echo.tx);
+    good = close_queues(echo.queues, echo.count) && good;
     close(echo.timer);
     close(echo.epoll);
     if (simulation.wanted)

@@ -1,4 +1,4 @@
-/* The rules of the firewall: how they read, and which of them matches a packet first. firewall_engine.c says what a file of them is like. */
+/* The rules of the firewall: how to read a file of them, and which one matches a packet. firewall_engine --help describes the file. */
 #ifndef FIREWALL_RULES_H
 #define FIREWALL_RULES_H
 
@@ -14,12 +14,12 @@
 
 enum { SOURCE, DESTINATION, ENDS };
 
-/* What a packet is, and what a rule wants it to be. */
+/* Kinds of packets; a rule matches one or several. */
 enum { KIND_IPV4 = 1, KIND_IPV6 = 2, KIND_ARP = 4, KIND_OTHER = 8, KIND_IP = KIND_IPV4 | KIND_IPV6 };
 
-enum { ANY_PROTOCOL = -1, MOST_RULES = 4096, MOST_WORDS = 16 };
+enum { ANY_PROTOCOL = -1, MAX_RULES = 4096, MAX_WORDS = 16 };
 
-/* An address, or the network that begins with these bits. */
+/* A network: the first `length` bits of its addresses. */
 struct prefix {
     uint8_t address[16];
     unsigned length;
@@ -33,7 +33,7 @@ struct rule {
     uint16_t ports[ENDS][2]; /* the first and the last one */
     unsigned line;
     char text[96];
-    uint64_t packets, bytes; /* that it decided about */
+    uint64_t packets, bytes; /* that matched it */
 };
 
 struct rules {
@@ -41,12 +41,12 @@ struct rules {
     unsigned count;
 };
 
-/* What the rules look at. */
+/* The fields of a packet that rules compare. */
 struct facts {
     uint8_t kind;
     const uint8_t *addresses[ENDS];
     uint8_t protocol;
-    bool hides_protocol; /* the protocol is that of a header with another one behind it */
+    bool hides_protocol; /* it is the number of an extension header */
     bool has_ports;
     uint16_t ports[ENDS];
 };
@@ -60,7 +60,7 @@ static inline bool prefix_contains(const struct prefix *prefix, const uint8_t *a
     return bits == 0 || (prefix->address[bytes] ^ address[bytes]) >> (8 - bits) == 0;
 }
 
-/* Whether addresses and ports match, with `from` and `to` in the places of source and destination. */
+/* Returns whether addresses and ports match, with `from` as the source and `to` as the destination. */
 static inline bool ends_match(const struct rule *rule, const struct facts *facts, int from, int to)
 {
     const int ends[ENDS] = {from, to};
@@ -77,7 +77,7 @@ static inline bool ends_match(const struct rule *rule, const struct facts *facts
     return true;
 }
 
-/* What a packet hides may be what a rule denies, and is not what a rule allows. */
+/* If a packet hides its ports or protocol, a deny rule that asks for them matches, and an allow rule does not. */
 static inline bool rule_matches(const struct rule *rule, const struct facts *facts)
 {
     int protocol = rule->protocols[facts->kind == KIND_IPV6];
@@ -94,7 +94,7 @@ static inline bool rule_matches(const struct rule *rule, const struct facts *fac
            (rule->both_ways && ends_match(rule, facts, DESTINATION, SOURCE));
 }
 
-/* The first rule that matches. There is always one. */
+/* Returns the first rule that matches. There is always one: the default. */
 static inline struct rule *rules_decide(const struct rules *rules, const struct facts *facts)
 {
     struct rule *rule = rules->rules;
@@ -166,7 +166,7 @@ static inline bool read_prefix(struct rule *rule, struct prefix *prefix, const c
         return false;
     for (unsigned bit = prefix->length; bit < most; bit++) {
         if (prefix->address[bit / 8] & (0x80 >> bit % 8))
-            return false; /* it has bits behind its prefix */
+            return false; /* bits are set behind the prefix */
     }
     rule->kinds &= is_ipv6 ? KIND_IPV6 : KIND_IPV4;
     return rule->kinds != 0;
@@ -226,15 +226,15 @@ static inline const char *read_rule(struct rule *rule, char **words)
     return *words;
 }
 
-/* Cuts a line into words; those behind a # are none. The last one is NULL. False when there are too many. */
-static inline bool read_words(char *line, char *words[MOST_WORDS + 1])
+/* Splits a line into words, up to a #. The last one is NULL. Returns false if there are too many. */
+static inline bool read_words(char *line, char *words[MAX_WORDS + 1])
 {
     unsigned count = 0;
     char *rest = NULL;
 
     line[strcspn(line, "#\r\n")] = '\0';
     for (char *word = strtok_r(line, " \t", &rest); word != NULL; word = strtok_r(NULL, " \t", &rest)) {
-        if (count == MOST_WORDS)
+        if (count == MAX_WORDS)
             return false;
         words[count++] = word;
     }
@@ -248,10 +248,10 @@ static inline void rules_free(struct rules *rules)
     rules->rules = NULL;
 }
 
-/* Takes in one line. Returns the word that is wrong, or NULL. */
+/* Adds the rule of a line. Returns the word that is wrong, or NULL. */
 static inline const char *read_line(struct rules *rules, struct rule *fallback, unsigned number, char *line)
 {
-    char *words[MOST_WORDS + 1];
+    char *words[MAX_WORDS + 1];
     struct rule *rule = &rules->rules[rules->count];
 
     memset(rule, 0, sizeof(*rule));
@@ -270,7 +270,7 @@ static inline const char *read_line(struct rules *rules, struct rule *fallback, 
         fallback->line = number;
         return NULL;
     }
-    if (rules->count == MOST_RULES)
+    if (rules->count == MAX_RULES)
         return "(too many rules)";
     const char *wrong = read_rule(rule, words);
     if (wrong == NULL)
@@ -278,14 +278,14 @@ static inline const char *read_line(struct rules *rules, struct rule *fallback, 
     return wrong;
 }
 
-/* Reads a file of rules; without one it says which line is wrong. All memory is taken here, none for a packet. */
+/* Reads a file of rules, or prints which line is wrong. All memory is allocated here, none for a packet. */
 static inline bool rules_read(struct rules *rules, FILE *file, const char *name)
 {
     struct rule fallback = {.kinds = KIND_IP | KIND_ARP | KIND_OTHER, .protocols = {ANY_PROTOCOL, ANY_PROTOCOL}};
     char line[512];
 
     rules->count = 0;
-    rules->rules = (struct rule *)calloc(MOST_RULES + 1, sizeof(struct rule));
+    rules->rules = (struct rule *)calloc(MAX_RULES + 1, sizeof(struct rule));
     if (rules->rules == NULL) {
         fprintf(stderr, "%s: no memory\n", name);
         return false;

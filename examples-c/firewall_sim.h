@@ -1,4 +1,4 @@
-/* Two simulated links with the firewall between them, and a little traffic. */
+/* Two simulated links with a little traffic, and the firewall between them. */
 #ifndef FIREWALL_SIM_H
 #define FIREWALL_SIM_H
 
@@ -12,22 +12,22 @@
 
 #include "program.h"
 
-enum { PORTS = 2, TIMES = 1000, DATAGRAM_LENGTH = 60 };
+enum { SIDES = 2, TIMES = 1000, DATAGRAM_LENGTH = 60 };
 
-/* Makes two simulated links, and lets the configs name them. */
+/* Makes two simulated links, and sets them in the configs. */
 static inline bool simulate_links(struct fluxcap_config *configs, struct fluxcap_sim **sim, struct fluxcap_link **links)
 {
-    static const char *const names[PORTS] = {"in0", "out0"};
+    static const char *const names[SIDES] = {"in0", "out0"};
     bool good = fluxcap_sim_create(0, sim) == 0;
 
-    for (int port = 0; port < PORTS && good; port++) {
-        struct fluxcap_sim_nic_config card = {.struct_size = sizeof(card), .name = names[port], .zero_copy = 1};
+    for (int side = 0; side < SIDES && good; side++) {
+        struct fluxcap_sim_nic_config card = {.struct_size = sizeof(card), .name = names[side], .zero_copy = 1};
 
-        good = fluxcap_sim_add_nic(*sim, &card, &links[port]) == 0;
-        configs[port].link = links[port];
+        good = fluxcap_sim_add_nic(*sim, &card, &links[side]) == 0;
+        configs[side].link = links[side];
     }
     if (!good)
-        complain();
+        print_error();
     return good;
 }
 
@@ -48,10 +48,10 @@ static inline void datagram(uint8_t *frame, const char *from, uint16_t from_port
 }
 
 /*
- * Lets four streams of packets come, and says how many of each got through. Returns how many that were, or UINT64_MAX when something
- * else came out.
+ * Sends four streams of packets, and prints how many packets of each passed. Returns how many passed in all, or UINT64_MAX if anything else
+ * came out.
  */
-static inline uint64_t simulate(struct fluxcap_sim *sim, struct fluxcap_link *const links[PORTS], struct fluxcap_engine *engine,
+static inline uint64_t simulate(struct fluxcap_sim *sim, struct fluxcap_link *const links[SIDES], struct fluxcap_engine *engine,
                                 fluxcap_callback filter, void *user)
 {
     static const struct {
@@ -78,7 +78,7 @@ static inline uint64_t simulate(struct fluxcap_sim *sim, struct fluxcap_link *co
         if (result >= 0)
             result = fluxcap_engine_run_once(engine, filter, user);
         fluxcap_sim_settle(sim);
-        for (int side = 0; side < PORTS; side++) {
+        for (int side = 0; side < SIDES; side++) {
             while (fluxcap_sim_nic_take_sent(links[side], frame, sizeof(frame)) == DATAGRAM_LENGTH) {
                 arrived++;
                 for (int i = 0; i < STREAMS; i++)
@@ -87,7 +87,7 @@ static inline uint64_t simulate(struct fluxcap_sim *sim, struct fluxcap_link *co
         }
     }
     if (result < 0)
-        complain();
+        print_error();
     for (int i = 0; i < STREAMS; i++) {
         printf("let through: %4" PRIu64 " of %d  UDP %s:%u > %s:%u\n", through[i], TIMES, streams[i].from, streams[i].from_port,
                streams[i].to, streams[i].to_port);

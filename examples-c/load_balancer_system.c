@@ -1,39 +1,41 @@
+/* cc -O2 load_balancer_system.c -o load_balancer_system $(pkg-config --cflags --libs fluxcap) */
+
 /*
- * A load balancer: gives the flows of clients to backends, and their answers back, all through one interface. Mode B: what is received is
- * the program's own; rewritten in place it is sent by the other half, from the frame that it came in, and what goes nowhere is recycled.
+ * A load balancer: spreads the flows of clients over backends, through one interface (mode B). Received packets belong to the program: it
+ * rewrites them in place and sends them from the frame they came in, or recycles them.
  *
- *     cc -O2 load_balancer_system.c -o load_balancer_system $(pkg-config --cflags --libs fluxcap)
+ * Opens a socket on each queue of the interface, or on the one that -q names. One thread serves all queues: the answers of a flow often
+ * arrive on another queue than its requests, so all queues need the same session table.
  *
- * It has an address of its own, which the kernel must not have, and answers ARP requests for it. A packet of a client gets a backend's
- * address and the balancer's own, with a port that stands for the flow (full NAT). So the answer comes back here, whatever the backend's
- * routes are, and gets the client's address and the service's. The price is that backends do not see who asks.
+ * The balancer has an IP address of its own, which the kernel must not have, and answers ARP requests for it. It does full NAT: a request
+ * goes to the backend from the balancer's address, and from a port that stands for the flow. So the answer returns to the balancer,
+ * whatever the routes of the backend are. The price: backends do not see the address of the client.
  *
- * A backend is down when it has not been heard of for a while. Each second it is asked for by ARP, so that a machine that is gone is
- * noticed, but not a program on it that has ended. IPv4, TCP and UDP, without VLANs and fragments.
+ * Once a second the balancer sends an ARP request to each backend. A backend that has sent nothing for a while is down. This notices a
+ * machine that is gone, but not a service on it that has ended. IPv4, TCP and UDP; no VLANs, no fragments.
  *
- * With --sim it needs no root and no network: clients and backends are simulated, one of which falls silent.
+ * --sim needs no root and no network: clients and backends are simulated, and one backend falls silent.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fluxcap.h>
 #include <getopt.h>
+#include <poll.h>
 #include <time.h>
 
 #include "balancer.h"
 #include "balancer_sim.h"
 #include "program.h"
+#include "queues.h"
 #include "simulate.h"
 
-enum { BATCH = 64, SLICE_MS = 100, OPTION_DOWN_AFTER = 2000 };
+enum { SLICE_MS = 100, OPTION_DOWN_AFTER = 2000 };
 
 struct program {
-    struct fluxcap_rx *rx;
-    struct fluxcap_tx *tx;
+    struct queue queues[MAX_QUEUES];
+    uint32_t count;
     struct balancer balancer;
     struct neighbours *neighbours; /* of --sim, or NULL */
-    /* Packets on their way out: nothing is received before they have left. */
-    struct fluxcap_packet outgoing[BATCH];
-    uint32_t count;
 };
 
 static uint64_t milliseconds(const struct program *program)
@@ -46,18 +48,19 @@ static uint64_t milliseconds(const struct program *program)
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
-/* Asks for each backend, in packets of our own. Without a free frame or room there is another question in a second. */
+/* Sends an ARP request to each backend. If there is no free frame or room now, the next one follows in a second. */
 static int probe(struct program *program)
 {
+    struct fluxcap_tx *tx = program->queues[0].tx;
     uint8_t frame[PROBE_LENGTH];
     struct fluxcap_packet packet;
 
     for (uint8_t i = 0; i < program->balancer.count; i++) {
         write_probe(&program->balancer, &program->balancer.backends[i], frame);
-        int result = fluxcap_tx_copy(program->tx, frame, sizeof(frame), &packet);
+        int result = fluxcap_tx_copy(tx, frame, sizeof(frame), &packet);
         if (result == 1) {
-            result = fluxcap_tx_send(program->tx, &packet, 1);
-            fluxcap_packets_free(&packet, 1); /* does nothing when it was sent */
+            result = fluxcap_tx_send(tx, &packet, 1);
+            fluxcap_packets_free(&packet, 1); /* a no-op if it was sent */
         }
         if (result < 0 && result != -ENETDOWN)
             return result;
@@ -65,60 +68,74 @@ static int probe(struct program *program)
     return 0;
 }
 
-/* Sends what waits; what there is no room for stays. */
-static int send_outgoing(struct program *program)
-{
-    if (program->count == 0)
-        return 0;
-    int sent = fluxcap_tx_send(program->tx, program->outgoing, program->count);
-    if (sent < 0)
-        return sent;
-    program->count -= (uint32_t)sent;
-    memmove(program->outgoing, program->outgoing + sent, program->count * sizeof(program->outgoing[0]));
-    return 0;
-}
-
-/* Waits for packets, and passes them on. Returns how many there were, or a negative errno. */
-static int turn(struct program *program)
+/* Forwards what a queue has received, up to a batch. Returns how many packets there were, or a negative errno. */
+static int balance_batch(struct program *program, struct queue *queue)
 {
     struct fluxcap_packet packets[BATCH], others[BATCH];
     uint32_t left = 0;
-    int result = 0;
 
-    if (look_after(&program->balancer, milliseconds(program)))
-        result = probe(program);
-    if (result == 0)
-        result = send_outgoing(program);
-    if (result == 0 && program->count > 0)
-        return fluxcap_tx_wait(program->tx, SLICE_MS);
-    if (result == 0)
-        result = fluxcap_rx_recv(program->rx, packets, BATCH, SLICE_MS);
+    int result = send_unsent(queue);
+    if (result < 0 || queue->unsent_count > 0)
+        return result;
+    result = fluxcap_rx_recv(queue->rx, packets, BATCH, 0);
     if (result <= 0)
         return result;
     uint64_t now = milliseconds(program);
     for (int i = 0; i < result; i++) {
         if (balance(&program->balancer, packets[i].data, packets[i].len, now))
-            program->outgoing[program->count++] = packets[i];
+            queue->unsent[queue->unsent_count++] = packets[i];
         else
             others[left++] = packets[i];
     }
-    int recycled = fluxcap_rx_recycle(program->rx, others, left);
-    int sent = send_outgoing(program);
+    int recycled = fluxcap_rx_recycle(queue->rx, others, left);
+    int sent = send_unsent(queue);
     return recycled < 0 ? recycled : sent < 0 ? sent : result;
+}
+
+/* Waits until a queue has packets, or room for the packets that wait to be sent. */
+static void wait_for_packets(const struct program *program)
+{
+    struct pollfd entries[MAX_QUEUES];
+
+    for (uint32_t i = 0; i < program->count; i++) {
+        const struct queue *queue = &program->queues[i];
+
+        entries[i] = queue->unsent_count > 0 ? (struct pollfd){.fd = fluxcap_tx_fd(queue->tx), .events = POLLOUT}
+                                             : (struct pollfd){.fd = fluxcap_rx_fd(queue->rx), .events = POLLIN};
+    }
+    poll(entries, program->count, SLICE_MS);
+}
+
+/* Handles a batch of each queue, and waits if there was none. Returns 0, or a negative errno. */
+static int poll_once(struct program *program)
+{
+    int handled = 0;
+
+    if (update_backends(&program->balancer, milliseconds(program))) {
+        int result = probe(program);
+        if (result < 0)
+            return result;
+    }
+    for (uint32_t i = 0; i < program->count; i++) {
+        int result = balance_batch(program, &program->queues[i]);
+        if (result < 0)
+            return result;
+        handled += result;
+    }
+    /* A simulation has its own time, and must not wait for packets. */
+    if (handled == 0 && program->neighbours == NULL)
+        wait_for_packets(program);
+    return 0;
 }
 
 static void print_statistics(const struct program *program)
 {
-    struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
-
     print_balancer(&program->balancer, milliseconds(program));
-    if (fluxcap_rx_get_statistics(program->rx, &kernel) == 0)
-        printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", kernel.rx_dropped,
-               kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs);
+    print_queue_counters(program->queues, program->count);
     fflush(stdout);
 }
 
-/* Balances until a signal comes, or a simulation is over. Returns 0, or a negative errno. */
+/* Runs until a signal comes, or the simulation ends. Returns 0, or a negative errno. */
 static int run(struct program *program)
 {
     while (!stop_wanted) {
@@ -126,14 +143,14 @@ static int run(struct program *program)
             report_wanted = 0;
             print_statistics(program);
         }
-        if (program->neighbours != NULL && !meet(program->neighbours))
+        if (program->neighbours != NULL && !step_neighbours(program->neighbours))
             break;
-        int result = turn(program);
+        int result = poll_once(program);
         if (result == -ENETDOWN) {
-            /* What waits leaves when the line is up again. */
+            /* Packets in the TX ring leave when the link is up again. */
             nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
         } else if (result < 0) {
-            complain();
+            print_error();
             return result;
         }
         fflush(stdout);
@@ -160,8 +177,8 @@ static void add_backend(struct balancer *balancer, const char *text)
 {
     struct backend *backend = &balancer->backends[balancer->count];
 
-    if (balancer->count == MOST_BACKENDS) {
-        fprintf(stderr, "more than %d backends\n", MOST_BACKENDS);
+    if (balancer->count == MAX_BACKENDS) {
+        fprintf(stderr, "more than %d backends\n", MAX_BACKENDS);
         exit(2);
     }
     read_address(text, UINT16_MAX, backend->ip, &backend->port);
@@ -174,31 +191,18 @@ static void add_backend(struct balancer *balancer, const char *text)
     balancer->count++;
 }
 
-/* Opens a socket, and splits it. */
-static bool open_halves(struct program *program, const struct fluxcap_config *config)
+/* Allocates the session table, and opens the sockets. */
+static bool open_program(struct program *program, const struct fluxcap_config *config, bool all)
 {
-    struct fluxcap_info info = {.struct_size = sizeof(info)};
-    struct fluxcap_raw *raw = NULL;
-
     program->balancer.sessions = (struct session *)calloc(SESSIONS, sizeof(struct session));
     if (program->balancer.sessions == NULL) {
         perror("sessions");
         return false;
     }
-    if (fluxcap_open(config, &raw) < 0 || fluxcap_raw_get_info(raw, &info) < 0) {
-        complain();
-        fluxcap_raw_free(raw);
-        return false;
-    }
-    print_text(raw, fluxcap_raw_format_report);
-    if (fluxcap_raw_split(raw, &program->rx, &program->tx) < 0) {
-        complain();
-        fluxcap_raw_free(raw);
-        return false;
-    }
-    memcpy(program->balancer.mac, info.mac, sizeof(info.mac));
-    deal(&program->balancer);
-    return true;
+    int opened = open_queues(config, all, program->queues, program->balancer.mac);
+    program->count = opened < 0 ? 0 : (uint32_t)opened;
+    assign_buckets(&program->balancer);
+    return opened > 0;
 }
 
 static void usage(FILE *file, const char *name)
@@ -206,18 +210,18 @@ static void usage(FILE *file, const char *name)
     fprintf(file,
             "usage: %s -i INTERFACE -s SERVICE -b BACKEND [-b BACKEND...] [OPTION...]\n"
             "       %s --sim [--record FILE] [OPTION...]\n"
-            "Gives the flows of clients, TCP and UDP over IPv4, to backends in the same network, and their answers back.\n\n"
+            "Spreads the TCP and UDP flows of IPv4 clients over backends in the same network.\n\n"
             "  -i, --interface NAME   the interface, towards clients and backends\n"
-            "  -s, --service ADDRESS  where the clients find the service: an address that the kernel does not have, and a\n"
+            "  -s, --service ADDRESS  where clients find the service: an address that the kernel does not have, and a\n"
             "                         port below %d\n"
-            "  -b, --backend ADDRESS  address and port of a backend; give it for each\n"
-            "      --down-after SECS  seconds of silence after which a backend is down, its flows going to others (3)\n"
-            "  -q, --queue NUMBER     the queue to bind to (0)\n"
-            "      --sim              no interface and no root: clients and backends on a simulated link\n"
+            "  -b, --backend ADDRESS  address and port of a backend; repeat it for each\n"
+            "      --down-after SECS  seconds of silence after which a backend is down and its flows move (3)\n"
+            "  -q, --queue NUMBER     receive on this queue only (default: all queues)\n"
+            "      --sim              use a simulated link with clients and backends; needs no root\n"
             "      --record FILE      write what the simulated link carries into a capture file\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
-            "It takes every packet of its queue: do not use an interface that you are logged in through.\n"
+            "It takes every packet of its queues: do not use an interface that you are logged in through.\n"
             "SIGUSR1 prints the statistics, SIGINT and SIGTERM end the program.\n",
             name, name, FIRST_PORT);
 }
@@ -239,7 +243,7 @@ int main(int argc, char **argv)
     struct balancer *balancer = &program.balancer;
     struct fluxcap_config config = {.struct_size = sizeof(config)};
     struct simulation simulation = {.wanted = false};
-    struct fluxcap_umem *umem = NULL;
+    bool all = true;
     int option;
 
     while ((option = getopt_long(argc, argv, "i:s:b:q:h", options, NULL)) != -1) {
@@ -248,7 +252,10 @@ int main(int argc, char **argv)
         case 's': read_address(optarg, FIRST_PORT - 1, balancer->ip, &balancer->port); break;
         case 'b': add_backend(balancer, optarg); break;
         case OPTION_DOWN_AFTER: balancer->down_after = number("a time", optarg, 1, 86400) * UINT64_C(1000); break;
-        case 'q': config.queue = number("a queue", optarg, 0, UINT16_MAX); break;
+        case 'q':
+            config.queue = number("a queue", optarg, 0, UINT16_MAX);
+            all = false;
+            break;
         case OPTION_SIM:
         case OPTION_RECORD:
         case OPTION_MAC: simulation_option(&simulation, option, optarg); break;
@@ -268,27 +275,27 @@ int main(int argc, char **argv)
         return 2;
     }
 
+    /* On the simulated link packets arrive on one queue only. */
+    all = all && !simulation.wanted;
+    config.frames = all ? FRAMES_PER_QUEUE : 0;
     catch_signals();
-    bool good = (!simulation.wanted || simulate_link(&simulation, &config, 0)) && open_halves(&program, &config);
+    bool good = (!simulation.wanted || simulate_link(&simulation, &config, 0)) && open_program(&program, &config, all);
     if (good) {
-        printf("%u backends, queue %u\n", balancer->count, config.queue);
+        printf("%u backends, ", balancer->count);
+        print_queues(config.queue, program.count);
+        printf("\n");
         fflush(stdout);
         if (simulation.wanted) {
-            begin(&neighbours, &simulation, config.queue, balancer);
+            init_neighbours(&neighbours, &simulation, config.queue, balancer);
             program.neighbours = &neighbours;
         }
         good = run(&program) == 0;
-        int flushed = fluxcap_tx_flush(program.tx, 1000);
-        good = (flushed >= 0 || flushed == -ENETDOWN) && good;
+        good = flush_queues(program.queues, program.count) && good;
         print_statistics(&program);
-        fluxcap_packets_free(program.outgoing, program.count);
-        good = fluxcap_rx_get_umem(program.rx, &umem) == 0 && umem_adds_up(umem) && good;
+        good = close_queues(program.queues, program.count) && good;
         if (simulation.wanted)
             good = finish(&neighbours) && good;
     }
-    fluxcap_umem_free(umem);
-    fluxcap_rx_free(program.rx);
-    fluxcap_tx_free(program.tx);
     free(balancer->sessions);
     if (simulation.wanted)
         good = simulation_end(&simulation) && good;

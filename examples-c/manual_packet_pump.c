@@ -1,11 +1,12 @@
+/* cc -O2 manual_packet_pump.c -o manual_packet_pump $(pkg-config --cflags --libs fluxcap) */
+
 /*
- * Mode C by hand, as fast as it goes: receives and drops packets (rxdrop), sends packets of its own (txonly), or sends
- * what it receives back (l2fwd). To receive it has a socket for each queue of the interface, unless one is named, and one thread for all.
- * Prints packets per second every second.
+ * Receives and drops packets (rxdrop), sends packets (txonly), or sends back what it receives (l2fwd), as fast as possible, and prints the
+ * rates once a second. Mode C: the program works on the rings itself.
  *
- *     cc -O2 manual_packet_pump.c -o manual_packet_pump $(pkg-config --cflags --libs fluxcap)
+ * To receive it opens a socket on each queue of the interface, or on the one that -q names; one thread serves all queues.
  *
- * With --sim it needs no root and no network: a simulated link brings packets without end, and takes what is sent.
+ * --sim needs no root and no network: a simulated link brings packets without end, and takes what is sent.
  */
 #define _GNU_SOURCE
 #include <fluxcap.h>
@@ -17,37 +18,37 @@
 #include "program.h"
 #include "simulate.h"
 
-enum { BATCH_MOST = 1024, ETHERNET_LENGTH = 14, LEAST_SIZE = 60, QUEUES_MOST = 256 };
+enum { MAX_BATCH = 1024, ETHERNET_LENGTH = 14, MIN_SIZE = 60 };
 
 struct pump;
 
-/* One turn of a loop: returns how many packets it handled, 0 when there was nothing to do, or a negative errno. */
+/* Handles up to `max` packets of a queue. Returns how many there were, or a negative errno. */
 typedef int turn(struct pump *pump, uint32_t max);
 
 struct pump {
-    struct fluxcap_raw *raws[QUEUES_MOST];
+    struct fluxcap_raw *raws[MAX_QUEUES];
     uint32_t count;
-    uint32_t now;            /* the one whose turn it is */
+    uint32_t now;            /* the index of the current socket */
     struct fluxcap_raw *raw; /* its socket */
     struct simulation simulation;
-    bool once; /* a capture file is replayed once, and ends the loop */
+    bool once; /* the loop ends after one replay of the capture file */
     uint32_t batch;
     bool busy_poll;
     uint64_t bytes;
 
     /* rxdrop and l2fwd */
-    uint32_t swapped[QUEUES_MOST]; /* packets at the front of the RX ring whose addresses are swapped already */
+    uint32_t swapped[MAX_QUEUES]; /* packets at the front of the RX ring whose addresses are swapped already */
 
     /* txonly */
     uint32_t size;
     uint8_t frame[65536]; /* what to send */
     uint64_t sequence;
-    struct fluxcap_packet packets[BATCH_MOST]; /* made, but not taken by the TX ring yet */
+    struct fluxcap_packet packets[MAX_BATCH]; /* made, but not taken by the TX ring yet */
     uint32_t held;
 };
 
-/* A link that is down is no reason to end: what was to be sent stays in the ring until it is up again. */
-static int unless_down(int result)
+/* Ignores that the link is down: packets stay in the TX ring until it is up again. */
+static int ignore_down(int result)
 {
     const struct timespec moment = {.tv_nsec = 10000000};
 
@@ -57,7 +58,7 @@ static int unless_down(int result)
     return 0;
 }
 
-/* Looks at packets in place and gives their frames back. */
+/* Reads packets in place, and recycles their frames. */
 static int rxdrop(struct pump *pump, uint32_t max)
 {
     const struct fluxcap_desc *descs;
@@ -68,7 +69,7 @@ static int rxdrop(struct pump *pump, uint32_t max)
     return count <= 0 ? count : fluxcap_raw_recycle_front(pump->raw, (uint32_t)count);
 }
 
-/* Sends packets back to where they came from, without moving a byte but the addresses. */
+/* Sends packets back to their senders, in place. */
 static int l2fwd(struct pump *pump, uint32_t max)
 {
     const struct fluxcap_desc *descs;
@@ -82,11 +83,11 @@ static int l2fwd(struct pump *pump, uint32_t max)
     int done = count <= 0 ? count : fluxcap_raw_forward_front(pump->raw, (uint32_t)count);
     if (done < 0)
         return done;
-    /* Those that had no room in the TX ring come again, and must not be swapped back. */
+    /* Packets that the TX ring had no room for come again, and must not be swapped back. */
     if ((uint32_t)count > *swapped)
         *swapped = (uint32_t)count;
     *swapped -= (uint32_t)done;
-    int result = unless_down(fluxcap_raw_wake_tx(pump->raw));
+    int result = ignore_down(fluxcap_raw_wake_tx(pump->raw));
     return result < 0 ? result : done;
 }
 
@@ -111,10 +112,10 @@ static int txonly(struct pump *pump, uint32_t max)
     int sent = fluxcap_raw_send(pump->raw, packets, pump->held < max ? pump->held : max);
     if (sent < 0)
         return sent;
-    /* The rest moves to the front, for the next turn. */
+    /* The others stay for the next turn. */
     pump->held -= (uint32_t)sent;
     memmove(packets, packets + sent, pump->held * sizeof(*packets));
-    int result = unless_down(fluxcap_raw_wake_tx(pump->raw));
+    int result = ignore_down(fluxcap_raw_wake_tx(pump->raw));
     if (result < 0)
         return result;
     fluxcap_raw_reap(pump->raw);
@@ -140,7 +141,7 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* What was counted for all sockets. */
+/* Sums up the statistics of all sockets. */
 static bool count_packets(const struct pump *pump, struct fluxcap_statistics *sum)
 {
     memset(sum, 0, sizeof(*sum));
@@ -148,7 +149,7 @@ static bool count_packets(const struct pump *pump, struct fluxcap_statistics *su
         struct fluxcap_statistics one = {.struct_size = sizeof(one)};
 
         if (fluxcap_raw_get_statistics(pump->raws[i], &one) < 0) {
-            complain();
+            print_error();
             return false;
         }
         sum->received += one.received;
@@ -168,7 +169,7 @@ static void print_rates(const char *name, const struct fluxcap_statistics *from,
     fflush(stdout);
 }
 
-/* A turn of each socket, `max` packets in all at most. Returns how many there were, or a negative errno. */
+/* Handles a batch of each socket, at most `max` packets in all. Returns how many there were, or a negative errno. */
 static int turn_all(struct pump *pump, size_t mode, uint64_t max)
 {
     uint32_t handled = 0;
@@ -185,33 +186,33 @@ static int turn_all(struct pump *pump, size_t mode, uint64_t max)
 }
 
 /* Waits until there is something to do at any socket. */
-static int rest(const struct pump *pump, size_t mode)
+static int wait_for_packets(const struct pump *pump, size_t mode)
 {
     int result = 0, timeout = pump->count == 1 ? 100 : 0;
-    struct pollfd entries[QUEUES_MOST];
+    struct pollfd entries[MAX_QUEUES];
 
     if (pump->count > 1) {
         for (uint32_t i = 0; i < pump->count; i++)
             entries[i] = (struct pollfd){.fd = fluxcap_raw_fd(pump->raws[i]), .events = POLLIN};
         poll(entries, pump->count, 100);
     }
-    /* This tells when the interface is gone. */
+    /* This fails when the interface is gone. */
     for (uint32_t i = 0; i < pump->count && result >= 0; i++)
-        result = unless_down(fluxcap_raw_wait(pump->raws[i], modes[mode].interest, timeout));
+        result = ignore_down(fluxcap_raw_wait(pump->raws[i], modes[mode].interest, timeout));
     return result;
 }
 
-/* The kernel asks for this when the fill ring was empty; with busy polling it is what polls the driver. */
+/* Needed when the fill ring was empty; with busy polling, this polls the driver. */
 static int wake_all(const struct pump *pump)
 {
     int result = 0;
 
     for (uint32_t i = 0; i < pump->count && result >= 0; i++)
-        result = unless_down(fluxcap_raw_wake_rx(pump->raws[i]));
+        result = ignore_down(fluxcap_raw_wake_rx(pump->raws[i]));
     return result;
 }
 
-/* Turns the loop until a signal comes, time is over or enough packets have passed (0: no limit). */
+/* Runs until a signal comes, the time is over, or enough packets have passed (0: no limit). */
 static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
 {
     struct fluxcap_statistics first, last, current;
@@ -230,13 +231,13 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
         else if (result == 0 && over)
             break;
         else if (result == 0 && pump->once && !is_playing(&pump->simulation))
-            over = true; /* when nothing is left of what came since that turn */
+            over = true; /* after one more turn, for packets that came meanwhile */
         else if (result == 0 && !pump->busy_poll)
-            result = rest(pump, mode);
+            result = wait_for_packets(pump, mode);
         if (result >= 0 && modes[mode].interest == FLUXCAP_WAIT_RECEIVE)
             result = wake_all(pump);
         if (result < 0) {
-            complain();
+            print_error();
             return result;
         }
         end = now();
@@ -250,8 +251,8 @@ static int run(struct pump *pump, size_t mode, double duration, uint64_t limit)
     }
 
     for (uint32_t i = 0; i < pump->count; i++) {
-        if (unless_down(fluxcap_raw_flush(pump->raws[i], 1000)) < 0) {
-            complain();
+        if (ignore_down(fluxcap_raw_flush(pump->raws[i], 1000)) < 0) {
+            print_error();
             return -EIO;
         }
     }
@@ -270,36 +271,36 @@ static void usage(FILE *file, const char *program)
     fprintf(file,
             "usage: %s -m MODE -i INTERFACE [OPTION...]\n"
             "       %s -m MODE --sim [--pcap FILE] [--record FILE] [OPTION...]\n"
-            "Receives, sends or forwards packets as fast as it goes.\n\n"
+            "Receives, sends or forwards packets as fast as possible.\n\n"
             "  -m, --mode MODE        rxdrop: receive and drop; txonly: send; l2fwd: send back what is received\n"
             "  -i, --interface NAME   the interface\n"
-            "  -q, --queue NUMBER     one queue to bind to (all that the interface has; 0 to send)\n"
+            "  -q, --queue NUMBER     receive on this queue only (default: all), or send from it (default: 0)\n"
             "  -b, --batch NUMBER     packets handled together, 1 to %d (64)\n"
             "  -s, --size BYTES       size of the packets to send, from %d (64)\n"
             "  -D, --destination MAC  where to send them (ff:ff:ff:ff:ff:ff)\n"
-            "  -d, --duration SECONDS how long (until a signal comes)\n"
+            "  -d, --duration SECONDS stop after this time (run until a signal comes)\n"
             "  -n, --packets NUMBER   how many packets (no limit)\n"
             "  -B, --busy-poll        poll the driver instead of waiting for interrupts\n"
-            "      --copy             copy mode\n"
-            "      --zero-copy        zero-copy, or nothing\n"
-            "      --native           the XDP program in the driver, or nothing\n"
-            "      --generic          the XDP program in the network stack\n"
-            "      --sim              no interface and no root: a simulated link brings the packets that txonly sends\n"
+            "      --copy             use copy mode\n"
+            "      --zero-copy        require zero-copy\n"
+            "      --native           require the XDP program in the driver\n"
+            "      --generic          run the XDP program in the network stack\n"
+            "      --sim              use a simulated link, which brings the packets that txonly sends; needs no root\n"
             "      --pcap FILE        replay a capture file into the simulated link: once, or with -d or -n without end\n"
             "      --record FILE      write what the simulated link carries into a capture file; with -d, -n or --pcap\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"
             "It takes every packet of its queues: do not use an interface that you are logged in through.\n",
-            program, program, BATCH_MOST, LEAST_SIZE);
+            program, program, MAX_BATCH, MIN_SIZE);
 }
 
-/* The Ethernet frame to send: of the type for local experiments, with a number in front and something behind it. */
+/* Writes the frame to send: EtherType for local experiments, a sequence number, and filler. */
 static bool fill_frame(struct pump *pump)
 {
     struct fluxcap_info info = {.struct_size = sizeof(info)};
 
     if (fluxcap_raw_get_info(pump->raw, &info) < 0) {
-        complain();
+        print_error();
         return false;
     }
     uint32_t most = info.mtu + ETHERNET_LENGTH < info.packet_capacity ? info.mtu + ETHERNET_LENGTH : info.packet_capacity;
@@ -315,7 +316,7 @@ static bool fill_frame(struct pump *pump)
     return true;
 }
 
-/* Lets the simulated link bring packets: of a capture file, or the one that txonly sends, as fast as it goes. */
+/* Starts the traffic of the simulated link: a capture file, or the frame of txonly at full speed. */
 static bool simulate_traffic(struct pump *pump, uint32_t queue)
 {
     struct simulation *simulation = &pump->simulation;
@@ -324,13 +325,13 @@ static bool simulate_traffic(struct pump *pump, uint32_t queue)
     if (simulation->pcap != NULL)
         return simulate_capture(simulation, queue, pump->once ? 1 : 0);
     if (fluxcap_sim_nic_play(simulation->link, queue, &packet, 1, FLUXCAP_SIM_SPEED_FULL, 0) < 0) {
-        complain();
+        print_error();
         return false;
     }
     return true;
 }
 
-/* From the first to the last packet; whether all was well. */
+/* Opens the sockets, runs, and closes them. Returns whether all went well. */
 static bool open_and_run(struct pump *pump, struct fluxcap_config *config, bool all, size_t mode, double duration,
                          uint64_t limit)
 {
@@ -338,20 +339,20 @@ static bool open_and_run(struct pump *pump, struct fluxcap_config *config, bool 
 
     if (simulation->wanted && !simulate_link(simulation, config, FLUXCAP_SIM_KEEP_NOTHING))
         return false;
-    int opened = all ? fluxcap_open_queues(config, NULL, QUEUES_MOST, pump->raws) : fluxcap_open(config, &pump->raws[0]);
+    int opened = open_sockets(config, all, MAX_QUEUES, pump->raws);
     if (opened < 0) {
-        complain();
+        print_error();
         return false;
     }
-    pump->count = all ? (uint32_t)opened : 1;
+    pump->count = (uint32_t)opened;
     pump->raw = pump->raws[0];
     print_text(pump->raw, fluxcap_raw_format_report);
     bool good = fill_frame(pump);
     if (good && simulation->wanted) {
         good = modes[mode].interest != FLUXCAP_WAIT_RECEIVE || simulate_traffic(pump, config->queue);
-        /* The network moves its packets on a thread of its own. */
+        /* A thread moves the packets, as the kernel would. */
         if (good && fluxcap_sim_start_thread(simulation->sim) < 0) {
-            complain();
+            print_error();
             good = false;
         }
     }
@@ -359,7 +360,7 @@ static bool open_and_run(struct pump *pump, struct fluxcap_config *config, bool 
     good = good && run(pump, mode, duration, limit) == 0;
     fluxcap_packets_free(pump->packets, pump->held);
     for (uint32_t i = 0; i < pump->count; i++) {
-        good = frames_add_up(pump->raws[i]) && good;
+        good = frames_are_conserved(pump->raws[i]) && good;
         fluxcap_raw_free(pump->raws[i]);
     }
     return good;
@@ -406,8 +407,8 @@ int main(int argc, char **argv)
             config.queue = number("a queue", optarg, 0, UINT16_MAX);
             all = false;
             break;
-        case 'b': pump.batch = number("a batch", optarg, 1, BATCH_MOST); break;
-        case 's': pump.size = number("a size", optarg, LEAST_SIZE, sizeof(pump.frame)); break;
+        case 'b': pump.batch = number("a batch", optarg, 1, MAX_BATCH); break;
+        case 's': pump.size = number("a size", optarg, MIN_SIZE, sizeof(pump.frame)); break;
         case 'D': mac_address(optarg, pump.frame); break;
         case 'd': duration = number("a duration", optarg, 0, UINT32_MAX); break;
         case 'n': limit = number("a number of packets", optarg, 0, UINT32_MAX); break;
@@ -443,7 +444,7 @@ int main(int argc, char **argv)
     if (pump.busy_poll) {
         config.busy_poll_us = 20;
         config.busy_poll_budget = pump.batch;
-        config.wakeup = FLUXCAP_WAKEUP_ALWAYS; /* each wake-up polls the driver */
+        config.wakeup = FLUXCAP_WAKEUP_ALWAYS; /* every wake-up polls the driver */
     }
 
     catch_signals();

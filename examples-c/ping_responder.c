@@ -1,11 +1,12 @@
+/* cc -O2 ping_responder.c -o ping_responder $(pkg-config --cflags --libs fluxcap) */
+
 /*
- * Answers ARP requests and pings for an address that the kernel does not have, with packets that the program owns:
- * each is received, and then either changed in place and sent, or freed. It has a socket for each queue of the interface, unless one is
- * named, and one thread for all. Prints its counters on SIGUSR1 and at its end.
+ * Answers ARP requests and pings for an IP address that the kernel does not have (mode C, with owned packets): each packet is received,
+ * and then either changed in place and sent, or freed. Prints its counters on SIGUSR1 and at its end.
  *
- *     cc -O2 ping_responder.c -o ping_responder $(pkg-config --cflags --libs fluxcap)
+ * Opens a socket on each queue of the interface, or on the one that -q names; one thread serves all queues.
  *
- * With --sim it needs no root and no network: it answers a neighbour of its own on a simulated link.
+ * --sim needs no root and no network: it answers a neighbour on a simulated link.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,8 +21,6 @@
 
 enum {
     BATCH = 64,
-    QUEUES_MOST = 256,
-    SOME_FRAMES = 2048, /* for each of several queues */
     ETHERNET_LENGTH = 14,
     ETHER_TYPE_IPV4 = 0x0800,
     ETHER_TYPE_ARP = 0x0806,
@@ -34,16 +33,16 @@ enum {
 enum verdict { ANSWERED_ARP, ANSWERED_ECHO, IGNORED, BAD_CHECKSUM, VERDICTS };
 
 struct responder {
-    struct fluxcap_raw *raws[QUEUES_MOST];
+    struct fluxcap_raw *raws[MAX_QUEUES];
     uint32_t count;
-    struct fluxcap_raw *raw; /* the one whose packets are being answered */
+    struct fluxcap_raw *raw; /* the socket whose packets are being answered */
     struct simulation simulation;
     struct pinger pinger;
     uint8_t mac[6];
     uint8_t address[4];
     uint64_t received;
     uint64_t verdicts[VERDICTS];
-    uint64_t unsent; /* answers that found no room in the TX ring for too long */
+    uint64_t unsent; /* answers that the TX ring had no room for */
 };
 
 /* Turns an ARP request for our address into the reply. */
@@ -72,7 +71,7 @@ static enum verdict answer_ipv4(const struct responder *responder, const struct 
     if (memcmp(ipv4.destination, responder->address, sizeof(ipv4.destination)) != 0 ||
         ipv4.protocol != PROTOCOL_ICMP || ipv4.more_fragments || ipv4.fragment_offset != 0)
         return IGNORED;
-    /* What is behind total_length is padding and not part of the message. */
+    /* Bytes behind total_length are padding. */
     if (fluxcap_icmp_echo_header_parse(data + header_length, ipv4.total_length - (size_t)header_length, &echo) < 0 ||
         echo.icmp_type != ICMP_ECHO_REQUEST)
         return IGNORED;
@@ -97,7 +96,7 @@ static enum verdict answer(const struct responder *responder, const struct fluxc
     return IGNORED;
 }
 
-/* Wakes the kernel to send. A line that is down keeps the packets in the ring, which is no reason to give up. */
+/* Wakes the kernel to send. While the link is down the packets stay in the ring. */
 static int wake_tx(struct responder *responder)
 {
     int result = fluxcap_raw_wake_tx(responder->raw);
@@ -105,7 +104,7 @@ static int wake_tx(struct responder *responder)
     return result == -ENETDOWN ? 0 : result;
 }
 
-/* Sends the answers; what does not fit after some patience is dropped and counted. */
+/* Sends the answers. After some retries it drops and counts those that the TX ring has no room for. */
 static int send_all(struct responder *responder, struct fluxcap_packet *answers, uint32_t count)
 {
     uint32_t done = 0;
@@ -125,12 +124,12 @@ static int send_all(struct responder *responder, struct fluxcap_packet *answers,
     }
     responder->unsent += count - done;
     if (result < 0)
-        complain(); /* before the next call that may fail */
+        print_error(); /* before the next call that may fail */
     fluxcap_packets_free(answers + done, count - done);
     return result;
 }
 
-/* Answers what there is, up to a batch. Returns how many packets there were. */
+/* Answers up to a batch of packets. Returns how many there were. */
 static int answer_batch(struct responder *responder)
 {
     struct fluxcap_packet received[BATCH], answers[BATCH], others[BATCH];
@@ -138,14 +137,14 @@ static int answer_batch(struct responder *responder)
 
     int count = fluxcap_raw_recv(responder->raw, received, BATCH);
     if (count < 0) {
-        complain();
+        print_error();
         return count;
     }
     for (int i = 0; i < count; i++) {
         enum verdict verdict = answer(responder, &received[i]);
 
         responder->verdicts[verdict]++;
-        /* A packet may be copied like this as long as only the copy is used. */
+        /* Packets may be copied as long as only the copy is used from then on. */
         if (verdict == ANSWERED_ARP || verdict == ANSWERED_ECHO)
             answers[answered++] = received[i];
         else
@@ -157,7 +156,7 @@ static int answer_batch(struct responder *responder)
     return result < 0 ? result : count;
 }
 
-/* What the kernel counted for all sockets. */
+/* Sums up the statistics of all sockets. */
 static bool count_all(const struct responder *responder, struct fluxcap_statistics *sum)
 {
     memset(sum, 0, sizeof(*sum));
@@ -198,7 +197,7 @@ static void print_counters(const struct responder *responder)
     fflush(stdout);
 }
 
-/* Lets the packets of a simulated link move, with a capture file or a neighbour at its other end. False when no more will come. */
+/* Moves the packets of the simulated link, from a capture file or a neighbour. Returns false when no more will come. */
 static bool simulate(struct responder *responder)
 {
     struct simulation *simulation = &responder->simulation;
@@ -219,37 +218,37 @@ static int answer_all(struct responder *responder)
         if (count < 0)
             return count;
         handled += count;
-        /* The frames of sent answers go back to the kernel, for new packets. */
+        /* The frames of sent answers go back to the fill ring. */
         fluxcap_raw_refill(responder->raw);
         int result = fluxcap_raw_wake_rx(responder->raw);
         if (result < 0 && result != -ENETDOWN) {
-            complain();
+            print_error();
             return result;
         }
     }
     return handled;
 }
 
-/* Waits for packets of any socket. A signal may come just before: so it is short. Returns a negative errno when it fails. */
-static int rest(const struct responder *responder)
+/* Waits for packets of any socket, but not for long: a signal may have come just before. Returns a negative errno if that fails. */
+static int wait_for_packets(const struct responder *responder)
 {
     int result = 0, timeout = responder->count == 1 ? 200 : 0;
-    struct pollfd entries[QUEUES_MOST];
+    struct pollfd entries[MAX_QUEUES];
 
     if (responder->count > 1) {
         for (uint32_t i = 0; i < responder->count; i++)
             entries[i] = (struct pollfd){.fd = fluxcap_raw_fd(responder->raws[i]), .events = POLLIN};
         poll(entries, responder->count, 200);
     }
-    /* This tells when the interface is gone. */
+    /* This fails when the interface is gone. */
     for (uint32_t i = 0; i < responder->count && result >= 0; i++)
         result = fluxcap_raw_wait(responder->raws[i], FLUXCAP_WAIT_RECEIVE, timeout);
     if (result < 0)
-        complain();
+        print_error();
     return result;
 }
 
-/* Answers until a signal comes, or the simulation is over. Returns 0, or a negative errno. */
+/* Runs until a signal comes, or the simulation ends. Returns 0, or a negative errno. */
 static int run(struct responder *responder)
 {
     while (!stop_wanted) {
@@ -258,7 +257,7 @@ static int run(struct responder *responder)
         if (result == 0 && over)
             break;
         if (result == 0)
-            result = rest(responder);
+            result = wait_for_packets(responder);
         if (result < 0)
             return result;
         if (report_wanted) {
@@ -269,7 +268,7 @@ static int run(struct responder *responder)
     return 0;
 }
 
-/* The simulated link: with a capture file, or with a neighbour who pings. */
+/* Makes the simulated link, with a capture file or a neighbour that pings. */
 static bool begin_simulation(struct responder *responder, struct fluxcap_config *config)
 {
     struct simulation *simulation = &responder->simulation;
@@ -282,26 +281,7 @@ static bool begin_simulation(struct responder *responder, struct fluxcap_config 
     return true;
 }
 
-/* A socket on the queue that was named, or on each; with --sim there is one. */
-static bool open_sockets(struct responder *responder, struct fluxcap_config *config, bool all)
-{
-    int result;
-
-    if (all) {
-        config->frames = SOME_FRAMES;
-        result = fluxcap_open_queues(config, NULL, QUEUES_MOST, responder->raws);
-        responder->count = result < 0 ? 0 : (uint32_t)result;
-    } else {
-        result = fluxcap_open(config, &responder->raws[0]);
-        responder->count = 1;
-    }
-    if (result < 0)
-        complain();
-    responder->raw = responder->raws[0];
-    return result >= 0;
-}
-
-/* From the first to the last packet; whether all was well. */
+/* Opens the sockets, runs, and closes them. Returns whether all went well. */
 static bool respond(struct responder *responder, struct fluxcap_config *config, const char *address, bool all)
 {
     struct simulation *simulation = &responder->simulation;
@@ -309,31 +289,35 @@ static bool respond(struct responder *responder, struct fluxcap_config *config, 
 
     if (simulation->wanted && !begin_simulation(responder, config))
         return false;
-    if (!open_sockets(responder, config, all))
+    config->frames = all ? FRAMES_PER_QUEUE : 0;
+    int opened = open_sockets(config, all, MAX_QUEUES, responder->raws);
+    if (opened < 0) {
+        print_error();
         return false;
+    }
+    responder->count = (uint32_t)opened;
+    responder->raw = responder->raws[0];
     bool good = fluxcap_raw_get_info(responder->raw, &info) == 0;
     if (!good) {
-        complain();
+        print_error();
     } else {
         memcpy(responder->mac, info.mac, sizeof(responder->mac));
         print_text(responder->raw, fluxcap_raw_format_report);
         printf("answering %s on %s ", address, simulation->wanted ? "a simulated link," : config->ifname);
-        if (responder->count == 1)
-            printf("queue %u: ARP and ping\n", config->queue);
-        else
-            printf("queues 0 to %u: ARP and ping\n", responder->count - 1);
+        print_queues(config->queue, responder->count);
+        printf(": ARP and ping\n");
         fflush(stdout);
         good = simulation->pcap == NULL || simulate_capture(simulation, config->queue, 1);
     }
     good = good && run(responder) == 0;
-    /* What still waits in the TX ring shall leave, if it can. */
+    /* Packets in the TX ring leave now, if they can. */
     for (uint32_t i = 0; i < responder->count && good; i++)
         fluxcap_raw_flush(responder->raws[i], 1000);
     print_counters(responder);
     if (simulation->wanted && simulation->pcap == NULL)
         good = pinged(&responder->pinger) && good;
     for (uint32_t i = 0; i < responder->count; i++) {
-        good = frames_add_up(responder->raws[i]) && good;
+        good = frames_are_conserved(responder->raws[i]) && good;
         fluxcap_raw_free(responder->raws[i]);
     }
     return good;
@@ -346,12 +330,12 @@ static void usage(FILE *file, const char *program)
             "       %s --sim [--pcap FILE] [--record FILE] [OPTION...]\n"
             "Answers ARP requests and pings for an IPv4 address.\n\n"
             "  -i, --interface NAME   the interface to receive on\n"
-            "  -a, --address ADDRESS  the address to answer for, one that the kernel does not have\n"
-            "  -q, --queue NUMBER     one queue to bind to (all that the interface has)\n"
-            "      --copy             copy mode, even where the driver has zero-copy\n"
-            "      --generic          the XDP program in the network stack, not in the driver\n"
-            "      --sim              no interface and no root: answer %d pings on a simulated link, and end\n"
-            "      --pcap FILE        replay a capture file into the simulated link instead, once\n"
+            "  -a, --address ADDRESS  the IPv4 address to answer for; the kernel must not have it\n"
+            "  -q, --queue NUMBER     receive on this queue only (default: all queues)\n"
+            "      --copy             use copy mode, even where the driver has zero-copy\n"
+            "      --generic          run the XDP program in the network stack, not in the driver\n"
+            "      --sim              use a simulated link: answer %d pings, then end; needs no root\n"
+            "      --pcap FILE        replay a capture file into a simulated link, once\n"
             "      --record FILE      write what the simulated link carries into a capture file\n"
             "      --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)\n"
             "  -h, --help             this text\n\n"

@@ -1,4 +1,4 @@
-/* A neighbour on a simulated link: asks by ARP for an address, pings it, and wants every ping answered as it should be. */
+/* A neighbour on a simulated link: resolves an address by ARP, pings it, and checks every answer. */
 #ifndef PINGER_H
 #define PINGER_H
 
@@ -12,10 +12,10 @@
 
 enum {
     PINGS = 10000,
-    PINGS_UNDER_WAY = 64,
-    PATIENCE = 1000, /* turns without an answer */
+    PINGS_IN_FLIGHT = 64,
+    MAX_IDLE_TURNS = 1000, /* turns without an answer */
     PING_HEADERS = 14 + 20 + 8,
-    PING_SHORT = 56,  /* bytes behind the headers, as ping sends them */
+    PING_SHORT = 56,  /* bytes behind the headers, as ping sends */
     PING_LONG = 1400, /* every hundredth */
 };
 
@@ -96,7 +96,7 @@ static inline void take_arp_reply(struct pinger *pinger, const uint8_t *frame, u
     pinger->resolved = true;
 }
 
-/* They come in the order of the requests. */
+/* Answers come in the order of the requests. */
 static inline void take_echo_reply(struct pinger *pinger, const uint8_t *frame, uint32_t length)
 {
     uint8_t request[PING_HEADERS + PING_LONG];
@@ -117,7 +117,7 @@ static inline void take_echo_reply(struct pinger *pinger, const uint8_t *frame, 
         pinger->answered++;
 }
 
-/* One turn: takes the answers that came, and asks more. False when it is over, for better or for worse. */
+/* Takes the answers, and sends more pings. Returns false at the end, good or bad. */
 static inline bool ping(struct pinger *pinger)
 {
     uint8_t frame[2048];
@@ -137,16 +137,16 @@ static inline bool ping(struct pinger *pinger)
         pinger->asked = true;
     }
     while (result == 0 && pinger->resolved && pinger->sent < PINGS &&
-           pinger->sent - pinger->answered < PINGS_UNDER_WAY) {
+           pinger->sent - pinger->answered < PINGS_IN_FLIGHT) {
         result = fluxcap_sim_nic_inject(pinger->link, pinger->queue, frame, echo_request(pinger, pinger->sent, frame));
         pinger->sent++;
     }
     if (result < 0)
-        complain();
-    return result == 0 && pinger->answered < PINGS && pinger->wrong == 0 && pinger->patience < PATIENCE;
+        print_error();
+    return result == 0 && pinger->answered < PINGS && pinger->wrong == 0 && pinger->patience < MAX_IDLE_TURNS;
 }
 
-/* Says how it ended; whether every ping was answered. */
+/* Prints the result. Returns whether every ping was answered. */
 static inline bool pinged(const struct pinger *pinger)
 {
     printf("pinged %u times, %u answered, %u answers wrong\n", pinger->sent, pinger->answered, pinger->wrong);

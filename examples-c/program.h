@@ -1,4 +1,4 @@
-/* What the example programs share: signals, numbers on the command line, and printing. */
+/* What the example programs share: signals, numbers on the command line, sockets on all queues, and printing. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A signal handler may do no more than this: the loops look at both. */
+enum {
+    MAX_QUEUES = 256,
+    FRAMES_PER_QUEUE = 2048, /* for each of several queues */
+};
+
+/* Set by the signal handler, read by the loops. */
 static volatile sig_atomic_t stop_wanted;
 static volatile sig_atomic_t report_wanted;
 
@@ -28,7 +33,7 @@ static inline void catch_signals(void)
     struct sigaction action;
 
     memset(&action, 0, sizeof(action));
-    /* No SA_RESTART: waiting shall end when a signal comes. */
+    /* No SA_RESTART: a signal ends a wait. */
     action.sa_handler = on_signal;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -61,14 +66,34 @@ static inline void mac_address(const char *text, uint8_t *mac)
     }
 }
 
-/* Says what the library says about the call that just failed. */
-static inline void complain(void)
+/* Prints why the last call of the library failed. */
+static inline void print_error(void)
 {
     fflush(stdout);
     fprintf(stderr, "%s\n", fluxcap_last_error());
 }
 
-/* Prints one of the library's texts, of which it tells the length first, as snprintf() does. */
+/*
+ * Opens a socket on each queue of the interface (at most `most`) if `all` is set, otherwise on the queue that the config names. A socket
+ * on one of several queues receives only a part of the flows. Returns the number of sockets, or a negative errno.
+ */
+static inline int open_sockets(const struct fluxcap_config *config, bool all, uint32_t most, struct fluxcap_raw **raws)
+{
+    int result = all ? fluxcap_open_queues(config, NULL, most, raws) : fluxcap_open(config, raws);
+
+    return result < 0 || all ? result : 1;
+}
+
+/* Prints which queues are open. */
+static inline void print_queues(uint32_t first, uint32_t count)
+{
+    if (count == 1)
+        printf("queue %u", first);
+    else
+        printf("queues %u to %u", first, first + count - 1);
+}
+
+/* Prints a text of the library. Called without a buffer, `write_text` returns the length, as snprintf() does. */
 static inline void print_text(const struct fluxcap_raw *raw,
                               int (*write_text)(const struct fluxcap_raw *, char *, size_t))
 {
@@ -80,13 +105,13 @@ static inline void print_text(const struct fluxcap_raw *raw,
     free(text);
 }
 
-/* Whether every frame is where it should be: none lost, none owned twice. */
-static inline bool frames_add_up(const struct fluxcap_raw *raw)
+/* Returns whether no frame is lost, and none is owned twice. */
+static inline bool frames_are_conserved(const struct fluxcap_raw *raw)
 {
     struct fluxcap_rings rings = {.struct_size = sizeof(rings)};
 
     if (fluxcap_raw_get_rings(raw, &rings) < 0) {
-        complain();
+        print_error();
         return false;
     }
     if (!rings.conserved)
@@ -94,13 +119,13 @@ static inline bool frames_add_up(const struct fluxcap_raw *raw)
     return rings.conserved;
 }
 
-/* The same for a UMEM, whatever sockets, halves and engines work on it. */
-static inline bool umem_adds_up(const struct fluxcap_umem *umem)
+/* The same for a UMEM, with all sockets, halves and engines on it. */
+static inline bool umem_is_conserved(const struct fluxcap_umem *umem)
 {
     struct fluxcap_accounting frames;
 
     if (fluxcap_umem_get_accounting(umem, &frames) < 0) {
-        complain();
+        print_error();
         return false;
     }
     bool good = frames.pool + frames.user + frames.kernel + frames.quarantined == frames.frames;

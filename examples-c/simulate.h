@@ -1,4 +1,4 @@
-/* What --sim, --pcap and --record do in the example programs: a simulated link in place of an interface. Needs no root. */
+/* The options --sim, --pcap and --record of the example programs: a simulated link in place of an interface. Needs no root. */
 #ifndef SIMULATE_H
 #define SIMULATE_H
 
@@ -38,7 +38,7 @@ static inline void simulation_option(struct simulation *simulation, int option, 
         mac_address(value, simulation->mac);
 }
 
-/* Makes a network with one card, `sim0`, and lets the config name it. `keep` is as in struct fluxcap_sim_nic_config. */
+/* Makes a network with one card, `sim0`, and sets it in the config. `keep` is as in struct fluxcap_sim_nic_config. */
 static inline bool simulate_link(struct simulation *simulation, struct fluxcap_config *config, uint32_t keep)
 {
     struct fluxcap_sim_nic_config card = {
@@ -52,20 +52,20 @@ static inline bool simulate_link(struct simulation *simulation, struct fluxcap_c
     memcpy(card.mac, simulation->mac, sizeof(card.mac));
     if (fluxcap_sim_create(0, &simulation->sim) < 0 || fluxcap_sim_add_nic(simulation->sim, &card, &simulation->link) < 0 ||
         (simulation->record != NULL && fluxcap_sim_nic_record(simulation->link, simulation->record) < 0)) {
-        complain();
+        print_error();
         return false;
     }
     config->link = simulation->link;
     return true;
 }
 
-/* Replays the capture file, without a loss; `times` 0: for ever. */
+/* Replays the capture file without loss; `times` 0: for ever. */
 static inline bool simulate_capture(struct simulation *simulation, uint32_t queue, uint64_t times)
 {
     int count = fluxcap_sim_nic_replay(simulation->link, queue, simulation->pcap, FLUXCAP_SIM_SPEED_PACED, times);
 
     if (count < 0) {
-        complain();
+        print_error();
         return false;
     }
     printf("replaying %s: %d packets\n", simulation->pcap, count);
@@ -85,7 +85,7 @@ static inline bool simulation_end(struct simulation *simulation)
     bool good = simulation->link == NULL || fluxcap_sim_nic_record_end(simulation->link) == 0;
 
     if (!good)
-        complain();
+        print_error();
     fluxcap_link_free(simulation->link);
     fluxcap_sim_free(simulation->sim);
     return good;

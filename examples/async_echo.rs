@@ -1,18 +1,18 @@
-//! Sends UDP datagrams and pings back to whom they came from, in a task of a tokio runtime, each in the frame it came in.
+//! Sends UDP datagrams and pings back to their senders, in tasks of a tokio runtime, each packet in the frame it came in (mode B).
 //!
 //! ```console
 //! # cargo run --release --features async --example async_echo -- -i veth0
 //! $ cargo run --release --features async --example async_echo -- --sim --cancel
 //! ```
 //!
-//! With `--sim` it needs no root and no network: it echoes what a neighbour of its own sends over a simulated link, and counts at the end
-//! whether anything was lost. With `--cancel` it drops futures at random while they wait.
-//! Everything else that reaches the queue is dropped, so try it on an interface that you are not logged in through.
-//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
+//! Opens a socket on each queue of the interface, or on the one that `-q` names; each has a task. `--sim` needs no root and no network:
+//! it echoes what a neighbour sends over a simulated link, and counts at the end whether anything was lost. `--cancel` drops futures at
+//! random while they wait, which loses nothing.
+//!
+//! It drops everything else that arrives on its queues: do not use an interface that you are logged in through.
+//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one to try it on.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
-use std::env;
-use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,57 +24,58 @@ use fluxcap::proto::{
 };
 use fluxcap::sim::{Network, NicConfig};
 use fluxcap::{
-    AsyncFluxRx, AsyncFluxTx, BindMode, ErrorKind, FluxBuilder, FluxError, Link, PacketBatch,
-    XdpMode,
+    AsyncFluxRx, AsyncFluxTx, ErrorKind, FluxBuilder, FluxError, FluxRaw, Link, PacketBatch,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use canceller::Canceller;
+use common::{BindOptions, CommandLine, Failure};
 use neighbour::Neighbour;
-use whims::Whims;
 
+#[path = "async_echo/cancel.rs"]
+mod canceller;
+mod common;
 #[path = "simulate/frames.rs"]
 mod frames;
 #[path = "async_echo/neighbour.rs"]
 mod neighbour;
-#[path = "async_echo/whims.rs"]
-mod whims;
 
 const USAGE: &str = "\
 usage: async_echo -i INTERFACE [-q QUEUE] [--copy] [--generic] [--cancel]
        async_echo --sim [--packets NUMBER] [--seed NUMBER] [--cancel] [-q QUEUE] [--copy]
-Sends UDP datagrams and pings that come to the interface's own Ethernet address back, in a task of a tokio runtime.
+Sends back the UDP datagrams and pings that come to the Ethernet address of the interface, in tasks of a tokio runtime.
 
   -i, --interface NAME   the interface to receive on
-  -q, --queue NUMBER     the queue to bind to (0)
-      --copy             copy mode, even where the driver has zero-copy
-      --generic          the XDP program in the network stack, not in the driver
-      --cancel           drop futures at random while they wait; nothing is lost by that
-      --seed NUMBER      what the randomness follows from (1)
-      --sim              no interface and no root: echo what comes over a simulated link, and end
-      --packets NUMBER   how many packets that is (10000)
+  -q, --queue NUMBER     receive on this queue only (default: all queues)
+      --copy             use copy mode, even where the driver has zero-copy
+      --generic          run the XDP program in the network stack, not in the driver
+      --cancel           drop futures at random while they wait; this loses nothing
+      --seed NUMBER      the seed of the random numbers (1)
+      --sim              use a simulated link; needs no root, ends by itself
+      --packets NUMBER   with --sim: how many packets to echo (10000)
   -h, --help             this text
 
-It takes every packet of its queue: do not use an interface that you are logged in through.
+It takes every packet of its queues: do not use an interface that you are logged in through.
 SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
 
-/// Packets that are received and sent at once.
+/// Packets received and sent together.
 const BATCH: usize = 64;
-/// How often to look at the signals.
+/// How often it looks at the signals.
 const LOOK: Duration = Duration::from_millis(50);
-/// Packets that the simulated link keeps until the neighbour takes them. Sending waits then.
+/// Packets that the simulated link holds for the neighbour. When it is full, sending waits.
 const KEEP: u32 = 64;
 
-/// What became of a received packet.
+/// What was done with a received packet.
 enum Outcome {
     Datagram,
     Ping,
     Ignored,
 }
 
-/// Turns a packet for us around, and leaves everything else alone.
-fn turn(frame: &mut [u8], mac: MacAddr) -> Outcome {
-    // A sender on the same machine leaves checksums to the card; nobody would finish them on the way back.
+/// Turns a packet to our MAC address into its echo, and leaves everything else alone.
+fn echo_frame(frame: &mut [u8], mac: MacAddr) -> Outcome {
+    // A sender on the same machine leaves checksums to its device; nobody else would finish them.
     checksum::complete(frame);
     let Ok((ethernet, payload)) = Ethernet::parse_mut(frame) else {
         return Outcome::Ignored;
@@ -83,8 +84,8 @@ fn turn(frame: &mut [u8], mac: MacAddr) -> Outcome {
         return Outcome::Ignored;
     }
     let outcome = match ethernet.ether_type() {
-        EtherType::IPV4 => turn_ipv4(payload),
-        EtherType::IPV6 => turn_ipv6(payload),
+        EtherType::IPV4 => echo_ipv4(payload),
+        EtherType::IPV6 => echo_ipv6(payload),
         _ => Outcome::Ignored,
     };
     if !matches!(outcome, Outcome::Ignored) {
@@ -93,7 +94,7 @@ fn turn(frame: &mut [u8], mac: MacAddr) -> Outcome {
     outcome
 }
 
-fn turn_ipv4(payload: &mut [u8]) -> Outcome {
+fn echo_ipv4(payload: &mut [u8]) -> Outcome {
     let Ok((ip, message)) = Ipv4::parse_mut(payload) else {
         return Outcome::Ignored;
     };
@@ -101,7 +102,7 @@ fn turn_ipv4(payload: &mut [u8]) -> Outcome {
         return Outcome::Ignored;
     }
     let outcome = match ip.protocol() {
-        IpProtocol::UDP => turn_datagram(message),
+        IpProtocol::UDP => echo_datagram(message),
         IpProtocol::ICMP => match IcmpEcho::parse_mut(message) {
             Ok((echo, _)) if echo.icmp_type() == IcmpType::ECHO_REQUEST => {
                 echo.into_reply();
@@ -112,16 +113,16 @@ fn turn_ipv4(payload: &mut [u8]) -> Outcome {
         _ => Outcome::Ignored,
     };
     if !matches!(outcome, Outcome::Ignored) {
-        // The same words in another order: all checksums still hold.
+        // Swapping addresses and ports does not change any checksum.
         ip.swap_addresses();
     }
     outcome
 }
 
-fn turn_ipv6(payload: &mut [u8]) -> Outcome {
+fn echo_ipv6(payload: &mut [u8]) -> Outcome {
     match Ipv6::parse_mut(payload) {
         Ok((ip, message)) if ip.next_header() == IpProtocol::UDP => {
-            let outcome = turn_datagram(message);
+            let outcome = echo_datagram(message);
             if !matches!(outcome, Outcome::Ignored) {
                 ip.swap_addresses();
             }
@@ -131,7 +132,7 @@ fn turn_ipv6(payload: &mut [u8]) -> Outcome {
     }
 }
 
-fn turn_datagram(message: &mut [u8]) -> Outcome {
+fn echo_datagram(message: &mut [u8]) -> Outcome {
     match Udp::parse_mut(message) {
         Ok((udp, _)) => {
             udp.swap_ports();
@@ -141,11 +142,16 @@ fn turn_datagram(message: &mut [u8]) -> Outcome {
     }
 }
 
+/// Echoes the packets of one queue.
 struct Echo {
     rx: AsyncFluxRx,
     tx: AsyncFluxTx,
+    /// Printed before its counters: the number of the queue, if there are several.
+    label: String,
+    /// Set by SIGUSR1.
+    print: Arc<AtomicBool>,
     mac: MacAddr,
-    whims: Whims,
+    canceller: Canceller,
     received: u64,
     datagrams: u64,
     pings: u64,
@@ -154,20 +160,44 @@ struct Echo {
 }
 
 impl Echo {
-    /// Echoes until `stop` is set, and prints the counters whenever `print` is set.
-    async fn run(&mut self, stop: &AtomicBool, print: &AtomicBool) -> Result<(), Box<dyn Error>> {
+    fn new(raw: FluxRaw, mac: MacAddr, canceller: Canceller) -> Result<Self, FluxError> {
+        let (rx, tx) = raw.split();
+        Ok(Self {
+            rx: AsyncFluxRx::new(rx)?,
+            tx: AsyncFluxTx::new(tx)?,
+            label: String::new(),
+            print: Arc::default(),
+            mac,
+            canceller,
+            received: 0,
+            datagrams: 0,
+            pings: 0,
+            ignored: 0,
+            since: Instant::now(),
+        })
+    }
+
+    /// Runs, and stops all others at its end. Returns itself and its result.
+    async fn run_or_stop_all(mut self, stop: Arc<AtomicBool>) -> (Self, Result<(), Failure>) {
+        let result = self.run(&stop).await;
+        stop.store(true, Ordering::Relaxed);
+        (self, result)
+    }
+
+    /// Runs until `stop` is set, and prints the counters whenever `print` is set.
+    async fn run(&mut self, stop: &AtomicBool) -> Result<(), Failure> {
         let mut batch = PacketBatch::with_capacity(BATCH);
         let mut answers = PacketBatch::with_capacity(BATCH);
         let mut look = tokio::time::interval(LOOK);
         while !stop.load(Ordering::Relaxed) {
             tokio::select! {
-                received = self.whims.indulge(self.rx.recv(&mut batch)) => {
+                received = self.canceller.run(self.rx.recv(&mut batch)) => {
                     if let Some(received) = received {
                         self.received += u64::from(received?);
                     }
                 }
                 _ = look.tick() => {
-                    if print.swap(false, Ordering::Relaxed) {
+                    if self.print.swap(false, Ordering::Relaxed) {
                         self.print_counters()?;
                     }
                 }
@@ -178,10 +208,10 @@ impl Echo {
         Ok(())
     }
 
-    /// Sorts out what is to be sent back.
+    /// Moves the packets to be sent from `batch` to `answers`.
     fn answer(&mut self, batch: &mut PacketBatch, answers: &mut PacketBatch) {
         for mut packet in batch.drain() {
-            let counter = match turn(packet.data_mut(), self.mac) {
+            let counter = match echo_frame(packet.data_mut(), self.mac) {
                 Outcome::Datagram => &mut self.datagrams,
                 Outcome::Ping => &mut self.pings,
                 Outcome::Ignored => {
@@ -190,17 +220,17 @@ impl Echo {
                 }
             };
             *counter += 1;
-            // The one batch has as much room as the other.
+            // Both batches have the same capacity.
             drop(answers.push(packet));
         }
     }
 
     async fn send(&mut self, answers: &mut PacketBatch) -> Result<(), FluxError> {
         while !answers.is_empty() {
-            // What a dropped future has not sent is still in the batch.
-            match self.whims.indulge(self.tx.send(answers)).await {
+            // Packets that a dropped future has not sent are still in the batch.
+            match self.canceller.run(self.tx.send(answers)).await {
                 Some(Err(error)) if error.kind() == ErrorKind::Down => {
-                    // The answers stay in the ring until the line is up again.
+                    // The answers stay in the ring until the link is up again.
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 Some(result) => result?,
@@ -210,9 +240,10 @@ impl Echo {
         Ok(())
     }
 
-    fn print_counters(&self) -> Result<(), Box<dyn Error>> {
+    fn print_counters(&self) -> Result<(), Failure> {
         println!(
-            "received {}: datagrams {}, pings {}, ignored {}; {:.0} packets a second",
+            "{}received {}: datagrams {}, pings {}, ignored {}; {:.0} packets a second",
+            self.label,
             self.received,
             self.datagrams,
             self.pings,
@@ -221,7 +252,7 @@ impl Echo {
         );
         println!(
             "futures dropped while they waited: {}",
-            self.whims.dropped()
+            self.canceller.dropped()
         );
         let kernel = self.rx.get_ref().statistics()?;
         println!(
@@ -234,8 +265,8 @@ impl Echo {
         Ok(io::stdout().flush()?)
     }
 
-    /// Closes the socket and sees that every frame came home.
-    async fn close(mut self) -> Result<(), Box<dyn Error>> {
+    /// Closes the socket, and checks that every frame is back in the pool.
+    async fn close(mut self) -> Result<(), Failure> {
         match tokio::time::timeout(Duration::from_secs(2), self.tx.flush()).await {
             Ok(Err(error)) if error.kind() != ErrorKind::Down => return Err(error.into()),
             _ => {}
@@ -252,20 +283,32 @@ impl Echo {
     }
 }
 
-/// Echoes until a signal comes, or a simulation is over.
-async fn echo(options: &Options) -> Result<(), Box<dyn Error>> {
-    let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
+/// Opens a socket on each queue of the interface, or on the one that `-q` names.
+fn open(link: &Link, options: &Options) -> Result<Vec<FluxRaw>, FluxError> {
+    let bind = &options.bind;
+    let builder = FluxBuilder::new(link)
+        .bind_mode(bind.bind_mode)
+        .xdp_mode(bind.xdp_mode);
+    match (bind.queue, &options.interface) {
+        (None, Some(_)) => builder.frames(2048).build_queues(..),
+        // On the simulated link packets arrive on one queue only.
+        _ => Ok(vec![builder.queue(bind.first_queue()).build()?]),
+    }
+}
+
+/// Runs until a signal comes, or the simulation ends.
+async fn echo(options: &Options) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
-    #[cfg(unix)] // elsewhere there is no such signal
-    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&print))?;
 
+    let first = options.bind.first_queue();
     let network = Network::new();
     let (link, nic) = match &options.interface {
         Some(interface) => (Link::from(interface), None),
         None => {
             let nic = network.add(NicConfig {
-                queues: options.queue.saturating_add(1),
+                queues: first.saturating_add(1),
                 mac: Some(neighbour::ECHO),
                 zero_copy: true,
                 keep: KEEP,
@@ -274,48 +317,46 @@ async fn echo(options: &Options) -> Result<(), Box<dyn Error>> {
             (Link::from(&nic), Some(nic))
         }
     };
-    let raw = FluxBuilder::new(&link)
-        .queue(options.queue)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode)
-        .build()?;
-    let interface = raw.interface().name.clone();
-    let Some(mac) = raw.interface().mac else {
+    let sockets = open(&link, options)?;
+    let interface = sockets[0].interface().name.clone();
+    let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
-    println!("{}", raw.report());
-    println!(
-        "echoing on {interface} queue {}: UDP and ping",
-        options.queue
-    );
+    println!("{}", sockets[0].report());
+    let count = sockets.len();
+    let queues = options.bind.queues(count);
+    println!("echoing on {interface} {queues}: UDP and ping");
     io::stdout().flush()?;
-    let (rx, tx) = raw.split();
-    let mut echo = Echo {
-        rx: AsyncFluxRx::new(rx)?,
-        tx: AsyncFluxTx::new(tx)?,
-        mac,
-        whims: Whims::new(options.cancel.then_some(options.seed)),
-        received: 0,
-        datagrams: 0,
-        pings: 0,
-        ignored: 0,
-        since: Instant::now(),
-    };
+
+    let mut tasks = Vec::new();
+    for (queue, raw) in (first..).zip(sockets) {
+        let seed = options.seed.wrapping_add(queue.into());
+        let mut echo = Echo::new(raw, mac, Canceller::new(options.cancel.then_some(seed)))?;
+        echo.label = BindOptions::label(queue, count);
+        #[cfg(unix)] // elsewhere there is no such signal
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&echo.print))?;
+        tasks.push(tokio::spawn(echo.run_or_stop_all(Arc::clone(&stop))));
+    }
     let running = nic.as_ref().map(|_| network.run()).transpose()?;
     let neighbour = nic.map(|nic| {
-        let (queue, packets, stop) = (options.queue, options.packets, Arc::clone(&stop));
-        std::thread::spawn(move || Neighbour::new(nic, queue, packets).talk(&stop))
+        let (packets, stop) = (options.packets, Arc::clone(&stop));
+        std::thread::spawn(move || Neighbour::new(nic, first, packets).talk(&stop))
     });
-    let result = echo.run(&stop, &print).await;
-    echo.print_counters()?;
-    stop.store(true, Ordering::Relaxed);
+    let mut ended = Vec::new();
+    for task in tasks {
+        let (echo, result) = task.await?;
+        echo.print_counters()?;
+        ended.push((echo, result));
+    }
     let all_well = match neighbour.map(|thread| thread.join()) {
         Some(Ok(ended)) => ended?,
         Some(Err(_)) => return Err("the neighbour panicked".into()),
         None => true,
     };
-    result?;
-    echo.close().await?;
+    for (echo, result) in ended {
+        result?;
+        echo.close().await?;
+    }
     drop(running);
     if !all_well {
         return Err("not every packet came back as it should be".into());
@@ -324,34 +365,28 @@ async fn echo(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 struct Options {
-    /// `None` is a simulated link.
+    /// `None`: a simulated link.
     interface: Option<String>,
-    queue: u32,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
+    bind: BindOptions,
     cancel: bool,
     seed: u64,
     packets: u32,
 }
 
-/// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut interface, mut sim, mut queue) = (None, false, 0);
-    let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
+/// Reads the command line; returns `None` if it asks for help.
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
+    let (mut interface, mut sim, mut bind) = (None, false, BindOptions::default());
     let (mut cancel, mut seed, mut packets) = (false, 1, None);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+    while let Some(word) = line.next()? {
         match word.as_str() {
-            "-i" | "--interface" => interface = Some(value()?),
-            "-q" | "--queue" => queue = number(&word, &value()?)?,
-            "--copy" => bind_mode = BindMode::Copy,
-            "--generic" => xdp_mode = XdpMode::Generic,
+            "-i" | "--interface" => interface = Some(line.text()?),
             "--cancel" => cancel = true,
-            "--seed" => seed = number(&word, &value()?)?,
+            "--seed" => seed = line.number()?,
             "--sim" => sim = true,
-            "--packets" => packets = Some(number(&word, &value()?)?),
+            "--packets" => packets = Some(line.number()?),
             "-h" | "--help" => return Ok(None),
-            _ => return Err(format!("what is '{word}'?")),
+            _ if bind.option(&word, line)? => {}
+            _ => return Err(line.unknown()),
         }
     }
     match (&interface, sim) {
@@ -372,44 +407,18 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     }
     Ok(Some(Options {
         interface,
-        queue,
-        bind_mode,
-        xdp_mode,
+        bind,
         cancel,
         seed,
         packets,
     }))
 }
 
-fn number<T: std::str::FromStr>(word: &str, text: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("{word} is a number, not '{text}'"))
-}
-
 fn main() -> ExitCode {
-    let options = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("async_echo: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(echo(&options)),
-        Err(error) => Err(error.into()),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("async_echo: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, |options| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(echo(&options))
+    })
 }

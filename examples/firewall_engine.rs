@@ -1,25 +1,25 @@
-//! A firewall in a cable: passes packets on between two interfaces, both ways, as a small file of rules says.
+//! A firewall between two interfaces: forwards packets both ways if a file of rules allows them (mode A).
 //!
 //! ```console
 //! # cargo run --release --example firewall_engine -- veth0 veth2 --rules examples/firewall.rules
 //! $ cargo run --release --example firewall_engine -- --sim
 //! ```
 //!
-//! Mode A: the two sockets share their memory and are the two ports of one engine, so that a packet leaves from the frame that it came
-//! in. Nothing is allocated for a packet. The rules are looked through in the order of the file, which takes about a nanosecond for each
-//! (measured in a virtual machine). So from sixteen rules on, the decisions about the last flows are remembered: ten nanoseconds, however long the
-//! file is. Only the first packet of a flow pays for all rules then, and each packet of someone who makes up a new flow for each.
+//! Opens a socket on each queue of both interfaces, or on the one that `-q` names; all sockets are ports of one engine. With one queue
+//! each, the two sockets share one UMEM and packets are forwarded without a copy. With several queues each socket has a UMEM of its own,
+//! and the engine copies what it forwards. Nothing is allocated for a packet.
 //!
-//! A TCP or UDP packet of a stack on the same machine, in a container or a virtual machine, comes without its checksum: veth and virtio
-//! promise to compute it, and the stack takes them at their word. Sent on from here it would arrive damaged. So unfinished checksums are
-//! finished, unless `--keep-checksums` is given, which is right between two cables.
+//! The rules are tried in the order of the file, about a nanosecond each (measured in a virtual machine). With sixteen rules or more, the
+//! decisions about recent flows are cached: ten nanoseconds, however long the file is.
 //!
-//! It takes all packets of its two queues: not on an interface that you are logged in through. Two cables to try it with are made by
+//! A sender on the same machine (a container, a virtual machine) leaves TCP and UDP checksums to its device. The device here is veth or
+//! virtio, which leaves them unfinished, so the firewall finishes them before it forwards a packet. Between two cards `--keep-checksums`
+//! saves that work.
+//!
+//! It takes all packets of its queues: do not use an interface that you are logged in through. Two cables to try it on:
 //! `ip link add veth0 type veth peer name veth1`, the same for veth2 and veth3, and `ip link set … up` for the four.
-//! With `--sim` it needs no root and no network: it stands between two simulated links, with a little traffic of every kind.
+//! `--sim` needs no root and no network: the firewall stands between two simulated links, with a little traffic of every kind.
 
-use std::env;
-use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -30,151 +30,164 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fluxcap::{
-    BatchRef, BindMode, ErrorKind, FluxBuilder, FluxEngine, FluxError, Link, Poller, XdpMode,
+    BatchRef, ErrorKind, FluxBuilder, FluxEngine, FluxError, FluxRaw, Link, Poller, Queues,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use common::{BindOptions, CommandLine, Failure};
 use firewall::Firewall;
 use rules::Rules;
-use world::World;
+use simulation::Simulation;
 
+mod common;
 #[path = "firewall_engine/firewall.rs"]
 mod firewall;
 #[path = "simulate/frames.rs"]
 mod frames;
 #[path = "firewall_engine/rules.rs"]
 mod rules;
-#[path = "firewall_engine/world.rs"]
-mod world;
+#[path = "firewall_engine/simulation.rs"]
+mod simulation;
 
 const USAGE: &str = "\
 usage: firewall_engine INTERFACE INTERFACE --rules FILE [OPTION...]
        firewall_engine --sim [--rules FILE] [--pcap FILE] [--record FILE] [OPTION...]
-Passes packets on between two interfaces, both ways, as the rules say.
+Forwards packets between two interfaces, both ways, if the rules allow them.
 
   -r, --rules FILE       the rules, see below and examples/firewall.rules
-  -q, --queue NUMBER     the queue to bind to, at both interfaces (0)
+  -q, --queue NUMBER     receive on this queue only, at both interfaces (default: all queues)
   -p, --poller POLLER    how to wait for packets: busy, wait or adaptive (adaptive)
   -I, --interval SECONDS print statistics this often
-      --keep-checksums   do not finish checksums that a stack has left to its card
-      --copy             copy mode, even where the driver has zero-copy
-      --generic          the XDP program in the network stack, not in the driver
-      --sim              no interfaces and no root: two simulated links with traffic for the sample rules
-      --pcap FILE        replay a capture file into the first simulated link instead, once
+      --keep-checksums   do not finish checksums that a sender left to its device
+      --copy             use copy mode, even where the driver has zero-copy
+      --generic          run the XDP program in the network stack, not in the driver
+      --sim              use two simulated links with traffic for the sample rules; needs no root
+      --pcap FILE        replay a capture file into the first simulated link, once
       --record FILE      write what the first simulated link carries into a capture file
   -h, --help             this text
 
-It takes every packet of its queue: do not use an interface that you are logged in through.
-A file of rules has a rule in each line. The first that matches a packet decides:
+It takes every packet of its queues: do not use an interface that you are logged in through.
+The file has a rule a line. The first rule that matches a packet decides:
   allow|deny PROTOCOL [from ADDRESS [port PORTS]] [to ADDRESS [port PORTS]] [both ways]
-  default allow|deny     what no rule matches; without this line: deny
+  default allow|deny     for packets that no rule matches; without this line: deny
 PROTOCOL is tcp, udp, icmp, arp, other (neither IP nor ARP), any, or the number of an IP protocol; ADDRESS is any, an
 IPv4 or IPv6 address or a prefix; PORTS is one port or a range, 1024-65535. With 'both ways' the answers match, too.
-Fragments and packets that are cut short hide what they are: 'deny' takes them for what it denies, 'allow' never for what
-it allows, if it names ports or, in IPv6, a protocol. What claims to be IP and is not never passes. VLAN tags are passed over.
+Fragments and truncated packets may hide ports or, in IPv6, the protocol: a deny rule that asks for these then matches, an
+allow rule does not. Malformed IP packets never pass. Rules look behind VLAN tags.
 
-SIGHUP reads the rules anew, and keeps the old ones when it cannot. SIGUSR1 prints the statistics. SIGINT and SIGTERM
-end the program. Cards must take packets that are not for them, and leave VLAN tags alone:
+SIGHUP reloads the rules; if they are wrong, the old ones stay. SIGUSR1 prints the statistics, SIGINT and SIGTERM
+end the program. Cards must take packets that are not for them, and leave VLAN tags in the packets, or tagged packets
+are forwarded without their tag:
   ip link set NAME promisc on; ethtool -K NAME gro off lro off rxvlan off txvlan off
-and at the other end of a veth pair, where VLAN tags are sent: ethtool -K PEER tx-vlan-hw-insert off";
+and at the other end of a veth pair, if VLAN tags are sent there: ethtool -K PEER tx-vlan-hw-insert off";
 
 /// The rules of `--sim`.
 const SAMPLE: &str = include_str!("firewall.rules");
 
-/// Signals and intervals are looked after this often.
+/// How often it looks at signals and intervals.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// What signals ask for.
+/// Set by signals.
 #[derive(Default)]
-struct Wishes {
+struct Signals {
     stop: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
     print: Arc<AtomicBool>,
 }
 
-impl Wishes {
+impl Signals {
     fn listen() -> io::Result<Self> {
-        let wishes = Self::default();
-        flag::register(SIGINT, Arc::clone(&wishes.stop))?;
-        flag::register(SIGTERM, Arc::clone(&wishes.stop))?;
+        let signals = Self::default();
+        flag::register(SIGINT, Arc::clone(&signals.stop))?;
+        flag::register(SIGTERM, Arc::clone(&signals.stop))?;
         #[cfg(unix)] // elsewhere there are no such signals
         {
             use signal_hook::consts::{SIGHUP, SIGUSR1};
-            flag::register(SIGHUP, Arc::clone(&wishes.reload))?;
-            flag::register(SIGUSR1, Arc::clone(&wishes.print))?;
+            flag::register(SIGHUP, Arc::clone(&signals.reload))?;
+            flag::register(SIGUSR1, Arc::clone(&signals.print))?;
         }
-        Ok(wishes)
+        Ok(signals)
     }
 }
 
-/// Whether that was wished for since the last time.
-fn wished(wish: &AtomicBool) -> bool {
-    wish.swap(false, Ordering::Relaxed)
+/// Returns whether a signal came since the last call.
+fn taken(signal: &AtomicBool) -> bool {
+    signal.swap(false, Ordering::Relaxed)
 }
 
 struct Program {
     engine: FluxEngine,
+    /// How many ports each interface has; those of the first come first.
+    queues: [u32; 2],
     firewall: Firewall,
-    world: Option<World>,
+    simulation: Option<Simulation>,
     options: Options,
 }
 
 impl Program {
-    /// Opens the two sockets, on one memory, and makes them the ports of an engine.
-    fn open(options: Options, rules: Rules, world: Option<World>) -> Result<Self, FluxError> {
-        let links = match &world {
-            Some(world) => world.links(),
+    /// Opens the sockets, and makes them the ports of an engine.
+    fn open(
+        options: Options,
+        rules: Rules,
+        simulation: Option<Simulation>,
+    ) -> Result<Self, FluxError> {
+        let links = match &simulation {
+            Some(simulation) => simulation.links(),
             None => options.interfaces.each_ref().map(Link::from),
         };
-        // Small chunks where packets fit into them: more packets stay in the cache.
-        let mtu = links.iter().map(|link| Ok(link.info()?.mtu));
-        let mtu = mtu.collect::<Result<Vec<u32>, FluxError>>()?;
-        let small = mtu.iter().all(|mtu| *mtu <= 1500);
+        let infos = [links[0].info()?, links[1].info()?];
+        // With small chunks more packets fit into the cache.
+        let small = infos.iter().all(|info| info.mtu <= 1500);
+        let single = infos.iter().all(|info| info.rx_queues == Some(1));
+        let single = single || options.bind.queue.is_some();
         let builder = |link| {
             FluxBuilder::new(link)
-                .queue(options.queue)
                 .chunk_size(if small { 2048 } else { 4096 })
-                // TCP sends some thousand packets in a row: they wait here while this thread does not run.
-                .frames(16_384)
+                // TCP sends thousands of packets in a row: there is room for them while this thread does not run.
+                .frames(if single { 16_384 } else { 8192 })
                 .fill_size(4096)
                 .rx_size(4096)
-                .bind_mode(options.bind_mode)
-                .xdp_mode(options.xdp_mode)
+                .bind_mode(options.bind.bind_mode)
+                .xdp_mode(options.bind.xdp_mode)
         };
-        let one = builder(&links[0]).build()?;
-        let other = builder(&links[1]).umem(one.umem()).build()?;
-        println!("{}\n{}", one.report(), other.report());
-        let mut engine = FluxEngine::new(one);
-        engine.add_port(other)?;
-        engine.set_poller(options.poller);
+        let queues = options.bind.queue.map_or(Queues::All, Queues::from);
+        let one = builder(&links[0]).build_queues(queues.clone())?;
+        let mut other = builder(&links[1]);
+        if single {
+            other = other.umem(one[0].umem());
+        }
+        let other = other.build_queues(queues)?;
+        println!("{}\n{}", one[0].report(), other[0].report());
+        let queues = [one.len() as u32, other.len() as u32];
         Ok(Self {
-            engine,
+            engine: engine(one.into_iter().chain(other), options.poller)?,
+            queues,
             firewall: Firewall::new(rules, options.completes),
-            world,
+            simulation,
             options,
         })
     }
 
-    /// Passes packets on until a signal comes, or a simulation is over.
-    fn run(&mut self, wishes: &Wishes) -> Result<(), Box<dyn Error>> {
+    /// Forwards packets until a signal comes, or the simulation ends.
+    fn run(&mut self, signals: &Signals) -> Result<(), Failure> {
         let mut printed = Instant::now();
-        while !wishes.stop.load(Ordering::Relaxed) {
-            if wished(&wishes.reload) {
+        while !signals.stop.load(Ordering::Relaxed) {
+            if taken(&signals.reload) {
                 self.reload();
             }
             let due = self
                 .options
                 .interval
                 .is_some_and(|i| printed.elapsed() >= i);
-            if wished(&wishes.print) || due {
+            if taken(&signals.print) || due {
                 self.print_statistics()?;
                 printed = Instant::now();
             }
-            match self.turn() {
+            match self.poll_once() {
                 Ok(true) => {}
                 Ok(false) => break,
-                // What waits in the TX ring leaves when the line is up again.
+                // Packets in the TX ring leave when the link is up again.
                 Err(error) if error.kind() == ErrorKind::Down => thread::sleep(SLICE / 10),
                 Err(error) => return Err(error.into()),
             }
@@ -182,23 +195,23 @@ impl Program {
         Ok(())
     }
 
-    /// A slice of time on interfaces, one turn of a simulation. False when the simulation is over.
-    fn turn(&mut self) -> Result<bool, FluxError> {
-        let firewall = &mut self.firewall;
+    /// Forwards packets for a short time. Returns false when the simulation is over.
+    fn poll_once(&mut self) -> Result<bool, FluxError> {
+        let (firewall, queues) = (&mut self.firewall, self.queues);
         let mut callback = |batch: &mut BatchRef<'_>| {
-            let (from, to) = (batch.port(), 1 - batch.port());
+            let (from, exit) = route(queues, batch.port());
             batch.prefetch();
             batch.for_each(|packet| {
-                if firewall.passes(from as usize, packet.data_mut()) {
-                    packet.send_to(to).expect("there are two ports");
+                if firewall.passes(from, packet.data_mut()) {
+                    packet.send_to(exit).expect("a port of the engine");
                 }
             });
         };
-        let Some(world) = &mut self.world else {
+        let Some(simulation) = &mut self.simulation else {
             self.engine.run_for(SLICE, callback)?;
             return Ok(true);
         };
-        let more = world.turn(self.options.queue)?;
+        let more = simulation.poll_once(self.options.bind.first_queue())?;
         let received = self.engine.run_once(&mut callback)?;
         if received == 0 && more {
             self.engine.wait(Some(SLICE))?;
@@ -216,57 +229,102 @@ impl Program {
         }
     }
 
-    fn print_statistics(&self) -> Result<(), Box<dyn Error>> {
+    fn print_statistics(&self) -> Result<(), Failure> {
         print!("{}", self.firewall);
-        let names = [0, 1].map(|port| self.engine.port(port).interface().name.as_str());
+        let names = self.names();
         let [there, back] = self.firewall.totals();
         println!(
             "{} > {}: {there}\n{} > {}: {back}",
             names[0], names[1], names[1], names[0]
         );
         println!("{}", self.engine.statistics());
-        for (port, name) in [0, 1].into_iter().zip(names) {
-            let kernel = self.engine.port(port).statistics()?;
+        let first = self.queues[0];
+        for (ports, name) in [0..first, first..self.engine.ports()]
+            .into_iter()
+            .zip(names)
+        {
+            let (mut dropped, mut full, mut empty) = (0, 0, 0);
+            for port in ports {
+                let kernel = self.engine.port(port).statistics()?;
+                dropped += kernel.rx_dropped;
+                full += kernel.rx_ring_full;
+                empty += kernel.rx_fill_ring_empty_descs;
+            }
             println!(
-                "kernel, {name}: dropped {}, RX ring full {}, fill ring empty {}",
-                kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs
+                "kernel, {name}: dropped {dropped}, RX ring full {full}, fill ring empty {empty}"
             );
         }
         Ok(io::stdout().flush()?)
     }
+
+    /// The names of the two interfaces.
+    fn names(&self) -> [&str; 2] {
+        [0, self.queues[0]].map(|port| self.engine.port(port).interface().name.as_str())
+    }
 }
 
-/// Is a firewall until a signal comes.
-fn protect(options: Options) -> Result<(), Box<dyn Error>> {
-    let wishes = Wishes::listen()?;
+/// An engine with a port for each socket.
+fn engine(
+    mut sockets: impl Iterator<Item = FluxRaw>,
+    poller: Poller,
+) -> Result<FluxEngine, FluxError> {
+    let mut engine = FluxEngine::new(sockets.next().expect("an interface has a queue"));
+    engine.set_copying(true);
+    for socket in sockets {
+        engine.add_port(socket)?;
+    }
+    engine.set_poller(poller);
+    Ok(engine)
+}
+
+/// The interface (0 or 1) that a port belongs to, and the port of the other one that its packets leave through. It is always the same port,
+/// so the packets of a flow stay in order.
+fn route([one, other]: [u32; 2], port: u32) -> (usize, u32) {
+    match port.checked_sub(one) {
+        None => (0, one + port % other),
+        Some(queue) => (1, queue % one),
+    }
+}
+
+/// Runs until a signal comes, or the simulation ends.
+fn run_firewall(options: Options) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
     let rules = options.read_rules()?;
     let count = rules.count();
     let (pcap, record) = (options.pcap.as_deref(), options.record.as_deref());
-    let world = options
+    let simulation = options
         .sim
-        .then(|| World::new(options.queue, pcap, record, options.completes))
+        .then(|| Simulation::new(options.bind.first_queue(), pcap, record, options.completes))
         .transpose()?;
-    let mut program = Program::open(options, rules, world)?;
-    let names = [0, 1].map(|port| program.engine.port(port).interface().name.as_str());
-    println!("{count} rules between {} and {}", names[0], names[1]);
+    let mut program = Program::open(options, rules, simulation)?;
+    let ([one, other], queues) = (program.names(), program.queues);
+    println!(
+        "{count} rules between {one} and {other}, which have {} and {} queues here",
+        queues[0], queues[1]
+    );
     io::stdout().flush()?;
 
-    let result = program.run(&wishes);
+    let result = program.run(&signals);
     program.print_statistics()?;
     result?;
-    let umem = program.engine.port(0).umem().clone();
-    for mut port in program.engine.into_ports() {
-        // What still waits in the TX ring shall leave, if it can.
+    let mut ports = program.engine.into_ports();
+    for port in &mut ports {
+        // Packets in the TX ring leave now, if they can.
         match port.flush(Duration::from_secs(1)) {
             Err(error) if error.kind() != ErrorKind::Down => return Err(error.into()),
             _ => {}
         }
     }
-    if !umem.accounting().is_conserved() {
+    if !ports
+        .iter()
+        .all(|port| port.umem().accounting().is_conserved())
+    {
         return Err("the frames do not add up".into());
     }
     let passed = program.firewall.totals().map(|totals| totals.passed);
-    let good = program.world.map(|world| world.finish(passed.iter().sum()));
+    let good = program
+        .simulation
+        .map(|simulation| simulation.finish(passed.iter().sum()));
     match good.transpose()? {
         Some(false) => Err("what came out is not what was let through".into()),
         _ => Ok(()),
@@ -276,12 +334,10 @@ fn protect(options: Options) -> Result<(), Box<dyn Error>> {
 struct Options {
     interfaces: [String; 2],
     rules: Option<PathBuf>,
-    queue: u32,
+    bind: BindOptions,
     poller: Poller,
     interval: Option<Duration>,
     completes: bool,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
     sim: bool,
     pcap: Option<PathBuf>,
     record: Option<PathBuf>,
@@ -298,47 +354,32 @@ impl Options {
     }
 }
 
-/// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+/// Reads the command line; returns `None` if it asks for help.
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
     let mut interfaces = Vec::new();
     let mut options = Options {
         interfaces: Default::default(),
         rules: None,
-        queue: 0,
+        bind: BindOptions::default(),
         poller: Poller::default(),
         interval: None,
         completes: true,
-        bind_mode: BindMode::Auto,
-        xdp_mode: XdpMode::Auto,
         sim: false,
         pcap: None,
         record: None,
     };
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+    while let Some(word) = line.next()? {
         match word.as_str() {
-            "-r" | "--rules" => options.rules = Some(value()?.into()),
-            "-q" | "--queue" => options.queue = number(&word, &value()?)?,
-            "-I" | "--interval" => {
-                let seconds = number(&word, &value()?)?;
-                options.interval = Some(Duration::from_secs(seconds.max(1).into()));
-            }
-            "-p" | "--poller" => {
-                options.poller = match value()?.as_str() {
-                    "busy" => Poller::Busy,
-                    "wait" => Poller::Wait,
-                    "adaptive" => Poller::default(),
-                    other => return Err(format!("there is no poller '{other}'")),
-                }
-            }
+            "-r" | "--rules" => options.rules = Some(line.value()?.into()),
+            "-I" | "--interval" => options.interval = Some(line.seconds()?),
+            "-p" | "--poller" => options.poller = line.poller()?,
             "--keep-checksums" => options.completes = false,
-            "--copy" => options.bind_mode = BindMode::Copy,
-            "--generic" => options.xdp_mode = XdpMode::Generic,
             "--sim" => options.sim = true,
-            "--pcap" => options.pcap = Some(value()?.into()),
-            "--record" => options.record = Some(value()?.into()),
+            "--pcap" => options.pcap = Some(line.value()?.into()),
+            "--record" => options.record = Some(line.value()?.into()),
             "-h" | "--help" => return Ok(None),
-            option if option.starts_with('-') => return Err(format!("what is '{option}'?")),
+            _ if options.bind.option(&word, line)? => {}
+            _ if word.starts_with('-') => return Err(line.unknown()),
             _ => interfaces.push(word),
         }
     }
@@ -358,28 +399,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     Ok(Some(options))
 }
 
-fn number(word: &str, text: &str) -> Result<u32, String> {
-    let number = text.parse();
-    number.map_err(|_| format!("{word} takes a number, not '{text}'"))
-}
-
 fn main() -> ExitCode {
-    let result = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => protect(options),
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("firewall_engine: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("firewall_engine: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, run_firewall)
 }

@@ -1,119 +1,149 @@
-//! A load balancer: gives the flows of clients to backends, and their answers back, all through one interface.
+//! A load balancer: spreads the flows of clients over backends, through one interface (mode B).
 //!
 //! ```console
 //! # cargo run --release --example load_balancer_system -- -i veth0 -s 10.0.0.100:80 -b 10.0.0.11:8080 -b 10.0.0.12:8080
 //! $ cargo run --release --example load_balancer_system -- --sim
 //! ```
 //!
-//! Mode B: the socket is split into a half that receives and one that sends. Received packets are owned: rewritten in place, they are
-//! moved to a batch and sent from the frames that they came in, and wait there when the TX ring is full; what goes nowhere is dropped,
-//! which gives its frame back.
+//! Opens a socket on each queue of the interface, or on the one that `-q` names; each has a thread. A socket is split into a receiving
+//! and a sending half. Received packets belong to the program: it rewrites them in place and sends them from the frame they came in, or
+//! drops them, which frees the frame. The answers of a flow often arrive on another queue than its requests, so all threads share one
+//! session table, behind a lock that is taken once a batch.
 //!
-//! It has an address of its own, which the kernel must not have, and answers ARP requests for it. A packet of a client gets a backend's
-//! address and the balancer's own, with a port that stands for the flow (full NAT); so the answer comes back here, whatever the backend's
-//! routes are, and gets the client's address and the service's. The price is that backends do not see who asks. Checksums are adjusted,
-//! not computed anew, but for those that a stack on the same machine has left to its card.
+//! The balancer has an IP address of its own, which the kernel must not have, and answers ARP requests for it. It does full NAT: a
+//! request goes to the backend from the balancer's address, and from a port that stands for the flow. So the answer returns to the
+//! balancer, whatever the routes of the backend are. The price: backends do not see the address of the client. Checksums are adjusted,
+//! not recomputed; those that a sender on the same machine left to its device are finished.
 //!
-//! Backends are chosen by consistent hashing: when one goes, its flows move, and no others. A backend is down when it has not been heard of
-//! for a while; each second it is asked for by ARP, so that a machine that is gone is noticed, but not a program on it that has ended.
+//! Backends are chosen by consistent hashing: when one goes down, only its own flows move. Once a second the balancer sends an ARP
+//! request to each backend; one that has sent nothing for a while is down. This notices a machine that is gone, but not a service on it
+//! that has ended.
 //!
-//! IPv4, TCP and UDP, without VLANs; fragments are not passed on. Everything else that reaches the queue is dropped, so try it on an
-//! interface that you are not logged in through. With `--sim` it needs no root and no network: clients and backends are simulated.
+//! IPv4, TCP and UDP; no VLANs, no fragments. It drops everything else that arrives on its queues: do not use an interface that you are
+//! logged in through. `--sim` needs no root and no network: clients and backends are simulated.
 
-use std::env;
-use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fluxcap::{
-    BindMode, ErrorKind, FluxBuilder, FluxError, FluxRx, FluxTx, PacketBatch, Poller, XdpMode,
-};
+use fluxcap::sim::Nic;
+use fluxcap::{ErrorKind, FluxBuilder, FluxError, FluxRaw, FluxRx, FluxTx, PacketBatch, Poller};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use balancer::Balancer;
+use common::{BindOptions, CommandLine, Failure};
 use sessions::FIRST_PORT;
-use simulate::Place;
-use world::{Neighbours, World};
+use simulate::LinkOptions;
+use simulation::{Neighbours, Simulation};
 
 #[path = "load_balancer_system/balancer.rs"]
 mod balancer;
+mod common;
 #[path = "simulate/frames.rs"]
 mod frames;
 #[path = "load_balancer_system/sessions.rs"]
 mod sessions;
 mod simulate;
+#[path = "load_balancer_system/simulation.rs"]
+mod simulation;
 #[path = "load_balancer_system/table.rs"]
 mod table;
-#[path = "load_balancer_system/world.rs"]
-mod world;
 
 const USAGE: &str = "\
 usage: load_balancer_system -i INTERFACE -s SERVICE -b BACKEND [-b BACKEND...] [OPTION...]
        load_balancer_system --sim [--pcap FILE] [--record FILE] [OPTION...]
-Gives the flows of clients, TCP and UDP over IPv4, to backends in the same network, and their answers back.
+Spreads the TCP and UDP flows of IPv4 clients over backends in the same network.
 
   -i, --interface NAME   the interface, towards clients and backends
-  -s, --service ADDRESS  where the clients find the service: an address that the kernel does not have, and a port below 32768
-  -b, --backend ADDRESS  address and port of a backend; give it for each
-      --down-after SECS  seconds of silence after which a backend is down, its flows going to others (3)
-  -q, --queue NUMBER     the queue to bind to (0)
+  -s, --service ADDRESS  where clients find the service: an address that the kernel does not have, and a port below 32768
+  -b, --backend ADDRESS  address and port of a backend; repeat it for each
+      --down-after SECS  seconds of silence after which a backend is down and its flows move (3)
+  -q, --queue NUMBER     receive on this queue only (default: all queues)
   -p, --poller POLLER    how to wait for packets: busy, wait or adaptive (adaptive)
   -I, --interval SECONDS print statistics this often
-      --copy             copy mode, even where the driver has zero-copy
-      --generic          the XDP program in the network stack, not in the driver
-      --sim              no interface and no root: clients and backends on a simulated link
-      --pcap FILE        replay a capture file into the simulated link instead, once
+      --copy             use copy mode, even where the driver has zero-copy
+      --generic          run the XDP program in the network stack, not in the driver
+      --sim              use a simulated link with clients and backends; needs no root
+      --pcap FILE        replay a capture file into a simulated link, once
       --record FILE      write what the simulated link carries into a capture file
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text
 
-It takes every packet of its queue: do not use an interface that you are logged in through.
+It takes every packet of its queues: do not use an interface that you are logged in through.
 SIGUSR1 prints the statistics, SIGINT and SIGTERM end the program.";
 
-/// Packets handled between two looks at signals and the clock.
+/// Packets handled before it looks at signals and the clock again.
 const BATCH: usize = 64;
-/// Signals, backends and intervals are looked after this often.
+/// How often it looks at signals, backends and intervals.
 const SLICE: Duration = Duration::from_millis(100);
 
-struct Program {
-    rx: FluxRx,
-    tx: FluxTx,
-    balancer: Balancer,
-    world: Option<World>,
+/// What all queues share.
+struct Shared {
+    balancer: Mutex<Balancer>,
     start: Instant,
-    received: PacketBatch,
-    outgoing: PacketBatch,
 }
 
-impl Program {
-    /// Balances until `stop` is set, or a simulation is over.
-    fn run(
-        &mut self,
-        interval: Option<Duration>,
-        stop: &AtomicBool,
-        print: &AtomicBool,
-    ) -> Result<(), Box<dyn Error>> {
+impl Shared {
+    fn balancer(&self) -> MutexGuard<'_, Balancer> {
+        self.balancer.lock().expect("no thread panics")
+    }
+}
+
+/// Handles the packets of one queue.
+struct Worker<'a> {
+    shared: &'a Shared,
+    /// The first one also probes the backends, and prints the statistics of the balancer.
+    is_first: bool,
+    /// Printed before its counters: the number of the queue, if there are several.
+    label: String,
+    /// Set by SIGUSR1.
+    print: Arc<AtomicBool>,
+    rx: FluxRx,
+    tx: FluxTx,
+    received: PacketBatch,
+    outgoing: PacketBatch,
+    simulation: Option<Simulation>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(raw: FluxRaw, shared: &'a Shared, options: &Options) -> Self {
+        let (mut rx, tx) = raw.split();
+        rx.set_poller(options.poller);
+        Self {
+            shared,
+            is_first: false,
+            label: String::new(),
+            print: Arc::default(),
+            rx,
+            tx,
+            received: PacketBatch::with_capacity(BATCH),
+            outgoing: PacketBatch::with_capacity(BATCH),
+            simulation: None,
+        }
+    }
+
+    /// Runs until `stop` is set, or the simulation ends.
+    fn run(&mut self, interval: Option<Duration>, stop: &AtomicBool) -> Result<(), Failure> {
         let mut printed = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             let due = interval.is_some_and(|interval| printed.elapsed() >= interval);
-            if print.swap(false, Ordering::Relaxed) || due {
+            if self.print.swap(false, Ordering::Relaxed) || due {
                 self.print_statistics()?;
                 printed = Instant::now();
             }
-            let over = match &mut self.world {
-                Some(world) => !world.turn()?,
+            let over = match &mut self.simulation {
+                Some(simulation) => !simulation.poll_once()?,
                 None => false,
             };
-            match self.turn() {
+            match self.poll_once() {
                 Ok(0) if over => break,
                 Ok(_) => {}
-                // What waits in the TX ring leaves when the line is up again.
+                // Packets in the TX ring leave when the link is up again.
                 Err(error) if error.kind() == ErrorKind::Down => thread::sleep(SLICE / 10),
                 Err(error) => return Err(error.into()),
             }
@@ -125,17 +155,12 @@ impl Program {
         }
     }
 
-    /// Waits for packets, and passes them on. Returns how many there were.
-    fn turn(&mut self) -> Result<u32, FluxError> {
-        let now = self.now();
-        let (news, probe) = self.balancer.look_after(now);
-        for text in news {
-            println!("{text}");
+    /// Waits for packets, and forwards them. Returns how many there were.
+    fn poll_once(&mut self) -> Result<u32, FluxError> {
+        if self.is_first {
+            self.probe_backends()?;
         }
-        if probe {
-            self.probe()?;
-        }
-        // Nothing new comes in before the old has left: so no packet is lost here when the link is slower than its neighbours.
+        // Receives nothing before these have left, so that no packet is dropped here when the TX ring is full.
         if !self.outgoing.is_empty() {
             self.tx.send(&mut self.outgoing)?;
             if !self.outgoing.is_empty() {
@@ -145,20 +170,29 @@ impl Program {
         }
         let count = self.rx.recv_timeout(&mut self.received, SLICE)?;
         let now = self.now();
+        let mut balancer = self.shared.balancer();
         for mut packet in self.received.drain() {
-            if self.balancer.handle(packet.data_mut(), now) {
-                // It has room for what one turn receives and is empty before.
+            if balancer.handle(packet.data_mut(), now) {
+                // It is empty before, and has room for all that one turn receives.
                 let _ = self.outgoing.push(packet);
             }
         }
+        drop(balancer);
         self.tx.send(&mut self.outgoing)?;
         Ok(count)
     }
 
-    /// Asks for each backend, in packets of our own.
-    fn probe(&mut self) -> Result<(), FluxError> {
-        for probe in self.balancer.probes() {
-            // Without a free frame now there is another question in a second.
+    /// Sends an ARP request to each backend when it is time.
+    fn probe_backends(&mut self) -> Result<(), FluxError> {
+        let mut balancer = self.shared.balancer();
+        let (news, probe) = balancer.update_backends(self.now());
+        for text in news {
+            println!("{text}");
+        }
+        let probes = probe.then(|| balancer.probes().collect::<Vec<_>>());
+        drop(balancer);
+        for probe in probes.into_iter().flatten() {
+            // If there is no free frame now, the next request follows in a second.
             if let Some(packet) = self.tx.copy(&probe)?
                 && let Err(unsent) = self.tx.send_one(packet)
                 && unsent.error().kind() == ErrorKind::Gone
@@ -171,134 +205,167 @@ impl Program {
 
     /// Milliseconds since the start, simulated or real.
     fn now(&self) -> u64 {
-        let time = match &self.world {
-            Some(world) => world.now(),
-            None => self.start.elapsed(),
+        let time = match &self.simulation {
+            Some(simulation) => simulation.now(),
+            None => self.shared.start.elapsed(),
         };
         time.as_millis() as u64
     }
 
-    fn print_statistics(&self) -> Result<(), Box<dyn Error>> {
-        println!("{}", self.balancer.report(self.now()));
+    fn print_statistics(&self) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        if self.is_first {
+            writeln!(out, "{}", self.shared.balancer().report(self.now()))?;
+        }
         let (received, sent) = (self.rx.total(), self.tx.total());
+        writeln!(out, "{}received {received}, sent {sent}", self.label)?;
         let kernel = self.rx.statistics()?;
-        println!("received {received}, sent {sent}");
-        println!(
+        writeln!(
+            out,
             "kernel: dropped {}, RX ring full {}, fill ring empty {}",
             kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs
-        );
-        Ok(io::stdout().flush()?)
+        )?;
+        Ok(out.flush()?)
     }
 }
 
-/// Balances until a signal comes.
-fn balance(options: &Options) -> Result<(), Box<dyn Error>> {
-    let (stop, print) = (Arc::new(AtomicBool::new(false)), Arc::default());
+/// When one queue ends, all end.
+fn run_or_stop_all(
+    worker: &mut Worker<'_>,
+    interval: Option<Duration>,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let result = worker.run(interval, stop);
+    stop.store(true, Ordering::Relaxed);
+    result
+}
+
+/// Opens a socket on each queue of the interface, or on the one that `-q` names.
+fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
+    let (link_options, bind) = (&options.link_options, &options.bind);
+    let (link, nic) = link_options.open(bind.first_queue(), link_options.pcap.is_none())?;
+    let builder = FluxBuilder::new(&link)
+        .bind_mode(bind.bind_mode)
+        .xdp_mode(bind.xdp_mode);
+    let sockets = match (bind.queue, &nic) {
+        (None, None) => builder.frames(2048).build_queues(..)?,
+        // On the simulated link packets arrive on one queue only.
+        _ => vec![builder.queue(bind.first_queue()).build()?],
+    };
+    Ok((sockets, nic))
+}
+
+/// Runs until a signal comes, or the simulation ends.
+fn balance(options: Options) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
-    #[cfg(unix)] // elsewhere there is no such signal
-    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&print))?;
 
-    let &Options { service, queue, .. } = options;
-    let (place, backends) = (&options.place, &options.backends);
-    let (link, nic) = place.open(queue, place.pcap.is_none())?;
-    let raw = FluxBuilder::new(&link)
-        .queue(queue)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode)
-        .build()?;
-    let interface = raw.interface().name.clone();
-    let Some(mac) = raw.interface().mac else {
+    let (sockets, nic) = open(&options)?;
+    let (service, link_options, backends) =
+        (options.service, &options.link_options, &options.backends);
+    let interface = sockets[0].interface().name.clone();
+    let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
-    println!("{}", raw.report());
-    let count = backends.len();
-    println!("{count} backends serve {service} on {interface} queue {queue}");
+    println!("{}", sockets[0].report());
+    let (first, count) = (options.bind.first_queue(), sockets.len());
+    println!(
+        "{} backends serve {service} on {interface} {}",
+        backends.len(),
+        options.bind.queues(count)
+    );
     io::stdout().flush()?;
-    let world = match (nic, &place.pcap) {
+
+    let shared = Shared {
+        balancer: Mutex::new(Balancer::new(
+            service,
+            mac,
+            backends,
+            options.down_after.as_millis() as u64,
+        )),
+        start: Instant::now(),
+    };
+    let mut workers = Vec::new();
+    for (queue, raw) in (first..).zip(sockets) {
+        let mut worker = Worker::new(raw, &shared, &options);
+        worker.label = BindOptions::label(queue, count);
+        #[cfg(unix)] // elsewhere there is no such signal
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&worker.print))?;
+        workers.push(worker);
+    }
+    workers[0].is_first = true;
+    workers[0].simulation = match (nic, &link_options.pcap) {
         (Some(nic), Some(file)) => {
-            simulate::replay(&nic, file, queue, 1)?;
-            Some(World::Replay(nic))
+            simulate::replay(&nic, file, first, 1)?;
+            Some(Simulation::Replay(nic))
         }
         (Some(nic), None) => {
-            let neighbours = Neighbours::new(nic, queue, mac, service, backends);
-            Some(World::Neighbours(neighbours))
+            let neighbours = Neighbours::new(nic, first, mac, service, backends);
+            Some(Simulation::Neighbours(neighbours))
         }
         (None, _) => None,
     };
-
-    let (mut rx, tx) = raw.split();
-    rx.set_poller(options.poller);
-    let mut program = Program {
-        rx,
-        tx,
-        balancer: Balancer::new(service, mac, backends, options.down_after),
-        world,
-        start: Instant::now(),
-        received: PacketBatch::with_capacity(BATCH),
-        outgoing: PacketBatch::with_capacity(BATCH),
-    };
-    let result = program.run(options.interval, &stop, &print);
-    program.print_statistics()?;
-    result?;
-    if !program.rx.umem().accounting().is_conserved() {
-        return Err("the frames do not add up".into());
+    let results: Vec<_> = thread::scope(|scope| {
+        let start = |worker| scope.spawn(|| run_or_stop_all(worker, options.interval, &stop));
+        let threads: Vec<_> = workers.iter_mut().map(start).collect();
+        let ended = threads.into_iter().map(|thread| thread.join());
+        ended
+            .map(|result| result.expect("no thread panics"))
+            .collect()
+    });
+    for worker in &workers {
+        worker.print_statistics()?;
     }
-    match program.world.map(World::finish).transpose()? {
-        Some(false) => Err("not every flow went where it should".into()),
-        _ => Ok(()),
+    results.into_iter().collect::<Result<(), _>>()?;
+    for worker in &mut workers {
+        if !worker.rx.umem().accounting().is_conserved() {
+            return Err("the frames do not add up".into());
+        }
+        if let Some(false) = worker
+            .simulation
+            .take()
+            .map(Simulation::finish)
+            .transpose()?
+        {
+            return Err("not every flow went where it should".into());
+        }
     }
+    Ok(())
 }
 
 struct Options {
-    place: Place,
+    link_options: LinkOptions,
+    bind: BindOptions,
     service: SocketAddrV4,
     backends: Vec<SocketAddrV4>,
-    /// In milliseconds.
-    down_after: u64,
-    queue: u32,
+    down_after: Duration,
     poller: Poller,
     interval: Option<Duration>,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
 }
 
-/// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut place, mut service, mut backends) = (Place::default(), None, Vec::new());
-    let (mut down_after, mut queue, mut poller) = (3, 0, Poller::default());
-    let (mut interval, mut bind_mode, mut xdp_mode) = (None, BindMode::Auto, XdpMode::Auto);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+/// Reads the command line; returns `None` if it asks for help.
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
+    let (mut link_options, mut bind) = (LinkOptions::default(), BindOptions::default());
+    let (mut service, mut backends, mut down_after) = (None, Vec::new(), Duration::from_secs(3));
+    let (mut poller, mut interval) = (Poller::default(), None);
+    while let Some(word) = line.next()? {
         match word.as_str() {
-            "-s" | "--service" => service = Some(address(&value()?)?),
-            "-b" | "--backend" => backends.push(address(&value()?)?),
-            "--down-after" => down_after = number(&word, &value()?)?.max(1),
-            "-q" | "--queue" => queue = number(&word, &value()?)?,
-            "-I" | "--interval" => {
-                let seconds = number(&word, &value()?)?.max(1);
-                interval = Some(Duration::from_secs(seconds.into()));
-            }
-            "-p" | "--poller" => {
-                poller = match value()?.as_str() {
-                    "busy" => Poller::Busy,
-                    "wait" => Poller::Wait,
-                    "adaptive" => Poller::default(),
-                    other => return Err(format!("there is no poller '{other}'")),
-                }
-            }
-            "--copy" => bind_mode = BindMode::Copy,
-            "--generic" => xdp_mode = XdpMode::Generic,
+            "-s" | "--service" => service = Some(address(&line.text()?)?),
+            "-b" | "--backend" => backends.push(address(&line.text()?)?),
+            "--down-after" => down_after = line.seconds()?,
+            "-I" | "--interval" => interval = Some(line.seconds()?),
+            "-p" | "--poller" => poller = line.poller()?,
             "-h" | "--help" => return Ok(None),
-            _ if place.option(&word, &mut value)? => {}
-            _ => return Err(format!("what is '{word}'?")),
+            _ if link_options.option(&word, line)? || bind.option(&word, line)? => {}
+            _ => return Err(line.unknown()),
         }
     }
-    place.check()?;
-    if place.sim && backends.is_empty() {
+    link_options.check()?;
+    if link_options.sim && backends.is_empty() {
         backends.extend([11, 12, 13].map(|host| SocketAddrV4::new([10, 0, 0, host].into(), 8080)));
     }
-    if place.sim {
+    if link_options.sim {
         service.get_or_insert(SocketAddrV4::new([10, 0, 0, 2].into(), 80));
     }
     let service = service.ok_or("a service is needed: -s ADDRESS:PORT")?;
@@ -315,15 +382,13 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         return Err("more than 250 backends".into());
     }
     Ok(Some(Options {
-        place,
+        link_options,
+        bind,
         service,
         backends,
-        down_after: u64::from(down_after) * 1000,
-        queue,
+        down_after,
         poller,
         interval,
-        bind_mode,
-        xdp_mode,
     }))
 }
 
@@ -336,28 +401,6 @@ fn address(text: &str) -> Result<SocketAddrV4, String> {
     }
 }
 
-fn number(word: &str, text: &str) -> Result<u32, String> {
-    let number = text.parse();
-    number.map_err(|_| format!("{word} takes a number, not '{text}'"))
-}
-
 fn main() -> ExitCode {
-    let result = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => balance(&options),
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("load_balancer_system: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("load_balancer_system: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, balance)
 }

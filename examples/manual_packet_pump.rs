@@ -1,4 +1,4 @@
-//! Mode C by hand, as fast as it goes: receives and drops, sends, or sends back what arrives, and prints the rates.
+//! Receives and drops packets, sends packets, or sends back what it receives, as fast as possible, and prints the rates (mode C).
 //!
 //! ```console
 //! # cargo run --release --example manual_packet_pump -- -m rxdrop -i veth0
@@ -7,15 +7,13 @@
 //! $ cargo run --release --example manual_packet_pump -- -m l2fwd --sim
 //! ```
 //!
-//! With `--sim` it needs no root and no network: a simulated link brings packets without end, and takes what is sent.
-//! rxdrop and l2fwd have a socket and a thread for each queue, unless one is named, and take everything that reaches them, so try them on an interface that you are not logged in through.
-//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
+//! To receive it opens a socket on each queue of the interface, or on the one that `-q` names; each has a thread. It takes all packets of
+//! its queues: do not use an interface that you are logged in through. `ip link add veth0 type veth peer name veth1`, and
+//! `ip link set … up` for both, make one to try it on.
+//! `--sim` needs no root and no network: a simulated link brings packets without end, and takes what is sent.
 
-use std::env;
-use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -30,29 +28,31 @@ use fluxcap::{
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use simulate::Place;
+use common::{BindOptions, CommandLine, Failure};
+use simulate::LinkOptions;
 
+mod common;
 mod simulate;
 
 const USAGE: &str = "\
 usage: manual_packet_pump -m MODE -i INTERFACE [OPTION...]
        manual_packet_pump -m MODE --sim [--pcap FILE] [--record FILE] [OPTION...]
-Receives, sends or forwards packets as fast as it goes.
+Receives, sends or forwards packets as fast as possible.
 
   -m, --mode MODE        rxdrop: receive and drop; txonly: send; l2fwd: send back what is received
   -i, --interface NAME   the interface
-  -q, --queue NUMBER     one queue to bind to (all that the interface has; 0 to send)
+  -q, --queue NUMBER     receive on this queue only (default: all), or send from it (default: 0)
   -b, --batch NUMBER     packets handled together, 1 to 1024 (64)
   -s, --size BYTES       size of the packets to send, from 60 (64)
   -D, --destination MAC  where to send them (ff:ff:ff:ff:ff:ff)
-  -d, --duration SECONDS how long (until a signal comes)
+  -d, --duration SECONDS stop after this time (run until a signal comes)
   -n, --packets NUMBER   how many packets, of each queue (no limit)
   -B, --busy-poll        poll the driver instead of waiting for interrupts
-      --copy             copy mode
-      --zero-copy        zero-copy, or nothing
-      --native           the XDP program in the driver, or nothing
-      --generic          the XDP program in the network stack
-      --sim              no interface and no root: a simulated link brings the packets that txonly sends
+      --copy             use copy mode
+      --zero-copy        require zero-copy
+      --native           require the XDP program in the driver
+      --generic          run the XDP program in the network stack
+      --sim              use a simulated link, which brings the packets that txonly sends; needs no root
       --pcap FILE        replay a capture file into the simulated link: once, or with -d or -n without end
       --record FILE      write what the simulated link carries into a capture file; with -d, -n or --pcap
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
@@ -60,24 +60,24 @@ Receives, sends or forwards packets as fast as it goes.
 
 It takes every packet of its queues: do not use an interface that you are logged in through.";
 
-/// An ethertype that is free for experiments (IEEE 802): no network stack knows it.
+/// An EtherType for local experiments (IEEE 802): no network stack knows it.
 const EXPERIMENTAL: EtherType = EtherType(0x88b5);
 
-/// The packets of one queue.
+/// Handles the packets of one queue.
 struct Pump {
     raw: FluxRaw,
-    /// What stands before its lines, where there are several.
+    /// Printed before its lines: the number of the queue, if there are several.
     label: String,
-    /// A simulated card into which a capture file is replayed once, which ends the loop.
+    /// A simulated card: the loop ends after one replay of its capture file.
     replay: Option<Nic>,
     bytes_seen: u64,
-    /// What txonly sends.
+    /// The frame that txonly sends.
     frame: Vec<u8>,
     unsent: PacketBatch,
 }
 
 impl Pump {
-    /// Looks at packets in place and gives their frames back.
+    /// Reads packets in place, and recycles their frames.
     fn rxdrop(&mut self, max: u32) -> Result<u32, FluxError> {
         let bytes = &mut self.bytes_seen;
         Ok(self
@@ -93,14 +93,14 @@ impl Pump {
             packet.copy_from(&self.frame)?;
             self.unsent.push(packet).expect("less than `max`");
         }
-        // Packets that the ring has no room for stay, for the next turn.
+        // Packets that the TX ring has no room for stay for the next turn.
         let sent = self.raw.send(&mut self.unsent)?;
         unless_down(self.raw.wake_tx())?;
         self.raw.reap();
         Ok(sent)
     }
 
-    /// Sends packets back to where they came from, each in the frame it came in.
+    /// Sends packets back to their senders, in place.
     fn l2fwd(&mut self, max: u32) -> Result<u32, FluxError> {
         self.raw.refill();
         let count = self.raw.forward(max, |packet| {
@@ -114,7 +114,7 @@ impl Pump {
         Ok(count)
     }
 
-    /// Turns the loop until `stop` is set, time is over or enough packets have passed.
+    /// Runs until `stop` is set, the time is over, or enough packets have passed.
     fn run(&mut self, options: &Options, stop: &AtomicBool) -> Result<(), FluxError> {
         let start = Instant::now();
         let (mut handled, mut printed, mut last) = (0, start, (0, 0));
@@ -135,14 +135,14 @@ impl Pump {
                 break;
             }
             if count == 0 && self.replay.as_ref().is_some_and(|nic| !nic.is_playing()) {
-                // When nothing is left of what came since that turn.
+                // After one more turn, for packets that came meanwhile.
                 over = true;
             } else if count == 0 && !options.busy_poll {
-                // A signal may come just before the wait: so it is short.
+                // A signal may come just before the wait, so the wait is short.
                 unless_down(self.raw.wait(interest, Some(Duration::from_millis(100))))?;
             }
             if interest == Interest::Receive {
-                // With busy polling this is what polls the driver.
+                // With busy polling, this polls the driver.
                 unless_down(self.raw.wake_rx())?;
             }
             if printed.elapsed() >= Duration::from_secs(1) {
@@ -184,7 +184,7 @@ impl Pump {
     }
 }
 
-/// A link that is down is no reason to end: what was to be sent stays in the ring until it is up again.
+/// Ignores that the link is down: packets stay in the TX ring until it is up again.
 fn unless_down<T: Default>(result: Result<T, FluxError>) -> Result<T, FluxError> {
     match result {
         Err(error) if error.kind() == ErrorKind::Down => {
@@ -195,40 +195,37 @@ fn unless_down<T: Default>(result: Result<T, FluxError>) -> Result<T, FluxError>
     }
 }
 
-/// An error that a thread may end with.
-type Failure = Box<dyn Error + Send + Sync>;
-
-/// A socket on the queue that was named, or on each that receives.
+/// Opens a socket on each queue of the interface, or on one: to send, or if `-q` names it.
 fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
-    let queue = options.queue.unwrap_or(0);
-    let (link, nic) = options.place.open(queue, false)?;
-    let mut builder = FluxBuilder::new(&link).bind_mode(options.bind_mode);
+    let bind = &options.bind;
+    let (link, nic) = options.link_options.open(bind.first_queue(), false)?;
+    let mut builder = FluxBuilder::new(&link).bind_mode(bind.bind_mode);
     builder = match options.mode {
         Mode::TxOnly => builder.send_only(),
-        Mode::RxDrop | Mode::L2Fwd => builder.xdp_mode(options.xdp_mode),
+        Mode::RxDrop | Mode::L2Fwd => builder.xdp_mode(bind.xdp_mode),
     };
     if options.busy_poll {
-        // Each wake-up polls the driver.
+        // Every wake-up polls the driver.
         builder = builder.need_wakeup(false).busy_poll(BusyPoll {
             budget: options.batch,
             ..BusyPoll::default()
         });
     }
-    let all = options.queue.is_none() && nic.is_none() && !matches!(options.mode, Mode::TxOnly);
+    let all = bind.queue.is_none() && nic.is_none() && !matches!(options.mode, Mode::TxOnly);
     let sockets = if all {
         builder.build_queues(..)?
     } else {
-        vec![builder.queue(queue).build()?]
+        vec![builder.queue(bind.first_queue()).build()?]
     };
     Ok((sockets, nic))
 }
 
-fn pump(options: &Options) -> Result<(), Failure> {
+fn pump(options: Options) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
 
-    let (sockets, nic) = open(options)?;
+    let (sockets, nic) = open(&options)?;
     let raw = &sockets[0];
     println!("{}", raw.report());
     io::stdout().flush()?;
@@ -246,18 +243,14 @@ fn pump(options: &Options) -> Result<(), Failure> {
 
     let _running = nic
         .as_ref()
-        .map(|nic| simulate_traffic(nic, options, &frame))
+        .map(|nic| simulate_traffic(nic, &options, &frame))
         .transpose()?;
-    let several = sockets.len() > 1;
+    let count = sockets.len();
     let mut pumps: Vec<Pump> = (0..)
         .zip(sockets)
         .map(|(queue, raw): (u32, FluxRaw)| Pump {
             raw,
-            label: if several {
-                format!("queue {queue}: ")
-            } else {
-                String::new()
-            },
+            label: BindOptions::label(queue, count),
             replay: nic.clone().filter(|_| options.replays_once()),
             bytes_seen: 0,
             frame: frame.clone(),
@@ -265,7 +258,7 @@ fn pump(options: &Options) -> Result<(), Failure> {
         })
         .collect();
     let results: Vec<_> = thread::scope(|scope| {
-        let start = |pump| scope.spawn(|| run_or_stop_all(pump, options, &stop));
+        let start = |pump| scope.spawn(|| run_or_stop_all(pump, &options, &stop));
         let threads: Vec<_> = pumps.iter_mut().map(start).collect();
         let ended = threads.into_iter().map(|thread| thread.join());
         ended
@@ -286,7 +279,7 @@ fn pump(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// When one queue fails, all end; otherwise each is through by itself.
+/// When one queue fails, all end.
 fn run_or_stop_all(pump: &mut Pump, options: &Options, stop: &AtomicBool) -> Result<(), FluxError> {
     let result = pump.run(options, stop);
     if result.is_err() {
@@ -295,10 +288,10 @@ fn run_or_stop_all(pump: &mut Pump, options: &Options, stop: &AtomicBool) -> Res
     result
 }
 
-/// Lets the simulated link bring packets, of a capture file or the one that txonly sends, and moves them on a thread.
+/// Starts the traffic of the simulated link, a capture file or the frame of txonly, and a thread that moves the packets.
 fn simulate_traffic(nic: &Nic, options: &Options, frame: &[u8]) -> Result<Running, FluxError> {
-    let queue = options.queue.unwrap_or(0);
-    match (&options.place.pcap, options.mode) {
+    let queue = options.bind.first_queue();
+    match (&options.link_options.pcap, options.mode) {
         (_, Mode::TxOnly) => {}
         (Some(file), _) => {
             let times = if options.ends() { u64::MAX } else { 1 };
@@ -321,17 +314,14 @@ enum Mode {
 
 struct Options {
     mode: Mode,
-    place: Place,
-    /// `None`: all.
-    queue: Option<u32>,
+    link_options: LinkOptions,
+    bind: BindOptions,
     batch: u32,
     size: usize,
     destination: MacAddr,
     duration: Duration,
     packets: u64,
     busy_poll: bool,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
 }
 
 impl Options {
@@ -341,51 +331,46 @@ impl Options {
     }
 
     fn replays_once(&self) -> bool {
-        self.place.pcap.is_some() && !self.ends()
+        self.link_options.pcap.is_some() && !self.ends()
     }
 }
 
-/// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut mode, mut place, mut busy_poll) = (None, Place::default(), false);
-    let (mut queue, mut batch, mut size) = (None, 64, 64);
+/// Reads the command line; returns `None` if it asks for help.
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
+    let (mut mode, mut link_options, mut busy_poll) = (None, LinkOptions::default(), false);
+    let (mut bind, mut batch, mut size) = (BindOptions::default(), 64, 64);
     let (mut destination, mut seconds, mut packets) = (MacAddr::BROADCAST, 0, 0);
-    let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+    while let Some(word) = line.next()? {
         match word.as_str() {
             "-m" | "--mode" => {
-                mode = Some(match value()?.as_str() {
+                mode = Some(match line.text()?.as_str() {
                     "rxdrop" => Mode::RxDrop,
                     "txonly" => Mode::TxOnly,
                     "l2fwd" => Mode::L2Fwd,
                     other => return Err(format!("there is no mode '{other}'")),
                 });
             }
-            "-q" | "--queue" => queue = Some(read(&word, &value()?)?),
-            "-b" | "--batch" => batch = read(&word, &value()?)?,
-            "-s" | "--size" => size = read(&word, &value()?)?,
-            "-D" | "--destination" => destination = read(&word, &value()?)?,
-            "-d" | "--duration" => seconds = read(&word, &value()?)?,
-            "-n" | "--packets" => packets = read(&word, &value()?)?,
+            "-b" | "--batch" => batch = line.number()?,
+            "-s" | "--size" => size = line.number()?,
+            "-D" | "--destination" => destination = line.parsed("MAC address")?,
+            "-d" | "--duration" => seconds = line.number()?,
+            "-n" | "--packets" => packets = line.number()?,
             "-B" | "--busy-poll" => busy_poll = true,
-            "--copy" => bind_mode = BindMode::Copy,
-            "--zero-copy" => bind_mode = BindMode::ZeroCopy,
-            "--native" => xdp_mode = XdpMode::Native,
-            "--generic" => xdp_mode = XdpMode::Generic,
+            "--zero-copy" => bind.bind_mode = BindMode::ZeroCopy,
+            "--native" => bind.xdp_mode = XdpMode::Native,
             "-h" | "--help" => return Ok(None),
-            _ if place.option(&word, &mut value)? => {}
-            _ => return Err(format!("what is '{word}'?")),
+            _ if link_options.option(&word, line)? || bind.option(&word, line)? => {}
+            _ => return Err(line.unknown()),
         }
     }
-    place.check()?;
+    link_options.check()?;
     if !(1..=1024).contains(&batch) || !(60..=65_536).contains(&size) {
         return Err("a batch has 1 to 1024 packets, a packet 60 to 65536 bytes".into());
     }
     let options = Options {
         mode: mode.ok_or("a mode is needed: -m rxdrop, txonly or l2fwd")?,
-        place,
-        queue,
+        link_options,
+        bind,
         batch,
         size,
         destination,
@@ -395,41 +380,17 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         },
         packets: if packets == 0 { u64::MAX } else { packets },
         busy_poll,
-        bind_mode,
-        xdp_mode,
     };
-    let place = &options.place;
-    if place.record.is_some() && place.pcap.is_none() && !options.ends() {
+    let link_options = &options.link_options;
+    if link_options.record.is_some() && link_options.pcap.is_none() && !options.ends() {
         return Err("--record without an end would fill the disk: add -d, -n or --pcap".into());
     }
-    if place.pcap.is_some() && matches!(options.mode, Mode::TxOnly) {
+    if link_options.pcap.is_some() && matches!(options.mode, Mode::TxOnly) {
         return Err("txonly receives nothing, so there is no use for --pcap".into());
     }
     Ok(Some(options))
 }
 
-fn read<T: FromStr>(word: &str, text: &str) -> Result<T, String> {
-    let value = text.parse();
-    value.map_err(|_| format!("{word} cannot be '{text}'"))
-}
-
 fn main() -> ExitCode {
-    let result = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => pump(&options),
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("manual_packet_pump: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("manual_packet_pump: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, pump)
 }

@@ -1,17 +1,15 @@
-//! Answers ARP requests and pings for an address that the kernel does not know, each in the frame it came in.
+//! Answers ARP requests and pings for an IP address that the kernel does not have, each in the frame it came in (mode C).
 //!
 //! ```console
 //! # cargo run --release --example ping_responder -- -i veth0 -a 10.0.0.2
 //! $ cargo run --release --example ping_responder -- --sim
 //! ```
 //!
-//! With `--sim` it needs no root and no network: it answers a neighbour of its own on a simulated link.
-//! It has a socket and a thread for each queue, unless one is named. Everything else that reaches them is dropped, so try it on an interface that you are not logged in through.
-//! `ip link add veth0 type veth peer name veth1`, and `ip link set … up` for both, make one.
+//! Opens a socket on each queue of the interface, or on the one that `-q` names; each has a thread. It drops everything else that arrives
+//! on its queues: do not use an interface that you are logged in through. `ip link add veth0 type veth peer name veth1`, and
+//! `ip link set … up` for both, make one to try it on. `--sim` needs no root and no network: it answers a neighbour on a simulated link.
 //! Prints its counters on SIGUSR1 and at the end; SIGINT or SIGTERM ends it.
 
-use std::env;
-use std::error::Error;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
@@ -24,13 +22,15 @@ use fluxcap::proto::{
     Arp, ArpOperation, EtherType, Ethernet, IcmpEcho, IcmpType, IpProtocol, Ipv4, MacAddr,
 };
 use fluxcap::sim::Nic;
-use fluxcap::{BindMode, ErrorKind, FluxBuilder, FluxError, FluxRaw, Verdict, XdpMode};
+use fluxcap::{ErrorKind, FluxBuilder, FluxError, FluxRaw, Verdict};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use common::{BindOptions, CommandLine, Failure};
 use pinger::Pinger;
-use simulate::Place;
+use simulate::LinkOptions;
 
+mod common;
 #[path = "simulate/pinger.rs"]
 mod pinger;
 mod simulate;
@@ -41,12 +41,12 @@ usage: ping_responder -i INTERFACE -a ADDRESS [-q QUEUE] [--copy] [--generic]
 Answers ARP requests and pings for an IPv4 address.
 
   -i, --interface NAME   the interface to receive on
-  -a, --address ADDRESS  the address to answer for, one that the kernel does not have
-  -q, --queue NUMBER     one queue to bind to (all that the interface has)
-      --copy             copy mode, even where the driver has zero-copy
-      --generic          the XDP program in the network stack, not in the driver
-      --sim              no interface and no root: answer 10000 pings on a simulated link, and end
-      --pcap FILE        replay a capture file into the simulated link instead, once
+  -a, --address ADDRESS  the IPv4 address to answer for; the kernel must not have it
+  -q, --queue NUMBER     receive on this queue only (default: all queues)
+      --copy             use copy mode, even where the driver has zero-copy
+      --generic          run the XDP program in the network stack, not in the driver
+      --sim              use a simulated link: answer 10000 pings, then end; needs no root
+      --pcap FILE        replay a capture file into a simulated link, once
       --record FILE      write what the simulated link carries into a capture file
       --mac MAC          the Ethernet address of the simulated link (02:00:00:00:00:01)
   -h, --help             this text
@@ -54,10 +54,10 @@ Answers ARP requests and pings for an IPv4 address.
 It takes every packet of its queues: do not use an interface that you are logged in through.
 SIGUSR1 prints the counters, SIGINT and SIGTERM end the program.";
 
-/// Packets handled between two looks at the signals.
+/// Packets handled before it looks at the signals again.
 const BATCH: u32 = 64;
 
-/// What became of a received packet.
+/// What was done with a received packet.
 enum Outcome {
     ArpAnswered,
     EchoAnswered,
@@ -65,7 +65,7 @@ enum Outcome {
     BadChecksum,
 }
 
-/// Turns a request for us into its reply, and leaves everything else alone.
+/// Turns a request to our addresses into its reply, and leaves everything else alone.
 fn answer(frame: &mut [u8], mac: MacAddr, address: Ipv4Addr) -> Outcome {
     let Ok((ethernet, payload)) = Ethernet::parse_mut(frame) else {
         return Outcome::Ignored;
@@ -111,7 +111,7 @@ fn answer_echo(payload: &mut [u8], address: Ipv4Addr) -> Outcome {
                 return Outcome::BadChecksum;
             }
             echo.into_reply();
-            // The same words in another order: the header's checksum still holds.
+            // Swapping the addresses does not change the checksum of the header.
             ip.swap_addresses();
             Outcome::EchoAnswered
         }
@@ -119,26 +119,26 @@ fn answer_echo(payload: &mut [u8], address: Ipv4Addr) -> Outcome {
     }
 }
 
-/// What is at the other end of a simulated link.
-enum World {
-    /// A capture file that is played.
+/// The other end of a simulated link.
+enum Simulation {
+    /// A capture file is replayed.
     Replay(Nic),
-    /// A neighbour who pings.
+    /// A neighbour pings.
     Pinger(Nic, Pinger),
 }
 
-impl World {
-    /// Lets packets move. False when no more will come.
-    fn turn(&mut self) -> Result<bool, FluxError> {
+impl Simulation {
+    /// Moves packets. Returns false when no more will come.
+    fn poll_once(&mut self) -> Result<bool, FluxError> {
         let (nic, more) = match self {
             Self::Replay(nic) => (&*nic, nic.is_playing()),
-            Self::Pinger(nic, pinger) => (&*nic, pinger.turn()?),
+            Self::Pinger(nic, pinger) => (&*nic, pinger.poll_once()?),
         };
         nic.network().settle();
         Ok(more)
     }
 
-    /// Whether all was well.
+    /// Returns whether all went well.
     fn finish(self) -> Result<bool, FluxError> {
         let (nic, good) = match self {
             Self::Replay(nic) => (nic, true),
@@ -149,17 +149,14 @@ impl World {
     }
 }
 
-/// An error that a thread may end with.
-type Failure = Box<dyn Error + Send + Sync>;
-
-/// The answers of one queue.
+/// Answers the packets of one queue.
 struct Responder {
     raw: FluxRaw,
-    /// What stands before its counters, where there are several.
+    /// Printed before its counters: the number of the queue, if there are several.
     label: String,
     /// Set by SIGUSR1.
     print: Arc<AtomicBool>,
-    world: Option<World>,
+    simulation: Option<Simulation>,
     mac: MacAddr,
     address: Ipv4Addr,
     received: u64,
@@ -175,7 +172,7 @@ impl Responder {
             raw,
             label: String::new(),
             print: Arc::default(),
-            world: None,
+            simulation: None,
             mac,
             address,
             received: 0,
@@ -186,22 +183,22 @@ impl Responder {
         }
     }
 
-    /// Answers until `stop` is set, or a simulation is over, and prints the counters whenever `print` is set.
+    /// Runs until `stop` is set or the simulation ends, and prints the counters whenever `print` is set.
     fn run(&mut self, stop: &AtomicBool) -> Result<(), Failure> {
         while !stop.load(Ordering::Relaxed) {
             if self.print.swap(false, Ordering::Relaxed) {
                 self.print_counters()?;
             }
-            let over = match &mut self.world {
-                Some(world) => !world.turn()?,
+            let over = match &mut self.simulation {
+                Some(simulation) => !simulation.poll_once()?,
                 None => false,
             };
-            // The frames of sent answers go back to the kernel, for new packets.
+            // The frames of sent answers go back to the fill ring.
             self.raw.refill();
             let received = self.answer_batch();
             let woken = self.raw.wake_rx().and_then(|()| self.raw.wake_tx());
             if is_down(&woken) {
-                // The answers stay in the ring until the line is up again.
+                // The answers stay in the ring until the link is up again.
                 thread::sleep(Duration::from_millis(10));
             } else {
                 woken?;
@@ -210,11 +207,11 @@ impl Responder {
                 break;
             }
             if received == 0 {
-                // A signal may come just before the wait: so it is short.
+                // A signal may come just before the wait, so the wait is short.
                 self.raw.wait_rx(Some(Duration::from_millis(200)))?;
             }
         }
-        // What still waits in the TX ring shall leave, if it can.
+        // Packets in the TX ring leave now, if they can.
         let flushed = self.raw.flush(Duration::from_secs(1)).map(drop);
         if !is_down(&flushed) {
             flushed?;
@@ -222,7 +219,7 @@ impl Responder {
         Ok(())
     }
 
-    /// Answers what there is, up to a batch; returns how many packets there were.
+    /// Answers up to a batch of packets. Returns how many there were.
     fn answer_batch(&mut self) -> u32 {
         let (mac, address) = (self.mac, self.address);
         self.raw.forward(BATCH, |packet| {
@@ -275,58 +272,56 @@ fn is_down(result: &Result<(), FluxError>) -> bool {
     matches!(result, Err(error) if error.kind() == ErrorKind::Down)
 }
 
-/// A socket on the queue that was named, or on each.
+/// Opens a socket on each queue of the interface, or on the one that `-q` names.
 fn open(options: &Options) -> Result<(Vec<FluxRaw>, Option<Nic>), Failure> {
-    let place = &options.place;
-    let (link, nic) = place.open(options.queue.unwrap_or(0), place.pcap.is_none())?;
+    let (link_options, bind) = (&options.link_options, &options.bind);
+    let (link, nic) = link_options.open(bind.first_queue(), link_options.pcap.is_none())?;
     let builder = FluxBuilder::new(&link)
-        .bind_mode(options.bind_mode)
-        .xdp_mode(options.xdp_mode);
-    let sockets = match (options.queue, &nic) {
+        .bind_mode(bind.bind_mode)
+        .xdp_mode(bind.xdp_mode);
+    let sockets = match (bind.queue, &nic) {
         (None, None) => builder.frames(2048).build_queues(..)?,
-        (queue, _) => vec![builder.queue(queue.unwrap_or(0)).build()?],
+        // On the simulated link packets arrive on one queue only.
+        _ => vec![builder.queue(bind.first_queue()).build()?],
     };
     Ok((sockets, nic))
 }
 
-/// Answers until a signal comes.
-fn respond(options: &Options) -> Result<(), Failure> {
+/// Runs until a signal comes.
+fn respond(options: Options) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
 
-    let (sockets, nic) = open(options)?;
-    let (address, place) = (options.address, &options.place);
+    let (sockets, nic) = open(&options)?;
+    let (address, link_options) = (options.address, &options.link_options);
     let interface = sockets[0].interface().name.clone();
     let Some(mac) = sockets[0].interface().mac else {
         return Err(format!("{interface} has no Ethernet address to answer from").into());
     };
     println!("{}", sockets[0].report());
-    let first = options.queue.unwrap_or(0);
-    let queues = match sockets.len() {
-        1 => format!("queue {first}"),
-        count => format!("queues 0 to {}", count - 1),
-    };
+    let (first, count) = (options.bind.first_queue(), sockets.len());
+    let queues = options.bind.queues(count);
     println!("answering {address} on {interface} {queues}: ARP and ping");
     io::stdout().flush()?;
 
-    let several = sockets.len() > 1;
     let mut responders = Vec::new();
     for (queue, raw) in (first..).zip(sockets) {
         let mut responder = Responder::new(raw, mac, address);
-        if several {
-            responder.label = format!("queue {queue}: ");
-        }
+        responder.label = BindOptions::label(queue, count);
         #[cfg(unix)] // elsewhere there is no such signal
         flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&responder.print))?;
         responders.push(responder);
     }
-    responders[0].world = match (nic, &place.pcap) {
+    responders[0].simulation = match (nic, &link_options.pcap) {
         (Some(nic), Some(file)) => {
             simulate::replay(&nic, file, first, 1)?;
-            Some(World::Replay(nic))
+            Some(Simulation::Replay(nic))
         }
-        (Some(nic), None) => Some(World::Pinger(nic.clone(), Pinger::new(nic, first, address))),
+        (Some(nic), None) => Some(Simulation::Pinger(
+            nic.clone(),
+            Pinger::new(nic, first, address),
+        )),
         (None, _) => None,
     };
     let results: Vec<_> = thread::scope(|scope| {
@@ -345,14 +340,19 @@ fn respond(options: &Options) -> Result<(), Failure> {
         if !responder.raw.debug_rings().is_conserved() {
             return Err("the frames do not add up".into());
         }
-        if let Some(false) = responder.world.take().map(World::finish).transpose()? {
+        if let Some(false) = responder
+            .simulation
+            .take()
+            .map(Simulation::finish)
+            .transpose()?
+        {
             return Err("not every ping was answered as it should be".into());
         }
     }
     Ok(())
 }
 
-/// When one queue fails, or is through, all end.
+/// When one queue ends, all end.
 fn run_or_stop_all(responder: &mut Responder, stop: &AtomicBool) -> Result<(), Failure> {
     let result = responder.run(stop);
     stop.store(true, Ordering::Relaxed);
@@ -360,68 +360,34 @@ fn run_or_stop_all(responder: &mut Responder, stop: &AtomicBool) -> Result<(), F
 }
 
 struct Options {
-    place: Place,
+    link_options: LinkOptions,
+    bind: BindOptions,
     address: Ipv4Addr,
-    /// `None`: all.
-    queue: Option<u32>,
-    bind_mode: BindMode,
-    xdp_mode: XdpMode,
 }
 
-/// Reads the command line; `None` when it asks for help.
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let (mut place, mut address, mut queue) = (Place::default(), None, None);
-    let (mut bind_mode, mut xdp_mode) = (BindMode::Auto, XdpMode::Auto);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+/// Reads the command line; returns `None` if it asks for help.
+fn parse(line: &mut CommandLine) -> Result<Option<Options>, String> {
+    let (mut link_options, mut bind, mut address) =
+        (LinkOptions::default(), BindOptions::default(), None);
+    while let Some(word) = line.next()? {
         match word.as_str() {
-            "-a" | "--address" => {
-                let text = value()?;
-                let parsed = text.parse();
-                address = Some(parsed.map_err(|_| format!("'{text}' is no IPv4 address"))?);
-            }
-            "-q" | "--queue" => {
-                let text = value()?;
-                let parsed = text.parse();
-                queue = Some(parsed.map_err(|_| format!("a queue is a number, not '{text}'"))?);
-            }
-            "--copy" => bind_mode = BindMode::Copy,
-            "--generic" => xdp_mode = XdpMode::Generic,
+            "-a" | "--address" => address = Some(line.parsed("IPv4 address")?),
             "-h" | "--help" => return Ok(None),
-            _ if place.option(&word, &mut value)? => {}
-            _ => return Err(format!("what is '{word}'?")),
+            _ if link_options.option(&word, line)? || bind.option(&word, line)? => {}
+            _ => return Err(line.unknown()),
         }
     }
-    place.check()?;
-    if place.sim {
+    link_options.check()?;
+    if link_options.sim {
         address.get_or_insert(Ipv4Addr::new(10, 111, 0, 2));
     }
     Ok(Some(Options {
-        place,
+        link_options,
+        bind,
         address: address.ok_or("an address is needed: -a ADDRESS")?,
-        queue,
-        bind_mode,
-        xdp_mode,
     }))
 }
 
 fn main() -> ExitCode {
-    let options = match parse(env::args().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(mistake) => {
-            eprintln!("ping_responder: {mistake}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match respond(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ping_responder: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    common::run(USAGE, parse, respond)
 }

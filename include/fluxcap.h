@@ -163,10 +163,10 @@
 /// ### Forks
 ///
 /// A handle belongs to the process that opened it. In a child of fork() or daemon() its calls are
-/// -EINVAL or find nothing, and packets hold zeros; the parent is not disturbed. The child keeps
-/// the kernel's socket open until it ends or executes another program. Open sockets after the fork.
-/// In a child of _Fork() or clone(), where the C library runs no handlers, calls do the same, but
-/// packets in hugepages are not there: touch none.
+/// -EINVAL or find nothing, packets hold zeros, and a stop does nothing; the parent is not
+/// disturbed. The child keeps the kernel's socket open until it ends or executes another program.
+/// Open sockets after the fork. In a child of _Fork() or clone(), where the C library runs no
+/// handlers, calls do the same, but packets in hugepages are not there: touch none.
 ///
 /// ### Rights
 ///
@@ -382,6 +382,10 @@ struct fluxcap_config {
   /// The interface's index, used when `ifname` is NULL.
   uint32_t ifindex;
   /// Frames in the UMEM, 1 to 16777216. 0: 8192.
+  ///
+  /// The kernel counts the UMEM as locked memory of the user, again for each queue that has a
+  /// socket on it; the sockets of fluxcap_open_fan_out() count once. Beyond RLIMIT_MEMLOCK that
+  /// takes CAP_IPC_LOCK.
   uint32_t frames;
   /// Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux
   /// 6.6). 0: 4096.
@@ -450,6 +454,7 @@ struct fluxcap_config {
 /// - -EPERM: a capability is missing.
 /// - -ENOBUFS: the limit of locked memory.
 /// - -ENOMEM: not enough memory or hugepages.
+/// - -EMFILE, -ENFILE: no more files can be opened.
 /// - -EOPNOTSUPP: a mode was demanded that cannot be had.
 /// - -EAFNOSUPPORT: the kernel has no AF_XDP sockets, or they are forbidden here.
 ///
@@ -460,7 +465,8 @@ int fluxcap_open(const struct fluxcap_config *config, struct fluxcap_raw **raw);
 ///
 /// `queues` are their numbers; with NULL it is each queue that the interface has for receiving, of
 /// which there may be `count` at most. Each socket has a UMEM of its own, so that threads share
-/// nothing, unless the config gives one. The config's `queue` says nothing here.
+/// nothing, unless the config gives one. Either way each queue counts as locked memory of the size
+/// of its UMEM. The config's `queue` says nothing here.
 ///
 /// Returns how many sockets were opened; the first entries of `raws` are their handles, in the
 /// order of `queues`, to be freed with fluxcap_raw_free().

@@ -279,7 +279,7 @@ impl FluxBuilder {
         }
         let (interface, prepared) = self.prepare()?;
         let leases = prepared.umem.frames().leases(1)?;
-        let steering = self.steering()?;
+        let steering = self.steering(&prepared.umem)?;
         let opened = self.link.backend().open(&self.socket, &prepared.umem)?;
         let mut cycle = Cycle::new(opened.rings, &leases[0])?;
         self.fill(&mut cycle, &prepared.umem)?;
@@ -357,13 +357,16 @@ impl FluxBuilder {
         !matches!(self.program, Program::None | Program::SendOnly)
     }
 
-    fn steering(&self) -> Result<Option<Arc<dyn Steering>>> {
+    fn steering(&self, umem: &UmemRegion) -> Result<Option<Arc<dyn Steering>>> {
         match &self.program {
-            Program::Bundled(mode) => self
-                .link
-                .backend()
-                .attach(*mode, self.fan_out.sockets > 1)
-                .map(Some),
+            Program::Bundled(mode) => {
+                // The kernel counts the memory of each queue, also when all have the same.
+                let queues = self.queues.len().max(1) as u64;
+                let locked = umem.geometry().bytes() * queues;
+                let fan_out = self.fan_out.sockets > 1;
+                let backend = self.link.backend();
+                backend.attach(*mode, fan_out, locked).map(Some)
+            }
             Program::Xskmap(map) => self.link.backend().user_map(map.as_fd()).map(Some),
             Program::None | Program::SendOnly => Ok(None),
         }

@@ -84,7 +84,8 @@ impl FluxBuilder {
     /// Makes a socket for each of several queues, in the order of their numbers in `queues`, all behind one XDP program.
     ///
     /// Each gets a UMEM of its own, so that threads share nothing, unless one is [given](Self::umem); then all work on that. The wish for
-    /// a single [queue](Self::queue) means nothing here. A queue that the driver adds later has no socket: its packets go on to the kernel.
+    /// a single [queue](Self::queue) means nothing here. Either way each queue counts as [locked memory](crate::UmemConfig) of the size of
+    /// its UMEM. A queue that the driver adds later has no socket: its packets go on to the kernel.
     ///
     /// ```no_run
     /// use fluxcap::FluxBuilder;

@@ -36,7 +36,7 @@ impl Stopper {
     /// [`Stopped`](crate::ErrorKind::Stopped).
     ///
     /// Without one, it ends the next run, or the next wait, so that no stop is ever lost. Async-signal-safe: it stores to an atomic and writes
-    /// to a descriptor.
+    /// to a descriptor. In a forked child it does nothing.
     pub fn stop(&self) {
         self.alarm.ring();
     }

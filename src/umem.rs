@@ -12,6 +12,9 @@ use crate::packet::{Frames, Packet};
 use crate::report::Hugepages;
 
 /// What a UMEM shall be.
+///
+/// The kernel counts it as locked memory of the user, again for each queue that has a socket on it; sockets that
+/// [share a queue](crate::FluxBuilder::build_group) count once. Beyond RLIMIT_MEMLOCK that takes CAP_IPC_LOCK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UmemConfig {
     /// The number of frames, 1 to 2²⁴. Default 8192.

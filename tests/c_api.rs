@@ -10,6 +10,17 @@ use std::process::{Command, Output, id};
 
 #[path = "c_api/examples.rs"]
 mod examples;
+#[allow(dead_code, reason = "the tests of `veth` use the rest")]
+#[path = "veth/net.rs"]
+mod net;
+#[allow(dead_code, reason = "the tests of `veth` use the rest")]
+#[path = "veth/process.rs"]
+mod process;
+#[path = "veth/tags.rs"]
+mod tags;
+#[allow(dead_code, reason = "the tests of `veth` use the rest")]
+#[path = "veth/traffic.rs"]
+mod traffic;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -615,6 +626,26 @@ fn the_pump_goes_on_when_its_link_flaps() {
         pump.to_str().unwrap(),
         place.0.to_str().unwrap(),
     ]));
+}
+
+#[test]
+fn each_example_begins_with_the_line_that_builds_it() {
+    let directory = Path::new(ROOT).join("examples-c");
+    let mut count = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "c") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let line =
+            format!("/* cc -O2 {name}.c -o {name} $(pkg-config --cflags --libs fluxcap) */\n");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(&line), "{name}");
+        // The test of an installation has those files built with these words.
+        count += 1;
+    }
+    assert_eq!(count, 5);
 }
 
 #[test]

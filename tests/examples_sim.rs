@@ -67,6 +67,8 @@ fn the_ping_responder_answers_its_own_pings_and_replays_what_it_recorded() {
     says("ping_responder", "--sim", &answered);
     let words = "--sim --copy -q 3 -a 192.0.2.1";
     says("ping_responder", words, &answered);
+    // Values may follow without a space.
+    says("ping_responder", "--sim -q3 --address=192.0.2.1", &answered);
     let file = scratch.file("pings.pcapng");
     let mac = "--mac 02:00:00:00:00:77";
     says(
@@ -269,6 +271,8 @@ fn files_and_options_that_cannot_work_are_explained() {
         refuses("--sim --mac 02:00", 2, "--mac");
         refuses("--sim -q 300", 1, "queues 301");
         refuses("--pcap", 2, "needs a value");
+        refuses("--sim=7", 2, "unexpected argument for option '--sim'");
+        refuses("--sim more", 2, "what is 'more'?");
     }
     let endless = format!("-m l2fwd --sim --record {nowhere}");
     refuses("manual_packet_pump", &endless, 2, "without an end");

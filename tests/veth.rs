@@ -51,6 +51,8 @@ mod stacks;
 mod steering;
 #[path = "common/strange.rs"]
 mod strange;
+#[path = "veth/tags.rs"]
+mod tags;
 #[path = "veth/traffic.rs"]
 mod traffic;
 #[path = "veth/waits.rs"]

@@ -121,7 +121,7 @@ unsafe impl Backend for PlainLink {
         })
     }
 
-    fn attach(&self, _mode: XdpMode, _fan_out: bool) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, _mode: XdpMode, _fan_out: bool, _locked: u64) -> Result<Arc<dyn Steering>> {
         unreachable!("the benchmarks load no program")
     }
 

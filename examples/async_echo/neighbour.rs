@@ -1,4 +1,4 @@
-//! A neighbour on a simulated link: sends datagrams and pings, each another one, and wants every one of them back, once and in order.
+//! A neighbour on a simulated link: sends datagrams and pings, all different, and checks that each comes back, once and in order.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,13 @@ use super::frames;
 
 /// The Ethernet address that the packets go to.
 pub(crate) const ECHO: MacAddr = MacAddr([2, 0, 0, 0, 0x99, 2]);
-/// Packets that can be told from each other.
+/// The number of different packets.
 pub(crate) const MOST: u32 = 1 << 24;
 /// Packets that have not come back yet.
-const UNDER_WAY: u32 = 512;
-/// How long nothing may come back.
+const IN_FLIGHT: u32 = 512;
+/// It gives up when nothing came back for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Where the message begins.
+/// Offset of the UDP or ICMP header.
 const MESSAGE: usize = Ethernet::LEN + 20;
 
 pub(crate) struct Neighbour {
@@ -44,7 +44,7 @@ impl Neighbour {
         }
     }
 
-    /// Talks until all came back, nothing has for a while, or `stop` is set, and sets that. Whether all was well.
+    /// Runs until all packets came back, none has for a while, or `stop` is set; then it sets `stop`. Returns whether all went well.
     pub(crate) fn talk(mut self, stop: &AtomicBool) -> Result<bool, FluxError> {
         let result = self.exchange(stop);
         stop.store(true, Ordering::Relaxed);
@@ -67,7 +67,7 @@ impl Neighbour {
                 self.wrong += u32::from(frame != answer(self.back));
                 self.back += 1;
             }
-            let end = self.packets.min(self.back.saturating_add(UNDER_WAY));
+            let end = self.packets.min(self.back.saturating_add(IN_FLIGHT));
             while self.sent < end {
                 self.nic.inject(self.queue, &question(self.sent))?;
                 self.sent += 1;
@@ -84,7 +84,7 @@ impl Neighbour {
     }
 }
 
-/// What packet `number` is, from an address that only this one comes from.
+/// Protocol, addresses and length of packet `number`. No other packet has its source address.
 fn ends(number: u32) -> (IpProtocol, [SocketAddr; 2], usize) {
     let [_, a, b, c] = number.to_be_bytes();
     let protocol = match number % 3 {

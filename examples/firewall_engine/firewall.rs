@@ -1,4 +1,4 @@
-//! The firewall: decides about each packet, and counts.
+//! The firewall: applies the rules to each packet, and counts.
 
 use std::fmt;
 
@@ -7,43 +7,43 @@ use fluxcap::proto::{EtherType, Ethernet, FlowKey};
 
 use super::rules::{Action, Decision, Rules};
 
-/// Flows whose decision is remembered: a power of two.
+/// Entries of the cache of decisions: a power of two.
 const REMEMBERED: usize = 4096;
-/// Fewer rules than these are looked through sooner than a flow is looked up.
+/// With fewer rules than this, trying all is faster than the cache.
 const FEW: usize = 16;
 
-/// What passed between the two ports, or did not.
+/// Packets of one direction.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
     pub(crate) passed: u64,
     pub(crate) passed_bytes: u64,
     pub(crate) denied: u64,
-    /// Of the denied ones, what claims to be IP and is not.
+    /// Of the denied ones, malformed IP packets.
     pub(crate) malformed: u64,
-    /// Of the passed ones, those with a checksum that the sender had left to its card.
+    /// Of the passed ones, those whose checksum was unfinished.
     pub(crate) completed: u64,
 }
 
-/// Packets and bytes that a rule decided about.
+/// Packets and bytes that matched a rule.
 #[derive(Debug, Clone, Copy, Default)]
 struct Hits {
     packets: u64,
     bytes: u64,
 }
 
-/// Rules at work.
+/// The rules with their counters.
 pub(crate) struct Firewall {
     rules: Rules,
     /// One for each rule, and one for the default.
     hits: Vec<Hits>,
-    /// The decision about a flow depends on its key alone. So the flows of late have theirs here, each at a place that follows from its hash.
+    /// Decisions about recent flows, by the hash of the flow. A decision depends on the key of the flow alone.
     remembered: Vec<Option<(FlowKey, Decision)>>,
     completes: bool,
     totals: [Totals; 2],
 }
 
 impl Firewall {
-    /// With `completes`, unfinished checksums of what passes are finished.
+    /// With `completes` it finishes the checksums of packets that pass.
     pub(crate) fn new(rules: Rules, completes: bool) -> Self {
         let mut firewall = Self {
             hits: Vec::new(),
@@ -56,13 +56,13 @@ impl Firewall {
         firewall
     }
 
-    /// Takes new rules. What they hit is counted anew, the totals go on.
+    /// Takes new rules. Their counters start at 0; the totals go on.
     pub(crate) fn replace(&mut self, rules: Rules) {
         self.rules = rules;
         self.begin();
     }
 
-    /// All memory is taken here, none for a packet.
+    /// Allocates all memory, so that none is allocated for a packet.
     fn begin(&mut self) {
         self.hits = vec![Hits::default(); self.rules.count() + 1];
         let remembered = if self.rules.count() < FEW {
@@ -73,10 +73,10 @@ impl Firewall {
         self.remembered = vec![None; remembered];
     }
 
-    /// Decides about a packet that came in through `port`, and makes it ready to leave. False: it must not.
+    /// Returns whether a packet from interface `side` may pass, and finishes its checksum then.
     #[inline]
-    pub(crate) fn passes(&mut self, port: usize, frame: &mut [u8]) -> bool {
-        let totals = &mut self.totals[port];
+    pub(crate) fn passes(&mut self, side: usize, frame: &mut [u8]) -> bool {
+        let totals = &mut self.totals[side];
         let flow = FlowKey::parse(frame);
         let is_ip = matches!(flow.ether_type(), EtherType::IPV4 | EtherType::IPV6);
         if frame.len() < Ethernet::LEN || (is_ip && flow.addresses().is_none()) {
@@ -109,14 +109,14 @@ impl Firewall {
         true
     }
 
-    /// By the port that the packets came in through.
+    /// By the interface that the packets came in through.
     pub(crate) fn totals(&self) -> [Totals; 2] {
         self.totals
     }
 }
 
 impl fmt::Display for Firewall {
-    /// What each rule decided about.
+    /// A line for each rule, with its counters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:>14} {:>17}  rule", "packets", "bytes")?;
         for (rule, hits) in self.hits.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The rules: how they read, and which of them matches a packet first.
+//! The rules: how to read a file of them, and which one matches a packet first.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -9,18 +9,18 @@ use fluxcap::proto::{EtherType, FlowKey, IpProtocol};
 /// The most rules of a file.
 const MOST: usize = 65_536;
 
-/// What becomes of a packet.
+/// Whether a packet may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Allow,
     Deny,
 }
 
-/// What is decided about a flow.
+/// The decision about a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) action: Action,
-    /// The rule that decided, counted from 0; behind the last one: the default.
+    /// The index of the rule that matched; after the last one comes the default.
     pub(crate) rule: u32,
 }
 
@@ -29,31 +29,31 @@ pub(crate) struct Decision {
 pub(crate) struct Rules {
     patterns: Vec<Pattern>,
     default: Action,
-    /// For people: each rule with the number of its line.
+    /// The text of each rule, with its line number.
     lines: Vec<(usize, String)>,
 }
 
-/// One rule, or one way to read it. Small: they are looked through one after the other.
+/// One rule, or one direction of it. Small, because they are tried one after the other.
 #[derive(Debug, Clone)]
 struct Pattern {
     source: Prefix,
     destination: Prefix,
     ports: [RangeInclusive<u16>; 2],
     kinds: u8,
-    /// Of IPv4 and of IPv6, which differ for ICMP alone; `None`: any.
+    /// For IPv4 and IPv6, which differ for ICMP only; `None`: any.
     protocols: Option<(u8, u8)>,
     has_ports: bool,
     decision: Decision,
 }
 
-/// Addresses whose bits under the mask are those. IPv4 addresses are in the low bits.
+/// A network: addresses with these bits under the mask. IPv4 addresses use the low bits.
 #[derive(Debug, Clone, Copy)]
 struct Prefix {
     bits: u128,
     mask: u128,
 }
 
-// What a packet is, and what a rule wants it to be.
+// Kinds of packets; a rule matches one or several.
 const V4: u8 = 1;
 const V6: u8 = 2;
 const ARP: u8 = 4;
@@ -133,13 +133,13 @@ impl Rules {
             .map_or(0, |last| last.decision.rule as usize + 1)
     }
 
-    /// A rule as it was written, with the number of its line; `None`: the default.
+    /// The text of a rule, with its line number; `None`: the default.
     pub(crate) fn line(&self, rule: usize) -> Option<(usize, &str)> {
         let (number, line) = self.lines.get(rule)?;
         Some((*number, line))
     }
 
-    /// What becomes of packets that no rule matches.
+    /// The action for packets that no rule matches.
     pub(crate) fn default(&self) -> Action {
         self.default
     }
@@ -186,7 +186,7 @@ impl Pattern {
         })
     }
 
-    /// Reads `ADDRESS [port PORTS]`, of the source (0) or the destination (1). Returns the word behind.
+    /// Reads `ADDRESS [port PORTS]` of the source (0) or the destination (1). Returns the next word.
     fn read_end<'a>(
         &mut self,
         end: usize,
@@ -216,7 +216,7 @@ impl Pattern {
         Ok(words.next())
     }
 
-    /// The same for the answers.
+    /// The pattern for the answers.
     fn reversed(&self) -> Self {
         let [source, destination] = self.ports.clone();
         Self {
@@ -235,7 +235,7 @@ impl Pattern {
             && self.matches_protocol(facts)
     }
 
-    /// What a packet hides may be what a rule denies, and is not what a rule allows.
+    /// If a packet hides its ports or protocol, a deny rule that asks for them matches, and an allow rule does not.
     #[inline]
     fn matches_protocol(&self, facts: &Facts) -> bool {
         let unknown = self.decision.action == Action::Deny;
@@ -262,7 +262,7 @@ impl Prefix {
     }
 }
 
-/// What rules look at.
+/// The fields of a packet that rules compare.
 struct Facts {
     kind: u8,
     source: u128,
@@ -297,7 +297,7 @@ impl Facts {
     }
 }
 
-/// Headers with others behind them that a flow does not tell: of fragments, of long chains, of authenticated packets.
+/// Extension, fragment and authentication headers: the protocol of the packet comes after them.
 fn hides(protocol: IpProtocol) -> bool {
     matches!(
         protocol,
@@ -326,7 +326,7 @@ fn nothing_left(mut words: SplitWhitespace<'_>) -> Result<(), String> {
         .map_or(Ok(()), |word| Err(format!("what is '{word}'?")))
 }
 
-/// An address or a prefix, and which version of IP it is of.
+/// Reads an address or a prefix; also returns its kind.
 fn read_prefix(text: &str) -> Result<(Prefix, u8), String> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),

@@ -1,4 +1,4 @@
-//! The balancer: what becomes of each packet, and how the backends are.
+//! The balancer: what it does with each packet, and the state of the backends.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -12,23 +12,23 @@ use fluxcap::proto::{
 use super::sessions::{Client, FIRST_PORT, MOST, Sessions};
 use super::table::Table;
 
-/// Milliseconds between two questions to each backend.
+/// Milliseconds between two ARP requests to a backend.
 const PROBE_INTERVAL: u64 = 1000;
 
-/// A server that does the work, and how it is.
+/// A backend and its state.
 pub(crate) struct Backend {
     address: SocketAddrV4,
     /// Learned by ARP.
     mac: Option<MacAddr>,
     is_up: bool,
-    /// When something last came from it, in milliseconds.
+    /// Time of the last packet from it, in milliseconds.
     seen: Option<u64>,
     flows: u64,
     to: u64,
     from: u64,
 }
 
-/// Packets that did not go on to anyone, by reason.
+/// Dropped packets, by reason.
 #[derive(Default)]
 struct Losses {
     no_backend: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Balancer {
     /// Milliseconds of silence after which a backend is down.
     down_after: u64,
     probed: Option<u64>,
-    /// Flows that lost their backend and got another one.
+    /// Flows that moved to another backend because theirs was down.
     moved: u64,
     arp_answered: u64,
     losses: Losses,
@@ -83,7 +83,7 @@ impl Balancer {
         }
     }
 
-    /// Turns a packet into what shall leave in its place. False: nothing.
+    /// Turns a packet into the one to send in its place. Returns false if there is none.
     #[inline]
     pub(crate) fn handle(&mut self, frame: &mut [u8], now: u64) -> bool {
         let ether_type = Ethernet::parse(frame).map(|(ethernet, _)| ethernet.ether_type());
@@ -98,7 +98,7 @@ impl Balancer {
         })
     }
 
-    /// Answers those who look for the service; a backend that answers us is there. `None`: none of our business.
+    /// Answers ARP requests for the service, and learns the addresses of backends. `None`: it is about another address.
     fn take_arp(&mut self, frame: &mut [u8], now: u64) -> Option<bool> {
         let (ethernet, payload) = Ethernet::parse_mut(frame).ok()?;
         let (arp, _) = Arp::parse_mut(payload).ok()?;
@@ -140,7 +140,7 @@ impl Balancer {
             address: SocketAddrV4::new(source, ports.0),
             protocol,
         };
-        // An unfinished checksum, of a stack on the same machine, would not be recognised once it is rewritten as a finished one is.
+        // Before the rewrite: afterwards an unfinished checksum looks like a finished one.
         complete(frame);
         if ports.1 == self.service.port() {
             return Some(self.pass_to_backend(frame, client, from, flow.hash(), now));
@@ -148,7 +148,7 @@ impl Balancer {
         self.pass_to_client(frame, client, ports.1, now)
     }
 
-    /// Sends a client's packet on to its backend.
+    /// Turns a packet of a client into one for its backend.
     fn pass_to_backend(
         &mut self,
         frame: &mut [u8],
@@ -199,7 +199,7 @@ impl Balancer {
         true
     }
 
-    /// Sends a backend's packet, for one of our ports, on to the client. `None` when it is not from the backend that has the flow.
+    /// Turns a packet of a backend, to one of our ports, into one for the client. `None` if the flow belongs to another backend.
     fn pass_to_client(
         &mut self,
         frame: &mut [u8],
@@ -229,8 +229,8 @@ impl Balancer {
         Some(true)
     }
 
-    /// Looks after the backends. Returns those that went up or down, and whether it is time for new [`probes`](Self::probes).
-    pub(crate) fn look_after(&mut self, now: u64) -> (Vec<String>, bool) {
+    /// Updates the state of the backends. Returns which went up or down, and whether it is time for new [`probes`](Self::probes).
+    pub(crate) fn update_backends(&mut self, now: u64) -> (Vec<String>, bool) {
         let mut news = Vec::new();
         for backend in &mut self.backends {
             let silence = backend.seen.map(|seen| now.saturating_sub(seen));
@@ -276,7 +276,7 @@ impl Balancer {
         frame
     }
 
-    /// What people want to know, at a time in milliseconds.
+    /// The state of the backends as text, at a time in milliseconds.
     pub(crate) fn report(&self, now: u64) -> impl fmt::Display + '_ {
         Report {
             balancer: self,
@@ -285,7 +285,7 @@ impl Balancer {
     }
 }
 
-/// The flags of a TCP segment, of anything else none.
+/// The flags of a TCP segment; none for anything else.
 fn tcp_flags(frame: &[u8]) -> TcpFlags {
     let flags = || {
         let (_, packet) = Ethernet::parse(frame).ok()?;

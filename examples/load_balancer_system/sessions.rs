@@ -1,44 +1,44 @@
-//! Who talks through the balancer: for each flow of a client the port under which a backend knows it.
+//! The session table: for each flow of a client, the port under which a backend knows it.
 
 use std::net::SocketAddrV4;
 
 use fluxcap::proto::{IpProtocol, MacAddr};
 
-/// The first port that the balancer itself uses towards the backends. The last one follows from the number of sessions.
+/// The first of the ports that stand for flows, one for each session.
 pub(crate) const FIRST_PORT: u16 = 32_768;
-/// The number of sessions, and of ports: all memory is taken at the start.
+/// The number of sessions, and of ports. All memory is allocated at the start.
 pub(crate) const MOST: usize = SETS * WAYS;
 
-/// A flow has one place among the sets, where it shares so many ports with others.
+/// The table is set-associative: a flow belongs to one set, which has room for `WAYS` flows.
 const SETS: usize = 7168;
 const WAYS: usize = 4;
 
-/// Milliseconds without a packet after which a session may make room for another one.
+/// A session without packets for so many milliseconds may be replaced.
 const IDLE: u64 = 60_000;
 /// The same after the last packet of a TCP connection.
 const ENDED: u64 = 2000;
 
-/// A client, as a session knows it.
+/// The key of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddrV4,
     pub(crate) protocol: IpProtocol,
 }
 
-/// What is known of a flow.
+/// The state of a flow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Session {
     pub(crate) client: Client,
     /// Where its answers go.
     pub(crate) mac: MacAddr,
-    /// Its backend's number, if it has one.
+    /// The index of its backend, if it has one.
     pub(crate) backend: Option<usize>,
     pub(crate) ends: bool,
-    /// When its last packet came, in milliseconds.
+    /// Time of its last packet, in milliseconds.
     pub(crate) seen: u64,
 }
 
-/// A table of sets, as the caches of a processor are: a flow is looked for in four places, a port is a place.
+/// All sessions. The index of an entry gives the port.
 pub(crate) struct Sessions {
     places: Vec<Option<Session>>,
 }
@@ -54,7 +54,7 @@ impl Session {
         }
     }
 
-    /// Whether it may make room for another one.
+    /// Whether it may be replaced.
     fn is_over(&self, now: u64) -> bool {
         now.saturating_sub(self.seen) >= if self.ends { ENDED } else { IDLE }
     }
@@ -67,7 +67,7 @@ impl Sessions {
         }
     }
 
-    /// The session of a client's flow, a new one if need be, and its port; `None` when all places where it could be are in use.
+    /// Finds or makes the session of a flow; also returns its port. `None` if all entries of its set are in use.
     #[inline]
     pub(crate) fn of_client(
         &mut self,
@@ -99,7 +99,7 @@ impl Sessions {
         self.places.get_mut(usize::from(place))?.as_mut()
     }
 
-    /// How many are in use.
+    /// The number of sessions in use.
     pub(crate) fn count(&self, now: u64) -> usize {
         let places = self.places.iter().flatten();
         places.filter(|session| !session.is_over(now)).count()

@@ -1,24 +1,24 @@
-//! Which backend a flow goes to: consistent hashing, by rendezvous.
+//! Which backend a flow goes to: consistent hashing, by rendezvous hashing.
 
 use std::net::SocketAddrV4;
 
-/// Parts that all flows are dealt out in: a power of two, many times the number of backends.
+/// Buckets of flows: a power of two, many times the number of backends.
 const PARTS: usize = 4096;
-/// Stands for nobody.
+/// No backend is up.
 const NOBODY: u16 = u16::MAX;
 
-/// For each part of the flows the backend that it goes to.
+/// The backend of each bucket.
 ///
-/// Each backend bids for each part, with a number that follows from the two alone; the highest bid of those that are up has it. So when
-/// one goes, its parts go to others, and no other part moves; when it comes back, they come back. Balancers with the same backends,
-/// in whatever order, agree without a word.
+/// Each backend has a score for each bucket, which depends on the two alone; the backend with the highest score of those that are up gets
+/// the bucket. When a backend goes down, only its own buckets move, and they move back when it is up again. Balancers with the same
+/// backends, in any order, choose the same.
 pub(crate) struct Table {
     parts: Vec<u16>,
     bidders: Vec<u64>,
 }
 
 impl Table {
-    /// Of no backends that are up yet; at most 65535.
+    /// At most 65535 backends, none of which is up yet.
     pub(crate) fn new(backends: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         let name = |backend: SocketAddrV4| {
             mix(u64::from(backend.ip().to_bits()) << 16 | u64::from(backend.port()))
@@ -29,7 +29,7 @@ impl Table {
         }
     }
 
-    /// Deals the flows out to the backends that `is_up` says so of, by their number.
+    /// Assigns the buckets to the backends that are up.
     pub(crate) fn deal(&mut self, is_up: impl Fn(usize) -> bool) {
         for (number, part) in (0..).zip(&mut self.parts) {
             let bids = self.bidders.iter().enumerate();

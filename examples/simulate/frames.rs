@@ -1,4 +1,4 @@
-//! Frames as the stacks of two neighbours would send them.
+//! Frames as network stacks send them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use fluxcap::proto::{
     Arp, ArpOperation, EtherType, Ethernet, IpProtocol, Ipv4, Ipv6, MacAddr, Tcp, TcpFlags, Udp,
 };
 
-/// Who sends all frames.
+/// The source of all frames.
 pub(crate) const SENDER: MacAddr = MacAddr([2, 0, 0, 0, 0x99, 1]);
 const RECEIVER: MacAddr = MacAddr([2, 0, 0, 0, 0x99, 2]);
 
@@ -29,7 +29,7 @@ pub(crate) fn address(frame: &mut [u8], from: MacAddr, to: MacAddr) {
     ethernet.set_destination(to);
 }
 
-/// 10.0.0.1 asks for 10.0.0.2, or 10.0.0.2 answers.
+/// An ARP request of 10.0.0.1 for 10.0.0.2, or the reply.
 #[allow(dead_code, reason = "not every program receives such")]
 pub(crate) fn arp(operation: ArpOperation) -> Vec<u8> {
     let mut frame = ethernet(EtherType::ARP, 46);
@@ -48,7 +48,7 @@ pub(crate) fn arp(operation: ArpOperation) -> Vec<u8> {
     frame
 }
 
-/// A TCP segment, a UDP datagram or, between addresses of IPv4, a ping, with so many bytes of data and right checksums.
+/// A TCP segment, a UDP datagram or (IPv4 only) a ping with `data` bytes of payload and valid checksums.
 pub(crate) fn datagram(
     protocol: IpProtocol,
     source: SocketAddr,
@@ -135,7 +135,7 @@ fn write_header(
     }
 }
 
-/// Leaves the checksum of a TCP segment over IPv4 to a card, as a stack behind a veth pair does.
+/// Makes the checksum of a TCP segment over IPv4 unfinished, as a stack leaves it to veth.
 #[allow(dead_code, reason = "not every program receives such")]
 pub(crate) fn leave_checksum(frame: &mut [u8]) {
     let (_, packet) = Ethernet::parse_mut(frame).expect("a whole frame");

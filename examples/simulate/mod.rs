@@ -1,4 +1,4 @@
-//! What `--sim`, `--pcap` and `--record` do in the example programs: a simulated link in place of an interface. Needs no root.
+//! The options `--sim`, `--pcap` and `--record` of the example programs: a simulated link in place of an interface. Needs no root.
 
 use std::path::PathBuf;
 
@@ -6,48 +6,42 @@ use fluxcap::proto::MacAddr;
 use fluxcap::sim::{Network, Nic, NicConfig, Playback, Speed};
 use fluxcap::{FluxError, Link};
 
-/// Where the program receives and sends.
+use super::common::CommandLine;
+
+/// The interface, or the simulated link in its place.
 #[derive(Default)]
-pub(crate) struct Place {
+pub(crate) struct LinkOptions {
     /// The interface's name.
     pub(crate) interface: Option<String>,
-    /// A simulated link instead.
+    /// Use a simulated link.
     pub(crate) sim: bool,
-    /// The capture file to replay into it.
+    /// The capture file to replay into the simulated link.
     pub(crate) pcap: Option<PathBuf>,
-    /// The capture file to write of what it carries.
+    /// The capture file to write, with all that the simulated link carries.
     pub(crate) record: Option<PathBuf>,
-    /// Its Ethernet address.
+    /// The MAC address of the simulated link.
     pub(crate) mac: Option<MacAddr>,
 }
 
-impl Place {
-    /// Takes an option of the command line, whose value is read by `value`. False when it is another one.
-    pub(crate) fn option(
-        &mut self,
-        word: &str,
-        value: &mut dyn FnMut() -> Result<String, String>,
-    ) -> Result<bool, String> {
+impl LinkOptions {
+    /// Reads the value of `word` if it is one of these options, and otherwise returns false.
+    pub(crate) fn option(&mut self, word: &str, line: &mut CommandLine) -> Result<bool, String> {
         match word {
             "-i" | "--interface" => {
-                self.interface = Some(value()?);
+                self.interface = Some(line.text()?);
                 return Ok(true);
             }
             "--sim" => {}
-            "--pcap" => self.pcap = Some(value()?.into()),
-            "--record" => self.record = Some(value()?.into()),
-            "--mac" => {
-                let text = value()?;
-                let mac = text.parse();
-                self.mac = Some(mac.map_err(|_| format!("--mac cannot be '{text}'"))?);
-            }
+            "--pcap" => self.pcap = Some(line.value()?.into()),
+            "--record" => self.record = Some(line.value()?.into()),
+            "--mac" => self.mac = Some(line.parsed("MAC address")?),
             _ => return Ok(false),
         }
         self.sim = true;
         Ok(true)
     }
 
-    /// Whether it is one place.
+    /// Checks that it is either an interface or a simulated link.
     pub(crate) fn check(&self) -> Result<(), String> {
         match (&self.interface, self.sim) {
             (None, false) => Err("an interface is needed: -i INTERFACE, or --sim".to_owned()),
@@ -56,7 +50,7 @@ impl Place {
         }
     }
 
-    /// What to bind to, and the simulated card behind it, if it is one. Without `keep` the packets that it sends are only counted.
+    /// What to bind to, and the card of a simulated link. Without `keep`, packets that are sent are only counted.
     pub(crate) fn open(&self, queue: u32, keep: bool) -> Result<(Link, Option<Nic>), FluxError> {
         if let Some(interface) = &self.interface {
             return Ok((Link::from(interface), None));
@@ -76,7 +70,7 @@ impl Place {
     }
 }
 
-/// Replays the capture file, without a loss.
+/// Replays the capture file without loss.
 pub(crate) fn replay(nic: &Nic, file: &PathBuf, queue: u32, times: u64) -> Result<(), FluxError> {
     let playback = Playback::read(file)?;
     let count = playback.packet_count();

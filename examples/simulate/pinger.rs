@@ -1,4 +1,4 @@
-//! A neighbour on a simulated link: asks by ARP for an address, pings it, and wants every ping answered as it should be.
+//! A neighbour on a simulated link: resolves an address by ARP, pings it, and checks every answer.
 
 use std::net::Ipv4Addr;
 
@@ -8,10 +8,10 @@ use fluxcap::proto::{
 };
 use fluxcap::sim::Nic;
 
-/// How many pings are sent.
+/// The number of pings.
 pub(crate) const PINGS: u32 = 10_000;
-const UNDER_WAY: u32 = 64;
-/// Turns without an answer.
+const IN_FLIGHT: u32 = 64;
+/// It gives up after so many turns without an answer.
 const PATIENCE: u32 = 1000;
 const HEADERS: usize = 14 + 20 + 8;
 const IDENTIFIER: u16 = 0x5050;
@@ -21,7 +21,7 @@ const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 111, 0, 1);
 pub(crate) struct Pinger {
     nic: Nic,
     queue: u32,
-    /// Whom to ping.
+    /// The address to ping.
     address: Ipv4Addr,
     /// Learned by ARP.
     mac: Option<MacAddr>,
@@ -47,8 +47,8 @@ impl Pinger {
         }
     }
 
-    /// One turn: takes the answers that came, and asks more. False when it is over, for better or for worse.
-    pub(crate) fn turn(&mut self) -> Result<bool, FluxError> {
+    /// Takes the answers, and sends more pings. Returns false at the end, good or bad.
+    pub(crate) fn poll_once(&mut self) -> Result<bool, FluxError> {
         self.patience += 1;
         while let Some(frame) = self.nic.take_sent() {
             self.patience = 0;
@@ -57,7 +57,7 @@ impl Pinger {
                     self.mac = self.arp_reply(&frame);
                     self.mac.is_some()
                 }
-                // They come in the order of the requests.
+                // Answers come in the order of the requests.
                 Some(mac) => {
                     let good = is_echo_reply(&frame, &self.echo_request(mac, self.answered));
                     self.answered += u32::from(good);
@@ -72,7 +72,7 @@ impl Pinger {
         }
         while let Some(mac) = self.mac
             && self.sent < PINGS
-            && self.sent - self.answered < UNDER_WAY
+            && self.sent - self.answered < IN_FLIGHT
         {
             let request = self.echo_request(mac, self.sent);
             self.nic.inject(self.queue, &request)?;
@@ -81,7 +81,7 @@ impl Pinger {
         Ok(self.answered < PINGS && self.wrong == 0 && self.patience < PATIENCE)
     }
 
-    /// Says how it ended; whether every ping was answered.
+    /// Prints the result. Returns whether every ping was answered.
     pub(crate) fn finish(&self) -> bool {
         println!(
             "pinged {} times, {} answered, {} answers wrong",
@@ -114,7 +114,7 @@ impl Pinger {
         good.then(|| arp.sender_mac())
     }
 
-    /// As `ping` sends it, and every hundredth a long one.
+    /// A ping like those of `ping`; every hundredth is a long one.
     fn echo_request(&self, mac: MacAddr, number: u32) -> Vec<u8> {
         let data = if number % 100 == 99 { 1400 } else { 56 };
         let mut frame: Vec<u8> = (0..HEADERS + data)
@@ -141,7 +141,7 @@ impl Pinger {
     }
 }
 
-/// Writes an Ethernet header from us; the rest of the frame.
+/// Writes the Ethernet header. Returns the rest of the frame.
 fn ethernet(frame: &mut [u8], to: MacAddr, ether_type: EtherType) -> &mut [u8] {
     let (ethernet, payload) = Ethernet::parse_mut(frame).expect("long enough");
     ethernet.set_destination(to);
@@ -150,7 +150,7 @@ fn ethernet(frame: &mut [u8], to: MacAddr, ether_type: EtherType) -> &mut [u8] {
     payload
 }
 
-/// Whether a frame is the answer to a request: the same data, back from whom they were sent to, with right checksums.
+/// Whether a frame is the answer to a request: the same data, swapped addresses, valid checksums.
 fn is_echo_reply(frame: &[u8], request: &[u8]) -> bool {
     let parse = |frame: &[u8]| {
         let (ethernet, payload) = Ethernet::parse(frame).ok()?;

@@ -58,7 +58,7 @@ impl FluxBuilder {
         let backend = self.link.backend();
         let frames = prepared.umem.frames();
         let leases = frames.leases(sockets + 1)?;
-        let steering = self.steering()?;
+        let steering = self.steering(&prepared.umem)?;
         let opened = backend.open(&self.socket, &prepared.umem)?;
         let Rings {
             fill,

@@ -28,7 +28,7 @@ impl GroupStopper {
     /// Ends the run of all engines, each at the end of the turn that it is in, or its sleep.
     ///
     /// Without one, it ends the next run before it begins, so that no stop is ever lost. Async-signal-safe: it stores to an atomic for each
-    /// engine and writes to its descriptor.
+    /// engine and writes to its descriptor. In a forked child it stops nothing.
     pub fn stop(&self) {
         self.wanted.store(true, Ordering::Release);
         self.ring();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::course::{Course, GroupStopper};
 use super::outcome::panicked;
+use super::run::lend;
 use super::tally::GroupStatistics;
 use super::watch::{QueueChange, Watch};
 use super::{EngineStatistics, FluxEngine, Outcome};
@@ -324,14 +325,16 @@ fn engage<O: Outcome>(
     time: Option<Duration>,
     callback: impl FnMut(&mut BatchRef<'_>) -> O,
 ) -> Result<()> {
-    if let Some(cpu) = cpu {
-        poller::pin(cpu)?;
-    }
-    match time {
-        Some(time) => engine.run_for(time, callback),
-        None => engine.run(callback),
-    }
-    .map(drop)
+    lend(callback, |callback| {
+        if let Some(cpu) = cpu {
+            poller::pin(cpu)?;
+        }
+        match time {
+            Some(time) => engine.run_for(time, callback),
+            None => engine.run(callback),
+        }
+        .map(drop)
+    })
 }
 
 /// Waits for the ends of threads, in which all has been said, unless one panicked where nothing catches it.

@@ -31,9 +31,11 @@ impl FluxEngine {
     /// - [`Stuck`](crate::ErrorKind::Stuck): one that takes no packets, see [`set_patience`](Self::set_patience).
     pub fn run<O: Outcome>(
         &mut self,
-        mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
+        callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<EngineStatistics> {
-        self.run_until(None, |engine, port| engine.serve(port, &mut callback))
+        lend(callback, |callback| {
+            self.run_until(None, |engine, port| engine.serve(port, callback))
+        })
     }
 
     /// [`run`](Self::run) for at most `time`.
@@ -44,10 +46,10 @@ impl FluxEngine {
     pub fn run_for<O: Outcome>(
         &mut self,
         time: Duration,
-        mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
+        callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<EngineStatistics> {
-        self.run_until(end_of(time), |engine, port| {
-            engine.serve(port, &mut callback)
+        lend(callback, |callback| {
+            self.run_until(end_of(time), |engine, port| engine.serve(port, callback))
         })
     }
 
@@ -84,9 +86,11 @@ impl FluxEngine {
     /// As [`run`](Self::run).
     pub fn run_each<O: Outcome>(
         &mut self,
-        mut look: impl FnMut(&mut PortPacket<'_>) -> O,
+        look: impl FnMut(&mut PortPacket<'_>) -> O,
     ) -> Result<EngineStatistics> {
-        self.run_until(None, |engine, port| engine.serve_each(port, &mut look))
+        lend(look, |look| {
+            self.run_until(None, |engine, port| engine.serve_each(port, look))
+        })
     }
 
     /// [`run_each`](Self::run_each) for at most `time`.
@@ -97,10 +101,10 @@ impl FluxEngine {
     pub fn run_each_for<O: Outcome>(
         &mut self,
         time: Duration,
-        mut look: impl FnMut(&mut PortPacket<'_>) -> O,
+        look: impl FnMut(&mut PortPacket<'_>) -> O,
     ) -> Result<EngineStatistics> {
-        self.run_until(end_of(time), |engine, port| {
-            engine.serve_each(port, &mut look)
+        lend(look, |look| {
+            self.run_until(end_of(time), |engine, port| engine.serve_each(port, look))
         })
     }
 
@@ -115,9 +119,11 @@ impl FluxEngine {
     #[inline]
     pub fn run_each_once<O: Outcome>(
         &mut self,
-        mut look: impl FnMut(&mut PortPacket<'_>) -> O,
+        look: impl FnMut(&mut PortPacket<'_>) -> O,
     ) -> Result<u32> {
-        self.run_turn(|engine, port| engine.serve_each(port, &mut look))
+        lend(look, |look| {
+            self.run_turn(|engine, port| engine.serve_each(port, look))
+        })
     }
 
     /// One turn: a batch of each port that has packets, and whatever the kernel needs. It never waits. Returns how many packets there were.
@@ -129,9 +135,11 @@ impl FluxEngine {
     /// As [`run`](Self::run).
     pub fn run_once<O: Outcome>(
         &mut self,
-        mut callback: impl FnMut(&mut BatchRef<'_>) -> O,
+        callback: impl FnMut(&mut BatchRef<'_>) -> O,
     ) -> Result<u32> {
-        self.run_turn(|engine, port| engine.serve(port, &mut callback))
+        lend(callback, |callback| {
+            self.run_turn(|engine, port| engine.serve(port, callback))
+        })
     }
 
     /// Waits as the poller says, for packets, a stop or the end of `timeout`; `None`: for no end. It may return early.
@@ -295,7 +303,40 @@ impl FluxEngine {
     }
 }
 
+/// Lends a callback to `work` and drops it before the result is returned.
+///
+/// A callback that panics as it is dropped then frees the result. Dropped as a parameter it would leak it: Rust drops parameters after the
+/// result is written, and does not drop the result if one of them panics (rust-lang/rust#47949).
+#[inline]
+pub(super) fn lend<C, T>(mut callback: C, work: impl FnOnce(&mut C) -> T) -> T {
+    let result = work(&mut callback);
+    drop(callback);
+    result
+}
+
 /// When `time` is over; `None`: never, being beyond what the clock can count.
 fn end_of(time: Duration) -> Option<Instant> {
     Instant::now().checked_add(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::rc::Rc;
+
+    use super::lend;
+
+    #[test]
+    fn a_callback_that_panics_as_it_is_dropped_frees_the_result() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("as it was dropped");
+            }
+        }
+        let result = Rc::new(());
+        let lent = AssertUnwindSafe(|| lend(Bomb, |_| result.clone()));
+        assert!(catch_unwind(lent).is_err());
+        assert_eq!(Rc::strong_count(&result), 1);
+    }
 }

@@ -124,6 +124,10 @@ pub struct fluxcap_config {
     /// The interface's index, used when `ifname` is NULL.
     pub ifindex: u32,
     /// Frames in the UMEM, 1 to 16777216. 0: 8192.
+    ///
+    /// The kernel counts the UMEM as locked memory of the user, again for each queue that has a
+    /// socket on it; the sockets of fluxcap_open_fan_out() count once. Beyond RLIMIT_MEMLOCK that
+    /// takes CAP_IPC_LOCK.
     pub frames: u32,
     /// Bytes a frame, 2048 or 4096 (larger powers of two to 65536 with required hugepages, Linux
     /// 6.6). 0: 4096.
@@ -203,6 +207,7 @@ unsafe impl Sized32 for fluxcap_config {
 /// - -EPERM: a capability is missing.
 /// - -ENOBUFS: the limit of locked memory.
 /// - -ENOMEM: not enough memory or hugepages.
+/// - -EMFILE, -ENFILE: no more files can be opened.
 /// - -EOPNOTSUPP: a mode was demanded that cannot be had.
 /// - -EAFNOSUPPORT: the kernel has no AF_XDP sockets, or they are forbidden here.
 ///
@@ -365,7 +370,8 @@ fn unknown(field: &str, names: &str, value: u32) -> FluxError {
 ///
 /// `queues` are their numbers; with NULL it is each queue that the interface has for receiving, of
 /// which there may be `count` at most. Each socket has a UMEM of its own, so that threads share
-/// nothing, unless the config gives one. The config's `queue` says nothing here.
+/// nothing, unless the config gives one. Either way each queue counts as locked memory of the size
+/// of its UMEM. The config's `queue` says nothing here.
 ///
 /// Returns how many sockets were opened; the first entries of `raws` are their handles, in the
 /// order of `queues`, to be freed with fluxcap_raw_free().

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::descriptor::{self, BorrowedFd};
+use crate::mem::Process;
 
 /// Somebody who waits for a socket, but not in a call.
 pub trait Watcher: fmt::Debug + Send + Sync {
@@ -20,6 +21,8 @@ pub trait Watcher: fmt::Debug + Send + Sync {
 ///
 /// A handle, cheap to clone. Its file descriptor, where there is one, is closed with the last handle, so that nobody can ring an alarm
 /// that is gone.
+///
+/// A forked child has the descriptor, too, and the parent waits on it: there, ringing and draining do nothing.
 #[derive(Debug, Clone)]
 pub struct Alarm(Arc<Inner>);
 
@@ -28,6 +31,7 @@ struct Inner {
     rung: AtomicBool,
     /// An eventfd that does not block.
     counter: Option<File>,
+    process: Process,
 }
 
 impl Alarm {
@@ -47,11 +51,16 @@ impl Alarm {
         Self(Arc::new(Inner {
             rung: AtomicBool::new(false),
             counter,
+            process: Process::current(),
         }))
     }
 
-    /// Rings it. Async-signal-safe: it stores to an atomic and writes to a descriptor, which cannot fail for being full.
+    /// Rings it. Async-signal-safe: it stores to an atomic and writes to a descriptor, which cannot fail for being full. Nothing in a forked
+    /// child.
     pub fn ring(&self) {
+        if !self.0.process.is_current() {
+            return;
+        }
         self.0.rung.store(true, Ordering::Release);
         if let Some(mut counter) = self.0.counter.as_ref() {
             // A write fails when the descriptor is readable beyond measure, and so it is readable.
@@ -76,6 +85,9 @@ impl Alarm {
     /// Makes the descriptor unreadable, and leaves the alarm as it is: it is looked at before every sleep. A ring and a reset at once can
     /// leave the one readable although the other is not rung.
     pub fn drain(&self) {
+        if !self.0.process.is_current() {
+            return;
+        }
         if let Some(mut counter) = self.0.counter.as_ref() {
             let _ = counter.read(&mut [0; 8]);
         }

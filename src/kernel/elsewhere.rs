@@ -220,7 +220,7 @@ unsafe impl Backend for Absent {
         Err(self.refusal())
     }
 
-    fn attach(&self, _mode: XdpMode, _fan_out: bool) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, _: XdpMode, _: bool, _: u64) -> Result<Arc<dyn Steering>> {
         Err(self.refusal())
     }
 
@@ -280,7 +280,7 @@ mod tests {
         for (backend, name) in [(by_name("eth0"), "\"eth0\""), (by_index(7), "index 7")] {
             for error in [
                 backend.interface().unwrap_err(),
-                backend.attach(XdpMode::Auto, false).unwrap_err(),
+                backend.attach(XdpMode::Auto, false, 0).unwrap_err(),
                 backend.user_map(file).unwrap_err(),
                 FluxBuilder::new(Link::new(backend)).build().unwrap_err(),
             ] {

@@ -76,7 +76,7 @@ pub use crate::packet::{QueueRelease, ReleasedAtClose};
 /// #   fn interface(&self) -> fluxcap::Result<fluxcap::Interface> { todo!() }
 /// #   fn allocate(&self, _: &fluxcap::kernel::MemoryRequest) -> fluxcap::Result<fluxcap::kernel::Allocation> { todo!() }
 /// #   fn open(&self, _: &fluxcap::kernel::SocketRequest, _: &fluxcap::UmemRegion) -> fluxcap::Result<fluxcap::kernel::Opened> { todo!() }
-/// #   fn attach(&self, _: fluxcap::XdpMode, _: bool) -> fluxcap::Result<std::sync::Arc<dyn fluxcap::kernel::Steering>> { todo!() }
+/// #   fn attach(&self, _: fluxcap::XdpMode, _: bool, _: u64) -> fluxcap::Result<std::sync::Arc<dyn fluxcap::kernel::Steering>> { todo!() }
 /// #   fn user_map(&self, _: fluxcap::kernel::BorrowedFd<'_>) -> fluxcap::Result<std::sync::Arc<dyn fluxcap::kernel::Steering>> { todo!() }
 /// }
 /// ```
@@ -127,13 +127,14 @@ pub unsafe trait Backend: fmt::Debug + Send + Sync {
     }
 
     /// Attaches the bundled XDP program, or joins the one that this process has attached already. `fan_out` says that a queue is going to be
-    /// [shared out](Steering::fan_out) among several sockets, which takes more rights.
+    /// [shared out](Steering::fan_out) among several sockets, which takes more rights; `locked` is how many bytes of packet memory are going to be
+    /// registered, for which a refusal names a right, too, if it takes one.
     ///
     /// # Errors
     ///
     /// [`Busy`](crate::ErrorKind::Busy) when somebody else's program is attached, [`Permission`](crate::ErrorKind::Permission),
     /// [`Unsupported`](crate::ErrorKind::Unsupported).
-    fn attach(&self, mode: XdpMode, fan_out: bool) -> Result<Arc<dyn Steering>>;
+    fn attach(&self, mode: XdpMode, fan_out: bool, locked: u64) -> Result<Arc<dyn Steering>>;
 
     /// What the interface takes away from packets before a receiving socket gets them, a sentence each, with the words against it. `mode` is
     /// where the bundled program runs, if it was attached.

@@ -952,11 +952,20 @@ fn a_frame_is_built_in_place_and_a_failed_one_leaves_the_packet_empty() {
 #[test]
 fn a_packet_is_empty_after_a_build_that_returned_other_bytes_or_panicked() {
     type Builder = for<'a> fn(FrameBuilder<'a>) -> std::result::Result<&'a mut [u8], BuildError>;
+    // A builder can return these for any lifetime, and leaks nothing.
+    static mut OTHER: [u8; 60] = [9; 60];
+    static mut LONG: [u8; 4000] = [9; 4000];
     let umem = umem(1, 2048, 0);
     let wrong: [(&str, Builder); 4] = [
         ("nothing at all", |_| Ok(&mut [])),
-        ("other bytes", |_| Ok(Box::leak(Box::new([9; 60])))),
-        ("more than a frame", |_| Ok(Box::leak(Box::new([9; 4000])))),
+        ("other bytes", |_| {
+            // SAFETY: called once, by this test alone, so that this is the only reference.
+            Ok(unsafe { (&raw mut OTHER).as_mut() }.unwrap())
+        }),
+        ("more than a frame", |_| {
+            // SAFETY: as above.
+            Ok(unsafe { (&raw mut LONG).as_mut() }.unwrap())
+        }),
         ("what is behind the start", |frame| {
             let frame = frame.ethernet(MacAddr::BROADCAST, MacAddr::BROADCAST);
             let built = frame.ether_type(EtherType(0x88b5)).payload(b"hello")?;

@@ -93,7 +93,7 @@ unsafe impl Backend for SimBackend {
         Ok(Sharing { socket, rx, tx })
     }
 
-    fn attach(&self, mode: XdpMode, _fan_out: bool) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, mode: XdpMode, _fan_out: bool, _locked: u64) -> Result<Arc<dyn Steering>> {
         steering::attach(&self.nic, mode)
     }
 

@@ -282,8 +282,43 @@ static int let_itself_be_cancelled(void *user, uint32_t port, struct fluxcap_pac
     return 0;
 }
 
+static void leave_at_a_change(void *user, const char *interface, uint32_t before, uint32_t now)
+{
+    (void)user, (void)interface, (void)before, (void)now;
+    pthread_exit(NULL);
+}
+
+static void be_cancelled_at_a_change(void *user, const char *interface, uint32_t before, uint32_t now)
+{
+    (void)interface, (void)before, (void)now;
+    let_itself_be_cancelled(user, 0, NULL, 0);
+}
+
 static fluxcap_callback callback;
+static fluxcap_queue_callback queue_callback;
 static bool grouped;
+
+/* On a simulated interface: the number of its queues can change anywhere. */
+static void *run_the_queue_callback(void *unused)
+{
+    struct fluxcap_sim *sim = NULL;
+    struct fluxcap_sim_nic_config nic = ZEROS;
+    struct fluxcap_link *link = NULL;
+    struct fluxcap_group *group = NULL;
+    struct fluxcap_config config = small(NULL);
+
+    nic.struct_size = sizeof(nic);
+    nic.name = "sim0";
+    CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(sim, &nic, &link), 0);
+    config.link = link;
+    CHECK_RESULT(fluxcap_group_open(&config, NULL, 0, NULL, &group), 0);
+    CHECK_RESULT(fluxcap_group_on_queue_change(group, queue_callback, NULL), 0);
+    CHECK_RESULT(fluxcap_sim_nic_set_queues(link, 2), 0);
+    fluxcap_group_run(group, take_nothing, NULL);
+    (void)unused;
+    return NULL;
+}
 
 static void *run_the_callback(void *unused)
 {
@@ -310,8 +345,9 @@ static void *run_the_callback(void *unused)
 static void a_callback_that_does_not_return_ends_the_program(void)
 {
     static const fluxcap_callback callbacks[] = {leave_the_thread, let_itself_be_cancelled};
+    static const fluxcap_queue_callback queue_callbacks[] = {leave_at_a_change, be_cancelled_at_a_change};
 
-    for (int kind = 0; kind < 4; kind++) {
+    for (int kind = 0; kind < 6; kind++) {
         char text[4096];
         size_t length = 0;
         ssize_t more;
@@ -320,6 +356,7 @@ static void a_callback_that_does_not_return_ends_the_program(void)
 
         callback = callbacks[kind % 2];
         grouped = kind >= 2;
+        queue_callback = kind >= 4 ? queue_callbacks[kind % 2] : NULL;
         fflush(stdout);
         CHECK(pipe(ends) == 0);
         pid_t child = fork();
@@ -329,7 +366,7 @@ static void a_callback_that_does_not_return_ends_the_program(void)
             close(ends[0]);
             close(ends[1]);
             signal(SIGABRT, SIG_DFL);
-            CHECK(pthread_create(&thread, NULL, run_the_callback, NULL) == 0);
+            CHECK(pthread_create(&thread, NULL, queue_callback == NULL ? run_the_callback : run_the_queue_callback, NULL) == 0);
             pthread_join(thread, NULL);
             _exit(2);
         }

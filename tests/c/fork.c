@@ -159,6 +159,12 @@ static void use_all(struct world *world)
     CHECK_ERROR(fluxcap_engine_run(world->engine, ignore, NULL), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_run_once(world->engine, ignore, NULL), -EINVAL, words);
     CHECK_ERROR(fluxcap_group_run(world->group, ignore, NULL), -EINVAL, words);
+    /* A stop does nothing. */
+    CHECK_RESULT(fluxcap_raw_stop(world->raw), 0);
+    CHECK_RESULT(fluxcap_rx_stop(world->rx), 0);
+    CHECK_RESULT(fluxcap_tx_stop(world->tx), 0);
+    CHECK_RESULT(fluxcap_engine_stop(world->engine), 0);
+    CHECK_RESULT(fluxcap_group_stop(world->group), 0);
     /* These leave everything where it is. */
     raw = world->raw;
     CHECK_ERROR(fluxcap_engine_create(&raw, 1, NULL, &engine), -EINVAL, "making an engine: it belongs to process");
@@ -186,6 +192,7 @@ static void check_child(pid_t child)
 static void every_call_of_a_child_is_an_error(void)
 {
     struct world world = create();
+    struct fluxcap_packet packet = ZEROS;
     pid_t child = fork();
 
     CHECK(child >= 0);
@@ -198,6 +205,8 @@ static void every_call_of_a_child_is_an_error(void)
     check_child(child);
     CHECK(fluxcap_sim_settle(world.sim) >= 0);
     CHECK_RESULT(fluxcap_engine_wait(world.engine, 0), 0);
+    CHECK_RESULT(fluxcap_raw_wait(world.raw, FLUXCAP_WAIT_RECEIVE, 1), 0);
+    CHECK_RESULT(fluxcap_rx_recv(world.rx, &packet, 1, 1), 0);
     free_all(&world);
 }
 

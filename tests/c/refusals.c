@@ -6,6 +6,9 @@
 #include <linux/capability.h>
 #include <net/if.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -317,6 +320,102 @@ static void with_just_enough_locked_memory(void)
     check_and_free(open_config(&config));
 }
 
+static void a_socket_carries_packets(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_packet packets[4], received[4];
+
+    struct fluxcap_raw *a = open_config(&config);
+    config.ifname = "fluxb";
+    struct fluxcap_raw *b = open_config(&config);
+    make_packets(a, packets, 4, 100, 0);
+    CHECK_RESULT(fluxcap_raw_send(a, packets, 4), 4);
+    CHECK_RESULT(fluxcap_raw_flush(a, 3000), 1);
+    receive_all(b, received, 4);
+    for (uint32_t i = 0; i < 4; i++)
+        CHECK(is_frame(received[i].data, 100, i));
+    CHECK_RESULT(fluxcap_packets_free(received, 4), 0);
+    check_and_free(a);
+    check_and_free(b);
+}
+
+/* Puts a file in the place of stderr. */
+static void catch_stderr(void)
+{
+    int file = memfd_create("stderr", MFD_CLOEXEC);
+
+    CHECK(file >= 0 && dup2(file, STDERR_FILENO) >= 0 && close(file) == 0);
+}
+
+/* The library reports by return values and texts alone, and so does the loader of its program. */
+static void check_that_stderr_is_empty(void)
+{
+    char said[1024];
+    ssize_t length = pread(STDERR_FILENO, said, sizeof(said) - 1, 0);
+
+    if (length != 0) {
+        printf("on stderr: %.*s\n", (int)length, said);
+        exit(1);
+    }
+}
+
+static int count_descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* Raises the limit by one until there are enough descriptors: each step that takes one is refused in turn. */
+static void without_descriptors(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_raw *raw = NULL;
+    struct rlimit limit;
+    int before = count_descriptors(), refusals = 0;
+
+    catch_stderr();
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    for (limit.rlim_cur = 4; limit.rlim_cur < 256 && raw == NULL; limit.rlim_cur++) {
+        CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        int result = fluxcap_open(&config, &raw);
+        if (result == 0)
+            break;
+        CHECK_ERROR(result, -EMFILE, "too many files are open in this process");
+        CHECK(strstr(fluxcap_last_error(), "ulimit -n") != NULL);
+        CHECK(raw == NULL && count_descriptors() == before);
+        refusals++;
+    }
+    CHECK(raw != NULL && refusals > 0);
+    check_and_free(raw);
+    check_that_stderr_is_empty();
+}
+
+/* In a mount namespace of its own, where /sys is empty. */
+static void without_sys(void)
+{
+    struct fluxcap_config config = small("fluxa");
+    struct fluxcap_raw *raws[4] = ZEROS;
+
+    catch_stderr();
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/sys", "tmpfs", 0, NULL) != 0) {
+        printf("skipped: no mount namespace without /sys can be made: %s\n", strerror(errno));
+        return;
+    }
+    CHECK(access("/sys/class/net", F_OK) != 0);
+    a_socket_carries_packets();
+    CHECK_RESULT(fluxcap_open_queues(&config, NULL, 4, raws), 1);
+    check_and_free(raws[0]);
+    /* What cannot be had is refused with the reason. */
+    config.hugepages = FLUXCAP_HUGEPAGES_REQUIRE_1G;
+    config.frames = 1u << 22;
+    check_refused(&config, -ENOMEM, "/sys is not mounted");
+    check_that_stderr_is_empty();
+}
+
 static void an_interface_that_goes_down_and_comes_back(void)
 {
     struct fluxcap_config config = small("fluxa");
@@ -485,6 +584,8 @@ int main(int argc, char **argv)
     in_a_child(without_any_capability);
     in_a_child(with_little_locked_memory);
     in_a_child(with_just_enough_locked_memory);
+    in_a_child(without_descriptors);
+    in_a_child(without_sys);
     a_program_that_somebody_takes_off();
     an_interface_that_goes_down_and_comes_back();
     an_interface_that_is_removed(5000);

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::process::Program;
+use super::tags::rules_hold_for_tags_left_to_the_device;
 use super::{Place, ROOT, check, in_namespace, stdout, tool};
 
 /// Of a program that binds to queue 1 of a simulated NIC, and so has made two.
@@ -176,6 +178,76 @@ fn the_firewall_stands_between_two_stacks_and_reads_its_rules_anew() {
 }
 
 #[test]
+fn a_tag_left_to_the_device_takes_no_denied_packet_through_the_firewall() {
+    let place = Place::new();
+    let firewall = place.example("firewall_engine");
+    rules_hold_for_tags_left_to_the_device(move |words| {
+        let mut firewall = Program::start(Command::new(&firewall).args(words.split(' ')));
+        firewall.wait_for("rules between the two interfaces");
+        firewall
+    });
+}
+
+#[test]
+fn flows_of_all_queues_pass_the_firewall() {
+    let place = Place::new();
+    let firewall = sanitized(&place, "firewall_engine");
+    let echo = place.example("epoll_echo");
+    let script = r#"
+        firewall=$1 echo=$2 work=$3
+        fail() { cat "$work"/log*; exit 1; }
+        pair() {
+            ip link add $1 numrxqueues $3 numtxqueues $3 type veth peer name $2 numrxqueues $3 numtxqueues $3 &&
+                ip link set $1 up && ip link set $2 up || exit 1
+        }
+        wait_for() {
+            tries=0
+            until grep -q "$2" "$work/$1"; do
+                tries=$((tries + 1))
+                [ $tries -lt 200 ] || fail
+                sleep 0.05
+            done
+        }
+        printf 'allow arp
+allow udp to 10.0.0.2 port 7 both ways
+' >"$work/rules"
+        for queues in '4 4' '4 1' '1 4'; do
+            pair client left ${queues% *}
+            pair right server ${queues#* }
+            ip address add 10.0.0.1/24 dev client || exit 1
+            : >"$work/log1"
+            : >"$work/log2"
+            "$echo" -i server -a 10.0.0.2 >"$work/log1" 2>&1 &
+            server=$!
+            "$firewall" left right -r "$work/rules" >"$work/log2" 2>&1 &
+            pid=$!
+            wait_for log1 '^echoing'
+            wait_for log2 "which have ${queues% *} and ${queues#* } queues here"
+            # Each question is a flow of its own, for one of the queues.
+            for number in $(seq 64); do
+                exec 3<>/dev/udp/10.0.0.2/7 || exit 1
+                echo "number $number" >&3
+                [ "$(timeout 10 dd bs=1500 count=1 <&3 2>/dev/null)" = "number $number" ] || fail
+            done
+            kill -INT $pid && wait $pid || fail
+            kill -INT $server && wait $server || fail
+            grep -q '^0 > 1: passed 6[5-9],' "$work/log2" || fail
+            ! grep 'receive queues' "$work/log2" || fail
+            ip link del client && ip link del server || exit 1
+        done
+    "#;
+    check(&mut in_namespace(&[
+        "bash",
+        "-c",
+        script,
+        "-",
+        firewall.to_str().unwrap(),
+        echo.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}
+
+#[test]
 fn datagrams_come_back_from_an_event_loop() {
     let place = Place::new();
     let echo = sanitized(&place, "epoll_echo");
@@ -218,13 +290,79 @@ fn datagrams_come_back_from_an_event_loop() {
         wait $pid || { cat "$work/log"; exit 1; }
         # The timer of the loop printed it before the end did.
         [ "$(grep -c 'echoed 3, ARP answered 1' "$work/log")" -ge 2 ] || { cat "$work/log"; exit 1; }
-        # It does not wait for ever for an interface that is gone.
+        # Each question is a flow of its own, for one of the queues.
+        ip link add four numrxqueues 4 numtxqueues 4 type veth peer name fore numrxqueues 4 numtxqueues 4
+        ip address add 10.0.4.1/24 dev four && ip link set four up && ip link set fore up || exit 1
+        : >"$work/log"
+        "$echo" -i fore -a 10.0.4.2 >"$work/log" 2>&1 &
+        pid=$!
+        for try in $(seq 200); do grep -q '^echoing .* on queues 0 to 3$' "$work/log" && break; sleep 0.05; done
+        for number in $(seq 64); do
+            exec 3<>/dev/udp/10.0.4.2/7 || exit 1
+            echo "number $number" >&3
+            answer=$(timeout 10 dd bs=1500 count=1 <&3 2>/dev/null)
+            [ "$answer" = "number $number" ] || { cat "$work/log"; exit 1; }
+        done
+        kill -INT $pid
+        wait $pid && ! grep 'receive queues' "$work/log" || { cat "$work/log"; exit 1; }
+        # It does not wait for ever for an interface that is gone. The log of the last one is not its own.
+        : >"$work/log"
         "$echo" -i fluxb -a 10.0.0.2 >"$work/log" 2>&1 &
         pid=$!
         for try in $(seq 200); do grep -q '^echoing' "$work/log" && break; sleep 0.05; done
         ip link del fluxb
         wait $pid
         [ $? = 1 ] && grep -q 'fluxb.*gone\|fluxb.*removed' "$work/log" || { cat "$work/log"; exit 1; }
+    "#;
+    check(&mut in_namespace(&[
+        "bash",
+        "-c",
+        script,
+        "-",
+        echo.to_str().unwrap(),
+        place.0.to_str().unwrap(),
+    ]));
+}
+
+#[test]
+fn an_event_loop_goes_on_when_its_link_goes_down_before_it_answers() {
+    let place = Place::new();
+    let echo = sanitized(&place, "epoll_echo");
+    let script = r#"
+        echo=$1 log=$2/log
+        fail() { cat "$log"; exit 1; }
+        : >"$log"
+        ip address add 10.0.0.1/24 dev fluxa
+        "$echo" -i fluxb -a 10.0.0.2 >"$log" 2>&1 &
+        pid=$!
+        # Until it says so; it prints its counters each time.
+        wait_for() {
+            tries=0
+            until grep -q "$1" "$log"; do
+                tries=$((tries + 1))
+                [ $tries -lt 400 ] && kill -0 $pid || fail
+                sleep 0.05
+                [ -z "$2" ] || kill -USR1 $pid || fail
+            done
+        }
+        ask() {
+            echo "number $1" >&3
+            [ "$(timeout 10 dd bs=1500 count=1 <&3 2>/dev/null)" = "number $1" ] || fail
+        }
+        wait_for '^echoing'
+        exec 3<>/dev/udp/10.0.0.2/7 || fail
+        ask 1
+        # They wait in the RX ring when the link goes down.
+        kill -STOP $pid
+        for number in 2 3 4; do echo "number $number" >&3; done
+        ip link set fluxb down
+        kill -CONT $pid
+        wait_for 'echoed 4,' counters
+        ip link set fluxb up
+        # Some of those answers may come now.
+        exec 3<>/dev/udp/10.0.0.2/7 || fail
+        ask 5
+        kill -INT $pid && wait $pid || fail
     "#;
     check(&mut in_namespace(&[
         "bash",
@@ -271,18 +409,22 @@ fn the_load_balancer_moves_the_flows_of_a_silent_backend_alone() {
 }
 
 #[test]
-fn the_load_balancer_serves_the_kernels_datagrams_by_two_event_loops() {
+fn the_load_balancer_serves_the_kernels_datagrams_of_all_queues_by_two_event_loops() {
     let place = Place::new();
     let balancer = sanitized(&place, "load_balancer_system");
     let echo = place.example("epoll_echo");
     let script = r#"
         balancer=$1 echo=$2 work=$3
         fail() { cat "$work"/log*; exit 1; }
-        ip link add bridge0 type bridge && ip address add 10.0.0.1/24 dev bridge0 && ip link set bridge0 up || exit 1
+        ip link add bridge0 type bridge && ip link set bridge0 up || exit 1
         for number in 1 2 3; do
-            ip link add end$number type veth peer name port$number && ip link set end$number up || exit 1
+            queues='numrxqueues 4 numtxqueues 4'
+            ip link add end$number $queues type veth peer name port$number $queues && ip link set end$number up || exit 1
             ip link set port$number master bridge0 up || exit 1
         done
+        # So that each question of this stack takes one of four queues on its way.
+        ip link add here $queues type veth peer name port0 $queues && ip link set port0 master bridge0 up || exit 1
+        ip link set here up && ip address add 10.0.0.1/24 dev here || exit 1
         wait_for() {
             tries=0
             until grep -q "$2" "$work/$1"; do
@@ -309,6 +451,7 @@ fn the_load_balancer_serves_the_kernels_datagrams_by_two_event_loops() {
         pid=$!
         wait_for log1 '10.0.0.12:9 is up'
         wait_for log1 '10.0.0.13:10 is up'
+        grep -q '^2 backends, queues 0 to 3$' "$work/log1" || fail
         ask 30
         kill -INT $second && wait $second || fail
         wait_for log1 '10.0.0.13:10 is down'

@@ -146,7 +146,7 @@ unsafe impl Backend for Plain {
         })
     }
 
-    fn attach(&self, mode: XdpMode, _fan_out: bool) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, mode: XdpMode, _fan_out: bool, _locked: u64) -> Result<Arc<dyn Steering>> {
         self.log.add("attach");
         Ok(Arc::new(PlainProgram {
             mode,

@@ -161,7 +161,7 @@ fn greet(balancer: &mut Balancer, backends: impl Iterator<Item = usize>, now: u6
         arp.into_reply(mac(number));
         assert!(!balancer.handle(&mut reply, now));
     }
-    balancer.look_after(now);
+    balancer.update_backends(now);
 }
 
 fn question(number: u16, protocol: IpProtocol) -> Vec<u8> {
@@ -259,9 +259,9 @@ fn flows_of_a_silent_backend_move_and_the_others_stay() {
     assert!(first.iter().all(Option::is_some));
     greet(&mut balancer, [0, 2].into_iter(), 2999);
     assert_eq!(ask(&mut balancer, 2999), first);
-    let (news, probe) = balancer.look_after(3000);
+    let (news, probe) = balancer.update_backends(3000);
     assert_eq!(news, ["10.0.0.12:8080 is down"]);
-    assert!(!probe && balancer.look_after(3999).1 && !balancer.look_after(4000).1);
+    assert!(!probe && balancer.update_backends(3999).1 && !balancer.update_backends(4000).1);
     let second = ask(&mut balancer, 3001);
     let mut moved = 0;
     for (first, second) in first.iter().zip(&second) {
@@ -283,7 +283,7 @@ fn flows_of_a_silent_backend_move_and_the_others_stay() {
     greet(&mut balancer, [0, 1, 2].into_iter(), 5000);
     assert_eq!(ask(&mut balancer, 5001), second);
 
-    let (news, _) = balancer.look_after(9000);
+    let (news, _) = balancer.update_backends(9000);
     assert_eq!(news.len(), 3);
     assert!(ask(&mut balancer, 9000).iter().all(Option::is_none));
     let report = balancer.report(9000).to_string();

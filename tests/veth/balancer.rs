@@ -13,10 +13,12 @@ use super::traffic::{PATIENCE, frame};
 
 const SERVICE: &str = "10.0.0.100:80";
 const BYTES: usize = 100_000;
+/// Queues of each interface.
+const FOUR: &str = "numrxqueues 4 numtxqueues 4";
 
 /// A stack with a way to the bridge.
 fn attach(port: &str, interface: &'static str, address: &'static str) -> Elsewhere {
-    add_pair(port, interface, "");
+    add_pair(port, interface, FOUR);
     ip(&format!("link set {port} master bridge0"));
     Elsewhere::with(interface, address)
 }
@@ -114,5 +116,33 @@ fn the_load_balancer_spreads_connections_and_leaves_out_a_backend_that_is_gone()
         );
         assert!(said.contains("kernel: dropped 0, RX ring full 0"), "{said}");
         assert!(!has_program("near"));
+    });
+}
+
+#[test]
+fn the_load_balancer_serves_flows_of_all_queues() {
+    in_namespace(|| {
+        ip("link add bridge0 type bridge");
+        ip("link set bridge0 up");
+        add_pair("four", "fore", FOUR);
+        ip("link set fore master bridge0");
+        let client = attach("port0", "client", "10.0.0.1/24");
+        let one = attach("port1", "one", "10.0.0.11/24");
+        let _one = serve(&one, "10.0.0.11:8080", 1);
+        let words = format!("-i four -s {SERVICE} -b 10.0.0.11:8080");
+        let mut balancer = Program::start(&mut example("load_balancer_system", &words));
+        balancer.wait_for("on four queues 0 to 3");
+        balancer.wait_for(" is up");
+        assert_eq!(talk(&client, 40), [1; 40]);
+        assert_eq!((refused(&client), refused(&one)), (0, 0));
+        balancer.signal(libc::SIGUSR1);
+        for _ in 0..4 {
+            balancer.wait_for(": received ");
+        }
+        balancer.signal(libc::SIGTERM);
+        let (status, said) = balancer.finish();
+        assert!(status.success(), "{said}");
+        assert!(!said.contains("receive queues"), "{said}");
+        assert!(!has_program("four"));
     });
 }

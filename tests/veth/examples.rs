@@ -5,6 +5,8 @@ use std::process::Command;
 
 use super::net::{Elsewhere, add_pair, has_program, in_namespace, ip, wait_until};
 use super::process::{Program, example, is_installed, run};
+#[cfg(feature = "async")]
+use super::traffic::ask;
 
 #[test]
 fn the_ping_responder_answers_and_prints_its_counters() {
@@ -111,6 +113,35 @@ fn the_ping_responder_answers_on_all_queues() {
         assert!(!said.contains("note:        four has"), "{said}");
         assert!(!said.contains("WRONG"), "{said}");
         assert!(!has_program("four"));
+    });
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn the_echo_in_tasks_answers_flows_of_all_queues() {
+    in_namespace(|| {
+        add_pair("four", "fore", "numrxqueues 4 numtxqueues 4");
+        ip("link set four address 02:00:00:00:00:04");
+        let elsewhere = Elsewhere::with("fore", "10.0.4.1/24");
+        elsewhere.run(|| ip("neigh add 10.0.4.2 lladdr 02:00:00:00:00:04 dev fore"));
+        for (options, text) in [("", "queues 0 to 3: UDP"), ("-q 2", "queue 2: UDP")] {
+            let mut echo =
+                Program::start(&mut example("async_echo", &format!("-i four {options}")));
+            echo.wait_for(text);
+            if options.is_empty() {
+                ask(&elsewhere, "10.0.4.2:7");
+                echo.signal(libc::SIGUSR1);
+                for _ in 0..4 {
+                    echo.wait_for(": received ");
+                }
+            }
+            echo.signal(libc::SIGTERM);
+            let (status, said) = echo.finish();
+            assert!(status.success(), "{said}");
+            let is_noted = said.contains("packets of queues 0, 1, 3 do not come here");
+            assert_eq!(is_noted, !options.is_empty(), "{said}");
+            assert!(!has_program("four"));
+        }
     });
 }
 

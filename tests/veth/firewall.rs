@@ -1,16 +1,18 @@
 //! The firewall example between two network stacks of the kernel.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, id};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use super::net::{Elsewhere, add_pair, has_program, in_namespace};
+use super::net::{Elsewhere, add_pair, has_program, in_namespace, ip};
 use super::process::{Program, example, is_installed};
 use super::stacks::{refused, serve, talk};
-use super::traffic::PATIENCE;
+use super::tags::rules_hold_for_tags_left_to_the_device;
+use super::traffic::{PATIENCE, ask};
 
 const SERVICE: &str = "10.0.0.2:8080";
 const OTHER: &str = "10.0.0.2:9090";
@@ -52,7 +54,15 @@ struct Line {
 
 impl Line {
     fn new(rules: &str, options: &str) -> Self {
-        add_pair("left", "right", "");
+        Self::with_queues(rules, options, [1, 1])
+    }
+
+    /// With so many queues at either side.
+    fn with_queues(rules: &str, options: &str, [client, server]: [u32; 2]) -> Self {
+        let words = |count| format!("numrxqueues {count} numtxqueues {count}");
+        ip("link del near");
+        add_pair("near", "far", &words(client));
+        add_pair("left", "right", &words(server));
         let client = Elsewhere::with("far", "10.0.0.1/24");
         let server = Elsewhere::with("right", "10.0.0.2/24");
         let rules = RulesFile::new(rules);
@@ -163,4 +173,39 @@ fn tcp_with_its_checksums_left_to_the_card_passes_the_firewall_unharmed() {
             }
         });
     }
+}
+
+#[test]
+fn flows_of_all_queues_pass_the_firewall() {
+    for queues in [[4, 4], [4, 1], [1, 4]] {
+        in_namespace(move || {
+            let rules = "allow arp\nallow udp to 10.0.0.2 port 7 both ways";
+            let mut line = Line::with_queues(rules, "", queues);
+            line.server.run(|| {
+                let socket = UdpSocket::bind("10.0.0.2:7").unwrap();
+                socket.set_read_timeout(Some(PATIENCE)).unwrap();
+                thread::spawn(move || {
+                    let mut bytes = [0; 100];
+                    while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+                        socket.send_to(&bytes[..length], from).unwrap();
+                    }
+                });
+            });
+            ask(&line.client, "10.0.0.2:7");
+            line.firewall.signal(libc::SIGUSR1);
+            let passed = line.firewall.wait_for("line 2: allow udp");
+            assert!(passed.trim_start().starts_with("128 "), "{passed}");
+            let said = line.finish();
+            assert!(!said.contains("receive queues"), "{said}");
+        });
+    }
+}
+
+#[test]
+fn a_tag_left_to_the_device_takes_no_denied_packet_through_the_firewall() {
+    rules_hold_for_tags_left_to_the_device(|words| {
+        let mut firewall = Program::start(&mut example("firewall_engine", words));
+        firewall.wait_for("rules between near and left");
+        firewall
+    });
 }

@@ -146,7 +146,7 @@ fn is_up_to_date(program: &Path, name: &str) -> bool {
         root.join("examples").join(name).with_extension("rs"),
         root.join("Cargo.toml"),
     ];
-    let mut directories = ["src", "bpf", "examples/simulate"]
+    let mut directories = ["src", "bpf", "examples/common", "examples/simulate"]
         .map(|name| root.join(name))
         .to_vec();
     directories.extend(Some(root.join("examples").join(name)).filter(|own| own.exists()));

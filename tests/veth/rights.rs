@@ -496,6 +496,45 @@ fn more_memory_than_may_be_locked_is_an_error_with_limit_need_and_fix() {
     });
 }
 
+#[test]
+fn the_first_refusal_names_cap_ipc_lock_where_the_packet_memory_takes_it() {
+    in_namespace(|| {
+        let limit = memlock_limit();
+        if limit > 1 << 31 {
+            println!("skipped: the hard limit of locked memory is too high to exceed");
+            return;
+        }
+        add_pair("two", "too", "numrxqueues 2 numtxqueues 2");
+        let half = (limit / 4096 / 2) as u32 + 64;
+        let one = |builder: FluxBuilder| open(builder).map(drop);
+        let two = |builder: FluxBuilder| {
+            let sockets = builder.build_queues(..);
+            sockets.map(drop).map_err(|error| error.to_string())
+        };
+        let cases: [(Ask<'_>, bool); 6] = [
+            (&|| one(small("near").frames(2 * half)), true),
+            (
+                &|| one(small("near").frames(2 * half).load_xdp(false)),
+                true,
+            ),
+            (&|| one(small("near").frames(half)), false),
+            (&|| one(small("near").frames(half).load_xdp(false)), false),
+            // Each queue counts.
+            (&|| two(small("two").frames(half)), true),
+            (&|| two(small("two")), false),
+        ];
+        for (number, (ask, takes_it)) in cases.into_iter().enumerate() {
+            let error = as_user(&[], ask).unwrap_err();
+            let named = error.contains("cap_net_raw,cap_ipc_lock+ep PROGRAM");
+            assert_eq!(named, takes_it, "case {number}: {error}");
+            assert_eq!(error.contains("ipc_lock"), takes_it, "{error}");
+        }
+        // With what it named, nothing is missing.
+        let all = [PROGRAM, SOCKET, &[CAP_IPC_LOCK]].concat();
+        as_user(&all, || one(small("near").frames(2 * half))).unwrap();
+    });
+}
+
 /// A process that may lock only so much memory, and not raise the limit.
 fn limited(command: &mut Command, bytes: u64) -> &mut Command {
     // SAFETY: the closure makes system calls with plain numbers and a structure of its own, and allocates nothing.

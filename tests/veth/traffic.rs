@@ -1,9 +1,12 @@
 //! Sockets, frames whose content tells one from another, and the proof that none is lost.
 
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use fluxcap::proto::{EtherType, Ethernet, MacAddr};
 use fluxcap::{FluxBuilder, FluxRaw, PacketBatch, UmemRegion};
+
+use super::net::Elsewhere;
 
 /// An ethertype that is free for experiments (IEEE 802): the network stack ignores it.
 pub(crate) const EXPERIMENTAL: EtherType = EtherType(0x88b5);
@@ -53,6 +56,21 @@ pub(crate) fn frame(number: usize, len: usize) -> Vec<u8> {
 /// `count` frames of `len` bytes.
 pub(crate) fn frames(count: usize, len: usize) -> Vec<Vec<u8>> {
     (0..count).map(|number| frame(number, len)).collect()
+}
+
+/// Sends a datagram from each of 64 ports, flows that spread over the queues of an interface, and wants each back.
+pub(crate) fn ask(client: &Elsewhere, address: &'static str) {
+    client.run(move || {
+        for number in 0..64_u8 {
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            socket.connect(address).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.send(&[number; 20]).unwrap();
+            let mut answer = [0; 100];
+            let length = socket.recv(&mut answer).expect("an answer");
+            assert_eq!(answer[..length], [number; 20]);
+        }
+    });
 }
 
 /// Takes back what was sent, puts frames into the TX ring as long as there is room, and wakes the kernel; returns how many.

@@ -43,6 +43,8 @@ enum Event {
     Moved,
     /// Somebody takes the XDP program off.
     ProgramGone,
+    /// Somebody puts another XDP program in the place of ours.
+    Replaced,
     /// The process makes a child, which ends at once.
     Forked,
     /// A stopper stops it, or the future is dropped.
@@ -73,43 +75,44 @@ enum Outcome {
 use Event::*;
 use Outcome::*;
 
-const EVENTS: [Event; 7] = [
+const EVENTS: [Event; 8] = [
     Deleted,
     Renamed,
     Moved,
     ProgramGone,
+    Replaced,
     Forked,
     Stop,
     Signalled,
 ];
 
-type Row = (&'static str, fn(FluxRaw) -> Waiter, [Outcome; 7]);
+type Row = (&'static str, fn(FluxRaw) -> Waiter, [Outcome; 8]);
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    // call                                       Deleted Renamed Moved ProgramGone Forked Stop  Signalled
-    ("FluxRaw::wait_rx",      raw_wait_rx,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
-    ("FluxRaw::wait",         raw_wait,         [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
-    ("FluxRx::recv",          rx_recv,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
-    ("FluxRx::recv, spinning", rx_recv_busy,    [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("FluxRx::recv_timeout",  rx_recv_timeout,  [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
-    ("FluxRx::recv_one",      rx_recv_one,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
-    ("FluxRx::recv_one_timeout", rx_recv_one_timeout, [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
-    ("FluxRx::wait",          rx_wait,          [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
-    ("FluxEngine::run",       engine_run,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("FluxEngine::run_for",   engine_run_for,   [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("FluxEngine::run_each",  engine_run_each,  [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("FluxEngine::run_each_for", engine_run_each_for, [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("FluxEngine::wait",      engine_wait,      [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
-    ("EngineGroup::run",      group_run,        [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("EngineGroup::run_for",  group_run_for,    [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("Pacer::idle",           pacer_idle,       [Gone, Packet, Gone, Gone, Packet, Stopped, Nothing]),
+    // call                                       Deleted Renamed Moved ProgramGone Replaced Forked Stop Signalled
+    ("FluxRaw::wait_rx",      raw_wait_rx,      [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRaw::wait",         raw_wait,         [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv",          rx_recv,          [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv, spinning", rx_recv_busy,    [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxRx::recv_timeout",  rx_recv_timeout,  [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv_one",      rx_recv_one,      [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::recv_one_timeout", rx_recv_one_timeout, [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxRx::wait",          rx_wait,          [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
+    ("FluxEngine::run",       engine_run,       [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::run_for",   engine_run_for,   [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::run_each",  engine_run_each,  [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::run_each_for", engine_run_each_for, [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::wait",      engine_wait,      [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
+    ("EngineGroup::run",      group_run,        [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("EngineGroup::run_for",  group_run_for,    [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("Pacer::idle",           pacer_idle,       [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Nothing]),
     #[cfg(feature = "async")]
-    ("AsyncFluxRx::recv",     async_recv,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("AsyncFluxRx::recv",     async_recv,       [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
     #[cfg(feature = "async")]
-    ("AsyncFluxRx::recv_one", async_recv_one,   [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("poll on FluxRx::fd",    poll_rx_fd,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("poll on FluxRaw::rx_fd", poll_raw_rx_fd,  [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("AsyncFluxRx::recv_one", async_recv_one,   [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("poll on FluxRx::fd",    poll_rx_fd,       [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("poll on FluxRaw::rx_fd", poll_raw_rx_fd,  [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
 ];
 
 /// A call that is about to wait, and how to stop it.
@@ -461,6 +464,7 @@ fn happen(event: Event, waiting: &Waiting, waiter: &dyn Fn()) -> Option<Elsewher
         Renamed => drop(ip("link set near name other")),
         Moved => return Some(Elsewhere::with("near", "10.99.0.1/24")),
         ProgramGone => detach("near"),
+        Replaced => replace("near"),
         Forked => fork(),
         Stop => waiter(),
         Signalled => {
@@ -500,9 +504,39 @@ fn fork() {
 
 /// Takes the XDP program off an interface of this namespace, as an administrator would with `bpftool link detach`.
 fn detach(interface: &str) {
+    const LINK_DETACH: i32 = 34;
+    let link = link_of(interface);
+    assert_eq!(bpf(LINK_DETACH, &mut [link.as_raw_fd() as u32]), 0);
+}
+
+/// Puts a program that passes every packet on to the kernel's network stack in the place of the one on an interface of this namespace.
+fn replace(interface: &str) {
+    const PROG_LOAD: i32 = 5;
+    const LINK_UPDATE: i32 = 29;
+    const PROG_TYPE_XDP: u32 = 6;
+    const ATTACH_TYPE_XDP: u32 = 37;
+    // r0 = XDP_PASS; exit
+    let code = [0xb7_u64 | 2 << 32, 0x95];
+    let halves = |address: u64| [address as u32, (address >> 32) as u32];
+    let mut load = [0; 18];
+    load[..2].copy_from_slice(&[PROG_TYPE_XDP, code.len() as u32]);
+    load[2..4].copy_from_slice(&halves(code.as_ptr() as u64));
+    load[4..6].copy_from_slice(&halves(c"GPL".as_ptr() as u64));
+    load[17] = ATTACH_TYPE_XDP;
+    let program = bpf(PROG_LOAD, &mut load);
+    assert!(program >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: a new descriptor, which nobody else knows.
+    let program = unsafe { OwnedFd::from_raw_fd(program) };
+    let link = link_of(interface);
+    let mut update = [link.as_raw_fd() as u32, program.as_raw_fd() as u32, 0, 0];
+    let updated = bpf(LINK_UPDATE, &mut update);
+    assert_eq!(updated, 0, "{}", io::Error::last_os_error());
+}
+
+/// The link that holds the XDP program of an interface of this namespace.
+fn link_of(interface: &str) -> OwnedFd {
     const LINK_GET_FD_BY_ID: i32 = 30;
     const LINK_GET_NEXT_ID: i32 = 31;
-    const LINK_DETACH: i32 = 34;
     const OBJ_GET_INFO_BY_FD: i32 = 15;
     let shown = ip(&format!("-d link show dev {interface}"));
     let id = shown
@@ -535,14 +569,12 @@ fn detach(interface: &str) {
         // SAFETY: the kernel wrote there.
         let found = unsafe { ptr::read_volatile(&info[2]) };
         if found == program {
-            let mut which = [link.as_raw_fd() as u32, 0, 0, 0];
-            assert_eq!(bpf(LINK_DETACH, &mut which), 0);
-            return;
+            return link;
         }
     }
 }
 
-fn bpf(command: i32, words: &mut [u32; 4]) -> i32 {
+fn bpf(command: i32, words: &mut [u32]) -> i32 {
     // SAFETY: the kernel reads and writes as many bytes as there are.
     let result = unsafe {
         libc::syscall(
@@ -644,6 +676,11 @@ fn a_wait_ends_with_an_error_when_the_interface_is_moved_to_another_namespace() 
 #[test]
 fn a_wait_ends_with_an_error_when_the_program_is_taken_off() {
     column(ProgramGone);
+}
+
+#[test]
+fn a_wait_ends_with_an_error_when_the_program_is_replaced() {
+    column(Replaced);
 }
 
 #[test]

@@ -18,13 +18,18 @@ pub(super) fn attach(
     ifindex: u32,
     interface: &str,
     mode: XdpMode,
+    locked: u64,
 ) -> Result<(OwnedFd, Answer<XdpMode>)> {
     let attempt = |mode| {
         let flags = match mode {
             XdpMode::Generic => XDP_FLAGS_SKB_MODE,
             XdpMode::Native | XdpMode::Auto => XDP_FLAGS_DRV_MODE,
         };
-        link(program, ifindex, flags).map_err(|error| Refused { mode, error })
+        link(program, ifindex, flags).map_err(|error| Refused {
+            mode,
+            error,
+            locked,
+        })
     };
     match mode {
         XdpMode::Native | XdpMode::Generic => attempt(mode)
@@ -94,6 +99,8 @@ pub(super) fn replace(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Result<(
 struct Refused {
     mode: XdpMode,
     error: i32,
+    /// The packet memory to come.
+    locked: u64,
 }
 
 impl Refused {
@@ -162,7 +169,7 @@ impl Refused {
             self.mode_name()
         );
         match self.error {
-            errno::EPERM => return program_refusal(&tried, &Right::PROGRAM),
+            errno::EPERM => return program_refusal(&tried, &Right::PROGRAM, self.locked),
             error if is_out_of_files(error) => return out_of_files(tried, error),
             errno::EBUSY | errno::EEXIST => {
                 if let Ok(Some(foreign)) = query::foreign(ifindex) {

@@ -46,7 +46,7 @@ struct Attached {
 impl Program {
     /// Loads the program with room for the sockets of `queues` (at least one) and attaches it to the interface.
     ///
-    /// `interface` is the name of `ifindex`, for messages; `fan_out` says whether queues are going to be shared out, which takes CAP_PERFMON.
+    /// `interface` is the name of `ifindex`, and `locked` the packet memory to come, for messages; `fan_out` says whether queues are going to be shared out, which takes CAP_PERFMON.
     /// A program of somebody else on the interface is left alone and named in an error of kind
     /// [`Busy`](crate::error::ErrorKind::Busy).
     pub(crate) fn attach(
@@ -55,10 +55,12 @@ impl Program {
         queues: u32,
         mode: XdpMode,
         fan_out: bool,
+        locked: u64,
     ) -> Result<Self> {
-        let object = object::load(fan_out, object::Maps::New { queues })?;
+        let object = object::load(fan_out, object::Maps::New { queues }, locked)?;
         let id = program_id(object.program.as_fd())?;
-        let (link, mode) = attach::attach(object.program.as_fd(), ifindex, interface, mode)?;
+        let (link, mode) =
+            attach::attach(object.program.as_fd(), ifindex, interface, mode, locked)?;
         // The program itself needs no descriptor any more: the link holds it.
         Ok(Self {
             link,
@@ -76,7 +78,7 @@ impl Program {
     }
 
     /// Puts the program that shares queues out in the place of the plain one, on the same maps and without a gap.
-    pub(crate) fn allow_fan_out(&self) -> Result<()> {
+    pub(crate) fn allow_fan_out(&self, locked: u64) -> Result<()> {
         let mut attached = self.attached();
         if attached.fan_out {
             return Ok(());
@@ -86,7 +88,7 @@ impl Program {
             fanouts: self.fanouts.fd(),
             counters: self.counters.fd(),
         };
-        let program = object::load(true, maps)?.program;
+        let program = object::load(true, maps, locked)?.program;
         let id = program_id(program.as_fd())?;
         attach::replace(self.link.as_fd(), program.as_fd())?;
         *attached = Attached { id, fan_out: true };
@@ -109,7 +111,7 @@ impl Program {
     /// Shares the packets of `queue` out as said from now on.
     pub(crate) fn fan_out(&self, queue: u32, fanout: FanOut) -> Result<()> {
         if fanout.sockets > 1 {
-            self.allow_fan_out()?;
+            self.allow_fan_out(0)?;
         }
         self.fanouts.set(queue, fanout)
     }

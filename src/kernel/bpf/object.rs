@@ -76,14 +76,19 @@ pub(super) struct Loaded {
     pub(super) counters: OwnedFd,
 }
 
-/// Loads one of the programs.
-pub(super) fn load(fan_out: bool, maps: Maps<'_>) -> Result<Loaded> {
+/// Loads one of the programs. `locked` is the packet memory to come, for a refusal.
+pub(super) fn load(fan_out: bool, maps: Maps<'_>, locked: u64) -> Result<Loaded> {
     // Multi-buffer packets where the kernel knows them (5.18), without them elsewhere.
-    load_with(fan_out, maps, &[libbpf_sys::BPF_F_XDP_HAS_FRAGS, 0])
+    load_with(fan_out, maps, &[libbpf_sys::BPF_F_XDP_HAS_FRAGS, 0], locked)
 }
 
 /// Loads with the first of these program flags that the kernel knows.
-pub(super) fn load_with(fan_out: bool, maps: Maps<'_>, flags: &[u32]) -> Result<Loaded> {
+pub(super) fn load_with(
+    fan_out: bool,
+    maps: Maps<'_>,
+    flags: &[u32],
+    locked: u64,
+) -> Result<Loaded> {
     let variant = Variant::of(fan_out);
     let _quiet = Quiet::new();
     let mut log = log_buffer()?;
@@ -98,7 +103,7 @@ pub(super) fn load_with(fan_out: bool, maps: Maps<'_>, flags: &[u32]) -> Result<
             break;
         }
     }
-    Err(refusal(variant, error, &log_tail(&log)))
+    Err(refusal(variant, error, &log_tail(&log), locked))
 }
 
 /// Room for what the verifier says.
@@ -266,7 +271,7 @@ fn log_tail(log: &[u8]) -> String {
 }
 
 /// What it means that the kernel did not take the program.
-fn refusal(variant: Variant, error: i32, log: &str) -> FluxError {
+fn refusal(variant: Variant, error: i32, log: &str, locked: u64) -> FluxError {
     let (tried, rights): (_, &[Right]) = match variant {
         Variant::Plain => ("loading the XDP program into the kernel", &Right::PROGRAM),
         Variant::FanOut => (
@@ -286,12 +291,12 @@ fn refusal(variant: Variant, error: i32, log: &str) -> FluxError {
     };
     let (kind, number, fix) = match error {
         // The verifier also says EACCES and EPERM, but never without a log.
-        errno::EPERM if log.is_empty() => return program_refusal(tried, rights),
+        errno::EPERM if log.is_empty() => return program_refusal(tried, rights, locked),
         // What it says depends on the kernel's version, but never passes without the right.
         errno::EPERM | errno::EACCES | errno::EINVAL
             if variant == Variant::FanOut && !privileges::has_right(Right::Perfmon) =>
         {
-            return program_refusal(tried, rights);
+            return program_refusal(tried, rights, locked);
         }
         error if is_out_of_files(error) => return out_of_files(tried, error),
         libc::ENOSYS => (
@@ -346,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_refusal_by_the_verifier_shows_its_last_words() {
-        let error = refusal(Variant::Plain, errno::EACCES, "R2 is gone");
+        let error = refusal(Variant::Plain, errno::EACCES, "R2 is gone", 0);
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::Unsupported, errno::EACCES)
@@ -357,9 +362,9 @@ mod tests {
     #[test]
     fn numbers_that_no_libc_knows_do_not_leave_the_library() {
         assert_eq!(
-            refusal(Variant::Plain, ENOTSUPP, "").errno(),
+            refusal(Variant::Plain, ENOTSUPP, "", 0).errno(),
             errno::EOPNOTSUPP
         );
-        assert_eq!(refusal(Variant::Plain, 4003, "").errno(), errno::EINVAL);
+        assert_eq!(refusal(Variant::Plain, 4003, "", 0).errno(), errno::EINVAL);
     }
 }

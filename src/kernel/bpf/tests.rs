@@ -12,14 +12,14 @@ use crate::error::{ErrorKind, errno};
 use net::{Child, bound_socket, in_namespace, index, ip, send};
 
 fn attach(interface: &str, mode: XdpMode) -> Result<Program> {
-    Program::attach(index(interface), interface, 1, mode, false)
+    Program::attach(index(interface), interface, 1, mode, false, 0)
 }
 
 /// Maps for one queue.
 const ONE: object::Maps<'static> = object::Maps::New { queues: 1 };
 
 fn load(fan_out: bool) -> Result<object::Loaded> {
-    object::load(fan_out, ONE)
+    object::load(fan_out, ONE, 0)
 }
 
 /// Attaches a copy of the program by netlink, as `ip link` does. Nothing of it belongs to this process.
@@ -226,7 +226,7 @@ fn packets_pass_without_a_socket_and_are_redirected_with_one() {
 #[test]
 fn the_map_takes_sockets_for_its_queues_only() {
     in_namespace(|| {
-        let program = Program::attach(index("near"), "near", 2, XdpMode::Auto, false).unwrap();
+        let program = Program::attach(index("near"), "near", 2, XdpMode::Auto, false, 0).unwrap();
         let socket = bound_socket("near");
         program.insert(at(1), socket.as_fd()).unwrap();
         let error = program.insert(at(2), socket.as_fd()).unwrap_err();
@@ -248,7 +248,7 @@ fn the_map_takes_sockets_for_its_queues_only() {
 fn an_interface_that_does_not_exist_is_not_found() {
     in_namespace(|| {
         for mode in [XdpMode::Auto, XdpMode::Native, XdpMode::Generic] {
-            let error = Program::attach(999, "nope", 1, mode, false).unwrap_err();
+            let error = Program::attach(999, "nope", 1, mode, false, 0).unwrap_err();
             assert_eq!(
                 (error.kind(), error.errno()),
                 (ErrorKind::NotFound, errno::ENODEV)
@@ -272,7 +272,7 @@ fn a_killed_process_leaves_nothing_on_the_interface() {
         let near = index("near");
         let object = load(false).unwrap();
         let (link, _) =
-            attach::attach(object.program.as_fd(), near, "near", XdpMode::Auto).unwrap();
+            attach::attach(object.program.as_fd(), near, "near", XdpMode::Auto, 0).unwrap();
         let child = Child::holding(link.as_fd());
         drop((object, link));
         assert!(foreign(near).unwrap().is_some());
@@ -303,8 +303,8 @@ fn dropping_detaches_while_a_child_has_a_copy_of_the_link() {
 fn a_flag_that_the_kernel_does_not_know_is_left_out() {
     in_namespace(|| {
         let unknown = 1 << 30;
-        assert!(object::load_with(false, ONE, &[unknown, 0]).is_ok());
-        let error = object::load_with(false, ONE, &[unknown]).err().unwrap();
+        assert!(object::load_with(false, ONE, &[unknown, 0], 0).is_ok());
+        let error = object::load_with(false, ONE, &[unknown], 0).err().unwrap();
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::Unsupported, errno::EINVAL)
@@ -322,7 +322,7 @@ fn missing_capabilities_are_named() {
         // SAFETY: both structures have the size that version 3 has.
         let dropped = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
         assert_eq!(dropped, 0);
-        let error = Program::attach(near, "near", 1, XdpMode::Auto, false).unwrap_err();
+        let error = Program::attach(near, "near", 1, XdpMode::Auto, false, 0).unwrap_err();
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::Permission, errno::EPERM)
@@ -383,7 +383,7 @@ fn fan_out_replaces_the_plain_program_on_the_same_maps_without_a_gap() {
         // Not one of those; the network stack of the other end may have sent something before.
         assert!(program.counters().unwrap().pass < 50);
         // Once is enough.
-        program.allow_fan_out().unwrap();
+        program.allow_fan_out(0).unwrap();
         assert_eq!(foreign(near).unwrap().unwrap(), after);
     });
 }
@@ -399,7 +399,7 @@ fn a_program_that_somebody_takes_off_or_replaces_is_not_attached() {
         assert_eq!(detached, 0);
         assert!(!program.counters().unwrap().attached);
         assert!(!program.is_among(query::program_ids(near).unwrap()));
-        let error = program.allow_fan_out().unwrap_err();
+        let error = program.allow_fan_out(0).unwrap_err();
         assert_eq!(
             (error.kind(), error.errno()),
             (ErrorKind::Gone, errno::ENODEV),

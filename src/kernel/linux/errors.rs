@@ -75,11 +75,11 @@ pub(crate) fn unexpected(tried: impl std::fmt::Display, error: i32) -> FluxError
     )
 }
 
-/// The kernel made no AF_XDP socket.
-pub(super) fn socket(error: i32) -> FluxError {
+/// The kernel made no AF_XDP socket, which was to register `locked` bytes of packet memory.
+pub(super) fn socket(error: i32, locked: u64) -> FluxError {
     let tried = "opening an AF_XDP socket";
     match error {
-        errno::EPERM | errno::EACCES => privileges::socket_refusal(tried, error),
+        errno::EPERM | errno::EACCES => privileges::socket_refusal(tried, error, locked),
         errno::EAFNOSUPPORT => FluxError::new(
             ErrorKind::Unsupported,
             error,
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_sandbox_is_suspected_when_the_family_is_unknown() {
-        let error = socket(errno::EAFNOSUPPORT);
+        let error = socket(errno::EAFNOSUPPORT, 0);
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("CONFIG_XDP_SOCKETS"), "{error}");
         assert!(

@@ -34,6 +34,12 @@ pub(super) fn raise() {
     }
 }
 
+/// Whether so many bytes of packet memory, with a page to watch the queue by, are above what the limit can be raised to without a right. What
+/// other sockets of the user have locked is not known.
+pub(super) fn exceeded_by(bytes: u64) -> bool {
+    bytes.saturating_add(PAGE_SIZE as u64) > limit().rlim_max
+}
+
 /// The error for `len` bytes of packet memory, in frames of `chunk_size`, beyond the limit of locked memory, which the kernel reports as ENOBUFS.
 pub(super) fn refusal(tried: impl fmt::Display, len: u64, chunk_size: u32) -> FluxError {
     let page = PAGE_SIZE as u64;

@@ -168,13 +168,13 @@ unsafe impl Backend for LinuxInterface {
         socket::share(control, index, request, first, umem)
     }
 
-    fn attach(&self, mode: XdpMode, fan_out: bool) -> Result<Arc<dyn Steering>> {
+    fn attach(&self, mode: XdpMode, fan_out: bool, locked: u64) -> Result<Arc<dyn Steering>> {
         let (control, index) = self.find()?;
         let name = control.interface(index)?.name;
         let most = control
             .queues(&name, index)
             .map_or(0, |queues| queues.most_rx);
-        let share = steering::attach(index, &name, most.max(LEAST_QUEUES), mode, fan_out)?;
+        let share = steering::attach(index, &name, most.max(LEAST_QUEUES), mode, fan_out, locked)?;
         Ok(Arc::new(share))
     }
 

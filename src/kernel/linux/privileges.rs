@@ -1,6 +1,7 @@
 //! Capabilities of this thread, and which of them a refused call would have needed.
 
 use super::errors::words;
+use super::memlock;
 use crate::error::{ErrorKind, FluxError, errno};
 
 pub(super) const CAP_NET_ADMIN: u32 = 12;
@@ -87,11 +88,22 @@ fn missing(rights: &[Right], set: u64) -> Vec<&'static str> {
     missing.map(|right| right.name()).collect()
 }
 
-/// The words that give a program these rights, and CAP_NET_RAW, which every socket takes.
-fn grant(rights: &[Right]) -> String {
+/// The words that give a program these rights, and those that its socket takes next: CAP_NET_RAW, and CAP_IPC_LOCK when it `exceeds` the limit
+/// of locked memory.
+fn grant(rights: &[Right], exceeds: bool) -> String {
     let names = rights.iter().chain([&Right::NetRaw]);
-    let names: Vec<_> = names.map(|right| right.name().to_lowercase()).collect();
-    format!("run as root, or `setcap {}+ep PROGRAM`", names.join(","))
+    let mut names: Vec<_> = names.map(|right| right.name().to_lowercase()).collect();
+    if exceeds {
+        names.push("cap_ipc_lock".to_owned());
+    }
+    let reason = match exceeds {
+        true => " (the last one for packet memory above RLIMIT_MEMLOCK)",
+        false => "",
+    };
+    format!(
+        "run as root, or `setcap {}+ep PROGRAM`{reason}",
+        names.join(",")
+    )
 }
 
 /// The words that give a program CAP_IPC_LOCK. They name what it has, too: `setcap` takes away what it is not told.
@@ -107,8 +119,10 @@ fn set_with_ipc_lock(set: u64) -> String {
     format!("`setcap {}+ep PROGRAM`", names.join(","))
 }
 
-/// The error for an XDP program that may not be loaded or attached, and takes these rights.
-pub(crate) fn program_refusal(tried: &str, rights: &[Right]) -> FluxError {
+/// The error for an XDP program that may not be loaded or attached, and takes these rights. `locked` bytes of packet memory are to be
+/// registered next.
+pub(crate) fn program_refusal(tried: &str, rights: &[Right], locked: u64) -> FluxError {
+    let exceeds = memlock::exceeded_by(locked);
     let absent = effective().map(|set| {
         let mut absent = missing(rights, set);
         // The socket, which comes after the program, would be refused next.
@@ -120,7 +134,7 @@ pub(crate) fn program_refusal(tried: &str, rights: &[Right]) -> FluxError {
     let (happened, fix) = match absent.as_deref() {
         None => (
             format!("not permitted, {} needed", missing(rights, 0).join(" and ")),
-            grant(rights),
+            grant(rights, exceeds),
         ),
         Some([]) => (
             "not permitted, although the capabilities are there".to_owned(),
@@ -128,14 +142,14 @@ pub(crate) fn program_refusal(tried: &str, rights: &[Right]) -> FluxError {
         ),
         Some(absent) => (
             format!("not permitted, {} missing", absent.join(" and ")),
-            grant(rights),
+            grant(rights, exceeds),
         ),
     };
     FluxError::new(ErrorKind::Permission, errno::EPERM, tried, happened, fix)
 }
 
-/// The error for a socket that may not be opened.
-pub(super) fn socket_refusal(tried: &str, error: i32) -> FluxError {
+/// The error for a socket that may not be opened, and was to register `locked` bytes of packet memory.
+pub(super) fn socket_refusal(tried: &str, error: i32, locked: u64) -> FluxError {
     let (happened, fix) = match effective() {
         Some(set) if !Right::NetRaw.is_in(set) => {
             let mut happened = "not permitted, CAP_NET_RAW is missing".to_owned();
@@ -145,7 +159,10 @@ pub(super) fn socket_refusal(tried: &str, error: i32) -> FluxError {
                 happened += &also.join(" and ");
                 happened += ", which attaching the XDP program needs)";
             }
-            (happened, grant(&Right::PROGRAM))
+            (
+                happened,
+                grant(&Right::PROGRAM, memlock::exceeded_by(locked)),
+            )
         }
         _ => (
             words(error),
@@ -171,8 +188,13 @@ mod tests {
         assert_eq!(fan_out(three), ["CAP_PERFMON"]);
         assert!(fan_out(three | 1 << CAP_PERFMON).is_empty());
         assert_eq!(
-            grant(&Right::FAN_OUT),
+            grant(&Right::FAN_OUT, false),
             "run as root, or `setcap cap_bpf,cap_net_admin,cap_perfmon,cap_net_raw+ep PROGRAM`"
+        );
+        let with_lock = grant(&Right::PROGRAM, true);
+        assert!(
+            with_lock
+                .contains("`setcap cap_bpf,cap_net_admin,cap_net_raw,cap_ipc_lock+ep PROGRAM`")
         );
         assert_eq!(
             set_with_ipc_lock(three),

@@ -97,7 +97,7 @@ impl Release {
     pub(super) fn prepare(ifindex: u32, queue: u32, watched: Geometry) -> Result<Self> {
         const FRAMES: u32 = 1;
         const SLOTS: u32 = 2;
-        let fd = new_socket()?;
+        let fd = new_socket(0)?;
         let bytes = PAGE_SIZE as u32;
         let geometry = Geometry::new(FRAMES, bytes, 0, PAGE_SIZE)?;
         // The kernel keeps the page for itself. No frame of it is ever put into a ring.

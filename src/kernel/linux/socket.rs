@@ -57,7 +57,7 @@ pub(super) fn open(
     request: &SocketRequest,
     umem: &UmemRegion,
 ) -> Result<Opened> {
-    let fd = new_socket()?;
+    let fd = new_socket(umem.geometry().bytes())?;
     register(fd.as_fd(), umem)?;
     let release = Release::prepare(ifindex, request.queue, umem.geometry())?;
     let (rings, ring_flags) = rings::make(fd.as_fd(), request.sizes)?;
@@ -102,7 +102,7 @@ pub(super) fn share(
             "share the queue of one socket, on its UMEM",
         ));
     }
-    let fd = new_socket()?;
+    let fd = new_socket(0)?;
     let (rx, tx, ring_flags) = rings::make_sharing(fd.as_fd(), request.sizes)?;
     let socket = XdpSocket {
         fd,
@@ -126,10 +126,11 @@ pub(super) fn share(
     })
 }
 
-pub(super) fn new_socket() -> Result<OwnedFd> {
+/// A socket that is going to register `locked` bytes of packet memory.
+pub(super) fn new_socket(locked: u64) -> Result<OwnedFd> {
     // SAFETY: plain numbers; the result is checked.
     let fd = unsafe { libc::socket(uapi::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-    let fd = check(fd).map_err(errors::socket)?;
+    let fd = check(fd).map_err(|error| errors::socket(error, locked))?;
     // SAFETY: a new descriptor, which nobody else knows.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -36,13 +36,15 @@ pub(super) struct Share {
     process: Process,
 }
 
-/// Joins the program on the interface, or attaches it with room for `queues` sockets.
+/// Joins the program on the interface, or attaches it with room for `queues` sockets; `locked` as in
+/// [`Backend::attach`](crate::kernel::Backend::attach).
 pub(super) fn attach(
     ifindex: u32,
     name: &str,
     queues: u32,
     mode: XdpMode,
     fan_out: bool,
+    locked: u64,
 ) -> Result<Share> {
     let mut list = attached();
     // The last share of a program goes away under the lock, so a program that is still here stays attached meanwhile, unless
@@ -65,7 +67,7 @@ pub(super) fn attach(
     };
     let attached = match here {
         Some(program) => Ok((program, false)),
-        None => Program::attach(ifindex, name, queues, mode, fan_out)
+        None => Program::attach(ifindex, name, queues, mode, fan_out, locked)
             .map(|program| (Arc::new(program), true)),
     };
     let (program, is_new) = match attached {
@@ -82,7 +84,7 @@ pub(super) fn attach(
     } else {
         let mode = join(&program, name, mode)?;
         if fan_out {
-            program.allow_fan_out()?;
+            program.allow_fan_out(locked)?;
         }
         mode
     };

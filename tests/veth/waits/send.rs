@@ -17,20 +17,20 @@ use super::{
 
 #[rustfmt::skip]
 pub(super) const TABLE: &[Row] = &[
-    // call                                       Deleted Renamed Moved ProgramGone Forked Stop  Signalled
-    ("FluxRaw::flush",        raw_flush,        [Gone, Sent, Gone, Sent, Sent, Stopped, Sent]),
-    ("FluxRaw::wait, to send", raw_wait,        [Gone, Sent, Gone, Gone, Sent, Stopped, Nothing]),
-    ("FluxTx::wait",          tx_wait,          [Gone, Sent, Gone, Sent, Sent, Stopped, Nothing]),
-    ("FluxTx::flush",         tx_flush,         [Gone, Sent, Gone, Sent, Sent, Stopped, Sent]),
+    // call                                       Deleted Renamed Moved ProgramGone Replaced Forked Stop Signalled
+    ("FluxRaw::flush",        raw_flush,        [Gone, Sent, Gone, Sent, Sent, Sent, Stopped, Sent]),
+    ("FluxRaw::wait, to send", raw_wait,        [Gone, Sent, Gone, Gone, Gone, Sent, Stopped, Nothing]),
+    ("FluxTx::wait",          tx_wait,          [Gone, Sent, Gone, Sent, Sent, Sent, Stopped, Nothing]),
+    ("FluxTx::flush",         tx_flush,         [Gone, Sent, Gone, Sent, Sent, Sent, Stopped, Sent]),
     // Packets wait until there is room for them.
-    ("FluxEngine::run, full", engine_run,       [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
-    ("FluxEngine::wait, full", engine_wait,     [Gone, Packet, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::run, full", engine_run,       [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
+    ("FluxEngine::wait, full", engine_wait,     [Gone, Packet, Gone, Gone, Gone, Packet, Stopped, Packet]),
     #[cfg(feature = "async")]
-    ("AsyncFluxTx::send",     async_send,       [Gone, Sent, Gone, Sent, Sent, Stopped, Sent]),
+    ("AsyncFluxTx::send",     async_send,       [Gone, Sent, Gone, Sent, Sent, Sent, Stopped, Sent]),
     #[cfg(feature = "async")]
-    ("AsyncFluxTx::send_one", async_send_one,   [Gone, Sent, Gone, Sent, Sent, Stopped, Sent]),
+    ("AsyncFluxTx::send_one", async_send_one,   [Gone, Sent, Gone, Sent, Sent, Sent, Stopped, Sent]),
     #[cfg(feature = "async")]
-    ("AsyncFluxTx::flush",    async_flush,      [Gone, Sent, Gone, Sent, Sent, Stopped, Sent]),
+    ("AsyncFluxTx::flush",    async_flush,      [Gone, Sent, Gone, Sent, Sent, Sent, Stopped, Sent]),
 ];
 
 /// Holds back what arrives at `far`: it goes on to a device that sends a byte a second.

@@ -19,8 +19,8 @@ const FIRST: Place = Place {
 #[test]
 fn sockets_of_one_interface_share_the_program() {
     in_namespace(|| {
-        let first = near().attach(XdpMode::Generic, false).unwrap();
-        let second = near().attach(XdpMode::Auto, false).unwrap();
+        let first = near().attach(XdpMode::Generic, false, 0).unwrap();
+        let second = near().attach(XdpMode::Auto, false, 0).unwrap();
         let answer = second.xdp_mode().unwrap();
         assert_eq!(
             (answer.requested, answer.achieved),
@@ -35,11 +35,11 @@ fn sockets_of_one_interface_share_the_program() {
         first.remove(FIRST).unwrap();
         assert!(first.counters().unwrap().is_some());
         assert_eq!(
-            near().attach(XdpMode::Native, false).unwrap_err().kind(),
+            near().attach(XdpMode::Native, false, 0).unwrap_err().kind(),
             ErrorKind::Busy
         );
         drop(first);
-        near().attach(XdpMode::Native, false).unwrap();
+        near().attach(XdpMode::Native, false, 0).unwrap();
     });
 }
 
@@ -50,7 +50,7 @@ fn threads_that_attach_and_detach_at_once_never_meet_their_own_program() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..25 {
-                        drop(near().attach(XdpMode::Auto, false).unwrap());
+                        drop(near().attach(XdpMode::Auto, false, 0).unwrap());
                     }
                 });
             }
@@ -62,16 +62,19 @@ fn threads_that_attach_and_detach_at_once_never_meet_their_own_program() {
 fn a_new_interface_in_the_place_of_a_removed_one_gets_a_program_of_its_own() {
     in_namespace(|| {
         let index = near().interface().unwrap().index;
-        let old = near().attach(XdpMode::Generic, false).unwrap();
+        let old = near().attach(XdpMode::Generic, false, 0).unwrap();
         ip("link del near");
         ip(&format!(
             "link add near index {index} type veth peer name far"
         ));
-        let new = near().attach(XdpMode::Native, false).unwrap();
+        let new = near().attach(XdpMode::Native, false, 0).unwrap();
         assert_eq!(new.xdp_mode().unwrap().achieved, XdpMode::Native);
         drop(old);
         assert_eq!(
-            near().attach(XdpMode::Generic, false).unwrap_err().kind(),
+            near()
+                .attach(XdpMode::Generic, false, 0)
+                .unwrap_err()
+                .kind(),
             ErrorKind::Busy
         );
     });
@@ -136,7 +139,7 @@ fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 fn an_interface_with_the_index_of_one_that_moved_away_gets_a_program_of_its_own() {
     in_namespace(|| {
         let index = near().interface().unwrap().index;
-        let old = near().attach(XdpMode::Auto, false).unwrap();
+        let old = near().attach(XdpMode::Auto, false, 0).unwrap();
         let id = program_on(&near());
         let (moved, stay) = (channel(), channel());
         thread::scope(|scope| {
@@ -151,7 +154,7 @@ fn an_interface_with_the_index_of_one_that_moved_away_gets_a_program_of_its_own(
             ip(&format!(
                 "link add near index {index} type veth peer name fur"
             ));
-            let new = near().attach(XdpMode::Native, false).unwrap();
+            let new = near().attach(XdpMode::Native, false, 0).unwrap();
             assert!(program_on(&near()).is_some() && program_on(&near()) != id);
             // Both are where they were attached.
             old.check().unwrap();
@@ -166,13 +169,13 @@ fn an_interface_with_the_index_of_one_that_moved_away_gets_a_program_of_its_own(
 fn sockets_share_the_program_where_netlink_is_forbidden_too() {
     in_namespace(|| {
         let index = near().interface().unwrap().index;
-        let old = near().attach(XdpMode::Auto, false).unwrap();
+        let old = near().attach(XdpMode::Auto, false, 0).unwrap();
         let id = program_on(&near());
         let (moved, stay) = (channel(), channel());
         thread::scope(|scope| {
             scope.spawn(|| {
                 forbid(libc::SYS_socket, 0, libc::AF_NETLINK as u32);
-                let new = near().attach(XdpMode::Auto, false).unwrap();
+                let new = near().attach(XdpMode::Auto, false, 0).unwrap();
                 assert!(new.counters().unwrap().unwrap().attached);
             });
         });
@@ -192,7 +195,7 @@ fn sockets_share_the_program_where_netlink_is_forbidden_too() {
                 scope.spawn(|| {
                     forbid(libc::SYS_socket, 0, libc::AF_NETLINK as u32);
                     // It has no program yet, whatever index the other one has.
-                    let new = near().attach(XdpMode::Generic, false).unwrap();
+                    let new = near().attach(XdpMode::Generic, false, 0).unwrap();
                     assert_eq!(new.xdp_mode().unwrap().achieved, XdpMode::Generic);
                 });
             });
@@ -204,10 +207,10 @@ fn sockets_share_the_program_where_netlink_is_forbidden_too() {
 #[test]
 fn an_interface_that_moved_is_known_by_its_program() {
     in_namespace(|| {
-        let old = near().attach(XdpMode::Auto, false).unwrap();
+        let old = near().attach(XdpMode::Auto, false, 0).unwrap();
         let id = program_on(&near());
         elsewhere(|| {
-            let new = near().attach(XdpMode::Auto, false).unwrap();
+            let new = near().attach(XdpMode::Auto, false, 0).unwrap();
             assert_eq!(program_on(&near()), id);
             assert!(new.counters().unwrap().unwrap().attached);
         });
@@ -221,7 +224,7 @@ fn equal_indices_in_two_namespaces_are_told_apart_without_proc() {
         hide(c"/proc");
         let near = near();
         let index = near.interface().unwrap().index;
-        let here = near.attach(XdpMode::Auto, false).unwrap();
+        let here = near.attach(XdpMode::Auto, false, 0).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| {
                 leave_namespace();
@@ -230,7 +233,7 @@ fn equal_indices_in_two_namespaces_are_told_apart_without_proc() {
                 ));
                 assert_eq!(near.interface().unwrap_err().kind(), ErrorKind::Invalid);
                 let there = LinuxInterface::by_index(index);
-                let steering = there.attach(XdpMode::Generic, false).unwrap();
+                let steering = there.attach(XdpMode::Generic, false, 0).unwrap();
                 let achieved = steering.xdp_mode().unwrap().achieved;
                 assert_eq!(achieved, XdpMode::Generic);
                 assert!(program_on(&there).is_some());
@@ -243,7 +246,7 @@ fn equal_indices_in_two_namespaces_are_told_apart_without_proc() {
 #[test]
 fn whoever_waits_is_told_that_the_program_was_taken_off() {
     in_namespace(|| {
-        let steering = near().attach(XdpMode::Auto, false).unwrap();
+        let steering = near().attach(XdpMode::Auto, false, 0).unwrap();
         steering.check().unwrap();
         detach(&near());
         let error = steering.check().unwrap_err();
@@ -258,7 +261,7 @@ fn whoever_waits_is_told_that_the_program_was_taken_off() {
         );
         assert!(!steering.counters().unwrap().unwrap().attached);
         // The next one attaches anew.
-        let next = near().attach(XdpMode::Auto, false).unwrap();
+        let next = near().attach(XdpMode::Auto, false, 0).unwrap();
         next.check().unwrap();
         ip("link del near");
         assert_eq!(next.check().unwrap_err().kind(), ErrorKind::Gone);
@@ -289,16 +292,16 @@ fn a_queue_is_shared_out_on_an_interface_with_a_plain_program_and_the_other_way_
             let index = near().interface().unwrap().index;
             foreign(index).unwrap().unwrap().name.unwrap()
         };
-        let plain = near().attach(XdpMode::Auto, false).unwrap();
+        let plain = near().attach(XdpMode::Auto, false, 0).unwrap();
         assert_eq!(name(&*plain), "fluxcap_xdp");
         plain.fan_out(0, FanOut::default()).unwrap();
         assert_eq!(name(&*plain), "fluxcap_xdp");
-        let shared = near().attach(XdpMode::Auto, true).unwrap();
+        let shared = near().attach(XdpMode::Auto, true, 0).unwrap();
         assert_eq!(name(&*shared), "fluxcap_fan_out");
         plain.check().unwrap();
         drop((plain, shared));
-        let shared = near().attach(XdpMode::Auto, true).unwrap();
-        let plain = near().attach(XdpMode::Auto, false).unwrap();
+        let shared = near().attach(XdpMode::Auto, true, 0).unwrap();
+        let plain = near().attach(XdpMode::Auto, false, 0).unwrap();
         assert_eq!(name(&*plain), "fluxcap_fan_out");
         drop(shared);
         plain.check().unwrap();

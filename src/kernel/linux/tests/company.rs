@@ -1,7 +1,7 @@
 //! Waiting for a socket together with others.
 
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -56,6 +56,43 @@ fn an_alarm_ends_a_wait_at_once() {
         });
         assert!(took.min().unwrap() < AT_ONCE);
     });
+}
+
+/// Runs `body` in a forked child; whether it was true there.
+fn in_child(body: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child uses its copy of the memory and system calls, and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(!body())) };
+    }
+    let mut status = -1;
+    // SAFETY: the kernel writes one number.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    status == 0
+}
+
+fn is_readable(alarm: &Alarm) -> bool {
+    let mut entry = libc::pollfd {
+        fd: alarm.fd().unwrap().as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: the kernel reads and writes one entry.
+    unsafe { libc::poll(&mut entry, 1, 0) == 1 }
+}
+
+#[test]
+fn an_alarm_that_a_forked_child_rings_or_resets_stays_as_it_is_in_the_parent() {
+    let alarm = alarm();
+    assert!(in_child(|| {
+        alarm.ring();
+        !alarm.is_rung()
+    }));
+    assert!(!alarm.is_rung() && !is_readable(&alarm));
+    alarm.ring();
+    assert!(in_child(|| alarm.reset()));
+    assert!(is_readable(&alarm) && alarm.reset());
 }
 
 #[test]

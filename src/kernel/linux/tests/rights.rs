@@ -64,7 +64,7 @@ fn memory_that_a_sandbox_forbids_to_map_is_not_called_missing() {
 fn without_sys_a_socket_works_all_the_same() {
     in_namespace(|| {
         hide(c"/sys");
-        let steering = near().attach(XdpMode::Auto, true).unwrap();
+        let steering = near().attach(XdpMode::Auto, true, 0).unwrap();
         let opened = open(&request());
         opened.socket.bind().unwrap();
         let place = Place {
@@ -174,6 +174,26 @@ fn busy_polling_without_cap_net_admin_is_answered_with_the_reason() {
             return;
         }
         assert!(reason.contains("CAP_NET_ADMIN"), "{reason}");
+    });
+}
+
+#[test]
+fn locked_memory_counts_again_for_each_registration_and_once_for_sockets_that_share_a_queue() {
+    let _alone = alone();
+    in_namespace(|| {
+        let limit = memlock::limit().rlim_max;
+        if limit > 1 << 32 {
+            println!("skipped: the hard limit is too high to fill");
+            return;
+        }
+        // More than half of the limit: one fits.
+        let umem = umem_of((limit / 4096 / 2 + 64) as u32, Hugepages::Never);
+        drop_capabilities(&[CAP_IPC_LOCK, CAP_SYS_RESOURCE]);
+        let first = near().open(&request(), &umem).unwrap();
+        first.socket.bind().unwrap();
+        near().share(&request(), &first.socket, &umem).unwrap();
+        let error = near().open(&request(), &umem).unwrap_err();
+        assert_eq!(error.errno(), errno::ENOBUFS, "{error}");
     });
 }
 

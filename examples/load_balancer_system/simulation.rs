@@ -1,4 +1,4 @@
-//! What is at the other end of a simulated link: clients and backends, one of which falls silent, or a capture file that is played.
+//! The other end of a simulated link: clients and backends, one of which falls silent, or the replay of a capture file.
 
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
@@ -10,23 +10,23 @@ use fluxcap::sim::Nic;
 
 use super::frames;
 
-/// How many flows the clients have, half of them TCP, half of them UDP.
+/// The number of flows, half of them TCP, half of them UDP.
 const FLOWS: u32 = 2000;
 /// Flows that wait for an answer at the same time.
-const UNDER_WAY: u32 = 32;
-/// When the clients begin: the backends have been found then.
+const IN_FLIGHT: u32 = 32;
+/// When the clients begin: by then the backends have answered.
 const START: Duration = Duration::from_secs(3);
-/// How long they rest after a backend fell silent, so that it is noticed.
+/// How long they wait after a backend fell silent: long enough to notice it.
 const REST: Duration = Duration::from_secs(6);
-/// What passes of a rest in one turn.
+/// Simulated time that passes in one turn of the wait.
 const STEP: Duration = Duration::from_millis(500);
-/// Turns without an answer.
+/// It gives up after so many turns without an answer.
 const PATIENCE: u32 = 100;
-/// Bytes of a question; an answer has these and more, which tell the backend.
+/// Bytes of a request. An answer has `ANSWER` and the number of its backend, so that the length tells it.
 const QUESTION: usize = 20;
 const ANSWER: usize = 100;
 
-pub(crate) enum World {
+pub(crate) enum Simulation {
     Replay(Nic),
     Neighbours(Neighbours),
 }
@@ -35,11 +35,11 @@ pub(crate) enum World {
 pub(crate) struct Neighbours {
     nic: Nic,
     queue: u32,
-    /// Who stands between us.
+    /// The MAC address of the balancer.
     balancer: MacAddr,
     service: SocketAddrV4,
     backends: Vec<SocketAddrV4>,
-    /// The flows by what their answers are like.
+    /// The flows by the keys of their answers.
     answers: HashMap<FlowKey, u32>,
     /// The backend that served a flow, in the first and in the second round.
     served: [Vec<Option<usize>>; 2],
@@ -53,13 +53,13 @@ pub(crate) struct Neighbours {
     patience: u32,
 }
 
-impl World {
-    /// Lets packets move. False when no more will come.
-    pub(crate) fn turn(&mut self) -> Result<bool, FluxError> {
+impl Simulation {
+    /// Moves packets. Returns false when no more will come.
+    pub(crate) fn poll_once(&mut self) -> Result<bool, FluxError> {
         let (nic, more) = match self {
             Self::Replay(nic) => (&*nic, nic.is_playing()),
             Self::Neighbours(neighbours) => {
-                let more = neighbours.turn()?;
+                let more = neighbours.poll_once()?;
                 (&neighbours.nic, more)
             }
         };
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// Whether all was well.
+    /// Returns whether all went well.
     pub(crate) fn finish(self) -> Result<bool, FluxError> {
         let (nic, good) = match self {
             Self::Replay(nic) => (nic, true),
@@ -118,8 +118,8 @@ impl Neighbours {
         }
     }
 
-    /// One turn: takes what came, and asks more. False when it is over, for better or for worse.
-    fn turn(&mut self) -> Result<bool, FluxError> {
+    /// Takes what the balancer sent, and sends more requests. Returns false at the end, good or bad.
+    fn poll_once(&mut self) -> Result<bool, FluxError> {
         self.patience += 1;
         self.nic.network().settle();
         while let Some(frame) = self.nic.take_sent() {
@@ -128,7 +128,7 @@ impl Neighbours {
         }
         let network = self.nic.network();
         if network.now() < self.begin {
-            // Time would pass by itself, but slowly for a balancer that spins.
+            // Simulated time also passes in waits, but not for a balancer that spins.
             network.advance(STEP);
         }
         let now = network.now();
@@ -142,7 +142,7 @@ impl Neighbours {
             arp.set_target_ip(*self.service.ip());
             self.nic.inject(self.queue, &request)?;
         }
-        while now >= self.begin && self.asked < FLOWS && self.asked - self.answered < UNDER_WAY {
+        while now >= self.begin && self.asked < FLOWS && self.asked - self.answered < IN_FLIGHT {
             let (flow, to) = (self.asked, self.service);
             let mut frame =
                 frames::datagram(protocol(flow), client(flow).into(), to.into(), QUESTION);
@@ -156,7 +156,7 @@ impl Neighbours {
         Ok(self.answered < FLOWS && self.wrong == 0 && self.patience < PATIENCE)
     }
 
-    /// Takes a frame that the balancer sent. False when it is not as it should be.
+    /// Takes a frame that the balancer sent. Returns false if it is wrong.
     fn take(&mut self, frame: &[u8]) -> Result<bool, FluxError> {
         let Ok((ethernet, payload)) = Ethernet::parse(frame) else {
             return Ok(false);
@@ -177,7 +177,7 @@ impl Neighbours {
         }
     }
 
-    /// The balancer looks for its backends, or answers a client.
+    /// Takes an ARP request for a backend, or an ARP reply for a client.
     fn take_arp(&mut self, arp: &Arp, frame: &[u8]) -> Result<bool, FluxError> {
         if arp.operation() == ArpOperation::REPLY {
             self.arp_answered = arp.sender_ip() == *self.service.ip();
@@ -199,7 +199,7 @@ impl Neighbours {
         Ok(true)
     }
 
-    /// A backend answers a question.
+    /// A backend answers a request.
     fn take_question(&mut self, key: &FlowKey, frame: &[u8]) -> Result<bool, FluxError> {
         let addresses = key.addresses().zip(key.ports());
         let Some(((source, destination), ports)) = addresses else {
@@ -223,7 +223,7 @@ impl Neighbours {
         Ok(true)
     }
 
-    /// A client gets its answer.
+    /// A client takes its answer.
     fn take_answer(&mut self, flow: u32, frame: &[u8]) -> bool {
         let (from, to) = (self.service.into(), client(flow).into());
         for number in 0..self.backends.len() {
@@ -243,7 +243,7 @@ impl Neighbours {
         self.round == 1 && backend + 1 == self.backends.len()
     }
 
-    /// Says how it ended; whether every flow was answered, and none went elsewhere without need.
+    /// Prints the result. Returns whether every flow was answered, and no flow moved without need.
     fn finish(&self) -> bool {
         let [first, second] = &self.served;
         for (number, backend) in self.backends.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Two simulated links with the firewall between them, and neighbours at their other ends who send and watch what arrives.
+//! Two simulated links with the firewall between them, and neighbours at their other ends that send packets and check what arrives.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,38 +9,38 @@ use fluxcap::{FluxError, Link};
 
 use super::frames;
 
-/// How often each packet of the made-up traffic is sent.
+/// How often each generated packet is sent.
 const TIMES: u64 = 2000;
 
 /// The two links.
-pub(crate) struct World {
+pub(crate) struct Simulation {
     nics: [Nic; 2],
     traffic: Traffic,
 }
 
 enum Traffic {
-    /// A capture file that is played, and the packets that came through.
+    /// A capture file is replayed; the packets that passed, by the link that they came out of.
     Replay([u64; 2]),
-    MadeUp {
+    Generated {
         streams: Vec<Stream>,
-        strange: u64,
+        unexpected: u64,
     },
 }
 
-/// One packet, sent again and again.
+/// A packet that is sent again and again.
 struct Stream {
     name: &'static str,
     /// The link that it comes from.
     from: usize,
     frame: Vec<u8>,
-    /// As it should be at the other link.
+    /// What should come out of the other link.
     expected: Vec<u8>,
     offered: u64,
     passed: u64,
 }
 
-impl World {
-    /// Two cards, the first of which a capture file may be replayed into, or recorded from.
+impl Simulation {
+    /// Two cards. A capture file may be replayed into the first, or recorded from it.
     pub(crate) fn new(
         queue: u32,
         pcap: Option<&Path>,
@@ -60,9 +60,9 @@ impl World {
             nics[0].record(file)?;
         }
         let traffic = match pcap {
-            None => Traffic::MadeUp {
+            None => Traffic::Generated {
                 streams: streams(completes),
-                strange: 0,
+                unexpected: 0,
             },
             Some(file) => {
                 let playback = Playback::read(file)?;
@@ -79,11 +79,11 @@ impl World {
         self.nics.each_ref().map(Link::from)
     }
 
-    /// Lets packets move. False when no more will come.
-    pub(crate) fn turn(&mut self, queue: u32) -> Result<bool, FluxError> {
+    /// Moves packets. Returns false when no more will come.
+    pub(crate) fn poll_once(&mut self, queue: u32) -> Result<bool, FluxError> {
         let more = match &mut self.traffic {
             Traffic::Replay(_) => self.nics[0].is_playing(),
-            Traffic::MadeUp { streams, .. } => {
+            Traffic::Generated { streams, .. } => {
                 let more = streams.iter().any(|stream| stream.offered < TIMES);
                 for stream in streams.iter_mut().filter(|_| more) {
                     self.nics[stream.from].inject(queue, &stream.frame)?;
@@ -96,20 +96,23 @@ impl World {
         Ok(more)
     }
 
-    /// Takes what came out at either link.
+    /// Takes what came out of either link.
     fn collect(&mut self) {
         self.nics[0].network().settle();
         for (to, nic) in self.nics.iter().enumerate() {
             while let Some(frame) = nic.take_sent() {
                 match &mut self.traffic {
                     Traffic::Replay(arrived) => arrived[to] += 1,
-                    Traffic::MadeUp { streams, strange } => {
+                    Traffic::Generated {
+                        streams,
+                        unexpected,
+                    } => {
                         let sender = streams
                             .iter_mut()
                             .find(|stream| stream.from != to && stream.expected == frame);
                         match sender {
                             Some(stream) => stream.passed += 1,
-                            None => *strange += 1,
+                            None => *unexpected += 1,
                         }
                     }
                 }
@@ -117,35 +120,41 @@ impl World {
         }
     }
 
-    /// Says what came through; whether that is what the firewall passed on, unharmed.
+    /// Prints what passed. Returns whether that is what the firewall sent, undamaged.
     pub(crate) fn finish(mut self, passed: u64) -> Result<bool, FluxError> {
         self.collect();
         self.nics[0].end_recording()?;
-        let (arrived, strange) = match &self.traffic {
+        let (arrived, unexpected) = match &self.traffic {
             Traffic::Replay(arrived) => {
                 println!("let through: {} packets", arrived[1]);
                 (arrived.iter().sum::<u64>(), 0)
             }
-            Traffic::MadeUp { streams, strange } => {
+            Traffic::Generated {
+                streams,
+                unexpected,
+            } => {
                 println!("let through:");
                 for stream in streams {
                     let (passed, offered) = (stream.passed, stream.offered);
                     println!("{passed:>8} of {offered}  {}", stream.name);
                 }
-                (streams.iter().map(|stream| stream.passed).sum(), *strange)
+                (
+                    streams.iter().map(|stream| stream.passed).sum(),
+                    *unexpected,
+                )
             }
         };
-        if strange > 0 {
-            println!("WRONG: {strange} packets came out that nobody sent");
+        if unexpected > 0 {
+            println!("WRONG: {unexpected} packets came out that nobody sent");
         }
         if arrived != passed {
             println!("WRONG: {arrived} packets came out, {passed} were passed on");
         }
-        Ok(strange == 0 && arrived == passed)
+        Ok(unexpected == 0 && arrived == passed)
     }
 }
 
-/// A little of everything, for the rules of the sample file to decide about.
+/// Packets for the rules of the sample file.
 fn streams(completes: bool) -> Vec<Stream> {
     let datagram = |name, from, protocol, ends: [&str; 2], payload| {
         let [source, destination] = ends.map(|end| end.parse::<SocketAddr>().expect("an address"));

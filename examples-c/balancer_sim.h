@@ -36,7 +36,7 @@ static inline uint64_t simulated_ms(const struct neighbours *neighbours)
 {
     uint64_t nanoseconds = 0;
 
-    fluxcap_sim_now(neighbours->sim, &nanoseconds);
+    fluxcap_sim_get_time(neighbours->sim, &nanoseconds);
     return nanoseconds / 1000000;
 }
 
@@ -111,7 +111,7 @@ static inline bool backend_takes(struct neighbours *neighbours, uint32_t number,
     if (is_arp) {
         memcpy(reply, frame, length);
         return fluxcap_arp_reply(reply, length, mac) >= 0 &&
-               fluxcap_sim_inject(neighbours->link, neighbours->queue, reply, length) == 0;
+               fluxcap_sim_nic_inject(neighbours->link, neighbours->queue, reply, length) == 0;
     }
     uint32_t port = (uint32_t)(frame[34] << 8 | frame[35]);
     write_udp(expected, QUESTION_LENGTH, balancer->mac, balancer->ip, port, mac, backend->ip, backend->port);
@@ -119,7 +119,7 @@ static inline bool backend_takes(struct neighbours *neighbours, uint32_t number,
         return false;
     length = ANSWER_LENGTH + number;
     write_udp(reply, length, mac, backend->ip, backend->port, balancer->mac, balancer->ip, port);
-    return fluxcap_sim_inject(neighbours->link, neighbours->queue, reply, length) == 0;
+    return fluxcap_sim_nic_inject(neighbours->link, neighbours->queue, reply, length) == 0;
 }
 
 /* A client takes an answer. Its length tells the backend. */
@@ -162,7 +162,7 @@ static inline bool step_neighbours(struct neighbours *neighbours)
 
     fluxcap_sim_settle(neighbours->sim);
     neighbours->patience++;
-    while ((length = fluxcap_sim_take_sent(neighbours->link, frame, sizeof(frame))) > 0)
+    while ((length = fluxcap_sim_nic_take_sent(neighbours->link, frame, sizeof(frame))) > 0)
         neighbours->wrong += !neighbours_take(neighbours, frame, (uint32_t)length);
     if (neighbours->answered == FLOWS && neighbours->round == 0) {
         neighbours->round = 1;
@@ -175,7 +175,7 @@ static inline bool step_neighbours(struct neighbours *neighbours)
         while (result == 0 && neighbours->asked < FLOWS && neighbours->asked - neighbours->answered < FLOWS_IN_FLIGHT) {
             client(neighbours->asked++, ip);
             write_udp(frame, QUESTION_LENGTH, client_mac, ip, 40000, balancer->mac, balancer->ip, balancer->port);
-            result = fluxcap_sim_inject(neighbours->link, neighbours->queue, frame, QUESTION_LENGTH);
+            result = fluxcap_sim_nic_inject(neighbours->link, neighbours->queue, frame, QUESTION_LENGTH);
         }
     fluxcap_sim_settle(neighbours->sim);
     return result == 0 && neighbours->answered < FLOWS && neighbours->wrong == 0 &&

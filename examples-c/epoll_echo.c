@@ -187,14 +187,14 @@ static bool exchange_datagrams(struct neighbour *neighbour)
     uint8_t frame[2048];
     int length, result = 0;
 
-    while ((length = fluxcap_sim_take_sent(neighbour->link, frame, sizeof(frame))) > 0) {
+    while ((length = fluxcap_sim_nic_take_sent(neighbour->link, frame, sizeof(frame))) > 0) {
         bool good = length == DATAGRAM_LENGTH && memcmp(frame, neighbour->expected, DATAGRAM_LENGTH) == 0;
 
         neighbour->back += good;
         neighbour->wrong += !good;
     }
     while (result == 0 && neighbour->sent < DATAGRAMS && neighbour->sent - neighbour->back < IN_FLIGHT) {
-        result = fluxcap_sim_inject(neighbour->link, neighbour->queue, neighbour->datagram, DATAGRAM_LENGTH);
+        result = fluxcap_sim_nic_inject(neighbour->link, neighbour->queue, neighbour->datagram, DATAGRAM_LENGTH);
         neighbour->sent += result == 0;
     }
     return (result == 0 || result == -EBUSY) && neighbour->back < DATAGRAMS && neighbour->wrong == 0;
@@ -354,7 +354,7 @@ int main(int argc, char **argv)
     good = echo.count > 0 && watch(&echo, interval);
     if (good && simulation.wanted) {
         /* A thread moves the packets, as the kernel would. */
-        good = fluxcap_sim_start(simulation.sim) == 0;
+        good = fluxcap_sim_start_thread(simulation.sim) == 0;
         neighbour.link = simulation.link;
         neighbour.queue = config.queue;
         write_datagrams(&neighbour, &echo);

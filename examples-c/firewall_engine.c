@@ -168,7 +168,7 @@ static void print_kernel_counters(const struct firewall *firewall, int side)
     for (; port < end; port++) {
         struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
 
-        if (fluxcap_raw_statistics(fluxcap_engine_port(engine, port), &kernel) == 0) {
+        if (fluxcap_raw_get_statistics(fluxcap_engine_port(engine, port), &kernel) == 0) {
             dropped += kernel.rx_dropped;
             full += kernel.rx_ring_full;
             empty += kernel.rx_fill_ring_empty_descs;
@@ -194,7 +194,7 @@ static void print_statistics(const struct firewall *firewall)
                side, 1 - side, totals->passed, totals->denied, totals->malformed, totals->completed);
         print_kernel_counters(firewall, side);
     }
-    if (fluxcap_engine_text(engine, text, sizeof(text)) >= 0)
+    if (fluxcap_engine_format_statistics(engine, text, sizeof(text)) >= 0)
         printf("%s\n", text);
     fflush(stdout);
 }
@@ -259,7 +259,7 @@ static int open_sides(struct firewall *firewall, struct fluxcap_config *configs,
 
     if (here < 0)
         return here;
-    if (here == 1 && fluxcap_raw_umem(raws[0], &umem) == 0) {
+    if (here == 1 && fluxcap_raw_get_umem(raws[0], &umem) == 0) {
         configs[1].umem = umem;
         there = open_sockets(&configs[1], all, 1, raws + here);
         fluxcap_umem_free(umem);
@@ -283,9 +283,9 @@ static bool open_engine(struct firewall *firewall, struct fluxcap_config *config
     bool good = count > 0;
 
     if (good) {
-        print_text(raws[0], fluxcap_raw_report);
-        print_text(raws[firewall->queues[0]], fluxcap_raw_report);
-        good = fluxcap_engine_new(raws, (uint32_t)count, engine_config, &engine) == 0;
+        print_text(raws[0], fluxcap_raw_format_report);
+        print_text(raws[firewall->queues[0]], fluxcap_raw_format_report);
+        good = fluxcap_engine_create(raws, (uint32_t)count, engine_config, &engine) == 0;
     }
     if (!good) {
         print_error();
@@ -303,7 +303,7 @@ static bool all_conserved(const struct firewall *firewall)
     for (uint32_t port = 0; port < firewall->queues[0] + firewall->queues[1]; port++) {
         struct fluxcap_umem *umem = NULL;
 
-        good = fluxcap_raw_umem(fluxcap_engine_port(engine, port), &umem) == 0 && umem_is_conserved(umem) && good;
+        good = fluxcap_raw_get_umem(fluxcap_engine_port(engine, port), &umem) == 0 && umem_is_conserved(umem) && good;
         fluxcap_umem_free(umem);
     }
     return good;

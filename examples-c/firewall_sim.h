@@ -23,7 +23,7 @@ static inline bool simulate_links(struct fluxcap_config *configs, struct fluxcap
     for (int side = 0; side < SIDES && good; side++) {
         struct fluxcap_sim_nic_config card = {.struct_size = sizeof(card), .name = names[side], .zero_copy = 1};
 
-        good = fluxcap_sim_add(*sim, &card, &links[side]) == 0;
+        good = fluxcap_sim_add_nic(*sim, &card, &links[side]) == 0;
         configs[side].link = links[side];
     }
     if (!good)
@@ -73,13 +73,13 @@ static inline uint64_t simulate(struct fluxcap_sim *sim, struct fluxcap_link *co
         datagram(frames[i], streams[i].from, streams[i].from_port, streams[i].to, streams[i].to_port);
     for (int turn = 0; turn <= TIMES && result >= 0; turn++) {
         for (int i = 0; i < STREAMS && turn < TIMES && result >= 0; i++)
-            result = fluxcap_sim_inject(links[streams[i].side], 0, frames[i], DATAGRAM_LENGTH);
+            result = fluxcap_sim_nic_inject(links[streams[i].side], 0, frames[i], DATAGRAM_LENGTH);
         fluxcap_sim_settle(sim);
         if (result >= 0)
             result = fluxcap_engine_run_once(engine, filter, user);
         fluxcap_sim_settle(sim);
         for (int side = 0; side < SIDES; side++) {
-            while (fluxcap_sim_take_sent(links[side], frame, sizeof(frame)) == DATAGRAM_LENGTH) {
+            while (fluxcap_sim_nic_take_sent(links[side], frame, sizeof(frame)) == DATAGRAM_LENGTH) {
                 arrived++;
                 for (int i = 0; i < STREAMS; i++)
                     through[i] += streams[i].side != side && memcmp(frame, frames[i], DATAGRAM_LENGTH) == 0;

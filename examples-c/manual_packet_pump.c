@@ -66,7 +66,7 @@ static int rxdrop(struct pump *pump, uint32_t max)
 
     for (int i = 0; i < count; i++)
         pump->bytes += descs[i].len;
-    return count <= 0 ? count : fluxcap_raw_recycle(pump->raw, (uint32_t)count);
+    return count <= 0 ? count : fluxcap_raw_recycle_front(pump->raw, (uint32_t)count);
 }
 
 /* Sends packets back to their senders, in place. */
@@ -80,7 +80,7 @@ static int l2fwd(struct pump *pump, uint32_t max)
     int count = fluxcap_raw_peek(pump->raw, max, &descs);
     for (int i = (int)*swapped; i < count; i++)
         fluxcap_ethernet_header_swap(memory + descs[i].addr, descs[i].len);
-    int done = count <= 0 ? count : fluxcap_raw_forward(pump->raw, (uint32_t)count);
+    int done = count <= 0 ? count : fluxcap_raw_forward_front(pump->raw, (uint32_t)count);
     if (done < 0)
         return done;
     /* Packets that the TX ring had no room for come again, and must not be swapped back. */
@@ -148,7 +148,7 @@ static bool count_packets(const struct pump *pump, struct fluxcap_statistics *su
     for (uint32_t i = 0; i < pump->count; i++) {
         struct fluxcap_statistics one = {.struct_size = sizeof(one)};
 
-        if (fluxcap_raw_statistics(pump->raws[i], &one) < 0) {
+        if (fluxcap_raw_get_statistics(pump->raws[i], &one) < 0) {
             print_error();
             return false;
         }
@@ -299,7 +299,7 @@ static bool fill_frame(struct pump *pump)
 {
     struct fluxcap_info info = {.struct_size = sizeof(info)};
 
-    if (fluxcap_raw_info(pump->raw, &info) < 0) {
+    if (fluxcap_raw_get_info(pump->raw, &info) < 0) {
         print_error();
         return false;
     }
@@ -324,7 +324,7 @@ static bool simulate_traffic(struct pump *pump, uint32_t queue)
 
     if (simulation->pcap != NULL)
         return simulate_capture(simulation, queue, pump->once ? 1 : 0);
-    if (fluxcap_sim_play(simulation->link, queue, &packet, 1, FLUXCAP_SIM_SPEED_FULL, 0) < 0) {
+    if (fluxcap_sim_nic_play(simulation->link, queue, &packet, 1, FLUXCAP_SIM_SPEED_FULL, 0) < 0) {
         print_error();
         return false;
     }
@@ -346,12 +346,12 @@ static bool open_and_run(struct pump *pump, struct fluxcap_config *config, bool 
     }
     pump->count = (uint32_t)opened;
     pump->raw = pump->raws[0];
-    print_text(pump->raw, fluxcap_raw_report);
+    print_text(pump->raw, fluxcap_raw_format_report);
     bool good = fill_frame(pump);
     if (good && simulation->wanted) {
         good = modes[mode].interest != FLUXCAP_WAIT_RECEIVE || simulate_traffic(pump, config->queue);
         /* A thread moves the packets, as the kernel would. */
-        if (good && fluxcap_sim_start(simulation->sim) < 0) {
+        if (good && fluxcap_sim_start_thread(simulation->sim) < 0) {
             print_error();
             good = false;
         }

@@ -135,7 +135,7 @@ static int answer_batch(struct responder *responder)
     struct fluxcap_packet received[BATCH], answers[BATCH], others[BATCH];
     uint32_t answered = 0, left = 0;
 
-    int count = fluxcap_raw_receive(responder->raw, received, BATCH);
+    int count = fluxcap_raw_recv(responder->raw, received, BATCH);
     if (count < 0) {
         print_error();
         return count;
@@ -163,7 +163,7 @@ static bool count_all(const struct responder *responder, struct fluxcap_statisti
     for (uint32_t i = 0; i < responder->count; i++) {
         struct fluxcap_statistics one = {.struct_size = sizeof(one)};
 
-        if (fluxcap_raw_statistics(responder->raws[i], &one) < 0)
+        if (fluxcap_raw_get_statistics(responder->raws[i], &one) < 0)
             return false;
         sum->rx_dropped += one.rx_dropped;
         sum->rx_ring_full += one.rx_ring_full;
@@ -189,11 +189,11 @@ static void print_counters(const struct responder *responder)
                ", invalid descriptors %" PRIu64 "\n",
                kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs,
                kernel.rx_invalid_descs + kernel.tx_invalid_descs);
-    if (fluxcap_raw_program_counters(responder->raws[0], &program) == 0)
+    if (fluxcap_raw_get_program_counters(responder->raws[0], &program) == 0)
         printf("program: redirected %" PRIu64 ", passed on %" PRIu64 ", dropped %" PRIu64 "\n", program.redirect,
                program.pass, program.drop);
     for (uint32_t i = 0; i < responder->count; i++)
-        print_text(responder->raws[i], fluxcap_raw_debug_text);
+        print_text(responder->raws[i], fluxcap_raw_format_rings);
     fflush(stdout);
 }
 
@@ -297,12 +297,12 @@ static bool respond(struct responder *responder, struct fluxcap_config *config, 
     }
     responder->count = (uint32_t)opened;
     responder->raw = responder->raws[0];
-    bool good = fluxcap_raw_info(responder->raw, &info) == 0;
+    bool good = fluxcap_raw_get_info(responder->raw, &info) == 0;
     if (!good) {
         print_error();
     } else {
         memcpy(responder->mac, info.mac, sizeof(responder->mac));
-        print_text(responder->raw, fluxcap_raw_report);
+        print_text(responder->raw, fluxcap_raw_format_report);
         printf("answering %s on %s ", address, simulation->wanted ? "a simulated link," : config->ifname);
         print_queues(config->queue, responder->count);
         printf(": ARP and ping\n");

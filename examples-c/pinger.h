@@ -124,7 +124,7 @@ static inline bool ping(struct pinger *pinger)
     int length;
 
     pinger->patience++;
-    while ((length = fluxcap_sim_take_sent(pinger->link, frame, sizeof(frame))) > 0) {
+    while ((length = fluxcap_sim_nic_take_sent(pinger->link, frame, sizeof(frame))) > 0) {
         if (pinger->resolved)
             take_echo_reply(pinger, frame, (uint32_t)length);
         else
@@ -133,12 +133,12 @@ static inline bool ping(struct pinger *pinger)
     }
     int result = length;
     if (!pinger->asked) {
-        result = fluxcap_sim_inject(pinger->link, pinger->queue, frame, arp_request(pinger, frame));
+        result = fluxcap_sim_nic_inject(pinger->link, pinger->queue, frame, arp_request(pinger, frame));
         pinger->asked = true;
     }
     while (result == 0 && pinger->resolved && pinger->sent < PINGS &&
            pinger->sent - pinger->answered < PINGS_IN_FLIGHT) {
-        result = fluxcap_sim_inject(pinger->link, pinger->queue, frame, echo_request(pinger, pinger->sent, frame));
+        result = fluxcap_sim_nic_inject(pinger->link, pinger->queue, frame, echo_request(pinger, pinger->sent, frame));
         pinger->sent++;
     }
     if (result < 0)

@@ -110,7 +110,7 @@ static inline bool frames_are_conserved(const struct fluxcap_raw *raw)
 {
     struct fluxcap_rings rings = {.struct_size = sizeof(rings)};
 
-    if (fluxcap_raw_debug_rings(raw, &rings) < 0) {
+    if (fluxcap_raw_get_rings(raw, &rings) < 0) {
         print_error();
         return false;
     }
@@ -124,7 +124,7 @@ static inline bool umem_is_conserved(const struct fluxcap_umem *umem)
 {
     struct fluxcap_accounting frames;
 
-    if (fluxcap_umem_accounting(umem, &frames) < 0) {
+    if (fluxcap_umem_get_accounting(umem, &frames) < 0) {
         print_error();
         return false;
     }

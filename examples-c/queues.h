@@ -34,8 +34,8 @@ static inline int open_queues(const struct fluxcap_config *config, bool all, str
         print_error();
     for (int i = 0; i < count; i++) {
         if (i == 0) {
-            print_text(raws[0], fluxcap_raw_report);
-            result = fluxcap_raw_info(raws[0], &info);
+            print_text(raws[0], fluxcap_raw_format_report);
+            result = fluxcap_raw_get_info(raws[0], &info);
         }
         if (result == 0)
             result = fluxcap_raw_split(raws[i], &queues[i].rx, &queues[i].tx);
@@ -78,7 +78,7 @@ static inline void print_queue_counters(const struct queue *queues, uint32_t cou
     for (uint32_t i = 0; i < count; i++) {
         struct fluxcap_statistics kernel = {.struct_size = sizeof(kernel)};
 
-        if (fluxcap_rx_statistics(queues[i].rx, &kernel) == 0)
+        if (fluxcap_rx_get_statistics(queues[i].rx, &kernel) == 0)
             printf("kernel: dropped %" PRIu64 ", RX ring full %" PRIu64 ", fill ring empty %" PRIu64 "\n", kernel.rx_dropped,
                    kernel.rx_ring_full, kernel.rx_fill_ring_empty_descs);
     }
@@ -107,7 +107,7 @@ static inline bool close_queues(struct queue *queues, uint32_t count)
         struct fluxcap_umem *umem = NULL;
 
         fluxcap_packets_free(queue->unsent, queue->unsent_count);
-        good = fluxcap_rx_umem(queue->rx, &umem) == 0 && umem_is_conserved(umem) && good;
+        good = fluxcap_rx_get_umem(queue->rx, &umem) == 0 && umem_is_conserved(umem) && good;
         fluxcap_umem_free(umem);
         fluxcap_rx_free(queue->rx);
         fluxcap_tx_free(queue->tx);

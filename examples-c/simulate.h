@@ -50,8 +50,8 @@ static inline bool simulate_link(struct simulation *simulation, struct fluxcap_c
     };
 
     memcpy(card.mac, simulation->mac, sizeof(card.mac));
-    if (fluxcap_sim_create(0, &simulation->sim) < 0 || fluxcap_sim_add(simulation->sim, &card, &simulation->link) < 0 ||
-        (simulation->record != NULL && fluxcap_sim_record(simulation->link, simulation->record) < 0)) {
+    if (fluxcap_sim_create(0, &simulation->sim) < 0 || fluxcap_sim_add_nic(simulation->sim, &card, &simulation->link) < 0 ||
+        (simulation->record != NULL && fluxcap_sim_nic_record(simulation->link, simulation->record) < 0)) {
         print_error();
         return false;
     }
@@ -62,7 +62,7 @@ static inline bool simulate_link(struct simulation *simulation, struct fluxcap_c
 /* Replays the capture file without loss; `times` 0: for ever. */
 static inline bool simulate_capture(struct simulation *simulation, uint32_t queue, uint64_t times)
 {
-    int count = fluxcap_sim_replay(simulation->link, queue, simulation->pcap, FLUXCAP_SIM_SPEED_PACED, times);
+    int count = fluxcap_sim_nic_replay(simulation->link, queue, simulation->pcap, FLUXCAP_SIM_SPEED_PACED, times);
 
     if (count < 0) {
         print_error();
@@ -74,15 +74,15 @@ static inline bool simulate_capture(struct simulation *simulation, uint32_t queu
 
 static inline bool is_playing(const struct simulation *simulation)
 {
-    struct fluxcap_sim_counters counters = {.struct_size = sizeof(counters)};
+    struct fluxcap_sim_nic_counters counters = {.struct_size = sizeof(counters)};
 
-    return fluxcap_sim_get_counters(simulation->link, &counters) == 0 && counters.playing;
+    return fluxcap_sim_nic_get_counters(simulation->link, &counters) == 0 && counters.playing;
 }
 
 /* Ends the recording and frees the network; false when the recording failed. */
 static inline bool simulation_end(struct simulation *simulation)
 {
-    bool good = simulation->link == NULL || fluxcap_sim_record_end(simulation->link) == 0;
+    bool good = simulation->link == NULL || fluxcap_sim_nic_record_end(simulation->link) == 0;
 
     if (!good)
         print_error();

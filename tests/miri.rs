@@ -287,12 +287,11 @@ mod c_face {
     use std::mem::MaybeUninit;
 
     use fluxcap::ffi::build::{FLUXCAP_FRAME_UDP, fluxcap_frame_build, fluxcap_frame_spec};
-    use fluxcap::ffi::handle::{self, fluxcap_raw, fluxcap_raw_free};
-    use fluxcap::ffi::packet::{
-        fluxcap_packet, fluxcap_packet_free, fluxcap_packets_free, fluxcap_raw_alloc,
-        fluxcap_raw_receive, fluxcap_raw_send,
+    use fluxcap::ffi::packet::{fluxcap_packet, fluxcap_packet_free, fluxcap_packets_free};
+    use fluxcap::ffi::raw::{
+        self, fluxcap_raw, fluxcap_raw_alloc, fluxcap_raw_free, fluxcap_raw_recv, fluxcap_raw_send,
     };
-    use fluxcap::ffi::proto::fluxcap_arp_reply;
+    use fluxcap::ffi::rewrite::fluxcap_arp_reply;
 
     use super::{arrive, assert_home, nic, open, sent};
 
@@ -307,7 +306,7 @@ mod c_face {
     fn receive<const N: usize>(raw: *mut fluxcap_raw) -> Vec<fluxcap_packet> {
         let mut places = places::<N>();
         // SAFETY: an open handle, and an array of as many places.
-        let count = unsafe { fluxcap_raw_receive(raw, places.as_mut_ptr().cast(), N as u32) };
+        let count = unsafe { fluxcap_raw_recv(raw, places.as_mut_ptr().cast(), N as u32) };
         let filled = &places[..usize::try_from(count).unwrap()];
         // SAFETY: as many were written.
         filled
@@ -321,7 +320,7 @@ mod c_face {
         let nic = nic();
         let raw = open(&nic).build().unwrap();
         let umem = raw.umem().clone();
-        let raw = handle::open(raw).unwrap();
+        let raw = raw::open(raw).unwrap();
         arrive(&nic, 3);
         let mut packets = receive::<4>(raw);
         assert_eq!(packets.len(), 3);

@@ -8,7 +8,7 @@
 /* Name without fluxcap_, result, parameters, arguments. */
 #define CALLS(CALL)                                                                            \
 	CALL(engine_free, void, (struct fluxcap_engine *engine), (engine))                     \
-	CALL(engine_new, int,                                                                  \
+	CALL(engine_create, int,                                                               \
 	     (struct fluxcap_raw **raws, uint32_t count,                                       \
 	      const struct fluxcap_engine_config *config, struct fluxcap_engine **engine),     \
 	     (raws, count, config, engine))                                                    \
@@ -23,13 +23,13 @@
 	     (struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count),        \
 	     (raw, packets, count))                                                            \
 	CALL(raw_data, uint8_t *, (const struct fluxcap_raw *raw), (raw))                      \
-	CALL(raw_forward, int, (struct fluxcap_raw *raw, uint32_t max), (raw, max))            \
+	CALL(raw_forward_front, int, (struct fluxcap_raw *raw, uint32_t max), (raw, max))      \
 	CALL(raw_free, void, (struct fluxcap_raw *raw), (raw))                                 \
 	CALL(raw_peek, int,                                                                    \
 	     (struct fluxcap_raw *raw, uint32_t max, const struct fluxcap_desc **descs),       \
 	     (raw, max, descs))                                                                \
 	CALL(raw_reap, int, (struct fluxcap_raw *raw), (raw))                                  \
-	CALL(raw_recycle, int, (struct fluxcap_raw *raw, uint32_t max), (raw, max))            \
+	CALL(raw_recycle_front, int, (struct fluxcap_raw *raw, uint32_t max), (raw, max))      \
 	CALL(raw_refill, int, (struct fluxcap_raw *raw), (raw))                                \
 	CALL(raw_send, int,                                                                    \
 	     (struct fluxcap_raw *raw, struct fluxcap_packet *packets, uint32_t count),        \

@@ -21,7 +21,7 @@ struct loop *c_a_open(struct fluxcap_raw *raw)
 	};
 	struct loop *loop = calloc(1, sizeof(*loop));
 
-	if (loop && fluxcap_engine_new(&raw, 1, &config, &loop->engine)) {
+	if (loop && fluxcap_engine_create(&raw, 1, &config, &loop->engine)) {
 		free(loop);
 		loop = NULL;
 	}

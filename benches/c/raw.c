@@ -43,7 +43,7 @@ int c_c_rxdrop(struct loop *loop)
 	for (int i = 0; i < count; i++)
 		sum += umem[descs[i].addr] + descs[i].len;
 	c_c_seen += sum;
-	return fluxcap_raw_recycle(loop->raw, count);
+	return fluxcap_raw_recycle_front(loop->raw, count);
 }
 
 /* Takes sent frames back, swaps the addresses of each packet, sends. */
@@ -59,7 +59,7 @@ int c_c_l2fwd(struct loop *loop)
 		return count;
 	for (int i = 0; i < count; i++)
 		swap_mac_addresses(umem + descs[i].addr);
-	return fluxcap_raw_forward(loop->raw, count);
+	return fluxcap_raw_forward_front(loop->raw, count);
 }
 
 /* Takes sent frames back, writes packets, sends. Returns how many came back. */

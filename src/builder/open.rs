@@ -253,7 +253,9 @@ mod tests {
         let simulated = Network::new().nic("eth0").unwrap().backend();
         let some = other_queues(&interface(Some(4)), &*simulated, &[1]).unwrap();
         assert!(
-            some.ends_with("leave one: fluxcap_sim_set_queues(), or set_queues of the NIC in Rust"),
+            some.ends_with(
+                "leave one: fluxcap_sim_nic_set_queues(), or set_queues of the NIC in Rust"
+            ),
             "{some}"
         );
     }

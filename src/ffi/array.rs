@@ -1,10 +1,12 @@
-//! Arrays and bytes of the caller. Their lengths are checked before anything is read.
+//! Arrays, bytes and texts of the caller. Their lengths are checked before anything is read.
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
+use std::fmt::{self, Display, Write};
 use std::mem::MaybeUninit;
-use std::{ptr, slice};
+use std::ptr;
+use std::slice;
 
-use super::error::null;
+use super::error::{count, null};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::{FluxError, Result};
@@ -15,7 +17,8 @@ pub(super) const MAX_PACKETS: u32 = MAX_FRAMES;
 /// The most handles, queues or CPUs of one call: more than any machine has.
 pub(super) const MAX_HANDLES: u32 = 1 << 16;
 
-/// No object is larger than half the address space: a longer length is a negative number gone wrong.
+/// No object is larger than half the address space: a longer length is a negative number gone
+/// wrong.
 ///
 /// # Errors
 ///
@@ -77,7 +80,8 @@ fn too_many(name: &str, count: u32, most: u32) -> FluxError {
 ///
 /// # Safety
 ///
-/// `at` is null, or points to `len` initialised elements that do not change during `'a`, together no larger than an object can be.
+/// `at` is null, or points to `len` initialised elements that do not change during `'a`, together
+/// no larger than an object can be.
 #[inline]
 unsafe fn found<'a, T>(name: &str, at: *const T, len: usize) -> Result<&'a [T]> {
     match (at.is_null(), len) {
@@ -145,7 +149,8 @@ pub(super) unsafe fn entries<'a, T>(
 ///
 /// # Safety
 ///
-/// `at` is null, or points to `len` writable bytes that nobody else uses during `'a`. They need not be initialised.
+/// `at` is null, or points to `len` writable bytes that nobody else uses during `'a`. They need not
+/// be initialised.
 #[inline]
 pub(super) unsafe fn bytes_room<'a, T>(
     name: &str,
@@ -171,7 +176,8 @@ pub(super) fn clear(room: &mut [MaybeUninit<u8>]) -> &mut [u8] {
 ///
 /// # Safety
 ///
-/// `at` is null, or points to `count` writable entries that nobody else uses during `'a`. They need not be initialised.
+/// `at` is null, or points to `count` writable entries that nobody else uses during `'a`. They need
+/// not be initialised.
 #[inline]
 pub(super) unsafe fn room<'a, T>(
     name: &str,
@@ -220,6 +226,53 @@ pub(super) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
     copy.try_reserve_exact(bytes.len()).ok()?;
     copy.extend_from_slice(bytes);
     Some(copy)
+}
+
+/// # Safety
+///
+/// `text` is null or points to `size` writable bytes.
+pub(super) unsafe fn print(value: &dyn Display, text: *mut c_char, size: usize) -> Result<c_int> {
+    check_len("text", size)?;
+    if size > 0 && text.is_null() {
+        return Err(null("text"));
+    }
+    let mut sink = Text {
+        text,
+        room: size.saturating_sub(1),
+        len: 0,
+    };
+    // It fails only where a `Display` does by itself; what is there then is all there is.
+    let _ = write!(sink, "{value}");
+    if size > 0 {
+        // SAFETY: one of the `size` bytes, which are writable as the caller promises, was kept for this.
+        unsafe { sink.text.write(0) };
+    }
+    count(u32::try_from(sink.len).unwrap_or(u32::MAX))
+}
+
+/// Where a text goes, as far as there is room for it.
+struct Text {
+    /// Where the next byte goes: `room` bytes from here on are writable.
+    text: *mut c_char,
+    room: usize,
+    /// How long the whole text is so far.
+    len: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        let fits = piece.len().min(self.room);
+        if fits > 0 {
+            // SAFETY: `fits` is at most `room`; the text is the caller's, who has promised that nothing else is there.
+            unsafe {
+                ptr::copy_nonoverlapping(piece.as_ptr(), self.text.cast(), fits);
+                self.text = self.text.add(fits);
+            }
+        }
+        self.room -= fits;
+        self.len += piece.len();
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::array::{bytes, bytes_room, check_len, clear};
 use super::callback::fluxcap_packet_ref;
-use super::change::Editable;
-use super::error::quick;
-use super::handle::count;
-use super::packet::fluxcap_packet;
-
+use super::error::{count, quick};
+use super::packet::{Editable, fluxcap_packet};
 use super::sized::{self, Sized32};
 use super::tunnel::fluxcap_vlan_tag;
 use crate::error::{FluxError, Result};
@@ -31,7 +28,8 @@ pub const FLUXCAP_FRAME_IP: u32 = 4;
 /// Ethernet with the payload that `ether_type` says.
 pub const FLUXCAP_FRAME_ETHERNET: u32 = 5;
 
-/// Zeros behind the end, up to the 60 bytes that Ethernet asks for. Network cards mostly do that by themselves.
+/// Zeros behind the end, up to the 60 bytes that Ethernet asks for. Network cards mostly do that by
+/// themselves.
 pub const FLUXCAP_BUILD_PADDED: u32 = 0x01;
 /// Routers may fragment the IPv4 packet.
 pub const FLUXCAP_BUILD_MAY_FRAGMENT: u32 = 0x02;
@@ -40,11 +38,12 @@ pub const FLUXCAP_BUILD_NO_CHECKSUM: u32 = 0x04;
 /// The echo message is a reply.
 pub const FLUXCAP_BUILD_REPLY: u32 = 0x08;
 
-/// A frame to build, in host byte order: Ethernet, up to two VLAN tags, and what `kind` says. Lengths, types and checksums are
-/// filled in. Fields that the kind does not need are not read.
+/// A frame to build, in host byte order: Ethernet, up to two VLAN tags, and what `kind` says.
+/// Lengths, types and checksums are filled in. Fields that the kind does not need are not read.
 ///
-/// What it does not do: MPLS, tunnels, LLC, IP options and extension headers, fragments, ICMP other than echo, urgent data. Put such
-/// things into the payload of FLUXCAP_FRAME_IP or FLUXCAP_FRAME_ETHERNET, or see fluxcap_packet_gre_encap() and the other functions for tunnels.
+/// What it does not do: MPLS, tunnels, LLC, IP options and extension headers, fragments, ICMP other
+/// than echo, urgent data. Put such things into the payload of FLUXCAP_FRAME_IP or
+/// FLUXCAP_FRAME_ETHERNET, or see fluxcap_packet_gre_encap() and the other functions for tunnels.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_frame_spec {
@@ -115,7 +114,8 @@ unsafe impl Sized32 for fluxcap_frame_spec {
     const NAME: &'static str = "fluxcap_frame_spec";
 }
 
-/// Longer than all headers together, with padding, and as many TCP options as a spec can ask for in vain.
+/// Longer than all headers together, with padding, and as many TCP options as a spec can ask for in
+/// vain.
 const LONGEST_HEADERS: usize = 512;
 
 /// Refuses a field whose value means nothing.
@@ -288,10 +288,17 @@ unsafe fn apart<'a>(payload: *const c_void, len: usize, room: (usize, usize)) ->
     unsafe { bytes("payload", payload, len) }
 }
 
-/// Builds a frame with a payload, NULL for none, into the `size` bytes at `buffer`. The payload must not lie within them.
+/// Builds a frame with a payload into the `size` bytes at `buffer`.
 ///
-/// Returns the length of the frame. -EMSGSIZE when it does not fit, and -EINVAL for a spec that cannot be; the buffer holds anything
-/// then.
+/// NULL is no payload. It must not lie within the buffer.
+///
+/// Returns the length of the frame.
+///
+/// Errors, after which the buffer holds anything:
+/// - -EMSGSIZE: the frame does not fit.
+/// - -EINVAL: a spec that cannot be; the payload lies in the buffer.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_frame_build(
     spec: *const fluxcap_frame_spec,
@@ -321,7 +328,8 @@ pub unsafe extern "C" fn fluxcap_frame_build(
 
 /// # Safety
 ///
-/// As [`Editable::change`]; `spec` is null or readable, and `payload` null or `payload_len` readable bytes.
+/// As [`Editable::change`]; `spec` is null or readable, and `payload` null or `payload_len`
+/// readable bytes.
 unsafe fn build_into<P: Editable>(
     packet: *mut P,
     spec: *const fluxcap_frame_spec,
@@ -345,11 +353,20 @@ unsafe fn build_into<P: Editable>(
     })
 }
 
-/// Replaces the content of a packet by a frame with a payload, NULL for none. The frame begins where the packet does, so that the free
-/// bytes in front stay free. The payload must not lie in the packet's own frame.
+/// Replaces the content of a packet by a frame with a payload.
 ///
-/// Returns the length of the frame. -EMSGSIZE when it does not fit, and -EINVAL for a spec that cannot be; the packet is empty, or as
-/// it was. Copies of the struct are stale in any case.
+/// The frame begins where the packet does, so that the free bytes in front stay free. NULL is no
+/// payload. It must not lie in the packet's own frame. Copies of the struct are stale then, also
+/// after an error.
+///
+/// Returns the length of the frame.
+///
+/// Errors, after which the packet is empty, or as it was:
+/// - -EMSGSIZE: the frame does not fit.
+/// - -EINVAL: a spec that cannot be; the payload lies in the packet's frame; the packet has moved
+///   away, or is a stale copy.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_packet_build(
     packet: *mut fluxcap_packet,
@@ -361,7 +378,16 @@ pub unsafe extern "C" fn fluxcap_packet_build(
     unsafe { build_into(packet, spec, payload, payload_len) }
 }
 
-/// fluxcap_packet_build(), for a packet that a callback looks at: an answer in its place. Set its verdict to send it.
+/// As fluxcap_packet_build(), of a packet of a callback: an answer in its place.
+///
+/// Set its verdict to send it.
+///
+/// Returns the length of the frame.
+///
+/// Errors:
+/// - Those of fluxcap_packet_build(), and of fluxcap_packet_ref_adjust_head().
+///
+/// Threads: the one that the callback runs on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_packet_ref_build(
     packet: *mut fluxcap_packet_ref,

@@ -3,53 +3,65 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io::{self, Write};
-use std::{mem, process, ptr, thread};
+use std::mem;
+use std::process;
+use std::ptr;
+use std::thread;
 
-use super::change::Editable;
 use super::error::null;
+use super::packet::Editable;
 use crate::engine::Outcome;
 use crate::error::{ErrorKind, FluxError, Result};
 use crate::packet::plain::in_place;
 use crate::packet::{BatchRef, PacketRef, PacketSlot, SharedFrameState};
 use crate::ring::Desc;
 
-/// The packet is dropped: its frame is recycled, for a new packet. It does not go on to the kernel's network stack.
+/// The packet is dropped: its frame is recycled, for a new packet. It does not go on to the
+/// kernel's network stack.
 pub const FLUXCAP_RECYCLE: u32 = 0;
-/// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on. What the device drops then (too long for its MTU, no peer),
-/// fluxcap_raw_send() tells of.
+/// The packet leaves through port 0; FLUXCAP_SEND + 1: through port 1; and so on. What the device
+/// drops then (too long for its MTU, no peer), fluxcap_raw_send() tells of.
 pub const FLUXCAP_SEND: u32 = 1;
 
 /// A received packet that you look at while the callback runs.
 ///
-/// You may change its bytes, its verdict, and `data` and `len` within its frame: what is sent is what they say when the callback returns. The
-/// frame begins at least 256 bytes before `data`, as it comes, and ends where the next one begins.
-/// The fluxcap_packet_ref_…() functions do it within those bounds. They take a pointer into the array of the callback that runs on this
-/// thread; a copy of the struct, or one kept from an earlier callback, is -EINVAL.
+/// You may change its bytes, its verdict, and `data` and `len` within its frame: what is sent is
+/// what they say when the callback returns. The frame begins at least 256 bytes before `data`, as
+/// it comes, and ends where the next one begins. The fluxcap_packet_ref_…() functions do it within
+/// those bounds. They take a pointer into the array of the callback that runs on this thread; a
+/// copy of the struct, or one kept from an earlier callback, is -EINVAL.
 ///
-/// Do not move, swap or compact the entries of the array: each stays with the packet that it came with. Where an entry asks for its packet to be
-/// sent but names the frame of another one, the packet is recycled, and the run ends with -EINVAL. Where the verdict is FLUXCAP_RECYCLE, `data` and
-/// `len` are not looked at: the packet that came in this place is recycled, whatever stands there, zeros included.
+/// Do not move, swap or compact the entries of the array: each stays with the packet that it came
+/// with. Where an entry asks for its packet to be sent but names the frame of another one, the
+/// packet is recycled, and the run ends with -EINVAL. Where the verdict is FLUXCAP_RECYCLE, `data`
+/// and `len` are not looked at: the packet that came in this place is recycled, whatever stands
+/// there, zeros included.
 #[repr(C)]
 pub struct fluxcap_packet_ref {
     /// The first byte.
     pub data: *mut u8,
     /// The length in bytes. An empty packet is recycled.
     pub len: u32,
-    /// What becomes of it: FLUXCAP_RECYCLE, as it comes, or FLUXCAP_SEND + the port to leave through.
+    /// What becomes of it: FLUXCAP_RECYCLE, as it comes, or FLUXCAP_SEND + the port to leave
+    /// through.
     pub verdict: u32,
 }
 
 const _: () = assert!(size_of::<fluxcap_packet_ref>() == size_of::<PacketSlot>());
 const _: () = assert!(align_of::<fluxcap_packet_ref>() <= align_of::<PacketSlot>());
 
-/// What an engine calls with the packets that came in through `port`: all `count` at once, at least one.
+/// What an engine calls with the packets that came in through `port`: all `count` at once, at least
+/// one.
 ///
-/// `packets` is good until it returns. A negative result ends the run, which returns that number, after the packets went where this call
-/// wanted them; 0 or more goes on. It must return: a C++ exception or a pthread_exit() that leaves it ends the program, by abort() and with
-/// a line on stderr that says so; a longjmp() out of it is undefined. The thread is not cancelled while it runs, unless it asks for that with
-/// pthread_setcancelstate(), and then a cancellation ends the program likewise.
+/// `packets` is good until it returns. A negative result ends the run, which returns that number,
+/// after the packets went where this call wanted them; 0 or more goes on. It must return: a C++
+/// exception or a pthread_exit() that leaves it ends the program, by abort() and with a line on
+/// stderr that says so; a longjmp() out of it is undefined. The thread is not cancelled while it
+/// runs, unless it asks for that with pthread_setcancelstate(), and then a cancellation ends the
+/// program likewise.
 ///
-/// It may use everything but its own engine: calls with that are -EBUSY, except for fluxcap_engine_stop().
+/// It may use everything but its own engine: calls with that are -EBUSY, except for
+/// fluxcap_engine_stop().
 pub type fluxcap_callback = Option<
     unsafe extern "C-unwind" fn(
         user: *mut c_void,
@@ -90,8 +102,9 @@ impl Caller {
     }
 }
 
-/// A function of the program that was called, until it returns. It must return: what unwinds the stack instead ends the program here, where the
-/// reason can be told, and not in the middle of the library.
+/// A function of the program that was called, until it returns. It must return: what unwinds the
+/// stack instead ends the program here, where the reason can be told, and not in the middle of the
+/// library.
 pub(super) struct Entered(());
 
 impl Entered {
@@ -132,7 +145,8 @@ struct Shown<'a> {
 }
 
 thread_local! {
-    /// What the callback that runs on this thread looks at, or null. Of several, one within another, that is the innermost.
+    /// What the callback that runs on this thread looks at, or null. Of several, one within
+    /// another, that is the innermost.
     static SHOWN: Cell<*const Shown<'static>> = const { Cell::new(ptr::null()) };
 }
 
@@ -158,7 +172,8 @@ impl Drop for Running {
 }
 
 impl Shown<'_> {
-    /// Which of the packets this is. Copies of it are none of them: their fields are as old as they are.
+    /// Which of the packets this is. Copies of it are none of them: their fields are as old as they
+    /// are.
     fn index(&self, packet: *const fluxcap_packet_ref) -> Option<usize> {
         let distance = (packet as usize).wrapping_sub(self.packets as usize);
         let index = distance / size_of::<fluxcap_packet_ref>();

@@ -1,28 +1,165 @@
-//! Mode A behind its opaque handle.
+//! A loop that the library runs: it gives packets to your callback, and does the rest.
+//!
+//! An engine owns one socket or several, its ports. The callback gets what came in through a port,
+//! a batch at a time; a packet whose verdict it leaves as it is is recycled, another one leaves
+//! through the port that the verdict names. A group runs several engines, each on a thread of its
+//! own.
+//!
+//! ```c
+//! // Sends packets on from port 0 to port 1 and back; drops what is shorter than a header.
+//! static int cross(void *user, uint32_t port, struct fluxcap_packet_ref *packets, uint32_t count)
+//! {
+//!     (void)user;
+//!     for (uint32_t i = 0; i < count; i++) {
+//!         if (packets[i].len >= 14)
+//!             packets[i].verdict = FLUXCAP_SEND + (1 - port);
+//!     }
+//!     return 0;
+//! }
+//!
+//! static int bridge(struct fluxcap_raw *raws[2])
+//! {
+//!     struct fluxcap_engine *engine;
+//!     int result = fluxcap_engine_create(raws, 2, NULL, &engine);
+//!
+//!     if (result < 0)
+//!         return result;
+//!     result = fluxcap_engine_run(engine, cross, NULL); // Until fluxcap_engine_stop().
+//!     fluxcap_engine_free(engine);
+//!     return result;
+//! }
+//! ```
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::sync::{Arc, RwLockReadGuard};
+use std::time::Duration;
 
-use super::array::{MAX_HANDLES, entries_mut};
+use super::array::{MAX_HANDLES, entries_mut, print};
 use super::callback::{caller, fluxcap_callback};
-use super::engine_config::{Settings, fluxcap_engine_config};
-use super::error::{guard, null};
-use super::handle::{self, Open, Owner, count, fluxcap_raw};
-use super::lock::Lock;
-use super::opaque::{self, Emptied, Opaque, shared};
-use super::poller::timeout;
+use super::error::{count, guard, null};
+use super::opaque::{self, Emptied, Lock, Opaque, shared};
+use super::poller::{poller, timeout};
+use super::raw::{self, Open, Owner, fluxcap_raw};
+use super::sized::{self, Sized32};
 use crate::backend::machine::CancelGuard;
-use crate::engine::FluxEngine;
+use crate::engine::{EngineStatistics, FluxEngine, WhenFull};
 use crate::error::{FluxError, Result, errno};
-use crate::packet::PacketBatch;
+use crate::packet::batch::PacketBatch;
+use crate::poller::Poller;
 use crate::stopper::Stopper;
 
-/// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch at a time.
+/// Packets for a full port wait in the RX rings, so that none is lost within the engine.
+pub const FLUXCAP_WHEN_FULL_WAIT: u32 = 0;
+/// Packets for a full port are dropped and counted, so that it never holds up another one.
+pub const FLUXCAP_WHEN_FULL_DROP: u32 = 1;
+
+/// How an engine shall run. Zero everywhere but in struct_size is a good start.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_engine_config {
+    /// sizeof(struct fluxcap_engine_config).
+    pub struct_size: u32,
+    /// FLUXCAP_POLLER_…: how it waits for packets.
+    pub poller: u32,
+    /// How long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds. 0: 50.
+    pub spin_us: u32,
+    /// The most packets that one call of the callback gets, 1 to 4096. 0: 64.
+    pub batch: u32,
+    /// FLUXCAP_WHEN_FULL_…: what becomes of packets for a port whose TX ring is full.
+    pub when_full: u32,
+    /// 1: ports may work on different UMEMs, and packets between them are copied. 0: they may not.
+    pub copying: u32,
+    /// How long a port may keep packets to send without any of them leaving, in milliseconds, until
+    /// a run ends with -ETIME. 0: 1000; -1: for ever.
+    pub patience_ms: c_int,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_engine_config {
+    const NAME: &'static str = "fluxcap_engine_config";
+}
+
+/// A config, checked.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Settings {
+    poller: Poller,
+    batch: Option<u32>,
+    when_full: WhenFull,
+    copying: bool,
+    patience: Option<Duration>,
+}
+
+impl Settings {
+    /// # Safety
+    ///
+    /// `config` is null, or points to at least as many readable bytes as its `struct_size` says.
+    pub(super) unsafe fn read(name: &str, config: *const fluxcap_engine_config) -> Result<Self> {
+        match config.is_null() {
+            true => Ok(Self::default()),
+            // SAFETY: as the caller promises.
+            false => Self::new(&unsafe { sized::read(name, config)? }),
+        }
+    }
+
+    fn new(config: &fluxcap_engine_config) -> Result<Self> {
+        Ok(Self {
+            poller: poller(config.poller, config.spin_us)?,
+            batch: (config.batch != 0).then_some(config.batch),
+            when_full: match config.when_full {
+                FLUXCAP_WHEN_FULL_WAIT => WhenFull::Wait,
+                FLUXCAP_WHEN_FULL_DROP => WhenFull::Drop,
+                other => {
+                    return Err(field(
+                        "when_full",
+                        other,
+                        "use one of FLUXCAP_WHEN_FULL_...",
+                    ));
+                }
+            },
+            copying: match config.copying {
+                0 | 1 => config.copying == 1,
+                other => return Err(field("copying", other, "use 0 or 1")),
+            },
+            patience: match config.patience_ms {
+                0 => None,
+                time => {
+                    let time = timeout("patience_ms", time).map_err(|error| {
+                        error.with_note("the field of struct fluxcap_engine_config")
+                    })?;
+                    Some(time.unwrap_or(Duration::MAX))
+                }
+            },
+        })
+    }
+
+    pub(super) fn apply(self, engine: &mut FluxEngine) -> Result<()> {
+        engine.set_poller(self.poller);
+        engine.set_when_full(self.when_full);
+        engine.set_copying(self.copying);
+        if let Some(patience) = self.patience {
+            engine.set_patience(patience);
+        }
+        self.batch.map_or(Ok(()), |batch| engine.set_batch(batch))
+    }
+}
+
+fn field(name: &str, value: u32, fix: &str) -> FluxError {
+    FluxError::invalid(
+        format_args!("field {name} of struct fluxcap_engine_config"),
+        format_args!("{value} is not known"),
+        fix,
+    )
+}
+
+/// Mode A: owns one or more sockets, its ports, and gives what they receive to a callback, a batch
+/// at a time.
 ///
-/// What the callback leaves as it is is recycled, what it wants sent is sent. Refilling, taking sent frames back, waking the kernel, and waiting
-/// are the engine's. A packet that leaves through another port on the same UMEM is not copied.
+/// What the callback leaves as it is is recycled, what it wants sent is sent. Refilling, taking
+/// sent frames back, waking the kernel, and waiting are the engine's. A packet that leaves through
+/// another port on the same UMEM is not copied.
 ///
-/// One call at a time runs it; another one meanwhile, from the callback or another thread, is -EBUSY and does no harm.
+/// One call at a time runs it; another one meanwhile, from the callback or another thread, is
+/// -EBUSY and does no harm.
 pub struct fluxcap_engine {
     _opaque: [u8; 0],
 }
@@ -40,7 +177,7 @@ unsafe impl Opaque for fluxcap_engine {
     const KIND: u64 = u64::from_le_bytes(*b"flux_eng");
     const NAME: &'static str = "fluxcap_engine";
     const ARGUMENT: &'static str = "engine";
-    const GIVER: &'static str = "fluxcap_engine_new";
+    const GIVER: &'static str = "fluxcap_engine_create";
 }
 
 /// Handles to look at ports, which are gone with this.
@@ -59,8 +196,8 @@ impl Ports {
 impl Drop for Ports {
     fn drop(&mut self) {
         for &port in &self.0 {
-            // SAFETY: it comes from `handle::port`, and is good for as long as the engine, as the header says.
-            unsafe { handle::close_port(port) };
+            // SAFETY: it comes from `raw::port`, and is good for as long as the engine, as the header says.
+            unsafe { raw::close_port(port) };
         }
     }
 }
@@ -69,7 +206,7 @@ impl Running {
     pub(super) fn new(engine: FluxEngine) -> Self {
         let (ports, stopper) = (engine.ports(), engine.stopper());
         let engine = Arc::new(Lock::new(engine));
-        let port = |port| handle::port(Owner::Engine(engine.clone()), port);
+        let port = |port| raw::port(Owner::Engine(engine.clone()), port);
         Self {
             ports: Ports((0..ports).map(port).collect()),
             engine,
@@ -92,13 +229,19 @@ impl Running {
 
 /// Makes an engine of `count` sockets, its ports, counted from 0.
 ///
-/// On success `*engine` is a handle to be freed with fluxcap_engine_free(), the sockets are the engine's, their handles are gone, the array is
-/// all NULL, and the result is 0. Otherwise all sockets are still yours. `config` may be NULL. Any thread.
+/// The sockets are the engine's then, their handles are gone, and the array is all NULL. `config`
+/// may be NULL.
 ///
-/// -EINVAL: no socket, or one twice, or one on another UMEM than the first without `copying`, or a number out of its range.
-/// -ENOMEM: not enough memory for batches of that size.
+/// Returns 0; `*engine` is a handle to be freed with fluxcap_engine_free().
+///
+/// Errors, after which all sockets are still yours:
+/// - -EINVAL: no socket, or one twice; one on another UMEM than the first, without `copying`; a
+///   number out of its range.
+/// - -ENOMEM: not enough memory for batches of that size.
+///
+/// Threads: any, which has all the sockets for itself.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_engine_new(
+pub unsafe extern "C" fn fluxcap_engine_create(
     raws: *mut *mut fluxcap_raw,
     count: u32,
     config: *const fluxcap_engine_config,
@@ -201,20 +344,29 @@ fn no_ports() -> FluxError {
     )
 }
 
-/// Gives packets to `callback` until fluxcap_engine_stop() ends it, and returns 0 then. A stop that came before ends it at once.
+/// Gives packets to `callback` until fluxcap_engine_stop() ends it.
+///
+/// A stop that came before ends it at once. `user` is for your callback.
+///
+/// Returns 0 after a stop.
 ///
 /// Errors, after which no frame is lost, and the engine can run again:
-/// - A negative number that the callback returned, after the packets of its batch went where the callback wanted them.
+/// - A negative number that the callback returned, after the packets of its batch went where the
+///   callback wanted them.
 /// - -EMSGSIZE: the callback made a packet that is to be sent end behind its frame.
-/// - -EINVAL: an entry that is to be sent names the frame of another packet, or a port that is not there. That packet was recycled, the others
-///   went where they should. Or an argument is NULL or no handle of its kind, or this is a forked child: nothing was done.
-/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
-///   taken off, within a second.
-/// - -ENETDOWN: an interface is down, and the kernel had to be called for it, as when it has packets to send.
-/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+/// - -EINVAL: an entry that is to be sent names the frame of another packet, or a port that is not
+///   there. That packet was recycled, the others went where they should.
+/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a
+///   tenth of a second, or its XDP program was taken off, within a second.
+/// - -ENETDOWN: an interface is down, and the kernel had to be called for it, as when it has
+///   packets to send.
+/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct
+///   fluxcap_engine_config.
 /// - -EBUSY: it runs already.
 ///
-/// Any thread, one at a time: a second call meanwhile, from the callback or another thread, is -EBUSY and does no harm.
+/// Threads: any, one at a time: a second call meanwhile, from the callback or another thread, is
+/// -EBUSY and does no harm. System calls: recvfrom() and sendto(), where the kernel asks for a
+/// wake-up; ppoll() to sleep.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run(
     engine: *mut fluxcap_engine,
@@ -228,13 +380,15 @@ pub unsafe extern "C" fn fluxcap_engine_run(
     })
 }
 
-/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end. Returns 0.
+/// As fluxcap_engine_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+///
+/// Returns 0 after that time, or a stop.
 ///
 /// Errors:
-/// - -EINVAL: `timeout_ms` is below -1.
-/// - Those of fluxcap_engine_run(): the number of the callback, -EMSGSIZE, -EINVAL, -ENODEV, -ENETDOWN, -ETIME, -EBUSY.
+/// - Those of fluxcap_engine_run(): the number of the callback, -EMSGSIZE, -EINVAL, -ENODEV,
+///   -ENETDOWN, -ETIME, -EBUSY.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run_for(
     engine: *mut fluxcap_engine,
@@ -255,14 +409,18 @@ pub unsafe extern "C" fn fluxcap_engine_run_for(
     })
 }
 
-/// One turn: a batch of each port that has packets, and whatever the kernel needs. Returns how many packets there were.
+/// One turn: a batch of each port that has packets, and whatever the kernel needs.
 ///
-/// It never waits, and ignores a stop. For a loop of your own, with fluxcap_engine_wait() after a turn without packets.
+/// It never waits, and ignores a stop. For a loop of your own, with fluxcap_engine_wait() after a
+/// turn without packets.
+///
+/// Returns how many packets there were.
 ///
 /// Errors:
-/// - Those of fluxcap_engine_run(), but not -ETIME, which fluxcap_engine_wait() reports. -ENODEV may show only in a turn without packets.
+/// - Those of fluxcap_engine_run(), but not -ETIME, which fluxcap_engine_wait() reports. -ENODEV
+///   may show only in a turn without packets.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_run_once(
     engine: *mut fluxcap_engine,
@@ -276,18 +434,21 @@ pub unsafe extern "C" fn fluxcap_engine_run_once(
     })
 }
 
-/// Waits as the engine's poller says, for packets, a stop, or the end of `timeout_ms` milliseconds; -1: for no end. Returns 0, perhaps early.
+/// Waits for packets as the engine's poller says.
 ///
-/// A stop ends the wait, with 0; it stays for the next run, which it ends before it begins, and ends further waits until then.
+/// It waits for at most `timeout_ms` milliseconds; -1: for ever. A stop ends the wait, with 0; it
+/// stays for the next run, which it ends before it begins, and ends further waits until then.
+///
+/// Returns 0, perhaps early.
 ///
 /// Errors:
-/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a tenth of a second, or its XDP program was
-///   taken off, within a second.
-/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct fluxcap_engine_config.
+/// - -ENODEV: an interface was removed, or moved to another network namespace, which shows within a
+///   tenth of a second, or its XDP program was taken off, within a second.
+/// - -ETIME: an interface sends nothing any more: see `patience_ms` of struct
+///   fluxcap_engine_config.
 /// - -EBUSY: the engine runs.
-/// - -EINVAL: `timeout_ms` is below -1; `engine` is NULL or no open engine, or this is a forked child.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time. System calls: ppoll(), to sleep.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_wait(
     engine: *mut fluxcap_engine,
@@ -304,14 +465,21 @@ pub unsafe extern "C" fn fluxcap_engine_wait(
     })
 }
 
-/// Ends the run at the end of the turn that it is in, or its sleep. Without one it ends the next run before it begins, so that no stop is lost.
+/// Ends the run at the end of the turn that it is in, or its sleep.
 ///
-/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; from the callback; and
-/// from a signal handler, where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no engine.
+/// Without one it ends the next run before it begins, so that no stop is lost.
+///
+/// Returns 0.
+///
+/// Errors, without a text:
+/// - -EINVAL: `engine` is no open engine.
+///
+/// Threads: any, at any time while the handle is open; the callback; and signal handlers, where a
+/// write() to a descriptor is all it does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c_int {
     // The write() is a cancellation point.
-    let _guard = CancelGuard::new();
+    let _uncancelled = CancelGuard::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(engine) } {
         Some(running) => running.stopper.stop(),
@@ -320,9 +488,14 @@ pub unsafe extern "C" fn fluxcap_engine_stop(engine: *const fluxcap_engine) -> c
     0
 }
 
-/// A handle to look at the socket of a port, for all functions that take a `const struct fluxcap_raw *`; NULL when there is no such port.
+/// A handle to look at the socket of a port.
 ///
-/// It is the engine's and goes with it. While the engine runs those functions return -EBUSY, or NULL.
+/// It is for all functions that take a const struct fluxcap_raw. It is the engine's and goes with
+/// it. While the engine runs those functions return -EBUSY, or NULL.
+///
+/// Returns the handle; NULL when there is no such port.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_port(
     engine: *const fluxcap_engine,
@@ -358,10 +531,12 @@ pub(super) unsafe fn inspect<'a>(
     unsafe { shared(engine)? }.engine.look()
 }
 
-/// Ends an engine and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
+/// Ends an engine and closes its sockets.
 ///
-/// While it runs, as in its own callback, nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards, and must
-/// not be in use on another thread.
+/// Packets that you still hold stay good. NULL is a no-op. While it runs, as in its own callback,
+/// nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_engine_free(engine: *mut fluxcap_engine) {
     if engine.is_null() {
@@ -374,4 +549,160 @@ pub unsafe extern "C" fn fluxcap_engine_free(engine: *mut fluxcap_engine) {
         drop(unsafe { opaque::take(engine) });
         Ok(0)
     });
+}
+
+/// What an engine did in all its runs. The packets are the sum over all ports.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_engine_statistics {
+    /// sizeof(struct fluxcap_engine_statistics), set by you.
+    pub struct_size: u32,
+    /// The number of ports.
+    pub ports: u32,
+    /// Packets that came in and were shown to the callback.
+    pub received: u64,
+    /// Packets that went out.
+    pub sent: u64,
+    /// Packets that came in and were recycled.
+    pub recycled: u64,
+    /// Packets that should have gone out and found no room.
+    pub dropped: u64,
+    /// Packets among the sent ones that were copied from another UMEM.
+    pub copied: u64,
+    /// Calls of the callback.
+    pub batches: u64,
+    /// Turns in which packets waited because a TX ring was full.
+    pub stalls: u64,
+    /// Turns without packets in which it kept looking.
+    pub spins: u64,
+    /// Turns without packets in which it slept.
+    pub sleeps: u64,
+    /// Times that it went over from spinning to sleeping, or back.
+    pub switches: u64,
+}
+
+/// What passed through one port of an engine.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_port_statistics {
+    /// sizeof(struct fluxcap_port_statistics), set by you.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Packets that came in and were shown to the callback.
+    pub received: u64,
+    /// Packets that went out.
+    pub sent: u64,
+    /// Packets that came in and were recycled.
+    pub recycled: u64,
+    /// Packets that should have gone out and found no room.
+    pub dropped: u64,
+    /// Packets among the sent ones that were copied from another UMEM.
+    pub copied: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_engine_statistics {
+    const NAME: &'static str = "fluxcap_engine_statistics";
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_port_statistics {
+    const NAME: &'static str = "fluxcap_port_statistics";
+}
+
+/// What an engine did.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: it runs.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_get_statistics(
+    engine: *const fluxcap_engine,
+    statistics: *mut fluxcap_engine_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let counted = unsafe { inspect(engine)? }.statistics();
+        // SAFETY: as the header asks.
+        unsafe { sized::write("statistics", statistics, &counted.into()) }.map(|()| 0)
+    })
+}
+
+impl From<EngineStatistics> for fluxcap_engine_statistics {
+    fn from(counted: EngineStatistics) -> Self {
+        let total = counted.total();
+        Self {
+            struct_size: 0,
+            ports: counted.ports.len() as u32,
+            received: total.received,
+            sent: total.sent,
+            recycled: total.recycled,
+            dropped: total.dropped,
+            copied: total.copied,
+            batches: counted.batches,
+            stalls: counted.stalls,
+            spins: counted.poller.spins,
+            sleeps: counted.poller.sleeps,
+            switches: counted.poller.switches,
+        }
+    }
+}
+
+/// What passed through a port.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: the engine runs.
+/// - -EINVAL: there is no such port.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_get_port_statistics(
+    engine: *const fluxcap_engine,
+    port: u32,
+    statistics: *mut fluxcap_port_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let ports = unsafe { inspect(engine)? }.statistics().ports;
+        let counted = ports
+            .get(port as usize)
+            .ok_or_else(|| no_port(port, ports.len()))?;
+        let value = fluxcap_port_statistics {
+            struct_size: 0,
+            reserved: 0,
+            received: counted.received,
+            sent: counted.sent,
+            recycled: counted.recycled,
+            dropped: counted.dropped,
+            copied: counted.copied,
+        };
+        // SAFETY: as the header asks.
+        unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
+    })
+}
+
+/// What an engine did as text, for a person: a line for each port, and one for the whole.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: it runs.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_engine_format_statistics(
+    engine: *const fluxcap_engine,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe { print(&inspect(engine)?.statistics(), text, size) }
+    })
 }

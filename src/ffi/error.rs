@@ -1,4 +1,22 @@
-//! From results and panics to negative `errno` numbers and a text.
+//! What went wrong, as a number and in words; and which version this is.
+//!
+//! A function that fails returns a negative errno. fluxcap_last_error() has the text for a log or a
+//! person: what was tried, what happened, and what to do.
+//!
+//! ```c
+//! static int open_socket(const char *ifname, struct fluxcap_raw **raw)
+//! {
+//!     struct fluxcap_config config = {0};
+//!     int result;
+//!
+//!     config.struct_size = sizeof(config);
+//!     config.ifname = ifname;
+//!     result = fluxcap_open(&config, raw);
+//!     if (result < 0)
+//!         fprintf(stderr, "%s (%s)\n", fluxcap_last_error(), strerror(-result));
+//!     return result;
+//! }
+//! ```
 
 use std::any::Any;
 use std::cell::Cell;
@@ -8,6 +26,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::backend::machine::CancelGuard;
 use crate::error::{ErrorKind, FluxError, Result, errno};
+use crate::proto::ParseError;
+use crate::proto::edit::EditError;
 
 /// The longest text kept, with its final NUL.
 const LONGEST: usize = 1024;
@@ -20,32 +40,39 @@ thread_local! {
 
 /// The version of the library, such as "0.1.0".
 ///
-/// Any thread. The text is the library's own.
+/// Returns a text of the library's own.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn fluxcap_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// What went wrong in the last call that failed on this thread: what was tried, what happened, and what to do.
+/// What went wrong in the last call that failed on this thread.
 ///
-/// Empty before the first failure; a call that succeeds leaves it as it is. The text belongs to the library, changes with the
-/// next failure on this thread, and goes with the thread.
+/// It says what was tried, what happened, and what to do. A call that succeeds leaves it as it is.
+///
+/// Returns a text, empty before the first failure. It belongs to the library, changes with the next
+/// failure on this thread, and goes with the thread.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn fluxcap_last_error() -> *const c_char {
     LAST.try_with(|last| last.as_ptr().cast())
         .unwrap_or(c"".as_ptr())
 }
 
-/// Runs the body of an exported function: its value, or the negative `errno` of its error, whose text it keeps.
+/// Runs the body of an exported function: its value, or the negative `errno` of its error, whose
+/// text it keeps.
 ///
 /// A panic ends here, as `-ENOTRECOVERABLE`. The thread is not cancelled meanwhile.
 pub(super) fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
-    let _guard = CancelGuard::new();
+    let _uncancelled = CancelGuard::new();
     quick(body)
 }
 
-/// [`guard`], for the packet path: a body that calls libc, if at all, through a socket's wake-ups and waits, which see to it by themselves that
-/// the thread is not cancelled.
+/// [`guard`], for the packet path: a body that calls libc, if at all, through a socket's wake-ups
+/// and waits, which see to it by themselves that the thread is not cancelled.
 #[inline]
 pub(super) fn quick(body: impl FnOnce() -> Result<c_int>) -> c_int {
     match catch_unwind(AssertUnwindSafe(body)) {
@@ -95,6 +122,38 @@ pub(super) fn null(what: impl Display) -> FluxError {
         format_args!("argument {what}"),
         "it is NULL",
         "pass a valid pointer",
+    )
+}
+
+/// A count as C functions return it.
+#[inline]
+pub(super) fn count(value: u32) -> Result<c_int> {
+    Ok(c_int::try_from(value).unwrap_or(c_int::MAX))
+}
+
+pub(super) fn malformed(error: ParseError) -> FluxError {
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno::EINVAL,
+        "parse a packet",
+        error,
+        "pass it on, or drop it",
+    )
+}
+
+#[cold]
+pub(super) fn refused(error: EditError) -> FluxError {
+    let (errno, fix) = match error {
+        EditError::NoHeadroom { .. } => (errno::EMSGSIZE, "ask for more headroom in the config"),
+        EditError::TooLong { .. } => (errno::EMSGSIZE, "send shorter packets into the tunnel"),
+        _ => (errno::EINVAL, "pass it on, or drop it"),
+    };
+    FluxError::new(
+        ErrorKind::Invalid,
+        errno,
+        "change a packet's headers",
+        error,
+        fix,
     )
 }
 

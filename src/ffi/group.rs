@@ -1,28 +1,29 @@
-//! Several engines side by side, behind their opaque handle.
+//! Several engines, each on a thread of its own, and what they did.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
-use super::array::{MAX_HANDLES, entries, entries_mut};
+use super::array::{MAX_HANDLES, entries, entries_mut, print};
 use super::callback::{Entered, caller, fluxcap_callback};
-use super::config::{builder, fluxcap_config};
-use super::engine::{Ports, Running, fluxcap_engine};
-use super::engine_config::{Settings, fluxcap_engine_config};
+use super::config::{builder, fluxcap_config, queues};
+use super::engine::{
+    Ports, Running, Settings, fluxcap_engine, fluxcap_engine_config, fluxcap_engine_statistics,
+};
 use super::error::{guard, null};
-use super::handle::{self, Owner, fluxcap_raw};
-use super::lock::{Lock, busy};
-use super::opaque::{self, Emptied, Opaque, shared};
+use super::opaque::{self, Emptied, Lock, Opaque, busy, shared};
 use super::poller::{poller, timeout};
-use super::queues::queues;
-use super::sized;
+use super::raw::{self, Owner, fluxcap_raw};
+use super::sized::{self, Sized32};
 use crate::backend::machine::CancelGuard;
 use crate::engine::{EngineGroup, FluxEngine, GroupStopper};
 use crate::error::{FluxError, Result, errno};
 
-/// Several engines, each on a thread of its own, which run and stop together: in the common case one for each queue of an interface.
+/// Several engines, each on a thread of its own, which run and stop together: in the common case
+/// one for each queue of an interface.
 ///
-/// One call at a time runs them; another one meanwhile, from a callback or another thread, is -EBUSY and does no harm.
+/// One call at a time runs them; another one meanwhile, from a callback or another thread, is
+/// -EBUSY and does no harm.
 pub struct fluxcap_group {
     _opaque: [u8; 0],
 }
@@ -40,23 +41,31 @@ unsafe impl Opaque for fluxcap_group {
     const KIND: u64 = u64::from_le_bytes(*b"fluxgrup");
     const NAME: &'static str = "fluxcap_group";
     const ARGUMENT: &'static str = "group";
-    const GIVER: &'static str = "fluxcap_group_new or fluxcap_group_open";
+    const GIVER: &'static str = "fluxcap_group_create or fluxcap_group_open";
 }
 
-/// Told of an interface whose number of receive queues changed from `before` to `now` during a run: packets go where no engine sees them then.
+/// Told of an interface whose number of receive queues changed from `before` to `now` during a run:
+/// packets go where no engine sees them then.
 ///
-/// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good until it returns. It must
-/// return, as a fluxcap_callback.
+/// Called on the thread that called fluxcap_group_run(). It may stop the group. `interface` is good
+/// until it returns. It must return, as a fluxcap_callback.
 pub type fluxcap_queue_callback = Option<
     unsafe extern "C-unwind" fn(user: *mut c_void, interface: *const c_char, before: u32, now: u32),
 >;
 
 /// Makes a group of engines, numbered from 0.
 ///
-/// On success `*group` is a handle to be freed with fluxcap_group_free(), the engines are the group's, their handles are gone, the array is all
-/// NULL, and the result is 0. Otherwise all engines are still yours. Any thread. -EINVAL: no engine, or one twice; -EBUSY: one runs.
+/// The engines are the group's then, their handles are gone, and the array is all NULL.
+///
+/// Returns 0; `*group` is a handle to be freed with fluxcap_group_free().
+///
+/// Errors, after which all engines are still yours:
+/// - -EINVAL: no engine, or one twice.
+/// - -EBUSY: one runs.
+///
+/// Threads: any, which has all the engines for itself.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_group_new(
+pub unsafe extern "C" fn fluxcap_group_create(
     engines: *mut *mut fluxcap_engine,
     count: u32,
     group: *mut *mut fluxcap_group,
@@ -80,10 +89,18 @@ pub unsafe extern "C" fn fluxcap_group_new(
     })
 }
 
-/// Makes a group of one engine for each of `count` queues of an interface, or with NULL for `queues` of all that it has, whatever `count`.
+/// Opens sockets, and makes a group of one engine for each.
 ///
-/// The sockets are those of fluxcap_open_queues(), the engines run as `engine_config` says, which may be NULL. On success `*group` is a handle
-/// to be freed with fluxcap_group_free(), and the result 0. Errors as fluxcap_open_queues() and fluxcap_engine_new().
+/// One for each of `count` queues of an interface, whose numbers `queues` has, or with NULL of all
+/// that it has, whatever `count`. The sockets are those of fluxcap_open_queues(), the engines run
+/// as `engine_config` says, which may be NULL.
+///
+/// Returns 0; `*group` is a handle to be freed with fluxcap_group_free().
+///
+/// Errors, after which nothing is left behind:
+/// - Those of fluxcap_open_queues() and fluxcap_engine_create().
+///
+/// Threads: any. Rights: as fluxcap_open().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_open(
     config: *const fluxcap_config,
@@ -123,7 +140,7 @@ fn open(group: EngineGroup) -> *mut fluxcap_group {
     let stopper = group.stopper();
     let group = Arc::new(Lock::new(group));
     let ports = sizes.into_iter().enumerate().map(|(engine, ports)| {
-        let port = |port| handle::port(Owner::Group(group.clone(), engine), port);
+        let port = |port| raw::port(Owner::Group(group.clone(), engine), port);
         Ports((0..ports).map(port).collect())
     });
     opaque::give(Engines {
@@ -184,14 +201,23 @@ fn no_engine() -> FluxError {
     FluxError::invalid(
         "make a group of engines",
         "it got none",
-        "make one at least with fluxcap_engine_new()",
+        "make one at least with fluxcap_engine_create()",
     )
 }
 
-/// Gives each engine's thread a CPU, in the order of the engines; a `count` of 0 leaves them to the scheduler again. Two may have the same.
+/// Gives each engine's thread a CPU, in the order of the engines.
 ///
-/// -EINVAL: not as many as engines, or there is no such CPU, or this process may not use it; fluxcap_last_error() names those it may. All stays
-/// as it was then. -EOPNOTSUPP: not on Linux.
+/// A `count` of 0 leaves them to the scheduler again. Two may have the same.
+///
+/// Returns 0.
+///
+/// Errors, after which all stays as it was:
+/// - -EINVAL: not as many as engines; there is no such CPU, or this process may not use it, and
+///   fluxcap_last_error() names those it may.
+/// - -EBUSY: the group runs.
+/// - -EOPNOTSUPP: not on Linux.
+///
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_pin(
     group: *mut fluxcap_group,
@@ -207,14 +233,18 @@ pub unsafe extern "C" fn fluxcap_group_pin(
     })
 }
 
-/// Sets how all engines wait for packets: `poller` and `spin_us` are those of fluxcap_rx_set_poller(). Returns 0.
+/// Sets how all engines wait for packets.
+///
+/// `poller` and `spin_us` are those of fluxcap_rx_set_poller().
+///
+/// Returns 0.
 ///
 /// Errors, after which the pollers are as before:
-/// - -EINVAL: a poller that is not known, or a `spin_us` other than 0 with a poller other than FLUXCAP_POLLER_ADAPTIVE; `group` is NULL or no
-///   open group.
+/// - -EINVAL: a poller that is not known, or a `spin_us` other than 0 with a poller other than
+///   FLUXCAP_POLLER_ADAPTIVE.
 /// - -EBUSY: the group runs.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_set_poller(
     group: *mut fluxcap_group,
@@ -230,15 +260,17 @@ pub unsafe extern "C" fn fluxcap_group_set_poller(
     })
 }
 
-/// Sets how often the number of queues is looked at during a run, in milliseconds, 1 or more; -1: only at its start and its end.
+/// Sets how often the number of queues is looked at during a run.
 ///
-/// At first it is 1000. Returns 0.
+/// In milliseconds, 1 or more; -1: only at its start and its end. At first it is 1000.
+///
+/// Returns 0.
 ///
 /// Errors:
-/// - -EINVAL: `interval_ms` is 0 or below -1; `group` is NULL or no open group.
+/// - -EINVAL: `interval_ms` is 0 or below -1.
 /// - -EBUSY: the group runs.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_set_watch(
     group: *mut fluxcap_group,
@@ -259,16 +291,18 @@ pub unsafe extern "C" fn fluxcap_group_set_watch(
     })
 }
 
-/// Calls `callback` with `user` when the number of queues of an interface has changed during a run. NULL calls none. Returns 0.
+/// Sets what is called when the number of queues of an interface has changed during a run.
 ///
-/// It takes the place of the callback before. It is called on the thread that called fluxcap_group_run(), until another one takes its place or
-/// the group is freed: `user` must be good so long.
+/// It takes the place of the callback before; NULL calls none. It is called with `user`, on the
+/// thread that called fluxcap_group_run(), until another one takes its place or the group is freed:
+/// `user` must be good so long.
+///
+/// Returns 0.
 ///
 /// Errors:
-/// - -EINVAL: `group` is NULL or no open group.
 /// - -EBUSY: the group runs; so a callback cannot change it.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_on_queue_change(
     group: *mut fluxcap_group,
@@ -307,19 +341,21 @@ impl Teller {
     }
 }
 
-/// Runs all engines, each on a thread of its own, until fluxcap_group_stop() ends them, and returns 0 then. A stop that came before ends it at
-/// once.
+/// Runs all engines, each on a thread of its own, until fluxcap_group_stop() ends them.
 ///
-/// Each thread calls `callback` with the entry of `users` for its engine; NULL for `users`: with NULL. When one engine ends, for whatever
-/// reason, all end. The group can run again.
+/// A stop that came before ends it at once. Each thread calls `callback` with the entry of `users`
+/// for its engine; NULL for `users`: with NULL. When one engine ends, for whatever reason, all end.
+/// The group can run again.
+///
+/// Returns 0 after a stop.
 ///
 /// Errors:
 /// - The first error of an engine, as fluxcap_engine_run().
 /// - -EAGAIN: a thread cannot be had.
 /// - -EBUSY: the group runs already.
-/// - -EINVAL: `callback` is NULL; `group` is NULL or no open group.
 ///
-/// Any thread, one at a time: a second call meanwhile, from a callback or another thread, is -EBUSY and does no harm.
+/// Threads: any, one at a time: a second call meanwhile, from a callback or another thread, is
+/// -EBUSY and does no harm.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_run(
     group: *mut fluxcap_group,
@@ -330,13 +366,14 @@ pub unsafe extern "C" fn fluxcap_group_run(
     unsafe { fluxcap_group_run_for(group, -1, callback, users) }
 }
 
-/// As fluxcap_group_run(), for at most `timeout_ms` milliseconds; -1: no such end. Returns 0.
+/// As fluxcap_group_run(), for at most `timeout_ms` milliseconds; -1: no such end.
+///
+/// Returns 0 after that time, or a stop.
 ///
 /// Errors:
-/// - -EINVAL: `timeout_ms` is below -1.
 /// - Those of fluxcap_group_run(): the first error of an engine, -EAGAIN, -EBUSY.
 ///
-/// Any thread, one at a time.
+/// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_run_for(
     group: *mut fluxcap_group,
@@ -367,14 +404,21 @@ pub unsafe extern "C" fn fluxcap_group_run_for(
     })
 }
 
-/// Ends the run of all engines. Without one it ends the next run before it begins, so that no stop is lost.
+/// Ends the run of all engines.
 ///
-/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; from a callback; and from
-/// a signal handler, where a write() to a descriptor for each engine is all it does. Returns 0, or -EINVAL without a text for what is no group.
+/// Without one it ends the next run before it begins, so that no stop is lost.
+///
+/// Returns 0.
+///
+/// Errors, without a text:
+/// - -EINVAL: `group` is no open group.
+///
+/// Threads: any, at any time while the handle is open; a callback; and signal handlers, where a
+/// write() to a descriptor for each engine is all it does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_stop(group: *const fluxcap_group) -> c_int {
     // The write() is a cancellation point.
-    let _guard = CancelGuard::new();
+    let _uncancelled = CancelGuard::new();
     // SAFETY: null or an open handle, as the header asks, of which the part that is used never changes.
     match unsafe { opaque::find(group) } {
         Some(engines) => {
@@ -385,7 +429,13 @@ pub unsafe extern "C" fn fluxcap_group_stop(group: *const fluxcap_group) -> c_in
     }
 }
 
-/// A handle to look at the socket of a port of an engine, as fluxcap_engine_port(); it goes with the group.
+/// A handle to look at the socket of a port of an engine, as fluxcap_engine_port().
+///
+/// It is the group's and goes with it.
+///
+/// Returns the handle; NULL when there is no such engine or port.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_port(
     group: *const fluxcap_group,
@@ -426,10 +476,12 @@ pub(super) unsafe fn inspect<'a>(
     unsafe { shared(group)? }.group.look()
 }
 
-/// Ends a group and closes its sockets. NULL is a no-op. Packets that you still hold stay good.
+/// Ends a group and closes its sockets.
 ///
-/// While it runs, as in a callback, nothing happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards, and must not be in
-/// use on another thread.
+/// Packets that you still hold stay good. NULL is a no-op. While it runs, as in a callback, nothing
+/// happens, and fluxcap_last_error() says so. Otherwise the handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_group_free(group: *mut fluxcap_group) {
     if group.is_null() {
@@ -442,4 +494,129 @@ pub unsafe extern "C" fn fluxcap_group_free(group: *mut fluxcap_group) {
         drop(unsafe { opaque::take(group) });
         Ok(0)
     });
+}
+
+/// What the engines of a group did in all their runs, summed up.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_group_statistics {
+    /// sizeof(struct fluxcap_group_statistics), set by you.
+    pub struct_size: u32,
+    /// The number of engines.
+    pub engines: u32,
+    /// Packets that came in and were shown to a callback.
+    pub received: u64,
+    /// Packets that went out.
+    pub sent: u64,
+    /// Packets that came in and were recycled.
+    pub recycled: u64,
+    /// Packets that should have gone out and found no room.
+    pub dropped: u64,
+    /// Packets among the sent ones that were copied from another UMEM.
+    pub copied: u64,
+    /// Calls of the callback.
+    pub batches: u64,
+    /// Turns in which packets waited because a TX ring was full.
+    pub stalls: u64,
+    /// Turns without packets in which an engine kept looking.
+    pub spins: u64,
+    /// Turns without packets in which an engine slept.
+    pub sleeps: u64,
+    /// Times that an engine went over from spinning to sleeping, or back.
+    pub switches: u64,
+    /// How long they ran, in nanoseconds.
+    pub time_ns: u64,
+    /// Changes of the number of queues of an interface that were seen.
+    pub queue_changes: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_group_statistics {
+    const NAME: &'static str = "fluxcap_group_statistics";
+}
+
+/// What the engines did, all together.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: they run.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_get_statistics(
+    group: *const fluxcap_group,
+    statistics: *mut fluxcap_group_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let counted = unsafe { inspect(group)? }.statistics();
+        let (total, poller) = (counted.total(), counted.poller());
+        let value = fluxcap_group_statistics {
+            struct_size: 0,
+            engines: counted.engines.len() as u32,
+            received: total.received,
+            sent: total.sent,
+            recycled: total.recycled,
+            dropped: total.dropped,
+            copied: total.copied,
+            batches: counted.batches(),
+            stalls: counted.stalls(),
+            spins: poller.spins,
+            sleeps: poller.sleeps,
+            switches: poller.switches,
+            time_ns: u64::try_from(counted.time.as_nanos()).unwrap_or(u64::MAX),
+            queue_changes: counted.queue_changes.len() as u64,
+        };
+        // SAFETY: as the header asks.
+        unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
+    })
+}
+
+/// What one engine did.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EBUSY: they run.
+/// - -EINVAL: there is no such engine.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_get_engine_statistics(
+    group: *const fluxcap_group,
+    engine: u32,
+    statistics: *mut fluxcap_engine_statistics,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let group = unsafe { inspect(group)? };
+        let engines = group.engines();
+        let found = engines.get(engine as usize);
+        let found = found.ok_or_else(|| no_such_engine(engine, engines.len()))?;
+        // SAFETY: as the header asks.
+        unsafe { sized::write("statistics", statistics, &found.statistics().into()) }.map(|()| 0)
+    })
+}
+
+/// What the engines did as text, for a person.
+///
+/// A line for each, one for the whole, and one for each change of a number of queues.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: they run.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_group_format_statistics(
+    group: *const fluxcap_group,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        unsafe { print(&inspect(group)?.statistics(), text, size) }
+    })
 }

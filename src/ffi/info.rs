@@ -1,23 +1,45 @@
-//! What a socket is and what it has counted, as plain data.
+//! What was achieved of a config, what was counted, and where the frames are.
+//!
+//! Nothing is silent: the report has an answer to each setting, the statistics have a cause for
+//! each packet that the kernel dropped, and the rings have the owner of each frame. These functions
+//! work on the struct fluxcap_raw of mode C, and on the ports of engines; the halves of mode B have
+//! their own.
+//!
+//! ```c
+//! static void explain(const struct fluxcap_raw *raw)
+//! {
+//!     struct fluxcap_statistics statistics = {0};
+//!     char text[4096];
+//!
+//!     if (fluxcap_raw_format_report(raw, text, sizeof(text)) >= 0)
+//!         fputs(text, stdout);
+//!     statistics.struct_size = sizeof(statistics);
+//!     if (fluxcap_raw_get_statistics(raw, &statistics) == 0)
+//!         printf("no room in the RX ring: %llu packets\n",
+//!                (unsigned long long)statistics.rx_ring_full);
+//! }
+//! ```
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 
+use super::array::print;
 use super::config::{
     FLUXCAP_BIND_COPY, FLUXCAP_BIND_ZERO_COPY, FLUXCAP_XDP_AUTO, FLUXCAP_XDP_GENERIC,
     FLUXCAP_XDP_NATIVE,
 };
 use super::error::guard;
-use super::handle::{fluxcap_raw, look};
+use super::raw::{fluxcap_raw, look};
 use super::sized::{self, Sized32};
+use super::umem::{accounting, fluxcap_accounting};
 use crate::backend::Interface;
 use crate::error::Result;
 use crate::proto::MacAddr;
 use crate::report::{BindMode, Report, XdpMode};
 use crate::socket::RingState;
 use crate::stats::{ProgramCounters, SocketStatistics};
-use crate::umem::{Accounting, UmemRegion};
+use crate::umem::UmemRegion;
 
-/// What a socket is: what became of the wishes in its config. fluxcap_raw_report() says why.
+/// What a socket is: what became of the wishes in its config. fluxcap_raw_format_report() says why.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_info {
@@ -25,7 +47,8 @@ pub struct fluxcap_info {
     pub struct_size: u32,
     /// FLUXCAP_BIND_COPY or FLUXCAP_BIND_ZERO_COPY.
     pub bind_mode: u32,
-    /// FLUXCAP_XDP_NATIVE or FLUXCAP_XDP_GENERIC; FLUXCAP_XDP_AUTO (0) when no bundled program is attached.
+    /// FLUXCAP_XDP_NATIVE or FLUXCAP_XDP_GENERIC; FLUXCAP_XDP_AUTO (0) when no bundled program is
+    /// attached.
     pub xdp_mode: u32,
     /// Frames in the UMEM.
     pub frames: u32,
@@ -69,7 +92,8 @@ pub struct fluxcap_statistics {
     pub rx_dropped: u64,
     /// Descriptors on the fill ring that the kernel refused.
     pub rx_invalid_descs: u64,
-    /// Descriptors on the TX ring that the kernel refused; they are not sent, and may not be completed.
+    /// Descriptors on the TX ring that the kernel refused; they are not sent, and may not be
+    /// completed.
     pub tx_invalid_descs: u64,
     /// Packets dropped because the RX ring was full.
     pub rx_ring_full: u64,
@@ -79,13 +103,15 @@ pub struct fluxcap_statistics {
     pub tx_ring_empty_descs: u64,
 }
 
-/// What the bundled XDP program decided, for the whole interface. All 0 when the socket was opened without it.
+/// What the bundled XDP program decided, for the whole interface. All 0 when the socket was opened
+/// without it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_program_counters {
     /// sizeof(struct fluxcap_program_counters), set by you.
     pub struct_size: u32,
-    /// 1 when the bundled program is on the interface now. 0 also when somebody took it off, or the interface was removed.
+    /// 1 when the bundled program is on the interface now. 0 also when somebody took it off, or the
+    /// interface was removed.
     pub attached: u32,
     /// Packets dropped by the program.
     pub drop: u64,
@@ -117,26 +143,6 @@ pub struct fluxcap_ring_state {
     pub refused: u64,
 }
 
-/// Who has the frames. pool + user + kernel + quarantined = frames, always.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct fluxcap_accounting {
-    /// All frames.
-    pub frames: u32,
-    /// Free frames.
-    pub pool: u32,
-    /// Frames of packets in your hands.
-    pub user: u32,
-    /// Frames in the four rings or in the kernel behind them.
-    pub kernel: u32,
-    /// Frames that the kernel had when a socket was closed, and may still use: a device in zero-copy mode may write to them. They return to
-    /// the pool when the kernel is seen to have released the queue, usually some 25 ms after the close: the library looks whenever the pool
-    /// is empty, a socket is opened on the UMEM, the frames are counted, or fluxcap_umem_reclaim() is called.
-    /// If it is never seen, they are lost to the pool for as long as the UMEM exists: a child of fork() keeps the socket open, another
-    /// process took the queue at once, or the interface was removed just then. They do not keep the memory mapped: see struct fluxcap_umem.
-    pub quarantined: u32,
-}
-
 /// The four rings and the frames of a socket, as they stand.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -151,7 +157,8 @@ pub struct fluxcap_rings {
     pub rx: fluxcap_ring_state,
     /// The TX ring.
     pub tx: fluxcap_ring_state,
-    /// The completion ring. With fluxcap_open_fan_out() it is what this socket has got of the shared one and not taken yet.
+    /// The completion ring. With fluxcap_open_fan_out() it is what this socket has got of the
+    /// shared one and not taken yet.
     pub completion: fluxcap_ring_state,
     /// The frames, counted where they are; the same as `ledger` while several sockets use the UMEM.
     pub counted: fluxcap_accounting,
@@ -170,17 +177,16 @@ macro_rules! sized {
 
 sized!(fluxcap_info fluxcap_statistics fluxcap_program_counters fluxcap_rings);
 
-/// What the socket is: its modes, its geometry, its interface as it was when the socket was bound. Returns 0.
+/// What the socket is: its modes, its geometry, its interface as it was when it was bound.
 ///
-/// `info->struct_size` must be set.
+/// Returns 0, and fills in `*info`, whose `struct_size` must be set.
 ///
 /// Errors:
-/// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_info(
+pub unsafe extern "C" fn fluxcap_raw_get_info(
     raw: *const fluxcap_raw,
     info: *mut fluxcap_info,
 ) -> c_int {
@@ -230,18 +236,17 @@ pub(super) unsafe fn write_info(
     unsafe { sized::write("info", info, &value) }.map(|()| 0)
 }
 
-/// What the kernel counted for the socket, and the packets that it received and sent. Returns 0.
+/// What the kernel counted for the socket, and the packets that it received and sent.
 ///
-/// `statistics->struct_size` must be set.
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
 ///
 /// Errors:
-/// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
 /// - -EBUSY: the socket is the port of an engine that runs.
 /// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once. System calls: getsockopt().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_statistics(
+pub unsafe extern "C" fn fluxcap_raw_get_statistics(
     raw: *const fluxcap_raw,
     statistics: *mut fluxcap_statistics,
 ) -> c_int {
@@ -279,18 +284,19 @@ pub(super) unsafe fn write_statistics(
     unsafe { sized::write("statistics", statistics, &value) }.map(|()| 0)
 }
 
-/// What the XDP program counted for the whole interface. `counters->struct_size` must be set. Returns 0.
+/// What the XDP program counted for the whole interface.
 ///
 /// All is 0 without a program of this library.
 ///
+/// Returns 0, and fills in `*counters`, whose `struct_size` must be set.
+///
 /// Errors:
-/// - -EINVAL: `counters` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
 /// - -EBUSY: the socket is the port of an engine that runs.
 /// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once. System calls: bpf().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_program_counters(
+pub unsafe extern "C" fn fluxcap_raw_get_program_counters(
     raw: *const fluxcap_raw,
     counters: *mut fluxcap_program_counters,
 ) -> c_int {
@@ -321,17 +327,18 @@ pub(super) unsafe fn write_counters(
     unsafe { sized::write("counters", counters, &value) }.map(|()| 0)
 }
 
-/// The rings and the owner of every frame. `rings->struct_size` must be set. Returns 0.
+/// The rings and the owner of every frame.
 ///
 /// Time grows with the number of frames. All is 0 in a forked child.
 ///
+/// Returns 0, and fills in `*rings`, whose `struct_size` must be set.
+///
 /// Errors:
-/// - -EINVAL: `rings` is NULL, or its `struct_size` is one that no version has; `raw` is NULL or no open socket.
 /// - -EBUSY: the socket is the port of an engine that runs.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_debug_rings(
+pub unsafe extern "C" fn fluxcap_raw_get_rings(
     raw: *const fluxcap_raw,
     rings: *mut fluxcap_rings,
 ) -> c_int {
@@ -367,12 +374,52 @@ pub(super) fn ring(state: RingState) -> fluxcap_ring_state {
     }
 }
 
-pub(super) fn accounting(accounting: Accounting) -> fluxcap_accounting {
-    fluxcap_accounting {
-        frames: accounting.frames,
-        pool: accounting.pool,
-        user: accounting.user,
-        kernel: accounting.kernel,
-        quarantined: accounting.quarantined,
-    }
+/// What became of each requested setting, as text, one a line: requested, achieved, and why.
+///
+/// Then a line `note: …` for each thing that keeps packets, or parts of them, from the socket:
+/// queues without one, offloads that take VLAN tags away or merge segments, a device without
+/// Ethernet header; with the ethtool words against it.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_format_report(
+    raw: *const fluxcap_raw,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let raw = unsafe { look(raw)? };
+        // SAFETY: as the header asks.
+        unsafe { print(raw.report(), text, size) }
+    })
+}
+
+/// The rings and the owner of every frame, as text for a person.
+///
+/// Time grows with the number of frames.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EBUSY: the socket is the port of an engine that runs.
+///
+/// Threads: several at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_raw_format_rings(
+    raw: *const fluxcap_raw,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let raw = unsafe { look(raw)? };
+        // SAFETY: as the header asks.
+        unsafe { print(&raw.debug_rings(), text, size) }
+    })
 }

@@ -1,23 +1,26 @@
-//! A simulated NIC: what its link offers beyond those of a machine's interfaces.
+//! A simulated NIC: traffic into it and out of it, captures, and what it counted.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::array::{MAX_PACKETS, bytes, bytes_room, check_len, copy, entries, reserved};
-use super::error::guard;
-use super::handle::count;
-use super::link::{fluxcap_link, nic};
+use super::config::{fluxcap_link, nic};
+use super::error::{count, guard, null};
 use super::sim::fluxcap_sim_faults;
 use super::sized::{self, Sized32};
+use crate::backend::machine;
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::sim::{Playback, Speed};
+use crate::sim::{Capture, Playback, Speed};
 
 /// At the recorded times, counted from the start of the playback.
 pub const FLUXCAP_SIM_SPEED_RECORDED: u32 = 0;
-/// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a real link.
+/// As fast as it goes: what the receiver has no frame or room for is dropped and counted, as on a
+/// real link.
 pub const FLUXCAP_SIM_SPEED_FULL: u32 = 1;
-/// As fast as the receiving socket takes them, so that none is dropped. Without a socket: as FLUXCAP_SIM_SPEED_FULL.
+/// As fast as the receiving socket takes them, so that none is dropped. Without a socket: as
+/// FLUXCAP_SIM_SPEED_FULL.
 pub const FLUXCAP_SIM_SPEED_PACED: u32 = 2;
 
 /// Bytes that come to a simulated NIC. Read during the call only.
@@ -28,15 +31,16 @@ pub struct fluxcap_sim_packet {
     pub data: *const u8,
     /// The length in bytes.
     pub len: usize,
-    /// When, in nanoseconds from the start of a playback, not going back. For fluxcap_sim_play() with FLUXCAP_SIM_SPEED_RECORDED.
+    /// When, in nanoseconds from the start of a playback, not going back. For
+    /// fluxcap_sim_nic_play() with FLUXCAP_SIM_SPEED_RECORDED.
     pub time_ns: u64,
 }
 
 /// What a simulated NIC counted.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct fluxcap_sim_counters {
-    /// sizeof(struct fluxcap_sim_counters), set by you.
+pub struct fluxcap_sim_nic_counters {
+    /// sizeof(struct fluxcap_sim_nic_counters), set by you.
     pub struct_size: u32,
     /// 1 while a playback is under way.
     pub playing: u32,
@@ -59,11 +63,12 @@ pub struct fluxcap_sim_counters {
 }
 
 // SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
-unsafe impl Sized32 for fluxcap_sim_counters {
-    const NAME: &'static str = "fluxcap_sim_counters";
+unsafe impl Sized32 for fluxcap_sim_nic_counters {
+    const NAME: &'static str = "fluxcap_sim_nic_counters";
 }
 
-/// The longest packet that any simulated NIC takes: the largest MTU, an Ethernet header and a VLAN tag.
+/// The longest packet that any simulated NIC takes: the largest MTU, an Ethernet header and a VLAN
+/// tag.
 const LONGEST: usize = 65535 + 14 + 4;
 
 /// The bytes of a packet for a NIC, which looks at the length more closely.
@@ -71,7 +76,7 @@ const LONGEST: usize = 65535 + 14 + 4;
 /// # Safety
 ///
 /// `data` is null or points to `len` bytes that do not change during `'a`.
-unsafe fn packet<'a>(name: &str, data: *const u8, len: usize) -> Result<&'a [u8]> {
+unsafe fn packet<'a, T>(name: &str, data: *const T, len: usize) -> Result<&'a [u8]> {
     check_len(name, len)?;
     if len > LONGEST {
         return Err(too_long(len));
@@ -82,7 +87,8 @@ unsafe fn packet<'a>(name: &str, data: *const u8, len: usize) -> Result<&'a [u8]
 
 /// # Safety
 ///
-/// `packets` is null or points to `count` packets, whose `data` is null or points to `len` bytes; nothing of it changes during `'a`.
+/// `packets` is null or points to `count` packets, whose `data` is null or points to `len` bytes;
+/// nothing of it changes during `'a`.
 unsafe fn array<'a>(
     packets: *const fluxcap_sim_packet,
     count: u32,
@@ -111,15 +117,25 @@ fn too_long(len: usize) -> FluxError {
     )
 }
 
-/// Lets a packet arrive at a queue of a simulated NIC, as if it came over the cable; it is handled in the network's next step.
+/// Lets a packet arrive at a queue of a simulated NIC, as if it came over the cable.
 ///
-/// -EINVAL: no such queue; -EMSGSIZE: shorter than an Ethernet header, or longer than the MTU with header and VLAN tag; -ENOBUFS: the cable
-/// is full; -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+/// It is handled in the network's next step.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: no such queue.
+/// - -EMSGSIZE: shorter than an Ethernet header, or longer than the MTU with header and VLAN tag.
+/// - -ENOBUFS: the cable is full.
+/// - -ENETDOWN: the NIC is down.
+/// - -ENODEV: it was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_inject(
+pub unsafe extern "C" fn fluxcap_sim_nic_inject(
     link: *const fluxcap_link,
     queue: u32,
-    data: *const u8,
+    data: *const c_void,
     len: usize,
 ) -> c_int {
     guard(|| {
@@ -129,12 +145,17 @@ pub unsafe extern "C" fn fluxcap_sim_inject(
     })
 }
 
-/// Lets packets arrive at a queue of a simulated NIC in order, at once. Returns how many had room on the cable.
+/// Lets packets arrive at a queue of a simulated NIC in order, at once.
 ///
-/// The errors are those of fluxcap_sim_inject(), but for a full cable, which shows as a smaller count; no packet arrives if one of them is
-/// invalid. Any thread.
+/// Returns how many had room on the cable.
+///
+/// Errors, after which no packet arrives:
+/// - Those of fluxcap_sim_nic_inject(), but for a full cable, which shows as a smaller count.
+/// - -ENOMEM: not enough memory.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_inject_batch(
+pub unsafe extern "C" fn fluxcap_sim_nic_inject_batch(
     link: *const fluxcap_link,
     queue: u32,
     packets: *const fluxcap_sim_packet,
@@ -149,12 +170,19 @@ pub unsafe extern "C" fn fluxcap_sim_inject_batch(
     })
 }
 
-/// Lets the host's network stack send a packet through a simulated NIC. The errors are those of fluxcap_sim_inject(). Any thread.
+/// Lets the host's network stack send a packet through a simulated NIC.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - Those of fluxcap_sim_nic_inject().
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_host_send(
+pub unsafe extern "C" fn fluxcap_sim_nic_host_send(
     link: *const fluxcap_link,
     queue: u32,
-    data: *const u8,
+    data: *const c_void,
     len: usize,
 ) -> c_int {
     guard(|| {
@@ -164,13 +192,20 @@ pub unsafe extern "C" fn fluxcap_sim_host_send(
     })
 }
 
-/// Takes the oldest packet that left a simulated NIC and was not taken yet. Only a NIC without a cable keeps what it sent.
+/// Takes the oldest packet that left a simulated NIC and was not taken yet.
 ///
-/// Returns its length; 0 when there is none. -EMSGSIZE: it is longer than `size`, and waits. Any thread.
+/// Only a NIC without a cable keeps what it sent.
+///
+/// Returns its length, and writes it to `buffer`; 0 when there is none.
+///
+/// Errors:
+/// - -EMSGSIZE: it is longer than `size`, and waits.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_take_sent(
+pub unsafe extern "C" fn fluxcap_sim_nic_take_sent(
     link: *const fluxcap_link,
-    buffer: *mut u8,
+    buffer: *mut c_void,
     size: usize,
 ) -> c_int {
     guard(|| {
@@ -180,13 +215,18 @@ pub unsafe extern "C" fn fluxcap_sim_take_sent(
     })
 }
 
-/// Takes the oldest packet that the host's network stack received from a simulated NIC and that was not taken yet.
+/// Takes the oldest packet that the host's network stack received and that was not taken yet.
 ///
-/// Returns its length; 0 when there is none. -EMSGSIZE: it is longer than `size`, and waits. Any thread.
+/// Returns its length, and writes it to `buffer`; 0 when there is none.
+///
+/// Errors:
+/// - -EMSGSIZE: it is longer than `size`, and waits.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_take_passed(
+pub unsafe extern "C" fn fluxcap_sim_nic_take_passed(
     link: *const fluxcap_link,
-    buffer: *mut u8,
+    buffer: *mut c_void,
     size: usize,
 ) -> c_int {
     guard(|| {
@@ -205,10 +245,19 @@ fn give(packet: Option<Vec<u8>>, buffer: &mut [MaybeUninit<u8>]) -> Result<c_int
     count(packet.len() as u32)
 }
 
-/// Sets a simulated NIC up (1) or down (0). It begins up. What arrives while it is down is lost, and counted. -ENODEV: it was removed.
-/// Any thread.
+/// Sets a simulated NIC up (1) or down (0). It begins up.
+///
+/// What arrives while it is down is lost, and counted.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: `up` is neither 0 nor 1.
+/// - -ENODEV: it was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_set_up(link: *const fluxcap_link, up: u32) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -225,9 +274,18 @@ pub unsafe extern "C" fn fluxcap_sim_set_up(link: *const fluxcap_link, up: u32) 
 
 /// Changes the number of queues of a simulated NIC, as `ethtool -L` does.
 ///
-/// -EINVAL: a number that cannot be, or a queue that would go has a socket; -ENODEV: the NIC was removed. Any thread.
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: a number that cannot be, or a queue that would go has a socket.
+/// - -ENODEV: the NIC was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_set_queues(link: *const fluxcap_link, queues: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_set_queues(
+    link: *const fluxcap_link,
+    queues: u32,
+) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -235,9 +293,17 @@ pub unsafe extern "C" fn fluxcap_sim_set_queues(link: *const fluxcap_link, queue
     })
 }
 
-/// Changes the MTU of a simulated NIC. -EINVAL: it cannot be; -ENODEV: the NIC was removed. Any thread.
+/// Changes the MTU of a simulated NIC.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: it cannot be.
+/// - -ENODEV: the NIC was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_set_mtu(link: *const fluxcap_link, mtu: u32) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_set_mtu(link: *const fluxcap_link, mtu: u32) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -247,9 +313,15 @@ pub unsafe extern "C" fn fluxcap_sim_set_mtu(link: *const fluxcap_link, mtu: u32
 
 /// What goes wrong on the way into this simulated NIC and in its sockets, from now on.
 ///
-/// -EINVAL: a chance or the delay is out of its range; -ENODEV: the NIC was removed. Any thread.
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: a chance or the delay is out of its range.
+/// - -ENODEV: the NIC was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_link_faults(
+pub unsafe extern "C" fn fluxcap_sim_nic_set_faults(
     link: *const fluxcap_link,
     faults: *const fluxcap_sim_faults,
 ) -> c_int {
@@ -260,13 +332,23 @@ pub unsafe extern "C" fn fluxcap_sim_link_faults(
     })
 }
 
-/// Starts to play packets into a queue of a simulated NIC, in place of what is played there now: `speed` (FLUXCAP_SIM_SPEED_…) says how
-/// fast, `times` how often all of them; 0: for ever.
+/// Starts to play packets into a queue of a simulated NIC, in place of what is played there now.
 ///
-/// The packets are copied. -EINVAL: none, no such queue, or an unknown speed; -EMSGSIZE: one is too short or too long, and named; nothing is
-/// played then. -ENETDOWN: the NIC is down; -ENODEV: it was removed. Any thread.
+/// `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all of them; 0: for ever. The
+/// packets are copied.
+///
+/// Returns 0.
+///
+/// Errors, after which nothing is played:
+/// - -EINVAL: no packet, no such queue, or an unknown speed.
+/// - -EMSGSIZE: a packet is too short or too long, and named.
+/// - -ENETDOWN: the NIC is down.
+/// - -ENODEV: it was removed.
+/// - -ENOMEM: not enough memory for the copies.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_play(
+pub unsafe extern "C" fn fluxcap_sim_nic_play(
     link: *const fluxcap_link,
     queue: u32,
     packets: *const fluxcap_sim_packet,
@@ -311,14 +393,15 @@ pub(super) fn speed_of(speed: u32) -> Result<Speed> {
     }
 }
 
-/// Ends all playbacks into a simulated NIC. Returns 0.
+/// Ends all playbacks into a simulated NIC.
 ///
-/// Errors:
-/// - -EINVAL: `link` is NULL or no open link, or that of an interface of the machine, or this is a forked child.
+/// Returns 0.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_play_end(link: *const fluxcap_link) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
@@ -327,17 +410,23 @@ pub unsafe extern "C" fn fluxcap_sim_play_end(link: *const fluxcap_link) -> c_in
     })
 }
 
-/// What a simulated NIC counted. `counters->struct_size` must be set. Any thread.
+/// What a simulated NIC counted.
+///
+/// Returns 0, and fills in `*counters`, whose `struct_size` must be set.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_get_counters(
+pub unsafe extern "C" fn fluxcap_sim_nic_get_counters(
     link: *const fluxcap_link,
-    counters: *mut fluxcap_sim_counters,
+    counters: *mut fluxcap_sim_nic_counters,
 ) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
         let counted = nic.counters();
-        let value = fluxcap_sim_counters {
+        let value = fluxcap_sim_nic_counters {
             struct_size: 0,
             playing: nic.is_playing().into(),
             rx_packets: counted.rx_packets,
@@ -354,14 +443,211 @@ pub unsafe extern "C" fn fluxcap_sim_get_counters(
     })
 }
 
-/// Takes a simulated NIC out of its network, as when a card is unplugged. Its sockets learn that it is gone (-ENODEV); the handle still has
-/// to be freed. Any thread.
+/// Takes a simulated NIC out of its network, as when a card is unplugged.
+///
+/// Its sockets learn that it is gone (-ENODEV); the handle still has to be freed.
+///
+/// Returns 0.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_remove(link: *const fluxcap_link) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_nic_remove(link: *const fluxcap_link) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let nic = unsafe { nic(link)? };
         nic.remove();
         Ok(0)
     })
+}
+
+/// `flags`: of a file that is cut off or damaged, play the packets before that place.
+pub const FLUXCAP_SIM_REPLAY_DAMAGED: u32 = 0x01;
+/// `flags`: leave out packets that are too short or too long for the NIC.
+pub const FLUXCAP_SIM_REPLAY_UNFIT: u32 = 0x02;
+/// `flags`: refuse a file that has packets other than of Ethernet, which are left out without this.
+pub const FLUXCAP_SIM_REPLAY_ETHERNET_ONLY: u32 = 0x04;
+
+/// How fluxcap_sim_nic_replay_with() plays a capture file, and what of it cannot be played.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_sim_replay_config {
+    /// sizeof(struct fluxcap_sim_replay_config).
+    pub struct_size: u32,
+    /// FLUXCAP_SIM_REPLAY_…, joined with |.
+    pub flags: u32,
+    /// FLUXCAP_SIM_SPEED_….
+    pub speed: u32,
+    /// Set by the call: 1 when the file is cut off or damaged, and the packets before are played.
+    pub damaged: u32,
+    /// How often all of it; 0: for ever.
+    pub times: u64,
+    /// Set by the call: how many packets were left out, being of a link type other than Ethernet.
+    pub skipped: u64,
+    /// Set by the call: how many packets were left out, being too short or too long for the NIC.
+    pub unfit: u64,
+}
+
+const _: () = assert!(size_of::<fluxcap_sim_replay_config>() == 40);
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers without padding.
+unsafe impl Sized32 for fluxcap_sim_replay_config {
+    const NAME: &'static str = "fluxcap_sim_replay_config";
+}
+
+/// Starts to play a capture file into a queue of a simulated NIC, in place of what is played there.
+///
+/// The file is pcap or pcapng. `speed` (FLUXCAP_SIM_SPEED_…) says how fast, `times` how often all
+/// of it; 0: for ever. The file is read whole before this returns. Packets of interfaces that are
+/// not Ethernet are left out; fluxcap_sim_nic_replay_with() counts them.
+///
+/// Returns how many packets it has.
+///
+/// Errors, after which nothing is played:
+/// - -ENOENT: no such file.
+/// - -EACCES: it may not be read.
+/// - -EINVAL: it is no capture file, a damaged or an empty one; there is no such queue, or the
+///   speed is unknown.
+/// - -EOPNOTSUPP: its packets are not of Ethernet.
+/// - -EMSGSIZE: a packet is too short or too long for the NIC, and named.
+/// - -ENETDOWN: the NIC is down.
+/// - -ENODEV: it was removed.
+/// - -ENOMEM: not enough memory.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_nic_replay(
+    link: *const fluxcap_link,
+    queue: u32,
+    path: *const c_char,
+    speed: u32,
+    times: u64,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, path) = unsafe { (nic(link)?, file(path)?) };
+        let speed = speed_of(speed)?;
+        let playback = Playback::read(path)?;
+        let packets = playback.packet_count();
+        nic.play(playback.queue(queue).speed(speed).times(rounds(times)))?;
+        count(packets as u32)
+    })
+}
+
+/// As fluxcap_sim_nic_replay(), of a file of which not everything can be played.
+///
+/// Returns how many packets are played. `replay->struct_size` must be set, and what the call sets
+/// is 0 or anything.
+///
+/// Errors, after which nothing is played:
+/// - -EINVAL: `flags` has unknown bits.
+/// - Those of fluxcap_sim_nic_replay(), but for what `flags` allow; a file without a single packet
+///   that can be played is an error all the same.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_nic_replay_with(
+    link: *const fluxcap_link,
+    queue: u32,
+    path: *const c_char,
+    replay: *mut fluxcap_sim_replay_config,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, path) = unsafe { (nic(link)?, file(path)?) };
+        // SAFETY: as the header asks.
+        let mut asked = unsafe { sized::read("replay", replay)? };
+        let known = FLUXCAP_SIM_REPLAY_DAMAGED
+            | FLUXCAP_SIM_REPLAY_UNFIT
+            | FLUXCAP_SIM_REPLAY_ETHERNET_ONLY;
+        if asked.flags & !known != 0 {
+            return Err(FluxError::invalid(
+                format_args!("flags of {:#x}", asked.flags),
+                "they have bits that this version does not know",
+                "join FLUXCAP_SIM_REPLAY_… with |",
+            ));
+        }
+        let has = |flag| asked.flags & flag != 0;
+        let mut capture = Capture::read(path)?;
+        let damage = capture.damage.take();
+        let skipped = capture.skipped;
+        match &damage {
+            Some(damage) if !has(FLUXCAP_SIM_REPLAY_DAMAGED) => return Err(damage.clone()),
+            _ => {}
+        }
+        if has(FLUXCAP_SIM_REPLAY_ETHERNET_ONLY) {
+            capture = capture.complete()?;
+        }
+        let playback = Playback::from(capture)
+            .queue(queue)
+            .speed(speed_of(asked.speed)?)
+            .times(rounds(asked.times));
+        let packets = playback.packet_count() as u64;
+        let unfit = match has(FLUXCAP_SIM_REPLAY_UNFIT) {
+            true => nic.play(playback.skip_unfit())?,
+            false => nic.play(playback)?,
+        };
+        (asked.damaged, asked.skipped, asked.unfit) = (damage.is_some().into(), skipped, unfit);
+        // SAFETY: it was read before, and nobody else uses it, as the header asks.
+        unsafe { sized::write("replay", replay, &asked)? };
+        count((packets - unfit) as u32)
+    })
+}
+
+/// Writes what arrives at a simulated NIC and what leaves it into a capture file.
+///
+/// It ends with fluxcap_sim_nic_record_end(). It is a pcap file if its name ends so, and otherwise
+/// a pcapng file. Times count from when the network was made. A file that is there is overwritten.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EBUSY: the NIC is recorded already.
+/// - -ENOENT: no such directory.
+/// - -EACCES: the file may not be written to.
+/// - -ENODEV: the NIC was removed.
+/// - Another errno of the operating system.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_nic_record(
+    link: *const fluxcap_link,
+    path: *const c_char,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let (nic, path) = unsafe { (nic(link)?, file(path)?) };
+        nic.record(path).map(|()| 0)
+    })
+}
+
+/// Ends the recording of a simulated NIC, and the file is complete.
+///
+/// Without one it is a no-op.
+///
+/// Returns 0.
+///
+/// Errors, after which the file is incomplete:
+/// - -ENOSPC, or another errno of the operating system: what went wrong since the recording began.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_nic_record_end(link: *const fluxcap_link) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let nic = unsafe { nic(link)? };
+        nic.end_recording().map(|()| 0)
+    })
+}
+
+/// # Safety
+///
+/// `path` is null or a C string.
+unsafe fn file(path: *const c_char) -> Result<PathBuf> {
+    if path.is_null() {
+        return Err(null("path"));
+    }
+    // SAFETY: not null, so a C string as the caller promises.
+    machine::path(unsafe { CStr::from_ptr(path) })
 }

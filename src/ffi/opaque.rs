@@ -1,21 +1,25 @@
-//! Values behind opaque handles, each with a word in front that tells its kind.
+//! Values behind opaque handles, each with a word in front that tells its kind; and a lock for
+//! those that several calls may reach.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::thread;
 
 use super::error::null;
-use super::handle::Port;
 use crate::backend::machine::CancelGuard;
-use crate::error::{FluxError, Result, errno};
+use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::stopper::Stopper;
+use crate::umem::memory::Process;
 
 /// An opaque struct of the C face: a name for pointers to a value, of which C sees nothing.
 ///
 /// # Safety
 ///
-/// [`KIND`](Self::KIND) is that of no other implementation: it decides what a pointer from C is followed as.
+/// [`KIND`](Self::KIND) is that of no other implementation: it decides what a pointer from C is
+/// followed as.
 pub(super) unsafe trait Opaque {
     /// What is behind the handle.
     type Value;
@@ -27,9 +31,15 @@ pub(super) unsafe trait Opaque {
     const ARGUMENT: &'static str;
     /// The function that gives such a handle, for messages.
     const GIVER: &'static str;
+
+    /// What to say of a handle of another kind that C may take for one of this.
+    fn mistaken(_kind: u64) -> Option<FluxError> {
+        None
+    }
 }
 
-/// `repr(C)`, so that the word is in front whatever the value: the wrong handle can be told from the right one by looking there.
+/// `repr(C)`, so that the word is in front whatever the value: the wrong handle can be told from
+/// the right one by looking there.
 #[repr(C)]
 struct Marked<T> {
     kind: AtomicU64,
@@ -57,16 +67,17 @@ fn place<H: Opaque>(value: H::Value, stopper: Option<Stopper>) -> *mut H {
     Box::into_raw(Box::new(marked)).cast()
 }
 
-/// Ends a wait behind a handle, now or as soon as there is one; -EINVAL, without a text, for what is no such handle. Signal handlers may call
-/// it.
+/// Ends a wait behind a handle, now or as soon as there is one; -EINVAL, without a text, for what
+/// is no such handle. Signal handlers may call it.
 ///
 /// # Safety
 ///
-/// `handle` is null or an open handle, until this returns. Other threads, and the one that a signal interrupted, may be within calls that use it,
-/// but within none that takes it away: [`take`] and [`empty`] end what "open" means when they begin.
+/// `handle` is null or an open handle, until this returns. Other threads, and the one that a signal
+/// interrupted, may be within calls that use it, but within none that takes it away: [`take`] and
+/// [`empty`] end what "open" means when they begin.
 pub(super) unsafe fn stop<H: Opaque>(handle: *const H) -> c_int {
     // The write() is a cancellation point.
-    let _guard = CancelGuard::new();
+    let _uncancelled = CancelGuard::new();
     // SAFETY: as the caller promises.
     if !unsafe { is(handle) } {
         return -errno::EINVAL;
@@ -83,7 +94,8 @@ pub(super) unsafe fn stop<H: Opaque>(handle: *const H) -> c_int {
     }
 }
 
-/// Takes back what is behind a handle, which is gone then; `None` for null and for a handle of another kind.
+/// Takes back what is behind a handle, which is gone then; `None` for null and for a handle of
+/// another kind.
 ///
 /// # Safety
 ///
@@ -100,7 +112,8 @@ pub(super) unsafe fn take<H: Opaque>(handle: *mut H) -> Option<H::Value> {
     Some(marked.value)
 }
 
-/// Takes the value out of a handle, which stays where it is, empty and of no kind, until it gets a value back or goes.
+/// Takes the value out of a handle, which stays where it is, empty and of no kind, until it gets a
+/// value back or goes.
 ///
 /// # Safety
 ///
@@ -117,8 +130,8 @@ pub(super) unsafe fn empty<H: Opaque>(handle: *mut H) -> Result<(Emptied<H>, H::
     }
 }
 
-/// For whoever uses a handle later, or stops it in a signal handler meanwhile, which is forbidden, but should not go unnoticed where it can be
-/// noticed.
+/// For whoever uses a handle later, or stops it in a signal handler meanwhile, which is forbidden,
+/// but should not go unnoticed where it can be noticed.
 #[inline]
 fn disown(kind: &AtomicU64) {
     kind.store(0, Ordering::Relaxed);
@@ -150,7 +163,8 @@ impl<H: Opaque> Drop for Emptied<H> {
     }
 }
 
-/// What is behind a handle, if it is one of this kind. Nothing is written and nothing allocated, so that signal handlers may call it.
+/// What is behind a handle, if it is one of this kind. Nothing is written and nothing allocated, so
+/// that signal handlers may call it.
 ///
 /// # Safety
 ///
@@ -233,12 +247,8 @@ fn refuse<H: Opaque>(is_null: bool, kind: u64) -> FluxError {
     if is_null {
         return null(H::ARGUMENT);
     }
-    if kind == Port::KIND && H::NAME == Port::NAME {
-        return FluxError::invalid(
-            format_args!("argument {}", H::ARGUMENT),
-            "it is a port of an engine, to look at alone: the engine has the socket",
-            "pass it where a const struct fluxcap_raw is asked for, or use the engine",
-        );
+    if let Some(error) = H::mistaken(kind) {
+        return error;
     }
     FluxError::invalid(
         format_args!("argument {}", H::ARGUMENT),
@@ -247,14 +257,78 @@ fn refuse<H: Opaque>(is_null: bool, kind: u64) -> FluxError {
     )
 }
 
+/// A value for one call at a time.
+#[derive(Debug)]
+pub(super) struct Lock<T> {
+    value: RwLock<T>,
+    /// In a forked child a call of another thread never ends.
+    process: Process,
+}
+
+impl<T> Lock<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self {
+            value: RwLock::new(value),
+            process: Process::current(),
+        }
+    }
+
+    /// For a call that needs it for itself. Calls that only look are short: it lets them end.
+    #[inline]
+    pub(super) fn exclusive(&self) -> Result<RwLockWriteGuard<'_, T>> {
+        loop {
+            match self.value.try_write() {
+                Ok(value) => return Ok(value),
+                // A panic on the way left it whole: it is the library's word that frames are accounted for then, too.
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {
+                    self.check()?;
+                    self.look().map(drop)?;
+                }
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// For a call that only looks at it.
+    pub(super) fn look(&self) -> Result<RwLockReadGuard<'_, T>> {
+        match self.value.try_read() {
+            Ok(value) => Ok(value),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => self.check().and(Err(busy())),
+        }
+    }
+
+    /// Whether this process may use it.
+    pub(super) fn check(&self) -> Result<()> {
+        self.process.check("using an engine")
+    }
+
+    pub(super) fn into_inner(self) -> T {
+        let value = self.value.into_inner();
+        value.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cold]
+pub(super) fn busy() -> FluxError {
+    FluxError::new(
+        ErrorKind::Busy,
+        errno::EBUSY,
+        "use an engine",
+        "another call has it, of which this may be the callback",
+        "wait until it has returned; fluxcap_engine_stop() and fluxcap_group_stop() end a run",
+    )
+}
+
 #[cfg(test)]
-mod tests {
+mod opaque_tests {
     use std::collections::BTreeSet;
     use std::ptr;
 
     use super::*;
     use crate::backend::machine;
-    use crate::ffi::{engine, group, handle, link, rx, sim, tx, umem};
+    use crate::ffi::{config, engine, group, raw, rx, sim, tx, umem};
 
     struct Thing;
 
@@ -273,9 +347,9 @@ mod tests {
             Thing::KIND,
             engine::fluxcap_engine::KIND,
             group::fluxcap_group::KIND,
-            handle::Port::KIND,
-            handle::fluxcap_raw::KIND,
-            link::fluxcap_link::KIND,
+            raw::Port::KIND,
+            raw::fluxcap_raw::KIND,
+            config::fluxcap_link::KIND,
             rx::fluxcap_rx::KIND,
             sim::fluxcap_sim::KIND,
             tx::fluxcap_tx::KIND,
@@ -320,5 +394,41 @@ mod tests {
         }
         // SAFETY: null.
         assert_eq!(unsafe { stop(ptr::null::<Thing>()) }, -errno::EINVAL);
+    }
+}
+
+#[cfg(test)]
+mod lock_tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn who_looks_never_makes_it_busy() {
+        let (lock, ended) = (Lock::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        let seen = lock.look().map(|value| *value);
+                        assert!(seen.is_err() || seen.is_ok_and(|value| value <= 2000));
+                    }
+                });
+            }
+            let taken = (0..2000).try_for_each(|_| lock.exclusive().map(|mut value| *value += 1));
+            ended.store(true, Ordering::Relaxed);
+            assert!(taken.is_ok(), "{taken:?}");
+        });
+    }
+
+    #[test]
+    fn who_needs_it_for_himself_makes_it_busy_for_all() {
+        let lock = Lock::new(());
+        let held = lock.exclusive();
+        assert!(held.is_ok());
+        for error in [lock.exclusive().err(), lock.look().err()] {
+            assert_eq!(error.map(|error| error.errno()), Some(errno::EBUSY));
+        }
+        drop(held);
+        assert!(lock.exclusive().is_ok() && lock.look().is_ok());
     }
 }

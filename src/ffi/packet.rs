@@ -1,24 +1,47 @@
-//! Owned packets in C: 32 plain bytes that prove themselves when they come back.
+//! Owned packets: a small struct that names a frame, and may go to any thread.
+//!
+//! Modes B and C give them and take them: fluxcap_rx_recv(), fluxcap_tx_alloc(), fluxcap_tx_send()
+//! and their like. Their bytes are changed in place; see also @ref fluxcap_editing. A packet in the
+//! callback of an engine is not owned: it is a struct fluxcap_packet_ref, and good until the
+//! callback returns.
+//!
+//! ```c
+//! // Gives back the packets that are shorter than `least`, and closes the gaps.
+//! static uint32_t keep_long(struct fluxcap_packet *packets, uint32_t count, uint32_t least)
+//! {
+//!     uint32_t kept = 0;
+//!
+//!     for (uint32_t i = 0; i < count; i++) {
+//!         if (packets[i].len < least)
+//!             fluxcap_packet_free(&packets[i]);
+//!         else
+//!             packets[kept++] = packets[i]; // Of the copies, only this one is used from now on.
+//!     }
+//!     return kept;
+//! }
+//! ```
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 
 use super::array::{self, MAX_PACKETS, entries_mut};
-use super::change::Editable;
 use super::error::{null, quick};
-use super::handle::{BATCH, Open, fluxcap_raw};
-use super::opaque::exclusive;
 use crate::error::{FluxError, Result};
-use crate::packet::PacketBatch;
+use crate::packet::batch::PacketBatch;
 use crate::packet::plain::{Ending, RawPacket};
 use crate::packet::{Frames, Packet};
+use crate::proto::Room;
+
+/// Packets that one call into the Rust API handles.
+pub(super) const BATCH: usize = 256;
 
 /// A packet that you own, in a frame of a UMEM.
 ///
-/// You may change `data` and `len` within the frame, and the bytes. The other fields are the library's. Sending or freeing a packet
-/// sets `data` to NULL: it has moved away. The struct may be copied, but only one copy may be used: the others become stale, and using them
-/// is an error. Copies are one packet: no two are used on two threads at once. A packet may outlive the socket it came from, and may be freed
-/// on any thread.
+/// You may change `data` and `len` within the frame, and the bytes. The other fields are the
+/// library's. Sending or freeing a packet sets `data` to NULL: it has moved away. The struct may be
+/// copied, but only one copy may be used: the others become stale, and using them is an error.
+/// Copies are one packet: no two are used on two threads at once. A packet may outlive the socket
+/// it came from, and may be freed on any thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_packet {
@@ -86,7 +109,8 @@ impl From<Packet> for fluxcap_packet {
 ///
 /// # Safety
 ///
-/// `packets` is null or points to `count` packets, each of which was written before, that nobody else uses during `'a`.
+/// `packets` is null or points to `count` packets, each of which was written before, that nobody
+/// else uses during `'a`.
 pub(super) unsafe fn array<'a>(
     packets: *mut fluxcap_packet,
     count: u32,
@@ -108,6 +132,23 @@ pub(super) unsafe fn places<'a>(
     unsafe { array::room("packets", packets, (count, MAX_PACKETS)) }
 }
 
+/// A struct that stands for a packet in C: an owned one, or one of a callback.
+pub(super) trait Editable {
+    /// The packet in Rust.
+    type Packet<'a>: Room;
+
+    /// Changes the packet, and has the struct tell where it is then.
+    ///
+    /// # Safety
+    ///
+    /// `packet` is null, or points to a packet that nobody else uses, or to a copy of its struct. A
+    /// packet of a callback is recognised by where it is, before it is followed.
+    unsafe fn change<T>(
+        packet: *mut Self,
+        edit: impl FnOnce(&mut Self::Packet<'_>) -> Result<T>,
+    ) -> Result<T>;
+}
+
 impl Editable for fluxcap_packet {
     type Packet<'a> = Packet;
 
@@ -125,7 +166,8 @@ impl Editable for fluxcap_packet {
     }
 }
 
-/// Moves the packets of the array, at most a batch, into the empty batch: all lie in these frames. After an error they are all back.
+/// Moves the packets of the array, at most a batch, into the empty batch: all lie in these frames.
+/// After an error they are all back.
 pub(super) fn pop_free(
     packets: &mut [fluxcap_packet],
     frames: &Frames,
@@ -143,7 +185,8 @@ pub(super) fn take_for_sending(
     take(packets, frames, batch, RawPacket::check_for_sending)
 }
 
-/// [`pop_free`], of packets that pass a check, which includes that of home. One that does not leaves all untouched.
+/// [`pop_free`], of packets that pass a check, which includes that of home. One that does not
+/// leaves all untouched.
 #[inline]
 fn take(
     packets: &mut [fluxcap_packet],
@@ -182,29 +225,8 @@ pub(super) fn give(batch: &mut PacketBatch, packets: &mut [fluxcap_packet]) {
     }
 }
 
-/// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up.
-///
-/// Returns how many; 0: none now. Each packet is yours until you send or free it. -ENODEV: none, and the interface was removed, or moved to
-/// another network namespace, which shows within a tenth of a second, or its XDP program was taken off, within a second.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_receive(
-    raw: *mut fluxcap_raw,
-    packets: *mut fluxcap_packet,
-    count: u32,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let (handle, places) = unsafe { (exclusive(raw)?, places(packets, count)?) };
-        let Open { raw, batch } = handle;
-        let received = fill(places, batch, |batch, max| raw.receive_at_most(batch, max));
-        if received == 0 {
-            raw.check()?;
-        }
-        Ok(received)
-    })
-}
-
-/// Fills the places from the front with packets that `more` adds to the batch, as far as it has any.
+/// Fills the places from the front with packets that `more` adds to the batch, as far as it has
+/// any.
 pub(super) fn fill(
     places: &mut [MaybeUninit<fluxcap_packet>],
     batch: &mut PacketBatch,
@@ -225,93 +247,32 @@ pub(super) fn fill(
     done as c_int
 }
 
-/// Writes up to `count` fresh packets of length 0 to `packets`, each in a free frame. Set `len`, fill in the bytes, and send them.
+/// Frees a packet: its frame returns to the pool.
 ///
-/// Takes sent frames back if the pool has not enough. Returns how many; fewer, even 0, when frames run out, and 0 in a forked child. Frames
-/// return with fluxcap_raw_reap() and fluxcap_packet_free(). Of the free frames of a UMEM each socket keeps up to 128 for itself, but at most
-/// an eighth of all, divided by the number of sockets that there were when it was opened.
+/// NULL, and a packet that has moved away, are no-ops.
+///
+/// Returns 0; its `data` is NULL then.
 ///
 /// Errors:
-/// - -EINVAL: `raw` is NULL or no open socket; `packets` is NULL and `count` is not 0, or `count` is above 2^24.
+/// - -EINVAL: it is a stale copy.
 ///
-/// One thread at a time.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_alloc(
-    raw: *mut fluxcap_raw,
-    packets: *mut fluxcap_packet,
-    count: u32,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let (handle, places) = unsafe { (exclusive(raw)?, places(packets, count)?) };
-        let Open { raw, batch } = handle;
-        Ok(fill(places, batch, |batch, max| {
-            raw.alloc_at_most(batch, max)
-        }))
-    })
-}
-
-/// Puts packets into the TX ring, in order from the front of the array. They leave with fluxcap_raw_wake_tx().
-///
-/// Sent means that the kernel took the packet. What the device drops then, it tells nobody here: a packet longer than its MTU, and all while
-/// the peer of a veth is down or the cable is out. `ip -s link show DEVICE` (TX: dropped, carrier) and `ethtool -S DEVICE` have them.
-///
-/// Returns how many were taken; their `data` is NULL then. The others are still yours: wake the kernel, reap, and try again.
-/// A stale or foreign packet is -EINVAL, one that is empty or leaves its frame -EMSGSIZE, and then none is taken. In an array of more
-/// than 256 packets, or of more than the TX ring has room for, those before may be taken first: the count says so, and a later call the error.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_raw_send(
-    raw: *mut fluxcap_raw,
-    packets: *mut fluxcap_packet,
-    count: u32,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let (handle, packets) = unsafe { (exclusive(raw)?, array(packets, count)?) };
-        let mut done = 0;
-        for part in packets.chunks_mut(BATCH) {
-            match send_part(handle, part) {
-                Ok(sent) => {
-                    done += sent;
-                    if sent < part.len() {
-                        break;
-                    }
-                }
-                Err(error) if done == 0 => return Err(error),
-                // What was sent is sent; the caller meets the error at the front of the rest.
-                Err(_) => break,
-            }
-        }
-        Ok(done as c_int)
-    })
-}
-
-/// Sends up to a batch from the front of the array.
-///
-/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken as there is room for,
-/// and only when all of them can be sent.
-fn send_part(handle: &mut Open, part: &mut [fluxcap_packet]) -> Result<usize> {
-    let room = handle.raw.tx_room() as usize;
-    let count = part.len().min(room);
-    let part = &mut part[..count];
-    take_for_sending(part, handle.raw.umem().frames(), &mut handle.batch)?;
-    let sent = handle.raw.send(&mut handle.batch);
-    give(&mut handle.batch, part);
-    sent.map(|sent| sent as usize)
-}
-
-/// Frees a packet: its frame returns to the pool. Any thread.
-///
-/// NULL, and a packet that has moved away, are no-ops. A stale copy is -EINVAL.
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_packet_free(packet: *mut fluxcap_packet) -> c_int {
     // SAFETY: null, or one packet, as the header asks.
     unsafe { fluxcap_packets_free(packet, u32::from(!packet.is_null())) }
 }
 
-/// Frees all packets of an array. Any thread. Those that have moved away are skipped.
+/// Frees all packets of an array.
 ///
-/// A stale copy is -EINVAL; the others are freed all the same.
+/// Those that have moved away are skipped.
+///
+/// Returns 0; their `data` is NULL then.
+///
+/// Errors:
+/// - -EINVAL: one is a stale copy, and the others were freed all the same.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_packets_free(packets: *mut fluxcap_packet, count: u32) -> c_int {
     quick(|| {

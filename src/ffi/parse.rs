@@ -1,23 +1,89 @@
-//! All headers of a packet in C, in one flat struct.
+//! Where the headers of a packet are, and what they say.
+//!
+//! fluxcap_parse() finds all headers of a packet in one pass, and has the fields that most programs
+//! look at; fluxcap_packets_parse() does so for an array. Where you need every field of one header,
+//! the function of that protocol reads it from its place: fluxcap_ipv4_header_parse() at
+//! `l3_offset`, fluxcap_tcp_header_parse() at `l4_offset`. Then there are checksums, and a line of
+//! text about a packet.
+//!
+//! ```c
+//! // Whether a packet opens a TCP connection to this port.
+//! static int opens(const struct fluxcap_packet *packet, uint16_t port)
+//! {
+//!     struct fluxcap_headers headers = {0};
+//!
+//!     headers.struct_size = sizeof(headers);
+//!     return fluxcap_parse(packet->data, packet->len, 0, NULL, &headers) == 0 &&
+//!            (headers.flags & FLUXCAP_HEADERS_TCP) != 0 && headers.destination_port == port &&
+//!            (headers.tcp_flags & (FLUXCAP_TCP_SYN | FLUXCAP_TCP_ACK)) == FLUXCAP_TCP_SYN;
+//! }
+//! ```
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::net::IpAddr;
 use std::slice;
 
-use super::array::{MAX_PACKETS, bytes, entries};
+use super::array::{MAX_PACKETS, bytes, entries, print};
 use super::callback::fluxcap_packet_ref;
-use super::error::quick;
-use super::handle::count as counted;
+use super::error::{count as counted, malformed, quick};
 use super::packet::fluxcap_packet;
-use super::parser::fluxcap_parser;
-use super::proto::malformed;
 use super::sized::{self, Sized32};
 use crate::error::{FluxError, Result};
-use crate::proto::{Headers, ParseError, Parser, Tunnel};
+use crate::proto::{EtherType, Headers, ParseError, Parser, Tunnel, summary};
+
+/// What packets are parsed as in networks that use other numbers than the standards.
+///
+/// A list of fewer than four numbers ends with 0. All 0 is the same as no parser.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_parser {
+    /// sizeof(struct fluxcap_parser).
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// What announces a VLAN tag besides 0x8100 and 0x88a8: devices from before IEEE 802.1ad use
+    /// 0x9100, 0x9200 and 0x9300.
+    pub vlan_types: [u16; 4],
+    /// UDP ports that VXLAN comes to besides 4789: 8472 is what Linux takes unless told otherwise.
+    pub vxlan_ports: [u16; 4],
+    /// UDP ports that GRE comes to, such as 4754 (RFC 8086).
+    pub gre_ports: [u16; 4],
+}
+
+// SAFETY: `repr(C)`, plain numbers without padding, the first a `u32`.
+unsafe impl Sized32 for fluxcap_parser {
+    const NAME: &'static str = "fluxcap_parser";
+}
+
+const _: () = assert!(size_of::<fluxcap_parser>() == 32);
+
+impl fluxcap_parser {
+    /// Calls `then` with the parser that this describes.
+    pub(super) fn with<R>(&self, then: impl FnOnce(&Parser<'_>) -> Result<R>) -> Result<R> {
+        if self.reserved != 0 {
+            return Err(FluxError::invalid(
+                "struct fluxcap_parser",
+                "reserved is not 0",
+                "set all that is not used to zero",
+            ));
+        }
+        let vlan_types = self.vlan_types.map(EtherType);
+        let up_to_0 = |numbers: &[u16; 4]| {
+            let end = numbers.iter().position(|&number| number == 0);
+            end.unwrap_or(numbers.len())
+        };
+        let parser = Parser::new()
+            .vlan_types(&vlan_types[..up_to_0(&self.vlan_types)])
+            .vxlan_ports(&self.vxlan_ports[..up_to_0(&self.vxlan_ports)])
+            .gre_ports(&self.gre_ports[..up_to_0(&self.gre_ports)]);
+        then(&parser)
+    }
+}
 
 /// Look into tunnels (GRE, VXLAN, IP in IP): the headers are those of the innermost packet.
 pub const FLUXCAP_PARSE_TUNNELS: u32 = 0x01;
-/// Of a packet that is cut short or damaged, tell what can be read, and set FLUXCAP_HEADERS_PARTIAL.
+/// Of a packet that is cut short or damaged, tell what can be read, and set
+/// FLUXCAP_HEADERS_PARTIAL.
 pub const FLUXCAP_PARSE_PARTIAL: u32 = 0x02;
 
 /// Knows the standards' numbers alone.
@@ -37,11 +103,13 @@ pub const FLUXCAP_HEADERS_ICMP: u32 = 0x10;
 pub const FLUXCAP_HEADERS_FRAGMENT: u32 = 0x20;
 /// The IP packet is a fragment other than the first, which lacks the header of `protocol`.
 pub const FLUXCAP_HEADERS_LATER_FRAGMENT: u32 = 0x40;
-/// An IPv6 routing header or an IPv4 option tells the last destination, and `destination_ip` is a station on the way.
+/// An IPv6 routing header or an IPv4 option tells the last destination, and `destination_ip` is a
+/// station on the way.
 pub const FLUXCAP_HEADERS_SOURCE_ROUTED: u32 = 0x80;
 /// The packet is cut short or damaged: this is what can be read.
 pub const FLUXCAP_HEADERS_PARTIAL: u32 = 0x100;
-/// An IPv6 destination option tells the home address of a mobile node (RFC 6275), which checksums cover; `source_ip` is where it is now.
+/// An IPv6 destination option tells the home address of a mobile node (RFC 6275), which checksums
+/// cover; `source_ip` is where it is now.
 pub const FLUXCAP_HEADERS_HOME_ADDRESS: u32 = 0x200;
 
 /// `tunnel`: an IP packet directly in another.
@@ -51,8 +119,9 @@ pub const FLUXCAP_IN_GRE: u32 = 2;
 /// `tunnel`: VXLAN, on UDP port 4789 or those of a struct fluxcap_parser.
 pub const FLUXCAP_IN_VXLAN: u32 = 3;
 
-/// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most programs look at, in host byte order.
-/// Offsets are in bytes from the start of what was parsed. What is not there is 0.
+/// Where the headers of a packet are, from Ethernet to TCP, UDP and ICMP, and the fields that most
+/// programs look at, in host byte order. Offsets are in bytes from the start of what was parsed.
+/// What is not there is 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_headers {
@@ -72,7 +141,8 @@ pub struct fluxcap_headers {
     pub payload_end: u32,
     /// Where the packet ends; padding may follow.
     pub end: u32,
-    /// What the frame carries, behind its VLAN tags, or LLC with SNAP: 0x0800 IPv4, 0x86dd IPv6, 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
+    /// What the frame carries, behind its VLAN tags, or LLC with SNAP: 0x0800 IPv4, 0x86dd IPv6,
+    /// 0x8847 MPLS, …; below 0x0600, an IEEE 802.3 length.
     pub ether_type: u16,
     /// The outermost of `vlan_tags`: priority, drop eligible, VLAN id, 3 + 1 + 12 bits.
     pub outer_tag: u16,
@@ -98,7 +168,7 @@ pub struct fluxcap_headers {
     pub icmp_type: u8,
     /// With FLUXCAP_HEADERS_ICMP.
     pub icmp_code: u8,
-    /// The number of VLAN tags, at most eight: what is behind eight is not parsed.
+    /// The number of VLAN tags, at most four: what is behind four is not parsed.
     pub vlan_tags: u8,
     /// How many MPLS labels there are.
     pub mpls_labels: u8,
@@ -245,45 +315,57 @@ fn read_what_is_there(parser: &Parser<'_>, packet: &[u8], flags: u32) -> fluxcap
     value
 }
 
-/// Finds all headers of `data`, a packet of `len` bytes that begins with its Ethernet header, in one pass: VLAN tags, MPLS labels, IPv4,
-/// IPv6 with its extension headers, TCP, UDP, ICMP. Unknown protocols are payload. Checksums are not looked at.
+/// Finds all headers of `data`, a packet that begins with its Ethernet header, in one pass.
 ///
-/// `flags` are FLUXCAP_PARSE_…, joined with |, or 0; `headers->struct_size` must be set. Returns 0. -EINVAL when a header is cut short or
-/// a length cannot be, and then fluxcap_last_error() names field and offset, and `headers` is as it was; with FLUXCAP_PARSE_PARTIAL, that
-/// is 0 and FLUXCAP_HEADERS_PARTIAL.
+/// VLAN tags, MPLS labels, IPv4, IPv6 with its extension headers, TCP, UDP, ICMP. Unknown protocols
+/// are payload. Checksums are not looked at. `flags` are FLUXCAP_PARSE_…, joined with |, or 0.
+/// `parser` is for networks that use other numbers than the standards; NULL: the standards.
+///
+/// Returns 0, and fills in `*headers`, whose `struct_size` must be set.
+///
+/// Errors:
+/// - -EINVAL: a header is cut short or a length cannot be, and fluxcap_last_error() names field and
+///   offset; with FLUXCAP_PARSE_PARTIAL that is 0 and FLUXCAP_HEADERS_PARTIAL. Or `flags` has
+///   unknown bits.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_parse(
     data: *const c_void,
     len: usize,
     flags: u32,
+    parser: *const fluxcap_parser,
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
-    quick(|| unsafe { parse_one(&STANDARD, data, len, flags, headers) })
+    quick(|| unsafe {
+        parsing(parser, |parser| {
+            parse_one(parser, data, len, flags, headers)
+        })
+    })
 }
 
-/// fluxcap_parse() in a network that uses other numbers than the standards.
+/// Calls `then` with the parser that the struct describes, or that of the standards for null.
 ///
-/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_with(
+/// # Safety
+///
+/// `parser` is null or as long as its `struct_size` says.
+#[inline]
+unsafe fn parsing(
     parser: *const fluxcap_parser,
-    data: *const c_void,
-    len: usize,
-    flags: u32,
-    headers: *mut fluxcap_headers,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let parser = unsafe { sized::read("parser", parser)? };
-        // SAFETY: as the header asks.
-        parser.with(|parser| unsafe { parse_one(parser, data, len, flags, headers) })
-    })
+    then: impl FnOnce(&Parser<'_>) -> Result<c_int>,
+) -> Result<c_int> {
+    if parser.is_null() {
+        return then(&STANDARD);
+    }
+    // SAFETY: as the caller promises.
+    unsafe { sized::read("parser", parser)? }.with(then)
 }
 
 /// # Safety
 ///
-/// `data` is null or points to `len` readable bytes; `headers` is null or as long as its `struct_size` says.
+/// `data` is null or points to `len` readable bytes; `headers` is null or as long as its
+/// `struct_size` says.
 #[inline]
 unsafe fn parse_one(
     parser: &Parser<'_>,
@@ -304,48 +386,30 @@ unsafe fn parse_one(
     Ok(0)
 }
 
-/// fluxcap_parse() of `count` packets, as FLUXCAP_PARSE_PARTIAL has it: those that are cut short or damaged have FLUXCAP_HEADERS_PARTIAL, and
-/// one that has moved away is empty.
+/// Finds the headers of `count` packets, as fluxcap_parse() with FLUXCAP_PARSE_PARTIAL does.
 ///
-/// `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it counts for all, and is written into
-/// each. Returns how many packets are whole. A packet is never an error.
+/// `flags` and `parser` are those of fluxcap_parse(). Packets that are cut short or damaged have
+/// FLUXCAP_HEADERS_PARTIAL, and one that has moved away is empty. A packet is never an error.
+/// `headers` is an array of `count` structs, of which the first one's `struct_size` must be set: it
+/// counts for all, and is written into each.
 ///
-/// Errors:
-/// - -EINVAL: `flags` has unknown bits; `count` is above 2^24; or it is not 0, and `packets` or `headers` is NULL, or the first
-///   `struct_size` is one that no version has. Nothing is written then.
+/// Returns how many packets are whole, and fills in `headers`.
 ///
-/// Any thread. It changes nothing but `headers`.
+/// Errors, after which nothing is written:
+/// - -EINVAL: `flags` has unknown bits.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_batch(
+pub unsafe extern "C" fn fluxcap_packets_parse(
     packets: *const fluxcap_packet,
     count: u32,
     flags: u32,
+    parser: *const fluxcap_parser,
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
     quick(|| unsafe {
-        parse_all(&STANDARD, packets, count, flags, headers, |packet| {
-            (packet.data, packet.len)
-        })
-    })
-}
-
-/// fluxcap_parse_batch() in a network that uses other numbers than the standards.
-///
-/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_batch_with(
-    parser: *const fluxcap_parser,
-    packets: *const fluxcap_packet,
-    count: u32,
-    flags: u32,
-    headers: *mut fluxcap_headers,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let parser = unsafe { sized::read("parser", parser)? };
-        // SAFETY: as the header asks.
-        parser.with(|parser| unsafe {
+        parsing(parser, |parser| {
             parse_all(parser, packets, count, flags, headers, |packet| {
                 (packet.data, packet.len)
             })
@@ -353,44 +417,25 @@ pub unsafe extern "C" fn fluxcap_parse_batch_with(
     })
 }
 
-/// fluxcap_parse_batch() of the packets that a callback gets. Returns how many packets are whole.
+/// As fluxcap_packets_parse(), of the packets that a callback gets.
 ///
-/// Errors:
-/// - -EINVAL: `flags` has unknown bits; `count` is above 2^24; or it is not 0, and `packets` or `headers` is NULL, or the first
-///   `struct_size` is one that no version has. Nothing is written then.
+/// Returns how many packets are whole, and fills in `headers`.
 ///
-/// For the thread that the callback runs on.
+/// Errors, after which nothing is written:
+/// - -EINVAL: `flags` has unknown bits.
+///
+/// Threads: the one that the callback runs on.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_refs(
+pub unsafe extern "C" fn fluxcap_packet_refs_parse(
     packets: *const fluxcap_packet_ref,
     count: u32,
     flags: u32,
+    parser: *const fluxcap_parser,
     headers: *mut fluxcap_headers,
 ) -> c_int {
     // SAFETY: as the header asks.
     quick(|| unsafe {
-        parse_all(&STANDARD, packets, count, flags, headers, |packet| {
-            (packet.data, packet.len)
-        })
-    })
-}
-
-/// fluxcap_parse_refs() in a network that uses other numbers than the standards.
-///
-/// -EINVAL also when `parser` is NULL or its `struct_size` is not set.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_parse_refs_with(
-    parser: *const fluxcap_parser,
-    packets: *const fluxcap_packet_ref,
-    count: u32,
-    flags: u32,
-    headers: *mut fluxcap_headers,
-) -> c_int {
-    quick(|| {
-        // SAFETY: as the header asks.
-        let parser = unsafe { sized::read("parser", parser)? };
-        // SAFETY: as the header asks.
-        parser.with(|parser| unsafe {
+        parsing(parser, |parser| {
             parse_all(parser, packets, count, flags, headers, |packet| {
                 (packet.data, packet.len)
             })
@@ -400,8 +445,9 @@ pub unsafe extern "C" fn fluxcap_parse_refs_with(
 
 /// # Safety
 ///
-/// `packets` is null or points to `count` packets, of which `bytes_of` gives null or an address and how many bytes are readable there;
-/// `headers` is null or points to `count` structs as long as the first one's `struct_size` says.
+/// `packets` is null or points to `count` packets, of which `bytes_of` gives null or an address and
+/// how many bytes are readable there; `headers` is null or points to `count` structs as long as the
+/// first one's `struct_size` says.
 #[inline]
 unsafe fn parse_all<P>(
     parser: &Parser<'_>,
@@ -437,4 +483,51 @@ unsafe fn parse_all<P>(
         }
     }
     counted(whole)
+}
+
+/// Show the Ethernet header, as `tcpdump -e` does.
+pub const FLUXCAP_FORMAT_ETHERNET: u32 = 0x01;
+
+fn with_ethernet(flags: u32) -> Result<bool> {
+    if flags & !FLUXCAP_FORMAT_ETHERNET != 0 {
+        return Err(FluxError::invalid(
+            format_args!("flags of {flags:#x}"),
+            "they have bits that this version does not know",
+            "join FLUXCAP_FORMAT_… with |, or pass 0",
+        ));
+    }
+    Ok(flags & FLUXCAP_FORMAT_ETHERNET != 0)
+}
+
+/// Writes one line about a packet, in the style of `tcpdump -nn`, without a line end.
+///
+/// `data` are `len` bytes, which begin with the Ethernet header. A line is `IP 10.0.0.1.1234 >
+/// 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. Any bytes will do: what is cut off is told
+/// as `[|tcp]`, what cannot be as `[bad ip IHL 4]`. `flags` are 0 or FLUXCAP_FORMAT_…. Nothing is
+/// allocated. `text` and `data` do not overlap.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors:
+/// - -EINVAL: `flags` has unknown bits.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_format(
+    data: *const c_void,
+    len: usize,
+    flags: u32,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    quick(|| {
+        let with_ethernet = with_ethernet(flags)?;
+        // SAFETY: as the header asks.
+        let mut line = summary(unsafe { bytes("data", data, len)? });
+        if with_ethernet {
+            line = line.with_ethernet();
+        }
+        // SAFETY: as the header asks.
+        unsafe { print(&line, text, size) }
+    })
 }

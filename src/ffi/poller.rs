@@ -1,9 +1,29 @@
-//! How to wait for packets.
+//! Spinning, sleeping, or one after the other; in the library's loops or in your own.
+//!
+//! Mode A and fluxcap_rx_recv() wait as their poller says. All calls that wait have a `timeout_ms`,
+//! and are ended by the stop function of their handle, from any thread or a signal handler. To wait
+//! together with other things, take the descriptors: fluxcap_rx_fd() and fluxcap_raw_rx_fd() for
+//! packets, fluxcap_tx_fd() for room.
+//!
+//! ```c
+//! // Waits for packets or for `other`. Returns how many packets there are.
+//! static int wait_for_either(struct fluxcap_rx *rx, int other, struct fluxcap_packet packets[64])
+//! {
+//!     struct pollfd fds[2] = {{fluxcap_rx_fd(rx), POLLIN, 0}, {other, POLLIN, 0}};
+//!
+//!     if (poll(fds, 2, -1) < 0)
+//!         return -errno;
+//!     if (fds[0].revents == 0)
+//!         return 0;
+//!     return fluxcap_rx_recv(rx, packets, 64, 0);
+//! }
+//! ```
 
 use std::ffi::c_int;
 use std::time::Duration;
 
 use super::error::guard;
+use super::sized::Sized32;
 use crate::error::{FluxError, Result};
 use crate::poller::{self, Poller};
 
@@ -56,9 +76,39 @@ fn no_time(name: &str, time_ms: c_int) -> FluxError {
     )
 }
 
-/// Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo. A thread that spins wants one that nothing else uses.
+/// How a loop that waits for packets spent its time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_poller_statistics {
+    /// sizeof(struct fluxcap_poller_statistics), set by you.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Turns without packets in which it kept looking.
+    pub spins: u64,
+    /// Turns without packets in which it slept.
+    pub sleeps: u64,
+    /// Times that it went over from spinning to sleeping, or back.
+    pub switches: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
+unsafe impl Sized32 for fluxcap_poller_statistics {
+    const NAME: &'static str = "fluxcap_poller_statistics";
+}
+
+/// Pins the calling thread to a CPU, counted from 0 as in /proc/cpuinfo.
 ///
-/// -EINVAL: there is no such CPU, or this process may not use it; fluxcap_last_error() names those it may. -EOPNOTSUPP: not on Linux.
+/// A thread that spins wants one that nothing else uses.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: there is no such CPU, or this process may not use it; fluxcap_last_error() names
+///   those it may.
+/// - -EOPNOTSUPP: not on Linux.
+///
+/// Threads: any. System calls: sched_setaffinity().
 #[unsafe(no_mangle)]
 pub extern "C" fn fluxcap_poller_pin(cpu: u32) -> c_int {
     guard(|| poller::pin(cpu).map(|()| 0))

@@ -1,15 +1,17 @@
-//! Changing addresses and ports, and finishing checksums, in C.
+//! Packets changed or answered in place: addresses, ports, TTL, MSS; ARP and echo replies.
 
 use std::ffi::{c_int, c_void};
 use std::net::IpAddr;
 
-use super::array::bytes_mut;
-use super::error::quick;
+use super::array::{bytes, bytes_mut};
+use super::error::{count, malformed, quick, refused};
 use super::sized::{self, Sized32};
 use crate::error::{ErrorKind, FluxError, Result, errno};
-use crate::proto::MacAddr;
-use crate::proto::checksum::{self, Completion};
+use crate::proto::edit::{self, EditError};
 use crate::proto::nat::Rewrite;
+use crate::proto::{
+    Arp, ArpOperation, EtherType, Ethernet, IcmpEcho, IcmpType, IpProtocol, Ipv4, MacAddr,
+};
 
 /// Change the Ethernet source to `source_mac`.
 pub const FLUXCAP_REWRITE_SOURCE_MAC: u32 = 0x01;
@@ -104,12 +106,20 @@ impl fluxcap_rewrite {
     }
 }
 
-/// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place. All checksums follow; a UDP checksum of
-/// 0 stays. A checksum that its sender left to the network card (veth, virtio) stays unfinished, and whoever gets the packet from another
-/// machine drops it: a forwarder calls fluxcap_checksum_complete(), too. VLAN tags, IP options and extension headers are passed over.
+/// Changes addresses and ports of `packet`, which begins with its Ethernet header, in place.
 ///
-/// Returns 0. -EINVAL when not everything can be changed, and then nothing is: the packet is of the other IP version, has no ports,
-/// or is malformed.
+/// All checksums follow; a UDP checksum of 0 stays. A checksum that its sender left to the network
+/// card (veth, virtio) stays unfinished, and whoever gets the packet from another machine drops it:
+/// a forwarder calls fluxcap_checksum_complete(), too. VLAN tags, IP options and extension headers
+/// are passed over.
+///
+/// Returns 0.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: not everything can be changed: the packet is of the other IP version, has no ports,
+///   or is malformed. Or `change` has unknown bits, or `ip_version` is neither 4 nor 6.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rewrite_apply(
     rewrite: *const fluxcap_rewrite,
@@ -138,20 +148,146 @@ pub unsafe extern "C" fn fluxcap_rewrite_apply(
     })
 }
 
-/// Finishes the TCP or UDP checksum of `packet`, which begins with its Ethernet header, if its sender left that to the network card,
-/// as Linux does for packets that stay on the machine (veth, virtio). Without that, who receives the packet drops it.
+/// Takes one hop off the TTL or hop limit of a packet, as routers do.
 ///
-/// Such a checksum is recognised by its value, the sum of the pseudo header; of other checksums one in 65536 has it by coincidence.
-/// Where that is the right checksum, the packet stays as it is, but a damaged one gets a right checksum: do not call this for packets
-/// that came over a wire.
+/// `packet` begins with its Ethernet header. The checksum of an IPv4 header follows.
 ///
-/// Returns 1 when the checksum was finished, 0 when the packet is as it was: its checksum is not partial or right all the same, or it is
-/// neither TCP nor UDP, a fragment, or malformed.
+/// Returns 1, or 0 when no hop is left and the packet must not be forwarded: it is as it was.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is not IP, or malformed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_checksum_complete(packet: *mut c_void, len: usize) -> c_int {
+pub unsafe extern "C" fn fluxcap_ttl_decrement(packet: *mut c_void, len: usize) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
         let packet = unsafe { bytes_mut("packet", packet, len)? };
-        Ok((checksum::complete(packet) == Completion::Completed).into())
+        match edit::decrement_ttl(packet) {
+            Ok(()) => Ok(1),
+            Err(EditError::NoHopsLeft) => Ok(0),
+            Err(error) => Err(refused(error)),
+        }
     })
+}
+
+/// Lowers the maximum segment size that a TCP connection is opened with, where it is above `max`.
+///
+/// `packet` begins with its Ethernet header. The checksum follows, a partial one too.
+///
+/// Returns 1, or 0 when the packet is as it was: the size is no larger, it has none, opens no
+/// connection, or is no TCP.
+///
+/// Errors, after which nothing is changed:
+/// - -EINVAL: headers or TCP options are malformed.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_mss_clamp(packet: *mut c_void, len: usize, max: u16) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
+        Ok(edit::clamp_mss(packet, max).map_err(refused)?.into())
+    })
+}
+
+/// Swaps the addresses of the Ethernet header at the start of `data`.
+///
+/// Returns its length, 14.
+///
+/// Errors:
+/// - -EINVAL: there is none.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_ethernet_header_swap(data: *mut c_void, len: usize) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let (view, _) =
+            Ethernet::parse_mut(unsafe { bytes_mut("data", data, len)? }).map_err(malformed)?;
+        view.swap_addresses();
+        count(Ethernet::LEN as u32)
+    })
+}
+
+/// Turns the ARP request in `packet` into the reply that names `mac`.
+///
+/// The packet begins with its Ethernet header. `mac` are 6 bytes, which may lie in it.
+///
+/// Returns the length of both headers, 42.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is no ARP request.
+///
+/// Threads: any.
+/// cbindgen:ptrs-as-arrays=[[mac; 6]]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_arp_reply(
+    packet: *mut c_void,
+    len: usize,
+    mac: *const u8,
+) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let mac = unsafe { bytes("mac", mac, 6)? };
+        // A copy: it may lie in the packet.
+        let mac = MacAddr(mac.try_into().unwrap_or_default());
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
+        let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
+        expect(ethernet.ether_type() == EtherType::ARP, "ARP")?;
+        let (arp, _) = Arp::parse_mut(rest).map_err(malformed)?;
+        expect(arp.operation() == ArpOperation::REQUEST, "an ARP request")?;
+        arp.into_reply(mac);
+        ethernet.set_destination(ethernet.source());
+        ethernet.set_source(mac);
+        count((Ethernet::LEN + Arp::LEN) as u32)
+    })
+}
+
+/// Turns the ICMP echo request in `packet` into the reply.
+///
+/// The packet begins with its Ethernet header. The addresses are swapped, the type is changed, the
+/// checksum is updated.
+///
+/// Returns the length of all headers.
+///
+/// Errors, after which the packet is as it was:
+/// - -EINVAL: it is no ICMP echo request over IPv4, or a fragment of one.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_icmp_echo_reply(packet: *mut c_void, len: usize) -> c_int {
+    quick(|| {
+        // SAFETY: as the header asks.
+        let packet = unsafe { bytes_mut("packet", packet, len)? };
+        let (ethernet, rest) = Ethernet::parse_mut(packet).map_err(malformed)?;
+        expect(ethernet.ether_type() == EtherType::IPV4, "IPv4")?;
+        let (ipv4, rest) = Ipv4::parse_mut(rest).map_err(malformed)?;
+        expect(ipv4.protocol() == IpProtocol::ICMP, "ICMP")?;
+        expect(!ipv4.is_fragment(), "a whole message")?;
+        let (echo, _) = IcmpEcho::parse_mut(rest).map_err(malformed)?;
+        expect(
+            echo.icmp_type() == IcmpType::ECHO_REQUEST,
+            "an ICMP echo request",
+        )?;
+        ethernet.swap_addresses();
+        ipv4.swap_addresses();
+        echo.into_reply();
+        count((Ethernet::LEN + ipv4.header_len() + IcmpEcho::LEN) as u32)
+    })
+}
+
+/// Refuses a packet that is not what it is to be answered as.
+fn expect(is: bool, what: &str) -> Result<()> {
+    if is {
+        return Ok(());
+    }
+    Err(FluxError::new(
+        ErrorKind::Invalid,
+        errno::EINVAL,
+        "answer a packet",
+        format_args!("it is not {what}"),
+        "pass it on, or drop it",
+    ))
 }

@@ -1,26 +1,49 @@
-//! The receiving half of a socket behind its opaque handle.
+//! A receiving and a sending half of one socket, which need no lock between them.
+//!
+//! The receiving half hands out packets that you own, and gives the kernel free frames. The sending
+//! half sends packets, whoever received or made them, and takes their frames back. Refilling,
+//! taking back and waking the kernel happen within these calls. Packets travel between threads as
+//! you like.
+//!
+//! ```c
+//! // What one half receives, the other sends: those of one socket, or of two on one UMEM.
+//! static int pass_on(struct fluxcap_rx *rx, struct fluxcap_tx *tx)
+//! {
+//!     struct fluxcap_packet packets[64];
+//!     int count, sent;
+//!
+//!     while ((count = fluxcap_rx_recv(rx, packets, 64, -1)) >= 0) {
+//!         sent = fluxcap_tx_send(tx, packets, (uint32_t)count);
+//!         // Drops what there is no room for; those that were sent have moved away.
+//!         fluxcap_packets_free(packets, (uint32_t)count);
+//!         if (sent < 0)
+//!             return sent;
+//!     }
+//!     return count;
+//! }
+//! ```
 
 use std::ffi::{c_char, c_int};
 
-use super::error::{guard, null, quick};
-use super::handle::{self, BATCH, Open, fluxcap_raw};
+use super::array::print;
+use super::error::{self, guard, null, quick};
 use super::info::{
     fluxcap_info, fluxcap_program_counters, fluxcap_ring_state, fluxcap_statistics, ring,
     write_counters, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
-use super::packet::{array, fluxcap_packet, places, pop_free};
-use super::poller::{poller, timeout};
-use super::sized::{self, Sized32};
-use super::text::print;
+use super::packet::{BATCH, array, fluxcap_packet, places, pop_free};
+use super::poller::{fluxcap_poller_statistics, poller, timeout};
+use super::raw::{Open, fluxcap_raw};
+use super::sized;
 use super::tx::{self, fluxcap_tx};
 use super::umem::{fluxcap_umem, write_umem};
 use crate::backend::descriptor::number;
-use crate::packet::PacketBatch;
+use crate::packet::batch::PacketBatch;
 use crate::socket::FluxRx;
 
-/// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel the frames of those that were freed, on
-/// whatever thread, or sent.
+/// Mode B: the receiving half of a socket. It hands out packets that you own, and gives the kernel
+/// the frames of those that were freed, on whatever thread, or sent.
 pub struct fluxcap_rx {
     _opaque: [u8; 0],
 }
@@ -40,32 +63,19 @@ unsafe impl Opaque for fluxcap_rx {
     const GIVER: &'static str = "fluxcap_raw_split";
 }
 
-/// How a loop that waits for packets spent its time.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct fluxcap_poller_statistics {
-    /// sizeof(struct fluxcap_poller_statistics), set by you.
-    pub struct_size: u32,
-    /// 0.
-    pub reserved: u32,
-    /// Turns without packets in which it kept looking.
-    pub spins: u64,
-    /// Turns without packets in which it slept.
-    pub sleeps: u64,
-    /// Times that it went over from spinning to sleeping, or back.
-    pub switches: u64,
-}
-
-// SAFETY: `repr(C)`, begins with a `u32`, and is made of plain numbers.
-unsafe impl Sized32 for fluxcap_poller_statistics {
-    const NAME: &'static str = "fluxcap_poller_statistics";
-}
-
-/// Mode B: makes two halves of a socket, which know nothing of each other and may be used on different threads at once.
+/// Makes two halves of a socket, which may be used on different threads at once.
 ///
-/// On success `*rx` and `*tx` are handles to be freed with fluxcap_rx_free() and fluxcap_tx_free(), in any order, the handle of the socket
-/// is gone, with a stop that no wait has taken yet, and the result is 0. Packets that you hold, that stand in a ring or are being sent stay good. When the receiving half is
-/// gone, no more packets come, and the other one still sends.
+/// They know nothing of each other, and are freed in any order. The handle of the socket is gone
+/// then, with a stop that no wait has taken yet. Packets that you hold, that stand in a ring or are
+/// being sent stay good. When the receiving half is gone, no more packets come, and the other one
+/// still sends.
+///
+/// Returns 0; `*rx` and `*tx` are handles to be freed with fluxcap_rx_free() and fluxcap_tx_free().
+///
+/// Errors, after which the socket is as it was:
+/// - -ENOMEM: not enough memory.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_raw_split(
     raw: *mut fluxcap_raw,
@@ -100,13 +110,24 @@ pub unsafe extern "C" fn fluxcap_raw_split(
     })
 }
 
-/// Takes up to `count` received packets, writes them to `packets`, and tops the fill ring up. Without any it waits for one, as the poller
-/// says, for at most `timeout_ms` milliseconds; 0: not at all, -1: for ever.
+/// Takes up to `count` received packets; without any it waits for one.
 ///
-/// Returns how many; 0 when time is over, or earlier: after a signal, and when nothing can ever arrive on a simulated network. Each packet
-/// is yours until you send, recycle or free it. -ENODEV: the interface was removed, or moved to another network namespace, which a call that
-/// finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program was taken off, within a second;
-/// -ECANCELED: fluxcap_rx_stop() ended the wait; -EINVAL: a wait for 0 packets.
+/// It waits as the poller says, for at most `timeout_ms` milliseconds; 0: not at all, -1: for ever.
+/// It tops the fill ring up, too.
+///
+/// Returns how many packets it wrote to `packets`; 0 when time is over, or earlier: after a signal,
+/// and when nothing can ever arrive on a simulated network. Each is yours until you send, recycle
+/// or free it.
+///
+/// Errors:
+/// - -ENODEV: the interface was removed, or moved to another network namespace, which a call that
+///   finds no packet tells within a tenth of a second, whether it waits or not, or its XDP program
+///   was taken off, within a second.
+/// - -ECANCELED: fluxcap_rx_stop() ended the wait.
+/// - -EINVAL: a wait for 0 packets.
+///
+/// Threads: one at a time. System calls: none while packets arrive, but recvfrom() where the kernel
+/// asks for a wake-up; ppoll() to sleep.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_recv(
     rx: *mut fluxcap_rx,
@@ -127,7 +148,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
         if timeout_ms != 0 {
             let first = match (count, timeout("timeout_ms", timeout_ms)?) {
                 // For its error.
-                (0, _) => return half.rx.recv(&mut nothing()).and_then(handle::count),
+                (0, _) => return half.rx.recv(&mut nothing()).and_then(error::count),
                 (_, Some(time)) => half.rx.recv_one_timeout(time)?,
                 (_, None) => half.rx.recv_one()?,
             };
@@ -141,7 +162,7 @@ pub unsafe extern "C" fn fluxcap_rx_recv(
         if done == 0 {
             half.rx.check()?;
         }
-        handle::count(done)
+        error::count(done)
     })
 }
 
@@ -150,10 +171,18 @@ fn nothing() -> PacketBatch {
     PacketBatch::with_capacity(0)
 }
 
-/// Gives the frames of packets straight back to the kernel, for new packets: cheaper than to free them. Returns 0; their `data` is NULL then.
+/// Gives the frames of packets straight back to the kernel, for new packets.
 ///
-/// A stale packet, or one of another UMEM, is -EINVAL, and then none is taken. In an array of more than 256 packets, those before may be
-/// taken first: their `data` is NULL.
+/// That is cheaper than to free them.
+///
+/// Returns 0; their `data` is NULL then.
+///
+/// Errors, after which none is taken:
+/// - -EINVAL: a packet is stale, or of another UMEM.
+///
+/// In an array of more than 256 packets, those before may be taken first: their `data` is NULL.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_recycle(
     rx: *mut fluxcap_rx,
@@ -171,29 +200,35 @@ pub unsafe extern "C" fn fluxcap_rx_recycle(
     })
 }
 
-/// Tops the fill ring up with free frames, and returns how many; 0 in a forked child. fluxcap_rx_recv() does that, too.
+/// Tops the fill ring up with free frames.
 ///
-/// Errors:
-/// - -EINVAL: `rx` is NULL or no open receiving half.
+/// fluxcap_rx_recv() does that, too.
 ///
-/// One thread at a time.
+/// Returns how many; 0 in a forked child.
+///
+/// Errors: the usual ones.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_refill(rx: *mut fluxcap_rx) -> c_int {
     quick(|| {
         // SAFETY: as the header asks.
-        handle::count(unsafe { exclusive(rx)? }.rx.refill())
+        error::count(unsafe { exclusive(rx)? }.rx.refill())
     })
 }
 
 /// Sets how fluxcap_rx_recv() waits. At first it is FLUXCAP_POLLER_ADAPTIVE.
 ///
-/// `poller` is one of FLUXCAP_POLLER_…; `spin_us` is how long FLUXCAP_POLLER_ADAPTIVE spins after the last packet, in microseconds; 0: 50.
-/// The counters of fluxcap_rx_poller_statistics() begin anew.
+/// `poller` is one of FLUXCAP_POLLER_…; `spin_us` is how long FLUXCAP_POLLER_ADAPTIVE spins after
+/// the last packet, in microseconds; 0: 50. The counters of fluxcap_rx_get_poller_statistics()
+/// begin anew.
+///
+/// Returns 0.
 ///
 /// Errors, after which the poller is as before:
-/// - -EINVAL: a poller that is not known, or a `spin_us` other than 0 with another poller; `rx` is NULL or no open receiving half.
+/// - -EINVAL: a poller that is not known, or a `spin_us` other than 0 with another poller.
 ///
-/// One thread at a time.
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_set_poller(
     rx: *mut fluxcap_rx,
@@ -208,9 +243,15 @@ pub unsafe extern "C" fn fluxcap_rx_set_poller(
     })
 }
 
-/// What the poller did since it was set. `statistics->struct_size` must be set.
+/// What the poller did since it was set.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
+///
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_poller_statistics(
+pub unsafe extern "C" fn fluxcap_rx_get_poller_statistics(
     rx: *const fluxcap_rx,
     statistics: *mut fluxcap_poller_statistics,
 ) -> c_int {
@@ -229,25 +270,40 @@ pub unsafe extern "C" fn fluxcap_rx_poller_statistics(
     })
 }
 
-/// Ends a wait in fluxcap_rx_recv(), which is -ECANCELED then. Without one it ends the next, before it begins, so that no stop is lost; a call
-/// with a `timeout_ms` of 0 does not wait, and leaves it to the next that does.
+/// Ends a wait in fluxcap_rx_recv(), which is -ECANCELED then.
 ///
-/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
-/// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no receiving half.
+/// Without one it ends the next, before it begins, so that no stop is lost; a call with a
+/// `timeout_ms` of 0 does not wait, and leaves it to the next that does.
+///
+/// Returns 0.
+///
+/// Errors, without a text:
+/// - -EINVAL: `rx` is no open receiving half.
+///
+/// Threads: any, at any time while the handle is open; and signal handlers, where a write() to a
+/// descriptor is all it does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_stop(rx: *const fluxcap_rx) -> c_int {
     // SAFETY: null or an open handle, as the header asks.
     unsafe { opaque::stop(rx) }
 }
 
-/// A file descriptor to wait for packets on, together with others, as with epoll. It stays the half's own: do not close it.
+/// A file descriptor to wait for packets on, together with others, as with epoll.
 ///
-/// It is readable while packets wait; when frames come home that the fill ring was out of, from whatever thread they were freed on; and about
-/// once a second, so that a loop sees whether the interface is still there. Then call fluxcap_rx_recv() with a `timeout_ms` of 0, until it
-/// returns 0 or an error: it brings frames that came home to the fill ring, and makes the descriptor unreadable again. A loop that frees
-/// packets need not do more. It is not the descriptor of the other half, fluxcap_tx_fd().
+/// It is readable while packets wait; when frames come home that the fill ring was out of, from
+/// whatever thread they were freed on; and about once a second, so that a loop sees whether the
+/// interface is still there. Then call fluxcap_rx_recv() with a `timeout_ms` of 0, until it returns
+/// 0 or an error: it brings frames that came home to the fill ring, and makes the descriptor
+/// unreadable again. A loop that frees packets need not do more. It is not the descriptor of the
+/// other half, fluxcap_tx_fd().
 ///
-/// -EMFILE: the first call opens descriptors, and no more files can be opened; -EOPNOTSUPP: there are none outside of Linux.
+/// Returns the descriptor. It stays the half's own: do not close it.
+///
+/// Errors:
+/// - -EMFILE: the first call opens descriptors, and no more files can be opened.
+/// - -EOPNOTSUPP: there are none outside of Linux.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     guard(|| {
@@ -256,14 +312,18 @@ pub unsafe extern "C" fn fluxcap_rx_fd(rx: *const fluxcap_rx) -> c_int {
     })
 }
 
-/// What the socket is, as fluxcap_raw_info(). `info->struct_size` must be set. Returns 0.
+/// What the socket is, as fluxcap_raw_get_info().
 ///
-/// Errors:
-/// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
+/// Returns 0, and fills in `*info`, whose `struct_size` must be set.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_info(rx: *const fluxcap_rx, info: *mut fluxcap_info) -> c_int {
+pub unsafe extern "C" fn fluxcap_rx_get_info(
+    rx: *const fluxcap_rx,
+    info: *mut fluxcap_info,
+) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let rx = &unsafe { shared(rx)? }.rx;
@@ -272,17 +332,18 @@ pub unsafe extern "C" fn fluxcap_rx_info(rx: *const fluxcap_rx, info: *mut fluxc
     })
 }
 
-/// What the kernel counted for the socket, both halves, and what this one received; `sent` is 0. Returns 0.
+/// What the kernel counted for the socket, both halves, and what this one received.
 ///
-/// `statistics->struct_size` must be set.
+/// `sent` is 0.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
 ///
 /// Errors:
-/// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
 /// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once. System calls: getsockopt().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_statistics(
+pub unsafe extern "C" fn fluxcap_rx_get_statistics(
     rx: *const fluxcap_rx,
     statistics: *mut fluxcap_statistics,
 ) -> c_int {
@@ -294,17 +355,18 @@ pub unsafe extern "C" fn fluxcap_rx_statistics(
     })
 }
 
-/// What the XDP program counted for the whole interface. `counters->struct_size` must be set. Returns 0.
+/// What the XDP program counted for the whole interface.
 ///
 /// All is 0 without a program of this library.
 ///
+/// Returns 0, and fills in `*counters`, whose `struct_size` must be set.
+///
 /// Errors:
-/// - -EINVAL: `counters` is NULL, or its `struct_size` is one that no version has; `rx` is NULL or no open receiving half.
 /// - -EPERM: before Linux 6.0, without CAP_BPF, where kernel.unprivileged_bpf_disabled is set.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once. System calls: bpf().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_program_counters(
+pub unsafe extern "C" fn fluxcap_rx_get_program_counters(
     rx: *const fluxcap_rx,
     counters: *mut fluxcap_program_counters,
 ) -> c_int {
@@ -316,14 +378,17 @@ pub unsafe extern "C" fn fluxcap_rx_program_counters(
     })
 }
 
-/// The fill ring into `*fill` and the RX ring into `*ring`, as they stand; zeros in a forked child. Returns 0.
+/// The fill ring and the RX ring, as they stand.
 ///
-/// Errors:
-/// - -EINVAL: `fill` or `ring` is NULL; `rx` is NULL or no open receiving half.
+/// They are zeros in a forked child.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Returns 0, and fills in `*fill` and `*ring`.
+///
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_debug_rings(
+pub unsafe extern "C" fn fluxcap_rx_get_rings(
     rx: *const fluxcap_rx,
     fill: *mut fluxcap_ring_state,
     ring: *mut fluxcap_ring_state,
@@ -346,14 +411,15 @@ pub unsafe extern "C" fn fluxcap_rx_debug_rings(
     })
 }
 
-/// What became of each requested setting, as text: see fluxcap_raw_report().
+/// What became of each requested setting, as text: see fluxcap_raw_format_report().
 ///
-/// Errors:
-/// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `rx` is NULL or no open receiving half.
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_report(
+pub unsafe extern "C" fn fluxcap_rx_format_report(
     rx: *const fluxcap_rx,
     text: *mut c_char,
     size: usize,
@@ -364,14 +430,15 @@ pub unsafe extern "C" fn fluxcap_rx_report(
     })
 }
 
-/// The UMEM of the socket: see fluxcap_raw_umem(). On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0.
+/// Gives a handle to the UMEM of the socket: see fluxcap_raw_get_umem().
 ///
-/// Errors:
-/// - -EINVAL: `umem` is NULL; `rx` is NULL or no open receiving half.
+/// Returns 0; `*umem` is a handle to be freed with fluxcap_umem_free().
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_rx_umem(
+pub unsafe extern "C" fn fluxcap_rx_get_umem(
     rx: *const fluxcap_rx,
     umem: *mut *mut fluxcap_umem,
 ) -> c_int {
@@ -381,9 +448,11 @@ pub unsafe extern "C" fn fluxcap_rx_umem(
     })
 }
 
-/// Closes the receiving half: no more packets come. NULL is a no-op. Packets that you still hold stay good.
+/// Closes the receiving half: no more packets come.
 ///
-/// The handle is gone afterwards, and must not be in use on another thread.
+/// Packets that you still hold stay good. NULL is a no-op. The handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_rx_free(rx: *mut fluxcap_rx) {
     guard(|| {

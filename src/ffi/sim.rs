@@ -1,31 +1,72 @@
-//! A simulated network, behind its opaque handle.
+//! The world around your program, in a test: NICs, cables, traffic, faults. Without root.
+//!
+//! Sockets are opened on links of a simulated network in place of an interface's name; all the rest
+//! of your program is as in production. Time is simulated, and a seed decides what goes wrong, so
+//! that a test sees the same each time. NICs play and record capture files.
+//!
+//! Functions on a NIC take its link; the link of an interface of the machine is -EINVAL.
+//!
+//! ```c
+//! // A packet arrives at a simulated NIC, and is received.
+//! static int receive_one(const void *data, size_t len)
+//! {
+//!     struct fluxcap_sim_nic_config nic = {0};
+//!     struct fluxcap_config config = {0};
+//!     struct fluxcap_sim *sim = NULL;
+//!     struct fluxcap_link *link = NULL;
+//!     struct fluxcap_raw *raw = NULL;
+//!     struct fluxcap_packet packet;
+//!     int result = -1;
+//!
+//!     nic.struct_size = sizeof(nic);
+//!     nic.name = "nic0";
+//!     config.struct_size = sizeof(config);
+//!     if (fluxcap_sim_create(1, &sim) == 0 && fluxcap_sim_add_nic(sim, &nic, &link) == 0) {
+//!         config.link = link;
+//!         if (fluxcap_open(&config, &raw) == 0 &&
+//!             fluxcap_sim_nic_inject(link, 0, data, len) == 0 &&
+//!             fluxcap_sim_settle(sim) >= 0)
+//!             result = fluxcap_raw_recv(raw, &packet, 1);
+//!     }
+//!     if (result == 1)
+//!         fluxcap_packet_free(&packet);
+//!     fluxcap_raw_free(raw);
+//!     fluxcap_link_free(link);
+//!     fluxcap_sim_free(sim);
+//!     return result;
+//! }
+//! ```
 
 use std::ffi::{CStr, c_char, c_int};
+use std::fmt;
 use std::mem::offset_of;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::error::{guard, null};
-use super::handle::count;
-use super::link::{self, fluxcap_link};
+use super::array::{check_count, print};
+use super::config::{self, fluxcap_link};
+use super::error::{count, guard, null};
 use super::opaque::{self, Opaque, shared};
 use super::sized::{self, Sized32};
 use crate::error::{FluxError, Result};
 use crate::proto::MacAddr;
-use crate::sim::{Faults, Network, NicConfig, Running};
+use crate::sim::{Event, EventKind, Faults, Network, NicConfig, Running};
 
 /// For `keep` of struct fluxcap_sim_nic_config: nothing is kept, only counted.
 pub const FLUXCAP_SIM_KEEP_NOTHING: u32 = 0xffff_ffff;
 
-/// A network without a kernel: NICs that sockets can be opened on, and cables between them. Needs no root, and no network.
+/// A network without a kernel: NICs that sockets can be opened on, and cables between them. Needs
+/// no root, and no network.
 ///
-/// Your program opens its sockets on links of this network, in place of an interface's name, and runs as in production: the rings, the
-/// counters and the errors are those of the kernel. Your test plays the world around it.
+/// Your program opens its sockets on links of this network, in place of an interface's name, and
+/// runs as in production: the rings, the counters and the errors are those of the kernel. Your test
+/// plays the world around it.
 ///
-/// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a socket waits or flushes,
-/// or, in real time, while the network's thread runs (fluxcap_sim_start()). Without the thread time is simulated, and the same calls on one
-/// thread give the same results each time. On Linux a socket here has a file descriptor, too, as soon as
-/// one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
+/// Nothing moves by itself: packets move in fluxcap_sim_step() and fluxcap_sim_advance(), while a
+/// socket waits or flushes, or, in real time, while the network's thread runs
+/// (fluxcap_sim_start_thread()). Without the thread time is simulated, and the same calls on one
+/// thread give the same results each time. On Linux a socket here has a file descriptor, too, as
+/// soon as one asks for it; elsewhere fluxcap_raw_fd() is -EOPNOTSUPP.
 pub struct fluxcap_sim {
     _opaque: [u8; 0],
 }
@@ -57,28 +98,33 @@ pub struct fluxcap_sim_nic_config {
     pub name: *const c_char,
     /// Its queues, 1 to 256. 0: 1.
     pub queues: u32,
-    /// Packets on the way to one of its queues, at most; a sender finds the device busy then. 0: 2048.
+    /// Packets on the way to one of its queues, at most; a sender finds the device busy then. 0:
+    /// 2048.
     pub cable: u32,
-    /// Packets kept for fluxcap_sim_take_sent() and for fluxcap_sim_take_passed(), at most; a sender finds the device busy then, and
-    /// the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING: what is sent without a cable, or passed, is only counted.
+    /// Packets kept for fluxcap_sim_nic_take_sent() and for fluxcap_sim_nic_take_passed(), at most;
+    /// a sender finds the device busy then, and the host drops. 0: 65536. FLUXCAP_SIM_KEEP_NOTHING:
+    /// what is sent without a cable, or passed, is only counted.
     pub keep: u32,
     /// 1: its driver has zero-copy. 0: it has not, as that of veth.
     pub zero_copy: u32,
-    /// 1: the kernel does not know the TX budget option (Linux before 6.17), so one transmit call sends 32 packets. 0: it does.
+    /// 1: the kernel does not know the TX budget option (Linux before 6.17), so one transmit call
+    /// sends 32 packets. 0: it does.
     pub no_tx_budget: u32,
     /// Its Ethernet address. All 0: 02:00:00:00:00:01 for the first NIC of a network, and so on.
     pub mac: [u8; 6],
     /// 0.
     pub reserved: [u8; 6],
-    /// How long, in nanoseconds, its driver takes to let go of the queue after a zero-copy socket was closed. So long the queue is taken, and
-    /// the socket's frames are in quarantine (struct fluxcap_accounting).
+    /// How long, in nanoseconds, its driver takes to let go of the queue after a zero-copy socket
+    /// was closed. So long the queue is taken, and the socket's frames are in quarantine (struct
+    /// fluxcap_accounting).
     pub release_delay_ns: u64,
 }
 
-/// What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size: nothing.
+/// What goes wrong on the way into a NIC and in its sockets. Zero everywhere but in struct_size:
+/// nothing.
 ///
-/// All but max_delay_ns are chances, in parts per million of packets (or of calls), 0 to 1000000. Which packets are hit follows from the
-/// network's seed alone.
+/// All but max_delay_ns are chances, in parts per million of packets (or of calls), 0 to 1000000.
+/// Which packets are hit follows from the network's seed alone.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_sim_faults {
@@ -154,9 +200,16 @@ pub(super) unsafe fn network_of<'a>(sim: *const fluxcap_sim) -> Result<&'a Simul
     sim.network.check().map(|()| sim)
 }
 
-/// Makes a network without NICs. Its faults follow from `seed`: the same seed and the same calls on one thread give the same trace.
+/// Makes a network without NICs.
 ///
-/// On success `*sim` is a handle to be freed with fluxcap_sim_free(), and the result 0. Any thread.
+/// Its faults follow from `seed`: the same seed and the same calls on one thread give the same
+/// trace.
+///
+/// Returns 0; `*sim` is a handle to be freed with fluxcap_sim_free().
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_create(seed: u64, sim: *mut *mut fluxcap_sim) -> c_int {
     guard(|| {
@@ -173,10 +226,12 @@ pub unsafe extern "C" fn fluxcap_sim_create(seed: u64, sim: *mut *mut fluxcap_si
     })
 }
 
-/// Frees a network's handle, and ends its thread. NULL is a no-op.
+/// Frees a network's handle, and ends its thread.
 ///
-/// Links and sockets of the network stay good: it goes with the last of them. The handle is gone afterwards, and must not be in use on
-/// another thread.
+/// Links and sockets of the network stay good: it goes with the last of them. NULL is a no-op. The
+/// handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_free(sim: *mut fluxcap_sim) {
     guard(|| {
@@ -188,10 +243,15 @@ pub unsafe extern "C" fn fluxcap_sim_free(sim: *mut fluxcap_sim) {
 
 /// Adds a NIC to the network. It is up, and without a cable.
 ///
-/// On success `*link` is a handle to it, to be freed with fluxcap_link_free(), and the result 0. -EINVAL: a number out of its range;
-/// -EEXIST: a name that the network has already. Any thread.
+/// Returns 0; `*link` is a handle to it, to be freed with fluxcap_link_free().
+///
+/// Errors:
+/// - -EINVAL: a number out of its range.
+/// - -EEXIST: the network has a NIC of that name already.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_add(
+pub unsafe extern "C" fn fluxcap_sim_add_nic(
     sim: *const fluxcap_sim,
     config: *const fluxcap_sim_nic_config,
     link: *mut *mut fluxcap_link,
@@ -207,7 +267,7 @@ pub unsafe extern "C" fn fluxcap_sim_add(
         // SAFETY: its `name` is null or a C string, as the header asks.
         let nic = sim.network.add(unsafe { nic_config(&config)? })?;
         // SAFETY: not null, so writable as the header asks.
-        unsafe { link.write(link::simulated(nic)) };
+        unsafe { link.write(config::simulated(nic)) };
         Ok(0)
     })
 }
@@ -257,11 +317,16 @@ fn field(name: &str, wrong: &str, fix: &str) -> FluxError {
     )
 }
 
-/// Finds the NIC of this name. On success `*link` is one more handle to it, to be freed with fluxcap_link_free(), and the result 0.
+/// Finds the NIC of this name.
 ///
-/// -ENODEV: there is none. Any thread.
+/// Returns 0; `*link` is one more handle to it, to be freed with fluxcap_link_free().
+///
+/// Errors:
+/// - -ENODEV: there is none.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_find(
+pub unsafe extern "C" fn fluxcap_sim_find_nic(
     sim: *const fluxcap_sim,
     name: *const c_char,
     link: *mut *mut fluxcap_link,
@@ -279,14 +344,23 @@ pub unsafe extern "C" fn fluxcap_sim_find(
         let name = unsafe { CStr::from_ptr(name) };
         let nic = sim.network.find(&name.to_string_lossy())?;
         // SAFETY: not null, so writable as the header asks.
-        unsafe { link.write(link::simulated(nic)) };
+        unsafe { link.write(config::simulated(nic)) };
         Ok(0)
     })
 }
 
-/// Joins two NICs of the network by a cable: what one sends, the other receives, on the queue of the same number.
+/// Joins two NICs of the network by a cable.
 ///
-/// -EINVAL: twice the same, or not of this network; -EBUSY: one has a cable already; -ENODEV: one was removed. Any thread.
+/// What one sends, the other receives, on the queue of the same number.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: twice the same, or not of this network.
+/// - -EBUSY: one has a cable already.
+/// - -ENODEV: one was removed.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_join(
     sim: *const fluxcap_sim,
@@ -296,21 +370,22 @@ pub unsafe extern "C" fn fluxcap_sim_join(
     guard(|| {
         // SAFETY: as the header asks.
         let (sim, one, other) = unsafe {
-            let named = |link, name| link::nic(link).map_err(|error| error.with_note(name));
+            let named = |link, name| config::nic(link).map_err(|error| error.with_note(name));
             (network_of(sim)?, named(one, "one")?, named(other, "other")?)
         };
         sim.network.join(one, other).map(|()| 0)
     })
 }
 
-/// Handles up to `budget` packets that are due, and returns how many; 0: nothing is left to do at this time.
+/// Handles up to `budget` packets that are due.
 ///
 /// Those are packets that leave a zero-copy socket, are played, arrive, or are completed late.
 ///
-/// Errors:
-/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+/// Returns how many; 0: nothing is left to do at this time.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) -> c_int {
     guard(|| {
@@ -320,14 +395,15 @@ pub unsafe extern "C" fn fluxcap_sim_step(sim: *const fluxcap_sim, budget: u32) 
     })
 }
 
-/// Steps until nothing is left to do at this time, and returns how many packets were handled (INT_MAX: that many or more).
+/// Steps until nothing is left to do at this time.
 ///
 /// Ends after some hundred million packets at the latest: a playback for ever has no end.
 ///
-/// Errors:
-/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+/// Returns how many packets were handled; INT_MAX: that many or more.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
@@ -337,15 +413,17 @@ pub unsafe extern "C" fn fluxcap_sim_settle(sim: *const fluxcap_sim) -> c_int {
     })
 }
 
-/// Lets `nanoseconds` of simulated time pass, in which all happens that is due: delayed packets arrive, recorded traffic is played. Returns 0.
+/// Lets `nanoseconds` of simulated time pass, in which all happens that is due.
 ///
-/// While the network's thread runs, real time counts, and this waits for it. Without it, traffic at full speed comes at one packet a
+/// Delayed packets arrive, recorded traffic is played. While the network's thread runs, real time
+/// counts, and this waits for it. Without it, traffic at full speed comes at one packet a
 /// microsecond.
 ///
-/// Errors:
-/// - -EINVAL: `sim` is NULL or no open network, or this is a forked child.
+/// Returns 0.
 ///
-/// Any thread.
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanoseconds: u64) -> c_int {
     guard(|| {
@@ -356,9 +434,18 @@ pub unsafe extern "C" fn fluxcap_sim_advance(sim: *const fluxcap_sim, nanosecond
     })
 }
 
-/// The nanoseconds since the network was made, as its packets see it, into `*nanoseconds`. Any thread.
+/// The nanoseconds since the network was made, as its packets see it.
+///
+/// Returns 0, and writes them to `*nanoseconds`.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *mut u64) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_get_time(
+    sim: *const fluxcap_sim,
+    nanoseconds: *mut u64,
+) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let sim = unsafe { network_of(sim)? };
@@ -372,11 +459,19 @@ pub unsafe extern "C" fn fluxcap_sim_now(sim: *const fluxcap_sim, nanoseconds: *
     })
 }
 
-/// Starts a thread that moves packets as they come, in real time. -EBUSY: it runs already. Any thread.
+/// Starts a thread that moves packets as they come, in real time.
 ///
-/// With it, programs of several threads run as on a real machine; without it, a single thread sees the same happen each time.
+/// With it, programs of several threads run as on a real machine; without it, a single thread sees
+/// the same happen each time.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EBUSY: it runs already.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_start_thread(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let sim = unsafe { network_of(sim)? };
@@ -387,9 +482,17 @@ pub unsafe extern "C" fn fluxcap_sim_start(sim: *const fluxcap_sim) -> c_int {
     })
 }
 
-/// Ends the thread; time is simulated again, and goes on from where it is. Without a thread it is a no-op. Any thread.
+/// Ends the thread.
+///
+/// Time is simulated again, and goes on from where it is. Without a thread it is a no-op.
+///
+/// Returns 0.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_sim_stop(sim: *const fluxcap_sim) -> c_int {
+pub unsafe extern "C" fn fluxcap_sim_stop_thread(sim: *const fluxcap_sim) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let sim = unsafe { network_of(sim)? };
@@ -399,7 +502,14 @@ pub unsafe extern "C" fn fluxcap_sim_stop(sim: *const fluxcap_sim) -> c_int {
     })
 }
 
-/// What goes wrong from now on, at all NICs, and at those to come. -EINVAL: a chance or the delay is out of its range. Any thread.
+/// What goes wrong from now on, at all NICs, and at those to come.
+///
+/// Returns 0.
+///
+/// Errors:
+/// - -EINVAL: a chance or the delay is out of its range.
+///
+/// Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_sim_set_faults(
     sim: *const fluxcap_sim,
@@ -410,4 +520,165 @@ pub unsafe extern "C" fn fluxcap_sim_set_faults(
         let (sim, faults) = unsafe { (network_of(sim)?, sized::read("faults", faults)?) };
         sim.network.set_faults(faults.into()).map(|()| 0)
     })
+}
+
+/// The packet reached the NIC.
+pub const FLUXCAP_SIM_ARRIVED: u32 = 1;
+/// The packet stands in the RX ring of the queue's socket.
+pub const FLUXCAP_SIM_RECEIVED: u32 = 2;
+/// The packet went on to the host's network stack.
+pub const FLUXCAP_SIM_PASSED: u32 = 3;
+/// The packet was dropped on arrival: the host's queue or the RX ring full, no frame, too long, or
+/// the NIC down.
+pub const FLUXCAP_SIM_DROPPED: u32 = 4;
+/// The packet was taken out of a TX ring.
+pub const FLUXCAP_SIM_SENT: u32 = 5;
+/// A frame came back through the completion ring.
+pub const FLUXCAP_SIM_COMPLETED: u32 = 6;
+/// A fault took the packet.
+pub const FLUXCAP_SIM_LOST: u32 = 7;
+/// A fault made a second packet.
+pub const FLUXCAP_SIM_DUPLICATED: u32 = 8;
+/// A fault let the packet overtake others.
+pub const FLUXCAP_SIM_REORDERED: u32 = 9;
+/// A fault changed a bit of the packet.
+pub const FLUXCAP_SIM_CORRUPTED: u32 = 10;
+/// A fault cut the packet.
+pub const FLUXCAP_SIM_TRUNCATED: u32 = 11;
+/// A fault held the packet up.
+pub const FLUXCAP_SIM_DELAYED: u32 = 12;
+/// A fault made a kick or a wait pass without effect.
+pub const FLUXCAP_SIM_WAKEUP_LOST: u32 = 13;
+/// A fault ended a wait early.
+pub const FLUXCAP_SIM_WAKEUP_SPURIOUS: u32 = 14;
+/// A fault hid the frames of the fill ring.
+pub const FLUXCAP_SIM_STARVED: u32 = 15;
+/// A fault holds a sent frame back.
+pub const FLUXCAP_SIM_STALLED: u32 = 16;
+
+/// One thing that happened in a simulated network. There may be more kinds in later versions.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct fluxcap_sim_event {
+    /// When, in nanoseconds since the network was made.
+    pub time_ns: u64,
+    /// A hash of the packet's bytes (FNV-1a); 0 where there is none.
+    pub digest: u64,
+    /// The number of the NIC, from 0, in the order they were added.
+    pub nic: u32,
+    /// The queue.
+    pub queue: u32,
+    /// FLUXCAP_SIM_…: what.
+    pub kind: u32,
+    /// The packet's length in bytes; 0 where there is none.
+    pub len: u32,
+}
+
+impl From<&Event> for fluxcap_sim_event {
+    fn from(event: &Event) -> Self {
+        Self {
+            time_ns: u64::try_from(event.time.as_nanos()).unwrap_or(u64::MAX),
+            digest: event.digest,
+            nic: event.nic,
+            queue: event.queue,
+            kind: match event.kind {
+                EventKind::Arrived => FLUXCAP_SIM_ARRIVED,
+                EventKind::Received => FLUXCAP_SIM_RECEIVED,
+                EventKind::Passed => FLUXCAP_SIM_PASSED,
+                EventKind::Dropped => FLUXCAP_SIM_DROPPED,
+                EventKind::Sent => FLUXCAP_SIM_SENT,
+                EventKind::Completed => FLUXCAP_SIM_COMPLETED,
+                EventKind::Lost => FLUXCAP_SIM_LOST,
+                EventKind::Duplicated => FLUXCAP_SIM_DUPLICATED,
+                EventKind::Reordered => FLUXCAP_SIM_REORDERED,
+                EventKind::Corrupted => FLUXCAP_SIM_CORRUPTED,
+                EventKind::Truncated => FLUXCAP_SIM_TRUNCATED,
+                EventKind::Delayed => FLUXCAP_SIM_DELAYED,
+                EventKind::WakeupLost => FLUXCAP_SIM_WAKEUP_LOST,
+                EventKind::WakeupSpurious => FLUXCAP_SIM_WAKEUP_SPURIOUS,
+                EventKind::Starved => FLUXCAP_SIM_STARVED,
+                EventKind::Stalled => FLUXCAP_SIM_STALLED,
+            },
+            len: event.len,
+        }
+    }
+}
+
+/// Notes down what happens in the network from now on, up to `events` of it; 0 ends that.
+///
+/// What was noted before is gone.
+///
+/// Returns 0.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_start_trace(sim: *const fluxcap_sim, events: u32) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { network_of(sim)? };
+        sim.network.start_trace(events as usize);
+        Ok(0)
+    })
+}
+
+/// The first `count` events since fluxcap_sim_start_trace(), in order, or fewer if there are fewer.
+///
+/// Times are nanoseconds since the network was made.
+///
+/// Returns how many there are in all, and writes the first ones to `events`.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_get_trace(
+    sim: *const fluxcap_sim,
+    events: *mut fluxcap_sim_event,
+    count: u32,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { network_of(sim)? };
+        if events.is_null() && count > 0 {
+            return Err(null("events"));
+        }
+        let room = check_count("events", count, c_int::MAX as u32)?;
+        let trace = sim.network.trace();
+        for (place, event) in trace.iter().take(room).enumerate() {
+            // SAFETY: `place` is less than `room`, and as many are writable as the header asks.
+            unsafe { events.add(place).write(event.into()) };
+        }
+        self::count(trace.len() as u32)
+    })
+}
+
+/// What happened since fluxcap_sim_start_trace(), in order, as text: one event a line.
+///
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
+///
+/// Errors: the usual ones.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fluxcap_sim_format_trace(
+    sim: *const fluxcap_sim,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    guard(|| {
+        // SAFETY: as the header asks.
+        let sim = unsafe { network_of(sim)? };
+        // SAFETY: as the header asks.
+        unsafe { print(&Lines(sim.network.trace()), text, size) }
+    })
+}
+
+struct Lines(Vec<Event>);
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|event| writeln!(f, "{event}"))
+    }
 }

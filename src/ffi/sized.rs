@@ -1,4 +1,5 @@
-//! Structs that may grow: `struct_size` first, zero is the default, an unknown non-zero tail is refused.
+//! Structs that may grow: `struct_size` first, zero is the default, an unknown non-zero tail is
+//! refused.
 
 use std::mem;
 use std::ptr;
@@ -13,13 +14,15 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 ///
 /// It is `repr(C)`, begins with a `u32`, and every bit pattern is a value of it.
 pub(super) unsafe trait Sized32: Copy {
-    /// Its sizes in all versions that had it, ascending up to that of this one. Others would cut a field in two.
+    /// Its sizes in all versions that had it, ascending up to that of this one. Others would cut a
+    /// field in two.
     const SIZES: &'static [usize] = &[size_of::<Self>()];
     /// Its name, for messages.
     const NAME: &'static str;
 }
 
-/// Reads a struct that the caller filled in, perhaps compiled against a shorter or longer version of it.
+/// Reads a struct that the caller filled in, perhaps compiled against a shorter or longer version
+/// of it.
 ///
 /// # Safety
 ///
@@ -56,7 +59,8 @@ pub(super) unsafe fn read<T: Sized32>(name: &str, from: *const T) -> Result<T> {
     Ok(value)
 }
 
-/// Writes a struct for the caller, as much as its `struct_size` has room for; the size itself stays as it is.
+/// Writes a struct for the caller, as much as its `struct_size` has room for; the size itself stays
+/// as it is.
 ///
 /// # Safety
 ///
@@ -80,7 +84,8 @@ pub(super) unsafe fn write<T: Sized32>(name: &str, to: *mut T, value: &T) -> Res
     Ok(())
 }
 
-/// How long the caller's struct is, by its `struct_size`: the size of some version of it, or longer than that of this one.
+/// How long the caller's struct is, by its `struct_size`: the size of some version of it, or longer
+/// than that of this one.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! What is pushed in front of packets, in C: tags, labels, tunnels.
+//! What is pushed in front of packets: tags, labels, tunnels.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -13,7 +13,8 @@ use crate::proto::{EtherType, GreFields, MacAddr, Mpls, VlanTag, Vxlan};
 pub struct fluxcap_vlan_tag {
     /// Which VLAN, 0 to 4095.
     pub id: u16,
-    /// What announces the tag: 0x8100, or 0 for the same, the inner one of two; 0x88a8 the outer one.
+    /// What announces the tag: 0x8100, or 0 for the same, the inner one of two; 0x88a8 the outer
+    /// one.
     pub ether_type: u16,
     /// Priority, 0 to 7.
     pub priority: u8,
@@ -84,7 +85,8 @@ impl From<Mpls> for fluxcap_mpls_label {
     }
 }
 
-/// GRE carries the whole frame; without, it carries the packet without its Ethernet header and VLAN tags.
+/// GRE carries the whole frame; without, it carries the packet without its Ethernet header and VLAN
+/// tags.
 pub const FLUXCAP_TUNNEL_FRAME: u32 = 0x01;
 /// The GRE header has `gre_key`.
 pub const FLUXCAP_TUNNEL_KEY: u32 = 0x02;
@@ -95,7 +97,8 @@ pub const FLUXCAP_TUNNEL_CHECKSUM: u32 = 0x08;
 /// The UDP header has none over IPv6 either (RFC 6935).
 pub const FLUXCAP_TUNNEL_NO_CHECKSUM: u32 = 0x10;
 
-/// What carries a tunnel, in host byte order: Ethernet and IP, and what the headers of GRE or VXLAN say.
+/// What carries a tunnel, in host byte order: Ethernet and IP, and what the headers of GRE or VXLAN
+/// say.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct fluxcap_tunnel {

@@ -1,28 +1,27 @@
-//! The sending half of a socket behind its opaque handle.
+//! The sending half of a socket.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::time::Duration;
 
-use super::array::bytes;
-use super::error::{guard, null, quick};
-use super::handle::{BATCH, count};
+use super::array::{bytes, print};
+use super::error::{count, guard, null, quick};
 use super::info::{
     fluxcap_info, fluxcap_ring_state, fluxcap_statistics, ring, write_info, write_statistics,
 };
 use super::opaque::{self, Opaque, exclusive, shared};
-use super::packet::{array, fill, fluxcap_packet, give, places, take_for_sending};
+use super::packet::{BATCH, array, fill, fluxcap_packet, give, places, take_for_sending};
 use super::poller::timeout;
-use super::text::print;
 use super::umem::{fluxcap_umem, write_umem};
 use crate::backend::descriptor::number;
 use crate::error::{ErrorKind, Result};
-use crate::packet::PacketBatch;
+use crate::packet::batch::PacketBatch;
 use crate::socket::FluxTx;
 
-/// Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes their frames back when they were sent.
+/// Mode B: the sending half of a socket. It sends packets that you own, received or made, and takes
+/// their frames back when they were sent.
 ///
-/// When packets were given to the kernel and for a second nothing has moved, the next call is -ETIME, and fluxcap_last_error() names
-/// driver and kernel; see fluxcap_tx_set_patience().
+/// When packets were given to the kernel and for a second nothing has moved, the next call is
+/// -ETIME, and fluxcap_last_error() names driver and kernel; see fluxcap_tx_set_patience().
 pub struct fluxcap_tx {
     _opaque: [u8; 0],
 }
@@ -48,14 +47,27 @@ pub(super) fn open(tx: FluxTx, batch: PacketBatch) -> *mut fluxcap_tx {
     opaque::give_stoppable(Sender { tx, batch }, stopper)
 }
 
-/// Sends packets, in order from the front of the array. It takes sent frames back and calls the kernel, as often as that helps. What sent
-/// means, and who counts what a device drops, fluxcap_raw_send() tells.
+/// Sends packets, in order from the front of the array.
 ///
-/// Returns how many were taken; their `data` is NULL then. The others are still yours: fluxcap_tx_wait(), and try again.
-/// A stale or foreign packet is -EINVAL (for one of another UMEM see fluxcap_tx_copy()), one that is empty or leaves its frame -EMSGSIZE, and
-/// then none is taken; in an array of more than 256 packets, or of more than the TX ring has room for, those before may be taken first: the
-/// count says so, and a later call the error. After -ENETDOWN, -ENODEV and -ETIME, packets whose `data` is NULL were taken, to be sent when
-/// that has changed.
+/// It takes sent frames back and calls the kernel, as often as that helps. What sent means, and who
+/// counts what a device drops, fluxcap_raw_send() tells.
+///
+/// Returns how many were taken; their `data` is NULL then. The others are still yours:
+/// fluxcap_tx_wait(), and try again.
+///
+/// Errors, after which none is taken:
+/// - -EINVAL: a packet is stale, or of another UMEM (for that see fluxcap_tx_copy()).
+/// - -EMSGSIZE: a packet is empty, or leaves its frame.
+///
+/// In an array of more than 256 packets, or of more than the TX ring has room for, those before may
+/// be taken first: the count says so, and a later call the error.
+///
+/// Errors, after which packets whose `data` is NULL were taken, to be sent when that has changed:
+/// - -ENETDOWN: the interface is down.
+/// - -ENODEV: it was removed.
+/// - -ETIME: nothing has left for the patience of this half: see fluxcap_tx_set_patience().
+///
+/// Threads: one at a time. System calls: sendto(), where the kernel asks for a wake-up.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_send(
     tx: *mut fluxcap_tx,
@@ -82,8 +94,8 @@ pub unsafe extern "C" fn fluxcap_tx_send(
 
 /// Sends up to a batch from the front of the array.
 ///
-/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken as there is room for, and only when
-/// all of them can be sent.
+/// A packet that is not sent is not touched, so that copies of it stay good: only as many are taken
+/// as there is room for, and only when all of them can be sent.
 fn send_part(half: &mut Sender, part: &mut [fluxcap_packet]) -> Result<usize> {
     let Sender { tx, batch } = half;
     let mut room = tx.room() as usize;
@@ -100,14 +112,17 @@ fn send_part(half: &mut Sender, part: &mut [fluxcap_packet]) -> Result<usize> {
     sent.map(|_| count - left)
 }
 
-/// Writes up to `count` fresh packets of length 0 to `packets`, each in a free frame. Set `len`, fill in the bytes, and send them.
+/// Takes up to `count` free frames, for packets to send.
 ///
-/// Takes sent frames back if there are not enough. Returns how many; fewer, even 0, when that does not help, and 0 in a forked child.
+/// They become packets of length 0. Set `len`, fill in the bytes, and send them. If there are not
+/// enough, sent frames are taken back.
 ///
-/// Errors:
-/// - -EINVAL: `tx` is NULL or no open sending half; `packets` is NULL and `count` is not 0, or `count` is above 2^24.
+/// Returns how many packets it wrote to `packets`; fewer, even 0, when that does not help, and 0 in
+/// a forked child.
 ///
-/// One thread at a time.
+/// Errors: the usual ones.
+///
+/// Threads: one at a time. System calls: none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_alloc(
     tx: *mut fluxcap_tx,
@@ -124,13 +139,20 @@ pub unsafe extern "C" fn fluxcap_tx_alloc(
     })
 }
 
-/// Writes a packet with a copy of `len` bytes at `data` to `*packet`, in a free frame: for packets that lie in another UMEM.
+/// Makes a packet with a copy of `len` bytes at `data`, in a free frame.
 ///
-/// Returns 1, or 0 when no frame is free now. -EMSGSIZE: they do not fit into a frame.
+/// For packets that lie in another UMEM.
+///
+/// Returns 1, and writes the packet to `*packet`; 0 when no frame is free now.
+///
+/// Errors:
+/// - -EMSGSIZE: the bytes do not fit into a frame.
+///
+/// Threads: one at a time. System calls: none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_copy(
     tx: *mut fluxcap_tx,
-    data: *const u8,
+    data: *const c_void,
     len: usize,
     packet: *mut fluxcap_packet,
 ) -> c_int {
@@ -151,14 +173,16 @@ pub unsafe extern "C" fn fluxcap_tx_copy(
     })
 }
 
-/// Takes the frames of sent packets back, and returns how many; 0 in a forked child. All calls that send do that, too.
+/// Takes the frames of sent packets back.
 ///
-/// A half that does not send for a while keeps them: call it then. It makes no system call.
+/// All calls that send do that, too. A half that does not send for a while keeps them: call it
+/// then.
 ///
-/// Errors:
-/// - -EINVAL: `tx` is NULL or no open sending half.
+/// Returns how many; 0 in a forked child.
 ///
-/// One thread at a time.
+/// Errors: the usual ones.
+///
+/// Threads: one at a time. System calls: none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
     quick(|| {
@@ -167,8 +191,17 @@ pub unsafe extern "C" fn fluxcap_tx_reap(tx: *mut fluxcap_tx) -> c_int {
     })
 }
 
-/// Takes sent frames back, and makes the kernel send what is in the TX ring, if it asks for that. -ENETDOWN, -ENODEV, -ETIME: the
-/// packets stay in the ring.
+/// Takes sent frames back, and makes the kernel send what is in the TX ring, if it asks for that.
+///
+/// Returns 0.
+///
+/// Errors, after which the packets stay in the ring:
+/// - -ENETDOWN: the interface is down.
+/// - -ENODEV: it was removed.
+/// - -ETIME: nothing has left for the patience of this half: see fluxcap_tx_set_patience().
+///
+/// Threads: one at a time. System calls: sendto(), where the kernel asks for a wake-up, as often as
+/// packets leave.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_kick(tx: *mut fluxcap_tx) -> c_int {
     quick(|| {
@@ -177,10 +210,17 @@ pub unsafe extern "C" fn fluxcap_tx_kick(tx: *mut fluxcap_tx) -> c_int {
     })
 }
 
-/// Sends everything in the TX ring and takes the frames back, for at most `timeout_ms` milliseconds; -1: without end. Errors as
-/// fluxcap_tx_kick(); -ECANCELED: fluxcap_tx_stop() ended it.
+/// Sends everything in the TX ring and takes the frames back.
+///
+/// It waits for at most `timeout_ms` milliseconds; -1: without end.
 ///
 /// Returns 1 when the kernel has no packet left, 0 when time ran out.
+///
+/// Errors:
+/// - -ENETDOWN, -ENODEV, -ETIME: as fluxcap_tx_kick().
+/// - -ECANCELED: fluxcap_tx_stop() ended it.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_flush(tx: *mut fluxcap_tx, timeout_ms: c_int) -> c_int {
     guard(|| {
@@ -191,11 +231,19 @@ pub unsafe extern "C" fn fluxcap_tx_flush(tx: *mut fluxcap_tx, timeout_ms: c_int
     })
 }
 
-/// Waits until the TX ring has room, or `timeout_ms` milliseconds are over; -1 waits for ever. Errors as fluxcap_tx_kick();
-/// -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
+/// Waits until the TX ring has room.
 ///
-/// Takes sent frames back and calls the kernel meanwhile. If it has to wait, then until the ring is at most half full. Returns 1 when there is
-/// room, 0 otherwise: when time ran out, after a signal, and when nothing can ever leave on a simulated network.
+/// It waits for at most `timeout_ms` milliseconds; -1: for ever. Takes sent frames back and calls
+/// the kernel meanwhile. If it has to wait, then until the ring is at most half full.
+///
+/// Returns 1 when there is room, 0 otherwise: when time ran out, after a signal, and when nothing
+/// can ever leave on a simulated network.
+///
+/// Errors:
+/// - -ENETDOWN, -ENODEV, -ETIME: as fluxcap_tx_kick().
+/// - -ECANCELED: fluxcap_tx_stop() ended it, which a wait of 0 leaves to the next one.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_wait(tx: *mut fluxcap_tx, timeout_ms: c_int) -> c_int {
     guard(|| {
@@ -207,23 +255,30 @@ pub unsafe extern "C" fn fluxcap_tx_wait(tx: *mut fluxcap_tx, timeout_ms: c_int)
     })
 }
 
-/// Ends a wait in fluxcap_tx_wait() or fluxcap_tx_flush(), which is -ECANCELED then. Without one it ends the next that has to wait, so that no
-/// stop is lost.
+/// Ends a wait in fluxcap_tx_wait() or fluxcap_tx_flush(), which is -ECANCELED then.
 ///
-/// While the handle is open: any thread, at any time, also together with the calls that need it for themselves; and from a signal handler,
-/// where a write() to a descriptor is all it does. Returns 0, or -EINVAL without a text for what is no sending half.
+/// Without one it ends the next that has to wait, so that no stop is lost.
+///
+/// Returns 0.
+///
+/// Errors, without a text:
+/// - -EINVAL: `tx` is no open sending half.
+///
+/// Threads: any, at any time while the handle is open; and signal handlers, where a write() to a
+/// descriptor is all it does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_stop(tx: *const fluxcap_tx) -> c_int {
     // SAFETY: null or an open handle, as the header asks.
     unsafe { opaque::stop(tx) }
 }
 
-/// The number of packets that the TX ring has room for now; 0 in a forked child.
+/// How many packets the TX ring has room for now.
 ///
-/// Errors:
-/// - -EINVAL: `tx` is NULL or no open sending half.
+/// Returns that number; 0 in a forked child.
 ///
-/// One thread at a time.
+/// Errors: the usual ones.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
     quick(|| {
@@ -232,12 +287,13 @@ pub unsafe extern "C" fn fluxcap_tx_room(tx: *mut fluxcap_tx) -> c_int {
     })
 }
 
-/// The number of packets that were given to the kernel and whose frames have not been taken back.
+/// How many packets were given to the kernel whose frames have not been taken back.
 ///
-/// Errors:
-/// - -EINVAL: `tx` is NULL or no open sending half.
+/// Returns that number.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_outstanding(tx: *const fluxcap_tx) -> c_int {
     quick(|| {
@@ -247,9 +303,16 @@ pub unsafe extern "C" fn fluxcap_tx_outstanding(tx: *const fluxcap_tx) -> c_int 
     })
 }
 
-/// How long nothing may move, while the kernel has packets to send, until a call is -ETIME, in milliseconds; -1: for ever. At first 1000.
+/// Sets how long nothing may leave, while the kernel has packets, until a call is -ETIME.
 ///
-/// It runs while the half is in use: fluxcap_tx_send(), fluxcap_tx_kick(), fluxcap_tx_flush() and fluxcap_tx_wait() look.
+/// In milliseconds; -1: for ever. At first it is 1000. It runs while the half is in use:
+/// fluxcap_tx_send(), fluxcap_tx_kick(), fluxcap_tx_flush() and fluxcap_tx_wait() look.
+///
+/// Returns 0.
+///
+/// Errors: the usual ones.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_ms: c_int) -> c_int {
     guard(|| {
@@ -261,10 +324,18 @@ pub unsafe extern "C" fn fluxcap_tx_set_patience(tx: *mut fluxcap_tx, patience_m
     })
 }
 
-/// The file descriptor, writable while the TX ring is at most half full, to wait on together with others, as with epoll. It stays the half's
-/// own: do not close it.
+/// A file descriptor to wait for room on, together with others, as with epoll.
 ///
-/// It is the socket's, and readable while packets wait. Errors as fluxcap_raw_fd(). Wake-ups may be spurious.
+/// It is writable while the TX ring is at most half full. It is the socket's, and readable while
+/// packets wait. Wake-ups may be spurious.
+///
+/// Returns the descriptor. It stays the half's own: do not close it.
+///
+/// Errors:
+/// - -EMFILE: a simulated socket gets one when somebody asks, and no more files can be opened.
+/// - -EOPNOTSUPP: a simulated socket gets none outside of Linux.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     guard(|| {
@@ -273,14 +344,18 @@ pub unsafe extern "C" fn fluxcap_tx_fd(tx: *const fluxcap_tx) -> c_int {
     })
 }
 
-/// What the socket is, as fluxcap_raw_info(). `info->struct_size` must be set. Returns 0.
+/// What the socket is, as fluxcap_raw_get_info().
 ///
-/// Errors:
-/// - -EINVAL: `info` is NULL, or its `struct_size` is one that no version has; `tx` is NULL or no open sending half.
+/// Returns 0, and fills in `*info`, whose `struct_size` must be set.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_info(tx: *const fluxcap_tx, info: *mut fluxcap_info) -> c_int {
+pub unsafe extern "C" fn fluxcap_tx_get_info(
+    tx: *const fluxcap_tx,
+    info: *mut fluxcap_info,
+) -> c_int {
     guard(|| {
         // SAFETY: as the header asks.
         let tx = &unsafe { shared(tx)? }.tx;
@@ -289,17 +364,18 @@ pub unsafe extern "C" fn fluxcap_tx_info(tx: *const fluxcap_tx, info: *mut fluxc
     })
 }
 
-/// What the kernel counted for the socket, both halves, and what this one sent; `received` is 0. Returns 0.
+/// What the kernel counted for the socket, both halves, and what this one sent.
 ///
-/// `statistics->struct_size` must be set.
+/// `received` is 0.
+///
+/// Returns 0, and fills in `*statistics`, whose `struct_size` must be set.
 ///
 /// Errors:
-/// - -EINVAL: `statistics` is NULL, or its `struct_size` is one that no version has; `tx` is NULL or no open sending half.
 /// - Another errno: the kernel did not tell its counters; fluxcap_last_error() says why.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Threads: several at once. System calls: getsockopt().
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_statistics(
+pub unsafe extern "C" fn fluxcap_tx_get_statistics(
     tx: *const fluxcap_tx,
     statistics: *mut fluxcap_statistics,
 ) -> c_int {
@@ -311,14 +387,17 @@ pub unsafe extern "C" fn fluxcap_tx_statistics(
     })
 }
 
-/// The TX ring into `*ring` and the completion ring into `*completion`, as they stand; zeros in a forked child. Returns 0.
+/// The TX ring and the completion ring, as they stand.
 ///
-/// Errors:
-/// - -EINVAL: `ring` or `completion` is NULL; `tx` is NULL or no open sending half.
+/// They are zeros in a forked child.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Returns 0, and fills in `*ring` and `*completion`.
+///
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_debug_rings(
+pub unsafe extern "C" fn fluxcap_tx_get_rings(
     tx: *const fluxcap_tx,
     ring: *mut fluxcap_ring_state,
     completion: *mut fluxcap_ring_state,
@@ -341,14 +420,15 @@ pub unsafe extern "C" fn fluxcap_tx_debug_rings(
     })
 }
 
-/// What became of each requested setting, as text: see fluxcap_raw_report().
+/// What became of each requested setting, as text: see fluxcap_raw_format_report().
 ///
-/// Errors:
-/// - -EINVAL: `text` is NULL and `size` is not 0, or `size` is a negative number gone wrong; `tx` is NULL or no open sending half.
+/// Returns the length of the whole text; writes it to `text`, up to `size` bytes with the NUL.
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_report(
+pub unsafe extern "C" fn fluxcap_tx_format_report(
     tx: *const fluxcap_tx,
     text: *mut c_char,
     size: usize,
@@ -359,14 +439,15 @@ pub unsafe extern "C" fn fluxcap_tx_report(
     })
 }
 
-/// The UMEM of the socket: see fluxcap_raw_umem(). On success `*umem` is a handle to be freed with fluxcap_umem_free(), and the result 0.
+/// Gives a handle to the UMEM of the socket: see fluxcap_raw_get_umem().
 ///
-/// Errors:
-/// - -EINVAL: `umem` is NULL; `tx` is NULL or no open sending half.
+/// Returns 0; `*umem` is a handle to be freed with fluxcap_umem_free().
 ///
-/// Several threads at once, but none together with a call that takes the handle without const.
+/// Errors: the usual ones.
+///
+/// Threads: several at once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fluxcap_tx_umem(
+pub unsafe extern "C" fn fluxcap_tx_get_umem(
     tx: *const fluxcap_tx,
     umem: *mut *mut fluxcap_umem,
 ) -> c_int {
@@ -376,10 +457,12 @@ pub unsafe extern "C" fn fluxcap_tx_umem(
     })
 }
 
-/// Closes the sending half. NULL is a no-op. Packets that you still hold stay good.
+/// Closes the sending half.
 ///
-/// What is in the TX ring may be sent or not: fluxcap_tx_flush() before makes sure. The handle is gone afterwards, and must not be in use on
-/// another thread.
+/// What is in the TX ring may be sent or not: fluxcap_tx_flush() before makes sure. Packets that
+/// you still hold stay good. NULL is a no-op. The handle is gone afterwards.
+///
+/// Threads: one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fluxcap_tx_free(tx: *mut fluxcap_tx) {
     guard(|| {

@@ -98,11 +98,11 @@ unsafe impl Backend for SimBackend {
     }
 
     fn queues_advice(&self, _name: &str, _count: &str) -> String {
-        "fluxcap_sim_set_queues(), or set_queues of the NIC in Rust".to_owned()
+        "fluxcap_sim_nic_set_queues(), or set_queues of the NIC in Rust".to_owned()
     }
 
     fn up_advice(&self, _name: &str) -> String {
-        "fluxcap_sim_set_up(), or set_up of the NIC in Rust".to_owned()
+        "fluxcap_sim_nic_set_up(), or set_up of the NIC in Rust".to_owned()
     }
 
     fn user_map(&self, _map: BorrowedFd<'_>) -> Result<Arc<dyn Steering>> {

@@ -226,7 +226,7 @@ static struct world create(void)
     CHECK_RESULT(fluxcap_sim_create(0, &world.sim), 0);
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";
-    CHECK_RESULT(fluxcap_sim_add(world.sim, &nic, &world.link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(world.sim, &nic, &world.link), 0);
     config.link = world.link;
     world.raw = open_config(&config);
     return world;
@@ -236,7 +236,7 @@ static void check_sent(const struct world *world, const uint8_t *wanted, size_t 
 {
     uint8_t bytes[2048];
 
-    CHECK_RESULT(fluxcap_sim_take_sent(world->link, bytes, sizeof(bytes)), (int)len);
+    CHECK_RESULT(fluxcap_sim_nic_take_sent(world->link, bytes, sizeof(bytes)), (int)len);
     CHECK(memcmp(bytes, wanted, len) == 0);
 }
 
@@ -287,9 +287,9 @@ static void an_answer_is_built_in_place_of_a_packet(void)
     uint32_t answered = 0;
 
     config.struct_size = sizeof(config);
-    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, &config, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raw, 1, &config, &engine), 0);
     for (uint32_t i = 0; i < 8; i++)
-        CHECK_RESULT(fluxcap_sim_inject(world.link, 0, experiment, sizeof(experiment)), 0);
+        CHECK_RESULT(fluxcap_sim_nic_inject(world.link, 0, experiment, sizeof(experiment)), 0);
     CHECK(fluxcap_sim_settle(world.sim) >= 0);
     while (answered < 8)
         CHECK(fluxcap_engine_run_once(engine, answer, &answered) >= 0);

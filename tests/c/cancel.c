@@ -33,9 +33,9 @@ static struct world create(void)
 
         nic.name = names[i];
         if (world.sim != NULL)
-            CHECK_RESULT(fluxcap_sim_add(world.sim, &nic, &world.links[i]), 0);
+            CHECK_RESULT(fluxcap_sim_add_nic(world.sim, &nic, &world.links[i]), 0);
         else
-            CHECK_RESULT(fluxcap_link_interface(names[i], &world.links[i]), 0);
+            CHECK_RESULT(fluxcap_link_create(names[i], &world.links[i]), 0);
         config.link = world.links[i];
         world.raws[i] = open_config(&config);
     }
@@ -117,7 +117,7 @@ static void use_everything(void *unused)
     CHECK(pthread_cancel(pthread_self()) == 0);
     struct world world = create();
     if (world.sim != NULL)
-        CHECK_RESULT(fluxcap_sim_record(world.links[0], path), 0);
+        CHECK_RESULT(fluxcap_sim_nic_record(world.links[0], path), 0);
     CHECK(fluxcap_raw_fd(world.raws[0]) >= 0 && fluxcap_raw_fd(world.raws[1]) >= 0);
     statistics.struct_size = sizeof(statistics);
     counters.struct_size = sizeof(counters);
@@ -127,15 +127,15 @@ static void use_everything(void *unused)
     CHECK_RESULT(fluxcap_raw_flush(world.raws[0], 3000), 1);
     CHECK_RESULT(fluxcap_raw_wait(world.raws[1], FLUXCAP_WAIT_RECEIVE, 3000), FLUXCAP_WAIT_RECEIVE);
     CHECK_RESULT(fluxcap_raw_wake_rx(world.raws[1]), 0);
-    CHECK(fluxcap_raw_recycle(world.raws[1], 8) > 0);
+    CHECK(fluxcap_raw_recycle_front(world.raws[1], 8) > 0);
     CHECK(fluxcap_raw_wait(world.raws[1], FLUXCAP_WAIT_RECEIVE, 1) >= 0);
-    CHECK(fluxcap_raw_recycle(world.raws[1], 8) >= 0 && fluxcap_raw_refill(world.raws[1]) >= 0);
-    CHECK_RESULT(fluxcap_raw_statistics(world.raws[1], &statistics), 0);
-    CHECK_RESULT(fluxcap_raw_program_counters(world.raws[1], &counters), 0);
-    CHECK(fluxcap_raw_report(world.raws[0], text, sizeof(text)) > 0);
+    CHECK(fluxcap_raw_recycle_front(world.raws[1], 8) >= 0 && fluxcap_raw_refill(world.raws[1]) >= 0);
+    CHECK_RESULT(fluxcap_raw_get_statistics(world.raws[1], &statistics), 0);
+    CHECK_RESULT(fluxcap_raw_get_program_counters(world.raws[1], &counters), 0);
+    CHECK(fluxcap_raw_format_report(world.raws[0], text, sizeof(text)) > 0);
     check_frames(world.raws[0]);
     check_frames(world.raws[1]);
-    CHECK_RESULT(fluxcap_raw_umem(world.raws[0], &umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(world.raws[0], &umem), 0);
     CHECK(fluxcap_poller_pin(UINT32_MAX) < 0);
 
     CHECK_RESULT(fluxcap_raw_split(world.raws[0], &rx, &tx), 0);
@@ -156,23 +156,23 @@ static void use_everything(void *unused)
     CHECK_RESULT(fluxcap_umem_reclaim(umem, 3000), 0);
     fluxcap_umem_free(umem);
 
-    CHECK_RESULT(fluxcap_engine_new(&world.raws[1], 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raws[1], 1, NULL, &engine), 0);
     CHECK_RESULT(fluxcap_engine_wait(engine, 1), 0);
     CHECK(fluxcap_engine_run_once(engine, take_nothing, NULL) >= 0);
     CHECK_RESULT(fluxcap_engine_run_for(engine, 1, take_nothing, NULL), 0);
     CHECK_RESULT(fluxcap_engine_stop(engine), 0);
     CHECK_RESULT(fluxcap_engine_run(engine, take_nothing, NULL), 0);
-    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_RESULT(fluxcap_group_create(&engine, 1, &group), 0);
     CHECK_RESULT(fluxcap_group_run_for(group, 1, take_nothing, NULL), 0);
     CHECK_RESULT(fluxcap_group_stop(group), 0);
     CHECK_RESULT(fluxcap_group_run(group, take_nothing, NULL), 0);
     fluxcap_group_free(group);
     if (world.sim != NULL) {
-        CHECK_RESULT(fluxcap_sim_record_end(world.links[0]), 0);
-        CHECK(fluxcap_sim_replay(world.links[0], 0, path, FLUXCAP_SIM_SPEED_FULL, 1) > 0);
-        CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
+        CHECK_RESULT(fluxcap_sim_nic_record_end(world.links[0]), 0);
+        CHECK(fluxcap_sim_nic_replay(world.links[0], 0, path, FLUXCAP_SIM_SPEED_FULL, 1) > 0);
+        CHECK_RESULT(fluxcap_sim_start_thread(world.sim), 0);
         CHECK_RESULT(fluxcap_sim_advance(world.sim, 1000000), 0);
-        CHECK_RESULT(fluxcap_sim_stop(world.sim), 0);
+        CHECK_RESULT(fluxcap_sim_stop_thread(world.sim), 0);
     }
     finish(&world);
     CHECK(unlink(path) == 0);
@@ -209,7 +209,7 @@ static void a_wait_goes_on_and_the_thread_ends_after_it(void)
     void *result = NULL;
 
     if (world.sim != NULL)
-        CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
+        CHECK_RESULT(fluxcap_sim_start_thread(world.sim), 0);
     CHECK_RESULT(fluxcap_raw_split(world.raws[1], &waiter.rx, &tx), 0);
     world.raws[1] = NULL;
     CHECK(pthread_barrier_init(&waiter.begins, NULL, 2) == 0);
@@ -255,7 +255,7 @@ static void run_an_engine(void *unused)
     make_packets(world.raws[0], &packet, 1, 60, 0);
     CHECK_RESULT(fluxcap_raw_send(world.raws[0], &packet, 1), 1);
     CHECK_RESULT(fluxcap_raw_flush(world.raws[0], 3000), 1);
-    CHECK_RESULT(fluxcap_engine_new(&world.raws[1], 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raws[1], 1, NULL, &engine), 0);
     calls = 0;
     CHECK_RESULT(fluxcap_engine_run(engine, cancel_and_go_on, engine), 0);
     CHECK(calls == 1);
@@ -310,11 +310,11 @@ static void *run_the_queue_callback(void *unused)
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";
     CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
-    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(sim, &nic, &link), 0);
     config.link = link;
     CHECK_RESULT(fluxcap_group_open(&config, NULL, 0, NULL, &group), 0);
     CHECK_RESULT(fluxcap_group_on_queue_change(group, queue_callback, NULL), 0);
-    CHECK_RESULT(fluxcap_sim_set_queues(link, 2), 0);
+    CHECK_RESULT(fluxcap_sim_nic_set_queues(link, 2), 0);
     fluxcap_group_run(group, take_nothing, NULL);
     (void)unused;
     return NULL;
@@ -330,9 +330,9 @@ static void *run_the_callback(void *unused)
     make_packets(world.raws[0], &packet, 1, 60, 0);
     CHECK_RESULT(fluxcap_raw_send(world.raws[0], &packet, 1), 1);
     CHECK_RESULT(fluxcap_raw_flush(world.raws[0], 3000), 1);
-    CHECK_RESULT(fluxcap_engine_new(&world.raws[1], 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raws[1], 1, NULL, &engine), 0);
     if (grouped) {
-        CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+        CHECK_RESULT(fluxcap_group_create(&engine, 1, &group), 0);
         fluxcap_group_run(group, callback, NULL);
     } else {
         fluxcap_engine_run(engine, callback, NULL);

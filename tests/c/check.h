@@ -141,7 +141,7 @@ static inline struct fluxcap_rings rings_of(const struct fluxcap_raw *raw)
     struct fluxcap_rings rings = ZEROS;
 
     rings.struct_size = sizeof(rings);
-    CHECK_RESULT(fluxcap_raw_debug_rings(raw, &rings), 0);
+    CHECK_RESULT(fluxcap_raw_get_rings(raw, &rings), 0);
     return rings;
 }
 
@@ -153,7 +153,7 @@ static inline void check_frames(const struct fluxcap_raw *raw)
     if (!rings.conserved) {
         char text[2048];
 
-        fluxcap_raw_debug_text(raw, text, sizeof(text));
+        fluxcap_raw_format_rings(raw, text, sizeof(text));
         printf("frames are lost:\n%s\n", text);
         exit(1);
     }
@@ -206,7 +206,7 @@ static inline void receive_all(struct fluxcap_raw *raw, struct fluxcap_packet *p
     uint32_t done = 0;
 
     for (double end = now() + 3; done < count && now() < end;) {
-        int result = fluxcap_raw_receive(raw, packets + done, count - done);
+        int result = fluxcap_raw_recv(raw, packets + done, count - done);
 
         CHECK(result >= 0);
         done += (uint32_t)result;

@@ -66,7 +66,7 @@ static struct world create(void)
     CHECK_RESULT(fluxcap_sim_create(0, &world.sim), 0);
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";
-    CHECK_RESULT(fluxcap_sim_add(world.sim, &nic, &world.link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(world.sim, &nic, &world.link), 0);
     config.link = world.link;
     world.raw = open_config(&config);
     return world;
@@ -354,7 +354,7 @@ static void check_sent(const struct world *world, const uint8_t *front, size_t l
 {
     uint8_t bytes[2048];
 
-    CHECK_RESULT(fluxcap_sim_take_sent(world->link, bytes, sizeof(bytes)), (int)(len + sizeof(frame)));
+    CHECK_RESULT(fluxcap_sim_nic_take_sent(world->link, bytes, sizeof(bytes)), (int)(len + sizeof(frame)));
     CHECK(memcmp(bytes, front, len) == 0 && memcmp(bytes + len, frame, sizeof(frame)) == 0);
 }
 
@@ -369,10 +369,10 @@ static void packets_of_a_callback_grow_and_are_sent_whole(void)
 
     memset(filled, 0xAA, sizeof(filled));
     config.struct_size = sizeof(config);
-    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, &config, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raw, 1, &config, &engine), 0);
     for (uint32_t round = 0; round < 40; round++) {
         for (uint32_t i = 0; i < 8; i++)
-            CHECK_RESULT(fluxcap_sim_inject(world.link, 0, frame, sizeof(frame)), 0);
+            CHECK_RESULT(fluxcap_sim_nic_inject(world.link, 0, frame, sizeof(frame)), 0);
         CHECK(fluxcap_sim_settle(world.sim) >= 0);
         while (turn < 8 * (round + 1))
             CHECK(fluxcap_engine_run_once(engine, change, &turn) >= 0);
@@ -382,7 +382,7 @@ static void packets_of_a_callback_grow_and_are_sent_whole(void)
             check_sent(&world, gre, sizeof(gre));
             check_sent(&world, filled, sizeof(filled));
         }
-        CHECK_RESULT(fluxcap_sim_take_sent(world.link, rest, sizeof(rest)), 0);
+        CHECK_RESULT(fluxcap_sim_nic_take_sent(world.link, rest, sizeof(rest)), 0);
     }
     CHECK_ERROR(fluxcap_packet_ref_adjust_head(&none, 0), -EINVAL, "none runs on this thread");
     check_frames(fluxcap_engine_port(engine, 0));
@@ -435,8 +435,8 @@ static void a_callback_within_a_callback_changes_its_own_packets(void)
 
     config.struct_size = sizeof(config);
     for (int i = 0; i < 2; i++) {
-        CHECK_RESULT(fluxcap_engine_new(&worlds[i].raw, 1, &config, &engines[i]), 0);
-        CHECK_RESULT(fluxcap_sim_inject(worlds[i].link, 0, frame, sizeof(frame)), 0);
+        CHECK_RESULT(fluxcap_engine_create(&worlds[i].raw, 1, &config, &engines[i]), 0);
+        CHECK_RESULT(fluxcap_sim_nic_inject(worlds[i].link, 0, frame, sizeof(frame)), 0);
         CHECK(fluxcap_sim_settle(worlds[i].sim) >= 0);
     }
     nested.inner = engines[1];
@@ -527,10 +527,10 @@ static void only_packets_of_the_running_callback_are_changed(void)
     uint8_t bytes[sizeof(frame) + 64];
 
     config.struct_size = sizeof(config);
-    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, &config, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raw, 1, &config, &engine), 0);
     for (int i = 0; i < 2; i++) {
         for (int packet = 0; packet < 2; packet++)
-            CHECK_RESULT(fluxcap_sim_inject(world.link, 0, frame, sizeof(frame)), 0);
+            CHECK_RESULT(fluxcap_sim_nic_inject(world.link, 0, frame, sizeof(frame)), 0);
         CHECK(fluxcap_sim_settle(world.sim) >= 0);
         CHECK_RESULT(fluxcap_engine_run_once(engine, keep, &keeper), 2);
         if (i == 0)
@@ -554,14 +554,14 @@ static void a_callback_within_a_callback_leaves_the_packets_of_the_other_alone(v
     struct nested nested = ZEROS;
 
     check_and_free(worlds[1].raw);
-    CHECK_RESULT(fluxcap_raw_umem(worlds[0].raw, &umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(worlds[0].raw, &umem), 0);
     shared.link = worlds[1].link;
     shared.umem = umem;
     worlds[1].raw = open_config(&shared);
     config.struct_size = sizeof(config);
     for (int i = 0; i < 2; i++) {
-        CHECK_RESULT(fluxcap_engine_new(&worlds[i].raw, 1, &config, &engines[i]), 0);
-        CHECK_RESULT(fluxcap_sim_inject(worlds[i].link, 0, frame, sizeof(frame)), 0);
+        CHECK_RESULT(fluxcap_engine_create(&worlds[i].raw, 1, &config, &engines[i]), 0);
+        CHECK_RESULT(fluxcap_sim_nic_inject(worlds[i].link, 0, frame, sizeof(frame)), 0);
         CHECK(fluxcap_sim_settle(worlds[i].sim) >= 0);
     }
     nested.inner = engines[1];

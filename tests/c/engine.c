@@ -32,7 +32,7 @@ static struct fluxcap_link *add(struct fluxcap_sim *sim, const char *name)
 
     config.struct_size = sizeof(config);
     config.name = name;
-    CHECK_RESULT(fluxcap_sim_add(sim, &config, &link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(sim, &config, &link), 0);
     return link;
 }
 
@@ -66,9 +66,9 @@ static struct world create(uint32_t ports, const struct fluxcap_engine_config *c
         world.links[i] = add(world.sim, names[i]);
         raws[i] = open_on(world.links[i], world.umem);
         if (i == 0)
-            CHECK_RESULT(fluxcap_raw_umem(raws[0], &world.umem), 0);
+            CHECK_RESULT(fluxcap_raw_get_umem(raws[0], &world.umem), 0);
     }
-    CHECK_RESULT(fluxcap_engine_new(raws, ports, config, &world.engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(raws, ports, config, &world.engine), 0);
     CHECK(world.engine != NULL);
     for (uint32_t i = 0; i < ports; i++)
         CHECK(raws[i] == NULL);
@@ -79,7 +79,7 @@ static struct fluxcap_accounting accounting_of(const struct fluxcap_umem *umem)
 {
     struct fluxcap_accounting accounting;
 
-    CHECK_RESULT(fluxcap_umem_accounting(umem, &accounting), 0);
+    CHECK_RESULT(fluxcap_umem_get_accounting(umem, &accounting), 0);
     return accounting;
 }
 
@@ -125,7 +125,7 @@ static void arrive(const struct world *world, uint32_t port, uint32_t count, uin
 
     for (uint32_t i = 0; i < count; i++) {
         fill_frame(frame, len, seed + i);
-        CHECK_RESULT(fluxcap_sim_inject(world->links[port], 0, frame, len), 0);
+        CHECK_RESULT(fluxcap_sim_nic_inject(world->links[port], 0, frame, len), 0);
     }
     CHECK(fluxcap_sim_settle(world->sim) >= 0);
 }
@@ -135,13 +135,13 @@ static void check_sent(const struct world *world, uint32_t port, uint32_t len, u
 {
     uint8_t frame[2048];
 
-    CHECK_RESULT(fluxcap_sim_take_sent(world->links[port], frame, sizeof(frame)), (int)len);
+    CHECK_RESULT(fluxcap_sim_nic_take_sent(world->links[port], frame, sizeof(frame)), (int)len);
     CHECK(is_frame(frame, len, seed));
 }
 
 static void check_nothing_sent(const struct world *world, uint32_t port)
 {
-    CHECK_RESULT(fluxcap_sim_take_sent(world->links[port], NULL, 0), 0);
+    CHECK_RESULT(fluxcap_sim_nic_take_sent(world->links[port], NULL, 0), 0);
 }
 
 /* Runs turns until `count` packets were seen: a batch ends at the end of the ring's array. */
@@ -209,7 +209,7 @@ static void what_the_callback_sends_is_sent_and_the_rest_is_recycled(void)
     CHECK(seen == 10);
     CHECK(fluxcap_sim_settle(world.sim) >= 0);
     for (uint32_t i = 0; i < 10; i += 2) {
-        CHECK_RESULT(fluxcap_sim_take_sent(world.links[0], frame, sizeof(frame)), 60);
+        CHECK_RESULT(fluxcap_sim_nic_take_sent(world.links[0], frame, sizeof(frame)), 60);
         CHECK(frame[0] == 0xee && is_frame(frame, 60, i));
     }
     check_nothing_sent(&world, 0);
@@ -217,9 +217,9 @@ static void what_the_callback_sends_is_sent_and_the_rest_is_recycled(void)
     CHECK(statistics.ports == 1 && statistics.received == 10 && statistics.sent == 5 && statistics.recycled == 5);
     CHECK(statistics.dropped == 0 && statistics.copied == 0 && statistics.batches >= 1 && statistics.stalls == 0);
     port.struct_size = sizeof(port);
-    CHECK_RESULT(fluxcap_engine_port_statistics(world.engine, 0, &port), 0);
+    CHECK_RESULT(fluxcap_engine_get_port_statistics(world.engine, 0, &port), 0);
     CHECK(port.received == 10 && port.sent == 5 && port.recycled == 5 && port.dropped == 0 && port.copied == 0);
-    CHECK(fluxcap_engine_text(world.engine, text, sizeof(text)) > 0);
+    CHECK(fluxcap_engine_format_statistics(world.engine, text, sizeof(text)) > 0);
     CHECK(strstr(text, "received 10, sent 5, recycled 5") != NULL);
     finish(&world);
 }
@@ -255,11 +255,11 @@ static void data_and_length_may_move_within_the_frame(void)
     arrive(&world, 0, 2, 100, 7);
     turns(&world, 2, move, &seen);
     CHECK(fluxcap_sim_settle(world.sim) >= 0);
-    CHECK_RESULT(fluxcap_sim_take_sent(world.links[0], frame, sizeof(frame)), 104);
+    CHECK_RESULT(fluxcap_sim_nic_take_sent(world.links[0], frame, sizeof(frame)), 104);
     fill_frame(wanted, 100, 7);
     CHECK(memcmp(frame, wanted, 12) == 0 && frame[12] == 0xab && frame[15] == 0xab);
     CHECK(memcmp(frame + 16, wanted + 12, 88) == 0);
-    CHECK_RESULT(fluxcap_sim_take_sent(world.links[0], frame, sizeof(frame)), 94);
+    CHECK_RESULT(fluxcap_sim_nic_take_sent(world.links[0], frame, sizeof(frame)), 94);
     fill_frame(wanted, 100, 8);
     CHECK(memcmp(frame, wanted + 6, 94) == 0);
     finish(&world);
@@ -293,9 +293,9 @@ static void packets_cross_between_two_ports(void)
             check_sent(&world, 0, 80, 100 + i);
     }
     CHECK(seen[0] == 1000 && seen[1] == 500);
-    CHECK_RESULT(fluxcap_engine_port_statistics(world.engine, 1, &port), 0);
+    CHECK_RESULT(fluxcap_engine_get_port_statistics(world.engine, 1, &port), 0);
     CHECK(port.received == 500 && port.sent == 1000 && port.copied == 0);
-    CHECK_ERROR(fluxcap_engine_port_statistics(world.engine, 2, &port), -EINVAL, "port 2");
+    CHECK_ERROR(fluxcap_engine_get_port_statistics(world.engine, 2, &port), -EINVAL, "port 2");
     CHECK(statistics_of(world.engine).sent == 1500);
     finish(&world);
 }
@@ -312,15 +312,15 @@ static void between_two_memories_packets_are_copied_where_that_is_allowed(void)
     world.links[1] = add(world.sim, "right");
     struct fluxcap_raw *raws[2] = {open_on(world.links[0], NULL), open_on(world.links[1], NULL)};
     struct fluxcap_raw *const before[2] = {raws[0], raws[1]};
-    CHECK_RESULT(fluxcap_raw_umem(raws[0], &world.umem), 0);
-    CHECK_RESULT(fluxcap_raw_umem(raws[1], &other), 0);
-    CHECK_ERROR(fluxcap_engine_new(raws, 2, &config, &world.engine), -EINVAL, "another UMEM");
+    CHECK_RESULT(fluxcap_raw_get_umem(raws[0], &world.umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(raws[1], &other), 0);
+    CHECK_ERROR(fluxcap_engine_create(raws, 2, &config, &world.engine), -EINVAL, "another UMEM");
     /* They are as they were. */
     CHECK(raws[0] == before[0] && raws[1] == before[1] && world.engine == NULL);
     check_frames(raws[0]);
     check_frames(raws[1]);
     config.copying = 1;
-    CHECK_RESULT(fluxcap_engine_new(raws, 2, &config, &world.engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(raws, 2, &config, &world.engine), 0);
     arrive(&world, 0, 9, 70, 0);
     turns(&world, 9, cross, seen);
     CHECK(fluxcap_sim_settle(world.sim) >= 0);
@@ -471,7 +471,7 @@ static void a_socket_is_stopped_while_an_engine_does_not_take_it(void)
     raws[0] = raws[1] = stopped.raw = open_on(link, NULL);
     CHECK(pthread_create(&thread, NULL, stop_again_and_again, &stopped) == 0);
     for (int i = 0; i < 500; i++)
-        CHECK_ERROR(fluxcap_engine_new(raws, 2, NULL, &engine), -EINVAL, "the same socket twice");
+        CHECK_ERROR(fluxcap_engine_create(raws, 2, NULL, &engine), -EINVAL, "the same socket twice");
     __atomic_store_n(&stopped.ended, 1, __ATOMIC_RELEASE);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK_RESULT(fluxcap_raw_stop(raws[0]), 0);
@@ -596,7 +596,7 @@ static void a_full_port_drops_when_it_may(void)
         config.when_full = when;
         struct world world = create(2, &config);
         /* Its link is down, so that nothing leaves. */
-        CHECK_RESULT(fluxcap_sim_set_up(world.links[1], 0), 0);
+        CHECK_RESULT(fluxcap_sim_nic_set_up(world.links[1], 0), 0);
         arrive(&world, 0, 200, 60, 0);
         for (int i = 0; i < 20; i++)
             fluxcap_engine_run_once(world.engine, cross, seen);
@@ -620,7 +620,7 @@ static void a_port_that_sends_nothing_ends_the_run(void)
     faults.struct_size = sizeof(faults);
     faults.stalled_completion = 1000000;
     faults.max_delay_ns = 60000000000u;
-    CHECK_RESULT(fluxcap_sim_link_faults(world.links[0], &faults), 0);
+    CHECK_RESULT(fluxcap_sim_nic_set_faults(world.links[0], &faults), 0);
     arrive(&world, 0, 100, 60, 0);
     start = now();
     CHECK_ERROR(fluxcap_engine_run(world.engine, send_back, NULL), -ETIME, "left");
@@ -665,7 +665,7 @@ static void a_stop_ends_a_run_from_everywhere(void)
         pthread_t thread;
         double start;
 
-        CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
+        CHECK_RESULT(fluxcap_sim_start_thread(world.sim), 0);
         /* Before it runs: remembered, once. */
         CHECK_RESULT(fluxcap_engine_stop(world.engine), 0);
         CHECK_RESULT(fluxcap_engine_stop(world.engine), 0);
@@ -693,7 +693,7 @@ static void a_stop_ends_a_run_from_everywhere(void)
         CHECK_RESULT(fluxcap_engine_run_once(world.engine, leave, NULL), 0);
         CHECK_RESULT(fluxcap_engine_wait(world.engine, -1), 0);
         CHECK_RESULT(fluxcap_engine_run(world.engine, leave, NULL), 0);
-        CHECK_RESULT(fluxcap_sim_stop(world.sim), 0);
+        CHECK_RESULT(fluxcap_sim_stop_thread(world.sim), 0);
         if (poller == FLUXCAP_POLLER_BUSY)
             CHECK(statistics_of(world.engine).spins > 0 && statistics_of(world.engine).sleeps == 0);
         if (poller == FLUXCAP_POLLER_WAIT)
@@ -720,12 +720,12 @@ static void everything_is_busy(struct fluxcap_engine *engine)
     CHECK_ERROR(fluxcap_engine_run_once(engine, leave, NULL), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_wait(engine, 1), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_engine_get_statistics(engine, &statistics), -EBUSY, "engine");
-    CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, &one), -EBUSY, "engine");
-    CHECK_ERROR(fluxcap_engine_text(engine, text, sizeof(text)), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_engine_get_port_statistics(engine, 0, &one), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_engine_format_statistics(engine, text, sizeof(text)), -EBUSY, "engine");
     CHECK(port != NULL);
-    CHECK_ERROR(fluxcap_raw_info(port, &info), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_raw_get_info(port, &info), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_raw_wake_tx(port), -EBUSY, "engine");
-    CHECK_ERROR(fluxcap_raw_umem(port, &umem), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_raw_get_umem(port, &umem), -EBUSY, "engine");
     CHECK(fluxcap_raw_data(port) == NULL && umem == NULL && info.frames == 0);
     /* It stays. */
     fluxcap_engine_free(engine);
@@ -783,24 +783,24 @@ static void a_port_can_be_looked_at_and_no_more(void)
     CHECK(fluxcap_engine_port(world.engine, UINT32_MAX) == NULL && fluxcap_engine_port(NULL, 0) == NULL);
     const struct fluxcap_raw *port = fluxcap_engine_port(world.engine, 1);
     CHECK(port != NULL && port == fluxcap_engine_port(world.engine, 1) && port != fluxcap_engine_port(world.engine, 0));
-    CHECK_RESULT(fluxcap_raw_info(port, &info), 0);
+    CHECK_RESULT(fluxcap_raw_get_info(port, &info), 0);
     CHECK(info.mtu == 1500 && info.mac[5] == 2);
-    CHECK_RESULT(fluxcap_raw_statistics(port, &statistics), 0);
+    CHECK_RESULT(fluxcap_raw_get_statistics(port, &statistics), 0);
     CHECK(statistics.received == 2 && statistics.sent == 0);
-    CHECK_RESULT(fluxcap_raw_program_counters(port, &counters), 0);
-    CHECK(fluxcap_raw_report(port, text, sizeof(text)) > 0 && fluxcap_raw_debug_text(port, text, sizeof(text)) > 0);
+    CHECK_RESULT(fluxcap_raw_get_program_counters(port, &counters), 0);
+    CHECK(fluxcap_raw_format_report(port, text, sizeof(text)) > 0 && fluxcap_raw_format_rings(port, text, sizeof(text)) > 0);
     CHECK(fluxcap_raw_data(port) == fluxcap_raw_data(fluxcap_engine_port(world.engine, 0)));
     CHECK(fluxcap_raw_fd(port) >= -1);
     CHECK_RESULT(fluxcap_raw_wake_rx(port), 0);
-    CHECK_RESULT(fluxcap_raw_umem(port, &umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(port, &umem), 0);
     CHECK(accounting_of(umem).user == 0);
     fluxcap_umem_free(umem);
     /* Not as what it is not. */
     struct fluxcap_raw *changed = (struct fluxcap_raw *)(uintptr_t)port;
     CHECK_ERROR(fluxcap_raw_refill(changed), -EINVAL, "a port of an engine");
-    CHECK_ERROR(fluxcap_raw_recycle(changed, 1), -EINVAL, "a port of an engine");
+    CHECK_ERROR(fluxcap_raw_recycle_front(changed, 1), -EINVAL, "a port of an engine");
     fluxcap_raw_free(changed);
-    CHECK_ERROR(fluxcap_engine_new(&changed, 1, NULL, &engine), -EINVAL, "a port of an engine");
+    CHECK_ERROR(fluxcap_engine_create(&changed, 1, NULL, &engine), -EINVAL, "a port of an engine");
     CHECK(changed == port && engine == NULL);
     CHECK_RESULT(fluxcap_raw_wake_rx(port), 0);
     finish(&world);
@@ -819,8 +819,8 @@ static void no_function_takes_this_handle(struct fluxcap_engine *engine, const c
     CHECK_ERROR(fluxcap_engine_run_once(engine, leave, NULL), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_wait(engine, 0), -EINVAL, words);
     CHECK_ERROR(fluxcap_engine_get_statistics(engine, &statistics), -EINVAL, words);
-    CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, &port), -EINVAL, words);
-    CHECK_ERROR(fluxcap_engine_text(engine, text, sizeof(text)), -EINVAL, words);
+    CHECK_ERROR(fluxcap_engine_get_port_statistics(engine, 0, &port), -EINVAL, words);
+    CHECK_ERROR(fluxcap_engine_format_statistics(engine, text, sizeof(text)), -EINVAL, words);
     CHECK_RESULT(fluxcap_engine_stop(engine), -EINVAL);
     CHECK(fluxcap_engine_port(engine, 0) == NULL);
     CHECK(strcmp(text, "same") == 0 && statistics.ports == 0);
@@ -840,45 +840,46 @@ static void sockets_that_make_no_engine_stay_their_owners(void)
     struct fluxcap_raw *raw = open_on(link, NULL);
     struct fluxcap_raw *raws[3] = {raw, raw, NULL};
 
-    CHECK_ERROR(fluxcap_engine_new(raws, 2, NULL, &engine), -EINVAL, "same socket twice");
+    CHECK_ERROR(fluxcap_engine_create(raws, 2, NULL, &engine), -EINVAL, "same socket twice");
     raws[1] = NULL;
-    CHECK_ERROR(fluxcap_engine_new(raws, 2, NULL, &engine), -EINVAL, "NULL");
+    CHECK_ERROR(fluxcap_engine_create(raws, 2, NULL, &engine), -EINVAL, "NULL");
     raws[1] = (struct fluxcap_raw *)zeros;
-    CHECK_ERROR(fluxcap_engine_new(raws, 2, NULL, &engine), -EINVAL, "entry 1 of raws");
+    CHECK_ERROR(fluxcap_engine_create(raws, 2, NULL, &engine), -EINVAL, "entry 1 of raws");
     raws[1] = (struct fluxcap_raw *)(uintptr_t)link;
-    CHECK_ERROR(fluxcap_engine_new(raws, 2, NULL, &engine), -EINVAL, "fluxcap_raw");
-    CHECK_ERROR(fluxcap_engine_new(raws, 0, NULL, &engine), -EINVAL, "no socket");
-    CHECK_ERROR(fluxcap_engine_new(NULL, 1, NULL, &engine), -EINVAL, "raws");
-    CHECK_ERROR(fluxcap_engine_new(raws, 1, NULL, NULL), -EINVAL, "engine");
+    CHECK_ERROR(fluxcap_engine_create(raws, 2, NULL, &engine), -EINVAL, "fluxcap_raw");
+    CHECK_ERROR(fluxcap_engine_create(raws, 0, NULL, &engine), -EINVAL, "no socket");
+    CHECK_ERROR(fluxcap_engine_create(NULL, 1, NULL, &engine), -EINVAL, "raws");
+    CHECK_ERROR(fluxcap_engine_create(raws, 1, NULL, NULL), -EINVAL, "engine");
 #define CHECK_FIELD(field, value)                                                                                      \
     config = engine_config(FLUXCAP_POLLER_ADAPTIVE);                                                                   \
     config.field = value;                                                                                              \
-    CHECK_ERROR(fluxcap_engine_new(raws, 1, &config, &engine), -EINVAL, #field)
+    CHECK_ERROR(fluxcap_engine_create(raws, 1, &config, &engine), -EINVAL, #field)
     CHECK_FIELD(poller, 3);
     CHECK_FIELD(poller, UINT32_MAX);
     CHECK_FIELD(batch, 4097);
     CHECK_FIELD(batch, UINT32_MAX);
     CHECK_FIELD(when_full, 2);
     CHECK_FIELD(copying, 2);
+    CHECK_FIELD(patience_ms, -2);
     CHECK_FIELD(struct_size, 0);
     CHECK_FIELD(struct_size, sizeof(config) - 4);
     config = engine_config(FLUXCAP_POLLER_BUSY);
     config.spin_us = 1;
-    CHECK_ERROR(fluxcap_engine_new(raws, 1, &config, &engine), -EINVAL, "spin_us");
+    CHECK_ERROR(fluxcap_engine_create(raws, 1, &config, &engine), -EINVAL, "spin_us");
     CHECK(raws[0] == raw && engine == untouched);
     check_frames(raw);
     /* A packet in hand when the engine is made is good for as long as one likes. */
     CHECK_RESULT(fluxcap_raw_alloc(raw, &held, 1), 1);
-    CHECK_RESULT(fluxcap_engine_new(raws, 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(raws, 1, NULL, &engine), 0);
     CHECK(raws[0] == NULL && engine != untouched);
     CHECK_ERROR(fluxcap_engine_run(engine, NULL, NULL), -EINVAL, "callback");
     CHECK_ERROR(fluxcap_engine_run_for(engine, 1, NULL, NULL), -EINVAL, "callback");
     CHECK_ERROR(fluxcap_engine_run_once(engine, NULL, NULL), -EINVAL, "callback");
     CHECK_ERROR(fluxcap_engine_get_statistics(engine, NULL), -EINVAL, "fluxcap_engine_statistics");
-    CHECK_ERROR(fluxcap_engine_port_statistics(engine, 0, NULL), -EINVAL, "fluxcap_port_statistics");
+    CHECK_ERROR(fluxcap_engine_get_port_statistics(engine, 0, NULL), -EINVAL, "fluxcap_port_statistics");
     CHECK_ERROR(fluxcap_raw_refill((struct fluxcap_raw *)(uintptr_t)engine), -EINVAL, "fluxcap_raw");
     no_function_takes_this_handle(NULL, "NULL");
-    no_function_takes_this_handle(untouched, "fluxcap_engine_new");
+    no_function_takes_this_handle(untouched, "fluxcap_engine_create");
     no_function_takes_this_handle((struct fluxcap_engine *)(uintptr_t)link, "fluxcap_engine");
     fluxcap_engine_free(engine);
     held.len = 1;

@@ -28,11 +28,11 @@ static void in_child(struct fluxcap_raw *raw, struct fluxcap_umem *umem, struct 
     CHECK_ERROR(fluxcap_raw_send(raw, packet, 1), -EINVAL, "sending packets: it belongs to process");
     CHECK_ERROR(fluxcap_raw_fd(raw), -EINVAL, "descriptor of a socket: it belongs to process");
     CHECK_ERROR(fluxcap_raw_rx_fd(raw), -EINVAL, "descriptor of a socket: it belongs to process");
-    CHECK(fluxcap_raw_receive(raw, more, 4) <= 0);
-    CHECK_RESULT(fluxcap_raw_recycle(raw, 4), 0);
-    CHECK_RESULT(fluxcap_raw_forward(raw, 4), 0);
+    CHECK(fluxcap_raw_recv(raw, more, 4) <= 0);
+    CHECK_RESULT(fluxcap_raw_recycle_front(raw, 4), 0);
+    CHECK_RESULT(fluxcap_raw_forward_front(raw, 4), 0);
     CHECK_RESULT(fluxcap_raw_alloc(raw, more, 4), 0);
-    CHECK_RESULT(fluxcap_umem_accounting(umem, &frames), 0);
+    CHECK_RESULT(fluxcap_umem_get_accounting(umem, &frames), 0);
     CHECK_RESULT(fluxcap_packet_free(packet), 0);
     fluxcap_raw_free(raw);
     fluxcap_umem_free(umem);
@@ -61,15 +61,15 @@ static struct world create(void)
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";
     nic.queues = 5;
-    CHECK_RESULT(fluxcap_sim_add(world.sim, &nic, &world.link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(world.sim, &nic, &world.link), 0);
     config.link = world.link;
     CHECK_RESULT(fluxcap_open_queues(&config, NULL, 5, raws), 5);
     world.raw = raws[0];
     CHECK_RESULT(fluxcap_raw_split(raws[1], &world.rx, &world.tx), 0);
-    CHECK_RESULT(fluxcap_engine_new(&raws[2], 1, NULL, &world.engine), 0);
-    CHECK_RESULT(fluxcap_engine_new(&raws[3], 1, NULL, &world.one), 0);
-    CHECK_RESULT(fluxcap_group_new(&world.one, 1, &world.group), 0);
-    CHECK_RESULT(fluxcap_engine_new(&raws[4], 1, NULL, &world.one), 0);
+    CHECK_RESULT(fluxcap_engine_create(&raws[2], 1, NULL, &world.engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&raws[3], 1, NULL, &world.one), 0);
+    CHECK_RESULT(fluxcap_group_create(&world.one, 1, &world.group), 0);
+    CHECK_RESULT(fluxcap_engine_create(&raws[4], 1, NULL, &world.one), 0);
     return world;
 }
 
@@ -96,7 +96,7 @@ static void use_all(struct world *world)
 {
     static const char *const words = "it belongs to process";
     struct fluxcap_sim_nic_config nic = ZEROS;
-    struct fluxcap_sim_counters counters = ZEROS;
+    struct fluxcap_sim_nic_counters counters = ZEROS;
     struct fluxcap_sim_faults faults = ZEROS;
     struct fluxcap_statistics statistics = ZEROS;
     struct fluxcap_program_counters program = ZEROS;
@@ -119,35 +119,35 @@ static void use_all(struct world *world)
     statistics.struct_size = sizeof(statistics);
     program.struct_size = sizeof(program);
     config.link = world->link;
-    CHECK_ERROR(fluxcap_sim_now(world->sim, &time), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_get_time(world->sim, &time), -EINVAL, words);
     CHECK(time == 7);
-    CHECK_ERROR(fluxcap_sim_add(world->sim, &nic, &link), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_find(world->sim, "sim0", &link), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_add_nic(world->sim, &nic, &link), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_find_nic(world->sim, "sim0", &link), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_join(world->sim, world->link, world->link), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_step(world->sim, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_settle(world->sim), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_advance(world->sim, 1), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_start(world->sim), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_stop(world->sim), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_start_thread(world->sim), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_stop_thread(world->sim), -EINVAL, words);
     CHECK_ERROR(fluxcap_sim_set_faults(world->sim, &faults), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_trace_start(world->sim, 1), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_trace_events(world->sim, &event, 1), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_trace_text(world->sim, text, sizeof(text)), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_inject(world->link, 0, bytes, LEN), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_host_send(world->link, 0, bytes, LEN), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_take_sent(world->link, bytes, LEN), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_take_passed(world->link, bytes, LEN), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_set_up(world->link, 1), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_set_queues(world->link, 1), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_set_mtu(world->link, 1500), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_link_faults(world->link, &faults), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_play_end(world->link), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_get_counters(world->link, &counters), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_record_end(world->link), -EINVAL, words);
-    CHECK_ERROR(fluxcap_sim_remove(world->link), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_start_trace(world->sim, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_get_trace(world->sim, &event, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_format_trace(world->sim, text, sizeof(text)), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_inject(world->link, 0, bytes, LEN), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_host_send(world->link, 0, bytes, LEN), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_take_sent(world->link, bytes, LEN), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_take_passed(world->link, bytes, LEN), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_set_up(world->link, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_set_queues(world->link, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_set_mtu(world->link, 1500), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_set_faults(world->link, &faults), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_play_end(world->link), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_get_counters(world->link, &counters), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_record_end(world->link), -EINVAL, words);
+    CHECK_ERROR(fluxcap_sim_nic_remove(world->link), -EINVAL, words);
     CHECK_ERROR(fluxcap_open(&config, &raw), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_statistics(world->raw, &statistics), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_program_counters(world->raw, &program), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_get_statistics(world->raw, &statistics), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_get_program_counters(world->raw, &program), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_flush(world->raw, 1000), -EINVAL, words);
     CHECK_ERROR(fluxcap_rx_fd(world->rx), -EINVAL, "descriptor of a socket: it belongs to process");
     CHECK_ERROR(fluxcap_tx_fd(world->tx), -EINVAL, "descriptor of a socket: it belongs to process");
@@ -167,11 +167,11 @@ static void use_all(struct world *world)
     CHECK_RESULT(fluxcap_group_stop(world->group), 0);
     /* These leave everything where it is. */
     raw = world->raw;
-    CHECK_ERROR(fluxcap_engine_new(&raw, 1, NULL, &engine), -EINVAL, "making an engine: it belongs to process");
+    CHECK_ERROR(fluxcap_engine_create(&raw, 1, NULL, &engine), -EINVAL, "making an engine: it belongs to process");
     CHECK_ERROR(fluxcap_raw_split(raw, &rx, &tx), -EINVAL, "splitting a socket: it belongs to process");
     CHECK(raw == world->raw && engine == NULL && rx == NULL && tx == NULL);
     engine = world->engine;
-    CHECK_ERROR(fluxcap_group_new(&engine, 1, &group), -EINVAL, words);
+    CHECK_ERROR(fluxcap_group_create(&engine, 1, &group), -EINVAL, words);
     CHECK(engine == world->engine && group == NULL);
 }
 
@@ -218,7 +218,7 @@ static void a_child_frees_a_network_that_runs(void)
     uint8_t bytes[LEN];
     pid_t child;
 
-    CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
+    CHECK_RESULT(fluxcap_sim_start_thread(world.sim), 0);
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
@@ -229,12 +229,12 @@ static void a_child_frees_a_network_that_runs(void)
     check_child(child);
     /* Nobody but the thread moves the packet. */
     fill_frame(bytes, LEN, 1);
-    CHECK_RESULT(fluxcap_sim_inject(world.link, 0, bytes, LEN), 0);
+    CHECK_RESULT(fluxcap_sim_nic_inject(world.link, 0, bytes, LEN), 0);
     CHECK_RESULT(fluxcap_raw_wait(world.raw, FLUXCAP_WAIT_RECEIVE, -1), FLUXCAP_WAIT_RECEIVE);
-    CHECK_RESULT(fluxcap_raw_receive(world.raw, &packet, 1), 1);
+    CHECK_RESULT(fluxcap_raw_recv(world.raw, &packet, 1), 1);
     CHECK(is_frame(packet.data, packet.len, 1));
     CHECK_RESULT(fluxcap_packet_free(&packet), 0);
-    CHECK_RESULT(fluxcap_sim_stop(world.sim), 0);
+    CHECK_RESULT(fluxcap_sim_stop_thread(world.sim), 0);
     free_all(&world);
 }
 
@@ -252,7 +252,7 @@ static void *keep_lock(void *argument)
     uint8_t bytes[1000] = ZEROS;
 
     while (!__atomic_load_n(&keeper->ended, __ATOMIC_ACQUIRE)) {
-        (void)fluxcap_sim_inject(keeper->link, 0, bytes, sizeof(bytes));
+        (void)fluxcap_sim_nic_inject(keeper->link, 0, bytes, sizeof(bytes));
         (void)fluxcap_sim_settle(keeper->sim);
         __atomic_fetch_add(&keeper->turns, 1, __ATOMIC_RELEASE);
     }
@@ -275,7 +275,7 @@ static void a_child_is_not_held_up_by_a_lock_that_another_thread_had(void)
     room.fd = open(path, O_RDWR | O_NONBLOCK);
     room.events = POLLOUT;
     CHECK(room.fd >= 0);
-    CHECK_RESULT(fluxcap_sim_record(world.link, path), 0);
+    CHECK_RESULT(fluxcap_sim_nic_record(world.link, path), 0);
     keeper.sim = world.sim;
     keeper.link = world.link;
     CHECK(pthread_create(&thread, NULL, keep_lock, &keeper) == 0);
@@ -302,7 +302,7 @@ static void a_child_is_not_held_up_by_a_lock_that_another_thread_had(void)
     fcntl(room.fd, F_SETPIPE_SZ, 1 << 20);
     while (read(room.fd, drain, sizeof(drain)) > 0) {
     }
-    CHECK_RESULT(fluxcap_sim_record_end(world.link), 0);
+    CHECK_RESULT(fluxcap_sim_nic_record_end(world.link), 0);
     close(room.fd);
     unlink(path);
     rmdir(directory);
@@ -334,7 +334,7 @@ static void a_child_of_a_callback_finds_errors(void)
     uint8_t bytes[LEN];
 
     fill_frame(bytes, LEN, 1);
-    CHECK_RESULT(fluxcap_sim_inject(world.link, 2, bytes, LEN), 0);
+    CHECK_RESULT(fluxcap_sim_nic_inject(world.link, 2, bytes, LEN), 0);
     CHECK_RESULT(fluxcap_sim_settle(world.sim), 1);
     CHECK_RESULT(fluxcap_engine_run_once(world.engine, fork_in_callback, &world), -1);
     free_all(&world);
@@ -356,19 +356,19 @@ int main(void)
     CHECK_RESULT(fluxcap_sim_create(1, &sim), 0);
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";
-    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(sim, &nic, &link), 0);
     config.struct_size = sizeof(config);
     config.link = link;
     config.core_dump = 2;
     CHECK_ERROR(fluxcap_open(&config, &raw), -EINVAL, "core_dump");
     config.core_dump = FLUXCAP_CORE_DUMP_WITH_PACKETS;
     CHECK_RESULT(fluxcap_open(&config, &raw), 0);
-    CHECK_RESULT(fluxcap_raw_umem(raw, &umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(raw, &umem), 0);
     fill_frame(bytes, LEN, 1);
-    CHECK_RESULT(fluxcap_sim_inject(link, 0, bytes, LEN), 0);
-    CHECK_RESULT(fluxcap_sim_inject(link, 0, bytes, LEN), 0);
+    CHECK_RESULT(fluxcap_sim_nic_inject(link, 0, bytes, LEN), 0);
+    CHECK_RESULT(fluxcap_sim_nic_inject(link, 0, bytes, LEN), 0);
     CHECK_RESULT(fluxcap_sim_settle(sim), 2);
-    CHECK_RESULT(fluxcap_raw_receive(raw, &packet, 1), 1);
+    CHECK_RESULT(fluxcap_raw_recv(raw, &packet, 1), 1);
     child = fork();
     CHECK(child >= 0);
     if (child == 0)
@@ -377,7 +377,7 @@ int main(void)
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK(is_frame(packet.data, packet.len, 1));
     CHECK_RESULT(fluxcap_packet_free(&packet), 0);
-    CHECK_RESULT(fluxcap_raw_receive(raw, &packet, 1), 1);
+    CHECK_RESULT(fluxcap_raw_recv(raw, &packet, 1), 1);
     CHECK(is_frame(packet.data, packet.len, 1));
     CHECK_RESULT(fluxcap_packet_free(&packet), 0);
     check_and_free(raw);

@@ -20,7 +20,7 @@ static struct fluxcap_link *add(struct fluxcap_sim *sim, const char *name, uint3
     config.struct_size = sizeof(config);
     config.name = name;
     config.queues = queues;
-    CHECK_RESULT(fluxcap_sim_add(sim, &config, &link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(sim, &config, &link), 0);
     return link;
 }
 
@@ -39,7 +39,7 @@ static void arrive(const struct fluxcap_link *link, uint32_t queue, uint32_t cou
 
     for (uint32_t i = 0; i < count; i++) {
         fill_frame(frame, sizeof(frame), i);
-        CHECK_RESULT(fluxcap_sim_inject(link, queue, frame, sizeof(frame)), 0);
+        CHECK_RESULT(fluxcap_sim_nic_inject(link, queue, frame, sizeof(frame)), 0);
     }
 }
 
@@ -89,11 +89,11 @@ static void finish(struct fluxcap_group *group, uint32_t engines)
         const struct fluxcap_raw *raw = fluxcap_group_port(group, i, 0);
 
         check_frames(raw);
-        CHECK_RESULT(fluxcap_raw_umem(raw, &umems[i]), 0);
+        CHECK_RESULT(fluxcap_raw_get_umem(raw, &umems[i]), 0);
     }
     fluxcap_group_free(group);
     for (uint32_t i = 0; i < engines; i++) {
-        CHECK_RESULT(fluxcap_umem_accounting(umems[i], &accounting), 0);
+        CHECK_RESULT(fluxcap_umem_get_accounting(umems[i], &accounting), 0);
         CHECK(accounting.pool == accounting.frames);
         fluxcap_umem_free(umems[i]);
     }
@@ -114,22 +114,22 @@ static void a_socket_on_each_queue(void)
     config.queue = 77; /* says nothing */
     CHECK_RESULT(fluxcap_open_queues(&config, NULL, 4, raws), QUEUES);
     CHECK(raws[2] != NULL && raws[3] == NULL);
-    CHECK(fluxcap_raw_report(raws[0], text, sizeof(text)) > 0 && strstr(text, "note:") == NULL);
+    CHECK(fluxcap_raw_format_report(raws[0], text, sizeof(text)) > 0 && strstr(text, "note:") == NULL);
     for (uint32_t queue = 0; queue < QUEUES; queue++)
         arrive(link, queue, queue + 1);
     CHECK(fluxcap_sim_settle(sim) >= 0);
     for (uint32_t queue = 0; queue < QUEUES; queue++) {
-        CHECK_RESULT(fluxcap_raw_receive(raws[queue], packets, 4), (int)queue + 1);
+        CHECK_RESULT(fluxcap_raw_recv(raws[queue], packets, 4), (int)queue + 1);
         CHECK_RESULT(fluxcap_packets_free(packets, queue + 1), 0);
         check_and_free(raws[queue]);
         raws[queue] = NULL;
     }
     CHECK_RESULT(fluxcap_open_queues(&config, some, 2, raws), 2);
-    CHECK(fluxcap_raw_report(raws[0], text, sizeof(text)) > 0);
+    CHECK(fluxcap_raw_format_report(raws[0], text, sizeof(text)) > 0);
     CHECK(strstr(text, "note:        sim0 has 3 receive queues: packets of queues 1 do not come here") != NULL);
     arrive(link, 2, 1);
     CHECK(fluxcap_sim_settle(sim) >= 0);
-    CHECK_RESULT(fluxcap_raw_receive(raws[0], packets, 4), 1);
+    CHECK_RESULT(fluxcap_raw_recv(raws[0], packets, 4), 1);
     CHECK_RESULT(fluxcap_packet_free(packets), 0);
     check_and_free(raws[0]);
     check_and_free(raws[1]);
@@ -171,17 +171,17 @@ static void several_sockets_on_one_queue(void)
     CHECK(raws[0] == NULL);
     CHECK_RESULT(fluxcap_open_fan_out(&config, 2, 1, raws), 2);
     CHECK(raws[0] != NULL && raws[1] != NULL && raws[0] != raws[1]);
-    CHECK_RESULT(fluxcap_raw_umem(raws[0], &umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(raws[0], &umem), 0);
     /* One flow: all of it to one of them. */
     arrive(link, 0, 6);
     CHECK(fluxcap_sim_settle(sim) >= 0);
-    first = fluxcap_raw_receive(raws[0], packets, 8);
+    first = fluxcap_raw_recv(raws[0], packets, 8);
     CHECK(first == 0 || first == 6);
-    CHECK_RESULT(fluxcap_raw_receive(raws[1], packets + first, 8 - (uint32_t)first), 6 - first);
+    CHECK_RESULT(fluxcap_raw_recv(raws[1], packets + first, 8 - (uint32_t)first), 6 - first);
     CHECK_RESULT(fluxcap_packets_free(packets, 6), 0);
     fluxcap_raw_free(raws[1]);
     fluxcap_raw_free(raws[0]);
-    CHECK_RESULT(fluxcap_umem_accounting(umem, &accounting), 0);
+    CHECK_RESULT(fluxcap_umem_get_accounting(umem, &accounting), 0);
     CHECK(accounting.pool == accounting.frames);
     fluxcap_umem_free(umem);
     fluxcap_link_free(link);
@@ -203,12 +203,12 @@ static void free_frames_are_found_with_many_sockets_on_one_queue(uint32_t frames
 
     config.frames = frames;
     CHECK_RESULT(fluxcap_open_fan_out(&config, 16, 1, raws), 16);
-    CHECK_RESULT(fluxcap_raw_umem(raws[0], &umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(raws[0], &umem), 0);
     for (int i = 0; i < 16; i++) {
         CHECK_RESULT(fluxcap_raw_alloc(raws[i], packets, 1), 1);
         CHECK_RESULT(fluxcap_packet_free(packets), 0);
     }
-    CHECK_RESULT(fluxcap_umem_accounting(umem, &accounting), 0);
+    CHECK_RESULT(fluxcap_umem_get_accounting(umem, &accounting), 0);
     for (int i = 0; i < 16; i++) {
         int count = fluxcap_raw_alloc(raws[i], packets, 1024);
 
@@ -263,26 +263,26 @@ static void an_engine_on_each_queue(void)
         counters[i] = counter;
         users[i] = &counters[i];
     }
-    CHECK_RESULT(fluxcap_sim_start(sim), 0);
+    CHECK_RESULT(fluxcap_sim_start_thread(sim), 0);
     arrive(link, 0, 20);
     arrive(link, 1, 100);
     CHECK_RESULT(fluxcap_group_run(group, count_and_send, users), 0);
     CHECK(counters[1].seen == 100 && counters[2].seen == 0);
     /* The others ended, too, perhaps before they had seen all. */
     CHECK_RESULT(fluxcap_group_run_for(group, 50, count_and_send, users), 0);
-    CHECK_RESULT(fluxcap_sim_stop(sim), 0);
+    CHECK_RESULT(fluxcap_sim_stop_thread(sim), 0);
     CHECK(counters[0].seen == 20);
     statistics = statistics_of(group);
     CHECK(statistics.engines == QUEUES && statistics.received == 120 && statistics.sent == 120);
     CHECK(statistics.batches >= 100 / 16 && statistics.sleeps > 0 && statistics.time_ns >= 50000000);
     CHECK(statistics.dropped == 0 && statistics.queue_changes == 0);
-    CHECK_RESULT(fluxcap_group_engine_statistics(group, 1, &one), 0);
+    CHECK_RESULT(fluxcap_group_get_engine_statistics(group, 1, &one), 0);
     CHECK(one.ports == 1 && one.received == 100 && one.sent == 100);
-    CHECK_ERROR(fluxcap_group_engine_statistics(group, QUEUES, &one), -EINVAL, "engine 3");
-    CHECK(fluxcap_group_text(group, text, sizeof(text)) > 0 && strstr(text, "received 120") != NULL);
+    CHECK_ERROR(fluxcap_group_get_engine_statistics(group, QUEUES, &one), -EINVAL, "engine 3");
+    CHECK(fluxcap_group_format_statistics(group, text, sizeof(text)) > 0 && strstr(text, "received 120") != NULL);
     CHECK(fluxcap_sim_settle(sim) >= 0);
     for (int i = 0; i < 120; i++)
-        CHECK_RESULT(fluxcap_sim_take_sent(link, frame, sizeof(frame)), 60);
+        CHECK_RESULT(fluxcap_sim_nic_take_sent(link, frame, sizeof(frame)), 60);
     CHECK(fluxcap_group_port(group, 0, 1) == NULL && fluxcap_group_port(group, QUEUES, 0) == NULL);
     finish(group, QUEUES);
     fluxcap_link_free(link);
@@ -313,8 +313,8 @@ static int disturb(void *user, uint32_t port, struct fluxcap_packet_ref *packets
     CHECK_ERROR(fluxcap_group_set_watch(group, 1), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_group_on_queue_change(group, NULL, NULL), -EBUSY, "engine");
     CHECK_ERROR(fluxcap_group_get_statistics(group, &statistics), -EBUSY, "engine");
-    CHECK_ERROR(fluxcap_group_text(group, text, sizeof(text)), -EBUSY, "engine");
-    CHECK_ERROR(fluxcap_raw_info(fluxcap_group_port(group, 0, 0), &info), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_group_format_statistics(group, text, sizeof(text)), -EBUSY, "engine");
+    CHECK_ERROR(fluxcap_raw_get_info(fluxcap_group_port(group, 0, 0), &info), -EBUSY, "engine");
     fluxcap_group_free(group);
     CHECK(strstr(fluxcap_last_error(), "another call has it") != NULL);
     CHECK_RESULT(fluxcap_group_stop(group), 0);
@@ -339,7 +339,7 @@ static void a_run_ends_for_all_engines_at_once(void)
     struct fluxcap_link *link = add(sim, "sim0", QUEUES);
     struct fluxcap_group *group = open_group(link, NULL);
 
-    CHECK_RESULT(fluxcap_sim_start(sim), 0);
+    CHECK_RESULT(fluxcap_sim_start_thread(sim), 0);
     /* Before it runs. */
     CHECK_RESULT(fluxcap_group_stop(group), 0);
     CHECK_RESULT(fluxcap_group_run(group, leave, NULL), 0);
@@ -359,7 +359,7 @@ static void a_run_ends_for_all_engines_at_once(void)
     arrive(link, 2, 1);
     CHECK_RESULT(fluxcap_group_run(group, disturb, users), 0);
     CHECK_RESULT(fluxcap_group_run_for(group, 1, leave, NULL), 0);
-    CHECK_RESULT(fluxcap_sim_stop(sim), 0);
+    CHECK_RESULT(fluxcap_sim_stop_thread(sim), 0);
     CHECK(statistics_of(group).received == 2);
     finish(group, QUEUES);
     fluxcap_link_free(link);
@@ -387,7 +387,7 @@ static void *change_queues(void *link)
     struct timespec time = {0, 30000000};
 
     nanosleep(&time, NULL);
-    CHECK_RESULT(fluxcap_sim_set_queues((const struct fluxcap_link *)link, QUEUES + 2), 0);
+    CHECK_RESULT(fluxcap_sim_nic_set_queues((const struct fluxcap_link *)link, QUEUES + 2), 0);
     return NULL;
 }
 
@@ -407,21 +407,21 @@ static void a_change_of_the_number_of_queues_is_told(void)
     CHECK_ERROR(fluxcap_group_set_watch(group, -2), -EINVAL, "interval_ms");
     CHECK_RESULT(fluxcap_group_set_watch(group, 5), 0);
     CHECK_RESULT(fluxcap_group_on_queue_change(group, note_change, &change), 0);
-    CHECK_RESULT(fluxcap_sim_start(sim), 0);
+    CHECK_RESULT(fluxcap_sim_start_thread(sim), 0);
     CHECK(pthread_create(&thread, NULL, change_queues, link) == 0);
     CHECK_RESULT(fluxcap_group_run(group, leave, NULL), 0);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(change.before == QUEUES && change.now == QUEUES + 2);
     CHECK(statistics_of(group).queue_changes == 1);
-    CHECK(fluxcap_group_text(group, text, sizeof(text)) > 0 && strstr(text, "sim0 has 5 receive queues") != NULL);
+    CHECK(fluxcap_group_format_statistics(group, text, sizeof(text)) > 0 && strstr(text, "sim0 has 5 receive queues") != NULL);
     /* Nobody is told any more. */
     CHECK_RESULT(fluxcap_group_on_queue_change(group, NULL, NULL), 0);
     CHECK_RESULT(fluxcap_group_set_watch(group, -1), 0);
-    CHECK_RESULT(fluxcap_sim_set_queues(link, QUEUES), 0);
+    CHECK_RESULT(fluxcap_sim_nic_set_queues(link, QUEUES), 0);
     change.now = 0;
     CHECK_RESULT(fluxcap_group_run_for(group, 1, leave, NULL), 0);
     CHECK(change.now == 0 && statistics_of(group).queue_changes == 2);
-    CHECK_RESULT(fluxcap_sim_stop(sim), 0);
+    CHECK_RESULT(fluxcap_sim_stop_thread(sim), 0);
     finish(group, QUEUES);
     fluxcap_link_free(link);
     fluxcap_sim_free(sim);
@@ -440,24 +440,24 @@ static void engines_make_a_group_or_stay_their_owners(void)
     struct fluxcap_config config = config_on(link);
 
     CHECK_RESULT(fluxcap_open_queues(&config, NULL, 2, raws), 2);
-    CHECK_RESULT(fluxcap_engine_new(raws, 1, NULL, &engines[0]), 0);
-    CHECK_RESULT(fluxcap_engine_new(raws + 1, 1, NULL, &engines[1]), 0);
+    CHECK_RESULT(fluxcap_engine_create(raws, 1, NULL, &engines[0]), 0);
+    CHECK_RESULT(fluxcap_engine_create(raws + 1, 1, NULL, &engines[1]), 0);
     struct fluxcap_engine *const first = engines[0], *const second = engines[1];
     port = fluxcap_engine_port(first, 0);
-    CHECK_ERROR(fluxcap_group_new(engines, 0, &group), -EINVAL, "none");
-    CHECK_ERROR(fluxcap_group_new(NULL, 1, &group), -EINVAL, "engines");
-    CHECK_ERROR(fluxcap_group_new(engines, 1, NULL), -EINVAL, "group");
-    CHECK_ERROR(fluxcap_group_new(engines, 3, &group), -EINVAL, "NULL");
+    CHECK_ERROR(fluxcap_group_create(engines, 0, &group), -EINVAL, "none");
+    CHECK_ERROR(fluxcap_group_create(NULL, 1, &group), -EINVAL, "engines");
+    CHECK_ERROR(fluxcap_group_create(engines, 1, NULL), -EINVAL, "group");
+    CHECK_ERROR(fluxcap_group_create(engines, 3, &group), -EINVAL, "NULL");
     engines[2] = first;
-    CHECK_ERROR(fluxcap_group_new(engines, 3, &group), -EINVAL, "same engine twice");
+    CHECK_ERROR(fluxcap_group_create(engines, 3, &group), -EINVAL, "same engine twice");
     engines[2] = (struct fluxcap_engine *)zeros;
-    CHECK_ERROR(fluxcap_group_new(engines, 3, &group), -EINVAL, "entry 2 of engines");
+    CHECK_ERROR(fluxcap_group_create(engines, 3, &group), -EINVAL, "entry 2 of engines");
     /* They are as they were. */
     CHECK(engines[0] == first && engines[1] == second && group == NULL);
     CHECK(fluxcap_engine_port(first, 0) == port);
     check_frames(port);
     CHECK_RESULT(fluxcap_engine_run_once(first, leave, NULL), 0);
-    CHECK_RESULT(fluxcap_group_new(engines, 2, &group), 0);
+    CHECK_RESULT(fluxcap_group_create(engines, 2, &group), 0);
     CHECK(engines[0] == NULL && engines[1] == NULL && group != NULL);
     CHECK_RESULT(fluxcap_group_run_for(group, 1, leave, NULL), 0);
     CHECK_ERROR(fluxcap_group_run(group, NULL, NULL), -EINVAL, "callback");
@@ -504,8 +504,8 @@ static void numbers_and_handles_that_cannot_be(void)
         CHECK_ERROR(fluxcap_group_set_watch(bad, 1), -EINVAL, words);
         CHECK_ERROR(fluxcap_group_on_queue_change(bad, NULL, NULL), -EINVAL, words);
         CHECK_ERROR(fluxcap_group_get_statistics(bad, &statistics), -EINVAL, words);
-        CHECK_ERROR(fluxcap_group_engine_statistics(bad, 0, NULL), -EINVAL, words);
-        CHECK_ERROR(fluxcap_group_text(bad, NULL, 0), -EINVAL, words);
+        CHECK_ERROR(fluxcap_group_get_engine_statistics(bad, 0, NULL), -EINVAL, words);
+        CHECK_ERROR(fluxcap_group_format_statistics(bad, NULL, 0), -EINVAL, words);
         CHECK_RESULT(fluxcap_group_stop(bad), -EINVAL);
         CHECK(fluxcap_group_port(bad, 0, 0) == NULL);
         fluxcap_group_free(bad);

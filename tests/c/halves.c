@@ -27,7 +27,7 @@ static struct fluxcap_link *add(struct fluxcap_sim *sim, const char *name, uint3
     config.struct_size = sizeof(config);
     config.name = name;
     config.cable = cable;
-    CHECK_RESULT(fluxcap_sim_add(sim, &config, &link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(sim, &config, &link), 0);
     return link;
 }
 
@@ -46,7 +46,7 @@ static struct halves split(struct fluxcap_raw *raw)
 {
     struct halves halves = ZEROS;
 
-    CHECK_RESULT(fluxcap_raw_umem(raw, &halves.umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(raw, &halves.umem), 0);
     CHECK_RESULT(fluxcap_raw_split(raw, &halves.rx, &halves.tx), 0);
     CHECK(halves.rx != NULL && halves.tx != NULL);
     return halves;
@@ -56,7 +56,7 @@ static struct fluxcap_accounting accounting_of(const struct fluxcap_umem *umem)
 {
     struct fluxcap_accounting accounting;
 
-    CHECK_RESULT(fluxcap_umem_accounting(umem, &accounting), 0);
+    CHECK_RESULT(fluxcap_umem_get_accounting(umem, &accounting), 0);
     CHECK(accounting.pool + accounting.user + accounting.kernel + accounting.quarantined == accounting.frames);
     return accounting;
 }
@@ -73,12 +73,12 @@ static void finish(struct halves *halves, uint32_t held)
     struct fluxcap_accounting accounting;
 
     if (halves->rx != NULL) {
-        CHECK_RESULT(fluxcap_rx_debug_rings(halves->rx, &one, &other), 0);
+        CHECK_RESULT(fluxcap_rx_get_rings(halves->rx, &one, &other), 0);
         check_ring(&one);
         check_ring(&other);
     }
     if (halves->tx != NULL) {
-        CHECK_RESULT(fluxcap_tx_debug_rings(halves->tx, &one, &other), 0);
+        CHECK_RESULT(fluxcap_tx_get_rings(halves->tx, &one, &other), 0);
         check_ring(&one);
         check_ring(&other);
     }
@@ -185,19 +185,19 @@ static void packets_go_there_and_back(void)
     statistics.struct_size = sizeof(statistics);
     info.struct_size = sizeof(info);
     counters.struct_size = sizeof(counters);
-    CHECK_RESULT(fluxcap_rx_statistics(near_end->rx, &statistics), 0);
+    CHECK_RESULT(fluxcap_rx_get_statistics(near_end->rx, &statistics), 0);
     CHECK(statistics.received == 300 && statistics.sent == 0);
-    CHECK_RESULT(fluxcap_tx_statistics(near_end->tx, &statistics), 0);
+    CHECK_RESULT(fluxcap_tx_get_statistics(near_end->tx, &statistics), 0);
     CHECK(statistics.received == 0 && statistics.sent == 300);
-    CHECK_RESULT(fluxcap_rx_info(near_end->rx, &info), 0);
+    CHECK_RESULT(fluxcap_rx_get_info(near_end->rx, &info), 0);
     CHECK(info.frames == 2048 && info.mac[5] == 1);
     info.frames = 0;
-    CHECK_RESULT(fluxcap_tx_info(far_end->tx, &info), 0);
+    CHECK_RESULT(fluxcap_tx_get_info(far_end->tx, &info), 0);
     CHECK(info.frames == 2048 && info.mac[5] == 2);
-    CHECK_RESULT(fluxcap_rx_program_counters(near_end->rx, &counters), 0);
-    CHECK(fluxcap_rx_report(near_end->rx, text, sizeof(text)) > 0);
-    check_plain(text, "fluxcap_rx_report", __FILE__, __LINE__);
-    CHECK(fluxcap_tx_report(near_end->tx, text, sizeof(text)) > 0);
+    CHECK_RESULT(fluxcap_rx_get_program_counters(near_end->rx, &counters), 0);
+    CHECK(fluxcap_rx_format_report(near_end->rx, text, sizeof(text)) > 0);
+    check_plain(text, "fluxcap_rx_format_report", __FILE__, __LINE__);
+    CHECK(fluxcap_tx_format_report(near_end->tx, text, sizeof(text)) > 0);
     destroy(&world);
 }
 
@@ -256,7 +256,7 @@ static void the_halves_work_on_threads_of_their_own(void)
     struct fluxcap_packet packets[32];
     pthread_t threads[2];
 
-    CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
+    CHECK_RESULT(fluxcap_sim_start_thread(world.sim), 0);
     CHECK(pthread_create(&threads[0], NULL, collect, &job[0]) == 0);
     CHECK(pthread_create(&threads[1], NULL, echo, &job[1]) == 0);
     for (uint32_t sent = 0; sent < 3000;) {
@@ -285,7 +285,7 @@ static void the_halves_work_on_threads_of_their_own(void)
     CHECK(pthread_join(threads[1], NULL) == 0);
     CHECK_RESULT(fluxcap_tx_flush(world.ends[0].tx, 3000), 1);
     CHECK_RESULT(fluxcap_tx_flush(world.ends[1].tx, 3000), 1);
-    CHECK_RESULT(fluxcap_sim_stop(world.sim), 0);
+    CHECK_RESULT(fluxcap_sim_stop_thread(world.sim), 0);
     destroy(&world);
 }
 
@@ -380,7 +380,7 @@ static void packets_outlive_a_split_and_the_halves(void)
     struct fluxcap_raw *raw = open_on(link);
     for (uint32_t i = 0; i < 4; i++) {
         fill_frame(frame, sizeof(frame), i);
-        CHECK_RESULT(fluxcap_sim_inject(link, 0, frame, sizeof(frame)), 0);
+        CHECK_RESULT(fluxcap_sim_nic_inject(link, 0, frame, sizeof(frame)), 0);
     }
     receive_all(raw, got, 2);
     make_packets(raw, &made, 1, 90, 9);
@@ -391,9 +391,9 @@ static void packets_outlive_a_split_and_the_halves(void)
     CHECK_RESULT(fluxcap_tx_send(halves.tx, &made, 1), 1);
     CHECK_RESULT(fluxcap_tx_send(halves.tx, got, 1), 1);
     CHECK_RESULT(fluxcap_tx_flush(halves.tx, 3000), 1);
-    CHECK_RESULT(fluxcap_sim_take_sent(link, buffer, sizeof(buffer)), 90);
+    CHECK_RESULT(fluxcap_sim_nic_take_sent(link, buffer, sizeof(buffer)), 90);
     CHECK(is_frame(buffer, 90, 9));
-    CHECK_RESULT(fluxcap_sim_take_sent(link, buffer, sizeof(buffer)), 90);
+    CHECK_RESULT(fluxcap_sim_nic_take_sent(link, buffer, sizeof(buffer)), 90);
     CHECK(is_frame(buffer, 90, 0));
     finish(&halves, 2);
     check_packets(got + 1, 2, 90, 1);
@@ -430,12 +430,12 @@ static void packets_of_another_memory_are_refused_and_can_be_copied(void)
     CHECK_ERROR(fluxcap_tx_copy(tx, frame, sizeof(frame), &copy), -EMSGSIZE, "");
     CHECK_ERROR(fluxcap_tx_copy(tx, NULL, 1, &copy), -EINVAL, "data");
     CHECK_ERROR(fluxcap_tx_copy(tx, frame, 1, NULL), -EINVAL, "packet");
-    CHECK_RESULT(fluxcap_rx_umem(world.ends[0].rx, &umem), 0);
+    CHECK_RESULT(fluxcap_rx_get_umem(world.ends[0].rx, &umem), 0);
     CHECK(accounting_of(umem).frames == 2048);
     fluxcap_umem_free(umem);
-    CHECK_RESULT(fluxcap_tx_umem(tx, &umem), 0);
+    CHECK_RESULT(fluxcap_tx_get_umem(tx, &umem), 0);
     fluxcap_umem_free(umem);
-    CHECK_ERROR(fluxcap_tx_umem(tx, NULL), -EINVAL, "umem");
+    CHECK_ERROR(fluxcap_tx_get_umem(tx, NULL), -EINVAL, "umem");
     CHECK_RESULT(fluxcap_tx_flush(tx, 3000), 1);
     destroy(&world);
 }
@@ -489,7 +489,7 @@ static void *inject_later(void *argument)
 
     nanosleep(&time, NULL);
     fill_frame(frame, sizeof(frame), 3);
-    CHECK_RESULT(fluxcap_sim_inject((const struct fluxcap_link *)argument, 0, frame, sizeof(frame)), 0);
+    CHECK_RESULT(fluxcap_sim_nic_inject((const struct fluxcap_link *)argument, 0, frame, sizeof(frame)), 0);
     return NULL;
 }
 
@@ -501,7 +501,7 @@ static void a_receiver_waits_as_its_poller_says(void)
     struct fluxcap_packet packets[4];
 
     statistics.struct_size = sizeof(statistics);
-    CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
+    CHECK_RESULT(fluxcap_sim_start_thread(world.sim), 0);
     for (uint32_t poller = FLUXCAP_POLLER_ADAPTIVE; poller <= FLUXCAP_POLLER_WAIT; poller++) {
         pthread_t thread;
         double start = now();
@@ -515,11 +515,11 @@ static void a_receiver_waits_as_its_poller_says(void)
         CHECK(pthread_join(thread, NULL) == 0);
         check_packets(packets, 1, 60, 3);
         CHECK_RESULT(fluxcap_packet_free(packets), 0);
-        CHECK_RESULT(fluxcap_rx_poller_statistics(rx, &statistics), 0);
+        CHECK_RESULT(fluxcap_rx_get_poller_statistics(rx, &statistics), 0);
         CHECK((statistics.spins > 0) == (poller != FLUXCAP_POLLER_WAIT));
         CHECK((statistics.sleeps > 0) == (poller != FLUXCAP_POLLER_BUSY));
     }
-    CHECK_RESULT(fluxcap_sim_stop(world.sim), 0);
+    CHECK_RESULT(fluxcap_sim_stop_thread(world.sim), 0);
     CHECK_ERROR(fluxcap_rx_set_poller(rx, 3, 0), -EINVAL, "poller");
     CHECK_ERROR(fluxcap_rx_set_poller(rx, FLUXCAP_POLLER_WAIT, 9), -EINVAL, "spin_us");
     CHECK_RESULT(fluxcap_rx_set_poller(rx, FLUXCAP_POLLER_ADAPTIVE, 9), 0);
@@ -527,7 +527,7 @@ static void a_receiver_waits_as_its_poller_says(void)
     CHECK_RESULT(fluxcap_rx_recv(rx, NULL, 0, 0), 0);
     CHECK_ERROR(fluxcap_rx_recv(rx, NULL, 0, -1), -EINVAL, "room");
     CHECK_ERROR(fluxcap_rx_recv(rx, packets, 0, 10), -EINVAL, "room");
-    CHECK_ERROR(fluxcap_rx_poller_statistics(rx, NULL), -EINVAL, "fluxcap_poller_statistics");
+    CHECK_ERROR(fluxcap_rx_get_poller_statistics(rx, NULL), -EINVAL, "fluxcap_poller_statistics");
     destroy(&world);
 }
 
@@ -676,7 +676,7 @@ static void a_stop_ends_every_wait_that_blocks(void)
     faults.stalled_completion = 1000000;
     faults.max_delay_ns = 60000000000u;
     CHECK_RESULT(fluxcap_sim_set_faults(sim, &faults), 0);
-    CHECK_RESULT(fluxcap_sim_start(sim), 0);
+    CHECK_RESULT(fluxcap_sim_start_thread(sim), 0);
     for (int i = 0; i < 64; i++) {
         CHECK_RESULT(fluxcap_raw_alloc(raw, &packet, 1), 1);
         packet.len = 60;
@@ -697,7 +697,7 @@ static void a_stop_ends_every_wait_that_blocks(void)
     check_that_a_stop_ends(waits[3]);
     check_that_a_stop_ends(waits[4]);
     signal(SIGUSR1, SIG_DFL);
-    CHECK_RESULT(fluxcap_sim_stop(sim), 0);
+    CHECK_RESULT(fluxcap_sim_stop_thread(sim), 0);
     finish(&halves, 0);
     fluxcap_link_free(link);
     fluxcap_sim_free(sim);
@@ -713,7 +713,7 @@ static void a_descriptor_tells_of_packets(void)
     descriptor.events = POLLIN;
     CHECK(descriptor.fd >= 0 && fluxcap_rx_fd(world.ends[1].rx) == descriptor.fd);
     CHECK(fluxcap_tx_fd(world.ends[1].tx) >= 0 && fluxcap_tx_fd(world.ends[1].tx) != descriptor.fd);
-    CHECK_RESULT(fluxcap_sim_start(world.sim), 0);
+    CHECK_RESULT(fluxcap_sim_start_thread(world.sim), 0);
     make(world.ends[0].tx, &packet, 1, 60, 4);
     CHECK_RESULT(fluxcap_tx_send(world.ends[0].tx, &packet, 1), 1);
     for (double end = now() + 3; now() < end;) {
@@ -724,7 +724,7 @@ static void a_descriptor_tells_of_packets(void)
     check_packets(&packet, 1, 60, 4);
     CHECK_RESULT(fluxcap_packet_free(&packet), 0);
     CHECK_RESULT(fluxcap_tx_flush(world.ends[0].tx, 3000), 1);
-    CHECK_RESULT(fluxcap_sim_stop(world.sim), 0);
+    CHECK_RESULT(fluxcap_sim_stop_thread(world.sim), 0);
     destroy(&world);
 }
 
@@ -734,14 +734,14 @@ static void a_link_that_is_down_loses_nothing(void)
     struct fluxcap_packet packets[5];
 
     make(world.ends[0].tx, packets, 5, 60, 0);
-    CHECK_RESULT(fluxcap_sim_set_up(world.links[0], 0), 0);
+    CHECK_RESULT(fluxcap_sim_nic_set_up(world.links[0], 0), 0);
     CHECK_ERROR(fluxcap_tx_send(world.ends[0].tx, packets, 5), -ENETDOWN, "down");
     /* Those that were taken are in the ring. */
     check_moved(packets, 5);
     CHECK_ERROR(fluxcap_tx_kick(world.ends[0].tx), -ENETDOWN, "down");
     CHECK_ERROR(fluxcap_tx_flush(world.ends[0].tx, 1), -ENETDOWN, "down");
     CHECK_RESULT(fluxcap_tx_outstanding(world.ends[0].tx), 5);
-    CHECK_RESULT(fluxcap_sim_set_up(world.links[0], 1), 0);
+    CHECK_RESULT(fluxcap_sim_nic_set_up(world.links[0], 1), 0);
     CHECK_RESULT(fluxcap_tx_flush(world.ends[0].tx, 3000), 1);
     receive(world.ends[1].rx, packets, 5);
     check_packets(packets, 5, 60, 0);
@@ -768,14 +768,14 @@ static void no_function_takes_these(struct fluxcap_rx *rx, struct fluxcap_tx *tx
     CHECK_ERROR(fluxcap_rx_recycle(rx, &packet, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_rx_refill(rx), -EINVAL, words);
     CHECK_ERROR(fluxcap_rx_set_poller(rx, 0, 0), -EINVAL, words);
-    CHECK_ERROR(fluxcap_rx_poller_statistics(rx, &poller), -EINVAL, words);
+    CHECK_ERROR(fluxcap_rx_get_poller_statistics(rx, &poller), -EINVAL, words);
     CHECK_ERROR(fluxcap_rx_fd(rx), -EINVAL, words);
-    CHECK_ERROR(fluxcap_rx_info(rx, &info), -EINVAL, words);
-    CHECK_ERROR(fluxcap_rx_statistics(rx, &statistics), -EINVAL, words);
-    CHECK_ERROR(fluxcap_rx_program_counters(rx, &counters), -EINVAL, words);
-    CHECK_ERROR(fluxcap_rx_debug_rings(rx, &one, &other), -EINVAL, words);
-    CHECK_ERROR(fluxcap_rx_report(rx, text, sizeof(text)), -EINVAL, words);
-    CHECK_ERROR(fluxcap_rx_umem(rx, &umem), -EINVAL, words);
+    CHECK_ERROR(fluxcap_rx_get_info(rx, &info), -EINVAL, words);
+    CHECK_ERROR(fluxcap_rx_get_statistics(rx, &statistics), -EINVAL, words);
+    CHECK_ERROR(fluxcap_rx_get_program_counters(rx, &counters), -EINVAL, words);
+    CHECK_ERROR(fluxcap_rx_get_rings(rx, &one, &other), -EINVAL, words);
+    CHECK_ERROR(fluxcap_rx_format_report(rx, text, sizeof(text)), -EINVAL, words);
+    CHECK_ERROR(fluxcap_rx_get_umem(rx, &umem), -EINVAL, words);
     CHECK_ERROR(fluxcap_tx_send(tx, &packet, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_tx_alloc(tx, &packet, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_tx_copy(tx, (const uint8_t *)"a", 1, &packet), -EINVAL, words);
@@ -787,11 +787,11 @@ static void no_function_takes_these(struct fluxcap_rx *rx, struct fluxcap_tx *tx
     CHECK_ERROR(fluxcap_tx_outstanding(tx), -EINVAL, words);
     CHECK_ERROR(fluxcap_tx_set_patience(tx, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_tx_fd(tx), -EINVAL, words);
-    CHECK_ERROR(fluxcap_tx_info(tx, &info), -EINVAL, words);
-    CHECK_ERROR(fluxcap_tx_statistics(tx, &statistics), -EINVAL, words);
-    CHECK_ERROR(fluxcap_tx_debug_rings(tx, &one, &other), -EINVAL, words);
-    CHECK_ERROR(fluxcap_tx_report(tx, text, sizeof(text)), -EINVAL, words);
-    CHECK_ERROR(fluxcap_tx_umem(tx, &umem), -EINVAL, words);
+    CHECK_ERROR(fluxcap_tx_get_info(tx, &info), -EINVAL, words);
+    CHECK_ERROR(fluxcap_tx_get_statistics(tx, &statistics), -EINVAL, words);
+    CHECK_ERROR(fluxcap_tx_get_rings(tx, &one, &other), -EINVAL, words);
+    CHECK_ERROR(fluxcap_tx_format_report(tx, text, sizeof(text)), -EINVAL, words);
+    CHECK_ERROR(fluxcap_tx_get_umem(tx, &umem), -EINVAL, words);
     CHECK(packet.data == NULL && umem == NULL && strcmp(text, "same") == 0);
     CHECK(info.frames == 0 && statistics.sent == 0 && one.size == 0 && other.size == 0);
     fluxcap_rx_free(rx);
@@ -815,12 +815,12 @@ static void handles_are_told_apart(void)
     CHECK(rx == NULL && tx == NULL);
     check_frames(raw);
     struct halves halves = split(raw);
-    CHECK_ERROR(fluxcap_rx_debug_rings(halves.rx, NULL, &ring), -EINVAL, "fill");
-    CHECK_ERROR(fluxcap_rx_debug_rings(halves.rx, &ring, NULL), -EINVAL, "ring");
-    CHECK_ERROR(fluxcap_tx_debug_rings(halves.tx, NULL, &ring), -EINVAL, "ring");
-    CHECK_ERROR(fluxcap_tx_debug_rings(halves.tx, &ring, NULL), -EINVAL, "completion");
-    CHECK_ERROR(fluxcap_rx_info(halves.rx, NULL), -EINVAL, "fluxcap_info");
-    CHECK_ERROR(fluxcap_tx_statistics(halves.tx, NULL), -EINVAL, "fluxcap_statistics");
+    CHECK_ERROR(fluxcap_rx_get_rings(halves.rx, NULL, &ring), -EINVAL, "fill");
+    CHECK_ERROR(fluxcap_rx_get_rings(halves.rx, &ring, NULL), -EINVAL, "ring");
+    CHECK_ERROR(fluxcap_tx_get_rings(halves.tx, NULL, &ring), -EINVAL, "ring");
+    CHECK_ERROR(fluxcap_tx_get_rings(halves.tx, &ring, NULL), -EINVAL, "completion");
+    CHECK_ERROR(fluxcap_rx_get_info(halves.rx, NULL), -EINVAL, "fluxcap_info");
+    CHECK_ERROR(fluxcap_tx_get_statistics(halves.tx, NULL), -EINVAL, "fluxcap_statistics");
     no_function_takes_these(NULL, NULL, "NULL");
     no_function_takes_these((struct fluxcap_rx *)zeros, (struct fluxcap_tx *)zeros, "fluxcap_raw_split");
     no_function_takes_these((struct fluxcap_rx *)(uintptr_t)halves.tx, (struct fluxcap_tx *)(uintptr_t)halves.rx, "no struct");

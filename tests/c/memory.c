@@ -102,12 +102,12 @@ static void rings_for_which_there_is_not_enough(void)
     struct fluxcap_link *link = NULL;
 
     if (if_nametoindex("fluxa") != 0) {
-        CHECK_RESULT(fluxcap_link_interface("fluxa", &link), 0);
+        CHECK_RESULT(fluxcap_link_create("fluxa", &link), 0);
     } else {
         CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
         nic.struct_size = sizeof(nic);
         nic.name = "sim0";
-        CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+        CHECK_RESULT(fluxcap_sim_add_nic(sim, &nic, &link), 0);
     }
     rings_without_memory(link);
     fluxcap_link_free(link);
@@ -146,13 +146,13 @@ static void packets_to_play_for_which_there_is_not_enough(const struct fluxcap_l
         packets[i].len = sizeof(bytes);
     }
     allow(20 * 1024 * 1024);
-    CHECK_ERROR(fluxcap_sim_play(link, 0, packets, PACKETS, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "copy of the packets");
+    CHECK_ERROR(fluxcap_sim_nic_play(link, 0, packets, PACKETS, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "copy of the packets");
     allow(1024 * 1024);
-    CHECK_ERROR(fluxcap_sim_play(link, 0, packets, PACKETS, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "argument packets");
-    CHECK_ERROR(fluxcap_sim_inject_batch(link, 0, packets, PACKETS), -ENOMEM, "argument packets");
+    CHECK_ERROR(fluxcap_sim_nic_play(link, 0, packets, PACKETS, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "argument packets");
+    CHECK_ERROR(fluxcap_sim_nic_inject_batch(link, 0, packets, PACKETS), -ENOMEM, "argument packets");
     allow(0);
-    CHECK_RESULT(fluxcap_sim_play(link, 0, packets, PACKETS, FLUXCAP_SIM_SPEED_FULL, 1), 0);
-    CHECK_RESULT(fluxcap_sim_play_end(link), 0);
+    CHECK_RESULT(fluxcap_sim_nic_play(link, 0, packets, PACKETS, FLUXCAP_SIM_SPEED_FULL, 1), 0);
+    CHECK_RESULT(fluxcap_sim_nic_play_end(link), 0);
 }
 
 static void a_capture_for_which_there_is_not_enough(const struct fluxcap_link *link)
@@ -170,10 +170,10 @@ static void a_capture_for_which_there_is_not_enough(const struct fluxcap_link *l
         CHECK(fwrite(record, sizeof(record), 1, file) == 1 && fwrite(bytes, sizeof(bytes), 1, file) == 1);
     CHECK(fclose(file) == 0);
     allow(8 * 1024 * 1024);
-    CHECK_ERROR(fluxcap_sim_replay(link, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "capture file");
+    CHECK_ERROR(fluxcap_sim_nic_replay(link, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "capture file");
     allow(0);
-    CHECK_RESULT(fluxcap_sim_replay(link, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), PACKETS);
-    CHECK_RESULT(fluxcap_sim_play_end(link), 0);
+    CHECK_RESULT(fluxcap_sim_nic_replay(link, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), PACKETS);
+    CHECK_RESULT(fluxcap_sim_nic_play_end(link), 0);
     CHECK(unlink(path) == 0);
 }
 
@@ -198,23 +198,23 @@ static void a_recording_for_which_there_is_not_enough(void)
     CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";
-    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
-    CHECK_RESULT(fluxcap_sim_record(link, path), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(sim, &nic, &link), 0);
+    CHECK_RESULT(fluxcap_sim_nic_record(link, path), 0);
     for (int i = 0; i < ROUNDS; i++) {
-        CHECK_RESULT(fluxcap_sim_inject_batch(link, 0, packets, EACH), EACH);
+        CHECK_RESULT(fluxcap_sim_nic_inject_batch(link, 0, packets, EACH), EACH);
         CHECK(fluxcap_sim_settle(sim) >= EACH);
     }
-    CHECK_RESULT(fluxcap_sim_record_end(link), 0);
+    CHECK_RESULT(fluxcap_sim_nic_record_end(link), 0);
     replay.struct_size = sizeof(replay);
     replay.times = 1;
     allow(2 * 1024 * 1024);
-    CHECK_ERROR(fluxcap_sim_replay(link, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "capture file");
+    CHECK_ERROR(fluxcap_sim_nic_replay(link, 0, path, FLUXCAP_SIM_SPEED_FULL, 1), -ENOMEM, "capture file");
     /* That is no damage of the file. */
     replay.flags = FLUXCAP_SIM_REPLAY_DAMAGED | FLUXCAP_SIM_REPLAY_UNFIT;
-    CHECK_ERROR(fluxcap_sim_replay_with(link, 0, path, &replay), -ENOMEM, "capture file");
+    CHECK_ERROR(fluxcap_sim_nic_replay_with(link, 0, path, &replay), -ENOMEM, "capture file");
     allow(0);
     CHECK(replay.damaged == 0);
-    CHECK_RESULT(fluxcap_sim_replay_with(link, 0, path, &replay), ROUNDS * EACH);
+    CHECK_RESULT(fluxcap_sim_nic_replay_with(link, 0, path, &replay), ROUNDS * EACH);
     CHECK(replay.damaged == 0 && replay.unfit == 0);
     CHECK(unlink(path) == 0);
     fluxcap_link_free(link);
@@ -252,8 +252,8 @@ static void a_thread_for_which_there_is_not_enough(const struct fluxcap_link *li
 
     config.link = link;
     raw = open_config(&config);
-    CHECK_RESULT(fluxcap_engine_new(&raw, 1, NULL, &engine), 0);
-    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_RESULT(fluxcap_engine_create(&raw, 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_group_create(&engine, 1, &group), 0);
     allow(64 * 1024);
     CHECK_ERROR(fluxcap_group_run_for(group, 1, ignore, NULL), -EAGAIN, "ulimit -v");
     allow(0);
@@ -276,7 +276,7 @@ int main(void)
     keep_room_for_small_things();
     in_a_process_of_its_own(rings_for_which_there_is_not_enough);
     if (if_nametoindex("fluxa") != 0) {
-        CHECK_RESULT(fluxcap_link_interface("fluxa", &link), 0);
+        CHECK_RESULT(fluxcap_link_create("fluxa", &link), 0);
         a_umem_for_which_there_is_not_enough(link);
         a_umem_that_fits_no_machine(link);
         fluxcap_link_free(link);
@@ -288,7 +288,7 @@ int main(void)
     CHECK_RESULT(fluxcap_sim_create(0, &sim), 0);
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";
-    CHECK_RESULT(fluxcap_sim_add(sim, &nic, &link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(sim, &nic, &link), 0);
     a_umem_for_which_there_is_not_enough(link);
     a_umem_that_fits_no_machine(link);
     packets_to_play_for_which_there_is_not_enough(link);

@@ -35,12 +35,12 @@ static void no_function_takes_this_handle(struct fluxcap_raw *raw, const char *w
     statistics.struct_size = sizeof(statistics);
     counters.struct_size = sizeof(counters);
     rings.struct_size = sizeof(rings);
-    CHECK_ERROR(fluxcap_raw_receive(raw, &packet, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_recv(raw, &packet, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_alloc(raw, &packet, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_send(raw, &packet, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_peek(raw, 1, &descs), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_recycle(raw, 1), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_forward(raw, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_recycle_front(raw, 1), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_forward_front(raw, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_refill(raw), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_reap(raw), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_wake_rx(raw), -EINVAL, words);
@@ -48,12 +48,12 @@ static void no_function_takes_this_handle(struct fluxcap_raw *raw, const char *w
     CHECK_ERROR(fluxcap_raw_flush(raw, 1), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_wait(raw, FLUXCAP_WAIT_RECEIVE, 0), -EINVAL, words);
     CHECK_ERROR(fluxcap_raw_fd(raw), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_info(raw, &info), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_statistics(raw, &statistics), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_program_counters(raw, &counters), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_debug_rings(raw, &rings), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_report(raw, text, sizeof(text)), -EINVAL, words);
-    CHECK_ERROR(fluxcap_raw_debug_text(raw, text, sizeof(text)), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_get_info(raw, &info), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_get_statistics(raw, &statistics), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_get_program_counters(raw, &counters), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_get_rings(raw, &rings), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_format_report(raw, text, sizeof(text)), -EINVAL, words);
+    CHECK_ERROR(fluxcap_raw_format_rings(raw, text, sizeof(text)), -EINVAL, words);
     CHECK(fluxcap_raw_data(raw) == NULL);
     /* Outputs are written on success only. */
     CHECK(packet.data == NULL && descs == NULL && strcmp(text, "same") == 0);
@@ -138,7 +138,7 @@ static struct world create(void)
     CHECK_RESULT(fluxcap_sim_create(0, &world.sim), 0);
     nic.struct_size = sizeof(nic);
     nic.name = "sim0";
-    CHECK_RESULT(fluxcap_sim_add(world.sim, &nic, &world.link), 0);
+    CHECK_RESULT(fluxcap_sim_add_nic(world.sim, &nic, &world.link), 0);
     config.link = world.link;
     world.raw = open_config(&config);
     return world;
@@ -197,8 +197,8 @@ static void a_size_that_cuts_a_field_in_two_is_refused(void)
     }
     CHECK_SIZES(fluxcap_frame_spec, fluxcap_frame_build(given, NULL, 0, bytes, sizeof(bytes)));
     CHECK_SIZES(fluxcap_rewrite, fluxcap_rewrite_apply(given, bytes, sizeof(bytes)));
-    CHECK_SIZES(fluxcap_headers, fluxcap_parse(bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, given));
-    CHECK_SIZES(fluxcap_parser, fluxcap_parse_with(given, bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, &headers));
+    CHECK_SIZES(fluxcap_headers, fluxcap_parse(bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, NULL, given));
+    CHECK_SIZES(fluxcap_parser, fluxcap_parse(bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, given, &headers));
 
     struct world world = create();
     struct fluxcap_link *link = NULL;
@@ -209,31 +209,31 @@ static void a_size_that_cuts_a_field_in_two_is_refused(void)
     struct fluxcap_packet packet;
 
     CHECK_SIZES_BUT(fluxcap_sim_nic_config, offsetof(struct fluxcap_sim_nic_config, release_delay_ns),
-                    fluxcap_sim_add(world.sim, given, &link));
-    CHECK_SIZES(fluxcap_sim_replay_config, fluxcap_sim_replay_with(world.link, 0, "capture.pcap", given));
+                    fluxcap_sim_add_nic(world.sim, given, &link));
+    CHECK_SIZES(fluxcap_sim_replay_config, fluxcap_sim_nic_replay_with(world.link, 0, "capture.pcap", given));
     CHECK_SIZES(fluxcap_sim_faults, fluxcap_sim_set_faults(world.sim, given));
-    CHECK_SIZES(fluxcap_sim_faults, fluxcap_sim_link_faults(world.link, given));
-    CHECK_SIZES(fluxcap_sim_counters, fluxcap_sim_get_counters(world.link, given));
-    CHECK_SIZES(fluxcap_info, fluxcap_raw_info(world.raw, given));
-    CHECK_SIZES(fluxcap_statistics, fluxcap_raw_statistics(world.raw, given));
-    CHECK_SIZES(fluxcap_program_counters, fluxcap_raw_program_counters(world.raw, given));
-    CHECK_SIZES(fluxcap_rings, fluxcap_raw_debug_rings(world.raw, given));
+    CHECK_SIZES(fluxcap_sim_faults, fluxcap_sim_nic_set_faults(world.link, given));
+    CHECK_SIZES(fluxcap_sim_nic_counters, fluxcap_sim_nic_get_counters(world.link, given));
+    CHECK_SIZES(fluxcap_info, fluxcap_raw_get_info(world.raw, given));
+    CHECK_SIZES(fluxcap_statistics, fluxcap_raw_get_statistics(world.raw, given));
+    CHECK_SIZES(fluxcap_program_counters, fluxcap_raw_get_program_counters(world.raw, given));
+    CHECK_SIZES(fluxcap_rings, fluxcap_raw_get_rings(world.raw, given));
     CHECK_RESULT(fluxcap_raw_alloc(world.raw, &packet, 1), 1);
     CHECK_SIZES(fluxcap_tunnel, fluxcap_packet_gre_encap(&packet, given));
     CHECK_RESULT(fluxcap_packet_free(&packet), 0);
-    CHECK_SIZES(fluxcap_engine_config, fluxcap_engine_new(&world.raw, 1, given, &engine));
+    CHECK_SIZES(fluxcap_engine_config, fluxcap_engine_create(&world.raw, 1, given, &engine));
     CHECK_RESULT(fluxcap_raw_split(world.raw, &rx, &tx), 0);
-    CHECK_SIZES(fluxcap_poller_statistics, fluxcap_rx_poller_statistics(rx, given));
+    CHECK_SIZES(fluxcap_poller_statistics, fluxcap_rx_get_poller_statistics(rx, given));
     fluxcap_rx_free(rx);
     fluxcap_tx_free(tx);
 
     struct fluxcap_config config = small(NULL);
     config.link = world.link;
     world.raw = open_config(&config);
-    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raw, 1, NULL, &engine), 0);
     CHECK_SIZES(fluxcap_engine_statistics, fluxcap_engine_get_statistics(engine, given));
-    CHECK_SIZES(fluxcap_port_statistics, fluxcap_engine_port_statistics(engine, 0, given));
-    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_SIZES(fluxcap_port_statistics, fluxcap_engine_get_port_statistics(engine, 0, given));
+    CHECK_RESULT(fluxcap_group_create(&engine, 1, &group), 0);
     CHECK_SIZES(fluxcap_group_statistics, fluxcap_group_get_statistics(group, given));
     fluxcap_group_free(group);
     finish(&world);
@@ -262,26 +262,26 @@ static void the_unknown_tail_of_what_the_library_fills_in_is_zero(void)
     struct fluxcap_tx *tx = NULL;
     uint8_t bytes[64] = ZEROS;
 
-    CHECK_LONGER(fluxcap_headers, fluxcap_parse(bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, given));
-    CHECK_LONGER(fluxcap_info, fluxcap_raw_info(world.raw, given));
-    CHECK_LONGER(fluxcap_statistics, fluxcap_raw_statistics(world.raw, given));
-    CHECK_LONGER(fluxcap_program_counters, fluxcap_raw_program_counters(world.raw, given));
-    CHECK_LONGER(fluxcap_rings, fluxcap_raw_debug_rings(world.raw, given));
-    CHECK_LONGER(fluxcap_sim_counters, fluxcap_sim_get_counters(world.link, given));
+    CHECK_LONGER(fluxcap_headers, fluxcap_parse(bytes, sizeof(bytes), FLUXCAP_PARSE_PARTIAL, NULL, given));
+    CHECK_LONGER(fluxcap_info, fluxcap_raw_get_info(world.raw, given));
+    CHECK_LONGER(fluxcap_statistics, fluxcap_raw_get_statistics(world.raw, given));
+    CHECK_LONGER(fluxcap_program_counters, fluxcap_raw_get_program_counters(world.raw, given));
+    CHECK_LONGER(fluxcap_rings, fluxcap_raw_get_rings(world.raw, given));
+    CHECK_LONGER(fluxcap_sim_nic_counters, fluxcap_sim_nic_get_counters(world.link, given));
     CHECK_RESULT(fluxcap_raw_split(world.raw, &rx, &tx), 0);
-    CHECK_LONGER(fluxcap_poller_statistics, fluxcap_rx_poller_statistics(rx, given));
-    CHECK_LONGER(fluxcap_info, fluxcap_tx_info(tx, given));
-    CHECK_LONGER(fluxcap_statistics, fluxcap_rx_statistics(rx, given));
-    CHECK_LONGER(fluxcap_statistics, fluxcap_tx_statistics(tx, given));
-    CHECK_LONGER(fluxcap_program_counters, fluxcap_rx_program_counters(rx, given));
+    CHECK_LONGER(fluxcap_poller_statistics, fluxcap_rx_get_poller_statistics(rx, given));
+    CHECK_LONGER(fluxcap_info, fluxcap_tx_get_info(tx, given));
+    CHECK_LONGER(fluxcap_statistics, fluxcap_rx_get_statistics(rx, given));
+    CHECK_LONGER(fluxcap_statistics, fluxcap_tx_get_statistics(tx, given));
+    CHECK_LONGER(fluxcap_program_counters, fluxcap_rx_get_program_counters(rx, given));
     fluxcap_rx_free(rx);
     fluxcap_tx_free(tx);
     config.link = world.link;
     world.raw = open_config(&config);
-    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raw, 1, NULL, &engine), 0);
     CHECK_LONGER(fluxcap_engine_statistics, fluxcap_engine_get_statistics(engine, given));
-    CHECK_LONGER(fluxcap_port_statistics, fluxcap_engine_port_statistics(engine, 0, given));
-    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_LONGER(fluxcap_port_statistics, fluxcap_engine_get_port_statistics(engine, 0, given));
+    CHECK_RESULT(fluxcap_group_create(&engine, 1, &group), 0);
     CHECK_LONGER(fluxcap_group_statistics, fluxcap_group_get_statistics(group, given));
     fluxcap_group_free(group);
     finish(&world);
@@ -303,7 +303,7 @@ static void times_that_mean_nothing_are_refused(void)
     struct fluxcap_packet packet = ZEROS;
     const size_t count = sizeof(times) / sizeof(times[0]);
 
-    CHECK_RESULT(fluxcap_raw_umem(world.raw, &umem), 0);
+    CHECK_RESULT(fluxcap_raw_get_umem(world.raw, &umem), 0);
     for (size_t i = 0; i < count; i++) {
         CHECK_ERROR(fluxcap_raw_wait(world.raw, FLUXCAP_WAIT_RECEIVE, times[i]), -EINVAL, "argument timeout_ms is -");
         CHECK_ERROR(fluxcap_raw_flush(world.raw, times[i]), -EINVAL, "or -1 for no end");
@@ -324,12 +324,12 @@ static void times_that_mean_nothing_are_refused(void)
     fluxcap_tx_free(tx);
     config.link = world.link;
     world.raw = open_config(&config);
-    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raw, 1, NULL, &engine), 0);
     for (size_t i = 0; i < count; i++) {
         CHECK_ERROR(fluxcap_engine_run_for(engine, times[i], end_run, NULL), -EINVAL, "argument timeout_ms is -");
         CHECK_ERROR(fluxcap_engine_wait(engine, times[i]), -EINVAL, "argument timeout_ms is -");
     }
-    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
+    CHECK_RESULT(fluxcap_group_create(&engine, 1, &group), 0);
     for (size_t i = 0; i < count; i++) {
         CHECK_ERROR(fluxcap_group_run_for(group, times[i], end_run, NULL), -EINVAL, "argument timeout_ms is -");
         CHECK_ERROR(fluxcap_group_set_watch(group, times[i]), -EINVAL, "argument interval_ms is -");
@@ -355,7 +355,7 @@ static int end_run(void *user, uint32_t port, struct fluxcap_packet_ref *packets
 
     (void)user, (void)port, (void)count;
     headers.struct_size = sizeof(headers);
-    CHECK_ERROR(fluxcap_parse_refs(packets, UINT32_MAX, 0, &headers), -EINVAL, "argument packets");
+    CHECK_ERROR(fluxcap_packet_refs_parse(packets, UINT32_MAX, 0, NULL, &headers), -EINVAL, "argument packets");
     return -1;
 }
 
@@ -392,7 +392,7 @@ static void lengths_and_counts_that_cannot_be_are_refused(void)
         CHECK_ERROR(fluxcap_frame_build(&spec, bytes, len, text, sizeof(text)), -EINVAL, "argument payload");
         CHECK_ERROR(fluxcap_frame_build(&spec, bytes, len, bytes, sizeof(bytes)), -EINVAL, "as a signed number it is -");
         CHECK_ERROR(fluxcap_rewrite_apply(&rewrite, bytes, len), -EINVAL, "argument packet");
-        CHECK_ERROR(fluxcap_parse(bytes, len, 0, &headers), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_parse(bytes, len, 0, NULL, &headers), -EINVAL, "argument data");
         CHECK_ERROR(fluxcap_format(bytes, len, 0, text, sizeof(text)), -EINVAL, "argument data");
         CHECK_ERROR(fluxcap_format(bytes, sizeof(bytes), 0, text, len), -EINVAL, "argument text");
         CHECK_ERROR(fluxcap_ethernet_header_parse(bytes, len, &ethernet), -EINVAL, "argument data");
@@ -409,25 +409,25 @@ static void lengths_and_counts_that_cannot_be_are_refused(void)
         CHECK_ERROR(fluxcap_checksum_verify(bytes, len), -EINVAL, "argument packet");
         CHECK_ERROR(fluxcap_checksum_fill(bytes, len), -EINVAL, "argument packet");
         CHECK_ERROR(fluxcap_checksum_complete(bytes, len), -EINVAL, "argument packet");
-        CHECK_ERROR(fluxcap_decrement_ttl(bytes, len), -EINVAL, "argument packet");
-        CHECK_ERROR(fluxcap_clamp_mss(bytes, len, 536), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_ttl_decrement(bytes, len), -EINVAL, "argument packet");
+        CHECK_ERROR(fluxcap_mss_clamp(bytes, len, 536), -EINVAL, "argument packet");
         CHECK(fluxcap_checksum(bytes, len) == 0xffff && fluxcap_checksum_update(7, bytes, bytes, len) == 7);
         CHECK_RESULT(fluxcap_raw_alloc(world.raw, &packet, 1), 1);
         CHECK_ERROR(fluxcap_packet_build(&packet, &spec, bytes, len), -EINVAL, "argument payload");
         CHECK_RESULT(fluxcap_packet_free(&packet), 0);
-        CHECK_ERROR(fluxcap_raw_report(world.raw, text, len), -EINVAL, "argument text");
-        CHECK_ERROR(fluxcap_raw_debug_text(world.raw, text, len), -EINVAL, "argument text");
-        CHECK_ERROR(fluxcap_sim_trace_text(world.sim, text, len), -EINVAL, "argument text");
-        CHECK_ERROR(fluxcap_sim_inject(world.link, 0, bytes, len), -EINVAL, "argument data");
-        CHECK_ERROR(fluxcap_sim_host_send(world.link, 0, bytes, len), -EINVAL, "argument data");
-        CHECK_ERROR(fluxcap_sim_inject_batch(world.link, 0, &one, 1), -EINVAL, "packet 0 of the array");
-        CHECK_ERROR(fluxcap_sim_play(world.link, 0, &one, 1, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, "packet 0 of the array");
-        CHECK_ERROR(fluxcap_sim_take_sent(world.link, bytes, len), -EINVAL, "argument buffer");
-        CHECK_ERROR(fluxcap_sim_take_passed(world.link, bytes, len), -EINVAL, "argument buffer");
+        CHECK_ERROR(fluxcap_raw_format_report(world.raw, text, len), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_raw_format_rings(world.raw, text, len), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_sim_format_trace(world.sim, text, len), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_sim_nic_inject(world.link, 0, bytes, len), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_sim_nic_host_send(world.link, 0, bytes, len), -EINVAL, "argument data");
+        CHECK_ERROR(fluxcap_sim_nic_inject_batch(world.link, 0, &one, 1), -EINVAL, "packet 0 of the array");
+        CHECK_ERROR(fluxcap_sim_nic_play(world.link, 0, &one, 1, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, "packet 0 of the array");
+        CHECK_ERROR(fluxcap_sim_nic_take_sent(world.link, bytes, len), -EINVAL, "argument buffer");
+        CHECK_ERROR(fluxcap_sim_nic_take_passed(world.link, bytes, len), -EINVAL, "argument buffer");
         /* Not half as long, but longer than any packet. */
         one.len = SIZE_MAX / 2;
-        CHECK_ERROR(fluxcap_sim_inject(world.link, 0, bytes, one.len), -EMSGSIZE, "bytes");
-        CHECK_ERROR(fluxcap_sim_play(world.link, 0, &one, 1, FLUXCAP_SIM_SPEED_FULL, 1), -EMSGSIZE, "packet 0 of the array");
+        CHECK_ERROR(fluxcap_sim_nic_inject(world.link, 0, bytes, one.len), -EMSGSIZE, "bytes");
+        CHECK_ERROR(fluxcap_sim_nic_play(world.link, 0, &one, 1, FLUXCAP_SIM_SPEED_FULL, 1), -EMSGSIZE, "packet 0 of the array");
     }
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         const uint32_t count = counts[i];
@@ -442,23 +442,23 @@ static void lengths_and_counts_that_cannot_be_are_refused(void)
         one.data = bytes;
         one.len = sizeof(bytes);
         config.link = world.link;
-        CHECK_ERROR(fluxcap_raw_receive(world.raw, &packet, count), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_raw_recv(world.raw, &packet, count), -EINVAL, negative);
         CHECK_ERROR(fluxcap_raw_alloc(world.raw, &packet, count), -EINVAL, negative);
         CHECK_ERROR(fluxcap_raw_send(world.raw, &packet, count), -EINVAL, negative);
         CHECK_ERROR(fluxcap_packets_free(&packet, count), -EINVAL, negative);
-        CHECK_ERROR(fluxcap_parse_batch(&packet, count, 0, &headers), -EINVAL, negative);
-        CHECK_ERROR(fluxcap_engine_new(raws, count, NULL, &engine), -EINVAL, negative);
-        CHECK_ERROR(fluxcap_group_new(&engine, count, &group), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_packets_parse(&packet, count, 0, NULL, &headers), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_engine_create(raws, count, NULL, &engine), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_group_create(&engine, count, &group), -EINVAL, negative);
         CHECK_ERROR(fluxcap_open_queues(&config, &queue, count, raws), -EINVAL, negative);
         CHECK_ERROR(fluxcap_open_queues(&config, NULL, count, raws), -EINVAL, negative);
         CHECK_ERROR(fluxcap_open_fan_out(&config, count, 1, raws), -EINVAL, negative);
         CHECK_ERROR(fluxcap_group_open(&config, &queue, count, NULL, &group), -EINVAL, negative);
-        CHECK_ERROR(fluxcap_sim_inject_batch(world.link, 0, &one, count), -EINVAL, negative);
-        CHECK_ERROR(fluxcap_sim_play(world.link, 0, &one, count, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_sim_nic_inject_batch(world.link, 0, &one, count), -EINVAL, negative);
+        CHECK_ERROR(fluxcap_sim_nic_play(world.link, 0, &one, count, FLUXCAP_SIM_SPEED_FULL, 1), -EINVAL, negative);
         if (count > INT32_MAX) {
             struct fluxcap_sim_event event;
 
-            CHECK_ERROR(fluxcap_sim_trace_events(world.sim, &event, count), -EINVAL, negative);
+            CHECK_ERROR(fluxcap_sim_get_trace(world.sim, &event, count), -EINVAL, negative);
         }
         CHECK(engine == NULL && group == NULL && raws[0] == world.raw);
     }
@@ -480,21 +480,21 @@ static void lengths_and_counts_that_cannot_be_are_refused(void)
     }
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         CHECK_ERROR(fluxcap_tx_copy(tx, bytes, lengths[i], &packet), -EINVAL, "argument data");
-        CHECK_ERROR(fluxcap_rx_report(rx, text, lengths[i]), -EINVAL, "argument text");
-        CHECK_ERROR(fluxcap_tx_report(tx, text, lengths[i]), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_rx_format_report(rx, text, lengths[i]), -EINVAL, "argument text");
+        CHECK_ERROR(fluxcap_tx_format_report(tx, text, lengths[i]), -EINVAL, "argument text");
     }
     CHECK_ERROR(fluxcap_tx_copy(tx, bytes, SIZE_MAX / 2, &packet), -EMSGSIZE, "bytes");
     fluxcap_rx_free(rx);
     fluxcap_tx_free(tx);
     config.link = world.link;
     world.raw = open_config(&config);
-    CHECK_RESULT(fluxcap_engine_new(&world.raw, 1, NULL, &engine), 0);
-    CHECK_RESULT(fluxcap_sim_inject(world.link, 0, bytes, sizeof(bytes)), 0);
+    CHECK_RESULT(fluxcap_engine_create(&world.raw, 1, NULL, &engine), 0);
+    CHECK_RESULT(fluxcap_sim_nic_inject(world.link, 0, bytes, sizeof(bytes)), 0);
     CHECK(fluxcap_sim_settle(world.sim) >= 0);
     CHECK_RESULT(fluxcap_engine_run_once(engine, end_run, NULL), -1);
-    CHECK_ERROR(fluxcap_engine_text(engine, text, SIZE_MAX), -EINVAL, "argument text");
-    CHECK_RESULT(fluxcap_group_new(&engine, 1, &group), 0);
-    CHECK_ERROR(fluxcap_group_text(group, text, SIZE_MAX), -EINVAL, "argument text");
+    CHECK_ERROR(fluxcap_engine_format_statistics(engine, text, SIZE_MAX), -EINVAL, "argument text");
+    CHECK_RESULT(fluxcap_group_create(&engine, 1, &group), 0);
+    CHECK_ERROR(fluxcap_group_format_statistics(group, text, SIZE_MAX), -EINVAL, "argument text");
     CHECK_ERROR(fluxcap_group_pin(group, &cpu, UINT32_MAX), -EINVAL, "argument cpus");
     CHECK_ERROR(fluxcap_group_pin(group, &cpu, (1u << 16) + 1), -EINVAL, "argument cpus");
     fluxcap_group_free(group);

@@ -102,7 +102,7 @@ static void all_free_frames_can_be_had(void)
     CHECK_RESULT(fluxcap_raw_alloc(a, packets, 0), 0);
     CHECK_RESULT(fluxcap_raw_alloc(a, NULL, 0), 0);
     CHECK_ERROR(fluxcap_raw_alloc(a, NULL, 1), -EINVAL, "packets");
-    CHECK_ERROR(fluxcap_raw_receive(a, NULL, 1), -EINVAL, "packets");
+    CHECK_ERROR(fluxcap_raw_recv(a, NULL, 1), -EINVAL, "packets");
     CHECK_ERROR(fluxcap_raw_send(a, NULL, 1), -EINVAL, "packets");
     CHECK_ERROR(fluxcap_raw_peek(a, 1, NULL), -EINVAL, "descs");
     close_both();
@@ -246,7 +246,7 @@ static void a_receiver_hears_for_ever(void)
         send_all(a, packets, 64);
         for (uint32_t in_round = 0; in_round < 64;) {
             CHECK(fluxcap_raw_wait(b, FLUXCAP_WAIT_RECEIVE, 3000) == FLUXCAP_WAIT_RECEIVE);
-            int count = fluxcap_raw_receive(b, others, 64);
+            int count = fluxcap_raw_recv(b, others, 64);
             CHECK(count > 0);
             CHECK_RESULT(fluxcap_packets_free(others, (uint32_t)count), 0);
             in_round += (uint32_t)count;
@@ -417,7 +417,7 @@ static void packets_are_seen_and_sent_back_in_place(void)
                 CHECK(is_frame(memory + descs[i].addr, 100, round + forwarded + i));
                 fill_frame(memory + descs[i].addr, 100, 77 + forwarded + i);
             }
-            CHECK_RESULT(fluxcap_raw_forward(b, count), (int)count);
+            CHECK_RESULT(fluxcap_raw_forward_front(b, count), (int)count);
             forwarded += count;
         }
         CHECK_RESULT(fluxcap_raw_flush(b, 3000), 1);
@@ -434,13 +434,13 @@ static void packets_are_seen_and_sent_back_in_place(void)
 
             for (uint32_t i = 0; i < count; i++)
                 CHECK(is_frame(memory + descs[i].addr, 100, round + seen + i));
-            CHECK_RESULT(fluxcap_raw_recycle(b, count), (int)count);
+            CHECK_RESULT(fluxcap_raw_recycle_front(b, count), (int)count);
             seen += count;
         }
         check_frames(b);
         CHECK_RESULT(fluxcap_raw_peek(b, 100, &descs), 0);
-        CHECK_RESULT(fluxcap_raw_recycle(b, 100), 0);
-        CHECK_RESULT(fluxcap_raw_forward(b, 100), 0);
+        CHECK_RESULT(fluxcap_raw_recycle_front(b, 100), 0);
+        CHECK_RESULT(fluxcap_raw_forward_front(b, 100), 0);
     }
     close_both();
 }
@@ -478,14 +478,14 @@ static void what_nobody_receives_is_counted_and_no_frame_is_lost(void)
     receive_all(b, others, 256); /* the RX ring is full */
     check_frames(b);
     statistics.struct_size = sizeof(statistics);
-    CHECK_RESULT(fluxcap_raw_statistics(b, &statistics), 0);
+    CHECK_RESULT(fluxcap_raw_get_statistics(b, &statistics), 0);
     CHECK(statistics.received == 256 && statistics.sent == 0);
     CHECK(statistics.rx_ring_full + statistics.rx_dropped + statistics.rx_fill_ring_empty_descs >= 600 - 256);
     CHECK(statistics.rx_invalid_descs == 0 && statistics.tx_invalid_descs == 0);
-    CHECK_RESULT(fluxcap_raw_statistics(a, &statistics), 0);
+    CHECK_RESULT(fluxcap_raw_get_statistics(a, &statistics), 0);
     CHECK(statistics.sent == 600 && statistics.received == 0);
     counters.struct_size = sizeof(counters);
-    CHECK_RESULT(fluxcap_raw_program_counters(b, &counters), 0);
+    CHECK_RESULT(fluxcap_raw_get_program_counters(b, &counters), 0);
     CHECK(counters.attached == 1 && counters.redirect >= 256);
     CHECK_RESULT(fluxcap_packets_free(others, 256), 0);
     /* It goes on as before. */
@@ -558,7 +558,7 @@ static void two_threads_send_and_receive(void)
     while (next < count) {
         int ready = fluxcap_raw_wait(b, FLUXCAP_WAIT_RECEIVE, 1000);
         CHECK(ready >= 0);
-        int got = fluxcap_raw_receive(b, others, 64);
+        int got = fluxcap_raw_recv(b, others, 64);
         if (ready == 0 && got == 0)
             break; /* the last ones were dropped */
         for (int i = 0; i < got; i++) {
@@ -588,7 +588,7 @@ static void texts_and_numbers_say_what_the_socket_is(void)
 
     open_both();
     info.struct_size = sizeof(info);
-    CHECK_RESULT(fluxcap_raw_info(a, &info), 0);
+    CHECK_RESULT(fluxcap_raw_get_info(a, &info), 0);
     CHECK(info.struct_size == sizeof(info));
     CHECK(info.ifindex == if_nametoindex("fluxa") && info.mtu == MTU);
     CHECK(info.mac[0] != 0 || info.mac[5] != 0);
@@ -598,31 +598,31 @@ static void texts_and_numbers_say_what_the_socket_is(void)
     CHECK(info.page_size == 4096 && info.busy_poll == 0);
 
     info.struct_size = 0;
-    CHECK_ERROR(fluxcap_raw_info(a, &info), -EINVAL, "fluxcap_info");
+    CHECK_ERROR(fluxcap_raw_get_info(a, &info), -EINVAL, "fluxcap_info");
     info.struct_size = sizeof(info) - 1;
-    CHECK_ERROR(fluxcap_raw_info(a, &info), -EINVAL, "fluxcap_info");
-    CHECK_ERROR(fluxcap_raw_info(a, NULL), -EINVAL, "fluxcap_info");
-    CHECK_ERROR(fluxcap_raw_statistics(a, NULL), -EINVAL, "fluxcap_statistics");
-    CHECK_ERROR(fluxcap_raw_program_counters(a, NULL), -EINVAL, "fluxcap_program_counters");
-    CHECK_ERROR(fluxcap_raw_debug_rings(a, NULL), -EINVAL, "fluxcap_rings");
+    CHECK_ERROR(fluxcap_raw_get_info(a, &info), -EINVAL, "fluxcap_info");
+    CHECK_ERROR(fluxcap_raw_get_info(a, NULL), -EINVAL, "fluxcap_info");
+    CHECK_ERROR(fluxcap_raw_get_statistics(a, NULL), -EINVAL, "fluxcap_statistics");
+    CHECK_ERROR(fluxcap_raw_get_program_counters(a, NULL), -EINVAL, "fluxcap_program_counters");
+    CHECK_ERROR(fluxcap_raw_get_rings(a, NULL), -EINVAL, "fluxcap_rings");
     /* What this version does not know is zero. */
     memset(&longer, 0xee, sizeof(longer));
     longer.rings.struct_size = sizeof(longer);
-    CHECK_RESULT(fluxcap_raw_debug_rings(a, &longer.rings), 0);
+    CHECK_RESULT(fluxcap_raw_get_rings(a, &longer.rings), 0);
     CHECK(longer.rings.conserved == 1 && longer.rings.rx.size == 256);
     CHECK(longer.tail[0] == 0 && longer.tail[1] == 0 && longer.tail[2] == 0);
 
-    int length = fluxcap_raw_report(a, NULL, 0);
+    int length = fluxcap_raw_format_report(a, NULL, 0);
     CHECK(length > 0);
-    CHECK_RESULT(fluxcap_raw_report(a, text, sizeof(text)), length);
+    CHECK_RESULT(fluxcap_raw_format_report(a, text, sizeof(text)), length);
     CHECK(strlen(text) == (size_t)length && strstr(text, "bind mode") != NULL);
-    CHECK_RESULT(fluxcap_raw_report(a, shorter, sizeof(shorter)), length);
+    CHECK_RESULT(fluxcap_raw_format_report(a, shorter, sizeof(shorter)), length);
     CHECK(strlen(shorter) == 9 && memcmp(shorter, text, 9) == 0);
-    CHECK_RESULT(fluxcap_raw_report(a, shorter, 1), length);
+    CHECK_RESULT(fluxcap_raw_format_report(a, shorter, 1), length);
     CHECK(shorter[0] == '\0');
-    CHECK_ERROR(fluxcap_raw_report(a, NULL, 1), -EINVAL, "text");
-    CHECK_ERROR(fluxcap_raw_debug_text(a, NULL, 1), -EINVAL, "text");
-    CHECK(fluxcap_raw_debug_text(a, text, sizeof(text)) > 0 && strstr(text, "512 frames") != NULL);
+    CHECK_ERROR(fluxcap_raw_format_report(a, NULL, 1), -EINVAL, "text");
+    CHECK_ERROR(fluxcap_raw_format_rings(a, NULL, 1), -EINVAL, "text");
+    CHECK(fluxcap_raw_format_rings(a, text, sizeof(text)) > 0 && strstr(text, "512 frames") != NULL);
     close_both();
 }
 
@@ -638,15 +638,15 @@ static void a_socket_that_only_sends(void)
     a = open_config(&config);
     counters.struct_size = sizeof(counters);
     info.struct_size = sizeof(info);
-    CHECK_RESULT(fluxcap_raw_program_counters(a, &counters), 0);
-    CHECK_RESULT(fluxcap_raw_info(a, &info), 0);
+    CHECK_RESULT(fluxcap_raw_get_program_counters(a, &counters), 0);
+    CHECK_RESULT(fluxcap_raw_get_info(a, &info), 0);
     CHECK(counters.attached == 0 && info.xdp_mode == 0);
     a_to_b(20, 100, 3);
     receive_all(b, others, 20);
     CHECK(is_frame(others[19].data, 100, 22));
     send_all(b, others, 20);
     CHECK_RESULT(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE, 50), 0);
-    CHECK_RESULT(fluxcap_raw_receive(a, others, 20), 0);
+    CHECK_RESULT(fluxcap_raw_recv(a, others, 20), 0);
     close_both();
 }
 

@@ -48,7 +48,7 @@ static struct fluxcap_headers parse(const uint8_t *bytes, size_t len, uint32_t f
 {
     struct fluxcap_headers headers = sized();
 
-    CHECK_RESULT(fluxcap_parse(bytes, len, flags, &headers), 0);
+    CHECK_RESULT(fluxcap_parse(bytes, len, flags, NULL, &headers), 0);
     CHECK(headers.struct_size == sizeof(headers));
     return headers;
 }
@@ -116,7 +116,7 @@ static void labels_and_snap_are_told(void)
     CHECK(headers.source_port == 50000 && headers.destination_port == 80 && headers.payload_offset == 70);
     CHECK(fluxcap_format(frame, sizeof(frame), 0, text, sizeof(text)) > 0 && strstr(text, "50000") != NULL);
     /* The length counts. */
-    CHECK_ERROR(fluxcap_parse(frame, sizeof(frame) - 1, 0, &headers), -EINVAL, "IEEE 802.3 length");
+    CHECK_ERROR(fluxcap_parse(frame, sizeof(frame) - 1, 0, NULL, &headers), -EINVAL, "IEEE 802.3 length");
     /* LLC without SNAP. */
     frame[14] = frame[15] = 0x42;
     headers = parse(frame, sizeof(frame), 0);
@@ -134,7 +134,7 @@ static void of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for(v
 
         CHECK(bytes != NULL);
         memcpy(bytes, tcp_ipv4, len);
-        CHECK_ERROR(fluxcap_parse(bytes, len, 0, &headers), -EINVAL, "bytes, only");
+        CHECK_ERROR(fluxcap_parse(bytes, len, 0, NULL, &headers), -EINVAL, "bytes, only");
         CHECK(memcmp(&headers, &before, sizeof(headers)) == 0);
         headers = parse(bytes, len, FLUXCAP_PARSE_PARTIAL);
         CHECK((headers.flags & FLUXCAP_HEADERS_PARTIAL) != 0 && headers.end == len);
@@ -147,14 +147,14 @@ static void of_a_packet_that_is_cut_short_what_is_there_is_told_when_asked_for(v
         if (len <= 70) {
             memcpy(bytes, icmp_in_gre, len);
             headers = sized();
-            CHECK_RESULT(fluxcap_parse(bytes, len, FLUXCAP_PARSE_TUNNELS, &headers), len < 70 ? -EINVAL : 0);
+            CHECK_RESULT(fluxcap_parse(bytes, len, FLUXCAP_PARSE_TUNNELS, NULL, &headers), len < 70 ? -EINVAL : 0);
             headers = parse(bytes, len, FLUXCAP_PARSE_TUNNELS | FLUXCAP_PARSE_PARTIAL);
             CHECK(((headers.flags & FLUXCAP_HEADERS_PARTIAL) != 0) == (len < 70));
             CHECK(headers.tunnel == (len >= 42 ? FLUXCAP_IN_GRE : 0));
         }
         free(bytes);
     }
-    CHECK_RESULT(fluxcap_parse(udp_ipv6, 73, 0, NULL), -EINVAL);
+    CHECK_RESULT(fluxcap_parse(udp_ipv6, 73, 0, NULL, NULL), -EINVAL);
 }
 
 static void other_tags_and_ports_are_known_when_told(void)
@@ -174,27 +174,28 @@ static void other_tags_and_ports_are_known_when_told(void)
     ref.len = packet.len = sizeof(frame);
     parser.struct_size = sizeof(parser);
     parser.vxlan_ports[0] = 8472;
-    CHECK_RESULT(fluxcap_parse_with(&parser, frame, sizeof(frame), FLUXCAP_PARSE_TUNNELS, &headers), 0);
+    CHECK_RESULT(fluxcap_parse(frame, sizeof(frame), FLUXCAP_PARSE_TUNNELS, &parser, &headers), 0);
     CHECK(headers.ether_type == 0x9100 && headers.vlan_tags == 0 && headers.ip_version == 0);
     parser.vlan_types[0] = 0x9200;
     parser.vlan_types[1] = 0x9100;
     for (int way = 0; way < 3; way++) {
         headers = sized();
         if (way == 0)
-            CHECK_RESULT(fluxcap_parse_with(&parser, frame, sizeof(frame), FLUXCAP_PARSE_TUNNELS, &headers), 0);
+            CHECK_RESULT(fluxcap_parse(frame, sizeof(frame), FLUXCAP_PARSE_TUNNELS, &parser, &headers), 0);
         else if (way == 1)
-            CHECK_RESULT(fluxcap_parse_batch_with(&parser, &packet, 1, FLUXCAP_PARSE_TUNNELS, &headers), 1);
+            CHECK_RESULT(fluxcap_packets_parse(&packet, 1, FLUXCAP_PARSE_TUNNELS, &parser, &headers), 1);
         else
-            CHECK_RESULT(fluxcap_parse_refs_with(&parser, &ref, 1, FLUXCAP_PARSE_TUNNELS, &headers), 1);
+            CHECK_RESULT(fluxcap_packet_refs_parse(&ref, 1, FLUXCAP_PARSE_TUNNELS, &parser, &headers), 1);
         CHECK(headers.tunnel == FLUXCAP_IN_VXLAN && headers.start == 54 && headers.ether_type == 0x0806);
     }
-    CHECK_RESULT(fluxcap_parse_with(&parser, frame, sizeof(frame), 0, &headers), 0);
+    CHECK_RESULT(fluxcap_parse(frame, sizeof(frame), 0, &parser, &headers), 0);
     CHECK(headers.outer_tag == 9 && headers.destination_port == 8472);
-    CHECK_ERROR(fluxcap_parse_with(NULL, frame, sizeof(frame), 0, &headers), -EINVAL, "fluxcap_parser");
+    CHECK_RESULT(fluxcap_parse(frame, sizeof(frame), 0, NULL, &headers), 0);
+    CHECK(headers.ether_type == 0x9100);
     parser.reserved = 1;
-    CHECK_ERROR(fluxcap_parse_with(&parser, frame, sizeof(frame), 0, &headers), -EINVAL, "reserved");
+    CHECK_ERROR(fluxcap_parse(frame, sizeof(frame), 0, &parser, &headers), -EINVAL, "reserved");
     parser.struct_size = 31;
-    CHECK_ERROR(fluxcap_parse_batch_with(&parser, &packet, 1, 0, &headers), -EINVAL, "struct_size");
+    CHECK_ERROR(fluxcap_packets_parse(&packet, 1, 0, &parser, &headers), -EINVAL, "struct_size");
 }
 
 static void a_batch_is_parsed_in_one_call(void)
@@ -217,9 +218,9 @@ static void a_batch_is_parsed_in_one_call(void)
         memset(headers, 0xee, sizeof(headers));
         headers[0].struct_size = sizeof(headers[0]);
         if (way == 0)
-            CHECK_RESULT(fluxcap_parse_batch(packets, 4, FLUXCAP_PARSE_TUNNELS, headers), 2);
+            CHECK_RESULT(fluxcap_packets_parse(packets, 4, FLUXCAP_PARSE_TUNNELS, NULL, headers), 2);
         else
-            CHECK_RESULT(fluxcap_parse_refs(refs, 4, FLUXCAP_PARSE_TUNNELS, headers), 2);
+            CHECK_RESULT(fluxcap_packet_refs_parse(refs, 4, FLUXCAP_PARSE_TUNNELS, NULL, headers), 2);
         for (int i = 0; i < 4; i++) {
             CHECK(headers[i].struct_size == sizeof(headers[i]) && headers[i].reserved[0] == 0);
             CHECK(((headers[i].flags & FLUXCAP_HEADERS_PARTIAL) != 0) == (i == 1 || i == 3));
@@ -228,13 +229,13 @@ static void a_batch_is_parsed_in_one_call(void)
         CHECK(headers[2].tunnel == FLUXCAP_IN_GRE && headers[2].icmp_type == 8);
         CHECK(headers[3].flags == FLUXCAP_HEADERS_PARTIAL && headers[3].end == 0);
     }
-    CHECK_RESULT(fluxcap_parse_batch(packets, 0, 0, headers), 0);
-    CHECK_RESULT(fluxcap_parse_batch(NULL, 0, 0, NULL), 0);
-    CHECK_ERROR(fluxcap_parse_batch(NULL, 1, 0, headers), -EINVAL, "packets");
-    CHECK_ERROR(fluxcap_parse_batch(packets, 1, 0, NULL), -EINVAL, "fluxcap_headers");
-    CHECK_ERROR(fluxcap_parse_refs(refs, 1, 4, headers), -EINVAL, "flags");
+    CHECK_RESULT(fluxcap_packets_parse(packets, 0, 0, NULL, headers), 0);
+    CHECK_RESULT(fluxcap_packets_parse(NULL, 0, 0, NULL, NULL), 0);
+    CHECK_ERROR(fluxcap_packets_parse(NULL, 1, 0, NULL, headers), -EINVAL, "packets");
+    CHECK_ERROR(fluxcap_packets_parse(packets, 1, 0, NULL, NULL), -EINVAL, "fluxcap_headers");
+    CHECK_ERROR(fluxcap_packet_refs_parse(refs, 1, 4, NULL, headers), -EINVAL, "flags");
     headers[0].struct_size = 87;
-    CHECK_ERROR(fluxcap_parse_refs(refs, 1, 0, headers), -EINVAL, "struct_size");
+    CHECK_ERROR(fluxcap_packet_refs_parse(refs, 1, 0, NULL, headers), -EINVAL, "struct_size");
 }
 
 /* Of a program that was compiled against a newer header. */
@@ -253,7 +254,7 @@ static void a_longer_struct_is_filled_up_with_zero(void)
         refs[i].len = sizeof(udp_ipv6);
     }
     longer[0].known.struct_size = sizeof(longer[0]);
-    CHECK_RESULT(fluxcap_parse_refs(refs, 2, 0, &longer[0].known), 2);
+    CHECK_RESULT(fluxcap_packet_refs_parse(refs, 2, 0, NULL, &longer[0].known), 2);
     for (int i = 0; i < 2; i++) {
         CHECK(longer[i].known.struct_size == sizeof(longer[i]) && longer[i].newer == 0);
         CHECK(longer[i].known.destination_port == 53);

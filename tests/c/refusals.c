@@ -168,9 +168,9 @@ static void hugepages_that_are_not_there(void)
     config.hugepages = FLUXCAP_HUGEPAGES_PREFER_2M;
     struct fluxcap_raw *raw = open_config(&config);
     info.struct_size = sizeof(info);
-    CHECK_RESULT(fluxcap_raw_info(raw, &info), 0);
+    CHECK_RESULT(fluxcap_raw_get_info(raw, &info), 0);
     CHECK(info.page_size == 4096);
-    CHECK(fluxcap_raw_report(raw, report, sizeof(report)) > 0 && strstr(report, "hugepages of 2 MiB are needed") != NULL);
+    CHECK(fluxcap_raw_format_report(raw, report, sizeof(report)) > 0 && strstr(report, "hugepages of 2 MiB are needed") != NULL);
     check_and_free(raw);
 }
 
@@ -484,7 +484,7 @@ static void an_interface_that_is_removed(int timeout_ms)
     CHECK(waiter.ended - start < 2);
     /* The handle stays good for everything that does not need the interface. */
     CHECK_ERROR(fluxcap_raw_wait(a, FLUXCAP_WAIT_RECEIVE | FLUXCAP_WAIT_SEND, 1000), -ENODEV, "removed");
-    CHECK_ERROR(fluxcap_raw_receive(a, received, 4), -ENODEV, "removed");
+    CHECK_ERROR(fluxcap_raw_recv(a, received, 4), -ENODEV, "removed");
     CHECK_ERROR(fluxcap_raw_peek(a, 4, &descs), -ENODEV, "removed");
     CHECK_RESULT(fluxcap_raw_send(a, packets, 2), 2);
     CHECK_ERROR(fluxcap_raw_wake_tx(a), -ENODEV, "removed");
@@ -493,8 +493,8 @@ static void an_interface_that_is_removed(int timeout_ms)
     fluxcap_raw_wake_rx(a);
     statistics.struct_size = sizeof(statistics);
     counters.struct_size = sizeof(counters);
-    CHECK_RESULT(fluxcap_raw_statistics(a, &statistics), 0);
-    CHECK_RESULT(fluxcap_raw_program_counters(a, &counters), 0);
+    CHECK_RESULT(fluxcap_raw_get_statistics(a, &statistics), 0);
+    CHECK_RESULT(fluxcap_raw_get_program_counters(a, &counters), 0);
     CHECK(counters.attached == 0);
     CHECK_RESULT(fluxcap_packets_free(packets, 4), 0);
     check_and_free(a);
@@ -553,10 +553,10 @@ static void a_program_that_somebody_takes_off(void)
 
     struct fluxcap_raw *raw = open_config(&config);
     counters.struct_size = sizeof(counters);
-    CHECK_RESULT(fluxcap_raw_program_counters(raw, &counters), 0);
+    CHECK_RESULT(fluxcap_raw_get_program_counters(raw, &counters), 0);
     CHECK(counters.attached == 1);
     detach_programs(if_nametoindex("fluxa"));
-    CHECK_RESULT(fluxcap_raw_program_counters(raw, &counters), 0);
+    CHECK_RESULT(fluxcap_raw_get_program_counters(raw, &counters), 0);
     CHECK(counters.attached == 0);
     /* Whoever waits for packets is told that none will come. */
     CHECK_ERROR(fluxcap_raw_wait(raw, FLUXCAP_WAIT_RECEIVE, -1), -ENODEV, "taken off");

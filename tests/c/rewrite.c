@@ -275,7 +275,7 @@ static void a_checksum_covers_the_home_address_of_a_mobile_node(void)
     CHECK(memcmp(bytes + 22, rewrite.source_ip, 16) == 0 && bytes[84] == 0x7b && bytes[85] == 0xdd);
     CHECK_RESULT(fluxcap_checksum_verify(bytes, sizeof(bytes)), FLUXCAP_CHECKSUM_RIGHT);
     headers.struct_size = sizeof(headers);
-    CHECK_RESULT(fluxcap_parse(bytes, sizeof(bytes), 0, &headers), 0);
+    CHECK_RESULT(fluxcap_parse(bytes, sizeof(bytes), 0, NULL, &headers), 0);
     CHECK((headers.flags & FLUXCAP_HEADERS_HOME_ADDRESS) != 0);
     CHECK_RESULT(fluxcap_ipv6_header_parse(bytes + 14, sizeof(bytes) - 14, &header), 64);
     CHECK(header.home_address == 1 && header.source_routed == 0 && header.protocol == 17);
@@ -307,18 +307,18 @@ static void a_hop_is_taken_until_none_is_left(void)
 
         finish(&packet, true);
         for (uint8_t left = 63; left > 0; left--) {
-            CHECK_RESULT(fluxcap_decrement_ttl(packet.bytes, packet.len), 1);
+            CHECK_RESULT(fluxcap_ttl_decrement(packet.bytes, packet.len), 1);
             CHECK(packet.bytes[hops] == left);
             CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
         }
-        CHECK_RESULT(fluxcap_decrement_ttl(packet.bytes, packet.len), 0);
+        CHECK_RESULT(fluxcap_ttl_decrement(packet.bytes, packet.len), 0);
         CHECK(packet.bytes[hops] == 1);
         packet.bytes[packet.ip] = 0x10;
-        CHECK_ERROR(fluxcap_decrement_ttl(packet.bytes, packet.len), -EINVAL, "version");
+        CHECK_ERROR(fluxcap_ttl_decrement(packet.bytes, packet.len), -EINVAL, "version");
     }
     uint8_t arp[14] = { 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0x08, 0x06 };
-    CHECK_ERROR(fluxcap_decrement_ttl(arp, sizeof(arp)), -EINVAL, "no IP");
-    CHECK_ERROR(fluxcap_decrement_ttl(NULL, 60), -EINVAL, "NULL");
+    CHECK_ERROR(fluxcap_ttl_decrement(arp, sizeof(arp)), -EINVAL, "no IP");
+    CHECK_ERROR(fluxcap_ttl_decrement(NULL, 60), -EINVAL, "NULL");
 }
 
 static void the_segment_size_is_clamped(void)
@@ -327,15 +327,15 @@ static void the_segment_size_is_clamped(void)
     uint8_t *size = packet.bytes + 64;
 
     finish(&packet, true);
-    CHECK_RESULT(fluxcap_clamp_mss(packet.bytes, packet.len, 1460), 0);
-    CHECK_RESULT(fluxcap_clamp_mss(packet.bytes, packet.len, 1360), 1);
+    CHECK_RESULT(fluxcap_mss_clamp(packet.bytes, packet.len, 1460), 0);
+    CHECK_RESULT(fluxcap_mss_clamp(packet.bytes, packet.len, 1360), 1);
     CHECK(size[0] == 0x05 && size[1] == 0x50);
     CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
     size[-1] = 5;
-    CHECK_ERROR(fluxcap_clamp_mss(packet.bytes, packet.len, 0), -EINVAL, "option length");
+    CHECK_ERROR(fluxcap_mss_clamp(packet.bytes, packet.len, 0), -EINVAL, "option length");
     CHECK(size[0] == 0x05 && size[1] == 0x50);
-    CHECK_RESULT(fluxcap_clamp_mss(other.bytes, other.len, 0), 0);
-    CHECK_ERROR(fluxcap_clamp_mss(NULL, 60, 0), -EINVAL, "NULL");
+    CHECK_RESULT(fluxcap_mss_clamp(other.bytes, other.len, 0), 0);
+    CHECK_ERROR(fluxcap_mss_clamp(NULL, 60, 0), -EINVAL, "NULL");
 }
 
 static struct fluxcap_rewrite everything(uint32_t ip_version)
@@ -421,13 +421,13 @@ static void packets_behind_snap_and_labels_are_changed_with_their_checksums(void
         CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_WRONG);
         CHECK_RESULT(fluxcap_checksum_fill(packet.bytes, packet.len), 1);
         CHECK(memcmp(packet.bytes, wanted.bytes, packet.len) == 0);
-        CHECK_RESULT(fluxcap_clamp_mss(packet.bytes, packet.len, 1360), 1);
+        CHECK_RESULT(fluxcap_mss_clamp(packet.bytes, packet.len, 1360), 1);
         CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
         /* Behind labels the hop is that of the label. */
         if (snap)
-            CHECK_RESULT(fluxcap_decrement_ttl(packet.bytes, packet.len), 1);
+            CHECK_RESULT(fluxcap_ttl_decrement(packet.bytes, packet.len), 1);
         else
-            CHECK_ERROR(fluxcap_decrement_ttl(packet.bytes, packet.len), -EINVAL, "no IP");
+            CHECK_ERROR(fluxcap_ttl_decrement(packet.bytes, packet.len), -EINVAL, "no IP");
         CHECK_RESULT(fluxcap_checksum_verify(packet.bytes, packet.len), FLUXCAP_CHECKSUM_RIGHT);
     }
 }

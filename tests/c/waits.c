@@ -174,7 +174,7 @@ static int poll_rx(struct waiter *waiter)
 static int look_raw(struct waiter *waiter)
 {
     struct fluxcap_packet packet = ZEROS;
-    int result = fluxcap_raw_receive(waiter->raw, &packet, 1);
+    int result = fluxcap_raw_recv(waiter->raw, &packet, 1);
 
     if (result == 1)
         CHECK_RESULT(fluxcap_packet_free(&packet), 0);
@@ -217,8 +217,8 @@ static void make_engine(struct waiter *waiter)
 
     config.struct_size = sizeof(config);
     config.poller = FLUXCAP_POLLER_WAIT;
-    config.patience_ms = UINT32_MAX;
-    CHECK_RESULT(fluxcap_engine_new(&waiter->raw, 1, &config, &waiter->engine), 0);
+    config.patience_ms = -1;
+    CHECK_RESULT(fluxcap_engine_create(&waiter->raw, 1, &config, &waiter->engine), 0);
 }
 
 static int run_engine(struct waiter *waiter)
@@ -255,7 +255,7 @@ static int stop_engine(struct waiter *waiter)
 static void make_group(struct waiter *waiter)
 {
     make_engine(waiter);
-    CHECK_RESULT(fluxcap_group_new(&waiter->engine, 1, &waiter->group), 0);
+    CHECK_RESULT(fluxcap_group_create(&waiter->engine, 1, &waiter->group), 0);
     waiter->engine = NULL;
 }
 
@@ -643,14 +643,14 @@ static void calls_that_do_not_wait_tell_that_the_interface_is_gone(void)
             CHECK_RESULT(fluxcap_raw_split(raw, &rx, &tx), 0);
         /* The last look was just now, and said that all is well. */
         if (whole)
-            CHECK_RESULT(fluxcap_raw_receive(raw, &packet, 1), 0);
+            CHECK_RESULT(fluxcap_raw_recv(raw, &packet, 1), 0);
         else
             CHECK_RESULT(fluxcap_rx_recv(rx, &packet, 1, 0), 0);
         run("ip link del near");
         for (int call = 0; call < calls; call++)
             for (double end = now() + WATCHDOG; results[call] >= 0 && now() < end; usleep(1000)) {
                 if (whole)
-                    results[call] = call == 0   ? fluxcap_raw_receive(raw, &packet, 1)
+                    results[call] = call == 0   ? fluxcap_raw_recv(raw, &packet, 1)
                                     : call == 1 ? fluxcap_raw_peek(raw, 1, &descs)
                                     : call == 2 ? fluxcap_raw_wake_tx(raw)
                                                 : fluxcap_raw_wake_rx(raw);
@@ -727,7 +727,7 @@ static void frames_that_come_home_wake_an_event_loop(void)
         do {
             CHECK(poll(&entry, 1, -1) == 1);
             CHECK_RESULT(fluxcap_rx_recv(rx, &packet, 1, 0), 0);
-            CHECK_RESULT(fluxcap_rx_debug_rings(rx, &fill, &ring), 0);
+            CHECK_RESULT(fluxcap_rx_get_rings(rx, &fill, &ring), 0);
         } while (fill.occupied == 0);
         if (elsewhere)
             CHECK(pthread_join(thread, NULL) == 0);

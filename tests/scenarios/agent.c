@@ -224,7 +224,7 @@ static void make_sim(void)
     int result = fluxcap_sim_create(0, &sim);
 
     if (result == 0 && number() != 0)
-        result = fluxcap_sim_start(sim);
+        result = fluxcap_sim_start_thread(sim);
     ok_or_error(result);
 }
 
@@ -246,7 +246,7 @@ static void add_pair(void)
         struct named_link *link = &links[link_count];
 
         config.name = names[i];
-        result = fluxcap_sim_add(sim, &config, &link->link);
+        result = fluxcap_sim_add_nic(sim, &config, &link->link);
         if (result == 0) {
             snprintf(link->name, sizeof(link->name), "%s", names[i]);
             link_count++;
@@ -302,7 +302,7 @@ static void open_socket(void)
             give_up("out of memory");
         ends[id]->raw = raw;
         ends[id]->owner = owner;
-        result = fluxcap_raw_umem(raw, &ends[id]->umem);
+        result = fluxcap_raw_get_umem(raw, &ends[id]->umem);
         if (strcmp(mode, "engine") == 0) {
             ends[id]->mode = ENGINE;
         } else if (strcmp(mode, "raw") == 0) {
@@ -345,7 +345,7 @@ static int take(struct end *end, struct fluxcap_packet *some, uint32_t max)
 
     not_an_engine(end);
     if (end->mode == RAW)
-        return fluxcap_raw_receive(end->raw, some, max);
+        return fluxcap_raw_recv(end->raw, some, max);
     memcpy(some, end->early, count * sizeof(*some));
     memmove(end->early, end->early + count, (end->early_count - count) * sizeof(*some));
     end->early_count -= count;
@@ -364,7 +364,7 @@ static uint32_t room(struct end *end)
     }
     fluxcap_raw_reap(end->raw);
     rings.struct_size = sizeof(rings);
-    if (fluxcap_raw_debug_rings(end->raw, &rings) < 0)
+    if (fluxcap_raw_get_rings(end->raw, &rings) < 0)
         give_up("the rings cannot be seen");
     return rings.tx.size - rings.tx.occupied;
 }
@@ -414,7 +414,7 @@ static uint32_t look(struct fluxcap_raw *raw, uint32_t max, bool tell)
 
     for (int i = 0; tell && i < count; i++)
         answer_packet(fluxcap_raw_data(raw) + descs[i].addr, descs[i].len);
-    if (count > 0 && fluxcap_raw_recycle(raw, (uint32_t)count) != count)
+    if (count > 0 && fluxcap_raw_recycle_front(raw, (uint32_t)count) != count)
         give_up("not all packets were consumed");
     return count > 0 ? (uint32_t)count : 0;
 }
@@ -428,7 +428,7 @@ static void make_engine(struct end *one, struct end *other)
         return;
     raws[0] = one->raw;
     raws[1] = other != NULL ? other->raw : NULL;
-    if (fluxcap_engine_new(raws, other != NULL ? 2 : 1, NULL, &one->engine) < 0)
+    if (fluxcap_engine_create(raws, other != NULL ? 2 : 1, NULL, &one->engine) < 0)
         give_up("no engine");
     one->raw = NULL;
     if (other != NULL) {
@@ -605,7 +605,7 @@ static uint32_t echo_raw(struct fluxcap_raw *raw, uint32_t max)
             swap(fluxcap_raw_data(raw) + descs[i].addr, descs[i].len);
         if (count <= 0)
             break;
-        sent = fluxcap_raw_forward(raw, (uint32_t)count);
+        sent = fluxcap_raw_forward_front(raw, (uint32_t)count);
         if (sent < 0)
             give_up("packets were not sent back");
         done += (uint32_t)sent;
@@ -677,7 +677,7 @@ static void wrong(void)
 
     not_an_engine(end);
     info.struct_size = sizeof(info);
-    result = end->mode == HALVES ? fluxcap_rx_info(end->rx, &info) : fluxcap_raw_info(end->raw, &info);
+    result = end->mode == HALVES ? fluxcap_rx_get_info(end->rx, &info) : fluxcap_raw_get_info(end->raw, &info);
     if (result < 0)
         give_up("nothing is known of the socket");
     result = end->mode == HALVES ? fluxcap_tx_alloc(end->tx, &packet, 1) : fluxcap_raw_alloc(end->raw, &packet, 1);
@@ -866,19 +866,19 @@ static void statistics(void)
 
     s.struct_size = sender.struct_size = sizeof(s);
     if (end->mode == HALVES) {
-        result = fluxcap_rx_statistics(end->rx, &s);
+        result = fluxcap_rx_get_statistics(end->rx, &s);
         if (result == 0)
-            result = fluxcap_tx_statistics(end->tx, &sender);
+            result = fluxcap_tx_get_statistics(end->tx, &sender);
         s.sent = sender.sent;
     } else {
-        result = fluxcap_raw_statistics(seen(end), &s);
+        result = fluxcap_raw_get_statistics(seen(end), &s);
     }
     if (result == 0 && end->engine != NULL) {
         struct fluxcap_port_statistics passed = ZEROS;
 
         /* What the engine counts and what the socket counts is the same. */
         passed.struct_size = sizeof(passed);
-        if (fluxcap_engine_port_statistics(end->engine, end->port, &passed) < 0 || passed.received != s.received ||
+        if (fluxcap_engine_get_port_statistics(end->engine, end->port, &passed) < 0 || passed.received != s.received ||
             passed.sent != s.sent || passed.dropped + passed.copied != 0)
             give_up("the engine counts otherwise");
     }
@@ -901,8 +901,8 @@ static void program(void)
     int result;
 
     counters.struct_size = sizeof(counters);
-    result = end->mode == HALVES ? fluxcap_rx_program_counters(end->rx, &counters)
-                                 : fluxcap_raw_program_counters(seen(end), &counters);
+    result = end->mode == HALVES ? fluxcap_rx_get_program_counters(end->rx, &counters)
+                                 : fluxcap_raw_get_program_counters(seen(end), &counters);
     if (result < 0) {
         error(result, fluxcap_last_error());
     } else {
@@ -942,13 +942,13 @@ static bool conserved(const struct end *end, struct fluxcap_rings *rings)
     memset(rings, 0, sizeof(*rings));
     rings->struct_size = sizeof(*rings);
     if (end->mode == HALVES) {
-        result = fluxcap_rx_debug_rings(end->rx, &rings->fill, &rings->rx);
+        result = fluxcap_rx_get_rings(end->rx, &rings->fill, &rings->rx);
         if (result == 0)
-            result = fluxcap_tx_debug_rings(end->tx, &rings->tx, &rings->completion);
+            result = fluxcap_tx_get_rings(end->tx, &rings->tx, &rings->completion);
         if (result == 0)
-            result = fluxcap_umem_accounting(end->umem, &rings->ledger);
+            result = fluxcap_umem_get_accounting(end->umem, &rings->ledger);
     } else {
-        result = fluxcap_raw_debug_rings(seen(end), rings);
+        result = fluxcap_raw_get_rings(seen(end), rings);
     }
     if (result < 0) {
         error(result, fluxcap_last_error());
@@ -964,7 +964,7 @@ static bool conserved(const struct end *end, struct fluxcap_rings *rings)
         char text[2048] = "the rings of two halves";
 
         if (end->mode != HALVES)
-            fluxcap_raw_debug_text(seen(end), text, sizeof(text));
+            fluxcap_raw_format_rings(seen(end), text, sizeof(text));
         error(-EUCLEAN, text);
         return false;
     }
@@ -1037,7 +1037,7 @@ static void forget(void)
         give_up("packets are left in the user's hands");
     if (fluxcap_umem_reclaim(ends[id]->umem, 10000) < 0)
         give_up("the UMEM reclaims nothing");
-    if (fluxcap_umem_accounting(ends[id]->umem, &frames) < 0 || frames.frames == 0)
+    if (fluxcap_umem_get_accounting(ends[id]->umem, &frames) < 0 || frames.frames == 0)
         give_up("the UMEM tells nothing");
     if (sharers(ends[id]) == 1 && frames.pool != frames.frames)
         give_up("not all frames are in the pool");
@@ -1086,7 +1086,7 @@ static int wait_engine(struct end *end, uint32_t timeout)
         clock_gettime(CLOCK_MONOTONIC, &now);
         result = fluxcap_engine_wait(end->engine, (int)timeout);
         if (result == 0)
-            result = fluxcap_raw_debug_rings(seen(end), &rings);
+            result = fluxcap_raw_get_rings(seen(end), &rings);
     } while (result == 0 && rings.rx.occupied == 0 &&
              (now.tv_sec - end_time.tv_sec) * 1000000000LL + now.tv_nsec - end_time.tv_nsec < 0);
     return result < 0 ? result : rings.rx.occupied > 0;
@@ -1123,14 +1123,14 @@ static void host_send(void)
     struct fluxcap_link *link = named_link();
     uint32_t len = read_packet(data, sizeof(data));
 
-    ok_or_error(fluxcap_sim_host_send(link, 0, data, len));
+    ok_or_error(fluxcap_sim_nic_host_send(link, 0, data, len));
 }
 
 /* host_take LINK: 0 or 1, and the packet. */
 static void host_take(void)
 {
     static uint8_t data[LONGEST];
-    int result = fluxcap_sim_take_passed(named_link(), data, sizeof(data));
+    int result = fluxcap_sim_nic_take_passed(named_link(), data, sizeof(data));
 
     if (result > 0) {
         answer_packet(data, (uint32_t)result);
@@ -1234,11 +1234,11 @@ static void obey(const char *command)
     } else if (strcmp(command, "set_up") == 0) {
         struct fluxcap_link *link = named_link();
 
-        ok_or_error(fluxcap_sim_set_up(link, number()));
+        ok_or_error(fluxcap_sim_nic_set_up(link, number()));
     } else if (strcmp(command, "set_mtu") == 0) {
         struct fluxcap_link *link = named_link();
 
-        ok_or_error(fluxcap_sim_set_mtu(link, number()));
+        ok_or_error(fluxcap_sim_nic_set_mtu(link, number()));
     } else if (strcmp(command, "settle") == 0) {
         ok_or_error(fluxcap_sim_settle(sim));
     } else if (strcmp(command, "reset") == 0) {

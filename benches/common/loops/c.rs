@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use fluxcap::ffi::handle::{self, fluxcap_raw};
+use fluxcap::ffi::raw::fluxcap_raw;
 use fluxcap::ffi::{engine, packet, raw, rx, tx};
 use fluxcap::{FluxRaw, PacketBatch};
 
@@ -26,20 +26,20 @@ macro_rules! calls {
 /// The library's functions that the loops call: what a dynamic linker would fill in.
 fn calls() -> impl IntoIterator<Item = (&'static str, *const c_void)> {
     calls![
+        engine::fluxcap_engine_create,
         engine::fluxcap_engine_free,
-        engine::fluxcap_engine_new,
         engine::fluxcap_engine_run_once,
         engine::fluxcap_engine_wait,
-        handle::fluxcap_raw_free,
         packet::fluxcap_packets_free,
-        packet::fluxcap_raw_alloc,
-        packet::fluxcap_raw_send,
+        raw::fluxcap_raw_alloc,
         raw::fluxcap_raw_data,
-        raw::fluxcap_raw_forward,
+        raw::fluxcap_raw_forward_front,
+        raw::fluxcap_raw_free,
         raw::fluxcap_raw_peek,
         raw::fluxcap_raw_reap,
-        raw::fluxcap_raw_recycle,
+        raw::fluxcap_raw_recycle_front,
         raw::fluxcap_raw_refill,
+        raw::fluxcap_raw_send,
         raw::fluxcap_raw_wait,
         raw::fluxcap_raw_wake_tx,
         rx::fluxcap_raw_split,
@@ -116,7 +116,7 @@ pub(super) fn open(entry: &Entry, socket: FluxRaw) -> Result<Box<dyn Loop>> {
     // SAFETY: a mode's function to close has this type.
     let close: unsafe extern "C" fn(NonNull<c_void>) =
         unsafe { mem::transmute(library.find(&of_mode("close"))?) };
-    let socket = NonNull::new(handle::open(socket)?).ok_or("no handle")?;
+    let socket = NonNull::new(raw::open(socket)?).ok_or("no handle")?;
     // SAFETY: the handle is open, and given away.
     let handle = unsafe { open(socket) };
     Ok(Box::new(InC {

@@ -1,48 +1,79 @@
-//! A Rust file as the rules see it: its words, its module, the paths it names.
+//! A Rust file as the rules see it: its module, its words, the paths it names.
+//!
+//! The rules read token trees: a syntax tree leaves out what is written inside of macros.
 
-use super::{UNSAFE, place};
+use proc_macro2::{Spacing, TokenStream, TokenTree};
 
-/// A word or a sign.
-struct Token {
-    text: String,
-    line: usize,
+/// A word, a sign (`::` is one) or a group in brackets, with its first and last line.
+#[derive(Clone)]
+struct Tree {
+    text: String, // of a group the opening bracket
+    inner: Vec<Tree>,
+    lines: (usize, usize),
 }
 
-/// A file.
+impl Tree {
+    fn is(&self, text: &str) -> bool {
+        self.text == text
+    }
+
+    /// The text of an attribute, without spaces and closing brackets.
+    fn compact(&self) -> String {
+        self.inner
+            .iter()
+            .fold(self.text.clone(), |text, tree| text + &tree.compact())
+    }
+}
+
+const SYSTEM_CONDITIONS: &str = "target_os target_family target_env target_vendor unix windows";
+
+/// A path to something in this crate, from the crate's root.
+pub(super) struct Path {
+    pub(super) segments: Vec<String>,
+    pub(super) line: usize,
+    /// Its last part, or the name that a `use` gives it.
+    pub(super) name: String,
+    pub(super) is_use: bool,
+    /// Whether it is in a `pub use`.
+    pub(super) is_public: bool,
+}
+
 pub(super) struct Source {
     /// The path below `src`.
     pub(super) name: String,
     /// The file's module: `["backend", "bpf", "map"]`; of lib.rs nothing.
     pub(super) module: Vec<String>,
-    tokens: Vec<Token>,
-    /// The same without what is compiled only for tests.
-    product: Vec<Token>,
+    pub(super) paths: Vec<Path>,
     pub(super) lines: usize,
     pub(super) test_lines: usize,
+    trees: Vec<Tree>,
+    /// The same without what is compiled only for tests.
+    product: Vec<Tree>,
 }
 
 impl Source {
     /// `name` is the path below `src`, joined by slashes.
     pub(super) fn new(name: &str, text: &str) -> Self {
-        let mut module: Vec<String> = name
-            .trim_end_matches(".rs")
-            .split('/')
-            .map(String::from)
-            .collect();
-        if module
-            .last()
-            .is_some_and(|last| last == "mod" || last == "lib")
-        {
-            module.pop();
-        }
-        let (product, test_lines) = without_tests(tokens(text));
+        let stem = name.trim_end_matches(".rs");
+        let mut module: Vec<_> = stem.split('/').map(String::from).collect();
+        module.pop_if(|last| last == "mod" || last == "lib");
+        let stream = text
+            .parse()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let trees = trees(stream);
+        let mut test_lines = 0;
+        let product = without_tests(&trees, &mut test_lines);
+        let mut paths = Vec::new();
+        find_paths(&product, &module, &module, &children(&product), &mut paths);
+        let (name, lines) = (name.into(), text.lines().count());
         Self {
-            name: name.into(),
+            name,
             module,
-            tokens: tokens(text),
-            product,
-            lines: text.lines().count(),
+            paths,
+            lines,
             test_lines,
+            trees,
+            product,
         }
     }
 
@@ -50,289 +81,194 @@ impl Source {
         self.module.iter().any(|name| name == "tests")
     }
 
-    /// A file below `backend` belongs to one of its sides; only `backend/mod.rs` is the seam itself.
-    pub(super) fn unit(&self) -> Option<(usize, &'static str)> {
-        place(&self.module).filter(|(_, unit)| *unit != "backend" || self.module.len() == 1)
+    pub(super) fn forbids_unsafe(&self) -> bool {
+        let is_forbid = |tree: &Tree| tree.compact() == "[forbid(unsafe_code";
+        self.trees
+            .windows(2)
+            .any(|pair| pair[0].is("!") && is_forbid(&pair[1]))
     }
 
-    pub(super) fn contains(&self, texts: &[&str]) -> bool {
-        self.tokens.windows(texts.len()).any(|window| {
-            window
-                .iter()
-                .map(|token| &*token.text)
-                .eq(texts.iter().copied())
-        })
-    }
-
-    pub(super) fn unsafe_lines(&self) -> Vec<String> {
-        let lines = self
-            .tokens
-            .iter()
-            .filter(|token| token.text == "unsafe")
-            .map(|token| token.line);
-        lines
-            .map(|line| {
-                format!(
-                    "line {line}: unsafe code, which belongs into {}",
-                    UNSAFE.join(", ")
-                )
-            })
-            .collect()
+    /// The lines of unsafe code, also in tests.
+    pub(super) fn unsafe_lines(&self) -> Vec<usize> {
+        let found = flat(&self.trees)
+            .into_iter()
+            .filter(|rest| rest[0].is("unsafe"));
+        found.map(|rest| rest[0].lines.0).collect()
     }
 
     /// Every word of a condition on the operating system, and its line.
-    pub(super) fn system_conditions(&self) -> Vec<(&str, usize)> {
-        const WORDS: [&str; 6] = [
-            "target_os",
-            "target_family",
-            "target_env",
-            "target_vendor",
-            "unix",
-            "windows",
-        ];
-        let mut found = Vec::new();
-        let mut depth = 0; // of the brackets since `cfg`
-        let mut words = self.product.iter().map(|token| &*token.text).peekable();
-        for token in &self.product {
-            words.next();
-            let next = words.peek().copied().unwrap_or_default();
-            match &*token.text {
-                "cfg" | "cfg_attr" if depth == 0 && matches!(next, "(" | "!") => depth = 1,
-                "(" if depth > 0 => depth += 1,
-                // The bracket of `cfg` itself is the second.
-                ")" if depth > 0 => depth = if depth == 2 { 0 } else { depth - 1 },
-                word if depth > 0 && WORDS.contains(&word) => found.push((word, token.line)),
-                _ => {}
-            }
-        }
-        found
+    pub(super) fn system_conditions<'a>(&'a self) -> Vec<(&'a str, usize)> {
+        let is_cfg = |tree: &Tree| tree.is("cfg") || tree.is("cfg_attr");
+        let condition = |rest: &'a [Tree]| match rest {
+            [cfg, sign, group, ..] if is_cfg(cfg) && sign.is("!") => flat(&group.inner),
+            [cfg, group, ..] if is_cfg(cfg) => flat(&group.inner),
+            _ => Vec::new(),
+        };
+        let words = flat(&self.product).into_iter().flat_map(condition);
+        let system = words.filter(|rest| SYSTEM_CONDITIONS.split(' ').any(|word| rest[0].is(word)));
+        system
+            .map(|rest| (&*rest[0].text, rest[0].lines.0))
+            .collect()
     }
 
     /// Every use of something that not all operating systems have, and its line.
     pub(super) fn system_calls(&self) -> Vec<(&str, usize)> {
-        let text = |at: usize| self.product.get(at).map_or("", |token| &*token.text);
-        let tokens = self.product.iter().enumerate();
-        let found = tokens.filter(|(at, token)| match &*token.text {
-            "libc" | "libbpf_sys" => true,
-            "os" => text(at + 1) == "::",
-            _ => false,
-        });
-        found.map(|(_, token)| (&*token.text, token.line)).collect()
+        let is_call = |rest: &&[Tree]| match rest {
+            [os, next, ..] if os.is("os") => next.is("::"),
+            rest => rest[0].is("libc") || rest[0].is("libbpf_sys"),
+        };
+        let calls = flat(&self.product).into_iter().filter(is_call);
+        calls
+            .map(|rest| (&*rest[0].text, rest[0].lines.0))
+            .collect()
     }
 
-    /// Every path to something in this crate, from the crate's root, and its line.
-    pub(super) fn paths(&self) -> Vec<(Vec<String>, usize)> {
-        let mut found = Vec::new();
-        let mut here = self.module.clone();
-        let mut braces = Vec::new(); // how deep the module was before each open brace
-        for (at, token) in self.product.iter().enumerate() {
-            let text = |at: usize| self.product.get(at).map_or("", |token| &*token.text);
-            match &*token.text {
-                "{" => {
-                    braces.push(here.len());
-                    if at >= 2 && text(at - 2) == "mod" {
-                        here.push(text(at - 1).into());
-                    }
-                }
-                "}" => {
-                    let depth = braces.pop().unwrap_or(0);
-                    here.truncate(depth);
-                }
-                first if text(at + 1) == "::" && (at == 0 || text(at - 1) != "::") => {
-                    let mut child = here.clone();
-                    child.push(first.into());
-                    let base = match first {
-                        "crate" => Vec::new(),
-                        "self" => here.clone(),
-                        "super" => here[..here.len().saturating_sub(1)].to_vec(),
-                        // A side of the kernel, named from the seam without `self::`.
-                        _ if place(&child).is_some_and(|(_, unit)| unit == child.join("::"))
-                            && child.len() > 1 =>
-                        {
-                            child
-                        }
-                        _ => continue,
-                    };
-                    let mut paths = Vec::new();
-                    expand(&self.product, at + 2, base, &mut paths);
-                    found.extend(paths.into_iter().map(|path| (path, token.line)));
-                }
-                _ => {}
-            }
-        }
-        found
+    /// Whether the file says a name, other than one of its modules, outside of the tests more than once.
+    pub(super) fn repeats(&self, name: &str) -> bool {
+        let count = flat(&self.product)
+            .iter()
+            .filter(|rest| rest[0].is(name))
+            .count();
+        count > 1 && !children(&self.product).contains(&name)
     }
 }
 
-/// Adds the paths that begin with `path` and go on at token `at`; returns the token behind them.
-fn expand(
-    tokens: &[Token],
-    mut at: usize,
-    mut path: Vec<String>,
-    found: &mut Vec<Vec<String>>,
-) -> usize {
-    let text = |at: usize| tokens.get(at).map_or("", |token| &*token.text);
-    loop {
-        match text(at) {
+/// Reads Rust; comments are no tokens, and literals have no words.
+fn trees(stream: TokenStream) -> Vec<Tree> {
+    let mut trees: Vec<Tree> = Vec::new();
+    let mut is_joint = false; // the last was the first half of `::`
+    for token in stream {
+        let lines = (token.span().start().line, token.span().end().line);
+        let (mut text, mut inner, was_joint) = (token.to_string(), Vec::new(), is_joint);
+        is_joint = false;
+        match token {
+            TokenTree::Group(group) => {
+                text.truncate(1);
+                inner = self::trees(group.stream());
+            }
+            TokenTree::Literal(_) => text = "literal".into(),
+            TokenTree::Punct(_) if text == ":" && was_joint => {
+                trees.pop();
+                text = "::".into();
+            }
+            TokenTree::Punct(sign) => is_joint = text == ":" && sign.spacing() == Spacing::Joint,
+            TokenTree::Ident(_) => {}
+        }
+        trees.push(Tree { text, inner, lines });
+    }
+    trees
+}
+
+/// Leaves out each item under `#[cfg(test)]`, and adds its lines to `lines`.
+fn without_tests(trees: &[Tree], lines: &mut usize) -> Vec<Tree> {
+    let is_test = |attribute: &Tree| {
+        let text = attribute.compact();
+        text == "[cfg(test" || text.starts_with("[cfg(all(test,")
+    };
+    let mut kept = Vec::new();
+    let mut rest = trees.iter().peekable();
+    while let Some(tree) = rest.next() {
+        if !(tree.is("#") && rest.peek().is_some_and(|next| is_test(next))) {
+            let inner = without_tests(&tree.inner, lines);
+            kept.push(Tree {
+                inner,
+                ..tree.clone()
+            });
+            continue;
+        }
+        let mut is_use = false; // whose braces are no block
+        let end = rest.find(|tree| {
+            is_use |= tree.is("use");
+            tree.is(";") || tree.is("{") && !is_use
+        });
+        *lines += end.unwrap_or(tree).lines.1 + 1 - tree.lines.0;
+    }
+    kept
+}
+
+/// Each tree, also inside of others, with those that follow beside it.
+fn flat(trees: &[Tree]) -> Vec<&[Tree]> {
+    let inner = |at: usize| [vec![&trees[at..]], flat(&trees[at].inner)].concat();
+    (0..trees.len()).flat_map(inner).collect()
+}
+
+/// The modules that a file declares.
+fn children(trees: &[Tree]) -> Vec<&str> {
+    let pairs = trees.windows(2).filter(|pair| pair[0].is("mod"));
+    pairs.map(|pair| &*pair[1].text).collect()
+}
+
+/// Adds the paths in `trees`, which stand in the module `here` of a file.
+fn find_paths(
+    trees: &[Tree],
+    file: &[String],
+    here: &[String],
+    children: &[&str],
+    found: &mut Vec<Path>,
+) {
+    let is = |at: Option<usize>, text: &str| {
+        at.and_then(|at| trees.get(at))
+            .is_some_and(|tree| tree.is(text))
+    };
+    for (at, tree) in trees.iter().enumerate() {
+        let before = |count| at.checked_sub(count);
+        let mut inside = here.to_vec();
+        if tree.is("{") && is(before(2), "mod") {
+            inside.push(trees[at - 1].text.clone());
+        }
+        find_paths(&tree.inner, file, &inside, children, found);
+        if !is(Some(at + 1), "::") || is(before(1), "::") {
+            continue;
+        }
+        let base = match &*tree.text {
+            "crate" => Vec::new(),
+            "self" => here.to_vec(),
+            "super" => here[..here.len().saturating_sub(1)].to_vec(),
+            child if here == file && children.contains(&child) => [here, &[child.into()]].concat(),
+            _ => continue,
+        };
+        let first = found.len();
+        expand(&trees[at + 2..], base, tree.lines.0, found);
+        let is_use = is(before(1), "use");
+        for path in &mut found[first..] {
+            path.is_use = is_use;
+            path.is_public = is_use && (is(before(2), "pub") || is(before(2), "("));
+        }
+    }
+}
+
+/// Adds the paths that begin with `base` and go on with `trees`.
+fn expand(trees: &[Tree], mut base: Vec<String>, line: usize, found: &mut Vec<Path>) {
+    let mut rest = trees.iter().peekable();
+    while let Some(tree) = rest.next() {
+        match &*tree.text {
             "{" => {
-                at += 1;
-                while !matches!(text(at), "}" | "") {
-                    at = expand(tokens, at, path.clone(), found);
-                    while !matches!(text(at), "," | "}" | "") {
-                        at += 1; // `as name`
-                    }
-                    if text(at) == "," {
-                        at += 1;
-                    }
+                let branches = tree.inner.split(|tree| tree.is(","));
+                for branch in branches.filter(|branch| !branch.is_empty()) {
+                    expand(branch, base.clone(), line, found);
                 }
-                return at + 1;
+                return;
             }
-            "super" => {
-                path.pop();
-            }
+            "super" => drop(base.pop()),
             "self" => {}
-            name if name.starts_with(|c: char| c.is_alphabetic() || c == '_') => {
-                path.push(name.into())
+            word if word.starts_with(|c: char| c.is_alphabetic() || c == '_') => {
+                base.push(word.into())
             }
             _ => break, // `*`, or the generic arguments of a path
         }
-        at += 1;
-        if text(at) != "::" {
+        if rest.next_if(|next| next.is("::")).is_none() {
             break;
         }
-        at += 1;
     }
-    found.push(path);
-    at
-}
-
-/// Takes out each item under `#[cfg(test)]`; also tells the number of lines they have.
-fn without_tests(tokens: Vec<Token>) -> (Vec<Token>, usize) {
-    let starts_test = |at: usize| {
-        let words: Vec<&str> = tokens[at..]
-            .iter()
-            .take(7)
-            .map(|token| &*token.text)
-            .collect();
-        words.starts_with(&["#", "[", "cfg", "(", "test", ")", "]"])
-            || words.starts_with(&["#", "[", "cfg", "(", "all", "(", "test"])
-    };
-    let mut skipped = vec![false; tokens.len()];
-    let mut lines = 0;
-    let mut at = 0;
-    while at < tokens.len() {
-        if !starts_test(at) {
-            at += 1;
-            continue;
-        }
-        let start = at;
-        // The item ends with a semicolon or with the end of a block, beyond all brackets.
-        let mut depth = 0;
-        let mut is_use = false;
-        while at < tokens.len() {
-            match &*tokens[at].text {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" => depth -= 1,
-                "}" => {
-                    depth -= 1;
-                    if depth == 0 && !is_use {
-                        break;
-                    }
-                }
-                ";" if depth == 0 => break,
-                "use" => is_use |= depth == 0,
-                _ => {}
-            }
-            at += 1;
-        }
-        let end = at.min(tokens.len() - 1);
-        skipped[start..=end].fill(true);
-        lines += tokens[end].line + 1 - tokens[start].line;
-        at = end + 1;
-    }
-    let kept = tokens
-        .into_iter()
-        .zip(skipped)
-        .filter(|(_, skip)| !skip)
-        .map(|(token, _)| token);
-    (kept.collect(), lines)
-}
-
-/// The words and signs of a Rust text, without comments, strings, characters and lifetimes.
-fn tokens(text: &str) -> Vec<Token> {
-    let text: Vec<char> = text.chars().collect();
-    let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
-    let starts = |at: usize, sign: &str| {
-        text[at..]
-            .iter()
-            .copied()
-            .take(sign.chars().count())
-            .eq(sign.chars())
-    };
-    let mut tokens = Vec::new();
-    let mut line = 1;
-    let mut at = 0;
-    while at < text.len() {
-        let start = at;
-        let mut token = None;
-        if starts(at, "//") {
-            at += text[at..].iter().take_while(|c| **c != '\n').count();
-        } else if starts(at, "/*") {
-            let mut depth = 0;
-            while at < text.len() {
-                if starts(at, "/*") {
-                    depth += 1;
-                    at += 2;
-                } else if starts(at, "*/") {
-                    depth -= 1;
-                    at += 2;
-                } else {
-                    at += 1;
-                }
-                if depth == 0 {
-                    break;
-                }
-            }
-        } else if text[at] == '"' {
-            at = string_end(&text, at + 1);
-        } else if text[at] == '\'' {
-            let is_char = text.get(at + 1) == Some(&'\\') || text.get(at + 2) == Some(&'\'');
-            at += 1;
-            if is_char {
-                at += if text[at] == '\\' { 2 } else { 1 };
-                at += text[at..].iter().take_while(|c| **c != '\'').count() + 1;
-            }
-        } else if is_word(&text[at]) {
-            at += text[at..].iter().take_while(|c| is_word(c)).count();
-            let word: String = text[start..at].iter().collect();
-            let hashes = text[at..].iter().take_while(|c| **c == '#').count();
-            if matches!(&*word, "r" | "br" | "cr") && text.get(at + hashes) == Some(&'"') {
-                let close = format!("\"{}", "#".repeat(hashes));
-                at += hashes + 1;
-                while at < text.len() && !starts(at, &close) {
-                    at += 1;
-                }
-                at += close.len();
-            } else if start == 0 || text[start - 1] != '\'' {
-                token = Some(word);
-            }
-        } else {
-            at += if starts(at, "::") { 2 } else { 1 };
-            if !text[start].is_whitespace() {
-                token = Some(text[start..at].iter().collect());
-            }
-        }
-        at = at.min(text.len());
-        tokens.extend(token.map(|text| Token { text, line }));
-        line += text[start..at].iter().filter(|c| **c == '\n').count();
-    }
-    tokens
-}
-
-/// Behind the string whose content begins at `at`.
-fn string_end(text: &[char], mut at: usize) -> usize {
-    while at < text.len() && text[at] != '"' {
-        at += if text[at] == '\\' { 2 } else { 1 };
-    }
-    at + 1
+    let alias = rest.next_if(|next| next.is("as")).and_then(|_| rest.next());
+    let name = alias.map(|alias| &alias.text).or(base.last());
+    let name = name.cloned().unwrap_or_default();
+    let (is_use, is_public) = (false, false);
+    found.push(Path {
+        segments: base,
+        line,
+        name,
+        is_use,
+        is_public,
+    });
 }

@@ -1,19 +1,20 @@
-//! What threads share about frames, over all interleavings of their steps: the ledger, the return stack with its count, the window. `make loom`.
+//! What threads share about frames, over all interleavings of their steps: the ledger, the return stack with its count. `make loom`.
 //!
 //! It is the code itself that runs here, with other atomics under it ([`sync`](crate::sync)). For each frame there is a cell that stands
 //! for its bytes: whoever owns a packet writes to it, and loom finds two that do so at once, or without having heard of each other.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use loom::cell::UnsafeCell;
 use loom::thread;
 
-use super::ledger::{Frames, POOL};
-use super::{Lender, Packet};
-use crate::packet::FramePool;
-use crate::packet::PacketBatch;
-use crate::ring::{ConsumerRing, Desc, ProducerRing, RingElement, pair};
+use crate::packet::ledger::{Frames, POOL};
+use crate::packet::transfer::pool::FramePool;
+use crate::packet::{Handled, Lender, Outlets, Packet, RECYCLE, ReceivedPacket};
+use crate::ring::{ConsumerRing, Desc, ProducerRing, RingElement, Writer, pair};
 use crate::umem::geometry::Geometry;
 use crate::umem::memory::{Memory, PAGE_SIZE};
 
@@ -96,7 +97,7 @@ fn desc(chunk: u32) -> Desc {
 }
 
 /// A lender with these frames on loan.
-fn lender(model: &Model, lease: &super::Lease, count: u32) -> Lender {
+fn lender(model: &Model, lease: &crate::packet::Lease, count: u32) -> Lender {
     let mut lender = Lender::new(lease);
     let mut pool = FramePool::new(model.frames.clone());
     let (mut fill, _kernel) = pair::<u64>(4).unwrap();
@@ -109,11 +110,44 @@ fn lender(model: &Model, lease: &super::Lease, count: u32) -> Lender {
 
 /// Receives one packet at most, and uses and drops it; whether there was one.
 fn receive(lender: &mut Lender, rx: &mut ConsumerRing<Desc>, cells: &[UnsafeCell<()>]) -> bool {
-    let mut batch = PacketBatch::with_capacity(1);
     let entries = rx.peek(1);
-    let count = lender.receive_each(entries.iter(), &mut batch);
-    batch.iter().for_each(|packet| touch(cells, packet));
-    count == 1
+    lender.receive(entries.iter(), |packet| touch(cells, &packet)) == 1
+}
+
+/// Shows what is received to `look`; recycles to `fill` what it does not take.
+fn show(
+    lender: &mut Lender,
+    rx: &mut ConsumerRing<Desc>,
+    fill: Writer<'_, u64>,
+    mut look: impl FnMut(ReceivedPacket<'_>),
+) -> Handled {
+    let mut pool = FramePool::new(lender.frames().clone());
+    let outlets = Outlets {
+        fill,
+        pool: &mut pool,
+        tx: None,
+        sender: None,
+    };
+    let handled = Cell::default();
+    let decide = |packet: ReceivedPacket<'_>| {
+        look(packet);
+        (RECYCLE, None::<Infallible>)
+    };
+    let entries = rx.peek(4);
+    lender.each(
+        entries.iter(),
+        outlets,
+        &handled,
+        RECYCLE,
+        decide,
+        |_, _| (),
+    );
+    handled.get()
+}
+
+/// Uses the bytes of a packet in place.
+fn touch_in_place(cells: &[UnsafeCell<()>], packet: &ReceivedPacket<'_>) {
+    cells[(packet.address() / CHUNK) as usize].with_mut(|_| ());
 }
 
 #[test]
@@ -235,9 +269,8 @@ fn a_frame_lent_before_the_split_is_looked_at_by_one_half_alone() {
             let (_kernel, mut rx) = ring_of(&[desc(0)]);
             let (mut fill, _) = pair::<u64>(4).unwrap();
             let mut slots = fill.reserve(1);
-            rx_side.recycle_each(rx.peek(1).iter(), slots.writer(), |_| {
-                cells[0].with_mut(|_| ());
-            })
+            let look = |packet: ReceivedPacket<'_>| touch_in_place(&cells, &packet);
+            show(&mut rx_side, &mut rx, slots.writer(), look).packets()
         });
         let mut pool = FramePool::new(model.frames.clone());
         let (_kernel, mut completion) = ring_of(&[0_u64]);
@@ -287,10 +320,8 @@ fn a_frame_that_a_member_shares_again_is_looked_at_by_one_at_a_time() {
             let (_kernel, mut rx) = ring_of(&[desc(0)]);
             let (mut fill, _) = pair::<u64>(4).unwrap();
             let mut slots = fill.reserve(1);
-            let entries = rx.peek(1);
-            lender.recycle_each(entries.iter(), slots.writer(), |_| {
-                cells[0].with_mut(|_| ());
-            })
+            let look = |packet: ReceivedPacket<'_>| touch_in_place(cells, &packet);
+            show(lender, &mut rx, slots.writer(), look).packets()
         };
         let there = thread::spawn(move || look(&mut other_lender, &cells));
         let here = look(&mut Lender::member(&one[0], &group[0]), &model.cells);
@@ -302,7 +333,7 @@ fn a_frame_that_a_member_shares_again_is_looked_at_by_one_at_a_time() {
 }
 
 #[test]
-fn a_window_takes_the_frames_of_its_own_thread_and_the_stack_those_of_others() {
+fn a_packet_taken_on_one_thread_and_dropped_on_another_comes_home() {
     loom::model(|| {
         let model = Model::new(2);
         let lease = model.frames.leases(1).unwrap();
@@ -310,38 +341,69 @@ fn a_window_takes_the_frames_of_its_own_thread_and_the_stack_those_of_others() {
         let (_kernel, mut rx) = ring_of(&[desc(0), desc(1)]);
         let (mut fill, mut filled) = pair::<u64>(4).unwrap();
         let mut slots = fill.reserve(2);
-        let handed = std::cell::Cell::default();
         let mut away = None;
-        rx_side.hand_over(rx.peek(2).iter(), slots.writer(), &handed, |packet| {
-            touch(&model.cells, &packet);
+        let handled = show(&mut rx_side, &mut rx, slots.writer(), |packet| {
+            touch_in_place(&model.cells, &packet);
             if away.is_none() {
-                // This window is open, but not for another thread.
-                let cells = model.cells.clone();
+                let (packet, cells) = (packet.into_packet(), model.cells.clone());
                 away = Some(thread::spawn(move || {
                     touch(&cells, &packet);
                     drop(packet);
                 }));
             }
         });
-        let handed = handed.get();
-        assert_eq!((handed.packets, handed.back), (2, 1));
-        slots.submit(handed.back);
-        assert_eq!(filled.peek(2).iter().collect::<Vec<_>>(), [CHUNK]);
+        assert_eq!((handled.taken, handled.recycled), (1, 1));
+        slots.submit(handled.recycled);
+        assert_eq!(filled.peek(2).iter().collect::<Vec<_>>(), [desc(1).addr]);
         // The other frame comes by the stack, sooner or later.
         let mut pool = FramePool::new(model.frames.clone());
         let mut slots = fill.reserve(1);
         rx_side.lend_free(&mut pool, &mut slots.writer());
         away.unwrap().join().unwrap();
-        assert_eq!(model.frames.owner_entry(1), rx_side.shared);
+        assert_eq!(model.frames.owner_entry(1), rx_side.mark);
         drop((rx_side, tx_side, pool, lease));
         model.finish();
+    });
+}
+
+#[test]
+fn a_packet_dropped_while_its_umem_ends_frees_the_memory_once() {
+    loom::model(|| {
+        let Model {
+            frames,
+            cells,
+            gone,
+        } = Model::new(1);
+        let model = Model {
+            frames: frames.clone(),
+            cells: cells.clone(),
+            gone: gone.clone(),
+        };
+        let lease = frames.leases(1).unwrap();
+        let mut lender = lender(&model, &lease[0], 1);
+        drop(model);
+        let (_kernel, mut rx) = ring_of(&[desc(0)]);
+        let (mut fill, _filled) = pair::<u64>(4).unwrap();
+        let mut slots = fill.reserve(1);
+        let mut away = None;
+        show(&mut lender, &mut rx, slots.writer(), |packet| {
+            let (packet, cells) = (packet.into_packet(), cells.clone());
+            away = Some(thread::spawn(move || {
+                touch(&cells, &packet);
+                drop(packet);
+            }));
+        });
+        // Packets that were counted ahead are taken off before.
+        drop((lender, lease, frames));
+        away.unwrap().join().unwrap();
+        assert_eq!(gone.load(Ordering::Relaxed), 1);
     });
 }
 
 #[cfg(feature = "capi")]
 #[test]
 fn of_two_copies_of_a_packet_one_is_claimed() {
-    use super::plain::RawPacket;
+    use crate::packet::plain::RawPacket;
 
     loom::model(|| {
         let model = Model::new(1);

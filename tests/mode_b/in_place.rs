@@ -120,9 +120,10 @@ fn halves_that_receive_within_each_other_keep_their_frames_apart() {
         let mut kept = Vec::new();
         rx.recv_each(8, |packet| {
             let mut packet = Some(packet);
-            let mut end = |packet: ReceivedPacket<'_>| match takes {
-                true => kept.push(packet.into_packet()),
-                false => drop(packet),
+            let mut end = |packet: ReceivedPacket<'_>| {
+                if takes {
+                    kept.push(packet.into_packet());
+                }
             };
             if before {
                 packet.take().map(&mut end);

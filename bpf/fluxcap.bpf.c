@@ -7,7 +7,7 @@
 #include "flow.h"
 #include "kernel.h"
 
-/* Places for sockets of one queue, as in src/kernel/mod.rs. */
+/* Places for sockets of one queue, as MAX_SOCKETS_PER_QUEUE in src/backend/steering.rs. */
 #define MEMBERS 16
 
 /* The index of a counter, as in `ProgramCounters` of src/stats.rs. */

@@ -61,7 +61,7 @@ fn building_and_changing_a_packet_cannot_panic() {
     }
     // All steps are there, and the sum of long payloads.
     let built = reached(&calls, CHANGES[0], &BEYOND);
-    assert!(built.keys().any(|name| name.contains("4wide3sum")));
+    assert!(built.keys().any(|name| name.contains("4simd3sum")));
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use std::any::Any;
+use std::fmt;
+use std::time::{Duration, Instant};
+
 use super::port::Port;
 use super::{EngineStatistics, FluxEngine, WhenFull};
 use crate::backend::{Interest, WaitSet};
@@ -9,9 +13,6 @@ use crate::error::{ErrorKind, FluxError, Result, errno};
 use crate::packet::{BatchRef, PortPacket};
 use crate::poller::Idle;
 use crate::socket::SHORT_OF_ROOM;
-use std::any::Any;
-use std::fmt;
-use std::time::{Duration, Instant};
 
 /// Busy turns between two looks at the clock.
 const TURNS: u32 = 64;

@@ -2,11 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use crate::engine::queue_monitor::QueueChange;
-use crate::stats::PollerStatistics;
 use std::fmt;
 use std::ops::{AddAssign, Sub};
 use std::time::Duration;
+
+use crate::engine::queue_monitor::QueueChange;
+use crate::stats::PollerStatistics;
 
 /// What passed through one port of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,7 +6,7 @@
 //!            fill ring ◀── refill ◀── pool ◀── reap ◀── completion ring
 //! ```
 //!
-//! - `raw` ([`FluxRaw`]), `rx` and `forward` ([`FluxRx`]), `tx` and `unsent` ([`FluxTx`]), `halves`: what users see;
+//! - `raw` ([`FluxRaw`]), `rx` ([`FluxRx`]), `tx` ([`FluxTx`]), `halves` and `shared` (the split, what both have, their waits): what users see;
 //! - `rings`: both sides of a socket with the frames that go round in them; `rx_side`, `tx_side`: one each;
 //! - `each`: received packets one at a time; `batch`: all at once, for the engine; `peek`: by their descriptors, for C;
 //! - `kick`: how often to call the kernel; `waiting`: how to sleep and what ends it;
@@ -17,10 +17,7 @@
 mod batch;
 mod each;
 mod fanout;
-mod forward;
 mod halves;
-mod halves_waiting;
-pub(crate) mod handover;
 mod kick;
 mod map_entry;
 mod peek;
@@ -34,24 +31,21 @@ mod state;
 mod tests;
 mod tx;
 mod tx_side;
-mod unsent;
 mod waiting;
 
 pub(crate) use each::Target;
 pub(crate) use fanout::FillMux;
-pub(crate) use handover::Side;
 pub(crate) use kick::{Kicks, Next, Watchdog};
 pub(crate) use map_entry::MapEntry;
 pub use raw::FluxRaw;
-pub(crate) use rings::SocketRings;
+pub(crate) use rings::{Side, SocketRings};
 pub use rx::FluxRx;
 #[cfg(feature = "async")]
 pub(crate) use rx::no_room;
 pub(crate) use rx_side::RxSide;
 pub use state::{RingState, RingsState};
-pub use tx::FluxTx;
+pub use tx::{FluxTx, Unsent};
 pub(crate) use tx_side::{TxSide, can_send, check_home, check_packets};
-pub use unsent::Unsent;
 pub(crate) use waiting::{
     DESCRIPTOR, Patience, SHORT_OF_FRAMES, SHORT_OF_ROOM, Waiting, descriptor_of,
 };

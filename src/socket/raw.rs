@@ -109,7 +109,7 @@ impl FluxRaw {
 
     /// Shows up to `max` received packets to `look`, one at a time and in place, and returns how many there were.
     ///
-    /// The cheapest way to receive. The frame of a packet goes back to the kernel, into the fill ring, or where that has no room into the pool,
+    /// The cheapest way to receive. A packet's frame is recycled into the fill ring, or where that has no room into the pool,
     /// unless `look` [keeps it](ReceivedPacket::into_packet). If `look` panics, the packet that it has is recycled, and those that it has not
     /// seen stay received.
     ///

@@ -4,12 +4,9 @@
 
 use crate::backend::Rings;
 use crate::error::Result;
-use crate::packet::FramePool;
-use crate::packet::PacketBatch;
-use crate::packet::{Lease, Lender, Packet};
+use crate::packet::{FramePool, Lease, Lender, Packet, PacketBatch};
 use crate::ring::{ConsumerRing, Desc, ProducerRing};
 use crate::socket::fanout::MuxPort;
-use crate::socket::handover::{self, Side};
 use crate::socket::rx_side::{RxSide, Share};
 use crate::socket::state::RingsState;
 use crate::socket::tx_side::{TxSide, check_home};
@@ -133,7 +130,7 @@ impl SocketRings {
             rings: &mut other.rx_side,
             lender: &mut other.lender,
         };
-        handover::relend(&mut from, &mut to, outstanding);
+        relend(&mut from, &mut to, outstanding);
     }
 
     /// Sent frames to the fill ring.
@@ -284,4 +281,34 @@ impl SocketRings {
             ledger,
         }
     }
+}
+
+/// One side of a socket with its place in the ledger.
+#[derive(Debug)]
+pub(crate) struct Side<'a, T> {
+    pub(crate) rings: &'a mut T,
+    pub(crate) lender: &'a mut Lender,
+}
+
+/// Frames of sent packets to the fill ring, the shortest way, up to the receiving side's share. The others stay in the completion ring.
+/// `outstanding`: the frames that the receiving side has now.
+#[inline]
+pub(crate) fn relend(from: &mut Side<'_, TxSide>, to: &mut Side<'_, RxSide>, outstanding: u32) {
+    let same = from.lender.frames().is(to.lender.frames());
+    if !same || from.rings.group.is_some() || to.rings.group.is_some() {
+        return;
+    }
+    let missing = to.rings.share.most.saturating_sub(outstanding);
+    let available = from.rings.completion.available(missing).min(missing);
+    let mut slots = to.rings.fill.reserve(available);
+    let entries = from.rings.completion.peek(slots.len());
+    let seen = entries.len();
+    let taken = from
+        .lender
+        .relend_each(to.lender, entries.iter(), &mut slots.writer());
+    slots.submit(taken);
+    entries.release(seen);
+    to.rings.filled += u64::from(taken);
+    from.rings.completed += u64::from(taken);
+    from.rings.refused += u64::from(seen - taken);
 }

@@ -1,5 +1,8 @@
 //! A batch shown to a callback, and each of its packets brought where the callback wants it.
 
+use std::ops::BitOr;
+use std::ptr::NonNull;
+
 use crate::error::{FluxError, Result};
 use crate::packet::batch_ref::{PacketSlot, RECYCLE, SEND};
 use crate::packet::ledger::POOL;
@@ -9,8 +12,6 @@ use crate::packet::{
 };
 use crate::ring::{Desc, Iter, Writer};
 use crate::umem::memory;
-use std::ops::BitOr;
-use std::ptr::NonNull;
 
 /// Room for a batch: the slots that a callback sees and may write to, and the descriptors that they were made of, which it never sees.
 #[derive(Debug)]

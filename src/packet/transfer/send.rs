@@ -1,11 +1,12 @@
 //! Fresh packets in frames of the pool, and packets given to the kernel one by one.
 
+use std::cell::Cell;
+use std::{fmt, mem};
+
 use crate::packet::ledger::USER;
 use crate::packet::transfer::accept::Lender;
 use crate::packet::{FramePool, Frames, Packet, PacketBatch, SharedFrameState};
 use crate::ring::{Desc, Writer};
-use std::cell::Cell;
-use std::{fmt, mem};
 
 /// Free slots of a TX ring, to put packets into one by one. See [`FluxTx::send_each`](crate::FluxTx::send_each).
 pub struct Outbox<'a> {

@@ -16,8 +16,8 @@ const OTHERS: [&str; 1] = [
 fn functions(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        // Simulated networks, what systems have to offer, and the C face, which has a table of its own.
-        let left_out = ["sim", "kernel", "ffi"];
+        // Simulated networks, what systems have to offer, file formats, and the C face, which has a table of its own.
+        let left_out = ["sim", "backend", "capture", "ffi"];
         if path.is_dir() && !left_out.iter().any(|name| path.ends_with(name)) {
             functions(&path, found);
         } else if path.extension().is_some_and(|name| name == "rs") {

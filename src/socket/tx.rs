@@ -135,8 +135,8 @@ impl FluxTx {
     /// let sent = tx.send_each(64, |outbox| {
     ///     rx.recv_each(outbox.room() as u32, |mut packet| {
     ///         packet.data_mut()[0] ^= 1;
-    ///         // What can't be sent is dropped.
-    ///         drop(outbox.put(packet));
+    ///         // Made owned, to be sent; what cannot be is dropped.
+    ///         drop(outbox.put(packet.into_packet()));
     ///     });
     /// })?;
     /// assert_eq!(sent, 1);
